@@ -1,0 +1,199 @@
+//! Assertions on what a stretch of code may allocate, for tests.
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::counts::Counts;
+use crate::region::measure;
+
+/// How much a stretch of code may allocate on its thread. What is not limited is allowed.
+///
+/// Holds under parallel tests: only the calling thread's own allocations count.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::Budget;
+///
+/// let parsed = Budget::new().allocations(1).peak_bytes(64).assert(|| {
+///     "1,2,3".split(',').map(str::len).collect::<Vec<_>>()
+/// });
+/// assert_eq!(parsed, [1, 1, 1]);
+///
+/// let exceeded = Budget::none().check(|| std::hint::black_box(vec![0u8; 100])).unwrap_err();
+/// assert!(exceeded.to_string().contains("allocations   at most 0, but 1"));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "a budget does nothing until it is checked or asserted"]
+pub struct Budget {
+    allocations: Option<u64>,
+    bytes: Option<u64>,
+    peak_bytes: Option<u64>,
+}
+
+impl Budget {
+    /// Allows everything; the methods below limit it.
+    pub const fn new() -> Self {
+        Self {
+            allocations: None,
+            bytes: None,
+            peak_bytes: None,
+        }
+    }
+
+    /// Allows no allocation at all. Freeing is allowed.
+    pub const fn none() -> Self {
+        Self::new().allocations(0)
+    }
+
+    /// Allows at most `most` requests that obtain memory: allocations and reallocations.
+    pub const fn allocations(mut self, most: u64) -> Self {
+        self.allocations = Some(most);
+        self
+    }
+
+    /// Allows at most `most` bytes allocated in all, growth by reallocations included; bytes freed
+    /// in between are not taken off.
+    pub const fn bytes(mut self, most: u64) -> Self {
+        self.bytes = Some(most);
+        self
+    }
+
+    /// Allows live bytes to rise at most `most` above where they were at the start.
+    pub const fn peak_bytes(mut self, most: u64) -> Self {
+        self.peak_bytes = Some(most);
+        self
+    }
+
+    /// Runs `work` and returns its value.
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`Exceeded`] where the budget was exceeded, or where nothing is counted.
+    #[track_caller]
+    pub fn assert<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.check(work) {
+            Ok(value) => value,
+            Err(exceeded) => panic!("{exceeded}"),
+        }
+    }
+
+    /// Runs `work` and returns its value.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] where more was allocated than allowed; also where nothing is counted, because
+    /// a budget that can't fail is no test.
+    #[track_caller]
+    pub fn check<T>(self, work: impl FnOnce() -> T) -> Result<T, Exceeded> {
+        let place = Location::caller();
+        let measured = measure(work);
+        let happened = measured.counts.map(|counts| Happened {
+            counts,
+            peak_bytes: measured.peak_bytes,
+        });
+        if happened.is_some_and(|happened| happened.is_within(self)) {
+            return Ok(measured.value);
+        }
+        Err(Exceeded {
+            place,
+            allowed: self,
+            happened,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Happened {
+    counts: Counts,
+    peak_bytes: Option<u64>,
+}
+
+impl Happened {
+    fn is_within(self, allowed: Budget) -> bool {
+        allowed.lines(self).iter().all(Line::holds)
+    }
+}
+
+/// One limit beside what happened; a figure that is not known breaks its limit.
+struct Line {
+    name: &'static str,
+    most: Option<u64>,
+    happened: Option<u64>,
+}
+
+impl Line {
+    fn holds(&self) -> bool {
+        self.most
+            .is_none_or(|most| self.happened.is_some_and(|happened| happened <= most))
+    }
+}
+
+impl Budget {
+    fn lines(self, happened: Happened) -> [Line; 3] {
+        let line = |name, most, happened| Line {
+            name,
+            most,
+            happened,
+        };
+        [
+            line(
+                "allocations",
+                self.allocations,
+                Some(happened.counts.allocates()),
+            ),
+            line("bytes", self.bytes, Some(happened.counts.bytes_allocated)),
+            line("peak bytes", self.peak_bytes, happened.peak_bytes),
+        ]
+    }
+}
+
+/// A budget was exceeded. The text says where, what was allowed, what happened, and by which
+/// operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    place: &'static Location<'static>,
+    allowed: Budget,
+    happened: Option<Happened>,
+}
+
+impl Exceeded {
+    /// What was counted; `None` where nothing is, because no [`Counting`](crate::Counting)
+    /// allocator is installed.
+    pub fn counts(&self) -> Option<Counts> {
+        self.happened.map(|happened| happened.counts)
+    }
+
+    /// The highest point of live bytes above those at the start, where it is known.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        self.happened.and_then(|happened| happened.peak_bytes)
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(happened) = self.happened else {
+            return write!(
+                f,
+                "allocation budget at {} can't be checked: nothing is counted on this thread \
+                 (is `#[global_allocator] static A: Counting = Counting::system();` there?)",
+                self.place
+            );
+        };
+        write!(f, "allocation budget exceeded at {}", self.place)?;
+        for line in self.allowed.lines(happened) {
+            write!(f, "\n  {:<11}   ", line.name)?;
+            match line.most {
+                None => f.write_str("any number, ")?,
+                Some(most) => write!(f, "at most {most}, ")?,
+            }
+            f.write_str(if line.holds() { "and " } else { "but " })?;
+            match line.happened {
+                None => f.write_str("not known")?,
+                Some(happened) => write!(f, "{happened}")?,
+            }
+        }
+        write!(f, "\n  by {}", happened.counts)
+    }
+}
+
+impl std::error::Error for Exceeded {}

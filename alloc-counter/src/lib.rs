@@ -1,0 +1,55 @@
+//! A counting global allocator: what each thread really allocates, exactly, for a nanosecond.
+//!
+//! ```
+//! use alloc_counter::{Budget, Counting, measure};
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: Counting = Counting::system();
+//!
+//! let measured = measure(|| "a".repeat(100));
+//! let counts = measured.counts.expect("Counting is installed");
+//! assert_eq!((counts.allocations, counts.bytes_allocated), (1, 100));
+//! assert_eq!(measured.peak_bytes, Some(100));
+//!
+//! // In tests: fails with what was allowed and what happened. Parallel tests do not disturb it.
+//! let sum = Budget::none().assert(|| [1, 2, 3].iter().sum::<i32>());
+//! assert_eq!(sum, 6);
+//! ```
+//!
+//! - [`Counting`] wraps any allocator. Each thread counts into a slot of its own, so nothing is
+//!   locked, and nothing is lost: see the rules at [`Counts`].
+//! - [`measure`] and [`Region`] tell what a stretch of code on this thread did; [`exclude`] takes
+//!   a stretch out.
+//! - [`Budget`] turns that into assertions.
+//! - [`process`], [`threads`] and [`current_thread`] read the totals, of any thread from any thread.
+//! - [`Local`] and [`Window`] are the readings that a tracer takes on its hot path.
+//!
+//! Where no [`Counting`] is installed, figures are `None` and budgets fail: never a 0 that means
+//! "not counted".
+//!
+//! # Features
+//!
+//! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
+
+mod counts;
+mod slot;
+
+mod registry;
+
+mod thread;
+
+mod counting;
+
+mod process;
+
+mod region;
+
+mod budget;
+
+pub use budget::{Budget, Exceeded};
+pub use counting::Counting;
+pub use counts::Counts;
+pub use process::{Process, ThreadCounts, current_thread, process, threads};
+pub use region::{Measured, Region, measure};
+pub use slot::Window;
+pub use thread::{Local, exclude, is_installed};

@@ -1,0 +1,94 @@
+//! The figures of the whole process and of every thread in it.
+
+use crate::counts::Counts;
+use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
+use crate::slot::Slot;
+use crate::thread::{self, Local};
+
+/// The figures of the whole process: see [`process`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Process {
+    /// Everything: what all threads that ever lived have counted, the overhead, and the
+    /// unattributed.
+    pub counts: Counts,
+    /// The part that belongs to the measurement itself: slots, and what ran under
+    /// [`exclude`](crate::exclude).
+    pub overhead: Counts,
+    /// The part that no thread's figures hold: made after a thread had given its slot back, in
+    /// the destructors of its thread-locals.
+    pub unattributed: Counts,
+    /// Slots that exist. There are as many as threads were ever alive at once; a slot takes 256
+    /// bytes and is never freed.
+    pub slots: usize,
+}
+
+/// The totals of the process, since it began; `None` where no
+/// [`Counting`](crate::Counting) allocator is installed.
+///
+/// Exact when no other thread allocates meanwhile; otherwise each total is one that it had at
+/// some moment during the call. Cost: a few loads for each slot.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// let before = alloc_counter::process().unwrap().counts;
+/// std::thread::spawn(|| std::hint::black_box(vec![0u8; 1000])).join().unwrap();
+/// let after = alloc_counter::process().unwrap().counts;
+/// assert!((after - before).bytes_allocated >= 1000);
+/// ```
+pub fn process() -> Option<Process> {
+    thread::is_installed().then(|| Process {
+        counts: registry::counts(),
+        overhead: OVERHEAD.counts(),
+        unattributed: UNATTRIBUTED.counts(),
+        slots: registry::slot_count(),
+    })
+}
+
+/// What one living thread has counted since it began: see [`threads`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadCounts {
+    /// The thread's number, in the order in which threads first allocated, from 1; never reused.
+    pub thread: u64,
+    /// What it has counted.
+    pub counts: Counts,
+}
+
+/// The figures of all living threads, each readable from any thread at any time.
+///
+/// A thread is here from its first allocation until its thread-locals are destroyed. Each total
+/// only grows from one call to the next. Empty where no [`Counting`](crate::Counting) allocator
+/// is installed.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// let me = alloc_counter::current_thread().unwrap();
+/// assert!(alloc_counter::threads().any(|thread| thread.thread == me.thread));
+/// ```
+pub fn threads() -> impl Iterator<Item = ThreadCounts> {
+    let slots = thread::is_installed().then(registry::slots);
+    slots
+        .into_iter()
+        .flatten()
+        .filter_map(Slot::owned_counts)
+        .map(|(thread, counts)| ThreadCounts { thread, counts })
+}
+
+/// What the calling thread has counted since it began; `None` where no
+/// [`Counting`](crate::Counting) allocator is installed, or in the thread's last moments.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// let before = alloc_counter::current_thread().unwrap().counts;
+/// let boxed = std::hint::black_box(Box::new(7));
+/// let after = alloc_counter::current_thread().unwrap().counts;
+/// assert_eq!((after - before).allocations, 1);
+/// ```
+pub fn current_thread() -> Option<ThreadCounts> {
+    if !thread::is_installed() {
+        return None;
+    }
+    let (thread, counts) = Local::current()?.owned_counts()?;
+    Some(ThreadCounts { thread, counts })
+}

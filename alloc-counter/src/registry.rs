@@ -1,0 +1,101 @@
+//! All slots of the process: claimed, recycled, added up.
+//!
+//! The slots form a list that only grows: a slot is put in front once and stays for ever, so a
+//! reader may walk it at any time. A slot is taken by the thread that turns its owner from free
+//! to its own number, so there is no list of free slots whose order could be disturbed.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
+
+use crate::counts::Counts;
+use crate::slot::{Link, Slot};
+
+/// The tracer's own memory: what [`exclude`](crate::exclude) leaves out, and the slots.
+pub(crate) static OVERHEAD: CachePadded<Slot> = CachePadded::new(Slot::new());
+/// What no thread's slot could take: the last moments of threads that have given theirs back.
+pub(crate) static UNATTRIBUTED: CachePadded<Slot> = CachePadded::new(Slot::new());
+
+struct Registry {
+    newest: AtomicCell<Option<Link>>,
+    /// Slots that somebody has given back; saves walking the list when there are none.
+    free: AtomicUsize,
+    slots: AtomicUsize,
+    threads: AtomicU64,
+}
+
+static REGISTRY: Registry = Registry {
+    newest: AtomicCell::new(None),
+    free: AtomicUsize::new(0),
+    slots: AtomicUsize::new(0),
+    threads: AtomicU64::new(0),
+};
+
+impl Registry {
+    fn slots(&self) -> impl Iterator<Item = &'static Slot> + use<> {
+        std::iter::successors(self.newest.load(), |link| link.0.next.load()).map(|link| link.0)
+    }
+
+    fn claim(&self) -> Option<&'static Slot> {
+        let owner = self.threads.fetch_add(1, Relaxed) + 1;
+        if self.free.load(Relaxed) > 0
+            && let Some(slot) = self.slots().find(|slot| slot.try_claim(owner))
+        {
+            self.free.fetch_sub(1, Relaxed);
+            return Some(slot);
+        }
+        let slot = allocate()?;
+        // Before anyone else can see it, so this cannot fail.
+        slot.try_claim(owner);
+        let link = Link(slot);
+        let mut newest = self.newest.load();
+        loop {
+            slot.next.store(newest);
+            match self.newest.compare_exchange(newest, Some(link)) {
+                Ok(_) => break,
+                Err(other) => newest = other,
+            }
+        }
+        self.slots.fetch_add(1, Relaxed);
+        Some(slot)
+    }
+
+    fn release(&self, slot: &Slot) {
+        // First the count, so that taking the slot never brings it below zero.
+        self.free.fetch_add(1, Relaxed);
+        slot.release();
+    }
+}
+
+/// A slot that lives for ever; `None` when there is no memory. The request comes back to the
+/// allocator while the thread is claiming, and is counted as overhead.
+fn allocate() -> Option<&'static Slot> {
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(1).ok()?;
+    slots.push(CachePadded::new(Slot::new()));
+    slots.leak().first().map(|slot| &**slot)
+}
+
+pub(crate) fn claim() -> Option<&'static Slot> {
+    REGISTRY.claim()
+}
+
+pub(crate) fn release(slot: &Slot) {
+    REGISTRY.release(slot);
+}
+
+pub(crate) fn slots() -> impl Iterator<Item = &'static Slot> {
+    REGISTRY.slots()
+}
+
+/// What all slots hold together: every thread that ever lived, and the two shared ones.
+pub(crate) fn counts() -> Counts {
+    let owned: Counts = slots().map(Slot::counts).sum();
+    owned + OVERHEAD.counts() + UNATTRIBUTED.counts()
+}
+
+pub(crate) fn slot_count() -> usize {
+    REGISTRY.slots.load(Relaxed)
+}

@@ -1,0 +1,280 @@
+//! A slot: one thread's counters, its peaks, and who owns it.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, fence};
+
+use crossbeam_utils::atomic::AtomicCell;
+
+use crate::counts::Counts;
+
+/// What the allocator did, with the sizes in bytes.
+#[derive(Clone, Copy)]
+pub(crate) enum Operation {
+    Allocated(usize),
+    Freed(usize),
+    /// From the first size to the second.
+    Resized(usize, usize),
+}
+
+/// The counters of one thread. Only the owner writes, so a relaxed load and store make an exact
+/// addition, and any thread may read at any time.
+pub(crate) struct Slot {
+    totals: Totals,
+    /// The highest live level (bytes allocated − bytes freed) since the last boundary.
+    peak: AtomicI64,
+    /// The highest level of the current window, without what `peak` still holds.
+    high: AtomicI64,
+    /// How many windows are open, and how many were closed while another was open inside.
+    windows: AtomicU32,
+    misnested: AtomicU32,
+    /// The owner's number, unique in the process; [`FREE`] or [`TAKEN`] between owners.
+    owner: AtomicU64,
+    /// What the totals were when the owner came.
+    inherited: Totals,
+    /// The slot registered before this one.
+    pub(crate) next: AtomicCell<Option<Link>>,
+}
+
+const FREE: u64 = 0;
+/// Claimed, but not yet readable as its new owner's.
+const TAKEN: u64 = u64::MAX;
+
+struct Totals {
+    allocations: AtomicU64,
+    deallocations: AtomicU64,
+    reallocations: AtomicU64,
+    bytes_allocated: AtomicU64,
+    bytes_deallocated: AtomicU64,
+}
+
+impl Totals {
+    const fn new() -> Self {
+        Self {
+            allocations: AtomicU64::new(0),
+            deallocations: AtomicU64::new(0),
+            reallocations: AtomicU64::new(0),
+            bytes_allocated: AtomicU64::new(0),
+            bytes_deallocated: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    fn load(&self) -> Counts {
+        Counts {
+            allocations: self.allocations.load(Relaxed),
+            deallocations: self.deallocations.load(Relaxed),
+            reallocations: self.reallocations.load(Relaxed),
+            bytes_allocated: self.bytes_allocated.load(Relaxed),
+            bytes_deallocated: self.bytes_deallocated.load(Relaxed),
+        }
+    }
+
+    fn store(&self, counts: Counts) {
+        self.allocations.store(counts.allocations, Relaxed);
+        self.deallocations.store(counts.deallocations, Relaxed);
+        self.reallocations.store(counts.reallocations, Relaxed);
+        self.bytes_allocated.store(counts.bytes_allocated, Relaxed);
+        self.bytes_deallocated
+            .store(counts.bytes_deallocated, Relaxed);
+    }
+}
+
+/// An addition by the only writer: no locked instruction.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "one instruction on the path of every allocation"
+)]
+fn add(total: &AtomicU64, amount: u64) -> u64 {
+    let sum = total.load(Relaxed).wrapping_add(amount);
+    total.store(sum, Relaxed);
+    sum
+}
+
+impl Slot {
+    pub(crate) const fn new() -> Self {
+        Self {
+            totals: Totals::new(),
+            peak: AtomicI64::new(0),
+            high: AtomicI64::new(0),
+            windows: AtomicU32::new(0),
+            misnested: AtomicU32::new(0),
+            owner: AtomicU64::new(FREE),
+            inherited: Totals::new(),
+            next: AtomicCell::new(None),
+        }
+    }
+
+    /// Counts as the owner.
+    #[inline]
+    pub(crate) fn count(&self, operation: Operation) {
+        let totals = &self.totals;
+        match operation {
+            Operation::Allocated(size) => {
+                add(&totals.allocations, 1);
+                self.raise(add(&totals.bytes_allocated, size as u64));
+            }
+            Operation::Freed(size) => {
+                add(&totals.deallocations, 1);
+                add(&totals.bytes_deallocated, size as u64);
+            }
+            Operation::Resized(old, new) => {
+                add(&totals.reallocations, 1);
+                if new > old {
+                    self.raise(add(&totals.bytes_allocated, (new - old) as u64));
+                } else {
+                    add(&totals.bytes_deallocated, (old - new) as u64);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn raise(&self, bytes_allocated: u64) {
+        let freed = self.totals.bytes_deallocated.load(Relaxed);
+        let level = bytes_allocated.wrapping_sub(freed).cast_signed();
+        if level > self.peak.load(Relaxed) {
+            self.peak.store(level, Relaxed);
+        }
+    }
+
+    /// Counts as one of many. A shared slot has no peak: it belongs to no stretch of code.
+    pub(crate) fn count_shared(&self, operation: Operation) {
+        let totals = &self.totals;
+        match operation {
+            Operation::Allocated(size) => {
+                totals.allocations.fetch_add(1, Relaxed);
+                totals.bytes_allocated.fetch_add(size as u64, Relaxed);
+            }
+            Operation::Freed(size) => {
+                totals.deallocations.fetch_add(1, Relaxed);
+                totals.bytes_deallocated.fetch_add(size as u64, Relaxed);
+            }
+            Operation::Resized(old, new) => {
+                totals.reallocations.fetch_add(1, Relaxed);
+                let (grown, shrunk) = (new.saturating_sub(old), old.saturating_sub(new));
+                totals.bytes_allocated.fetch_add(grown as u64, Relaxed);
+                totals.bytes_deallocated.fetch_add(shrunk as u64, Relaxed);
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn counts(&self) -> Counts {
+        self.totals.load()
+    }
+
+    /// Takes a free slot for the thread numbered `owner`; `false` where another has it.
+    pub(crate) fn try_claim(&self, owner: u64) -> bool {
+        // Acquire: the last owner's additions come before the new one's.
+        if self
+            .owner
+            .compare_exchange(FREE, TAKEN, Acquire, Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        // A reader that sees the new `inherited` must also see that the owner has changed.
+        fence(Release);
+        self.inherited.store(self.counts());
+        self.peak.store(self.counts().net_bytes(), Relaxed);
+        self.windows.store(0, Relaxed);
+        self.owner.store(owner, Release);
+        true
+    }
+
+    /// The owner's number.
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner.load(Relaxed)
+    }
+
+    pub(crate) fn release(&self) {
+        self.owner.store(FREE, Release);
+    }
+
+    /// The owner and what it has counted, where there is one; a torn reading is none.
+    pub(crate) fn owned_counts(&self) -> Option<(u64, Counts)> {
+        let owner = self.owner.load(Acquire);
+        if owner == FREE || owner == TAKEN {
+            return None;
+        }
+        let counts = self.counts() - self.inherited.load();
+        fence(Acquire);
+        (self.owner.load(Relaxed) == owner).then_some((owner, counts))
+    }
+
+    /// See [`Local::take_peak`](crate::Local::take_peak).
+    #[inline]
+    pub(crate) fn take_peak(&self) -> i64 {
+        let peak = self.peak.load(Relaxed);
+        if peak > self.high.load(Relaxed) {
+            self.high.store(peak, Relaxed);
+        }
+        self.peak.store(self.counts().net_bytes(), Relaxed);
+        peak
+    }
+
+    /// See [`Local::open_window`](crate::Local::open_window).
+    #[inline]
+    pub(crate) fn open_window(&self) -> Window {
+        let level = self.counts().net_bytes();
+        let depth = self.windows.load(Relaxed).wrapping_add(1);
+        self.windows.store(depth, Relaxed);
+        let window = Window {
+            depth,
+            misnested: self.misnested.load(Relaxed),
+            outer_high: self.high.load(Relaxed),
+            outer_peak: self.peak.load(Relaxed),
+        };
+        self.high.store(level, Relaxed);
+        self.peak.store(level, Relaxed);
+        window
+    }
+
+    /// See [`Local::close_window`](crate::Local::close_window).
+    #[inline]
+    pub(crate) fn close_window(&self, window: &Window) -> Option<i64> {
+        let depth = self.windows.load(Relaxed);
+        let inside = self.high.load(Relaxed).max(self.peak.load(Relaxed));
+        self.windows.store(depth.wrapping_sub(1), Relaxed);
+        if depth == window.depth {
+            self.high.store(window.outer_high, Relaxed);
+            self.peak.store(window.outer_peak.max(inside), Relaxed);
+        } else {
+            // Another window is open within. What this one had taken from those around it goes
+            // where they will see it; `misnested` tells every window open now that its figure
+            // may hold more than its own.
+            let outer = window.outer_high.max(window.outer_peak);
+            self.high.store(inside.max(outer), Relaxed);
+            let misnested = self.misnested.load(Relaxed);
+            self.misnested.store(misnested.wrapping_add(1), Relaxed);
+        }
+        (self.misnested.load(Relaxed) == window.misnested).then_some(inside)
+    }
+}
+
+/// A stretch of a thread whose highest live level is wanted: see
+/// [`Local::open_window`](crate::Local::open_window).
+#[derive(Debug)]
+#[must_use = "a window that is not closed leaves the peaks around it unknown"]
+pub struct Window {
+    depth: u32,
+    misnested: u32,
+    outer_high: i64,
+    outer_peak: i64,
+}
+
+/// A place in the list of slots. Two are equal when they are the same slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Link(pub(crate) &'static Slot);
+
+impl PartialEq for Link {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Link {}
+
+// The allocator must not wait for a lock, least of all one that a fork left locked.
+const _: () = assert!(AtomicCell::<Option<Link>>::is_lock_free());

@@ -1,0 +1,216 @@
+//! Which slot a thread counts into.
+//!
+//! A thread owns a slot from its first allocation until its thread-locals are destroyed; the slot
+//! then goes to another thread, its counters going on from where they stand. Where a thread has
+//! no slot, it counts into one of two shared ones with atomic additions: [`OVERHEAD`] for memory
+//! that is the tracer's own, [`UNATTRIBUTED`] for what comes after the thread gave its slot back.
+
+use std::cell::Cell;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::counts::Counts;
+use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
+use crate::slot::{Operation, Slot, Window};
+
+/// A request has come through the allocator at some time.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// How the thread stands to its slot.
+#[derive(Clone, Copy)]
+enum Standing {
+    New,
+    /// In the middle of claiming, so that what claiming allocates does not claim again.
+    Claiming,
+    Owner(&'static Slot),
+    Ended,
+}
+
+// All but the last have no destructor, so that they can be read at any time of a thread's life,
+// and none needs initialising at run time: reading one is a load.
+thread_local! {
+    /// The hot path: the slot to count into without a question asked.
+    static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+    static STANDING: Cell<Standing> = const { Cell::new(Standing::New) };
+    static EXCLUDED: Cell<bool> = const { Cell::new(false) };
+    /// Touched while claiming only: gives the slot back when the thread ends.
+    static GIVE_BACK: GiveBack = const { GiveBack };
+}
+
+struct GiveBack;
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        // The hot path first: a destructor that runs after this one must not write to a slot
+        // that may have its next owner already.
+        SLOT.set(None);
+        if let Standing::Owner(slot) = STANDING.replace(Standing::Ended) {
+            registry::release(slot);
+        }
+    }
+}
+
+/// Counts what the allocator did on this thread.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the path of every allocation")]
+pub(crate) fn count(operation: Operation) {
+    match SLOT.get() {
+        Some(slot) => slot.count(operation),
+        None => count_without_slot(operation),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn count_without_slot(operation: Operation) {
+    if !INSTALLED.load(Relaxed) {
+        INSTALLED.store(true, Relaxed);
+    }
+    if EXCLUDED.get() {
+        return OVERHEAD.count_shared(operation);
+    }
+    match own_slot() {
+        Some(slot) => {
+            SLOT.set(Some(slot));
+            slot.count(operation);
+        }
+        None if matches!(STANDING.get(), Standing::Claiming) => OVERHEAD.count_shared(operation),
+        None => UNATTRIBUTED.count_shared(operation),
+    }
+}
+
+/// This thread's slot, claimed if need be; none for a thread that is ending, in the middle of a
+/// claim, or when there is no memory for a slot.
+#[cold]
+fn own_slot() -> Option<&'static Slot> {
+    match STANDING.get() {
+        Standing::Owner(slot) => Some(slot),
+        Standing::Claiming | Standing::Ended => None,
+        Standing::New => {
+            STANDING.set(Standing::Claiming);
+            // Registers the destructor. Refused where the thread is past its destructors; a slot
+            // claimed then would never be given back.
+            if GIVE_BACK.try_with(|_| ()).is_err() {
+                STANDING.set(Standing::Ended);
+                return None;
+            }
+            let claimed = registry::claim();
+            STANDING.set(claimed.map_or(Standing::New, Standing::Owner));
+            claimed
+        }
+    }
+}
+
+/// Whether a [`Counting`](crate::Counting) allocator serves this process.
+///
+/// Where it does not, every figure of this crate is `None` rather than 0.
+pub fn is_installed() -> bool {
+    INSTALLED.load(Relaxed) || {
+        // The first allocation of a process or thread sets the flag; make one to be sure.
+        drop(std::hint::black_box(Box::new(0_u8)));
+        INSTALLED.load(Relaxed)
+    }
+}
+
+/// Runs `work` so that what it allocates and frees on this thread is counted as overhead: it is
+/// in the process's totals, and in no thread's, region's or call's figures.
+///
+/// Meant for memory that belongs to the measurement itself. What is allocated inside should also
+/// be freed inside another `exclude`, or its free is counted where it happens. Regions and peaks
+/// are as if `work` had done nothing; a panic in it leaves the counting as it was.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// let measured = alloc_counter::measure(|| {
+///     alloc_counter::exclude(|| drop(std::hint::black_box(vec![1u8; 64])));
+/// });
+/// assert_eq!(measured.counts.unwrap().allocates(), 0);
+/// ```
+pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
+    struct Restore {
+        slot: Option<&'static Slot>,
+        excluded: bool,
+    }
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            EXCLUDED.set(self.excluded);
+            SLOT.set(self.slot);
+        }
+    }
+    let _restore = Restore {
+        slot: SLOT.take(),
+        excluded: EXCLUDED.replace(true),
+    };
+    work()
+}
+
+/// The calling thread's counters, for code that takes many readings.
+///
+/// Cheaper than a [`Region`](crate::Region): a reading is five loads. This is what a tracer
+/// builds on; tests want [`measure`](crate::measure) or [`budget`](crate::budget).
+#[derive(Clone, Copy)]
+pub struct Local {
+    slot: &'static Slot,
+    /// Stays on its thread: the peaks may be written by the owner alone.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    /// The calling thread's counters; `None` in the last moments of a thread, when its counters
+    /// have been given back.
+    #[inline]
+    pub fn current() -> Option<Self> {
+        SLOT.get().or_else(own_slot).map(|slot| Self {
+            slot,
+            _not_send: std::marker::PhantomData,
+        })
+    }
+
+    /// The totals of the slot that the thread counts into. Only differences mean anything: a slot
+    /// goes on from where its last owner left it.
+    #[inline]
+    pub fn counts(self) -> Counts {
+        self.slot.counts()
+    }
+
+    /// The number of the thread that these counters belong to, as in [`threads`](crate::threads).
+    pub fn thread(self) -> u64 {
+        self.slot.owner()
+    }
+
+    pub(crate) fn owned_counts(self) -> Option<(u64, Counts)> {
+        self.slot.owned_counts()
+    }
+
+    /// Draws a boundary: answers the highest live level since the last one, and begins anew from
+    /// the present level. Levels are comparable among each other on one thread, and with
+    /// [`Counts::net_bytes`] of [`counts`](Self::counts).
+    #[inline]
+    pub fn take_peak(self) -> i64 {
+        self.slot.take_peak()
+    }
+
+    /// Opens a window: until it is closed, the highest level inside is kept, whatever boundaries
+    /// are drawn and windows opened and closed within.
+    #[inline]
+    pub fn open_window(self) -> Window {
+        self.slot.open_window()
+    }
+
+    /// Closes a window and answers the highest level within. `None` where windows were not closed
+    /// in the opposite order of their opening; those around it keep what they had seen, and say
+    /// `None` too when they are closed.
+    #[inline]
+    #[expect(clippy::needless_pass_by_value, reason = "a window is closed once")]
+    pub fn close_window(self, window: Window) -> Option<i64> {
+        self.slot.close_window(&window)
+    }
+}
