@@ -183,7 +183,8 @@ impl Slot {
         true
     }
 
-    /// The owner's number.
+    /// The owner's number; of a slot without one, a number that no thread has.
+    #[inline]
     pub(crate) fn owner(&self) -> u64 {
         self.owner.load(Relaxed)
     }

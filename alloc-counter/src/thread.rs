@@ -6,8 +6,8 @@
 //! that is the tracer's own, [`UNATTRIBUTED`] for what comes after the thread gave its slot back.
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, fence};
 
 use crate::counts::Counts;
 use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
@@ -181,7 +181,18 @@ impl Local {
         self.slot.counts()
     }
 
+    /// The totals of another thread, as [`counts`](Self::counts) on that thread has them; `None`
+    /// where no living thread has this number. Cost: a walk over all threads.
+    pub fn counts_of(thread: u64) -> Option<Counts> {
+        let slot = registry::slots().find(|slot| slot.owner() == thread)?;
+        let counts = slot.counts();
+        // Where the slot has changed hands meanwhile, these may be another thread's.
+        fence(Acquire);
+        (thread != 0 && slot.owner() == thread).then_some(counts)
+    }
+
     /// The number of the thread that these counters belong to, as in [`threads`](crate::threads).
+    #[inline]
     pub fn thread(self) -> u64 {
         self.slot.owner()
     }

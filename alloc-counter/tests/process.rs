@@ -1,0 +1,79 @@
+//! The whole process, while nothing else allocates: its totals are exact.
+
+use std::hint::black_box;
+use std::thread;
+
+use alloc_counter::{Counting, Counts, current_thread, exclude, process};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
+
+fn main() {
+    all_is_this_thread_or_overhead();
+    what_one_thread_allocates_and_another_frees_is_balanced();
+    what_is_excluded_is_overhead();
+    a_slot_takes_what_is_documented();
+    println!("test result: ok. 4 passed; 0 failed");
+}
+
+fn all_is_this_thread_or_overhead() {
+    let (process, me) = (process().unwrap(), current_thread().unwrap());
+    assert_eq!(process.slots, 1);
+    assert_eq!(process.overhead.allocations, 1);
+    assert_eq!(process.unattributed, Counts::ZERO);
+    assert_eq!(process.counts, me.counts + process.overhead);
+    assert_eq!(me.thread, 1);
+}
+
+fn what_one_thread_allocates_and_another_frees_is_balanced() {
+    // What the standard library keeps for good, it has kept after the first thread.
+    thread::spawn(|| ()).join().unwrap();
+    let before = process().unwrap();
+    let block = thread::spawn(|| black_box(vec![1_u8; 1_000_000]));
+    let block = block.join().unwrap();
+    let held = process().unwrap();
+    drop(block);
+    let after = process().unwrap();
+
+    assert_eq!(
+        after.counts - held.counts,
+        Counts {
+            deallocations: 1,
+            bytes_deallocated: 1_000_000,
+            ..Counts::ZERO
+        },
+    );
+    let all = after.counts - before.counts;
+    assert_eq!(all.allocations, all.deallocations);
+    assert_eq!(all.net_bytes(), 0);
+    assert!(all.bytes_allocated >= 1_000_000);
+    assert_eq!(after.slots, 2);
+    assert_eq!(after.overhead, before.overhead);
+    assert_eq!(after.unattributed, Counts::ZERO);
+}
+
+fn what_is_excluded_is_overhead() {
+    let (before, me) = (process().unwrap(), current_thread());
+    exclude(|| {
+        let mut bytes = black_box(vec![1_u8; 100]);
+        exclude(|| bytes.reserve_exact(200));
+        bytes.shrink_to(black_box(150));
+    });
+    let after = process().unwrap();
+    let excluded = Counts {
+        allocations: 1,
+        deallocations: 1,
+        reallocations: 2,
+        bytes_allocated: 300,
+        bytes_deallocated: 300,
+    };
+    assert_eq!(after.overhead - before.overhead, excluded);
+    assert_eq!(after.counts - before.counts, excluded);
+    assert_eq!(current_thread(), me);
+}
+
+fn a_slot_takes_what_is_documented() {
+    let process = process().unwrap();
+    assert_eq!(process.slots, 2);
+    assert_eq!(process.overhead.net_bytes(), 2 * 256);
+}

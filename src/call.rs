@@ -1,0 +1,493 @@
+//! A call: the guard of one timed function.
+
+use std::fmt::{self, Display};
+use std::sync::atomic::Ordering::Relaxed;
+
+use alloc_counter::Local;
+
+use crate::callsite::Callsite;
+use crate::clock;
+use crate::context::Here;
+use crate::pool::Member;
+use crate::record::{Address, End, Figures, Kind, Opening, Record, SHORT_TEXT, State};
+use crate::strand::{Afar, Deed, Open, Strand};
+use crate::text::{MAX_BYTES, Text};
+use crate::threads::Tag;
+
+/// The guard of a call: the call stops when this is dropped.
+///
+/// Made by [`call!`](crate::call!) and [`#[traced]`](crate::traced). Without a current trace it
+/// does nothing, and costs a load and a branch.
+///
+/// May be moved, sent, held over an `.await`, dropped in any order or leaked; the calls around it
+/// and beside it stay exact. One that is stopped on a thread that does not run its strand has its
+/// time, and the allocations known then, and is marked
+/// [`partial`](crate::CallReport::partial).
+#[must_use = "the call stops when the guard is dropped: bind it, `let _call = call!();`"]
+pub struct Call(Option<Guard>);
+
+/// A call that was recorded, from its start to its stop.
+#[derive(Clone, Copy)]
+pub(crate) struct Guard {
+    strand: &'static Member<Strand>,
+    generation: u32,
+    address: Address,
+    record: &'static Record,
+    /// What was open when this was opened, or when the future that it is around was last polled.
+    outer: Open,
+}
+
+impl Call {
+    /// A call that is not recorded.
+    #[doc(hidden)]
+    #[inline]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// For the macros: whether a trace is current, so that formatting is worth its while.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_wanted() -> bool {
+        Here::with(|here| here.strand().is_some())
+    }
+
+    /// For the macros: starts a call.
+    #[doc(hidden)]
+    #[inline]
+    pub fn start(callsite: &'static Callsite) -> Self {
+        Here::with(|here| match here.strand() {
+            Some(strand) => Self(Guard::open(here, strand, callsite, None)),
+            None => Self::none(),
+        })
+    }
+
+    /// For the macros: starts a call with an id, labels, or both, as the callsite says.
+    #[doc(hidden)]
+    pub fn start_with(
+        callsite: &'static Callsite,
+        id: Option<&dyn Display>,
+        labels: &[&dyn Display],
+    ) -> Self {
+        if !Self::is_wanted() {
+            return Self::none();
+        }
+        // Before anything is read: formatting is foreign code, and may trace.
+        let text = Text::of_call(id, labels);
+        Here::with(|here| match here.strand() {
+            Some(strand) => Self(Guard::open(here, strand, callsite, Some(&text))),
+            None => Self::none(),
+        })
+    }
+
+    /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
+    ///
+    /// Names longer than 1,024 bytes are cut. Costs a clock read and a few stores.
+    #[inline]
+    pub fn checkpoint(&self, name: &str) {
+        if let Some(guard) = &self.0 {
+            guard.checkpoint(name);
+        }
+    }
+
+    /// Marks the call as failed, and why; it goes on until it stops. Of several messages the
+    /// report has the last.
+    ///
+    /// ```
+    /// use tracer::{Outcome, Trace, call};
+    ///
+    /// fn parse(input: &str) -> Option<u8> {
+    ///     let call = call!();
+    ///     input.parse().map_err(|error| call.fail(&error)).ok()
+    /// }
+    ///
+    /// let trace = Trace::new();
+    /// let scope = trace.inject();
+    /// assert_eq!(parse("300"), None);
+    /// drop(scope);
+    /// let failed = Outcome::Failed("number too large to fit in target type".to_owned());
+    /// assert_eq!(trace.report().calls[0].outcome, failed);
+    /// ```
+    pub fn fail(&self, why: &(impl Display + ?Sized)) {
+        if let Some(guard) = &self.0 {
+            guard.fail(&Text::of(&why));
+        }
+    }
+
+    /// Stops the call, as dropping it does.
+    #[inline]
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Whether this call is being recorded.
+    pub const fn is_recorded(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        self.0
+    }
+
+    pub(crate) fn set_guard(&mut self, guard: Guard) {
+        self.0 = Some(guard);
+    }
+
+    /// Who takes the guard stops the call.
+    pub(crate) fn take_guard(&mut self) -> Option<Guard> {
+        self.0.take()
+    }
+}
+
+impl Drop for Call {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(guard) = self.0.take() {
+            guard.stop();
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("is_recorded", &self.is_recorded())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the call that stops now has ended.
+#[inline]
+fn end(strand: &Strand, state: State) -> End {
+    if std::thread::panicking() && !state.was_unwinding() {
+        End::Panicked
+    } else if state.has_failed() {
+        End::Failed
+    } else if strand.cancelling.load(Relaxed) {
+        End::Cancelled
+    } else {
+        End::Ok
+    }
+}
+
+impl Guard {
+    #[inline]
+    fn open(
+        here: &Here,
+        strand: &'static Member<Strand>,
+        callsite: &'static Callsite,
+        text: Option<&Text>,
+    ) -> Option<Self> {
+        let position = &here.position;
+        let outer = position.open.get().or_around();
+        let text = text.map(Text::as_bytes);
+        let is_long = text.is_some_and(|text| text.len() > SHORT_TEXT);
+        if let (true, Some(text)) = (is_long, text) {
+            position.write_long_text(strand, text);
+        }
+        let vacant = position.vacant_call(strand)?;
+        let record = vacant.record;
+        match text {
+            Some(text) if !is_long => record.write_short_text(text),
+            _ => record.clear_text(),
+        }
+        let thread = Tag::current();
+        let local = Local::current();
+        let start = clock::ticks();
+        let (figures, exact) = read(strand, outer, local, start);
+        record.open(&Opening {
+            state: State::new(Kind::Call)
+                .unwinding(std::thread::panicking())
+                .long_text(is_long)
+                .partial(!exact),
+            parent: outer.address,
+            callsite: callsite.number(),
+            thread: thread.to_bits(),
+            start,
+            figures,
+        });
+        let address = vacant.publish();
+        position.open.set(Open {
+            address,
+            record: Some(record),
+        });
+        Some(Self {
+            strand,
+            generation: here.generation(),
+            address,
+            record,
+            outer,
+        })
+    }
+
+    #[inline]
+    fn stop(self) {
+        let now = clock::ticks();
+        Here::with(|here| {
+            if !here.is_in(self.strand, self.generation) {
+                let end = end(self.strand, self.record.state());
+                self.stop_from_afar(now, end);
+            } else if here.position.open.get().address == self.address {
+                self.stop_innermost(here, now);
+            } else {
+                self.stop_out_of_order(here, now);
+            }
+        });
+    }
+
+    #[inline]
+    fn stop_innermost(self, here: &Here, now: u64) {
+        let (strand, record) = (self.strand, self.record);
+        let innermost = here.position.open.get();
+        let (reading, exact) = read(strand, innermost, Local::current(), now);
+        let start = record.figures();
+        let outer = self.outer.or_around();
+        here.position.open.set(outer);
+        strand.raise_peak(outer, start.peak);
+        self.close(reading, start, exact, now);
+    }
+
+    #[inline]
+    fn close(self, reading: Figures, start: Figures, exact: bool, now: u64) {
+        if !exact {
+            self.record.set_partial();
+        }
+        let end = end(self.strand, self.record.state());
+        self.record.close(used(reading, start, exact), now, end);
+    }
+
+    /// Other calls were opened within this one and are still open. The first of them goes on
+    /// within the call around this one.
+    #[cold]
+    fn stop_out_of_order(self, here: &Here, now: u64) {
+        let (strand, record) = (self.strand, self.record);
+        if record.state().is_at_rest() {
+            // Held by a future that is put aside, and stopped by somebody else.
+            return record.close(record.figures(), now, end(strand, record.state()));
+        }
+        let innermost = here.position.open.get();
+        let (reading, exact) = read(strand, innermost, Local::current(), now);
+        let outer = self.outer.or_around();
+        let mut start = record.figures();
+        let mut within = innermost;
+        let mut first = None;
+        while let Some(inner) = within.record
+            && within.address != self.address
+        {
+            if inner.is_open() {
+                start.peak = start.peak.max(inner.figures().peak);
+                first = Some((within.address, inner));
+            }
+            within = Open::at(inner.parent());
+        }
+        if let (Some((address, inner)), Some(_found)) = (first, within.record) {
+            strand.raise_peak(outer, start.peak);
+            adopt(
+                here,
+                strand,
+                address,
+                outer,
+                reading.since(inner.figures()),
+                now,
+            );
+        }
+        self.close(reading, start, exact, now);
+    }
+
+    /// On a thread that does not run the strand: its counters can't be the call's.
+    #[cold]
+    fn stop_from_afar(self, now: u64, end: End) {
+        let (state, _, figures) = self.record.read();
+        let used = if state.is_at_rest() {
+            figures
+        } else {
+            let (reading, exact) = self.strand.meter.read();
+            used(reading, figures, exact)
+        };
+        self.from_afar(now, Deed::Stopped(end, used));
+    }
+
+    #[cold]
+    fn from_afar(self, moment: u64, deed: Deed) {
+        let call = self.address;
+        self.strand
+            .do_from_afar(self.generation, Afar { call, moment, deed });
+    }
+
+    #[inline]
+    fn checkpoint(self, name: &str) {
+        let moment = clock::ticks();
+        Here::with(|here| {
+            let (strand, record) = (self.strand, self.record);
+            if !here.is_in(strand, self.generation) || record.state().is_at_rest() {
+                return self.checkpoint_from_afar(name, moment);
+            }
+            let (reading, exact) = strand.meter.reading_or_boundary(Local::current(), moment);
+            let used = used(reading, record.figures(), exact);
+            self.note(here, Kind::Checkpoint, name.as_bytes(), moment, used);
+        });
+    }
+
+    #[cold]
+    fn checkpoint_from_afar(self, name: &str, moment: u64) {
+        let name = Text::of(&name);
+        self.from_afar(moment, Deed::Checkpoint(name.to_string()));
+    }
+
+    #[cold]
+    fn fail(self, why: &Text) {
+        let moment = clock::ticks();
+        Here::with(|here| {
+            if here.is_in(self.strand, self.generation) {
+                let text = why.as_bytes();
+                self.note(here, Kind::Message, text, moment, Figures::default());
+                self.record.set_failed();
+            } else {
+                self.from_afar(moment, Deed::Failed(why.to_string()));
+            }
+        });
+    }
+
+    /// Writes a record that belongs to this call.
+    #[inline]
+    fn note(self, here: &Here, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
+        let is_long = text.len() > SHORT_TEXT;
+        if is_long {
+            let text = text.get(..MAX_BYTES).unwrap_or(text);
+            here.position.write_long_text(self.strand, text);
+        }
+        let Some(vacant) = here.position.vacant(self.strand) else {
+            return;
+        };
+        if !is_long {
+            vacant.record.write_short_text(text);
+        }
+        let state = State::new(kind).long_text(is_long);
+        vacant.record.note(state, self.address, moment, figures);
+        vacant.publish();
+    }
+
+    /// Puts the call aside, with the calls open within it: until it is taken up again, what
+    /// happens on the strand is not in them. Answers the innermost of them. None where this thread
+    /// does not run the strand.
+    pub(crate) fn rest(self) -> Option<Open> {
+        Here::with(|here| {
+            if !here.is_in(self.strand, self.generation) {
+                return None;
+            }
+            let innermost = here.position.open.get();
+            let now = clock::ticks();
+            let (reading, exact) = read(self.strand, innermost, Local::current(), now);
+            let mut highest = i64::MIN;
+            self.each_open(innermost, |record| {
+                if !exact {
+                    record.set_partial();
+                }
+                let mut start = record.figures();
+                start.peak = start.peak.max(highest);
+                highest = start.peak;
+                record.rest(used(reading, start, exact));
+            });
+            let outer = self.outer.or_around();
+            self.strand.raise_peak(outer, highest);
+            here.position.open.set(outer);
+            Some(innermost)
+        })
+    }
+
+    /// Takes the call up again, with the calls open within it; `innermost` as
+    /// [`rest`](Self::rest) answered, and `within` the call in which this one was until now.
+    /// None where this thread does not run the strand.
+    pub(crate) fn resume(self, innermost: Open, within: Address) -> Option<Self> {
+        Here::with(|here| {
+            if !here.is_in(self.strand, self.generation) {
+                return None;
+            }
+            let outer = here.position.open.get().or_around();
+            let now = clock::ticks();
+            let (reading, _) = read(self.strand, outer, Local::current(), now);
+            if outer.address != within {
+                let so_far = self.record.figures();
+                adopt(here, self.strand, self.address, outer, so_far, now);
+            }
+            self.each_open(innermost, |record| {
+                record.resume(reading.start_for(record.figures()));
+            });
+            here.position.open.set(innermost);
+            Some(Self { outer, ..self })
+        })
+    }
+
+    /// The open calls from `innermost` outwards, this one the last.
+    fn each_open(self, innermost: Open, mut visit: impl FnMut(&'static Record)) {
+        let mut call = innermost;
+        while let Some(record) = call.record {
+            if record.is_open() {
+                visit(record);
+            }
+            if call.address == self.address {
+                break;
+            }
+            call = Open::at(record.parent());
+        }
+    }
+
+    /// Runs `work`, which drops the future that the call is around, and stops the call. What stops
+    /// meanwhile is cancelled with it.
+    pub(crate) fn cancel(self, work: impl FnOnce()) {
+        let is_here = Here::with(|here| here.is_in(self.strand, self.generation));
+        if is_here {
+            let cancelling = &self.strand.cancelling;
+            let before = cancelling.swap(true, Relaxed);
+            work();
+            self.stop();
+            cancelling.store(before, Relaxed);
+        } else {
+            work();
+            self.stop_from_afar(clock::ticks(), End::Cancelled);
+        }
+    }
+
+    /// The call within which this one is.
+    pub(crate) fn within(self) -> Address {
+        self.outer.address
+    }
+
+    pub(crate) fn mark_partial(self) {
+        self.record.set_partial();
+    }
+}
+
+/// The strand's reading now, and whether it is one; draws a boundary in the levels, so that the
+/// highest since the last is in `innermost`.
+#[inline]
+fn read(strand: &Strand, innermost: Open, local: Option<Local>, now: u64) -> (Figures, bool) {
+    match (strand.meter.reading(local, now), local) {
+        (Some(reading), Some(local)) => {
+            strand.raise_peak(innermost, strand.meter.level(local.take_peak()));
+            (reading, true)
+        }
+        _ => (strand.meter.boundary(), false),
+    }
+}
+
+/// What was used between two readings; where the later one is not exact, it may be the earlier.
+#[inline]
+fn used(reading: Figures, start: Figures, exact: bool) -> Figures {
+    if exact {
+        reading.since(start)
+    } else {
+        reading.since_at_most(start)
+    }
+}
+
+/// Notes that a call goes on within another.
+#[cold]
+fn adopt(here: &Here, strand: &Strand, call: Address, within: Open, so_far: Figures, now: u64) {
+    if let Some(vacant) = here.position.vacant(strand) {
+        let state = State::new(Kind::Adoption);
+        vacant.record.note(state, within.address, now, so_far);
+        vacant.record.set_adopted(call);
+        vacant.publish();
+    }
+}

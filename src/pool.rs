@@ -1,0 +1,252 @@
+//! Memory that is never freed: a directory of things that live for ever, and a pool that hands
+//! them out and takes them back.
+//!
+//! Because nothing is ever freed, every reference is `&'static` and nothing can dangle; because
+//! things are known by number, lists of them can be kept in atomics, without locks and without
+//! `unsafe`.
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// A number in a directory, or none. As an atomic it is [`AtomicNumber`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Number(u32);
+
+impl Number {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.0
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct AtomicNumber(AtomicU32);
+
+impl AtomicNumber {
+    pub(crate) const fn none() -> Self {
+        Self(AtomicU32::new(Number::NONE.0))
+    }
+
+    #[inline]
+    pub(crate) fn load(&self, order: std::sync::atomic::Ordering) -> Number {
+        Number(self.0.load(order))
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, number: Number, order: std::sync::atomic::Ordering) {
+        self.0.store(number.0, order);
+    }
+
+    pub(crate) fn compare_exchange(&self, old: Number, new: Number) -> Result<(), Number> {
+        self.0
+            .compare_exchange(old.0, new.0, AcqRel, Acquire)
+            .map(|_| ())
+            .map_err(Number)
+    }
+}
+
+/// The first segment's length; each is twice as long as the one before.
+const FIRST: u32 = 32;
+const SEGMENTS: usize = 26;
+
+type Segment<T> = OnceLock<Box<[OnceLock<&'static T>]>>;
+
+/// Things that live for ever, found by their number. Grows, and never moves what it holds.
+pub(crate) struct Directory<T: 'static> {
+    segments: [Segment<T>; SEGMENTS],
+    len: AtomicU32,
+}
+
+impl<T> Directory<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            segments: [const { OnceLock::new() }; SEGMENTS],
+            len: AtomicU32::new(0),
+        }
+    }
+
+    fn place(number: Number) -> (usize, usize, usize) {
+        let shifted = u64::from(number.0) + u64::from(FIRST);
+        let segment = shifted.ilog2() - FIRST.ilog2();
+        let len = u64::from(FIRST) << segment;
+        (segment as usize, (shifted - len) as usize, len as usize)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, number: Number) -> Option<&'static T> {
+        let (segment, index, _) = Self::place(number);
+        self.segments
+            .get(segment)?
+            .get()?
+            .get(index)?
+            .get()
+            .copied()
+    }
+
+    /// Adds what `make` makes of its number. The memory is the tracer's own.
+    #[cold]
+    pub(crate) fn add(&self, make: impl FnOnce(Number) -> &'static T) -> &'static T {
+        alloc_counter::exclude(|| {
+            let number = Number(self.len.fetch_add(1, Relaxed));
+            let made = make(number);
+            let (segment, index, len) = Self::place(number);
+            // Past the last segment there would be four billion members; such a one works, and
+            // is merely not found by its number.
+            if let Some(segment) = self.segments.get(segment) {
+                let places = segment.get_or_init(|| (0..len).map(|_| OnceLock::new()).collect());
+                // The number is this caller's alone, so the place is empty.
+                let _ = places[index].set(made);
+            }
+            made
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> u32 {
+        self.len.load(Relaxed)
+    }
+}
+
+/// A member of a pool.
+pub(crate) struct Member<T> {
+    number: Number,
+    next_free: AtomicNumber,
+    value: T,
+}
+
+impl<T> Member<T> {
+    #[inline]
+    pub(crate) fn number(&self) -> Number {
+        self.number
+    }
+}
+
+impl<T> Deref for Member<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Hands out members and takes them back, the last one given first, as it is still in the cache.
+/// Holds as many as were ever out at once.
+///
+/// The free members are a list linked by number. Its head carries a tag that changes with every
+/// exchange: between a taker's look at the head's successor and its exchange, others may take the
+/// head and its successor and give the head back; the head is then the same and its successor is
+/// not, and the tag tells.
+pub(crate) struct Pool<T: 'static> {
+    members: Directory<Member<T>>,
+    /// The tag in the upper half, the number of the first free member in the lower.
+    free: AtomicU64,
+}
+
+impl<T> Pool<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            members: Directory::new(),
+            free: AtomicU64::new(Number::NONE.0 as u64),
+        }
+    }
+
+    pub(crate) fn get(&self, number: Number) -> Option<&'static Member<T>> {
+        self.members.get(number)
+    }
+
+    pub(crate) fn take(&self, make: impl FnOnce() -> T) -> &'static Member<T> {
+        let mut head = self.free.load(Acquire);
+        while let Some(member) = self.get(first(head)) {
+            let next = member.next_free.load(Relaxed);
+            match self
+                .free
+                .compare_exchange_weak(head, retag(head, next), AcqRel, Acquire)
+            {
+                Ok(_) => return member,
+                Err(other) => head = other,
+            }
+        }
+        self.members.add(|number| {
+            Box::leak(Box::new(Member {
+                number,
+                next_free: AtomicNumber::none(),
+                value: make(),
+            }))
+        })
+    }
+
+    pub(crate) fn give(&self, member: &'static Member<T>) {
+        let mut head = self.free.load(Relaxed);
+        loop {
+            member.next_free.store(first(head), Relaxed);
+            match self
+                .free
+                .compare_exchange_weak(head, retag(head, member.number), AcqRel, Relaxed)
+            {
+                Ok(_) => return,
+                Err(other) => head = other,
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn first(head: u64) -> Number {
+    Number(head as u32)
+}
+
+fn retag(head: u64, first: Number) -> u64 {
+    let tag = (head >> 32).wrapping_add(1);
+    (tag << 32) | u64::from(first.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_over_all_segments() {
+        static DIRECTORY: Directory<u32> = Directory::new();
+        for expected in 0..1000 {
+            DIRECTORY.add(|number| Box::leak(Box::new(number.to_bits())));
+            assert_eq!(
+                DIRECTORY.get(Number::from_bits(expected)).copied(),
+                Some(expected)
+            );
+        }
+        assert_eq!(DIRECTORY.get(Number::from_bits(1000)), None);
+        assert_eq!(DIRECTORY.get(Number::NONE), None);
+        assert_eq!(DIRECTORY.len(), 1000);
+    }
+
+    #[test]
+    fn no_member_is_out_twice() {
+        static POOL: Pool<AtomicU32> = Pool::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let members =
+                            [POOL.take(AtomicU32::default), POOL.take(AtomicU32::default)];
+                        for member in members {
+                            assert_eq!(member.swap(1, AcqRel), 0);
+                        }
+                        for member in members {
+                            assert_eq!(member.swap(0, AcqRel), 1);
+                            POOL.give(member);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(POOL.members.len() <= 8);
+    }
+}

@@ -1,0 +1,233 @@
+//! From a snapshot to a report: the strands' calls in one order, their parents, and what each used
+//! with and without the calls inside.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use crate::record::End;
+use crate::snapshot::{CallId, CallSnapshot, Snapshot, StrandSnapshot};
+
+use super::{CallReport, CheckpointReport, Outcome, Report, Thread};
+
+pub(super) fn report(snapshot: Snapshot) -> Report {
+    let is_counted = alloc_counter::is_installed();
+    let order = Order::of(&snapshot.strands);
+    let shares = Shares::of(&snapshot.strands, &order);
+    let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
+    let mut calls: Vec<(usize, CallReport)> = Vec::with_capacity(order.len());
+    for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
+        for (index, call) in snapshot.calls.into_iter().enumerate() {
+            let place = order.place(strand, index);
+            let parent = order.parent(&call, snapshot.parent);
+            let share = &shares.0[place];
+            calls.push((place, call_report(call, parent, share, is_counted)));
+        }
+    }
+    calls.sort_by_key(|(place, _)| *place);
+    let calls: Vec<CallReport> = calls.into_iter().map(|(_, call)| call).collect();
+    let is_running = calls.iter().any(|call| call.outcome == Outcome::Running);
+    let last_stop = calls.iter().map(|call| call.start + call.wall).max();
+    Report {
+        trace: snapshot.id,
+        started: snapshot.started,
+        elapsed: match last_stop {
+            Some(stop) if !is_running => stop,
+            _ => snapshot.age,
+        },
+        grown: snapshot.grown,
+        dropped: snapshot.dropped,
+        total: is_counted.then_some(total),
+        calls,
+    }
+}
+
+fn call_report(
+    call: CallSnapshot,
+    parent: Option<usize>,
+    share: &Share,
+    is_counted: bool,
+) -> CallReport {
+    let mut before = (Duration::ZERO, Counts::ZERO);
+    let checkpoints = call.checkpoints.into_iter().map(|checkpoint| {
+        let since = (checkpoint.wall - before.0, checkpoint.counts - before.1);
+        before = (checkpoint.wall, checkpoint.counts);
+        CheckpointReport {
+            name: checkpoint.name,
+            at: checkpoint.wall,
+            wall: since.0,
+            counts: is_counted.then_some(since.1),
+        }
+    });
+    let names = call.callsite.labels().iter();
+    let names = names.map(|name| Cow::Borrowed(name.trim_start_matches("r#")));
+    let (id, values) = call.text;
+    CallReport {
+        name: call.callsite.name().into(),
+        module: call.callsite.module().into(),
+        file: call.callsite.file().into(),
+        line: call.callsite.line(),
+        id,
+        labels: names.zip(values).collect(),
+        parent,
+        thread: Thread {
+            number: call.thread.number(),
+            name: call.thread.name().map(Cow::Borrowed),
+        },
+        start: call.start,
+        wall: call.wall,
+        busy: call.busy,
+        own_busy: call.busy.saturating_sub(share.busy_inside),
+        total: is_counted.then_some(share.total),
+        own: is_counted.then(|| at_least_zero(share.total, share.inside)),
+        peak_bytes: is_counted.then_some(call.peak_bytes),
+        outcome: match call.end {
+            End::Open => Outcome::Running,
+            End::Ok => Outcome::Ok,
+            End::Failed => Outcome::Failed(call.message.unwrap_or_default()),
+            End::Panicked => Outcome::Panicked,
+            End::Cancelled => Outcome::Cancelled,
+        },
+        partial: call.is_partial,
+        checkpoints: checkpoints.collect(),
+    }
+}
+
+/// In a running trace a call inside may have been read a little later than the one around it, and
+/// hold a little more.
+fn at_least_zero(total: Counts, inside: Counts) -> Counts {
+    let [total, inside] = [total.to_array(), inside.to_array()];
+    Counts::from_array(std::array::from_fn(|index| {
+        total[index].saturating_sub(inside[index])
+    }))
+}
+
+/// Each call's place in the order of start, a call after the one in which it was opened.
+struct Order {
+    /// By strand and the call's index in it.
+    places: Vec<Vec<usize>>,
+    by_id: HashMap<CallId, usize>,
+}
+
+impl Order {
+    fn of(strands: &[StrandSnapshot]) -> Self {
+        let mut starts = HashMap::new();
+        let mut calls = Vec::new();
+        for (strand, snapshot) in strands.iter().enumerate() {
+            for (index, call) in snapshot.calls.iter().enumerate() {
+                let parent = call.parent.or(snapshot.parent);
+                // Clocks of two processors may differ by a few ticks.
+                let parent_start = parent.and_then(|id| starts.get(&id).copied());
+                let start = call.start.max(parent_start.unwrap_or_default());
+                starts.insert(call.id, start);
+                calls.push((start, strand, index, call.id));
+            }
+        }
+        calls.sort_by_key(|(start, strand, index, _)| (*start, *strand, *index));
+        let mut places: Vec<_> = strands
+            .iter()
+            .map(|strand| vec![0; strand.calls.len()])
+            .collect();
+        let mut by_id = HashMap::new();
+        for (place, (_, strand, index, id)) in calls.into_iter().enumerate() {
+            places[strand][index] = place;
+            by_id.insert(id, place);
+        }
+        Self { places, by_id }
+    }
+
+    fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    fn place(&self, strand: usize, index: usize) -> usize {
+        self.places[strand][index]
+    }
+
+    fn find(&self, id: Option<CallId>) -> Option<usize> {
+        self.by_id.get(&id?).copied()
+    }
+
+    fn parent(&self, call: &CallSnapshot, of_strand: Option<CallId>) -> Option<usize> {
+        self.find(call.parent.or(of_strand))
+    }
+}
+
+/// What a call used, by the order's places.
+#[derive(Clone, Default)]
+struct Share {
+    total: Counts,
+    /// The part of the total that the calls inside used.
+    inside: Counts,
+    busy_inside: Duration,
+}
+
+struct Shares(Vec<Share>);
+
+impl Shares {
+    fn of(strands: &[StrandSnapshot], order: &Order) -> Self {
+        let mut shares = vec![Share::default(); order.len()];
+        // From the last strand to the first, and from the last call to the first: what was
+        // spawned or opened comes before that from which it was.
+        for (strand, snapshot) in strands.iter().enumerate().rev() {
+            let outside = order.find(snapshot.parent);
+            let mut spawned = Counts::ZERO;
+            for (index, call) in snapshot.calls.iter().enumerate().rev() {
+                let place = order.place(strand, index);
+                // Until here the share holds what the strands below this call used.
+                let below = shares[place].total;
+                shares[place].total += call.counts;
+                match order.find(call.parent) {
+                    Some(parent) => {
+                        shares[parent].total += below;
+                        shares[parent].inside += below;
+                    }
+                    None => spawned += below,
+                }
+                for part in parts(call) {
+                    if let Some(around) = order.find(part.within).or(outside) {
+                        shares[around].inside += part.counts;
+                        if part.within.is_some() {
+                            shares[around].busy_inside += part.busy;
+                        }
+                    }
+                }
+            }
+            if let Some(outside) = outside {
+                shares[outside].total += snapshot.counts + spawned;
+                shares[outside].inside += spawned;
+            }
+        }
+        Self(shares)
+    }
+}
+
+/// What a call used within one call around it.
+struct Part {
+    within: Option<CallId>,
+    counts: Counts,
+    busy: Duration,
+}
+
+/// A call's use, divided among the calls within which it went on.
+fn parts(call: &CallSnapshot) -> impl Iterator<Item = Part> {
+    let mut within = call.parent;
+    let mut before = (Counts::ZERO, Duration::ZERO);
+    let ends = call.adoptions.iter().map(|adoption| {
+        let so_far = (adoption.counts, adoption.busy);
+        (so_far, adoption.within)
+    });
+    let last = ((call.counts, call.busy), None);
+    ends.chain([last]).map(move |((counts, busy), next)| {
+        let part = Part {
+            within,
+            counts: counts - before.0,
+            busy: busy.saturating_sub(before.1),
+        };
+        within = next;
+        before = (counts, busy);
+        part
+    })
+}

@@ -1,0 +1,208 @@
+//! Reports: what a trace recorded, as plain data.
+
+mod assemble;
+mod escape;
+mod text;
+mod tree;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use alloc_counter::Counts;
+
+use crate::snapshot::Snapshot;
+use crate::trace::Trace;
+
+pub use tree::Tree;
+
+/// What a trace had recorded when the report was taken.
+///
+/// Plain data, independent of the trace. `Display` is the seed's format, one line a call; `{:#}`
+/// is a [tree](Report::tree).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The [trace's number](Trace::id); 0 for the report of an empty trace.
+    pub trace: u64,
+    /// When the trace began, reckoned back from the time of the report.
+    pub started: SystemTime,
+    /// From the trace's beginning to the end of its last call, or to the report where a call is
+    /// still running.
+    pub elapsed: Duration,
+    /// How often the trace had to grow beyond the capacity that it was given.
+    pub grown: u64,
+    /// Calls, checkpoints, texts and strands that were not recorded, because the trace had
+    /// [reached its limit](Trace::with_limit). The totals of the calls around them are exact.
+    pub dropped: u64,
+    /// What all strands of the trace allocated and freed, in calls and outside; `None` where no
+    /// [`Counting`](crate::Counting) allocator is installed.
+    pub total: Option<Counts>,
+    /// The calls, in order of start; a call stands after the one in which it was opened.
+    pub calls: Vec<CallReport>,
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallReport {
+    /// The function's name, without its path.
+    pub name: Cow<'static, str>,
+    /// The path of its module.
+    pub module: Cow<'static, str>,
+    /// The source file in which the call was opened.
+    pub file: Cow<'static, str>,
+    /// The line in that file.
+    pub line: u32,
+    /// The id given to [`call!`](crate::call!).
+    pub id: Option<String>,
+    /// The labels given to [`call!`](crate::call!), with their values.
+    pub labels: Vec<(Cow<'static, str>, String)>,
+    /// The call in which this one was opened, or from which its strand was spawned, as an index
+    /// into [`Report::calls`].
+    pub parent: Option<usize>,
+    /// The thread on which the call began.
+    pub thread: Thread,
+    /// From the trace's beginning to the call's start.
+    pub start: Duration,
+    /// From the call's start to its stop, or to the report where it is running.
+    pub wall: Duration,
+    /// The part of that in which the call's task was being polled. For a thread's scope it is the
+    /// whole, less what a scope of the same trace on the same thread took over.
+    pub busy: Duration,
+    /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
+    pub own_busy: Duration,
+    /// What the call allocated and freed, calls inside and spawned strands included; `None` where
+    /// no [`Counting`](crate::Counting) allocator is installed.
+    pub total: Option<Counts>,
+    /// The same without the calls inside ("self").
+    pub own: Option<Counts>,
+    /// The highest point of live bytes above those at the call's start, on its own strand.
+    pub peak_bytes: Option<u64>,
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// The allocations are those known at some moment before the stop: the call was stopped on a
+    /// thread that did not run its strand, or at the very end of its thread.
+    pub partial: bool,
+    /// The checkpoints, in order of time.
+    pub checkpoints: Vec<CheckpointReport>,
+}
+
+/// A named moment inside a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointReport {
+    /// The name given to [`checkpoint`](crate::Call::checkpoint).
+    pub name: String,
+    /// From the call's start to the checkpoint.
+    pub at: Duration,
+    /// The time since the checkpoint before; for the first, since the call's start.
+    pub wall: Duration,
+    /// What the call allocated and freed in that time, calls inside included, spawned strands
+    /// not; `None` where no [`Counting`](crate::Counting) allocator is installed.
+    pub counts: Option<Counts>,
+}
+
+/// The thread on which a call began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Thread {
+    /// The thread's number, in the order in which threads first recorded, from 1.
+    pub number: u32,
+    /// Its name, where it has one.
+    pub name: Option<Cow<'static, str>>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stopped.
+    Ok,
+    /// Stopped, after it was [told to have failed](crate::Call::fail), with the message.
+    Failed(String),
+    /// Stopped by a panic that came through it.
+    Panicked,
+    /// Its future was dropped before it was ready.
+    Cancelled,
+    /// Not stopped when the report was taken.
+    Running,
+}
+
+impl Report {
+    /// The report as a tree, aligned to be read by a person.
+    pub fn tree(&self) -> Tree<'_> {
+        Tree::of(self)
+    }
+}
+
+impl Trace {
+    /// What the trace has recorded until now, from any thread and at any time; it goes on
+    /// recording meanwhile.
+    ///
+    /// The report is the caller's memory: taken inside a call of the same trace, the allocations
+    /// for it are in that call's figures. (Printing the trace with `{}` or `{:#}` is not.)
+    ///
+    /// Cost: some microseconds, and allocations in proportion to what was recorded.
+    pub fn report(&self) -> Report {
+        assemble::report(Snapshot::of(self))
+    }
+}
+
+/// The seed's format; with `#`, the tree.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            self.tree().fmt(f)
+        } else {
+            text::write(self, f)
+        }
+    }
+}
+
+/// What [`report`](Trace::report) says at this moment, in the format of [`Report`]. Allocations
+/// for it are the tracer's own, and in no call's figures.
+///
+/// ```
+/// use tracer::{Trace, call};
+///
+/// let trace = Trace::new();
+/// assert_eq!(trace.to_string(), "allocates at call stack: 0, detailed call stack: ~");
+/// let scope = trace.inject();
+/// call!("first").stop();
+/// drop(scope);
+/// let text = trace.to_string();
+/// assert!(text.starts_with("allocates at call stack: 0, detailed call stack:\n\tcall main [first]: "));
+/// ```
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alternate = f.alternate();
+        let text = Excluded::new(|| {
+            let report = self.report();
+            if alternate {
+                format!("{report:#}")
+            } else {
+                report.to_string()
+            }
+        });
+        f.write_str(text.get())
+    }
+}
+
+/// A text in the tracer's own memory.
+struct Excluded(String);
+
+impl Excluded {
+    fn new(make: impl FnOnce() -> String) -> Self {
+        Self(alloc_counter::exclude(make))
+    }
+
+    fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Excluded {
+    fn drop(&mut self) {
+        alloc_counter::exclude(|| drop(std::mem::take(&mut self.0)));
+    }
+}

@@ -1,0 +1,70 @@
+//! The seed's format: one line a call, in order of start.
+
+use std::fmt::{self, Display, Write};
+
+use super::escape::Escaped;
+use super::{CallReport, Outcome, Report};
+
+pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
+    write!(
+        out,
+        "allocates at call stack: {}, detailed call stack:",
+        report.grown
+    )?;
+    if report.calls.is_empty() {
+        out.write_str(" ~")?;
+    }
+    for call in &report.calls {
+        write!(out, "\n\tcall {}: {:?}", Title(call), call.wall)?;
+        if call.outcome == Outcome::Running {
+            out.write_str(" running")?;
+        }
+        out.write_str(", allocates: ")?;
+        match &call.total {
+            Some(total) => write!(out, "{}", total.allocates())?,
+            None => out.write_str("n/a")?,
+        }
+        if let Some(ending) = ending(call) {
+            write!(out, ", {ending}")?;
+        }
+        for checkpoint in &call.checkpoints {
+            let name = Escaped(&checkpoint.name);
+            write!(out, "\n\t\tcheckpoint [{name}]: {:?}", checkpoint.wall)?;
+        }
+    }
+    if report.dropped > 0 {
+        write!(out, "\n\t~ {} not recorded: limit reached", report.dropped)?;
+    }
+    Ok(())
+}
+
+/// A call's name, id and labels: `handle [ca7a87c4] rows=3`.
+pub(super) struct Title<'a>(pub(super) &'a CallReport);
+
+impl Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(&self.0.name))?;
+        if let Some(id) = &self.0.id {
+            write!(f, " [{}]", Escaped(id))?;
+        }
+        for (name, value) in &self.0.labels {
+            write!(f, " {}={}", Escaped(name), Escaped(value))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a call that has not simply stopped.
+pub(super) fn ending(call: &CallReport) -> Option<String> {
+    let outcome = match &call.outcome {
+        Outcome::Ok | Outcome::Running => None,
+        Outcome::Failed(why) => Some(format!("failed: {}", Escaped(why))),
+        Outcome::Panicked => Some("panicked".to_owned()),
+        Outcome::Cancelled => Some("cancelled".to_owned()),
+    };
+    match (outcome, call.partial) {
+        (Some(outcome), true) => Some(outcome + ", partial"),
+        (None, true) => Some("partial".to_owned()),
+        (outcome, false) => outcome,
+    }
+}

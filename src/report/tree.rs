@@ -1,0 +1,324 @@
+//! A tree to be read by a person: the figures in columns, so that the heavy line is the long one.
+
+use std::fmt::{self, Display, Write};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use super::escape::Escaped;
+use super::text::{Title, ending};
+use super::{CallReport, CheckpointReport, Outcome, Report, Thread};
+
+/// A [`Report`] shown as a tree: see [`Report::tree`].
+///
+/// Times are in microseconds, memory in bytes. A checkpoint's figures are those since the one
+/// before. The thread is named where it is another than that of the call around.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a tree is there to be shown"]
+pub struct Tree<'a> {
+    report: &'a Report,
+    is_coloured: bool,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) const fn of(report: &'a Report) -> Self {
+        Self {
+            report,
+            is_coloured: false,
+        }
+    }
+
+    /// With colours where `output` is a terminal that shows them and the environment variable
+    /// `NO_COLOR` is not set (<https://no-color.org>).
+    ///
+    /// ```no_run
+    /// # let trace = tracer::Trace::new();
+    /// println!("{}", trace.report().tree().colour_for(&std::io::stdout()));
+    /// ```
+    pub fn colour_for(self, output: &impl IsTerminal) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        self.colour(output.is_terminal() && !is_set("NO_COLOR") && !is_dumb)
+    }
+
+    /// With colours, or without, wherever it is shown.
+    pub fn colour(mut self, yes: bool) -> Self {
+        self.is_coloured = yes;
+        self
+    }
+}
+
+impl Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self.report, f, self.is_coloured)
+    }
+}
+
+const COLUMNS: usize = 7;
+const HEADINGS: [&str; COLUMNS] = [
+    "wall µs",
+    "busy µs",
+    "allocates",
+    "self",
+    "bytes",
+    "self",
+    "peak",
+];
+const HEAVY: &str = "\x1b[1m";
+const BAD: &str = "\x1b[31m";
+const FAINT: &str = "\x1b[2m";
+const PLAIN: &str = "\x1b[0m";
+
+/// One line: its figures, and what stands behind them.
+struct Row {
+    figures: [String; COLUMNS],
+    text: String,
+    colour: Option<&'static str>,
+}
+
+fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Result {
+    write!(out, "trace {}: {} µs", report.trace, micros(report.elapsed))?;
+    write!(
+        out,
+        ", allocates {}",
+        or_unknown(report.total.as_ref(), Counts::allocates)
+    )?;
+    let bytes = or_unknown(report.total.as_ref(), |total| total.bytes_allocated);
+    writeln!(out, " ({bytes} bytes), {} calls", report.calls.len())?;
+    let rows = rows(report);
+    let mut widths = HEADINGS.map(|heading| heading.chars().count());
+    for row in &rows {
+        for (width, figure) in widths.iter_mut().zip(&row.figures) {
+            *width = (*width).max(figure.chars().count());
+        }
+    }
+    write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
+    writeln!(out)?;
+    for row in &rows {
+        match row.colour.filter(|_| is_coloured) {
+            Some(colour) => {
+                out.write_str(colour)?;
+                write_row(out, &row.figures, &widths, &row.text)?;
+                writeln!(out, "{PLAIN}")?;
+            }
+            None => {
+                write_row(out, &row.figures, &widths, &row.text)?;
+                writeln!(out)?;
+            }
+        }
+    }
+    write!(out, "recorded {} calls", report.calls.len())?;
+    write!(
+        out,
+        ", grown {} times, dropped {}",
+        report.grown, report.dropped
+    )
+}
+
+fn write_row(
+    out: &mut impl Write,
+    figures: &[String; COLUMNS],
+    widths: &[usize; COLUMNS],
+    text: &str,
+) -> fmt::Result {
+    for (index, (figure, width)) in figures.iter().zip(widths).enumerate() {
+        let gap = if index == 0 { "" } else { "  " };
+        write!(out, "{gap}{figure:>width$}")?;
+    }
+    write!(out, "  {text}")
+}
+
+/// Deeper levels are not indented further: the lines of a deep recursion would be longer than long.
+const MAX_INDENT: usize = 40;
+
+/// What stands below a call, in order of time.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Call(usize),
+    Checkpoint(&'a CheckpointReport),
+}
+
+/// One level of the tree while it is walked: what is still to come on it.
+struct Level<'a> {
+    rest: std::vec::IntoIter<Item<'a>>,
+    indent: String,
+    parent: Option<&'a CallReport>,
+}
+
+/// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
+fn rows(report: &Report) -> Vec<Row> {
+    let children = children(report);
+    let roots: Vec<_> = children[report.calls.len()]
+        .iter()
+        .copied()
+        .map(Item::Call)
+        .collect();
+    let mut rows = Vec::with_capacity(report.calls.len());
+    let mut levels = vec![Level {
+        rest: roots.into_iter(),
+        indent: String::new(),
+        parent: None,
+    }];
+    while let Some(level) = levels.last_mut() {
+        let Some(item) = level.rest.next() else {
+            levels.pop();
+            continue;
+        };
+        let is_last = level.rest.len() == 0;
+        let (parent, indent) = (level.parent, level.indent.clone());
+        let depth = levels.len() - 1;
+        let mut text = indent.clone();
+        if depth > 0 {
+            text += if is_last { "└─ " } else { "├─ " };
+        }
+        if depth > MAX_INDENT {
+            let _ = write!(text, "({depth}) ");
+        }
+        match item {
+            Item::Checkpoint(checkpoint) => {
+                text += &format!("· {}", Escaped(&checkpoint.name));
+                rows.push(checkpoint_row(checkpoint, text));
+            }
+            Item::Call(index) => {
+                let call = &report.calls[index];
+                rows.push(call_row(report, call, parent, text));
+                let indent = match (depth, is_last) {
+                    (0, _) => String::new(),
+                    (1..MAX_INDENT, true) => indent + "   ",
+                    (1..MAX_INDENT, false) => indent + "│  ",
+                    _ => indent,
+                };
+                levels.push(Level {
+                    rest: below(report, call, &children[index]).into_iter(),
+                    indent,
+                    parent: Some(call),
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// The calls below each call, and those below none in the last place.
+fn children(report: &Report) -> Vec<Vec<usize>> {
+    let roots = report.calls.len();
+    let mut children = vec![Vec::new(); roots + 1];
+    for (index, call) in report.calls.iter().enumerate() {
+        // A report may come from elsewhere; only what stands before can be above.
+        let parent = call.parent.filter(|parent| *parent < index);
+        children[parent.unwrap_or(roots)].push(index);
+    }
+    children
+}
+
+fn below<'a>(report: &'a Report, call: &'a CallReport, children: &[usize]) -> Vec<Item<'a>> {
+    let checkpoints = call.checkpoints.iter();
+    let checkpoints = checkpoints.map(|point| (call.start + point.at, Item::Checkpoint(point)));
+    let calls = children.iter();
+    let calls = calls.map(|&index| (report.calls[index].start, Item::Call(index)));
+    // Checkpoints first: one at the very time of a call's start was set before it.
+    let mut items: Vec<_> = checkpoints.chain(calls).collect();
+    items.sort_by_key(|(time, _)| *time);
+    items.into_iter().map(|(_, item)| item).collect()
+}
+
+fn call_row(
+    report: &Report,
+    call: &CallReport,
+    parent: Option<&CallReport>,
+    mut text: String,
+) -> Row {
+    let _ = write!(text, "{}", Title(call));
+    if call.outcome == Outcome::Running {
+        text += ", running";
+    }
+    if let Some(ending) = ending(call) {
+        text += ", ";
+        text += &ending;
+    }
+    if parent.is_none_or(|parent| parent.thread != call.thread) {
+        let _ = write!(text, "  @ {}", OnThread(&call.thread));
+    }
+    let (total, own) = (call.total.as_ref(), call.own.as_ref());
+    Row {
+        figures: [
+            micros(call.wall),
+            micros(call.busy),
+            or_unknown(total, Counts::allocates),
+            or_unknown(own, Counts::allocates),
+            or_unknown(total, |counts| counts.bytes_allocated),
+            or_unknown(own, |counts| counts.bytes_allocated),
+            call.peak_bytes.map_or_else(unknown, grouped),
+        ],
+        text,
+        colour: match call.outcome {
+            Outcome::Ok | Outcome::Running => is_heavy(report, call).then_some(HEAVY),
+            _ => Some(BAD),
+        },
+    }
+}
+
+fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
+    let counts = checkpoint.counts.as_ref();
+    let none = String::new;
+    Row {
+        figures: [
+            micros(checkpoint.wall),
+            none(),
+            or_unknown(counts, Counts::allocates),
+            none(),
+            or_unknown(counts, |counts| counts.bytes_allocated),
+            none(),
+            none(),
+        ],
+        text,
+        colour: Some(FAINT),
+    }
+}
+
+/// Whether the call itself made a quarter or more of what the trace allocated, in bytes.
+fn is_heavy(report: &Report, call: &CallReport) -> bool {
+    let bytes = |counts: &Option<Counts>| counts.as_ref().map_or(0, |it| it.bytes_allocated);
+    let (own, total) = (bytes(&call.own), bytes(&report.total));
+    own > 0 && own >= total / 4
+}
+
+/// `worker #3`
+struct OnThread<'a>(&'a Thread);
+
+impl Display for OnThread<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.name {
+            Some(name) => write!(f, "{} #{}", Escaped(name), self.0.number),
+            None => write!(f, "thread #{}", self.0.number),
+        }
+    }
+}
+
+fn unknown() -> String {
+    "n/a".to_owned()
+}
+
+fn or_unknown(counts: Option<&Counts>, figure: impl Fn(&Counts) -> u64) -> String {
+    counts.map_or_else(unknown, |counts| grouped(figure(counts)))
+}
+
+/// `14,038.083`: microseconds to the last nanosecond.
+fn micros(time: Duration) -> String {
+    let whole = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    format!("{}.{:03}", grouped(whole), time.subsec_nanos() % 1000)
+}
+
+/// `1,234,567`
+fn grouped(figure: u64) -> String {
+    let digits = figure.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

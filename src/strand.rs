@@ -1,0 +1,345 @@
+//! A strand: the records of one line of execution, a thread's scope or one task.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::limits::Allowance;
+use crate::meter::Meter;
+use crate::pool::{AtomicNumber, Member, Number, Pool};
+use crate::record::{Address, CHUNKS, Chunk, End, Figures, Record, TEXT_PIECE, Vacant};
+
+pub(crate) static STRANDS: Pool<Strand> = Pool::new();
+
+/// What other threads may leave with a strand, so that its memory stays bounded.
+const MAX_AFAR: usize = 1024;
+
+/// One sequential line of execution inside a trace.
+///
+/// One thread at a time runs it and writes its records; any thread may read them. It is recycled
+/// together with its trace: then its generation changes, by which a guard from before knows.
+pub(crate) struct Strand {
+    first: &'static Member<Chunk>,
+    generation: AtomicU32,
+    /// The trace, and what it may hold.
+    pub(crate) trace: AtomicNumber,
+    allowance: AtomicNumber,
+    pub(crate) next_in_trace: AtomicNumber,
+    /// The strand's place among those of its trace, in order of creation.
+    pub(crate) ordinal: AtomicU32,
+    /// The call, in another strand, that was open when this one was asked for.
+    parent: AtomicU32,
+    pub(crate) meter: Meter,
+    /// The highest level outside any call.
+    peak: AtomicI64,
+    /// Where the writer stood when it put the strand aside.
+    aside: Aside,
+    /// The strand that its thread was in when it came to this one.
+    pub(crate) below: AtomicNumber,
+    /// The strand of the same trace that stands still while this one runs.
+    pub(crate) pauses: AtomicNumber,
+    /// What stops now does so because its future is dropped before it was ready.
+    pub(crate) cancelling: AtomicBool,
+    /// Some figure could not be known; every call's is marked.
+    partial: AtomicBool,
+    /// What was done to calls on threads that do not run this strand. The lock also keeps the
+    /// generation from changing meanwhile.
+    afar: Mutex<Vec<Afar>>,
+}
+
+struct Aside {
+    tail: AtomicNumber,
+    open: AtomicU32,
+    calls_left: AtomicU32,
+}
+
+/// Something done to a call away from its strand.
+#[derive(Clone, Debug)]
+pub(crate) struct Afar {
+    pub(crate) call: Address,
+    pub(crate) moment: u64,
+    pub(crate) deed: Deed,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    /// Stopped, having used what was known then.
+    Stopped(End, Figures),
+    Checkpoint(String),
+    Failed(String),
+}
+
+impl Strand {
+    pub(crate) fn new() -> Self {
+        Self {
+            first: CHUNKS.take(Chunk::new),
+            generation: AtomicU32::new(0),
+            trace: AtomicNumber::none(),
+            allowance: AtomicNumber::none(),
+            next_in_trace: AtomicNumber::none(),
+            ordinal: AtomicU32::new(0),
+            parent: AtomicU32::new(Address::NONE.to_bits()),
+            meter: Meter::new(),
+            peak: AtomicI64::new(0),
+            aside: Aside {
+                tail: AtomicNumber::none(),
+                open: AtomicU32::new(Address::NONE.to_bits()),
+                calls_left: AtomicU32::new(0),
+            },
+            below: AtomicNumber::none(),
+            pauses: AtomicNumber::none(),
+            cancelling: AtomicBool::new(false),
+            partial: AtomicBool::new(false),
+            afar: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
+    pub(crate) fn begin(&self, trace: Number, allowance: Number, ordinal: u32, parent: Address) {
+        self.trace.store(trace, Relaxed);
+        self.allowance.store(allowance, Relaxed);
+        self.ordinal.store(ordinal, Relaxed);
+        self.parent.store(parent.to_bits(), Relaxed);
+        self.meter.reset();
+        self.peak.store(0, Relaxed);
+        self.aside.tail.store(self.first.number(), Relaxed);
+        self.aside.open.store(Address::NONE.to_bits(), Relaxed);
+        self.aside.calls_left.store(0, Relaxed);
+        self.below.store(Number::NONE, Relaxed);
+        self.pauses.store(Number::NONE, Relaxed);
+        self.cancelling.store(false, Relaxed);
+        self.partial.store(false, Relaxed);
+    }
+
+    /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
+    /// still know it.
+    pub(crate) fn recycle(this: &'static Member<Self>) {
+        let mut afar = this.lock();
+        let generation = this.generation.load(Relaxed).wrapping_add(1);
+        this.generation.store(generation, Release);
+        alloc_counter::exclude(|| afar.clear());
+        drop(afar);
+        let mut next = this.first.next();
+        while let Some(chunk) = next {
+            next = chunk.next();
+            chunk.clear();
+            CHUNKS.give(chunk);
+        }
+        this.first.clear();
+        STRANDS.give(this);
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    pub(crate) fn parent(&self) -> Address {
+        Address::from_bits(self.parent.load(Relaxed))
+    }
+
+    pub(crate) fn allowance(&self) -> Option<&'static Member<Allowance>> {
+        Allowance::get(self.allowance.load(Relaxed))
+    }
+
+    pub(crate) fn mark_partial(&self) {
+        self.partial.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial.load(Relaxed)
+    }
+
+    /// The published records, in the order in which they were written.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Address, &'static Record)> {
+        std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Afar>> {
+        self.afar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves word of what a thread that does not run this strand did to a call of it; nothing
+    /// where the strand has been recycled since.
+    pub(crate) fn do_from_afar(&self, generation: u32, afar: Afar) {
+        let mut left = self.lock();
+        if self.generation.load(Relaxed) != generation {
+            return;
+        }
+        let (call, moment) = (afar.call, afar.moment);
+        let stopped = matches!(afar.deed, Deed::Stopped(..));
+        if left.len() < MAX_AFAR {
+            alloc_counter::exclude(|| left.push(afar));
+        } else if let Some(allowance) = self.allowance() {
+            allowance.note_dropped();
+        }
+        if stopped && let Some(record) = call.record() {
+            record.close_from_afar(moment);
+        }
+    }
+
+    pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
+        self.lock().clone()
+    }
+}
+
+/// A call that is open, or none.
+#[derive(Clone, Copy)]
+pub(crate) struct Open {
+    pub(crate) address: Address,
+    pub(crate) record: Option<&'static Record>,
+}
+
+impl Open {
+    pub(crate) const NONE: Self = Self {
+        address: Address::NONE,
+        record: None,
+    };
+
+    pub(crate) fn at(address: Address) -> Self {
+        Self {
+            address,
+            record: address.record(),
+        }
+    }
+
+    /// This call, or where it has been stopped, the nearest around it that is open.
+    #[inline]
+    pub(crate) fn or_around(self) -> Self {
+        match self.record {
+            Some(record) if !record.is_open() => self.around(),
+            _ => self,
+        }
+    }
+
+    /// The nearest open call around this one.
+    #[cold]
+    pub(crate) fn around(self) -> Self {
+        let mut call = self;
+        while let Some(record) = call.record {
+            call = Self::at(record.parent());
+            if call.record.is_none_or(Record::is_open) {
+                break;
+            }
+        }
+        call
+    }
+}
+
+/// Where the writer of a strand stands: the chunk that it fills, the innermost open call, and how
+/// many calls it may still record before it asks the trace again.
+pub(crate) struct Position {
+    tail: Cell<Option<&'static Member<Chunk>>>,
+    pub(crate) open: Cell<Open>,
+    calls_left: Cell<u32>,
+}
+
+impl Position {
+    pub(crate) const fn nowhere() -> Self {
+        Self {
+            tail: Cell::new(None),
+            open: Cell::new(Open::NONE),
+            calls_left: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn take_up(&self, strand: &Strand) {
+        self.tail.set(CHUNKS.get(strand.aside.tail.load(Relaxed)));
+        let open = Address::from_bits(strand.aside.open.load(Relaxed));
+        self.open.set(Open::at(open));
+        self.calls_left.set(strand.aside.calls_left.load(Relaxed));
+    }
+
+    pub(crate) fn put_aside(&self, strand: &Strand) {
+        let tail = self.tail.get().map_or(Number::NONE, Member::number);
+        strand.aside.tail.store(tail, Relaxed);
+        let open = self.open.get().address;
+        strand.aside.open.store(open.to_bits(), Relaxed);
+        strand
+            .aside
+            .calls_left
+            .store(self.calls_left.get(), Relaxed);
+    }
+
+    /// The place for one more call; none when the trace holds as many as it may.
+    #[inline]
+    pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
+        let left = self.calls_left.get();
+        if left == 0 {
+            return self.refill(strand);
+        }
+        self.calls_left.set(left - 1);
+        self.vacant(strand)
+    }
+
+    #[cold]
+    fn refill(&self, strand: &Strand) -> Option<Vacant> {
+        let allowance = strand.allowance()?;
+        let calls = allowance.take_calls();
+        if calls == 0 {
+            allowance.note_dropped();
+            return None;
+        }
+        self.calls_left.set(calls - 1);
+        self.vacant(strand)
+    }
+
+    /// The place for one more record; none when the trace holds as many as it may.
+    #[inline]
+    pub(crate) fn vacant(&self, strand: &Strand) -> Option<Vacant> {
+        match Chunk::vacant(self.tail.get()?) {
+            Some(vacant) => Some(vacant),
+            None => self.grow(strand),
+        }
+    }
+
+    #[cold]
+    fn grow(&self, strand: &Strand) -> Option<Vacant> {
+        let allowance = strand.allowance()?;
+        let Some(chunk) = allowance.take_chunk() else {
+            allowance.note_dropped();
+            return None;
+        };
+        self.tail.get()?.link(chunk.number());
+        self.tail.set(Some(chunk));
+        Chunk::vacant(chunk)
+    }
+
+    /// Writes a text that is too long for its record, into records before it.
+    #[cold]
+    pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) {
+        for piece in text.chunks(TEXT_PIECE) {
+            let Some(vacant) = self.vacant(strand) else {
+                return;
+            };
+            vacant.record.write_text_piece(piece);
+            vacant.publish();
+        }
+    }
+
+    /// Gives back the calls that the strand did not need, when its execution is over.
+    pub(crate) fn return_calls(&self, strand: &Strand) {
+        let unused = self.calls_left.replace(0);
+        if unused > 0
+            && let Some(allowance) = strand.allowance()
+        {
+            allowance.return_calls(unused);
+        }
+    }
+}
+
+impl Strand {
+    /// Raises the peak of the innermost open call, or where none is open the strand's own.
+    #[inline]
+    pub(crate) fn raise_peak(&self, open: Open, level: i64) {
+        match open.record {
+            Some(record) => record.raise_peak(level),
+            None => {
+                if level > self.peak.load(Relaxed) {
+                    self.peak.store(level, Relaxed);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Text from outside, formatted once and bounded: ids, labels, error messages.
+
+use std::fmt::{self, Display, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrayvec::ArrayVec;
+
+/// The most bytes that the texts of one call, one checkpoint or one message may have together.
+pub(crate) const MAX_BYTES: usize = 1024;
+
+const CUT: &str = "…";
+const BROKEN: &str = "(formatting failed)";
+const PANICKED: &str = "(formatting panicked)";
+
+/// One text, or several with the length of each before it, on the stack.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    bytes: ArrayVec<u8, MAX_BYTES>,
+}
+
+impl Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.bytes))
+    }
+}
+
+/// The bytes of a length.
+const HEAD: usize = size_of::<u16>();
+
+impl Text {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// One text alone.
+    pub(crate) fn of(value: &dyn Display) -> Self {
+        let mut text = Self::default();
+        text.append(value, MAX_BYTES);
+        text
+    }
+
+    /// A call's texts: its id alone, or the id, if it has one, and the labels.
+    pub(crate) fn of_call(id: Option<&dyn Display>, labels: &[&dyn Display]) -> Self {
+        match (id, labels) {
+            (Some(id), []) => Self::of(id),
+            _ => Self::of_several(id.iter().chain(labels).copied()),
+        }
+    }
+
+    /// Reads what [`of_call`](Self::of_call) wrote: the id and the labels. Those that found no
+    /// room are empty.
+    pub(crate) fn read_call(
+        bytes: &[u8],
+        has_id: bool,
+        labels: usize,
+    ) -> (Option<String>, Vec<String>) {
+        if labels == 0 {
+            let id = has_id.then(|| String::from_utf8_lossy(bytes).into_owned());
+            return (id, Vec::new());
+        }
+        let mut texts = Self::several(bytes, usize::from(has_id) + labels);
+        let id = if has_id { texts.next() } else { None };
+        (id, texts.collect())
+    }
+
+    /// Several texts, each with its share of the room.
+    fn of_several<'a>(values: impl Iterator<Item = &'a dyn Display> + Clone) -> Self {
+        let mut text = Self::default();
+        let count = values.clone().count();
+        for (index, value) in values.enumerate() {
+            let share = text.bytes.remaining_capacity() / (count - index);
+            if share <= HEAD {
+                break;
+            }
+            let head = text.bytes.len();
+            text.bytes.extend([0; HEAD]);
+            text.append(value, share - HEAD);
+            let length = text.bytes.len() - head - HEAD;
+            let length = u16::try_from(length).unwrap_or(u16::MAX);
+            text.bytes[head..head + HEAD].copy_from_slice(&length.to_le_bytes());
+        }
+        text
+    }
+
+    fn several(bytes: &[u8], count: usize) -> impl Iterator<Item = String> {
+        let mut rest = bytes;
+        (0..count).map(move |_| {
+            let Some((head, tail)) = rest.split_first_chunk::<HEAD>() else {
+                return String::new();
+            };
+            let length = usize::from(u16::from_le_bytes(*head));
+            let (text, tail) = tail.split_at(length.min(tail.len()));
+            rest = tail;
+            String::from_utf8_lossy(text).into_owned()
+        })
+    }
+
+    /// Appends at most `room` bytes. Formatting is foreign code: where it fails or panics, what it
+    /// wrote until then is kept and the text says so.
+    fn append(&mut self, value: &dyn Display, room: usize) {
+        let start = self.bytes.len();
+        let end = start + room;
+        let mut limited = Limited {
+            bytes: &mut self.bytes,
+            end,
+            cut: false,
+        };
+        let written = catch_unwind(AssertUnwindSafe(|| write!(limited, "{value}")));
+        let mark = match (limited.cut, written) {
+            (true, _) => CUT,
+            (false, Ok(Ok(()))) => return,
+            (false, Ok(Err(fmt::Error))) => BROKEN,
+            (false, Err(_panic)) => PANICKED,
+        };
+        if room < mark.len() {
+            return;
+        }
+        let mut keep = self.bytes.len().min(end - mark.len());
+        while self.bytes.get(keep).is_some_and(|byte| byte & 0xC0 == 0x80) {
+            keep -= 1;
+        }
+        self.bytes.truncate(keep);
+        self.bytes.extend(mark.bytes());
+    }
+}
+
+/// Takes what fits and refuses the rest.
+struct Limited<'a> {
+    bytes: &'a mut ArrayVec<u8, MAX_BYTES>,
+    end: usize,
+    cut: bool,
+}
+
+impl fmt::Write for Limited<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let fits = part.floor_char_boundary(self.end - self.bytes.len());
+        self.bytes.extend(part[..fits].bytes());
+        if fits < part.len() {
+            self.cut = true;
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &Text) -> &str {
+        std::str::from_utf8(text.as_bytes()).unwrap()
+    }
+
+    struct Breaks(bool);
+
+    impl Display for Breaks {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half")?;
+            assert!(!self.0, "a panic in formatting");
+            Err(fmt::Error)
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        assert_eq!(shown(&Text::of(&"short")), "short");
+        let full = "é".repeat(MAX_BYTES / 2);
+        assert_eq!(shown(&Text::of(&full)), full);
+        let over = "é".repeat(MAX_BYTES);
+        let kept = MAX_BYTES - CUT.len();
+        assert_eq!(shown(&Text::of(&over)), "é".repeat(kept / 2) + CUT);
+        let wide = "a".to_owned() + &"😀".repeat(MAX_BYTES);
+        assert_eq!(
+            shown(&Text::of(&wide)),
+            "a".to_owned() + &"😀".repeat(kept / 4) + CUT
+        );
+    }
+
+    #[test]
+    fn formatting_that_fails_or_panics_is_told() {
+        assert_eq!(shown(&Text::of(&Breaks(false))), "half(formatting failed)");
+        assert_eq!(shown(&Text::of(&Breaks(true))), "half(formatting panicked)");
+    }
+
+    #[test]
+    fn an_id_alone_is_its_own_text() {
+        let text = Text::of_call(Some(&"id"), &[]);
+        assert_eq!(shown(&text), "id");
+        assert_eq!(
+            Text::read_call(text.as_bytes(), true, 0),
+            (Some("id".to_owned()), vec![])
+        );
+        assert_eq!(Text::read_call(b"", false, 0), (None, vec![]));
+    }
+
+    #[test]
+    fn several_texts_share_the_room() {
+        let long = "x".repeat(2 * MAX_BYTES);
+        let text = Text::of_call(Some(&"id"), &[&long, &"", &"last"]);
+        let (id, labels) = Text::read_call(text.as_bytes(), true, 3);
+        assert_eq!(id.as_deref(), Some("id"));
+        assert_eq!((&*labels[1], &*labels[2]), ("", "last"));
+        assert!(labels[0].ends_with("x…") && labels[0].len() > 300);
+
+        let many = vec![&long as &dyn Display; 2 * MAX_BYTES];
+        let text = Text::of_call(None, &many);
+        assert!(text.as_bytes().len() <= MAX_BYTES);
+        let (id, labels) = Text::read_call(text.as_bytes(), false, many.len());
+        assert_eq!((id, labels.len()), (None, many.len()));
+    }
+}

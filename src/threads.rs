@@ -1,0 +1,77 @@
+//! The threads that record: a number for each, and its name.
+//!
+//! A record holds both in one word. Names are kept once for all threads that share one and are
+//! never freed, so only so many different ones are kept.
+
+use std::cell::Cell;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+const NAME_BITS: u32 = 10;
+/// The last of the names' numbers: no name, or one more than are kept.
+const NAMELESS: u32 = (1 << NAME_BITS) - 1;
+const MAX_NAME_BYTES: usize = 64;
+
+static NUMBERS: AtomicU32 = AtomicU32::new(0);
+static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static TAG: Cell<Option<Tag>> = const { Cell::new(None) };
+}
+
+/// A thread's number, counted from 1 in the order in which threads first recorded (and beginning
+/// anew after four million), and the number of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag(u32);
+
+impl Tag {
+    #[inline]
+    pub(crate) fn current() -> Self {
+        TAG.get().unwrap_or_else(first_time)
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.0 >> NAME_BITS
+    }
+
+    pub(crate) fn name(self) -> Option<&'static str> {
+        let name = self.0 & NAMELESS;
+        let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(name as usize).copied()
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn first_time() -> Tag {
+    let number = NUMBERS.fetch_add(1, Relaxed).wrapping_add(1);
+    let name = alloc_counter::exclude(|| std::thread::current().name().map_or(NAMELESS, keep));
+    let tag = Tag(number << NAME_BITS | name);
+    TAG.set(Some(tag));
+    tag
+}
+
+fn keep(name: &str) -> u32 {
+    let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = names.iter().position(|known| *known == name);
+    let index = known.unwrap_or_else(|| {
+        if names.len() < NAMELESS as usize {
+            names.push(Box::leak(Box::from(name)));
+            names.len() - 1
+        } else {
+            NAMELESS as usize
+        }
+    });
+    u32::try_from(index).unwrap_or(NAMELESS)
+}

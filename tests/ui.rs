@@ -1,0 +1,6 @@
+//! What `#[traced]` rejects, and with which words.
+
+#[test]
+fn rejected() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

@@ -1,0 +1,28 @@
+//! Only a function has a run that could be a call.
+
+use tracer::traced;
+
+#[traced]
+struct Point {
+    x: u32,
+}
+
+#[traced]
+impl Point {
+    fn x(&self) -> u32 {
+        self.x
+    }
+}
+
+#[traced]
+pub trait Shape {}
+
+#[traced]
+mod module {}
+
+#[traced]
+const FUNCTION: fn() = main;
+
+fn main() {
+    let _ = (Point { x: 1 }.x(), FUNCTION);
+}

@@ -1,0 +1,28 @@
+//! A word that is not part of the grammar is named, with what could stand in its place.
+
+use tracer::traced;
+
+#[traced(skip)]
+fn word() {}
+
+#[traced(skip(all))]
+fn list() {}
+
+#[traced(err, name)]
+fn behind_err() -> Result<(), String> {
+    Ok(())
+}
+
+#[traced("{_id}", rows = 1, _id)]
+fn behind_a_label(_id: u32) {}
+
+#[traced(1)]
+fn number() {}
+
+#[traced(rows = 1, "{_id}")]
+fn format_string_behind_a_label(_id: u32) {}
+
+fn main() {
+    let _ = (word(), list(), behind_err(), behind_a_label(1), number());
+    format_string_behind_a_label(1);
+}
