@@ -56,8 +56,18 @@ impl Call {
     #[doc(hidden)]
     #[inline]
     pub fn start(callsite: &'static Callsite) -> Self {
+        if Self::is_wanted() {
+            Self::open(callsite, None)
+        } else {
+            Self::none()
+        }
+    }
+
+    /// Out of line, so that a function that opens a call grows by a load and a branch only.
+    #[inline(never)]
+    fn open(callsite: &'static Callsite, text: Option<&Text>) -> Self {
         Here::with(|here| match here.strand() {
-            Some(strand) => Self(Guard::open(here, strand, callsite, None)),
+            Some(strand) => Self(Guard::open(here, strand, callsite, text)),
             None => Self::none(),
         })
     }
@@ -74,10 +84,7 @@ impl Call {
         }
         // Before anything is read: formatting is foreign code, and may trace.
         let text = Text::of_call(id, labels);
-        Here::with(|here| match here.strand() {
-            Some(strand) => Self(Guard::open(here, strand, callsite, Some(&text))),
-            None => Self::none(),
-        })
+        Self::open(callsite, Some(&text))
     }
 
     /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
@@ -142,7 +149,7 @@ impl Call {
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        if let Some(guard) = self.0.take() {
+        if let Some(guard) = &self.0 {
             guard.stop();
         }
     }
@@ -154,6 +161,17 @@ impl fmt::Debug for Call {
             .field("is_recorded", &self.is_recorded())
             .finish_non_exhaustive()
     }
+}
+
+/// For `#[traced(err)]` on a function that is not async: an error makes the call a failed one.
+#[doc(hidden)]
+pub fn run_err<T, E: Display>(call: Call, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let result = body();
+    if let Err(error) = &result {
+        call.fail(error);
+    }
+    drop(call);
+    result
 }
 
 /// How the call that stops now has ended.
@@ -220,8 +238,8 @@ impl Guard {
         })
     }
 
-    #[inline]
-    fn stop(self) {
+    #[inline(never)]
+    fn stop(&self) {
         let now = clock::ticks();
         Here::with(|here| {
             if !here.is_in(self.strand, self.generation) {
@@ -236,7 +254,7 @@ impl Guard {
     }
 
     #[inline]
-    fn stop_innermost(self, here: &Here, now: u64) {
+    fn stop_innermost(&self, here: &Here, now: u64) {
         let (strand, record) = (self.strand, self.record);
         let innermost = here.position.open.get();
         let (reading, exact) = read(strand, innermost, Local::current(), now);
@@ -248,7 +266,7 @@ impl Guard {
     }
 
     #[inline]
-    fn close(self, reading: Figures, start: Figures, exact: bool, now: u64) {
+    fn close(&self, reading: Figures, start: Figures, exact: bool, now: u64) {
         if !exact {
             self.record.set_partial();
         }
@@ -259,7 +277,7 @@ impl Guard {
     /// Other calls were opened within this one and are still open. The first of them goes on
     /// within the call around this one.
     #[cold]
-    fn stop_out_of_order(self, here: &Here, now: u64) {
+    fn stop_out_of_order(&self, here: &Here, now: u64) {
         let (strand, record) = (self.strand, self.record);
         if record.state().is_at_rest() {
             // Held by a future that is put aside, and stopped by somebody else.
@@ -296,7 +314,7 @@ impl Guard {
 
     /// On a thread that does not run the strand: its counters can't be the call's.
     #[cold]
-    fn stop_from_afar(self, now: u64, end: End) {
+    fn stop_from_afar(&self, now: u64, end: End) {
         let (state, _, figures) = self.record.read();
         let used = if state.is_at_rest() {
             figures
@@ -304,18 +322,18 @@ impl Guard {
             let (reading, exact) = self.strand.meter.read();
             used(reading, figures, exact)
         };
-        self.from_afar(now, Deed::Stopped(end, used));
+        self.do_from_afar(now, Deed::Stopped(end, used));
     }
 
     #[cold]
-    fn from_afar(self, moment: u64, deed: Deed) {
+    fn do_from_afar(&self, moment: u64, deed: Deed) {
         let call = self.address;
         self.strand
             .do_from_afar(self.generation, Afar { call, moment, deed });
     }
 
     #[inline]
-    fn checkpoint(self, name: &str) {
+    fn checkpoint(&self, name: &str) {
         let moment = clock::ticks();
         Here::with(|here| {
             let (strand, record) = (self.strand, self.record);
@@ -329,13 +347,13 @@ impl Guard {
     }
 
     #[cold]
-    fn checkpoint_from_afar(self, name: &str, moment: u64) {
+    fn checkpoint_from_afar(&self, name: &str, moment: u64) {
         let name = Text::of(&name);
-        self.from_afar(moment, Deed::Checkpoint(name.to_string()));
+        self.do_from_afar(moment, Deed::Checkpoint(name.to_string()));
     }
 
     #[cold]
-    fn fail(self, why: &Text) {
+    fn fail(&self, why: &Text) {
         let moment = clock::ticks();
         Here::with(|here| {
             if here.is_in(self.strand, self.generation) {
@@ -343,14 +361,14 @@ impl Guard {
                 self.note(here, Kind::Message, text, moment, Figures::default());
                 self.record.set_failed();
             } else {
-                self.from_afar(moment, Deed::Failed(why.to_string()));
+                self.do_from_afar(moment, Deed::Failed(why.to_string()));
             }
         });
     }
 
     /// Writes a record that belongs to this call.
     #[inline]
-    fn note(self, here: &Here, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
+    fn note(&self, here: &Here, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
         let is_long = text.len() > SHORT_TEXT;
         if is_long {
             let text = text.get(..MAX_BYTES).unwrap_or(text);
@@ -370,7 +388,7 @@ impl Guard {
     /// Puts the call aside, with the calls open within it: until it is taken up again, what
     /// happens on the strand is not in them. Answers the innermost of them. None where this thread
     /// does not run the strand.
-    pub(crate) fn rest(self) -> Option<Open> {
+    pub(crate) fn rest(&self) -> Option<Open> {
         Here::with(|here| {
             if !here.is_in(self.strand, self.generation) {
                 return None;
@@ -398,7 +416,7 @@ impl Guard {
     /// Takes the call up again, with the calls open within it; `innermost` as
     /// [`rest`](Self::rest) answered, and `within` the call in which this one was until now.
     /// None where this thread does not run the strand.
-    pub(crate) fn resume(self, innermost: Open, within: Address) -> Option<Self> {
+    pub(crate) fn resume(&self, innermost: Open, within: Address) -> Option<Self> {
         Here::with(|here| {
             if !here.is_in(self.strand, self.generation) {
                 return None;
@@ -414,12 +432,12 @@ impl Guard {
                 record.resume(reading.start_for(record.figures()));
             });
             here.position.open.set(innermost);
-            Some(Self { outer, ..self })
+            Some(Self { outer, ..*self })
         })
     }
 
     /// The open calls from `innermost` outwards, this one the last.
-    fn each_open(self, innermost: Open, mut visit: impl FnMut(&'static Record)) {
+    fn each_open(&self, innermost: Open, mut visit: impl FnMut(&'static Record)) {
         let mut call = innermost;
         while let Some(record) = call.record {
             if record.is_open() {
@@ -434,7 +452,7 @@ impl Guard {
 
     /// Runs `work`, which drops the future that the call is around, and stops the call. What stops
     /// meanwhile is cancelled with it.
-    pub(crate) fn cancel(self, work: impl FnOnce()) {
+    pub(crate) fn cancel(&self, work: impl FnOnce()) {
         let is_here = Here::with(|here| here.is_in(self.strand, self.generation));
         if is_here {
             let cancelling = &self.strand.cancelling;
@@ -449,11 +467,11 @@ impl Guard {
     }
 
     /// The call within which this one is.
-    pub(crate) fn within(self) -> Address {
+    pub(crate) fn within(&self) -> Address {
         self.outer.address
     }
 
-    pub(crate) fn mark_partial(self) {
+    pub(crate) fn mark_partial(&self) {
         self.record.set_partial();
     }
 }

@@ -1,8 +1,67 @@
 //! Explains single requests: every call with its time and the heap allocations it really made.
 //!
-//! (crate docs to be written)
+//! A program injects a [`Trace`] at the start of a request; every function on the way opens a
+//! [`call!`]; the report shows the whole flow. It is cheap enough to be on for every request, with
+//! no sampling, so that the one in five thousand that failed is there to be read.
+//!
+//! ```
+//! use tracer::{Counting, Trace, call, traced};
+//!
+//! // Counts what each thread really allocates. Without it, reports say `allocates: n/a`.
+//! #[global_allocator]
+//! static ALLOCATOR: Counting = Counting::system();
+//!
+//! fn handle(request_id: &str) {
+//!     let call = call!("{request_id}");
+//!     call.checkpoint("serialize");
+//!     let data = fetch_data();
+//!     call.checkpoint("store");
+//!     drop(data);
+//! }
+//!
+//! #[traced]
+//! fn fetch_data() -> Vec<u8> {
+//!     std::hint::black_box(vec![0; 100])
+//! }
+//!
+//! let trace = Trace::with_capacity(10);
+//! {
+//!     let _scope = trace.inject();
+//!     handle("ca7a87c4");
+//! }
+//! println!("{trace}");   // one line a call
+//! println!("{trace:#}"); // a tree: total and self, busy, bytes, peak, outcome
+//!
+//! let report = trace.report();
+//! let allocates: Vec<_> = report.calls.iter().map(|call| call.total.unwrap().allocates()).collect();
+//! assert_eq!(allocates, [1, 1]);
+//! ```
+//!
+//! # Where to look
+//!
+//! - [`Trace`]: [`inject`](Trace::inject) it into a thread, or [`instrument`](Trace::instrument) a
+//!   future; [`fetch`] the current one to carry it to a spawned thread or task.
+//! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
+//!   failures. Elsewhere the field says "span" for what is a call here.
+//! - [`Trace::report`] gives a [`Report`]: plain data.
+//! - [`alloc`] is the counting allocator by itself, with [`alloc::measure`] and, for tests,
+//!   [`alloc::Budget`].
+//!
+//! # What the figures are
+//!
+//! A call's allocations are those of its own task or thread between start and stop, whatever else
+//! runs meanwhile, and those of the strands spawned from it. The
+//! [rules of counting](alloc::Counts#rules-of-counting) are exact; what the optimiser removes is
+//! not an allocation. Memory of the tracer itself is in no call. A figure that is not known
+//! exactly is marked [`partial`](CallReport::partial) or is `None`.
+//!
+//! # Features
+//!
+//! - `macros` (default): the attribute [`#[traced]`](macro@traced).
+
 #![forbid(unsafe_code)]
 
+// The macros name the crate by its name, in its own tests too.
 extern crate self as tracer;
 
 mod clock;
@@ -25,27 +84,52 @@ mod context;
 
 mod call;
 
+mod macros;
+
 mod future;
 
 mod snapshot;
 
 pub mod report;
 
+pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;
 pub use callsite::Callsite;
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
-pub use report::{CallReport, CheckpointReport, Outcome, Report};
+pub use report::{CallReport, Outcome, Report};
 pub use trace::Trace;
 
-pub use alloc_counter::{self as alloc, Counting};
-
+/// # Examples
+///
+/// ```
+/// use std::num::ParseIntError;
+/// use tracer::{Outcome, Trace, traced};
+///
+/// #[traced(err, "{input}", length = input.len())]
+/// fn parse(input: &str) -> Result<u8, ParseIntError> {
+///     input.parse()
+/// }
+///
+/// let trace = Trace::new();
+/// let scope = trace.inject();
+/// parse("300").unwrap_err();
+/// drop(scope);
+/// let call = &trace.report().calls[0];
+/// assert_eq!((&*call.name, call.id.as_deref()), ("parse", Some("300")));
+/// assert!(matches!(&call.outcome, Outcome::Failed(why) if why.contains("too large")));
+/// ```
 #[cfg(feature = "macros")]
 pub use tracer_macros::traced;
 
+/// For the expansion of `#[traced]`.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::call::run_err;
     pub use crate::future::{traced, traced_err};
 }
 
-mod macros;
+/// The README's code blocks are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

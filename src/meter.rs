@@ -44,6 +44,13 @@ impl Words {
     }
 
     #[inline]
+    fn level(&self) -> i64 {
+        let [.., allocated, freed] = &self.counts;
+        let net = allocated.load(Relaxed).wrapping_sub(freed.load(Relaxed));
+        net.cast_signed()
+    }
+
+    #[inline]
     fn store(&self, counts: Counts, ticks: u64) {
         for (word, total) in self.counts.iter().zip(counts.to_array()) {
             word.store(total, Relaxed);
@@ -131,8 +138,7 @@ impl Meter {
     /// A level of the thread as a level of the strand.
     #[inline]
     pub(crate) fn level(&self, of_thread: i64) -> i64 {
-        let (offset, _) = self.offset.load();
-        of_thread.wrapping_sub(offset.net_bytes())
+        of_thread.wrapping_sub(self.offset.level())
     }
 
     /// The reading at the last boundary: what is known when nothing newer is.

@@ -53,7 +53,7 @@ impl AtomicNumber {
 }
 
 /// The first segment's length; each is twice as long as the one before.
-const FIRST: u32 = 32;
+const FIRST: usize = 32;
 const SEGMENTS: usize = 26;
 
 type Segment<T> = OnceLock<Box<[OnceLock<&'static T>]>>;
@@ -72,11 +72,13 @@ impl<T> Directory<T> {
         }
     }
 
+    /// The segment, the place in it, and the segment's length.
+    #[inline]
     fn place(number: Number) -> (usize, usize, usize) {
-        let shifted = u64::from(number.0) + u64::from(FIRST);
-        let segment = shifted.ilog2() - FIRST.ilog2();
-        let len = u64::from(FIRST) << segment;
-        (segment as usize, (shifted - len) as usize, len as usize)
+        let shifted = (number.0 as usize).saturating_add(FIRST);
+        let segment = (shifted.ilog2() - FIRST.ilog2()) as usize;
+        let len = FIRST << segment;
+        (segment, shifted - len, len)
     }
 
     #[inline]
@@ -95,16 +97,16 @@ impl<T> Directory<T> {
     pub(crate) fn add(&self, make: impl FnOnce(Number) -> &'static T) -> &'static T {
         alloc_counter::exclude(|| {
             let number = Number(self.len.fetch_add(1, Relaxed));
-            let made = make(number);
+            let member = make(number);
             let (segment, index, len) = Self::place(number);
             // Past the last segment there would be four billion members; such a one works, and
             // is merely not found by its number.
             if let Some(segment) = self.segments.get(segment) {
                 let places = segment.get_or_init(|| (0..len).map(|_| OnceLock::new()).collect());
                 // The number is this caller's alone, so the place is empty.
-                let _ = places[index].set(made);
+                let _ = places[index].set(member);
             }
-            made
+            member
         })
     }
 

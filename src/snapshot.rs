@@ -10,6 +10,7 @@ use alloc_counter::Counts;
 use crate::callsite::Callsite;
 use crate::clock;
 use crate::context;
+use crate::limits::Allowance;
 use crate::record::{Address, End, Figures, Kind, Record, State};
 use crate::strand::{Afar, Deed, Strand};
 use crate::text::Text;
@@ -90,7 +91,7 @@ impl Snapshot {
             started: clock::wall_time(started),
             age: clock::between(started, clock::ticks()),
             grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
-            dropped: allowance.map_or(0, |allowance| allowance.dropped()),
+            dropped: allowance.map_or(0, Allowance::dropped),
             strands,
         }
     }
@@ -117,7 +118,9 @@ impl StrandSnapshot {
         }
         let (reading, exact) = strand.meter.read();
         if !exact || strand.is_partial() {
-            calls.iter_mut().for_each(|call| call.is_partial = true);
+            for call in &mut calls {
+                call.is_partial = true;
+            }
         }
         Self {
             parent: call_id(strand.parent()),

@@ -164,7 +164,7 @@ impl Trace {
     }
 
     pub(crate) fn number(&self) -> Number {
-        self.state.map_or(Number::NONE, |state| state.number())
+        self.state.map_or(Number::NONE, Member::number)
     }
 
     pub(crate) fn parent(&self) -> Address {
@@ -222,7 +222,9 @@ fn reserve(chunks: usize) {
         alloc_counter::exclude(|| {
             let chunks = chunks.min(MAX_RESERVED);
             let taken: Vec<_> = (0..chunks).map(|_| CHUNKS.take(Chunk::new)).collect();
-            taken.into_iter().for_each(|chunk| CHUNKS.give(chunk));
+            for chunk in taken {
+                CHUNKS.give(chunk);
+            }
         });
     }
 }

@@ -1,5 +1,7 @@
 //! What `#[traced]` rejects, and with which words.
 
+#![cfg(feature = "macros")]
+
 #[test]
 fn rejected() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");

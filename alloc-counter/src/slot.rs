@@ -164,6 +164,14 @@ impl Slot {
         self.totals.load()
     }
 
+    /// The live bytes now.
+    #[inline]
+    fn level(&self) -> i64 {
+        let allocated = self.totals.bytes_allocated.load(Relaxed);
+        let freed = self.totals.bytes_deallocated.load(Relaxed);
+        allocated.wrapping_sub(freed).cast_signed()
+    }
+
     /// Takes a free slot for the thread numbered `owner`; `false` where another has it.
     pub(crate) fn try_claim(&self, owner: u64) -> bool {
         // Acquire: the last owner's additions come before the new one's.
@@ -177,7 +185,7 @@ impl Slot {
         // A reader that sees the new `inherited` must also see that the owner has changed.
         fence(Release);
         self.inherited.store(self.counts());
-        self.peak.store(self.counts().net_bytes(), Relaxed);
+        self.peak.store(self.level(), Relaxed);
         self.windows.store(0, Relaxed);
         self.owner.store(owner, Release);
         true
@@ -211,14 +219,14 @@ impl Slot {
         if peak > self.high.load(Relaxed) {
             self.high.store(peak, Relaxed);
         }
-        self.peak.store(self.counts().net_bytes(), Relaxed);
+        self.peak.store(self.level(), Relaxed);
         peak
     }
 
     /// See [`Local::open_window`](crate::Local::open_window).
     #[inline]
     pub(crate) fn open_window(&self) -> Window {
-        let level = self.counts().net_bytes();
+        let level = self.level();
         let depth = self.windows.load(Relaxed).wrapping_add(1);
         self.windows.store(depth, Relaxed);
         let window = Window {

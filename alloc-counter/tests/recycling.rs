@@ -3,9 +3,11 @@
 use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Barrier;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
-use alloc_counter::{Counting, Counts, current_thread, measure, process, threads};
+use alloc_counter::{
+    Counting, Counts, Local, ThreadCounts, current_thread, measure, process, threads,
+};
 use stats_alloc::StatsAlloc;
 
 mod totals;
@@ -22,7 +24,8 @@ const SLOTS: usize = AT_ONCE + 1;
 fn main() {
     waves_of_threads_share_the_slots_of_the_first();
     a_thread_begins_at_zero_in_a_used_slot();
-    println!("test result: ok. 2 passed; 0 failed");
+    a_reader_of_threads_that_come_and_go_sees_no_torn_figures();
+    println!("test result: ok. 3 passed; 0 failed");
 }
 
 /// What each thread does.
@@ -67,15 +70,39 @@ fn waves_of_threads_share_the_slots_of_the_first() {
 }
 
 fn a_thread_begins_at_zero_in_a_used_slot() {
+    const MUCH: usize = 100_000;
     for _ in 0..2 {
-        let begun = thread::spawn(|| {
+        let thread = thread::spawn(|| {
             let begun = current_thread().unwrap().counts;
-            drop(black_box(vec![1_u8; 100_000]));
-            begun
+            assert!(begun.bytes_allocated < MUCH as u64);
+            let local = Local::current().unwrap();
+            let peak = local.take_peak() - local.counts().net_bytes();
+            assert!(peak.unsigned_abs() < MUCH as u64);
+            drop(black_box(vec![1_u8; MUCH]));
         });
-        assert!(begun.join().unwrap().bytes_allocated < 100_000);
+        thread.join().unwrap();
     }
     assert_eq!(process().unwrap().slots, SLOTS);
+    totals::assert_same_as(ALLOCATOR.inner().stats());
+}
+
+fn a_reader_of_threads_that_come_and_go_sees_no_torn_figures() {
+    let come_and_go = || (0..2500).for_each(|_| thread::spawn(work).join().unwrap());
+    thread::scope(|scope| {
+        // More than there are processors, so that a reader is interrupted in the midst of a slot.
+        let spawning = [(); 4].map(|()| scope.spawn(come_and_go));
+        while !spawning.iter().all(ScopedJoinHandle::is_finished) {
+            for ThreadCounts { counts, .. } in threads() {
+                // One thread's totals beside what another's began with would wrap around.
+                let greatest = counts.to_array().into_iter().max().unwrap();
+                assert!(greatest < u64::MAX / 2, "{counts}");
+            }
+        }
+        for thread in spawning {
+            thread.join().unwrap();
+        }
+    });
+    assert_eq!(process().unwrap().unattributed, Counts::ZERO);
     totals::assert_same_as(ALLOCATOR.inner().stats());
 }
 

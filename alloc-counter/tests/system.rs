@@ -267,12 +267,23 @@ fn boundaries_within_do_not_lower_a_peak() {
     let measured = measure(|| {
         touch(1000);
         let first = local.take_peak() - level;
-        touch(10);
+        measure(|| touch(10));
         let second = local.take_peak() - level;
         (first, second)
     });
     assert_eq!(measured.value, (1000, 10));
     assert_eq!(measured.peak_bytes, Some(1000));
+}
+
+#[test]
+fn windows_do_not_move_what_lies_between_two_boundaries() {
+    let local = Local::current().unwrap();
+    let level = local.counts().net_bytes();
+    local.take_peak();
+    touch(1000);
+    let within = measure(|| local.take_peak() - level).value;
+    let after = local.take_peak() - level;
+    assert_eq!((within, after), (1000, 0));
 }
 
 #[test]

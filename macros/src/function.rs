@@ -46,8 +46,10 @@ impl Parse for Function {
             ));
         }
         if input.peek(Token![;]) {
-            return Err(input
-                .error("`#[traced]` needs a function with a body: put it on the implementations"));
+            return Err(input.error(format_args!(
+                "`#[traced]` needs a function with a body: put it where `{}` is implemented",
+                signature.ident,
+            )));
         }
         let content;
         let braces = braced!(content in input);

@@ -42,11 +42,10 @@ use proc_macro::TokenStream;
 /// # What stays as it was
 ///
 /// The signature, with its visibility, generics, lifetimes, `impl Trait`, patterns, `unsafe` and
-/// `extern`; all other attributes; and the order in which locals and arguments are dropped. Three
-/// exceptions, each for `async fn` and `err` alone, where the body becomes a block that owns the
-/// arguments: an argument bound to `_`, or what a pattern leaves behind of one, is dropped after
-/// the named ones; so is one that the body does not name; and a panic under `#[track_caller]`
-/// reports this function, not its caller.
+/// `extern`; all other attributes; and the order in which locals and arguments are dropped. With
+/// `err`, or on an `async fn`, there are two exceptions, because the body becomes a block that owns
+/// the arguments: an argument bound to `_`, or what a pattern leaves behind of one, is dropped after
+/// all others; and under `#[track_caller]`, `err` makes a panic name this function, not its caller.
 ///
 /// # Compile errors
 ///

@@ -52,7 +52,10 @@ fn call_report(
 ) -> CallReport {
     let mut before = (Duration::ZERO, Counts::ZERO);
     let checkpoints = call.checkpoints.into_iter().map(|checkpoint| {
-        let since = (checkpoint.wall - before.0, checkpoint.counts - before.1);
+        let since = (
+            checkpoint.wall.saturating_sub(before.0),
+            checkpoint.counts - before.1,
+        );
         before = (checkpoint.wall, checkpoint.counts);
         CheckpointReport {
             name: checkpoint.name,

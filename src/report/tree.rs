@@ -96,17 +96,10 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
     writeln!(out)?;
     for row in &rows {
-        match row.colour.filter(|_| is_coloured) {
-            Some(colour) => {
-                out.write_str(colour)?;
-                write_row(out, &row.figures, &widths, &row.text)?;
-                writeln!(out, "{PLAIN}")?;
-            }
-            None => {
-                write_row(out, &row.figures, &widths, &row.text)?;
-                writeln!(out)?;
-            }
-        }
+        let colour = row.colour.filter(|_| is_coloured);
+        out.write_str(colour.unwrap_or_default())?;
+        write_row(out, &row.figures, &widths, &row.text)?;
+        writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
     write!(out, "recorded {} calls", report.calls.len())?;
     write!(
@@ -177,7 +170,7 @@ fn rows(report: &Report) -> Vec<Row> {
         }
         match item {
             Item::Checkpoint(checkpoint) => {
-                text += &format!("· {}", Escaped(&checkpoint.name));
+                let _ = write!(text, "· {}", Escaped(&checkpoint.name));
                 rows.push(checkpoint_row(checkpoint, text));
             }
             Item::Call(index) => {

@@ -80,7 +80,7 @@ fn the_grammar() {
     );
     let call = &report.calls[0];
     assert_eq!(call.id.as_deref(), Some("7/i"));
-    assert_eq!(call.labels[0], ("rows".to_owned(), "2".to_owned()));
+    assert_eq!(call.labels[0], ("rows".into(), "2".to_owned()));
     assert_eq!(call.labels[1].1, "k");
 }
 

@@ -1,5 +1,7 @@
 //! `#[traced]`: that a function behaves as it would without, and what its calls look like.
 
+#![cfg(feature = "macros")]
+
 mod asynchronous;
 mod drop_order;
 mod err;
@@ -42,7 +44,7 @@ fn lines(report: &Report) -> Vec<String> {
         .calls
         .iter()
         .map(|call| {
-            let mut line = call.name.clone();
+            let mut line = call.name.to_string();
             if let Some(id) = &call.id {
                 line += &format!(" [{id}]");
             }

@@ -1,0 +1,412 @@
+//! A small service with a trace around every request.
+//!
+//! `POST /message` decodes a JSON body and stores it in an SQLite database. When a request is
+//! over, however it ended, its trace is printed: line by line, and as a tree.
+//!
+//! ```text
+//! cargo run --example service                       three requests of its own
+//! cargo run --example service -- FILE               one request, with this file as its body
+//! cargo run --example service -- --serve [ADDR]     goes on serving
+//! ```
+//!
+//! All that the tracer needs: the allocator that counts, [`explain`] around every request, a line
+//! at the top of each function that is to be seen ([`handle`], [`fetch_data`],
+//! [`store_into_database`]), and two lines where the work moves to another thread.
+//!
+//! What is counted are the allocations of Rust code; SQLite is C, and makes its own.
+
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use rusqlite::{Connection, TransactionBehavior};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, spawn_blocking};
+use tracer::{Counting, Outcome, Trace, call, traced};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
+
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// How long anything here waits for anything else.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+// ---- The service ----
+
+fn service(database: Database, in_flight: InFlight) -> Router {
+    let message = axum::routing::post(handle)
+        .route_layer(middleware::from_fn_with_state(in_flight, explain))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    Router::new()
+        .route("/message", message)
+        .with_state(database)
+}
+
+async fn handle(
+    State(database): State<Database>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, String), Refusal> {
+    let call = call!("{request_id}");
+    let failed = |why: &Refusal| call.fail(why);
+    let body = body.map_err(Refusal::Body).inspect_err(failed)?;
+
+    call.checkpoint("serialize");
+    let message = fetch_data(&body).inspect_err(failed)?;
+
+    call.checkpoint("store");
+    let stored = store_into_database(database, message).await;
+    let number = stored.inspect_err(failed)?;
+
+    Ok((StatusCode::CREATED, format!("message {number}\n")))
+}
+
+#[traced(err)]
+fn fetch_data(body: &[u8]) -> Result<Message, Refusal> {
+    serde_json::from_slice(body).map_err(Refusal::Malformed)
+}
+
+#[traced(err)]
+async fn store_into_database(database: Database, message: Message) -> Result<i64, Refusal> {
+    let trace = tracer::fetch();
+    let insert = move || {
+        let _scope = trace.inject();
+        database.insert(&message)
+    };
+    let inserted = spawn_blocking(insert).await.map_err(Refusal::Lost)?;
+    inserted.map_err(Refusal::Database)
+}
+
+#[derive(Deserialize)]
+struct Message {
+    author: String,
+    text: String,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// Why a message was not taken. The trace has it in full; what went wrong inside is not for the
+/// client.
+enum Refusal {
+    Body(BytesRejection),
+    Malformed(serde_json::Error),
+    Database(rusqlite::Error),
+    Lost(JoinError),
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                write!(f, "the body is longer than {MAX_BODY_BYTES} bytes")
+            }
+            Self::Body(rejection) => rejection.fmt(f),
+            Self::Malformed(error) => error.fmt(f),
+            Self::Database(error) => error.fmt(f),
+            Self::Lost(error) => error.fmt(f),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, reason) = match self {
+            Self::Body(_) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, self.to_string()),
+            Self::Database(_) | Self::Lost(_) => {
+                let reason = "the message could not be stored".to_owned();
+                (StatusCode::INTERNAL_SERVER_ERROR, reason)
+            }
+        };
+        (status, reason + "\n").into_response()
+    }
+}
+
+#[derive(Clone)]
+struct Database(Arc<Mutex<Connection>>);
+
+impl Database {
+    fn create(file: &Path) -> rusqlite::Result<Self> {
+        let connection = Connection::open(file)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.execute_batch(
+            "CREATE TABLE messages (number INTEGER PRIMARY KEY, author TEXT, text TEXT);
+             CREATE TABLE tags (message INTEGER REFERENCES messages, tag TEXT);",
+        )?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Stores the message, and gives it a number.
+    fn insert(&self, message: &Message) -> rusqlite::Result<i64> {
+        let mut connection = lock(&self.0);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(
+            "INSERT INTO messages (author, text) VALUES (?1, ?2)",
+            (&message.author, &message.text),
+        )?;
+        let number = transaction.last_insert_rowid();
+        for tag in &message.tags {
+            transaction.execute("INSERT INTO tags VALUES (?1, ?2)", (number, tag))?;
+        }
+        transaction.commit()?;
+        Ok(number)
+    }
+}
+
+// ---- Its traces ----
+
+/// Puts a trace around a request.
+async fn explain(State(in_flight): State<InFlight>, mut request: Request, next: Next) -> Response {
+    let trace = Trace::with_capacity(10);
+    let request_id = RequestId::of(request.headers(), &trace);
+    request.extensions_mut().insert(request_id.clone());
+    let mut explained = Explained::new(trace.clone(), request_id, in_flight);
+    let response = trace.instrument(next.run(request)).await;
+    explained.status = Some(response.status());
+    response
+}
+
+/// Prints the trace when it is dropped: also when the request's future is, because the client is
+/// gone, and when a panic comes through.
+struct Explained {
+    trace: Trace,
+    request_id: RequestId,
+    status: Option<StatusCode>,
+    in_flight: InFlight,
+}
+
+/// The traces of the requests that are not over. Any thread may read them at any time.
+type InFlight = Arc<Mutex<Vec<Trace>>>;
+
+impl Explained {
+    fn new(trace: Trace, request_id: RequestId, in_flight: InFlight) -> Self {
+        lock(&in_flight).push(trace.clone());
+        Self {
+            trace,
+            request_id,
+            status: None,
+            in_flight,
+        }
+    }
+}
+
+impl Drop for Explained {
+    fn drop(&mut self) {
+        let RequestId(id) = &self.request_id;
+        let answer = self.status.map(|status| status.to_string());
+        let answer = answer.as_deref().unwrap_or("no answer");
+        let report = self.trace.report();
+        let tree = report.tree().colour_for(&std::io::stdout());
+        print(format_args!(
+            "POST /message [{id}]: {answer}\n\n{report}\n\n{tree}\n"
+        ));
+        lock(&self.in_flight).retain(|trace| trace.id() != self.trace.id());
+    }
+}
+
+#[derive(Clone)]
+struct RequestId(String);
+
+impl RequestId {
+    const MAX_BYTES: usize = 64;
+
+    /// The client's where it can be shown, else one of our own.
+    fn of(headers: &HeaderMap, trace: &Trace) -> Self {
+        let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        let given = given.filter(|id| (1..=Self::MAX_BYTES).contains(&id.len()));
+        Self(given.map_or_else(|| format!("request-{}", trace.id()), str::to_owned))
+    }
+}
+
+/// Nothing behind these locks is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// In one piece, so that requests do not mix. Where nobody reads any more, there is none to tell.
+fn print(text: impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+// ---- Its clients ----
+
+const GOOD: &str = r#"{"author": "gopher", "text": "dead simple", "tags": ["go", "rust"]}"#;
+const MALFORMED: &str = r#"{"author": "gopher", "text": "dead si"#;
+
+async fn demonstrate(url: &str, file: &Path, in_flight: &InFlight) -> Result<(), Box<dyn Error>> {
+    print("A good request.");
+    post(url, "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271", GOOD).await?;
+
+    print("A malformed body.");
+    post(url, "6c1f3a52-0b7e-4b9a-9d0e-3f5a1c2e8d47", MALFORMED).await?;
+
+    print("A client that hangs up while the database works.");
+    let other_writer = Connection::open(file)?;
+    other_writer.execute_batch("BEGIN IMMEDIATE")?;
+    tokio::select! {
+        answer = post(url, "e2b8d0c4-91a6-4c35-8a7f-5d4b6e1f2093", GOOD) => {
+            return answer.and(Err("the insert did not wait for the other writer".into()));
+        }
+        // When this comes first, the other branch is dropped, and the connection with it.
+        waits = until("insert", || lock(in_flight).iter().any(is_storing)) => waits?,
+    }
+    until("end of the request", || lock(in_flight).is_empty()).await?;
+    Ok(other_writer.execute_batch("ROLLBACK")?)
+}
+
+fn is_storing(trace: &Trace) -> bool {
+    trace
+        .report()
+        .calls
+        .last()
+        .is_some_and(|call| call.name == "store_into_database" && call.outcome == Outcome::Running)
+}
+
+async fn until(what: &str, is_there: impl Fn() -> bool) -> Result<(), String> {
+    let watch = async {
+        while !is_there() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let watched = tokio::time::timeout(PATIENCE, watch).await;
+    watched.map_err(|_| format!("no {what} within {PATIENCE:?}"))
+}
+
+async fn post(
+    url: &str,
+    request_id: &str,
+    body: impl Into<reqwest::Body>,
+) -> Result<(), Box<dyn Error>> {
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2);
+    let request = client.build()?.post(url).header("X-Request-Id", request_id);
+    request.body(body).send().await?.bytes().await?;
+    Ok(())
+}
+
+// ---- The command line ----
+
+const USAGE: &str = "\
+Usage: service [FILE | --serve [ADDR]]
+
+Starts a service, sends it three requests of its own, and prints their traces.
+
+  FILE            send one request instead, with the content of this file as its body
+  --serve [ADDR]  send none, and go on serving, on 127.0.0.1:3000 or this address
+  --help          print this";
+
+enum Task {
+    Demonstrate,
+    Send(Vec<u8>),
+    Serve(String),
+}
+
+impl Task {
+    fn parse(arguments: &[&str]) -> Result<Self, String> {
+        match arguments {
+            [] => Ok(Self::Demonstrate),
+            ["--serve"] => Ok(Self::Serve("127.0.0.1:3000".to_owned())),
+            ["--serve", address] => Ok(Self::Serve((*address).to_owned())),
+            [file] if !file.starts_with('-') => match std::fs::read(file) {
+                Ok(body) => Ok(Self::Send(body)),
+                Err(error) => Err(format!("cannot read {file}: {error}")),
+            },
+            ["--serve", _, other, ..] | [other, ..] => Err(format!(
+                "unexpected argument {other}: expected one FILE, or --serve [ADDR], or nothing"
+            )),
+        }
+    }
+
+    fn run(self) -> Result<(), Box<dyn Error>> {
+        // The first trace in a process calibrates the clock: not while a request waits.
+        drop(Trace::new());
+        let directory = Directory::create()?;
+        // Dropped first, and not before the last insert is done.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(self.serve(&directory.0.join("messages.sqlite")))
+    }
+
+    async fn serve(self, file: &Path) -> Result<(), Box<dyn Error>> {
+        let address = match &self {
+            Self::Serve(address) => address,
+            Self::Demonstrate | Self::Send(_) => "127.0.0.1:0",
+        };
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let url = format!("http://{}/message", listener.local_addr()?);
+        let in_flight = InFlight::default();
+        let service = service(Database::create(file)?, in_flight.clone());
+        let clients = async {
+            match self {
+                Self::Demonstrate => demonstrate(&url, file, &in_flight).await,
+                Self::Send(body) => post(&url, "file", body).await,
+                Self::Serve(_) => {
+                    print(format_args!("listening on {url} until Ctrl-C"));
+                    print(format_args!("storing in {} until then", file.display()));
+                    print(format_args!(
+                        "try: curl {url} -H 'X-Request-Id: 1' -d '{GOOD}'\n"
+                    ));
+                    Ok(tokio::signal::ctrl_c().await?)
+                }
+            }
+        };
+        tokio::select! {
+            served = async { axum::serve(listener, service).await } => Ok(served?),
+            done = clients => done,
+        }
+    }
+}
+
+/// A new directory for the database, removed in the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn create() -> Result<Self, Box<dyn Error>> {
+        let now = UNIX_EPOCH.elapsed()?.as_micros();
+        let name = format!("tracer-service-{}-{now}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        match std::fs::create_dir(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(format!("cannot create {}: {error}", path.display()).into()),
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let arguments: Vec<_> = arguments
+        .map(|it| it.to_string_lossy().into_owned())
+        .collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    if arguments == ["--help"] {
+        print(USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let (error, code) = match Task::parse(&arguments).map(Task::run) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => (error.to_string(), 1),
+        Err(error) => (error, 2),
+    };
+    eprintln!("service: {error}");
+    ExitCode::from(code)
+}
