@@ -18,19 +18,19 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use rusqlite::{Connection, TransactionBehavior};
+use futures_util::TryStreamExt;
+use rusqlite::Connection;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, spawn_blocking};
@@ -39,17 +39,14 @@ use tracer::{Counting, Outcome, Trace, call, traced};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-const MAX_BODY_BYTES: usize = 64 * 1024;
-
 /// How long anything here waits for anything else.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 // ---- The service ----
 
 fn service(database: Database, in_flight: InFlight) -> Router {
-    let message = axum::routing::post(handle)
-        .route_layer(middleware::from_fn_with_state(in_flight, explain))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    let explained = middleware::from_fn_with_state(in_flight, explain);
+    let message = axum::routing::post(handle).route_layer(explained);
     Router::new()
         .route("/message", message)
         .with_state(database)
@@ -58,11 +55,11 @@ fn service(database: Database, in_flight: InFlight) -> Router {
 async fn handle(
     State(database): State<Database>,
     Extension(RequestId(request_id)): Extension<RequestId>,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<(StatusCode, String), Refusal> {
     let call = call!("{request_id}");
     let failed = |why: &Refusal| call.fail(why);
-    let body = body.map_err(Refusal::Body).inspect_err(failed)?;
+    let body = receive(body).await.inspect_err(failed)?;
 
     call.checkpoint("serialize");
     let message = fetch_data(&body).inspect_err(failed)?;
@@ -98,10 +95,29 @@ struct Message {
     tags: Vec<String>,
 }
 
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// What is too long is read as well, but not kept: who is still sending would not hear the answer.
+async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
+    let (mut kept, mut length) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.try_next().await.map_err(Refusal::CutOff)? {
+        length += chunk.len();
+        if length <= MAX_BODY_BYTES {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    match length {
+        ..=MAX_BODY_BYTES => Ok(kept),
+        _ => Err(Refusal::TooLong),
+    }
+}
+
 /// Why a message was not taken. The trace has it in full; what went wrong inside is not for the
 /// client.
 enum Refusal {
-    Body(BytesRejection),
+    CutOff(axum::Error),
+    TooLong,
     Malformed(serde_json::Error),
     Database(rusqlite::Error),
     Lost(JoinError),
@@ -110,10 +126,8 @@ enum Refusal {
 impl Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                write!(f, "the body is longer than {MAX_BODY_BYTES} bytes")
-            }
-            Self::Body(rejection) => rejection.fmt(f),
+            Self::CutOff(error) => error.fmt(f),
+            Self::TooLong => write!(f, "the body is longer than {MAX_BODY_BYTES} bytes"),
             Self::Malformed(error) => error.fmt(f),
             Self::Database(error) => error.fmt(f),
             Self::Lost(error) => error.fmt(f),
@@ -124,11 +138,11 @@ impl Display for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, reason) = match self {
-            Self::Body(_) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, self.to_string()),
-            Self::Database(_) | Self::Lost(_) => {
-                let reason = "the message could not be stored".to_owned();
-                (StatusCode::INTERNAL_SERVER_ERROR, reason)
-            }
+            Self::Database(_) | Self::Lost(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the message could not be stored".to_owned(),
+            ),
+            _ => (StatusCode::BAD_REQUEST, self.to_string()),
         };
         (status, reason + "\n").into_response()
     }
@@ -141,27 +155,19 @@ impl Database {
     fn create(file: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(file)?;
         connection.busy_timeout(PATIENCE)?;
-        connection.execute_batch(
-            "CREATE TABLE messages (number INTEGER PRIMARY KEY, author TEXT, text TEXT);
-             CREATE TABLE tags (message INTEGER REFERENCES messages, tag TEXT);",
-        )?;
+        connection.execute_batch("CREATE TABLE messages (author TEXT, text TEXT, tags TEXT)")?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
     /// Stores the message, and gives it a number.
     fn insert(&self, message: &Message) -> rusqlite::Result<i64> {
-        let mut connection = lock(&self.0);
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute(
-            "INSERT INTO messages (author, text) VALUES (?1, ?2)",
-            (&message.author, &message.text),
+        let Message { author, text, tags } = message;
+        let connection = lock(&self.0);
+        connection.execute(
+            "INSERT INTO messages (author, text, tags) VALUES (?1, ?2, ?3)",
+            (author, text, tags.join(" ")),
         )?;
-        let number = transaction.last_insert_rowid();
-        for tag in &message.tags {
-            transaction.execute("INSERT INTO tags VALUES (?1, ?2)", (number, tag))?;
-        }
-        transaction.commit()?;
-        Ok(number)
+        Ok(connection.last_insert_rowid())
     }
 }
 
@@ -172,7 +178,13 @@ async fn explain(State(in_flight): State<InFlight>, mut request: Request, next: 
     let trace = Trace::with_capacity(10);
     let request_id = RequestId::of(request.headers(), &trace);
     request.extensions_mut().insert(request_id.clone());
-    let mut explained = Explained::new(trace.clone(), request_id, in_flight);
+    lock(&in_flight).push(trace.clone());
+    let mut explained = Explained {
+        trace: trace.clone(),
+        request_id,
+        status: None,
+        in_flight,
+    };
     let response = trace.instrument(next.run(request)).await;
     explained.status = Some(response.status());
     response
@@ -189,18 +201,6 @@ struct Explained {
 
 /// The traces of the requests that are not over. Any thread may read them at any time.
 type InFlight = Arc<Mutex<Vec<Trace>>>;
-
-impl Explained {
-    fn new(trace: Trace, request_id: RequestId, in_flight: InFlight) -> Self {
-        lock(&in_flight).push(trace.clone());
-        Self {
-            trace,
-            request_id,
-            status: None,
-            in_flight,
-        }
-    }
-}
 
 impl Drop for Explained {
     fn drop(&mut self) {
@@ -259,7 +259,7 @@ async fn demonstrate(url: &str, file: &Path, in_flight: &InFlight) -> Result<(),
         answer = post(url, "e2b8d0c4-91a6-4c35-8a7f-5d4b6e1f2093", GOOD) => {
             return answer.and(Err("the insert did not wait for the other writer".into()));
         }
-        // When this comes first, the other branch is dropped, and the connection with it.
+        // When this is the first, the other is dropped, and with it the connection.
         waits = until("insert", || lock(in_flight).iter().any(is_storing)) => waits?,
     }
     until("end of the request", || lock(in_flight).is_empty()).await?;
@@ -267,11 +267,8 @@ async fn demonstrate(url: &str, file: &Path, in_flight: &InFlight) -> Result<(),
 }
 
 fn is_storing(trace: &Trace) -> bool {
-    trace
-        .report()
-        .calls
-        .last()
-        .is_some_and(|call| call.name == "store_into_database" && call.outcome == Outcome::Running)
+    let mut calls = trace.report().calls.into_iter();
+    calls.any(|call| call.name == "store_into_database" && call.outcome == Outcome::Running)
 }
 
 async fn until(what: &str, is_there: impl Fn() -> bool) -> Result<(), String> {
@@ -320,10 +317,10 @@ impl Task {
             ["--serve", address] => Ok(Self::Serve((*address).to_owned())),
             [file] if !file.starts_with('-') => match std::fs::read(file) {
                 Ok(body) => Ok(Self::Send(body)),
-                Err(error) => Err(format!("cannot read {file}: {error}")),
+                Err(error) => Err(format!("cannot read {file:?}: {error}")),
             },
-            ["--serve", _, other, ..] | [other, ..] => Err(format!(
-                "unexpected argument {other}: expected one FILE, or --serve [ADDR], or nothing"
+            _ => Err(format!(
+                "cannot make sense of {arguments:?}: expected one FILE, or --serve [ADDR], or nothing"
             )),
         }
     }
@@ -331,13 +328,20 @@ impl Task {
     fn run(self) -> Result<(), Box<dyn Error>> {
         // The first trace in a process calibrates the clock: not while a request waits.
         drop(Trace::new());
-        let directory = Directory::create()?;
-        // Dropped first, and not before the last insert is done.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
-        runtime.block_on(self.serve(&directory.0.join("messages.sqlite")))
+        let now = UNIX_EPOCH.elapsed()?.as_micros();
+        let directory = format!("tracer-service-{}-{now}", std::process::id());
+        let directory = std::env::temp_dir().join(directory);
+        std::fs::create_dir(&directory)
+            .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+        let result = runtime.block_on(self.serve(&directory.join("messages.sqlite")));
+        // Until the last insert is done, whether or not somebody waits for it.
+        drop(runtime);
+        std::fs::remove_dir_all(&directory)?;
+        result
     }
 
     async fn serve(self, file: &Path) -> Result<(), Box<dyn Error>> {
@@ -371,33 +375,10 @@ impl Task {
     }
 }
 
-/// A new directory for the database, removed in the end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn create() -> Result<Self, Box<dyn Error>> {
-        let now = UNIX_EPOCH.elapsed()?.as_micros();
-        let name = format!("tracer-service-{}-{now}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        match std::fs::create_dir(&path) {
-            Ok(()) => Ok(Self(path)),
-            Err(error) => Err(format!("cannot create {}: {error}", path.display()).into()),
-        }
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1);
-    let arguments: Vec<_> = arguments
-        .map(|it| it.to_string_lossy().into_owned())
-        .collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
+    let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
     if arguments == ["--help"] {
         print(USAGE);
         return ExitCode::SUCCESS;

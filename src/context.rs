@@ -13,7 +13,7 @@ use alloc_counter::{Local, Window};
 use crate::clock;
 use crate::pool::{Member, Number};
 use crate::record::Address;
-use crate::strand::{Open, Position, STRANDS, Strand};
+use crate::strand::{Position, STRANDS, Strand};
 use crate::trace::Trace;
 
 /// Where this thread records.
@@ -77,8 +77,8 @@ impl Here {
         let now = clock::ticks();
         let trace = strand.trace.load(Relaxed);
         let outer = self.strand.get();
+        self.draw_boundary(local);
         if let Some(outer) = outer {
-            draw_boundary(outer, self.position.open.get(), local);
             self.position.put_aside(outer);
             let counting = self
                 .chain()
@@ -100,22 +100,44 @@ impl Here {
             .get()
             .is_some_and(|current| std::ptr::eq(current, strand));
         if is_current {
-            draw_boundary(strand, self.position.open.get(), local);
+            self.draw_boundary(local);
             self.position.put_aside(strand);
         }
         if strand.meter.is_running() && !strand.meter.stand(local, now) {
             strand.mark_partial();
         }
-        if let (Some(local), Some(window)) = (local, window) {
-            local.close_window(window);
-        }
+        let highest = match (local, window) {
+            (Some(local), Some(window)) => local.close_window(window),
+            _ => None,
+        };
         if is_current {
-            resume(strand, local, now);
             self.set(below(strand));
+            self.raise_peak(highest);
+            resume(strand, local, now);
         } else {
             self.leave_out_of_order(strand, local, now);
         }
         strand.below.store(Number::NONE, Relaxed);
+    }
+
+    /// Folds the highest level since the last boundary into what is open in the current strand.
+    fn draw_boundary(&self, local: Option<Local>) {
+        if let Some(local) = local {
+            self.raise_peak(Some(local.take_peak()));
+        }
+    }
+
+    /// Folds a level that the thread has reached into what is open in the current strand, if that
+    /// counts; where the level is not known, neither are the strand's peaks.
+    fn raise_peak(&self, highest: Option<i64>) {
+        if let Some(strand) = self.strand.get().filter(|it| it.meter.is_running()) {
+            match highest {
+                Some(level) => {
+                    strand.raise_peak(self.position.open.get(), strand.meter.level(level));
+                }
+                None => strand.lose_peaks(),
+            }
+        }
     }
 
     /// The strand is not the current one: others were entered after it and are not yet left.
@@ -147,21 +169,7 @@ fn below(strand: &Strand) -> Option<&'static Member<Strand>> {
 
 /// Brings the peaks of the calls open here up to now, for a report that is about to be taken.
 pub(crate) fn draw_boundary_here() {
-    Here::with(|here| {
-        if let Some(strand) = here.strand() {
-            draw_boundary(strand, here.position.open.get(), Local::current());
-        }
-    });
-}
-
-/// Folds the highest level since the last boundary into what is open in the strand.
-fn draw_boundary(strand: &Strand, open: Open, local: Option<Local>) {
-    if strand.meter.is_running()
-        && let Some(local) = local
-    {
-        let level = strand.meter.level(local.take_peak());
-        strand.raise_peak(open, level);
-    }
+    Here::with(|here| here.draw_boundary(Local::current()));
 }
 
 /// Lets another strand of the same trace stand still, so that nothing is counted twice.
@@ -184,9 +192,10 @@ fn resume(strand: &Strand, local: Option<Local>, now: u64) {
     if let Some(paused) = STRANDS.get(strand.pauses.load(Relaxed)) {
         strand.pauses.store(Number::NONE, Relaxed);
         paused.meter.run(local, now);
-        // What happened while it was paused is not its level.
-        if let Some(local) = local {
-            local.take_peak();
+        // Where another trace's strand lies between, its highest level will be told to this one,
+        // and includes levels that were reached while this one was paused.
+        if !below(strand).is_some_and(|next| std::ptr::eq(next, paused)) {
+            paused.lose_peaks();
         }
     }
 }

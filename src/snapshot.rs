@@ -51,7 +51,8 @@ pub(crate) struct CallSnapshot {
     pub(crate) wall: Duration,
     pub(crate) busy: Duration,
     pub(crate) counts: Counts,
-    pub(crate) peak_bytes: u64,
+    /// None where a level of the strand is not known.
+    pub(crate) peak_bytes: Option<u64>,
     pub(crate) end: End,
     pub(crate) message: Option<String>,
     pub(crate) is_partial: bool,
@@ -220,7 +221,7 @@ impl Reader<'_> {
             wall: clock::between(start, stop.unwrap_or_else(clock::ticks)),
             busy: clock::duration(used.busy),
             counts: used.counts,
-            peak_bytes: peak_bytes(used),
+            peak_bytes: self.peak_bytes(used),
             end: state.end(),
             message: None,
             is_partial: state.is_partial(),
@@ -261,6 +262,7 @@ impl Reader<'_> {
                 }
             }
             Deed::Stopped(end, used) => {
+                let peak_bytes = self.peak_bytes(used);
                 if let Some(call) = self.call(afar.call) {
                     call.end = match (end, &call.message) {
                         (End::Ok | End::Cancelled, Some(_)) => End::Failed,
@@ -269,14 +271,15 @@ impl Reader<'_> {
                     call.wall = since_trace.saturating_sub(call.start);
                     call.busy = clock::duration(used.busy);
                     call.counts = used.counts;
-                    call.peak_bytes = peak_bytes(used);
+                    call.peak_bytes = peak_bytes;
                     call.is_partial = true;
                 }
             }
         }
     }
-}
 
-fn peak_bytes(used: Figures) -> u64 {
-    u64::try_from(used.peak).unwrap_or(0)
+    fn peak_bytes(&self, used: Figures) -> Option<u64> {
+        let is_known = self.strand.has_peaks();
+        is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
+    }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Strand {
     pub(crate) cancelling: AtomicBool,
     /// Some figure could not be known; every call's is marked.
     partial: AtomicBool,
+    /// Some level could not be known; no call's peak is shown.
+    without_peaks: AtomicBool,
     /// What was done to calls on threads that do not run this strand. The lock also keeps the
     /// generation from changing meanwhile.
     afar: Mutex<Vec<Afar>>,
@@ -91,6 +93,7 @@ impl Strand {
             pauses: AtomicNumber::none(),
             cancelling: AtomicBool::new(false),
             partial: AtomicBool::new(false),
+            without_peaks: AtomicBool::new(false),
             afar: Mutex::new(Vec::new()),
         }
     }
@@ -110,6 +113,7 @@ impl Strand {
         self.pauses.store(Number::NONE, Relaxed);
         self.cancelling.store(false, Relaxed);
         self.partial.store(false, Relaxed);
+        self.without_peaks.store(false, Relaxed);
     }
 
     /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
@@ -149,6 +153,14 @@ impl Strand {
 
     pub(crate) fn is_partial(&self) -> bool {
         self.partial.load(Relaxed)
+    }
+
+    pub(crate) fn lose_peaks(&self) {
+        self.without_peaks.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_peaks(&self) -> bool {
+        !self.without_peaks.load(Relaxed)
     }
 
     /// The published records, in the order in which they were written.

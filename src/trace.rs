@@ -90,8 +90,8 @@ impl State {
 impl Trace {
     /// A trace with room for ten calls, which grows as needed.
     ///
-    /// The first one in a process also calibrates the clock, which may take up to 200 ms; make one
-    /// when the program starts.
+    /// The first one in a process also calibrates the clock, which takes about a millisecond, on a
+    /// noisy machine up to 200; make one when the program starts.
     pub fn new() -> Self {
         Self::with_capacity(DEFAULT_CAPACITY)
     }

@@ -122,7 +122,8 @@ impl OpenWindow {
     fn close(mut self) -> (Counts, Option<u64>) {
         let counts = self.local.counts() - self.start;
         let highest = self.close_window();
-        let above_start = |level: i64| level.wrapping_sub(self.start.net_bytes()).max(0);
+        // Not below: the level at the start is one of them.
+        let above_start = |level: i64| level.wrapping_sub(self.start.net_bytes());
         (counts, highest.map(above_start).map(i64::cast_unsigned))
     }
 

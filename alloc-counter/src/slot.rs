@@ -20,10 +20,13 @@ pub(crate) enum Operation {
 /// addition, and any thread may read at any time.
 pub(crate) struct Slot {
     totals: Totals,
-    /// The highest live level (bytes allocated − bytes freed) since the last boundary.
+    /// The highest live level (bytes allocated − bytes freed) since it was last folded into the
+    /// two below, whose highest levels are theirs or this.
     peak: AtomicI64,
-    /// The highest level of the current window, without what `peak` still holds.
+    /// The highest level of the current window.
     high: AtomicI64,
+    /// The highest level since the last boundary.
+    carried: AtomicI64,
     /// How many windows are open, and how many were closed while another was open inside.
     windows: AtomicU32,
     misnested: AtomicU32,
@@ -97,6 +100,7 @@ impl Slot {
             totals: Totals::new(),
             peak: AtomicI64::new(0),
             high: AtomicI64::new(0),
+            carried: AtomicI64::new(i64::MIN),
             windows: AtomicU32::new(0),
             misnested: AtomicU32::new(0),
             owner: AtomicU64::new(FREE),
@@ -186,6 +190,7 @@ impl Slot {
         fence(Release);
         self.inherited.store(self.counts());
         self.peak.store(self.level(), Relaxed);
+        self.carried.store(i64::MIN, Relaxed);
         self.windows.store(0, Relaxed);
         self.owner.store(owner, Release);
         true
@@ -219,8 +224,10 @@ impl Slot {
         if peak > self.high.load(Relaxed) {
             self.high.store(peak, Relaxed);
         }
+        let highest = peak.max(self.carried.load(Relaxed));
+        self.carried.store(i64::MIN, Relaxed);
         self.peak.store(self.level(), Relaxed);
-        peak
+        highest
     }
 
     /// See [`Local::open_window`](crate::Local::open_window).
@@ -229,11 +236,13 @@ impl Slot {
         let level = self.level();
         let depth = self.windows.load(Relaxed).wrapping_add(1);
         self.windows.store(depth, Relaxed);
+        let (high, peak) = (self.high.load(Relaxed), self.peak.load(Relaxed));
+        let carried = self.carried.load(Relaxed).max(peak);
+        self.carried.store(carried, Relaxed);
         let window = Window {
             depth,
             misnested: self.misnested.load(Relaxed),
-            outer_high: self.high.load(Relaxed),
-            outer_peak: self.peak.load(Relaxed),
+            outer_high: high.max(peak),
         };
         self.high.store(level, Relaxed);
         self.peak.store(level, Relaxed);
@@ -246,15 +255,8 @@ impl Slot {
         let depth = self.windows.load(Relaxed);
         let inside = self.high.load(Relaxed).max(self.peak.load(Relaxed));
         self.windows.store(depth.wrapping_sub(1), Relaxed);
-        if depth == window.depth {
-            self.high.store(window.outer_high, Relaxed);
-            self.peak.store(window.outer_peak.max(inside), Relaxed);
-        } else {
-            // Another window is open within. What this one had taken from those around it goes
-            // where they will see it; `misnested` tells every window open now that its figure
-            // may hold more than its own.
-            let outer = window.outer_high.max(window.outer_peak);
-            self.high.store(inside.max(outer), Relaxed);
+        self.high.store(window.outer_high.max(inside), Relaxed);
+        if depth != window.depth {
             let misnested = self.misnested.load(Relaxed);
             self.misnested.store(misnested.wrapping_add(1), Relaxed);
         }
@@ -270,7 +272,6 @@ pub struct Window {
     depth: u32,
     misnested: u32,
     outer_high: i64,
-    outer_peak: i64,
 }
 
 /// A place in the list of slots. Two are equal when they are the same slot.

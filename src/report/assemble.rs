@@ -85,7 +85,7 @@ fn call_report(
         own_busy: call.busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
         own: is_counted.then(|| at_least_zero(share.total, share.inside)),
-        peak_bytes: is_counted.then_some(call.peak_bytes),
+        peak_bytes: call.peak_bytes.filter(|_| is_counted),
         outcome: match call.end {
             End::Open => Outcome::Running,
             End::Ok => Outcome::Ok,

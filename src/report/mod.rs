@@ -77,7 +77,9 @@ pub struct CallReport {
     pub total: Option<Counts>,
     /// The same without the calls inside ("self").
     pub own: Option<Counts>,
-    /// The highest point of live bytes above those at the call's start, on its own strand.
+    /// The highest point of live bytes above those at the call's start, on its own strand; `None`
+    /// also where it is not known, because scopes on the strand's thread were dropped in another
+    /// order than that of nesting.
     pub peak_bytes: Option<u64>,
     /// How the call ended.
     pub outcome: Outcome,

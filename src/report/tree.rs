@@ -85,7 +85,7 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
         or_unknown(report.total.as_ref(), Counts::allocates)
     )?;
     let bytes = or_unknown(report.total.as_ref(), |total| total.bytes_allocated);
-    writeln!(out, " ({bytes} bytes), {} calls", report.calls.len())?;
+    writeln!(out, " ({bytes} bytes)")?;
     let rows = rows(report);
     let mut widths = HEADINGS.map(|heading| heading.chars().count());
     for row in &rows {
@@ -101,11 +101,12 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
         write_row(out, &row.figures, &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
-    write!(out, "recorded {} calls", report.calls.len())?;
     write!(
         out,
-        ", grown {} times, dropped {}",
-        report.grown, report.dropped
+        "calls recorded: {}, not recorded: {}, times grown: {}",
+        report.calls.len(),
+        report.dropped,
+        report.grown
     )
 }
 
