@@ -1,7 +1,7 @@
 //! A small service with a trace around every request.
 //!
-//! `POST /message` decodes a JSON body and stores it in an SQLite database. When a request is
-//! over, however it ended, its trace is printed: line by line, and as a tree.
+//! `POST /message` decodes a JSON body and stores it in a database. When a request is over, however
+//! it ended, its trace is printed: line by line, and as a tree.
 //!
 //! ```text
 //! cargo run --example service                       three requests of its own
@@ -13,7 +13,7 @@
 //! at the top of each function that is to be seen ([`handle`], [`fetch_data`],
 //! [`store_into_database`]), and two lines where the work moves to another thread.
 //!
-//! What is counted are the allocations of Rust code; SQLite is C, and makes its own.
+//! What is counted are the allocations of Rust code; the database is C, and makes its own.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -220,12 +220,10 @@ impl Drop for Explained {
 struct RequestId(String);
 
 impl RequestId {
-    const MAX_BYTES: usize = 64;
-
     /// The client's where it can be shown, else one of our own.
     fn of(headers: &HeaderMap, trace: &Trace) -> Self {
         let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        let given = given.filter(|id| (1..=Self::MAX_BYTES).contains(&id.len()));
+        let given = given.filter(|id| (1..=64).contains(&id.len()));
         Self(given.map_or_else(|| format!("request-{}", trace.id()), str::to_owned))
     }
 }
@@ -259,7 +257,7 @@ async fn demonstrate(url: &str, file: &Path, in_flight: &InFlight) -> Result<(),
         answer = post(url, "e2b8d0c4-91a6-4c35-8a7f-5d4b6e1f2093", GOOD) => {
             return answer.and(Err("the insert did not wait for the other writer".into()));
         }
-        // When this is the first, the other is dropped, and with it the connection.
+        // When this is ready first, the other is dropped, and its connection closed.
         waits = until("insert", || lock(in_flight).iter().any(is_storing)) => waits?,
     }
     until("end of the request", || lock(in_flight).is_empty()).await?;
@@ -338,7 +336,7 @@ impl Task {
         std::fs::create_dir(&directory)
             .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
         let result = runtime.block_on(self.serve(&directory.join("messages.sqlite")));
-        // Until the last insert is done, whether or not somebody waits for it.
+        // Waits for the last insert, for which nobody else waits.
         drop(runtime);
         std::fs::remove_dir_all(&directory)?;
         result
@@ -359,10 +357,10 @@ impl Task {
                 Self::Demonstrate => demonstrate(&url, file, &in_flight).await,
                 Self::Send(body) => post(&url, "file", body).await,
                 Self::Serve(_) => {
-                    print(format_args!("listening on {url} until Ctrl-C"));
-                    print(format_args!("storing in {} until then", file.display()));
+                    let file = file.display();
                     print(format_args!(
-                        "try: curl {url} -H 'X-Request-Id: 1' -d '{GOOD}'\n"
+                        "listening on {url} until Ctrl-C, storing in {file} until then\n\
+                         try: curl {url} -H 'X-Request-Id: 1' -d '{GOOD}'\n"
                     ));
                     Ok(tokio::signal::ctrl_c().await?)
                 }

@@ -7,11 +7,11 @@ use alloc_counter::Local;
 
 use crate::callsite::Callsite;
 use crate::clock;
-use crate::context::Here;
+use crate::context;
 use crate::pool::Member;
 use crate::record::{Address, End, Figures, Kind, Opening, Record, SHORT_TEXT, State};
 use crate::strand::{Afar, Deed, Open, Strand};
-use crate::text::{MAX_BYTES, Text};
+use crate::text::Text;
 use crate::threads::Tag;
 
 /// The guard of a call: the call stops when this is dropped.
@@ -49,27 +49,23 @@ impl Call {
     #[doc(hidden)]
     #[inline]
     pub fn is_wanted() -> bool {
-        Here::with(|here| here.strand().is_some())
+        context::strand().is_some()
     }
 
     /// For the macros: starts a call.
     #[doc(hidden)]
     #[inline]
     pub fn start(callsite: &'static Callsite) -> Self {
-        if Self::is_wanted() {
-            Self::open(callsite, None)
-        } else {
-            Self::none()
+        match context::strand() {
+            Some(strand) => Self::open(strand, callsite),
+            None => Self::none(),
         }
     }
 
     /// Out of line, so that a function that opens a call grows by a load and a branch only.
     #[inline(never)]
-    fn open(callsite: &'static Callsite, text: Option<&Text>) -> Self {
-        Here::with(|here| match here.strand() {
-            Some(strand) => Self(Guard::open(here, strand, callsite, text)),
-            None => Self::none(),
-        })
+    fn open(strand: &'static Member<Strand>, callsite: &'static Callsite) -> Self {
+        Self(Guard::open(strand, callsite, None))
     }
 
     /// For the macros: starts a call with an id, labels, or both, as the callsite says.
@@ -84,7 +80,10 @@ impl Call {
         }
         // Before anything is read: formatting is foreign code, and may trace.
         let text = Text::of_call(id, labels);
-        Self::open(callsite, Some(&text))
+        Self(
+            context::strand()
+                .and_then(|strand| Guard::open(strand, callsite, Some(text.as_bytes()))),
+        )
     }
 
     /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
@@ -189,49 +188,54 @@ fn end(strand: &Strand, state: State) -> End {
 }
 
 impl Guard {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "once with a text, once without")]
     fn open(
-        here: &Here,
         strand: &'static Member<Strand>,
         callsite: &'static Callsite,
-        text: Option<&Text>,
+        text: Option<&[u8]>,
     ) -> Option<Self> {
-        let position = &here.position;
-        let outer = position.open.get().or_around();
-        let text = text.map(Text::as_bytes);
-        let is_long = text.is_some_and(|text| text.len() > SHORT_TEXT);
-        if let (true, Some(text)) = (is_long, text) {
-            position.write_long_text(strand, text);
-        }
-        let vacant = position.vacant_call(strand)?;
+        let outer = context::open().or_around();
+        let long = text.filter(|text| text.len() > SHORT_TEXT);
+        let vacant = context::with_position(|position| {
+            if let Some(text) = long {
+                position.write_long_text(strand, text);
+            }
+            position.vacant_call(strand)
+        });
+        let vacant = vacant?;
         let record = vacant.record;
         match text {
-            Some(text) if !is_long => record.write_short_text(text),
+            Some(text) if long.is_none() => record.write_short_text(text),
             _ => record.clear_text(),
         }
+        let callsite = callsite.number();
         let thread = Tag::current();
+        let state = State::new(Kind::Call)
+            .unwinding(std::thread::panicking())
+            .long_text(long.is_some());
         let local = Local::current();
         let start = clock::ticks();
-        let (figures, exact) = read(strand, outer, local, start);
+        let (state, figures) = match read(strand, outer, local, start) {
+            Some(reading) => (state, reading),
+            None => (state.partial(true), strand.meter.boundary()),
+        };
         record.open(&Opening {
-            state: State::new(Kind::Call)
-                .unwinding(std::thread::panicking())
-                .long_text(is_long)
-                .partial(!exact),
+            state,
             parent: outer.address,
-            callsite: callsite.number(),
+            callsite,
             thread: thread.to_bits(),
             start,
             figures,
         });
         let address = vacant.publish();
-        position.open.set(Open {
+        context::set_open(Open {
             address,
             record: Some(record),
         });
         Some(Self {
             strand,
-            generation: here.generation(),
+            generation: context::generation(),
             address,
             record,
             outer,
@@ -241,51 +245,63 @@ impl Guard {
     #[inline(never)]
     fn stop(&self) {
         let now = clock::ticks();
-        Here::with(|here| {
-            if !here.is_in(self.strand, self.generation) {
-                let end = end(self.strand, self.record.state());
-                self.stop_from_afar(now, end);
-            } else if here.position.open.get().address == self.address {
-                self.stop_innermost(here, now);
-            } else {
-                self.stop_out_of_order(here, now);
-            }
-        });
-    }
-
-    #[inline]
-    fn stop_innermost(&self, here: &Here, now: u64) {
-        let (strand, record) = (self.strand, self.record);
-        let innermost = here.position.open.get();
-        let (reading, exact) = read(strand, innermost, Local::current(), now);
-        let start = record.figures();
-        let outer = self.outer.or_around();
-        here.position.open.set(outer);
-        strand.raise_peak(outer, start.peak);
-        self.close(reading, start, exact, now);
-    }
-
-    #[inline]
-    fn close(&self, reading: Figures, start: Figures, exact: bool, now: u64) {
-        if !exact {
-            self.record.set_partial();
+        if !context::is_in(self.strand, self.generation) {
+            let end = end(self.strand, self.record.state());
+            return self.stop_from_afar(now, end);
         }
+        let innermost = context::open();
+        if innermost.address != self.address {
+            return self.stop_out_of_order(innermost, now);
+        }
+        match read(self.strand, innermost, Local::current(), now) {
+            Some(reading) => {
+                let start = self.record.figures();
+                self.close(reading.since(start), now);
+                self.uncover(start.peak);
+            }
+            None => self.stop_without_counters(now),
+        }
+    }
+
+    #[inline]
+    fn close(&self, used: Figures, now: u64) {
         let end = end(self.strand, self.record.state());
-        self.record.close(used(reading, start, exact), now, end);
+        self.record.close(used, now, end);
+    }
+
+    /// The call around becomes the innermost; the highest level that this one reached was within
+    /// that one, too.
+    #[inline]
+    fn uncover(&self, highest: i64) {
+        let outer = self.outer.or_around();
+        context::set_open(outer);
+        self.strand.raise_peak(outer, highest);
+    }
+
+    /// In the last moments of a thread, when its counters have been given back.
+    #[cold]
+    #[inline(never)]
+    fn stop_without_counters(&self, now: u64) {
+        let (start, known) = (self.record.figures(), self.strand.meter.boundary());
+        self.record.set_partial();
+        self.close(known.since_at_most(start), now);
+        self.uncover(start.peak);
     }
 
     /// Other calls were opened within this one and are still open. The first of them goes on
     /// within the call around this one.
     #[cold]
-    fn stop_out_of_order(&self, here: &Here, now: u64) {
+    #[inline(never)]
+    fn stop_out_of_order(&self, innermost: Open, now: u64) {
         let (strand, record) = (self.strand, self.record);
         if record.state().is_at_rest() {
             // Held by a future that is put aside, and stopped by somebody else.
-            return record.close(record.figures(), now, end(strand, record.state()));
+            return self.close(record.figures(), now);
         }
-        let innermost = here.position.open.get();
-        let (reading, exact) = read(strand, innermost, Local::current(), now);
-        let outer = self.outer.or_around();
+        let Some(reading) = read(strand, innermost, Local::current(), now) else {
+            record.set_partial();
+            return self.close(strand.meter.boundary().since_at_most(record.figures()), now);
+        };
         let mut start = record.figures();
         let mut within = innermost;
         let mut first = None;
@@ -298,29 +314,27 @@ impl Guard {
             }
             within = Open::at(inner.parent());
         }
+        let outer = self.outer.or_around();
         if let (Some((address, inner)), Some(_found)) = (first, within.record) {
             strand.raise_peak(outer, start.peak);
-            adopt(
-                here,
-                strand,
-                address,
-                outer,
-                reading.since(inner.figures()),
-                now,
-            );
+            let so_far = reading.since(inner.figures());
+            adopt(strand, address, outer, so_far, now);
         }
-        self.close(reading, start, exact, now);
+        self.close(reading.since(start), now);
     }
 
     /// On a thread that does not run the strand: its counters can't be the call's.
     #[cold]
+    #[inline(never)]
     fn stop_from_afar(&self, now: u64, end: End) {
         let (state, _, figures) = self.record.read();
         let used = if state.is_at_rest() {
             figures
         } else {
-            let (reading, exact) = self.strand.meter.read();
-            used(reading, figures, exact)
+            match self.strand.meter.read() {
+                (reading, true) => reading.since(figures),
+                (known, false) => known.since_at_most(figures),
+            }
         };
         self.do_from_afar(now, Deed::Stopped(end, used));
     }
@@ -328,112 +342,118 @@ impl Guard {
     #[cold]
     fn do_from_afar(&self, moment: u64, deed: Deed) {
         let call = self.address;
-        self.strand
-            .do_from_afar(self.generation, Afar { call, moment, deed });
+        let afar = Afar { call, moment, deed };
+        self.strand.do_from_afar(self.generation, afar);
     }
 
     #[inline]
     fn checkpoint(&self, name: &str) {
         let moment = clock::ticks();
-        Here::with(|here| {
-            let (strand, record) = (self.strand, self.record);
-            if !here.is_in(strand, self.generation) || record.state().is_at_rest() {
-                return self.checkpoint_from_afar(name, moment);
-            }
-            let (reading, exact) = strand.meter.reading_or_boundary(Local::current(), moment);
-            let used = used(reading, record.figures(), exact);
-            self.note(here, Kind::Checkpoint, name.as_bytes(), moment, used);
-        });
+        if !context::is_in(self.strand, self.generation) || self.record.state().is_at_rest() {
+            return self.checkpoint_from_afar(name, moment);
+        }
+        let start = self.record.figures();
+        let used = match self.strand.meter.reading(Local::current(), moment) {
+            Some(reading) => reading.since(start),
+            None => self.strand.meter.boundary().since_at_most(start),
+        };
+        if name.len() <= SHORT_TEXT {
+            self.note(Kind::Checkpoint, name.as_bytes(), moment, used);
+        } else {
+            self.note(Kind::Checkpoint, Text::of(&name).as_bytes(), moment, used);
+        }
     }
 
     #[cold]
+    #[inline(never)]
     fn checkpoint_from_afar(&self, name: &str, moment: u64) {
         let name = Text::of(&name);
-        self.do_from_afar(moment, Deed::Checkpoint(name.to_string()));
+        self.do_from_afar(
+            moment,
+            Deed::Checkpoint(alloc_counter::exclude(|| name.to_string())),
+        );
     }
 
     #[cold]
     fn fail(&self, why: &Text) {
         let moment = clock::ticks();
-        Here::with(|here| {
-            if here.is_in(self.strand, self.generation) {
-                let text = why.as_bytes();
-                self.note(here, Kind::Message, text, moment, Figures::default());
-                self.record.set_failed();
-            } else {
-                self.do_from_afar(moment, Deed::Failed(why.to_string()));
-            }
-        });
+        if context::is_in(self.strand, self.generation) {
+            self.note(Kind::Message, why.as_bytes(), moment, Figures::default());
+            self.record.set_failed();
+        } else {
+            self.do_from_afar(
+                moment,
+                Deed::Failed(alloc_counter::exclude(|| why.to_string())),
+            );
+        }
     }
 
     /// Writes a record that belongs to this call.
     #[inline]
-    fn note(&self, here: &Here, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
+    fn note(&self, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
         let is_long = text.len() > SHORT_TEXT;
-        if is_long {
-            let text = text.get(..MAX_BYTES).unwrap_or(text);
-            here.position.write_long_text(self.strand, text);
-        }
-        let Some(vacant) = here.position.vacant(self.strand) else {
-            return;
-        };
-        if !is_long {
-            vacant.record.write_short_text(text);
-        }
-        let state = State::new(kind).long_text(is_long);
-        vacant.record.note(state, self.address, moment, figures);
-        vacant.publish();
+        context::with_position(|position| {
+            if is_long {
+                position.write_long_text(self.strand, text);
+            }
+            let Some(vacant) = position.vacant(self.strand) else {
+                return;
+            };
+            if !is_long {
+                vacant.record.write_short_text(text);
+            }
+            let state = State::new(kind).long_text(is_long);
+            vacant.record.note(state, self.address, moment, figures);
+            vacant.publish();
+        });
     }
 
     /// Puts the call aside, with the calls open within it: until it is taken up again, what
     /// happens on the strand is not in them. Answers the innermost of them. None where this thread
     /// does not run the strand.
     pub(crate) fn rest(&self) -> Option<Open> {
-        Here::with(|here| {
-            if !here.is_in(self.strand, self.generation) {
-                return None;
+        if !context::is_in(self.strand, self.generation) {
+            return None;
+        }
+        let now = clock::ticks();
+        let innermost = context::open();
+        let reading = read(self.strand, innermost, Local::current(), now);
+        let mut highest = i64::MIN;
+        self.each_open(innermost, |record| {
+            let mut start = record.figures();
+            start.peak = start.peak.max(highest);
+            highest = start.peak;
+            if let Some(reading) = reading {
+                record.rest(reading.since(start));
+            } else {
+                record.set_partial();
+                record.rest(self.strand.meter.boundary().since_at_most(start));
             }
-            let innermost = here.position.open.get();
-            let now = clock::ticks();
-            let (reading, exact) = read(self.strand, innermost, Local::current(), now);
-            let mut highest = i64::MIN;
-            self.each_open(innermost, |record| {
-                if !exact {
-                    record.set_partial();
-                }
-                let mut start = record.figures();
-                start.peak = start.peak.max(highest);
-                highest = start.peak;
-                record.rest(used(reading, start, exact));
-            });
-            let outer = self.outer.or_around();
-            self.strand.raise_peak(outer, highest);
-            here.position.open.set(outer);
-            Some(innermost)
-        })
+        });
+        self.uncover(highest);
+        Some(innermost)
     }
 
     /// Takes the call up again, with the calls open within it; `innermost` as
     /// [`rest`](Self::rest) answered, and `within` the call in which this one was until now.
     /// None where this thread does not run the strand.
     pub(crate) fn resume(&self, innermost: Open, within: Address) -> Option<Self> {
-        Here::with(|here| {
-            if !here.is_in(self.strand, self.generation) {
-                return None;
-            }
-            let outer = here.position.open.get().or_around();
-            let now = clock::ticks();
-            let (reading, _) = read(self.strand, outer, Local::current(), now);
-            if outer.address != within {
-                let so_far = self.record.figures();
-                adopt(here, self.strand, self.address, outer, so_far, now);
-            }
-            self.each_open(innermost, |record| {
-                record.resume(reading.start_for(record.figures()));
-            });
-            here.position.open.set(innermost);
-            Some(Self { outer, ..*self })
-        })
+        if !context::is_in(self.strand, self.generation) {
+            return None;
+        }
+        let now = clock::ticks();
+        let outer = context::open().or_around();
+        let reading = read(self.strand, outer, Local::current(), now)
+            .unwrap_or_else(|| self.strand.meter.boundary());
+        if outer.address != within {
+            let so_far = self.record.figures();
+            adopt(self.strand, self.address, outer, so_far, now);
+        }
+        self.each_open(innermost, |record| {
+            record.resume(reading.start_for(record.figures()));
+        });
+        context::set_open(innermost);
+        Some(Self { outer, ..*self })
     }
 
     /// The open calls from `innermost` outwards, this one the last.
@@ -453,8 +473,7 @@ impl Guard {
     /// Runs `work`, which drops the future that the call is around, and stops the call. What stops
     /// meanwhile is cancelled with it.
     pub(crate) fn cancel(&self, work: impl FnOnce()) {
-        let is_here = Here::with(|here| here.is_in(self.strand, self.generation));
-        if is_here {
+        if context::is_in(self.strand, self.generation) {
             let cancelling = &self.strand.cancelling;
             let before = cancelling.swap(true, Relaxed);
             work();
@@ -476,33 +495,20 @@ impl Guard {
     }
 }
 
-/// The strand's reading now, and whether it is one; draws a boundary in the levels, so that the
-/// highest since the last is in `innermost`.
+/// The strand's reading now; draws a boundary in the levels, so that the highest since the last is
+/// in `innermost`. None where the thread has lost its counters.
 #[inline]
-fn read(strand: &Strand, innermost: Open, local: Option<Local>, now: u64) -> (Figures, bool) {
-    match (strand.meter.reading(local, now), local) {
-        (Some(reading), Some(local)) => {
-            strand.raise_peak(innermost, strand.meter.level(local.take_peak()));
-            (reading, true)
-        }
-        _ => (strand.meter.boundary(), false),
-    }
-}
-
-/// What was used between two readings; where the later one is not exact, it may be the earlier.
-#[inline]
-fn used(reading: Figures, start: Figures, exact: bool) -> Figures {
-    if exact {
-        reading.since(start)
-    } else {
-        reading.since_at_most(start)
-    }
+fn read(strand: &Strand, innermost: Open, local: Option<Local>, now: u64) -> Option<Figures> {
+    let local = local?;
+    let reading = strand.meter.reading(Some(local), now)?;
+    strand.raise_peak(innermost, strand.meter.level(local.take_peak()));
+    Some(reading)
 }
 
 /// Notes that a call goes on within another.
 #[cold]
-fn adopt(here: &Here, strand: &Strand, call: Address, within: Open, so_far: Figures, now: u64) {
-    if let Some(vacant) = here.position.vacant(strand) {
+fn adopt(strand: &Strand, call: Address, within: Open, so_far: Figures, now: u64) {
+    if let Some(vacant) = context::with_position(|position| position.vacant(strand)) {
         let state = State::new(Kind::Adoption);
         vacant.record.note(state, within.address, now, so_far);
         vacant.record.set_adopted(call);

@@ -13,149 +13,153 @@ use alloc_counter::{Local, Window};
 use crate::clock;
 use crate::pool::{Member, Number};
 use crate::record::Address;
-use crate::strand::{Position, STRANDS, Strand};
+use crate::strand::{Open, Position, STRANDS, Strand};
 use crate::trace::Trace;
 
-/// Where this thread records.
-pub(crate) struct Here {
-    strand: Cell<Option<&'static Member<Strand>>>,
-    generation: Cell<u32>,
-    pub(crate) position: Position,
-}
-
 thread_local! {
-    // Without a destructor: can be read at any time of the thread's life, at the cost of a load.
-    static HERE: Here = const {
-        Here {
-            strand: Cell::new(None),
-            generation: Cell::new(0),
-            position: Position::nowhere(),
-        }
-    };
+    // Without destructors: can be read at any time of the thread's life, each at the cost of a
+    // load.
+    static STRAND: Cell<Option<&'static Member<Strand>>> = const { Cell::new(None) };
+    static GENERATION: Cell<u32> = const { Cell::new(0) };
+    static POSITION: Position = const { Position::nowhere() };
 }
 
-impl Here {
-    #[inline]
-    pub(crate) fn with<T>(use_it: impl FnOnce(&Self) -> T) -> T {
-        HERE.with(use_it)
-    }
+/// The strand into which this thread records.
+#[inline]
+pub(crate) fn strand() -> Option<&'static Member<Strand>> {
+    STRAND.get()
+}
 
-    #[inline]
-    pub(crate) fn strand(&self) -> Option<&'static Member<Strand>> {
-        self.strand.get()
-    }
+/// The current strand's generation.
+#[inline]
+pub(crate) fn generation() -> u32 {
+    GENERATION.get()
+}
 
-    #[inline]
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.get()
-    }
+/// The innermost call that is open in the current strand.
+#[inline]
+pub(crate) fn open() -> Open {
+    POSITION.with(Position::open)
+}
 
-    /// Whether the thread is in this strand, and the strand still that of this generation.
-    #[inline]
-    pub(crate) fn is_in(&self, strand: &'static Member<Strand>, generation: u32) -> bool {
-        self.strand
-            .get()
-            .is_some_and(|current| std::ptr::eq(current, strand))
-            && self.generation.get() == generation
-    }
+#[inline]
+pub(crate) fn set_open(open: Open) {
+    POSITION.with(|position| position.set_open(open));
+}
 
-    fn set(&self, strand: Option<&'static Member<Strand>>) {
-        self.strand.set(strand);
-        if let Some(strand) = strand {
-            self.generation.set(strand.generation());
-            self.position.take_up(strand);
-        }
-    }
+/// Where this thread writes in the current strand.
+#[inline]
+pub(crate) fn with_position<T>(write: impl FnOnce(&Position) -> T) -> T {
+    POSITION.with(write)
+}
 
-    /// The strands entered, the current one first.
-    fn chain(&self) -> impl Iterator<Item = &'static Member<Strand>> + use<> {
-        std::iter::successors(self.strand.get(), |strand| below(strand))
-    }
+/// Whether this thread records into this strand, and the strand is still that of this generation.
+#[inline]
+pub(crate) fn is_in(strand: &'static Member<Strand>, generation: u32) -> bool {
+    is_current(strand) && GENERATION.get() == generation
+}
 
-    fn enter(&self, strand: &'static Member<Strand>) -> Option<Window> {
-        let local = Local::current();
-        let now = clock::ticks();
-        let trace = strand.trace.load(Relaxed);
-        let outer = self.strand.get();
-        self.draw_boundary(local);
-        if let Some(outer) = outer {
-            self.position.put_aside(outer);
-            let counting = self
-                .chain()
-                .find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
-            pause(strand, counting, local, now);
-        }
-        strand.below.store(number(outer), Relaxed);
-        let window = local.map(Local::open_window);
-        strand.meter.run(local, now);
-        self.set(Some(strand));
-        window
-    }
+#[inline]
+fn is_current(strand: &'static Member<Strand>) -> bool {
+    STRAND
+        .get()
+        .is_some_and(|current| std::ptr::eq(current, strand))
+}
 
-    fn leave(&self, strand: &'static Member<Strand>, window: Option<Window>) {
-        let local = Local::current();
-        let now = clock::ticks();
-        let is_current = self
-            .strand
-            .get()
-            .is_some_and(|current| std::ptr::eq(current, strand));
-        if is_current {
-            self.draw_boundary(local);
-            self.position.put_aside(strand);
-        }
-        if strand.meter.is_running() && !strand.meter.stand(local, now) {
-            strand.mark_partial();
-        }
-        let highest = match (local, window) {
-            (Some(local), Some(window)) => local.close_window(window),
-            _ => None,
-        };
-        if is_current {
-            self.set(below(strand));
-            self.raise_peak(highest);
-            resume(strand, local, now);
-        } else {
-            self.leave_out_of_order(strand, local, now);
-        }
-        strand.below.store(Number::NONE, Relaxed);
+fn set(strand: Option<&'static Member<Strand>>) {
+    STRAND.set(strand);
+    if let Some(strand) = strand {
+        GENERATION.set(strand.generation());
+        POSITION.with(|position| position.take_up(strand));
     }
+}
 
-    /// Folds the highest level since the last boundary into what is open in the current strand.
-    fn draw_boundary(&self, local: Option<Local>) {
-        if let Some(local) = local {
-            self.raise_peak(Some(local.take_peak()));
-        }
+/// The strands entered, the current one first.
+fn chain() -> impl Iterator<Item = &'static Member<Strand>> {
+    std::iter::successors(STRAND.get(), |strand| below(strand))
+}
+
+fn enter(strand: &'static Member<Strand>) -> Option<Window> {
+    let local = Local::current();
+    let now = clock::ticks();
+    let trace = strand.trace.load(Relaxed);
+    let outer = STRAND.get();
+    draw_boundary(local);
+    if let Some(outer) = outer {
+        POSITION.with(|position| position.put_aside(outer));
+        let counting =
+            chain().find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
+        pause(strand, counting, local, now);
     }
+    strand.below.store(number(outer), Relaxed);
+    let window = local.map(Local::open_window);
+    strand.meter.run(local, now);
+    set(Some(strand));
+    window
+}
 
-    /// Folds a level that the thread has reached into what is open in the current strand, if that
-    /// counts; where the level is not known, neither are the strand's peaks.
-    fn raise_peak(&self, highest: Option<i64>) {
-        if let Some(strand) = self.strand.get().filter(|it| it.meter.is_running()) {
-            match highest {
-                Some(level) => {
-                    strand.raise_peak(self.position.open.get(), strand.meter.level(level));
-                }
-                None => strand.lose_peaks(),
+fn leave(strand: &'static Member<Strand>, window: Option<Window>) {
+    let local = Local::current();
+    let now = clock::ticks();
+    let is_current = is_current(strand);
+    if is_current {
+        draw_boundary(local);
+        POSITION.with(|position| position.put_aside(strand));
+    }
+    if strand.meter.is_running() && !strand.meter.stand(local, now) {
+        strand.mark_partial();
+    }
+    let highest = match (local, window) {
+        (Some(local), Some(window)) => local.close_window(window),
+        _ => None,
+    };
+    if is_current {
+        set(below(strand));
+        raise_peak(highest);
+        resume(strand, local, now);
+    } else {
+        // What was reached since it was covered is known to those above it only.
+        strand.lose_peaks();
+        leave_out_of_order(strand, local, now);
+    }
+    strand.below.store(Number::NONE, Relaxed);
+}
+
+/// Folds the highest level since the last boundary into what is open in the current strand.
+fn draw_boundary(local: Option<Local>) {
+    if let Some(local) = local {
+        raise_peak(Some(local.take_peak()));
+    }
+}
+
+/// Folds a level that the thread has reached into what is open in the current strand, if that
+/// counts; where the level is not known, neither are the strand's peaks.
+fn raise_peak(highest: Option<i64>) {
+    if let Some(strand) = STRAND.get().filter(|it| it.meter.is_running()) {
+        match highest {
+            Some(level) => {
+                strand.raise_peak(open(), strand.meter.level(level));
             }
+            None => strand.lose_peaks(),
         }
     }
+}
 
-    /// The strand is not the current one: others were entered after it and are not yet left.
-    #[cold]
-    fn leave_out_of_order(&self, strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
-        let me = strand.number();
-        let Some(above) = self.chain().find(|other| other.below.load(Relaxed) == me) else {
-            return;
-        };
-        above.below.store(strand.below.load(Relaxed), Relaxed);
-        // Where another strand of the trace paused this one, it now pauses what this one paused.
-        match self.chain().find(|other| other.pauses.load(Relaxed) == me) {
-            Some(pausing) => {
-                pausing.pauses.store(strand.pauses.load(Relaxed), Relaxed);
-                strand.pauses.store(Number::NONE, Relaxed);
-            }
-            None => resume(strand, local, now),
+/// The strand is not the current one: others were entered after it and are not yet left.
+#[cold]
+fn leave_out_of_order(strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
+    let me = strand.number();
+    let Some(above) = chain().find(|other| other.below.load(Relaxed) == me) else {
+        return;
+    };
+    above.below.store(strand.below.load(Relaxed), Relaxed);
+    // Where another strand of the trace paused this one, it now pauses what this one paused.
+    match chain().find(|other| other.pauses.load(Relaxed) == me) {
+        Some(pausing) => {
+            pausing.pauses.store(strand.pauses.load(Relaxed), Relaxed);
+            strand.pauses.store(Number::NONE, Relaxed);
         }
+        None => resume(strand, local, now),
     }
 }
 
@@ -169,7 +173,7 @@ fn below(strand: &Strand) -> Option<&'static Member<Strand>> {
 
 /// Brings the peaks of the calls open here up to now, for a report that is about to be taken.
 pub(crate) fn draw_boundary_here() {
-    Here::with(|here| here.draw_boundary(Local::current()));
+    draw_boundary(Local::current());
 }
 
 /// Lets another strand of the same trace stand still, so that nothing is counted twice.
@@ -236,24 +240,24 @@ impl Entered {
     /// The caller holds a handle of the strand's trace for as long as this lives.
     #[inline]
     pub(crate) fn new(strand: &'static Member<Strand>) -> Self {
-        let window = Here::with(|here| here.enter(strand));
-        Self { strand, window }
+        Self {
+            strand,
+            window: enter(strand),
+        }
     }
 
     /// Leaves the strand for the last time.
     pub(crate) fn finish(self) {
-        Here::with(|here| {
-            if here.is_in(self.strand, self.strand.generation()) {
-                here.position.return_calls(self.strand);
-            }
-        });
+        if is_current(self.strand) {
+            POSITION.with(|position| position.return_calls(self.strand));
+        }
     }
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        Here::with(|here| here.leave(self.strand, self.window.take()));
+        leave(self.strand, self.window.take());
     }
 }
 
@@ -297,19 +301,17 @@ impl Trace {
         let parent = if self.has_parent() {
             self.parent()
         } else {
-            Here::with(|here| {
-                here.strand()
-                    .filter(|strand| strand.trace.load(Relaxed) == self.number())
-                    .map_or(Address::NONE, |strand| parent_here(here, strand))
-            })
+            strand()
+                .filter(|strand| strand.trace.load(Relaxed) == self.number())
+                .map_or(Address::NONE, |strand| parent_in(strand))
         };
         self.strand(parent)
     }
 }
 
-/// The call that is open here, or the one below which this strand stands.
-fn parent_here(here: &Here, strand: &Strand) -> Address {
-    let open = here.position.open.get().or_around();
+/// The call that is open in the current strand, or the one below which the strand stands.
+fn parent_in(strand: &Strand) -> Address {
+    let open = open().or_around();
     if open.record.is_some() {
         open.address
     } else {
@@ -330,8 +332,8 @@ fn parent_here(here: &Here, strand: &Strand) -> Address {
 /// ```
 #[inline]
 pub fn fetch() -> Trace {
-    Here::with(|here| match here.strand() {
-        Some(strand) => Trace::of(strand.trace.load(Relaxed), parent_here(here, strand)),
+    match strand() {
+        Some(strand) => Trace::of(strand.trace.load(Relaxed), parent_in(strand)),
         None => Trace::empty(),
-    })
+    }
 }

@@ -128,13 +128,6 @@ impl Meter {
         })
     }
 
-    /// The reading on the strand's own thread, or the last boundary's, and which it is.
-    #[inline]
-    pub(crate) fn reading_or_boundary(&self, local: Option<Local>, now: u64) -> (Figures, bool) {
-        self.reading(local, now)
-            .map_or_else(|| (self.boundary(), false), |reading| (reading, true))
-    }
-
     /// A level of the thread as a level of the strand.
     #[inline]
     pub(crate) fn level(&self, of_thread: i64) -> i64 {

@@ -204,11 +204,6 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub(crate) const NONE: Self = Self {
-        address: Address::NONE,
-        record: None,
-    };
-
     pub(crate) fn at(address: Address) -> Self {
         Self {
             address,
@@ -241,9 +236,12 @@ impl Open {
 
 /// Where the writer of a strand stands: the chunk that it fills, the innermost open call, and how
 /// many calls it may still record before it asks the trace again.
+///
+/// Each in a cell of its own: words that are written apart and read together are slow to read.
 pub(crate) struct Position {
     tail: Cell<Option<&'static Member<Chunk>>>,
-    pub(crate) open: Cell<Open>,
+    open_record: Cell<Option<&'static Record>>,
+    open_address: Cell<Address>,
     calls_left: Cell<u32>,
 }
 
@@ -251,50 +249,64 @@ impl Position {
     pub(crate) const fn nowhere() -> Self {
         Self {
             tail: Cell::new(None),
-            open: Cell::new(Open::NONE),
+            open_record: Cell::new(None),
+            open_address: Cell::new(Address::NONE),
             calls_left: Cell::new(0),
         }
     }
 
     pub(crate) fn take_up(&self, strand: &Strand) {
-        self.tail.set(CHUNKS.get(strand.aside.tail.load(Relaxed)));
-        let open = Address::from_bits(strand.aside.open.load(Relaxed));
-        self.open.set(Open::at(open));
-        self.calls_left.set(strand.aside.calls_left.load(Relaxed));
+        let aside = &strand.aside;
+        self.tail.set(CHUNKS.get(aside.tail.load(Relaxed)));
+        self.set_open(Open::at(Address::from_bits(aside.open.load(Relaxed))));
+        self.calls_left.set(aside.calls_left.load(Relaxed));
     }
 
     pub(crate) fn put_aside(&self, strand: &Strand) {
         let tail = self.tail.get().map_or(Number::NONE, Member::number);
         strand.aside.tail.store(tail, Relaxed);
-        let open = self.open.get().address;
-        strand.aside.open.store(open.to_bits(), Relaxed);
+        let open = self.open_address.get().to_bits();
+        strand.aside.open.store(open, Relaxed);
         strand
             .aside
             .calls_left
             .store(self.calls_left.get(), Relaxed);
     }
 
+    #[inline]
+    pub(crate) fn open(&self) -> Open {
+        Open {
+            address: self.open_address.get(),
+            record: self.open_record.get(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set_open(&self, open: Open) {
+        self.open_address.set(open.address);
+        self.open_record.set(open.record);
+    }
+
     /// The place for one more call; none when the trace holds as many as it may.
     #[inline]
     pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
-        let left = self.calls_left.get();
-        if left == 0 {
-            return self.refill(strand);
+        if self.calls_left.get() == 0 && !self.refill(strand) {
+            return None;
         }
-        self.calls_left.set(left - 1);
+        self.calls_left.set(self.calls_left.get() - 1);
         self.vacant(strand)
     }
 
     #[cold]
-    fn refill(&self, strand: &Strand) -> Option<Vacant> {
-        let allowance = strand.allowance()?;
-        let calls = allowance.take_calls();
-        if calls == 0 {
-            allowance.note_dropped();
-            return None;
+    #[inline(never)]
+    fn refill(&self, strand: &Strand) -> bool {
+        if let Some(allowance) = strand.allowance() {
+            self.calls_left.set(allowance.take_calls());
+            if self.calls_left.get() == 0 {
+                allowance.note_dropped();
+            }
         }
-        self.calls_left.set(calls - 1);
-        self.vacant(strand)
+        self.calls_left.get() > 0
     }
 
     /// The place for one more record; none when the trace holds as many as it may.
@@ -307,6 +319,7 @@ impl Position {
     }
 
     #[cold]
+    #[inline(never)]
     fn grow(&self, strand: &Strand) -> Option<Vacant> {
         let allowance = strand.allowance()?;
         let Some(chunk) = allowance.take_chunk() else {
@@ -332,11 +345,8 @@ impl Position {
 
     /// Gives back the calls that the strand did not need, when its execution is over.
     pub(crate) fn return_calls(&self, strand: &Strand) {
-        let unused = self.calls_left.replace(0);
-        if unused > 0
-            && let Some(allowance) = strand.allowance()
-        {
-            allowance.return_calls(unused);
+        if let Some(allowance) = strand.allowance() {
+            allowance.return_calls(self.calls_left.take());
         }
     }
 }

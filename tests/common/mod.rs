@@ -32,10 +32,15 @@ pub(crate) fn calls(trace: &Trace) -> Vec<String> {
 pub(crate) fn calls_of(report: &Report) -> Vec<String> {
     let line = |call: &CallReport| {
         let name = name(call);
-        let parent = call.parent.map_or("-", |parent| self::name(&report.calls[parent]));
+        let parent = call
+            .parent
+            .map_or("-", |parent| self::name(&report.calls[parent]));
         let (total, own) = (figure(call.total), figure(call.own));
         let partial = if call.partial { ", partial" } else { "" };
-        format!("{name} in {parent}: {total}, {own}, {:?}{partial}", call.outcome)
+        format!(
+            "{name} in {parent}: {total}, {own}, {:?}{partial}",
+            call.outcome
+        )
     };
     report.calls.iter().map(line).collect()
 }
