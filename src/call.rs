@@ -1,7 +1,6 @@
 //! A call: the guard of one timed function.
 
 use std::fmt::{self, Display};
-use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Local;
 
@@ -10,7 +9,7 @@ use crate::clock;
 use crate::context;
 use crate::pool::Member;
 use crate::record::{Address, End, Figures, Kind, Opening, Record, SHORT_TEXT, State};
-use crate::strand::{Afar, Deed, Open, Strand};
+use crate::strand::{Cancelling, Deed, Open, Stopped, Strand};
 use crate::text::Text;
 use crate::threads::Tag;
 
@@ -176,11 +175,13 @@ pub fn run_err<T, E: Display>(call: Call, body: impl FnOnce() -> Result<T, E>) -
 /// How the call that stops now has ended.
 #[inline]
 fn end(strand: &Strand, state: State) -> End {
-    if std::thread::panicking() && !state.was_unwinding() {
+    let cancelling = strand.cancelling.get();
+    let is_panicking = std::thread::panicking() && !state.was_unwinding();
+    if is_panicking && cancelling != Cancelling::InPanic {
         End::Panicked
     } else if state.has_failed() {
         End::Failed
-    } else if strand.cancelling.load(Relaxed) {
+    } else if cancelling != Cancelling::No && !state.was_cancelling() {
         End::Cancelled
     } else {
         End::Ok
@@ -213,6 +214,7 @@ impl Guard {
         let thread = Tag::current();
         let state = State::new(Kind::Call)
             .unwinding(std::thread::panicking())
+            .cancelling(strand.cancelling.get() != Cancelling::No)
             .long_text(long.is_some());
         let local = Local::current();
         let start = clock::ticks();
@@ -269,11 +271,23 @@ impl Guard {
         self.record.close(used, now, end);
     }
 
+    /// The call within which this one is: the one that was there when it was opened, unless that
+    /// has stopped since.
+    #[inline]
+    fn outer(&self) -> Open {
+        let parent = self.record.parent();
+        if self.outer.address == parent {
+            self.outer.or_around()
+        } else {
+            Open::at(parent).or_around()
+        }
+    }
+
     /// The call around becomes the innermost; the highest level that this one reached was within
     /// that one, too.
     #[inline]
     fn uncover(&self, highest: i64) {
-        let outer = self.outer.or_around();
+        let outer = self.outer();
         context::set_open(outer);
         self.strand.raise_peak(outer, highest);
     }
@@ -302,48 +316,80 @@ impl Guard {
             record.set_partial();
             return self.close(strand.meter.boundary().since_at_most(record.figures()), now);
         };
-        let mut start = record.figures();
+        let start = record.figures();
+        let highest = self.leave_to_outer(innermost, reading, now);
+        let peak = start.peak.max(highest);
+        self.close(reading.since(Figures { peak, ..start }), now);
+    }
+
+    /// The first call that is running within this one goes on within the call around. Answers the
+    /// highest level of those that are.
+    fn leave_to_outer(&self, innermost: Open, reading: Figures, now: u64) -> i64 {
+        let mut highest = i64::MIN;
         let mut within = innermost;
         let mut first = None;
         while let Some(inner) = within.record
             && within.address != self.address
         {
-            if inner.is_open() {
-                start.peak = start.peak.max(inner.figures().peak);
+            if inner.is_running() {
+                highest = highest.max(inner.figures().peak);
                 first = Some((within.address, inner));
             }
             within = Open::at(inner.parent());
         }
-        let outer = self.outer.or_around();
         if let (Some((address, inner)), Some(_found)) = (first, within.record) {
-            strand.raise_peak(outer, start.peak);
-            let so_far = reading.since(inner.figures());
-            adopt(strand, address, outer, so_far, now);
+            let outer = self.outer();
+            self.strand.raise_peak(outer, highest);
+            adopt(
+                self.strand,
+                address,
+                inner,
+                outer,
+                reading.since(inner.figures()),
+                now,
+            );
         }
-        self.close(reading.since(start), now);
+        highest
     }
 
     /// On a thread that does not run the strand: its counters can't be the call's.
     #[cold]
     #[inline(never)]
     fn stop_from_afar(&self, now: u64, end: End) {
-        let (state, _, figures) = self.record.read();
-        let used = if state.is_at_rest() {
-            figures
-        } else {
-            match self.strand.meter.read() {
-                (reading, true) => reading.since(figures),
-                (known, false) => known.since_at_most(figures),
-            }
-        };
-        self.do_from_afar(now, Deed::Stopped(end, used));
+        self.do_from_afar(now, || {
+            Deed::Stopped(Stopped {
+                end,
+                used: self.used_from_afar(self.record),
+                left_open: self.left_open_from_afar(),
+            })
+        });
     }
 
     #[cold]
-    fn do_from_afar(&self, moment: u64, deed: Deed) {
-        let call = self.address;
-        let afar = Afar { call, moment, deed };
-        self.strand.do_from_afar(self.generation, afar);
+    fn do_from_afar(&self, moment: u64, deed: impl FnOnce() -> Deed) {
+        let (generation, call) = (self.generation, self.address);
+        self.strand.do_from_afar(generation, call, moment, deed);
+    }
+
+    /// What a call of the strand has used, as far as it can be known here.
+    fn used_from_afar(&self, record: &Record) -> Figures {
+        let (state, _, figures) = record.read();
+        if state.is_at_rest() {
+            return figures;
+        }
+        match self.strand.meter.read() {
+            (reading, true) => reading.since(figures),
+            (known, false) => known.since_at_most(figures),
+        }
+    }
+
+    /// The call that was opened in this one and is open now, and what it has used.
+    fn left_open_from_afar(&self) -> Option<(Address, Figures)> {
+        let (address, record) = self.strand.records().find(|(_, record)| {
+            record.is_call() && record.is_open() && record.parent() == self.address
+        })?;
+        let is_running = !record.state().is_at_rest();
+        is_running.then(|| (address, self.used_from_afar(record)))
     }
 
     #[inline]
@@ -368,10 +414,9 @@ impl Guard {
     #[inline(never)]
     fn checkpoint_from_afar(&self, name: &str, moment: u64) {
         let name = Text::of(&name);
-        self.do_from_afar(
-            moment,
-            Deed::Checkpoint(alloc_counter::exclude(|| name.to_string())),
-        );
+        self.do_from_afar(moment, || {
+            Deed::Checkpoint(name.to_string(), self.used_from_afar(self.record))
+        });
     }
 
     #[cold]
@@ -381,10 +426,7 @@ impl Guard {
             self.note(Kind::Message, why.as_bytes(), moment, Figures::default());
             self.record.set_failed();
         } else {
-            self.do_from_afar(
-                moment,
-                Deed::Failed(alloc_counter::exclude(|| why.to_string())),
-            );
+            self.do_from_afar(moment, || Deed::Failed(why.to_string()));
         }
     }
 
@@ -408,7 +450,7 @@ impl Guard {
         });
     }
 
-    /// Puts the call aside, with the calls open within it: until it is taken up again, what
+    /// Puts the call aside, with the calls running within it: until it is taken up again, what
     /// happens on the strand is not in them. Answers the innermost of them. None where this thread
     /// does not run the strand.
     pub(crate) fn rest(&self) -> Option<Open> {
@@ -434,10 +476,26 @@ impl Guard {
         Some(innermost)
     }
 
+    /// Puts the call aside alone: what is running within it goes on within the call around.
+    pub(crate) fn rest_alone(&self) -> Option<Open> {
+        let innermost = context::open();
+        if innermost.address != self.address && context::is_in(self.strand, self.generation) {
+            let now = clock::ticks();
+            let reading = read(self.strand, innermost, Local::current(), now)?;
+            let mut start = self.record.figures();
+            start.peak = start.peak.max(self.leave_to_outer(innermost, reading, now));
+            self.record.rest(reading.since(start));
+            return Some(Open {
+                address: self.address,
+                record: Some(self.record),
+            });
+        }
+        self.rest()
+    }
+
     /// Takes the call up again, with the calls open within it; `innermost` as
-    /// [`rest`](Self::rest) answered, and `within` the call in which this one was until now.
-    /// None where this thread does not run the strand.
-    pub(crate) fn resume(&self, innermost: Open, within: Address) -> Option<Self> {
+    /// [`rest`](Self::rest) answered. None where this thread does not run the strand.
+    pub(crate) fn resume(&self, innermost: Open) -> Option<Self> {
         if !context::is_in(self.strand, self.generation) {
             return None;
         }
@@ -445,9 +503,9 @@ impl Guard {
         let outer = context::open().or_around();
         let reading = read(self.strand, outer, Local::current(), now)
             .unwrap_or_else(|| self.strand.meter.boundary());
-        if outer.address != within {
+        if outer.address != self.record.parent() {
             let so_far = self.record.figures();
-            adopt(self.strand, self.address, outer, so_far, now);
+            adopt(self.strand, self.address, self.record, outer, so_far, now);
         }
         self.each_open(innermost, |record| {
             record.resume(reading.start_for(record.figures()));
@@ -474,24 +532,32 @@ impl Guard {
     /// meanwhile is cancelled with it.
     pub(crate) fn cancel(&self, work: impl FnOnce()) {
         if context::is_in(self.strand, self.generation) {
-            let cancelling = &self.strand.cancelling;
-            let before = cancelling.swap(true, Relaxed);
+            let _cancelled = Cancelled {
+                guard: self,
+                before: self.strand.cancelling.begin(),
+            };
             work();
-            self.stop();
-            cancelling.store(before, Relaxed);
         } else {
             work();
             self.stop_from_afar(clock::ticks(), End::Cancelled);
         }
     }
 
-    /// The call within which this one is.
-    pub(crate) fn within(&self) -> Address {
-        self.outer.address
-    }
-
     pub(crate) fn mark_partial(&self) {
         self.record.set_partial();
+    }
+}
+
+/// Stops a call whose future has been dropped, even where a panic came from that.
+struct Cancelled<'a> {
+    guard: &'a Guard,
+    before: Cancelling,
+}
+
+impl Drop for Cancelled<'_> {
+    fn drop(&mut self) {
+        self.guard.stop();
+        self.guard.strand.cancelling.set(self.before);
     }
 }
 
@@ -505,13 +571,14 @@ fn read(strand: &Strand, innermost: Open, local: Option<Local>, now: u64) -> Opt
     Some(reading)
 }
 
-/// Notes that a call goes on within another.
+/// Lets a call go on within another, and notes what it had done until then.
 #[cold]
-fn adopt(strand: &Strand, call: Address, within: Open, so_far: Figures, now: u64) {
+fn adopt(strand: &Strand, call: Address, record: &Record, within: Open, so_far: Figures, now: u64) {
     if let Some(vacant) = context::with_position(|position| position.vacant(strand)) {
         let state = State::new(Kind::Adoption);
-        vacant.record.note(state, within.address, now, so_far);
+        vacant.record.note(state, record.parent(), now, so_far);
         vacant.record.set_adopted(call);
         vacant.publish();
     }
+    record.set_parent(within.address);
 }

@@ -248,9 +248,9 @@ impl Entered {
 
     /// Leaves the strand for the last time.
     pub(crate) fn finish(self) {
-        if is_current(self.strand) {
-            POSITION.with(|position| position.return_calls(self.strand));
-        }
+        let strand = self.strand;
+        drop(self);
+        strand.return_calls();
     }
 }
 
@@ -301,17 +301,23 @@ impl Trace {
         let parent = if self.has_parent() {
             self.parent()
         } else {
-            strand()
-                .filter(|strand| strand.trace.load(Relaxed) == self.number())
-                .map_or(Address::NONE, |strand| parent_in(strand))
+            let number = self.number();
+            chain()
+                .find(|strand| strand.trace.load(Relaxed) == number)
+                .map_or(Address::NONE, parent_in)
         };
         self.strand(parent)
     }
 }
 
-/// The call that is open in the current strand, or the one below which the strand stands.
-fn parent_in(strand: &Strand) -> Address {
-    let open = open().or_around();
+/// The call that is open in a strand of this thread, or the one below which the strand stands.
+fn parent_in(strand: &'static Member<Strand>) -> Address {
+    let open = if is_current(strand) {
+        open()
+    } else {
+        strand.open_aside()
+    };
+    let open = open.or_around();
     if open.record.is_some() {
         open.address
     } else {

@@ -1,7 +1,6 @@
 //! Futures that enter a trace, or a call, at every poll.
 
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -9,7 +8,6 @@ use pin_project_lite::pin_project;
 use crate::call::Call;
 use crate::context::Entered;
 use crate::pool::Member;
-use crate::record::Address;
 use crate::strand::{Open, Strand};
 use crate::trace::Trace;
 
@@ -29,8 +27,8 @@ pin_project! {
             // The future's guards are dropped with it: where they belong.
             let mut this = this.project();
             let entered = this.strand.map(Entered::new);
-            if let Some(strand) = this.strand {
-                strand.cancelling.store(!*this.ready, Relaxed);
+            if let (Some(strand), false) = (*this.strand, *this.ready) {
+                strand.cancelling.begin();
             }
             this.future.set(None);
             entered.into_iter().for_each(Entered::finish);
@@ -130,15 +128,11 @@ pin_project! {
 /// A call that is open while its future is polled.
 struct Held {
     call: Call,
-    /// Where the call was when its future was put aside; none while it is open.
-    aside: Option<Aside>,
+    /// The innermost call open in the future when it was put aside, which may be this one; none
+    /// while it is polled.
+    aside: Option<Open>,
     /// The future was polled where the call's strand did not run.
     astray: bool,
-}
-
-struct Aside {
-    innermost: Open,
-    within: Address,
 }
 
 impl Held {
@@ -146,18 +140,22 @@ impl Held {
         if self.aside.is_none()
             && let Some(guard) = self.call.guard()
         {
-            self.aside = guard.rest().map(|innermost| Aside {
-                innermost,
-                within: guard.within(),
-            });
+            self.aside = guard.rest();
+        }
+    }
+
+    /// Before the first poll: what is open within the call is not of the future.
+    fn begin_aside(&mut self) {
+        if let Some(guard) = self.call.guard() {
+            self.aside = guard.rest_alone();
         }
     }
 
     fn take_up(&mut self) {
-        let (Some(guard), Some(aside)) = (self.call.guard(), &self.aside) else {
+        let (Some(guard), Some(innermost)) = (self.call.guard(), self.aside) else {
             return;
         };
-        match guard.resume(aside.innermost, aside.within) {
+        match guard.resume(innermost) {
             Some(guard) => {
                 if self.astray {
                     guard.mark_partial();
@@ -246,7 +244,7 @@ impl Call {
     /// ```
     pub fn instrument<F: Future>(self, future: F) -> InCall<F> {
         let mut in_call = around(self, future, |_, _| ());
-        in_call.held.put_aside();
+        in_call.held.begin_aside();
         in_call
     }
 }

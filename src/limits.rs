@@ -9,8 +9,10 @@ use crate::record::{CHUNKS, Chunk};
 
 pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
 
-/// Calls are handed to strands so many at a time.
+/// Calls are handed to strands so many at a time, ...
 const BATCH: u32 = 32;
+/// ... or this part of what is left, so that many strands at once all get some.
+const SHARE: u32 = 512;
 /// A trace may hold so many chunks of records, for checkpoints, texts and messages too, as if
 /// each call took this many records, and some more.
 const RECORDS_PER_CALL: u64 = 4;
@@ -65,7 +67,8 @@ impl Allowance {
 
     /// Some calls that a strand may record; 0 when the trace is full.
     pub(crate) fn take_calls(&self) -> u32 {
-        take(&self.calls, BATCH)
+        let share = (self.calls.load(Relaxed) / SHARE).clamp(1, BATCH);
+        take(&self.calls, share)
     }
 
     /// Calls that a strand did not need after all.

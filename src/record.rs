@@ -133,8 +133,9 @@ pub(crate) enum Kind {
     Text,
     /// Why the call that is its parent failed.
     Message,
-    /// A call outlived the one that it was opened in, or goes on in another: from here on, what it
-    /// does happens within this record's parent. Holds the call's address and what it had done.
+    /// A call outlived the one that it was in, or goes on in another. Holds the call's address, in
+    /// which call it was (the parent), and what it had done there. In which it is now, the call's
+    /// own record says.
     Adoption,
 }
 
@@ -161,9 +162,11 @@ impl State {
     const FAILED: u32 = 1 << 7;
     /// Opened while the thread was already panicking, which is then not this call's end.
     const UNWINDING: u32 = 1 << 8;
-    const PARTIAL: u32 = 1 << 9;
-    /// The text stands in the records before.
-    const LONG_TEXT: u32 = 1 << 10;
+    /// Opened while a future was being dropped, which is then not this call's end.
+    const CANCELLING: u32 = 1 << 9;
+    const PARTIAL: u32 = 1 << 10;
+    /// The text stands in the records before, or, of a piece of text, begins there.
+    const LONG_TEXT: u32 = 1 << 11;
     const VERSION: u32 = 1 << 16;
 
     #[inline]
@@ -201,6 +204,11 @@ impl State {
         Self(if on { self.0 | flag } else { self.0 & !flag })
     }
 
+    /// Whether the figures have not been rewritten in between.
+    pub(crate) const fn is_same_version(self, other: Self) -> bool {
+        self.0 / Self::VERSION == other.0 / Self::VERSION
+    }
+
     pub(crate) const fn is_at_rest(self) -> bool {
         self.has(Self::AT_REST)
     }
@@ -224,8 +232,18 @@ impl State {
     }
 
     #[inline]
+    pub(crate) const fn was_cancelling(self) -> bool {
+        self.has(Self::CANCELLING)
+    }
+
+    #[inline]
     pub(crate) const fn unwinding(self, yes: bool) -> Self {
         self.with(Self::UNWINDING, yes)
+    }
+
+    #[inline]
+    pub(crate) const fn cancelling(self, yes: bool) -> Self {
+        self.with(Self::CANCELLING, yes)
     }
 
     #[inline]
@@ -306,7 +324,7 @@ impl Figures {
 #[repr(align(128))]
 pub(crate) struct Record {
     state: AtomicU32,
-    /// The address of the call that this is in.
+    /// The address of the call that this is in now.
     parent: AtomicU32,
     /// A call's callsite, by number; an adopted call's address; a text's length.
     subject: AtomicU32,
@@ -397,8 +415,9 @@ impl Record {
     }
 
     /// Writes a piece of at most [`TEXT_PIECE`] bytes of the next record's text.
-    pub(crate) fn write_text_piece(&self, piece: &[u8]) {
-        self.state.store(State::new(Kind::Text).0, Relaxed);
+    pub(crate) fn write_text_piece(&self, piece: &[u8], is_first: bool) {
+        let state = State::new(Kind::Text).long_text(!is_first);
+        self.state.store(state.0, Relaxed);
         self.subject
             .store(u32::try_from(piece.len()).unwrap_or(0), Relaxed);
         self.write_bytes(0, piece);
@@ -429,7 +448,12 @@ impl Record {
         text.truncate(start + length);
     }
 
+    /// Reads a piece of text. The first one begins anew: what was there is of a record that found
+    /// no room.
     pub(crate) fn read_text_piece(&self, text: &mut Vec<u8>) {
+        if !self.state().has_long_text() {
+            text.clear();
+        }
         let length = self.subject.load(Relaxed) as usize;
         self.read_bytes(0, length.min(TEXT_PIECE), text);
     }
@@ -464,8 +488,14 @@ impl Record {
         State(self.state.load(Relaxed))
     }
 
+    #[inline]
     pub(crate) fn parent(&self) -> Address {
         Address(self.parent.load(Relaxed))
+    }
+
+    /// The call goes on within another.
+    pub(crate) fn set_parent(&self, parent: Address) {
+        self.parent.store(parent.0, Relaxed);
     }
 
     pub(crate) fn callsite(&self) -> Number {
@@ -480,9 +510,19 @@ impl Record {
         self.words[START].load(Relaxed)
     }
 
+    pub(crate) fn is_call(&self) -> bool {
+        self.state().kind() == Kind::Call
+    }
+
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.words[STOP].load(Relaxed) == 0
+    }
+
+    /// Whether the call is neither stopped nor put aside.
+    #[inline]
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_open() && !self.state().is_at_rest()
     }
 
     /// Raises a running call's peak to a level that its strand has reached.

@@ -43,6 +43,8 @@ pub(crate) struct CallSnapshot {
     pub(crate) id: CallId,
     /// The call of the same strand in which this one was opened.
     pub(crate) parent: Option<CallId>,
+    /// The call of the same strand in which it is now, or was when it stopped.
+    pub(crate) within: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
     pub(crate) text: (Option<String>, Vec<String>),
     pub(crate) thread: Tag,
@@ -55,9 +57,11 @@ pub(crate) struct CallSnapshot {
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) end: End,
     pub(crate) message: Option<String>,
+    /// When the message came; a later one takes its place.
+    message_at: u64,
     pub(crate) is_partial: bool,
     pub(crate) checkpoints: Vec<CheckpointSnapshot>,
-    /// Where the call went on within another: that one, and what it had done until then.
+    /// Where the call went on within another: in which it had been, and what it had done until then.
     pub(crate) adoptions: Vec<Adoption>,
 }
 
@@ -65,6 +69,7 @@ pub(crate) struct Adoption {
     pub(crate) within: Option<CallId>,
     pub(crate) counts: Counts,
     pub(crate) busy: Duration,
+    moment: u64,
 }
 
 pub(crate) struct CheckpointSnapshot {
@@ -74,10 +79,18 @@ pub(crate) struct CheckpointSnapshot {
     pub(crate) counts: Counts,
 }
 
+impl CallSnapshot {
+    fn has_stopped(&self) -> bool {
+        self.end != End::Open
+    }
+}
+
 impl Snapshot {
     pub(crate) fn of(trace: &Trace) -> Self {
+        let Some(started) = trace.started() else {
+            return Self::empty();
+        };
         context::draw_boundary_here();
-        let started = trace.started();
         // The last first: a strand's parent was there before it, so it will be found.
         let mut strands: Vec<_> = trace
             .strands()
@@ -98,6 +111,19 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    fn empty() -> Self {
+        Self {
+            id: 0,
+            started: SystemTime::now(),
+            age: Duration::ZERO,
+            grown: 0,
+            dropped: 0,
+            strands: Vec::new(),
+        }
+    }
+}
+
 impl StrandSnapshot {
     fn of(strand: &Strand, started: u64) -> Self {
         let mut reader = Reader {
@@ -107,27 +133,27 @@ impl StrandSnapshot {
             places: HashMap::new(),
             text: Vec::new(),
         };
-        for (address, record) in strand.records() {
-            reader.read(address, record);
+        // The strand may be written meanwhile; the snapshot is to be one that could have been
+        // taken at one moment. Calls are read from the last to the first, so that a running call
+        // has at least what those inside it have. One that has stopped must have all that is its
+        // own: what was read inside it before is read again, and what came since is added. To
+        // those still running it comes too late.
+        let known: Vec<_> = strand.records().collect();
+        for (address, record) in &known {
+            reader.add(*address, record);
+        }
+        let mut levels = vec![i64::MIN; reader.calls.len()];
+        for place in (0..reader.calls.len()).rev() {
+            reader.read_figures(place, &mut levels);
+        }
+        reader.read_again_inside_stopped();
+        for (address, record) in strand.records().skip(known.len()) {
+            reader.add_late(address, record);
         }
         for afar in strand.done_from_afar() {
             reader.apply(afar);
         }
-        let mut calls = reader.calls;
-        for call in &mut calls {
-            call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
-        }
-        let (reading, exact) = strand.meter.read();
-        if !exact || strand.is_partial() {
-            for call in &mut calls {
-                call.is_partial = true;
-            }
-        }
-        Self {
-            parent: call_id(strand.parent()),
-            counts: reading.counts,
-            calls,
-        }
+        reader.finish()
     }
 }
 
@@ -146,11 +172,67 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, address: Address, record: &Record) {
+    fn finish(self) -> StrandSnapshot {
+        let (reading, exact) = self.strand.meter.read();
+        let mut calls = self.calls;
+        for call in &mut calls {
+            call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
+            call.adoptions.sort_by_key(|adoption| adoption.moment);
+            if let Some(first) = call.adoptions.first() {
+                call.parent = first.within;
+            }
+            call.is_partial |= !exact || self.strand.is_partial();
+        }
+        let mut counts = reading.counts;
+        if !exact {
+            // The thread has ended within the strand. At least it did what its calls did.
+            let outermost = calls.iter().filter(|call| call.parent.is_none());
+            let within: Counts = outermost.map(|call| call.counts).sum();
+            counts = at_least(counts, within);
+        }
+        StrandSnapshot {
+            parent: call_id(self.strand.parent()),
+            counts,
+            calls,
+        }
+    }
+
+    /// Reads those again that were running when they were read, inside others that had stopped.
+    fn read_again_inside_stopped(&mut self) {
+        for place in 0..self.calls.len() {
+            let call = &self.calls[place];
+            if call.end == End::Open
+                && let Some(CallId(around)) = call.parent
+                && self.call(around).is_some_and(|around| around.has_stopped())
+            {
+                self.read_figures(place, &mut []);
+            }
+        }
+    }
+
+    /// Adds a record that came while others were read, if it belongs to a call that has stopped.
+    fn add_late(&mut self, address: Address, record: &Record) {
+        let is_owned = match record.state().kind() {
+            Kind::Text | Kind::Adoption => true,
+            _ => self
+                .call(record.parent())
+                .is_some_and(|call| call.has_stopped()),
+        };
+        if is_owned {
+            let calls = self.calls.len();
+            self.add(address, record);
+            for place in calls..self.calls.len() {
+                self.read_figures(place, &mut []);
+            }
+        }
+    }
+
+    /// Adds what never changes of a record.
+    fn add(&mut self, address: Address, record: &Record) {
         let state = record.state();
         match state.kind() {
             Kind::Text => record.read_text_piece(&mut self.text),
-            Kind::Call => self.read_call(address, record),
+            Kind::Call => self.add_call(address, record),
             Kind::Checkpoint => {
                 let name = self.take_text(record, state);
                 let counts = record.figures().counts;
@@ -158,20 +240,11 @@ impl Reader<'_> {
             }
             Kind::Message => {
                 let message = self.take_text(record, state);
-                if let Some(call) = self.call(record.parent()) {
-                    call.message = Some(message);
-                }
+                self.add_message(record.parent(), record.start(), message);
             }
             Kind::Adoption => {
-                let so_far = record.figures();
-                let adoption = Adoption {
-                    within: call_id(record.parent()),
-                    counts: so_far.counts,
-                    busy: clock::duration(so_far.busy),
-                };
-                if let Some(call) = self.call(record.adopted()) {
-                    call.adoptions.push(adoption);
-                }
+                let (before, so_far) = (record.parent(), record.figures());
+                self.add_adoption(record.adopted(), before, so_far, record.start());
             }
         }
     }
@@ -193,41 +266,85 @@ impl Reader<'_> {
         String::from_utf8_lossy(&self.take_bytes(record, state)).into_owned()
     }
 
-    fn read_call(&mut self, address: Address, record: &Record) {
-        let (state, stop, figures) = record.read();
-        let text = self.take_bytes(record, state);
+    /// A call without its figures.
+    fn add_call(&mut self, address: Address, record: &Record) {
+        let text = self.take_bytes(record, record.state());
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
-        let used = if state.is_at_rest() {
-            figures
-        } else {
-            let (reading, exact) = self.strand.meter.read();
-            if exact && stop.is_none() {
-                reading.since(figures)
-            } else {
-                reading.since_at_most(figures)
-            }
-        };
-        let start = record.start();
         self.places.insert(address, self.calls.len());
         self.calls.push(CallSnapshot {
             id: CallId(address),
             parent: call_id(record.parent()),
+            within: call_id(record.parent()),
             callsite,
             text: Text::read_call(&text, callsite.has_id(), callsite.labels().len()),
             thread: Tag::from_bits(record.thread()),
-            start: clock::between(self.started, start),
-            wall: clock::between(start, stop.unwrap_or_else(clock::ticks)),
-            busy: clock::duration(used.busy),
-            counts: used.counts,
-            peak_bytes: self.peak_bytes(used),
-            end: state.end(),
+            start: clock::between(self.started, record.start()),
+            wall: Duration::ZERO,
+            busy: Duration::ZERO,
+            counts: Counts::ZERO,
+            peak_bytes: None,
+            end: End::Open,
             message: None,
-            is_partial: state.is_partial(),
+            message_at: 0,
+            is_partial: false,
             checkpoints: Vec::new(),
             adoptions: Vec::new(),
         });
+    }
+
+    /// Reads what changes of a call. `levels` has the highest level that the running calls inside
+    /// each have reached; those are read before.
+    fn read_figures(&mut self, place: usize, levels: &mut [i64]) {
+        let Some(record) = self.calls[place].id.0.record() else {
+            return;
+        };
+        let now = self.read_now(record);
+        let mut used = now.used;
+        if now.is_running
+            && let Some(level) = levels.get(place)
+        {
+            let level = now.start.peak.max(*level);
+            used.peak = used.peak.max(level - now.start.counts.net_bytes());
+            let around = self.places.get(&record.parent());
+            if let Some(around) = around.and_then(|around| levels.get_mut(*around)) {
+                *around = level.max(*around);
+            }
+        }
+        let peak_bytes = self.peak_bytes(used);
+        let call = &mut self.calls[place];
+        call.wall = clock::between(record.start(), now.stop.unwrap_or_else(clock::ticks));
+        call.busy = clock::duration(used.busy);
+        call.counts = used.counts;
+        call.peak_bytes = peak_bytes;
+        call.end = now.state.end();
+        call.is_partial |= now.state.is_partial();
+    }
+
+    fn read_now(&self, record: &Record) -> Now {
+        loop {
+            let (state, stop, figures) = record.read();
+            let is_running = !state.is_at_rest();
+            let used = if is_running {
+                match self.strand.meter.read() {
+                    (reading, true) => reading.since(figures),
+                    (known, false) => known.since_at_most(figures),
+                }
+            } else {
+                figures
+            };
+            // A reading is one of the call only while the call runs.
+            if record.state().is_same_version(state) {
+                return Now {
+                    state,
+                    stop,
+                    is_running,
+                    start: figures,
+                    used,
+                };
+            }
+        }
     }
 
     fn add_checkpoint(&mut self, call: Address, moment: u64, name: String, counts: Counts) {
@@ -241,38 +358,64 @@ impl Reader<'_> {
         }
     }
 
+    fn add_message(&mut self, call: Address, moment: u64, message: String) {
+        if let Some(call) = self.call(call)
+            && call.message_at <= moment
+        {
+            call.message = Some(message);
+            call.message_at = moment;
+        }
+    }
+
+    fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
+        if let Some(call) = self.call(call) {
+            call.adoptions.push(Adoption {
+                within: call_id(before),
+                counts: so_far.counts,
+                busy: clock::duration(so_far.busy),
+                moment,
+            });
+        }
+    }
+
     /// What was done to a call away from its strand.
     fn apply(&mut self, afar: Afar) {
-        let since_trace = clock::between(self.started, afar.moment);
+        let (moment, address) = (afar.moment, afar.call);
         match afar.deed {
-            Deed::Checkpoint(name) => {
-                let known = self.call(afar.call).map(|call| {
+            Deed::Checkpoint(name, so_far) => {
+                self.add_checkpoint(address, moment, name, so_far.counts);
+                if let Some(call) = self.call(address) {
                     call.is_partial = true;
-                    call.checkpoints
-                        .last()
-                        .map_or(Counts::ZERO, |last| last.counts)
-                });
-                if let Some(counts) = known {
-                    self.add_checkpoint(afar.call, afar.moment, name, counts);
                 }
             }
             Deed::Failed(message) => {
-                if let Some(call) = self.call(afar.call) {
-                    call.message = Some(message);
+                self.add_message(address, moment, message);
+                if let Some(call) = self.call(address) {
+                    call.end = failed(call.end);
                 }
             }
-            Deed::Stopped(end, used) => {
-                let peak_bytes = self.peak_bytes(used);
-                if let Some(call) = self.call(afar.call) {
-                    call.end = match (end, &call.message) {
-                        (End::Ok | End::Cancelled, Some(_)) => End::Failed,
-                        _ => end,
+            Deed::Stopped(stopped) => {
+                let peak_bytes = self.peak_bytes(stopped.used);
+                let since_trace = clock::between(self.started, moment);
+                if let Some(call) = self.call(address) {
+                    call.end = match call.message {
+                        Some(_) => failed(stopped.end),
+                        None => stopped.end,
                     };
                     call.wall = since_trace.saturating_sub(call.start);
-                    call.busy = clock::duration(used.busy);
-                    call.counts = used.counts;
+                    call.busy = clock::duration(stopped.used.busy);
+                    call.counts = stopped.used.counts;
                     call.peak_bytes = peak_bytes;
                     call.is_partial = true;
+                }
+                if let Some((inner, so_far)) = stopped.left_open {
+                    self.add_adoption(inner, address, so_far, moment);
+                    let around = self.call(address).and_then(|call| call.within);
+                    if let Some(inner) = self.call(inner)
+                        && inner.within == Some(CallId(address))
+                    {
+                        inner.within = around;
+                    }
                 }
             }
         }
@@ -282,4 +425,27 @@ impl Reader<'_> {
         let is_known = self.strand.has_peaks();
         is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
     }
+}
+
+/// A call as it is now.
+struct Now {
+    state: State,
+    stop: Option<u64>,
+    is_running: bool,
+    /// The readings at its start, while it runs.
+    start: Figures,
+    used: Figures,
+}
+
+/// A message makes a call a failed one, if nothing worse has happened to it.
+fn failed(end: End) -> End {
+    match end {
+        End::Ok | End::Cancelled => End::Failed,
+        end => end,
+    }
+}
+
+fn at_least(counts: Counts, least: Counts) -> Counts {
+    let [counts, least] = [counts.to_array(), least.to_array()];
+    Counts::from_array(std::array::from_fn(|index| counts[index].max(least[index])))
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::Allowance;
@@ -12,7 +12,8 @@ use crate::record::{Address, CHUNKS, Chunk, End, Figures, Record, TEXT_PIECE, Va
 
 pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 
-/// What other threads may leave with a strand, so that its memory stays bounded.
+/// What other threads may leave with a strand, besides one stop for each call, so that its memory
+/// stays bounded.
 const MAX_AFAR: usize = 1024;
 
 /// One sequential line of execution inside a trace.
@@ -39,8 +40,7 @@ pub(crate) struct Strand {
     pub(crate) below: AtomicNumber,
     /// The strand of the same trace that stands still while this one runs.
     pub(crate) pauses: AtomicNumber,
-    /// What stops now does so because its future is dropped before it was ready.
-    pub(crate) cancelling: AtomicBool,
+    pub(crate) cancelling: AtomicCancelling,
     /// Some figure could not be known; every call's is marked.
     partial: AtomicBool,
     /// Some level could not be known; no call's peak is shown.
@@ -66,10 +66,19 @@ pub(crate) struct Afar {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
-    /// Stopped, having used what was known then.
-    Stopped(End, Figures),
-    Checkpoint(String),
+    Stopped(Stopped),
+    /// Set, the call having used what was known then.
+    Checkpoint(String, Figures),
     Failed(String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stopped {
+    pub(crate) end: End,
+    /// What the call had used, as far as it was known.
+    pub(crate) used: Figures,
+    /// The call that was open within this one, and what it had used.
+    pub(crate) left_open: Option<(Address, Figures)>,
 }
 
 impl Strand {
@@ -91,7 +100,7 @@ impl Strand {
             },
             below: AtomicNumber::none(),
             pauses: AtomicNumber::none(),
-            cancelling: AtomicBool::new(false),
+            cancelling: AtomicCancelling::default(),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
             afar: Mutex::new(Vec::new()),
@@ -111,7 +120,7 @@ impl Strand {
         self.aside.calls_left.store(0, Relaxed);
         self.below.store(Number::NONE, Relaxed);
         self.pauses.store(Number::NONE, Relaxed);
-        self.cancelling.store(false, Relaxed);
+        self.cancelling.set(Cancelling::No);
         self.partial.store(false, Relaxed);
         self.without_peaks.store(false, Relaxed);
     }
@@ -168,31 +177,91 @@ impl Strand {
         std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
     }
 
+    /// Gives back the calls that the strand did not need. Its execution is over.
+    pub(crate) fn return_calls(&self) {
+        if let Some(allowance) = self.allowance() {
+            allowance.return_calls(self.aside.calls_left.swap(0, Relaxed));
+        }
+    }
+
+    /// The innermost call that was open when the strand was put aside.
+    pub(crate) fn open_aside(&self) -> Open {
+        Open::at(Address::from_bits(self.aside.open.load(Relaxed)))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Afar>> {
         self.afar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves word of what a thread that does not run this strand did to a call of it; nothing
-    /// where the strand has been recycled since.
-    pub(crate) fn do_from_afar(&self, generation: u32, afar: Afar) {
-        let mut left = self.lock();
-        if self.generation.load(Relaxed) != generation {
-            return;
-        }
-        let (call, moment) = (afar.call, afar.moment);
-        let stopped = matches!(afar.deed, Deed::Stopped(..));
-        if left.len() < MAX_AFAR {
-            alloc_counter::exclude(|| left.push(afar));
-        } else if let Some(allowance) = self.allowance() {
-            allowance.note_dropped();
-        }
-        if stopped && let Some(record) = call.record() {
-            record.close_from_afar(moment);
-        }
+    /// Leaves word of what a thread that does not run this strand does to a call of it. Nothing is
+    /// done where the strand has been recycled since: the lock keeps it from being so meanwhile.
+    pub(crate) fn do_from_afar(
+        &self,
+        generation: u32,
+        call: Address,
+        moment: u64,
+        deed: impl FnOnce() -> Deed,
+    ) {
+        alloc_counter::exclude(|| {
+            let mut left = self.lock();
+            if self.generation.load(Relaxed) != generation {
+                return;
+            }
+            let deed = deed();
+            if matches!(deed, Deed::Stopped(_)) {
+                left.push(Afar { call, moment, deed });
+                if let Some(record) = call.record() {
+                    record.close_from_afar(moment);
+                }
+            } else if left.len() < MAX_AFAR {
+                left.push(Afar { call, moment, deed });
+            } else if let Some(allowance) = self.allowance() {
+                allowance.note_dropped();
+            }
+        });
     }
 
     pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
         self.lock().clone()
+    }
+}
+
+/// Whether a future of the strand is being dropped before it was ready, so that the calls which
+/// stop meanwhile are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancelling {
+    No,
+    Yes,
+    /// Dropped because something else panics: no panic comes through its calls.
+    InPanic,
+}
+
+#[derive(Default)]
+pub(crate) struct AtomicCancelling(AtomicU8);
+
+impl AtomicCancelling {
+    #[inline]
+    pub(crate) fn get(&self) -> Cancelling {
+        match self.0.load(Relaxed) {
+            0 => Cancelling::No,
+            1 => Cancelling::Yes,
+            _ => Cancelling::InPanic,
+        }
+    }
+
+    pub(crate) fn set(&self, cancelling: Cancelling) {
+        self.0.store(cancelling as u8, Relaxed);
+    }
+
+    /// A future begins to be dropped; what was until then.
+    pub(crate) fn begin(&self) -> Cancelling {
+        let before = self.get();
+        self.set(if std::thread::panicking() {
+            Cancelling::InPanic
+        } else {
+            Cancelling::Yes
+        });
+        before
     }
 }
 
@@ -211,24 +280,23 @@ impl Open {
         }
     }
 
-    /// This call, or where it has been stopped, the nearest around it that is open.
+    /// This call, or where it has been stopped or put aside, the nearest around it that is running.
     #[inline]
     pub(crate) fn or_around(self) -> Self {
         match self.record {
-            Some(record) if !record.is_open() => self.around(),
+            Some(record) if !record.is_running() => self.around(),
             _ => self,
         }
     }
 
-    /// The nearest open call around this one.
     #[cold]
-    pub(crate) fn around(self) -> Self {
+    #[inline(never)]
+    fn around(self) -> Self {
         let mut call = self;
-        while let Some(record) = call.record {
+        while let Some(record) = call.record
+            && !record.is_running()
+        {
             call = Self::at(record.parent());
-            if call.record.is_none_or(Record::is_open) {
-                break;
-            }
         }
         call
     }
@@ -258,7 +326,7 @@ impl Position {
     pub(crate) fn take_up(&self, strand: &Strand) {
         let aside = &strand.aside;
         self.tail.set(CHUNKS.get(aside.tail.load(Relaxed)));
-        self.set_open(Open::at(Address::from_bits(aside.open.load(Relaxed))));
+        self.set_open(strand.open_aside());
         self.calls_left.set(aside.calls_left.load(Relaxed));
     }
 
@@ -334,19 +402,12 @@ impl Position {
     /// Writes a text that is too long for its record, into records before it.
     #[cold]
     pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) {
-        for piece in text.chunks(TEXT_PIECE) {
+        for (index, piece) in text.chunks(TEXT_PIECE).enumerate() {
             let Some(vacant) = self.vacant(strand) else {
                 return;
             };
-            vacant.record.write_text_piece(piece);
+            vacant.record.write_text_piece(piece, index == 0);
             vacant.publish();
-        }
-    }
-
-    /// Gives back the calls that the strand did not need, when its execution is over.
-    pub(crate) fn return_calls(&self, strand: &Strand) {
-        if let Some(allowance) = strand.allowance() {
-            allowance.return_calls(self.calls_left.take());
         }
     }
 }

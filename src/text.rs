@@ -1,5 +1,6 @@
 //! Text from outside, formatted once and bounded: ids, labels, error messages.
 
+use std::any::Any;
 use std::fmt::{self, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -110,7 +111,10 @@ impl Text {
             (true, _) => CUT,
             (false, Ok(Ok(()))) => return,
             (false, Ok(Err(fmt::Error))) => BROKEN,
-            (false, Err(_panic)) => PANICKED,
+            (false, Err(payload)) => {
+                drop_quietly(payload);
+                PANICKED
+            }
         };
         if room < mark.len() {
             return;
@@ -121,6 +125,13 @@ impl Text {
         }
         self.bytes.truncate(keep);
         self.bytes.extend(mark.bytes());
+    }
+}
+
+/// Drops what a panic carried, whose own drop may panic; what that carries is forgotten.
+fn drop_quietly(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(another);
     }
 }
 

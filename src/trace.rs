@@ -195,9 +195,9 @@ impl Trace {
         }
     }
 
-    /// When the trace began, in ticks.
-    pub(crate) fn started(&self) -> u64 {
-        self.state.map_or(0, |state| state.started.load(Relaxed))
+    /// When the trace began, in ticks; never, where it is empty.
+    pub(crate) fn started(&self) -> Option<u64> {
+        self.state.map(|state| state.started.load(Relaxed))
     }
 
     pub(crate) fn allowance(&self) -> Option<&'static Allowance> {

@@ -271,7 +271,11 @@ fn a_call_is_named_after_the_enclosing_function() {
     impl<T> Store<T> {
         fn put(&self) {
             let _ = &self.0;
-            (|| (|| call!().stop())())();
+            let closure = || {
+                let within = || call!().stop();
+                within();
+            };
+            closure();
         }
     }
     fn generic<T>(_: T) {
@@ -887,15 +891,15 @@ fn a_guard_stopped_while_its_thread_ends() {
         static LAST: RefCell<Option<Call>> = const { RefCell::new(None) };
     }
     let trace = Trace::new();
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            LAST.set(None);
-            let scope = trace.inject();
-            LAST.set(Some(call!("last")));
-            allocate(3);
-            drop(scope);
-        });
+    let traced = trace.clone();
+    let thread = std::thread::spawn(move || {
+        LAST.set(None);
+        let scope = traced.inject();
+        LAST.set(Some(call!("last")));
+        allocate(3);
+        drop(scope);
     });
+    thread.join().unwrap();
     assert_eq!(calls(&trace), ["last in -: 3, 3, Ok, partial"]);
 }
 

@@ -472,7 +472,8 @@ fn check(report: &Report) {
     for call in &report.calls {
         let name = call.id.as_deref().unwrap();
         let (total, own) = (call.total.unwrap(), call.own.unwrap());
-        assert!(!call.partial, "{report:#}");
+        let is_running = call.outcome == Outcome::Running;
+        assert!(is_running || !call.partial, "{report:#}");
         assert!(own.allocations <= total.allocations, "{report:#}");
         assert!(call.own_busy <= call.busy, "{report:#}");
         for point in &call.checkpoints {
@@ -491,10 +492,9 @@ fn check(report: &Report) {
             ("leaf", Outcome::Running) => assert!(total.allocations <= 5, "{report:#}"),
             ("branch", Outcome::Ok) => assert_eq!((total, own), (boxes(16), boxes(1))),
             ("branch", Outcome::Running) => {
-                assert!(
-                    total.allocations <= 16 && own.allocations <= 1,
-                    "{report:#}"
-                );
+                assert!(total.allocations <= 16, "{report:#}");
+                // Exact, or marked as not exact.
+                assert!(own.allocations <= 1 || call.partial, "{report:#}");
             }
             _ => panic!("{report:#}"),
         }

@@ -216,20 +216,16 @@ struct Part {
 
 /// A call's use, divided among the calls within which it went on.
 fn parts(call: &CallSnapshot) -> impl Iterator<Item = Part> {
-    let mut within = call.parent;
     let mut before = (Counts::ZERO, Duration::ZERO);
-    let ends = call.adoptions.iter().map(|adoption| {
-        let so_far = (adoption.counts, adoption.busy);
-        (so_far, adoption.within)
-    });
-    let last = ((call.counts, call.busy), None);
-    ends.chain([last]).map(move |((counts, busy), next)| {
+    let adoptions = call.adoptions.iter();
+    let ends = adoptions.map(|adoption| (adoption.within, adoption.counts, adoption.busy));
+    let last = (call.within, call.counts, call.busy);
+    ends.chain([last]).map(move |(within, counts, busy)| {
         let part = Part {
             within,
-            counts: counts - before.0,
+            counts: at_least_zero(counts, before.0),
             busy: busy.saturating_sub(before.1),
         };
-        within = next;
         before = (counts, busy);
         part
     })

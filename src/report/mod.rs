@@ -77,7 +77,8 @@ pub struct CallReport {
     pub total: Option<Counts>,
     /// The same without the calls inside ("self").
     pub own: Option<Counts>,
-    /// The highest point of live bytes above those at the call's start, on its own strand; `None`
+    /// The highest point of live bytes above those at the call's start, on its own strand. A call
+    /// that first frees what was there before it may have a lower one than a call inside. `None`
     /// also where it is not known, because scopes on the strand's thread were dropped in another
     /// order than that of nesting.
     pub peak_bytes: Option<u64>,

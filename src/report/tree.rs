@@ -224,15 +224,15 @@ fn call_row(
     mut text: String,
 ) -> Row {
     let _ = write!(text, "{}", Title(call));
+    if parent.is_none_or(|parent| parent.thread != call.thread) {
+        let _ = write!(text, " @ {}", OnThread(&call.thread));
+    }
     if call.outcome == Outcome::Running {
         text += ", running";
     }
     if let Some(ending) = ending(call) {
         text += ", ";
         text += &ending;
-    }
-    if parent.is_none_or(|parent| parent.thread != call.thread) {
-        let _ = write!(text, "  @ {}", OnThread(&call.thread));
     }
     let (total, own) = (call.total.as_ref(), call.own.as_ref());
     Row {

@@ -1,0 +1,65 @@
+//! Without a `Counting` allocator nothing is counted, and the report says so.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{allocate, calls};
+use tracer::alloc::measure;
+use tracer::{Trace, call};
+
+#[test]
+fn what_is_not_counted_is_none() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let outer = call!("outer");
+    allocate(1);
+    outer.checkpoint("checkpoint");
+    let measured = measure(|| {
+        let _inner = call!("inner");
+        allocate(1);
+    });
+    outer.stop();
+    drop(scope);
+    assert_eq!((measured.counts, measured.peak_bytes), (None, None));
+    assert_eq!(
+        calls(&trace),
+        [
+            "outer in -: not counted, not counted, Ok",
+            "inner in outer: not counted, not counted, Ok",
+        ]
+    );
+    let mut report = trace.report();
+    assert_eq!(report.total, None);
+    report.trace = 7;
+    report.elapsed = Duration::from_micros(3);
+    for call in &mut report.calls {
+        assert_eq!((call.total, call.own, call.peak_bytes), (None, None, None));
+        (call.wall, call.busy) = (Duration::from_micros(2), Duration::from_micros(1));
+        call.name = "f".into();
+        call.thread.number = 1;
+        call.thread.name = None;
+        for point in &mut call.checkpoints {
+            assert_eq!(point.counts, None);
+            (point.at, point.wall) = (Duration::ZERO, Duration::from_micros(1));
+        }
+    }
+    assert_eq!(
+        report.to_string(),
+        "\
+allocates at call stack: 0, detailed call stack:
+\tcall f [outer]: 2µs, allocates: n/a
+\t\tcheckpoint [checkpoint]: 1µs
+\tcall f [inner]: 2µs, allocates: n/a"
+    );
+    assert_eq!(
+        format!("{report:#}"),
+        "\
+trace 7: 3.000 µs, allocates n/a (n/a bytes)
+wall µs  busy µs  allocates  self  bytes  self  peak  call
+  2.000    1.000        n/a   n/a    n/a   n/a   n/a  f [outer]  @ thread #1
+  1.000                 n/a          n/a              ├─ · checkpoint
+  2.000    1.000        n/a   n/a    n/a   n/a   n/a  └─ f [inner]
+calls recorded: 2, not recorded: 0, times grown: 0"
+    );
+}

@@ -1,0 +1,172 @@
+//! The two texts of a report, whole, with fixed times.
+
+use std::hint::black_box;
+use std::panic::{catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use tracer::alloc::{Counts, measure};
+use tracer::{Call, Counting, Outcome, Report, Trace, call};
+
+#[global_allocator]
+static A: Counting = Counting::system();
+
+/// What a service might do, with something of each kind in it.
+fn record(trace: &Trace) -> Report {
+    let request = "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271";
+    let scope = trace.inject();
+    let handle = call!("{request}", user = "é\n\u{1b}[2J", rows = 3);
+    (0..2000).for_each(|_| drop(black_box(Box::new(1_u8))));
+    handle.checkpoint("validate");
+    let empty = call!();
+    empty.stop();
+    handle.checkpoint("fetch\u{202e}\tdata");
+    let failed = call!("failed");
+    failed.fail("no rows\r\u{7f}");
+    drop(black_box(vec![0_u8; 1_234_567]));
+    failed.stop();
+    let _ = catch_unwind(|| {
+        let _panicked = call!("");
+        resume_unwind(Box::new(()));
+    });
+    drop(call!("cancelled").instrument(async {}));
+    let moved = call!("moved");
+    moved.checkpoint("once");
+    handle.stop();
+    drop(scope);
+    moved.stop();
+    let scope = trace.inject();
+    let running: Call = call!("running");
+    call!("not recorded").stop();
+    let report = trace.report();
+    drop((running, scope));
+    fixed(report)
+}
+
+/// The same with what may differ from run to run: times, threads, and what unwinding and the report
+/// itself allocate.
+fn fixed(mut report: Report) -> Report {
+    report.trace = 7;
+    report.grown = 1234;
+    report.elapsed = Duration::from_nanos(14_038_083);
+    for (index, call) in report.calls.iter_mut().enumerate() {
+        let ordinal = u32::try_from(index + 1).unwrap();
+        call.name = format!("f{ordinal}").into();
+        call.start = Duration::from_millis(1) * ordinal;
+        call.wall = Duration::from_nanos(1_234_567) / (ordinal * ordinal * ordinal * ordinal);
+        call.busy = call.wall / 2;
+        call.own_busy = call.busy / 2;
+        call.thread.number = if index == 5 { 2 } else { 1 };
+        call.thread.name = (index != 5).then(|| "work\u{7}er".into());
+        if matches!(call.outcome, Outcome::Panicked | Outcome::Running) {
+            (call.total, call.own) = (Some(Counts::ZERO), Some(Counts::ZERO));
+            call.peak_bytes = Some(0);
+        }
+        if index == 0 {
+            call.total = Some(Counts {
+                allocations: 2001,
+                reallocations: 4,
+                bytes_allocated: 1_236_567,
+                ..Counts::ZERO
+            });
+        }
+        for (index, point) in call.checkpoints.iter_mut().enumerate() {
+            point.at = [1500, 2700][index] * Duration::from_micros(1);
+            point.wall = [1500, 1200][index] * Duration::from_micros(1);
+        }
+    }
+    report.total = report.calls[0].total;
+    report
+}
+
+#[test]
+fn the_seeds_format() {
+    let report = record(&Trace::with_limit(10, 7));
+    assert_eq!(
+        report.to_string(),
+        "\
+allocates at call stack: 1234, detailed call stack:
+\tcall f1 [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] user=é\\n\\u{1b}[2J rows=3: 1.234567ms, allocates: 2005
+\t\tcheckpoint [validate]: 1.5ms
+\t\tcheckpoint [fetch\\u{202e}\\tdata]: 1.2ms
+\tcall f2: 77.16µs, allocates: 0
+\tcall f3 [failed]: 15.241µs, allocates: 1, failed: no rows\\r\\u{7f}
+\tcall f4 []: 4.822µs, allocates: 0, panicked
+\tcall f5 [cancelled]: 1.975µs, allocates: 0, cancelled
+\tcall f6 [moved]: 952ns, allocates: 0, partial
+\t\tcheckpoint [once]: 1.5ms
+\tcall f7 [running]: 514ns running, allocates: 0
+\t~ 1 not recorded: limit reached"
+    );
+}
+
+#[test]
+fn the_tree() {
+    let report = record(&Trace::with_limit(10, 7));
+    assert_eq!(
+        format!("{report:#}"),
+        "\
+trace 7: 14,038.083 µs, allocates 2,005 (1,236,567 bytes)
+  wall µs  busy µs  allocates   self      bytes       self       peak  call
+1,234.567  617.283      2,005  2,000  1,236,567      2,000  1,234,567  f1 [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] user=é\\n\\u{1b}[2J rows=3 @ work\\u{7}er #1
+   77.160   38.580          0      0          0          0          0  ├─ f2
+1,500.000               2,000             2,000                        ├─ · validate
+   15.241    7.620          1      1  1,234,567  1,234,567  1,234,567  ├─ f3 [failed], failed: no rows\\r\\u{7f}
+1,200.000                   0                 0                        ├─ · fetch\\u{202e}\\tdata
+    4.822    2.411          0      0          0          0          0  ├─ f4 [], panicked
+    1.975    0.987          0      0          0          0          0  ├─ f5 [cancelled], cancelled
+    0.952    0.476          0      0          0          0          0  └─ f6 [moved] @ thread #2, partial
+1,500.000                   0                 0                           └─ · once
+    0.514    0.257          0      0          0          0          0  f7 [running] @ work\\u{7}er #1, running
+calls recorded: 7, not recorded: 1, times grown: 1234"
+    );
+    assert_eq!(report.tree().to_string(), format!("{report:#}"));
+}
+
+#[test]
+fn nothing_recorded() {
+    let mut report = Trace::new().report();
+    report.trace = 7;
+    report.elapsed = Duration::ZERO;
+    assert_eq!(
+        report.to_string(),
+        "allocates at call stack: 0, detailed call stack: ~"
+    );
+    assert_eq!(
+        format!("{report:#}"),
+        "\
+trace 7: 0.000 µs, allocates 0 (0 bytes)
+wall µs  busy µs  allocates  self  bytes  self  peak  call
+calls recorded: 0, not recorded: 0, times grown: 0"
+    );
+}
+
+#[test]
+fn colours_are_whole_lines_and_the_text_is_the_same() {
+    let report = record(&Trace::with_limit(10, 7));
+    let (plain, coloured) = (report.tree(), report.tree().colour(true));
+    let mut stripped = coloured.to_string();
+    for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m"] {
+        stripped = stripped.replace(code, "");
+    }
+    assert_eq!(stripped, plain.to_string());
+    assert!(!plain.to_string().contains('\x1b'));
+    for line in coloured.to_string().lines() {
+        let codes = line.matches('\x1b').count();
+        assert!(codes == 0 || codes == 2 && line.starts_with('\x1b') && line.ends_with("\x1b[0m"));
+    }
+}
+
+#[test]
+fn a_trace_prints_what_its_report_does_and_allocates_only_what_it_must() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    call!("call").stop();
+    drop(scope);
+    let report = trace.report();
+    assert_eq!(trace.to_string(), report.to_string());
+    assert_eq!(format!("{trace:#}"), format!("{report:#}"));
+    // The text itself is the caller's.
+    let printed = measure(|| trace.to_string());
+    assert_eq!(printed.counts.unwrap().deallocations, 0);
+    assert_eq!(printed.counts.unwrap().allocations, 1);
+}
