@@ -1166,6 +1166,23 @@ fn peaks_of_guards_dropped_out_of_order() {
 }
 
 #[test]
+fn a_peak_before_the_calls_that_outlive_this_one_is_in_those_around() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let around = call!("around");
+    let a = call!("a");
+    spike(1000);
+    let b = call!("b");
+    spike(10);
+    a.stop();
+    b.stop();
+    around.stop();
+    drop(scope);
+    let report = trace.report();
+    assert_eq!(peaks(&report), [("around", 1000), ("a", 1000), ("b", 10)]);
+}
+
+#[test]
 fn a_report_from_inside_has_the_peaks_of_all_open_calls() {
     let trace = Trace::new();
     let scope = trace.inject();

@@ -57,7 +57,7 @@ allocates at call stack: 0, detailed call stack:
         "\
 trace 7: 3.000 µs, allocates n/a (n/a bytes)
 wall µs  busy µs  allocates  self  bytes  self  peak  call
-  2.000    1.000        n/a   n/a    n/a   n/a   n/a  f [outer]  @ thread #1
+  2.000    1.000        n/a   n/a    n/a   n/a   n/a  f [outer] @ thread #1
   1.000                 n/a          n/a              ├─ · checkpoint
   2.000    1.000        n/a   n/a    n/a   n/a   n/a  └─ f [inner]
 calls recorded: 2, not recorded: 0, times grown: 0"

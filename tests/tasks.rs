@@ -274,6 +274,7 @@ fn plain_guards_that_stop_out_of_order() {
     run(trace.instrument(async {
         let around = call!("around");
         tokio::join!(
+            biased;
             async {
                 let a = call!("a");
                 allocate(1);
@@ -445,6 +446,38 @@ fn a_guard_that_leaves_its_future_while_another_rests() {
             "around in -: 3, 0, Ok",
             "sibling in -: 200, 200, Ok",
             "inside in early: 3, 3, Ok",
+        ]
+    );
+}
+
+#[test]
+fn a_guard_of_a_resting_future_stopped_outside() {
+    // `middle` stops while the future rests; `inside` goes on within `around`.
+    let trace = Trace::new();
+    run(trace.instrument(async {
+        let slot = RefCell::new(None::<Call>);
+        let mut around = Box::pin(call!("around").instrument(async {
+            *slot.borrow_mut() = Some(call!("middle"));
+            allocate(1);
+            let inside = call!("inside");
+            allocate(2);
+            pause(1).await;
+            allocate(4);
+            inside.stop();
+            allocate(8);
+        }));
+        assert!(poll(around.as_mut()).is_pending());
+        allocate(100);
+        drop(slot.borrow_mut().take());
+        allocate(100);
+        around.as_mut().await;
+    }));
+    assert_eq!(
+        calls(&trace),
+        [
+            "around in -: 15, 8, Ok",
+            "middle in around: 3, 1, Ok",
+            "inside in middle: 6, 6, Ok",
         ]
     );
 }
@@ -779,6 +812,20 @@ fn a_panic_in_the_drop_of_a_cancelled_future() {
 }
 
 #[test]
+fn a_panic_in_the_drop_of_a_future_that_went_astray() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let mut future = Box::pin(call!("astray").instrument(async {
+        let _unwinds = OnDrop(|| resume_unwind(Box::new(())));
+        pause(1).await;
+    }));
+    assert!(poll(future.as_mut()).is_pending());
+    drop(scope);
+    catch_unwind(AssertUnwindSafe(|| drop(future))).unwrap_err();
+    assert_eq!(calls(&trace), ["astray in -: 0, 0, Panicked, partial"]);
+}
+
+#[test]
 fn a_panic_in_a_polled_future() {
     let trace = Trace::new();
     let runtime = runtime();
@@ -793,7 +840,7 @@ fn a_panic_in_a_polled_future() {
             // Not `panic!`: the message and the hook would allocate.
             resume_unwind(Box::new(()));
         });
-        tokio::join!(sibling, panics);
+        tokio::join!(biased; sibling, panics);
     });
     assert!(
         runtime
