@@ -4,89 +4,32 @@
 //! one first. So any number can be entered, and one that is left out of order is taken out of the
 //! middle.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::{Local, Window};
 
+use crate::chunk::CallRef;
 use crate::clock;
 use crate::pool::{Member, Number};
+use crate::position::{self, is_current};
 use crate::record::Address;
-use crate::strand::{Open, Position, STRANDS, Strand};
+use crate::strand::{STRANDS, Strand};
 use crate::trace::Trace;
-
-thread_local! {
-    // Without destructors: can be read at any time of the thread's life, each at the cost of a
-    // load.
-    static STRAND: Cell<Option<&'static Member<Strand>>> = const { Cell::new(None) };
-    static GENERATION: Cell<u32> = const { Cell::new(0) };
-    static POSITION: Position = const { Position::nowhere() };
-}
-
-/// The strand into which this thread records.
-#[inline]
-pub(crate) fn strand() -> Option<&'static Member<Strand>> {
-    STRAND.get()
-}
-
-/// The current strand's generation.
-#[inline]
-pub(crate) fn generation() -> u32 {
-    GENERATION.get()
-}
-
-/// The innermost call that is open in the current strand.
-#[inline]
-pub(crate) fn open() -> Open {
-    POSITION.with(Position::open)
-}
-
-#[inline]
-pub(crate) fn set_open(open: Open) {
-    POSITION.with(|position| position.set_open(open));
-}
-
-/// Where this thread writes in the current strand.
-#[inline]
-pub(crate) fn with_position<T>(write: impl FnOnce(&Position) -> T) -> T {
-    POSITION.with(write)
-}
-
-/// Whether this thread records into this strand, and the strand is still that of this generation.
-#[inline]
-pub(crate) fn is_in(strand: &'static Member<Strand>, generation: u32) -> bool {
-    is_current(strand) && GENERATION.get() == generation
-}
-
-#[inline]
-fn is_current(strand: &'static Member<Strand>) -> bool {
-    STRAND
-        .get()
-        .is_some_and(|current| std::ptr::eq(current, strand))
-}
-
-fn set(strand: Option<&'static Member<Strand>>) {
-    STRAND.set(strand);
-    if let Some(strand) = strand {
-        GENERATION.set(strand.generation());
-        POSITION.with(|position| position.take_up(strand));
-    }
-}
 
 /// The strands entered, the current one first.
 fn chain() -> impl Iterator<Item = &'static Member<Strand>> {
-    std::iter::successors(STRAND.get(), |strand| below(strand))
+    std::iter::successors(position::strand(), |strand| below(strand))
 }
 
 fn enter(strand: &'static Member<Strand>) -> Option<Window> {
     let local = Local::current();
     let now = clock::ticks();
     let trace = strand.trace.load(Relaxed);
-    let outer = STRAND.get();
+    let outer = position::strand();
     draw_boundary(local);
-    if let Some(outer) = outer {
-        POSITION.with(|position| position.put_aside(outer));
+    if outer.is_some() {
+        position::put_aside();
         let counting =
             chain().find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
         pause(strand, counting, local, now);
@@ -94,7 +37,7 @@ fn enter(strand: &'static Member<Strand>) -> Option<Window> {
     strand.below.store(number(outer), Relaxed);
     let window = local.map(Local::open_window);
     strand.meter.run(local, now);
-    set(Some(strand));
+    position::take_up(Some(strand));
     window
 }
 
@@ -104,7 +47,7 @@ fn leave(strand: &'static Member<Strand>, window: Option<Window>) {
     let is_current = is_current(strand);
     if is_current {
         draw_boundary(local);
-        POSITION.with(|position| position.put_aside(strand));
+        position::put_aside();
     }
     if strand.meter.is_running() && !strand.meter.stand(local, now) {
         strand.mark_partial();
@@ -114,7 +57,7 @@ fn leave(strand: &'static Member<Strand>, window: Option<Window>) {
         _ => None,
     };
     if is_current {
-        set(below(strand));
+        position::take_up(below(strand));
         raise_peak(highest);
         resume(strand, local, now);
     } else {
@@ -135,10 +78,10 @@ fn draw_boundary(local: Option<Local>) {
 /// Folds a level that the thread has reached into what is open in the current strand, if that
 /// counts; where the level is not known, neither are the strand's peaks.
 fn raise_peak(highest: Option<i64>) {
-    if let Some(strand) = STRAND.get().filter(|it| it.meter.is_running()) {
+    if let Some(strand) = position::strand().filter(|it| it.meter.is_running()) {
         match highest {
             Some(level) => {
-                strand.raise_peak(open(), strand.meter.level(level));
+                strand.raise_peak(position::innermost(), strand.meter.level(level));
             }
             None => strand.lose_peaks(),
         }
@@ -211,7 +154,7 @@ fn resume(strand: &Strand, local: Option<Local>, now: u64) {
 #[must_use = "the trace is current only until the scope is dropped"]
 pub struct Scope {
     entered: Option<Entered>,
-    _trace: Trace,
+    trace: Trace,
     /// Ends on the thread on which it began.
     _not_send: PhantomData<*const ()>,
 }
@@ -219,7 +162,7 @@ pub struct Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         if let Some(entered) = self.entered.take() {
-            entered.finish();
+            entered.finish(&self.trace);
         }
     }
 }
@@ -246,11 +189,11 @@ impl Entered {
         }
     }
 
-    /// Leaves the strand for the last time.
-    pub(crate) fn finish(self) {
+    /// Leaves the strand, which is one of this trace, for the last time.
+    pub(crate) fn finish(self, trace: &Trace) {
         let strand = self.strand;
         drop(self);
-        strand.return_calls();
+        trace.fold(strand);
     }
 }
 
@@ -268,7 +211,8 @@ impl Trace {
     /// counting, inclusively. A scope of the same trace on the same thread takes over until it
     /// ends, so that nothing is counted twice. Scopes may be dropped in any order.
     ///
-    /// Injecting an empty trace, or one that has its limit of strands, does nothing.
+    /// Injecting an empty trace does nothing. Beyond 10,000 scopes and instrumented futures of one
+    /// trace, the calls in more are not recorded; what they allocate is in the totals.
     ///
     /// ```
     /// use tracer::{Trace, call};
@@ -290,7 +234,7 @@ impl Trace {
     pub fn inject(&self) -> Scope {
         Scope {
             entered: self.new_strand().map(Entered::new),
-            _trace: self.clone(),
+            trace: self.clone(),
             _not_send: PhantomData,
         }
     }
@@ -312,17 +256,12 @@ impl Trace {
 
 /// The call that is open in a strand of this thread, or the one below which the strand stands.
 fn parent_in(strand: &'static Member<Strand>) -> Address {
-    let open = if is_current(strand) {
-        open()
+    let innermost = if is_current(strand) {
+        position::innermost()
     } else {
-        strand.open_aside()
+        strand.aside.innermost().call()
     };
-    let open = open.or_around();
-    if open.record.is_some() {
-        open.address
-    } else {
-        strand.parent()
-    }
+    position::running(innermost).map_or_else(|| strand.parent(), CallRef::address)
 }
 
 /// The trace that is current on this thread, with the call that is open now; an empty trace where
@@ -338,7 +277,7 @@ fn parent_in(strand: &'static Member<Strand>) -> Address {
 /// ```
 #[inline]
 pub fn fetch() -> Trace {
-    match strand() {
+    match position::strand() {
         Some(strand) => Trace::of(strand.trace.load(Relaxed), parent_in(strand)),
         None => Trace::empty(),
     }

@@ -6,9 +6,11 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::call::Call;
+use crate::chunk::CallRef;
 use crate::context::Entered;
+use crate::guard;
 use crate::pool::Member;
-use crate::strand::{Open, Strand};
+use crate::strand::Strand;
 use crate::trace::Trace;
 
 pin_project! {
@@ -31,7 +33,9 @@ pin_project! {
                 strand.cancelling.begin();
             }
             this.future.set(None);
-            entered.into_iter().for_each(Entered::finish);
+            if let Some(entered) = entered {
+                entered.finish(this.trace);
+            }
         }
     }
 }
@@ -117,8 +121,8 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             this.held.take_up();
-            match this.held.call.take_guard() {
-                Some(guard) => guard.cancel(|| this.future.set(None)),
+            match this.held.call.take() {
+                Some(call) => guard::cancel(call, || this.future.set(None)),
                 None => this.future.set(None),
             }
         }
@@ -130,40 +134,33 @@ struct Held {
     call: Call,
     /// The innermost call open in the future when it was put aside, which may be this one; none
     /// while it is polled.
-    aside: Option<Open>,
+    aside: Option<CallRef>,
     /// The future was polled where the call's strand did not run.
     astray: bool,
 }
 
 impl Held {
     fn put_aside(&mut self) {
-        if self.aside.is_none()
-            && let Some(guard) = self.call.guard()
-        {
-            self.aside = guard.rest();
+        if self.aside.is_none() {
+            self.aside = self.call.recorded().and_then(guard::rest);
         }
     }
 
     /// Before the first poll: what is open within the call is not of the future.
     fn begin_aside(&mut self) {
-        if let Some(guard) = self.call.guard() {
-            self.aside = guard.rest_alone();
-        }
+        self.aside = self.call.recorded().and_then(guard::rest_alone);
     }
 
     fn take_up(&mut self) {
-        let (Some(guard), Some(innermost)) = (self.call.guard(), self.aside) else {
-            return;
-        };
-        match guard.resume(innermost) {
-            Some(guard) => {
-                if self.astray {
-                    guard.mark_partial();
-                }
-                self.call.set_guard(guard);
-                self.aside = None;
+        if let (Some(call), Some(innermost)) = (self.call.recorded(), self.aside) {
+            if !guard::resume(call, innermost) {
+                self.astray = true;
+                return;
             }
-            None => self.astray = true,
+            self.aside = None;
+            if self.astray {
+                call.record.set_partial();
+            }
         }
     }
 }

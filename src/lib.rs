@@ -71,7 +71,12 @@ mod callsite;
 mod text;
 mod threads;
 
+mod figures;
+mod state;
+
 mod record;
+
+mod chunk;
 
 mod limits;
 mod meter;
@@ -80,10 +85,13 @@ mod strand;
 
 mod trace;
 
+mod position;
+
 mod context;
 
-mod call;
+mod guard;
 
+mod call;
 mod macros;
 
 mod future;

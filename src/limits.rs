@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::chunk::{CHUNKS, Chunk};
 use crate::pool::{Member, Number, Pool};
-use crate::record::{CHUNKS, Chunk};
 
 pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
 
@@ -15,7 +15,7 @@ const BATCH: u32 = 32;
 const SHARE: u32 = 512;
 /// A trace may hold so many chunks of records, for checkpoints, texts and messages too, as if
 /// each call took this many records, and some more.
-const RECORDS_PER_CALL: u64 = 4;
+const RECORDS_PER_CALL: u64 = 8;
 const CHUNKS_MORE: u64 = 64;
 
 /// What is left to a trace, and what it has been refused.
@@ -76,9 +76,13 @@ impl Allowance {
         self.calls.fetch_add(calls, Relaxed);
     }
 
-    /// Whether one more strand may begin.
+    /// Whether one more strand may record.
     pub(crate) fn take_strand(&self) -> bool {
-        take(&self.strands, 1) == 1
+        let is_left = take(&self.strands, 1) == 1;
+        if !is_left {
+            self.note_dropped();
+        }
+        is_left
     }
 
     /// A chunk more for a strand; none when the trace is full.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 use alloc_counter::{Counts, Local};
 
 use crate::clock;
-use crate::record::Figures;
+use crate::figures::Figures;
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {

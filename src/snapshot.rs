@@ -10,8 +10,11 @@ use alloc_counter::Counts;
 use crate::callsite::Callsite;
 use crate::clock;
 use crate::context;
+use crate::figures::Figures;
 use crate::limits::Allowance;
-use crate::record::{Address, End, Figures, Kind, Record, State};
+use crate::record::Address;
+use crate::record::Record;
+use crate::state::{End, Kind, State};
 use crate::strand::{Afar, Deed, Strand};
 use crate::text::Text;
 use crate::threads::Tag;
@@ -61,6 +64,8 @@ pub(crate) struct CallSnapshot {
     message_at: u64,
     pub(crate) is_partial: bool,
     pub(crate) checkpoints: Vec<CheckpointSnapshot>,
+    /// The record's, when it was first read.
+    state: State,
     /// Where the call went on within another: in which it had been, and what it had done until then.
     pub(crate) adoptions: Vec<Adoption>,
 }
@@ -99,6 +104,7 @@ impl Snapshot {
             .map(|strand| StrandSnapshot::of(strand, started))
             .collect();
         strands.reverse();
+        strands.extend(trace.folded().into_iter().map(StrandSnapshot::folded));
         let allowance = trace.allowance();
         Self {
             id: trace.id(),
@@ -124,31 +130,27 @@ impl Snapshot {
     }
 }
 
+/// A snapshot of a strand that is written meanwhile is tried so often.
+const ATTEMPTS: u32 = 16;
+
 impl StrandSnapshot {
-    fn of(strand: &Strand, started: u64) -> Self {
-        let mut reader = Reader {
-            strand,
-            started,
+    fn folded((parent, counts): (Address, Counts)) -> Self {
+        Self {
+            parent: call_id(parent),
+            counts,
             calls: Vec::new(),
-            places: HashMap::new(),
-            text: Vec::new(),
-        };
-        // The strand may be written meanwhile; the snapshot is to be one that could have been
-        // taken at one moment. Calls are read from the last to the first, so that a running call
-        // has at least what those inside it have. One that has stopped must have all that is its
-        // own: what was read inside it before is read again, and what came since is added. To
-        // those still running it comes too late.
-        let known: Vec<_> = strand.records().collect();
-        for (address, record) in &known {
-            reader.add(*address, record);
         }
-        let mut levels = vec![i64::MIN; reader.calls.len()];
-        for place in (0..reader.calls.len()).rev() {
-            reader.read_figures(place, &mut levels);
-        }
-        reader.read_again_inside_stopped();
-        for (address, record) in strand.records().skip(known.len()) {
-            reader.add_late(address, record);
+    }
+
+    /// The strand may be written meanwhile; the snapshot is to be one that could have been taken
+    /// at one moment.
+    fn of(strand: &Strand, started: u64) -> Self {
+        let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
+        let mut reader = { attempts }
+            .find(Reader::is_still_true)
+            .unwrap_or_else(|| Reader::read(strand, started));
+        if !reader.is_still_true() {
+            reader.complete_stopped();
         }
         for afar in strand.done_from_afar() {
             reader.apply(afar);
@@ -165,13 +167,70 @@ fn call_id(address: Address) -> Option<CallId> {
 struct Reader<'a> {
     strand: &'a Strand,
     started: u64,
+    /// One for all running calls.
+    reading: Figures,
+    /// How many records there were.
+    records: usize,
     calls: Vec<CallSnapshot>,
     places: HashMap<Address, usize>,
     /// The pieces of the text of the next record.
     text: Vec<u8>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn read(strand: &'a Strand, started: u64) -> Self {
+        let mut reader = Reader {
+            strand,
+            started,
+            reading: Figures::default(),
+            records: 0,
+            calls: Vec::new(),
+            places: HashMap::new(),
+            text: Vec::new(),
+        };
+        for (address, record) in strand.records() {
+            reader.add(address, record);
+            reader.records += 1;
+        }
+        (reader.reading, _) = strand.meter.read();
+        // Inside out, as the level of a call is at least that of those running inside it.
+        let mut levels = vec![i64::MIN; reader.calls.len()];
+        for place in (0..reader.calls.len()).rev() {
+            reader.read_figures(place, &mut levels);
+        }
+        reader
+    }
+
+    /// Whether nothing has been opened, stopped or put aside since the first record was read: then
+    /// the reading is that of all running calls together.
+    fn is_still_true(&self) -> bool {
+        let is_same = |call: &CallSnapshot| {
+            let record = call.id.0.record();
+            record.is_some_and(|record| record.state().is_same_version(call.state))
+        };
+        self.calls.iter().all(is_same) && self.strand.records().count() == self.records
+    }
+
+    /// The strand is written without a pause. Running calls are marked; those that have stopped get
+    /// all that is theirs: what was read inside them before is read again, what came since is added.
+    fn complete_stopped(&mut self) {
+        for place in 0..self.calls.len() {
+            let call = &self.calls[place];
+            if !call.has_stopped()
+                && let Some(CallId(around)) = call.parent
+                && self.call(around).is_some_and(|around| around.has_stopped())
+            {
+                self.read_figures(place, &mut []);
+            }
+        }
+        for (address, record) in self.strand.records().skip(self.records) {
+            self.add_late(address, record);
+        }
+        for call in &mut self.calls {
+            call.is_partial |= !call.has_stopped();
+        }
+    }
+
     fn finish(self) -> StrandSnapshot {
         let (reading, exact) = self.strand.meter.read();
         let mut calls = self.calls;
@@ -194,19 +253,6 @@ impl Reader<'_> {
             parent: call_id(self.strand.parent()),
             counts,
             calls,
-        }
-    }
-
-    /// Reads those again that were running when they were read, inside others that had stopped.
-    fn read_again_inside_stopped(&mut self) {
-        for place in 0..self.calls.len() {
-            let call = &self.calls[place];
-            if call.end == End::Open
-                && let Some(CallId(around)) = call.parent
-                && self.call(around).is_some_and(|around| around.has_stopped())
-            {
-                self.read_figures(place, &mut []);
-            }
         }
     }
 
@@ -290,6 +336,7 @@ impl Reader<'_> {
             message_at: 0,
             is_partial: false,
             checkpoints: Vec::new(),
+            state: record.state(),
             adoptions: Vec::new(),
         });
     }
@@ -323,27 +370,20 @@ impl Reader<'_> {
     }
 
     fn read_now(&self, record: &Record) -> Now {
-        loop {
-            let (state, stop, figures) = record.read();
-            let is_running = !state.is_at_rest();
-            let used = if is_running {
-                match self.strand.meter.read() {
-                    (reading, true) => reading.since(figures),
-                    (known, false) => known.since_at_most(figures),
-                }
-            } else {
-                figures
-            };
-            // A reading is one of the call only while the call runs.
-            if record.state().is_same_version(state) {
-                return Now {
-                    state,
-                    stop,
-                    is_running,
-                    start: figures,
-                    used,
-                };
-            }
+        let (state, stop, figures) = record.read();
+        let is_running = !state.is_at_rest();
+        // The reading may be older than the start, where the strand is written without a pause.
+        let used = if is_running {
+            self.reading.since_at_most(figures)
+        } else {
+            figures
+        };
+        Now {
+            state,
+            stop,
+            is_running,
+            start: figures,
+            used,
         }
     }
 

@@ -1,14 +1,16 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
-use std::cell::Cell;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::chunk::{CHUNKS, CallRef, Chunk};
+use crate::figures::Figures;
 use crate::limits::Allowance;
 use crate::meter::Meter;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
-use crate::record::{Address, CHUNKS, Chunk, End, Figures, Record, TEXT_PIECE, Vacant};
+use crate::record::{Address, Record};
+use crate::state::End;
 
 pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 
@@ -19,10 +21,9 @@ const MAX_AFAR: usize = 1024;
 /// One sequential line of execution inside a trace.
 ///
 /// One thread at a time runs it and writes its records; any thread may read them. It is recycled
-/// together with its trace: then its generation changes, by which a guard from before knows.
+/// together with its trace.
 pub(crate) struct Strand {
     first: &'static Member<Chunk>,
-    generation: AtomicU32,
     /// The trace, and what it may hold.
     pub(crate) trace: AtomicNumber,
     allowance: AtomicNumber,
@@ -35,7 +36,7 @@ pub(crate) struct Strand {
     /// The highest level outside any call.
     peak: AtomicI64,
     /// Where the writer stood when it put the strand aside.
-    aside: Aside,
+    pub(crate) aside: Aside,
     /// The strand that its thread was in when it came to this one.
     pub(crate) below: AtomicNumber,
     /// The strand of the same trace that stands still while this one runs.
@@ -50,10 +51,38 @@ pub(crate) struct Strand {
     afar: Mutex<Vec<Afar>>,
 }
 
-struct Aside {
+pub(crate) struct Aside {
     tail: AtomicNumber,
-    open: AtomicU32,
+    innermost: AtomicU32,
     calls_left: AtomicU32,
+}
+
+impl Aside {
+    const fn new() -> Self {
+        Self {
+            tail: AtomicNumber::none(),
+            innermost: AtomicU32::new(0),
+            calls_left: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn put(&self, tail: Number, innermost: Address, calls_left: u32) {
+        self.tail.store(tail, Relaxed);
+        self.innermost.store(innermost.to_bits(), Relaxed);
+        self.calls_left.store(calls_left, Relaxed);
+    }
+
+    pub(crate) fn tail(&self) -> Option<&'static Member<Chunk>> {
+        CHUNKS.get(self.tail.load(Relaxed))
+    }
+
+    pub(crate) fn innermost(&self) -> Address {
+        Address::from_bits(self.innermost.load(Relaxed))
+    }
+
+    pub(crate) fn calls_left(&self) -> u32 {
+        self.calls_left.load(Relaxed)
+    }
 }
 
 /// Something done to a call away from its strand.
@@ -85,7 +114,6 @@ impl Strand {
     pub(crate) fn new() -> Self {
         Self {
             first: CHUNKS.take(Chunk::new),
-            generation: AtomicU32::new(0),
             trace: AtomicNumber::none(),
             allowance: AtomicNumber::none(),
             next_in_trace: AtomicNumber::none(),
@@ -93,11 +121,7 @@ impl Strand {
             parent: AtomicU32::new(Address::NONE.to_bits()),
             meter: Meter::new(),
             peak: AtomicI64::new(0),
-            aside: Aside {
-                tail: AtomicNumber::none(),
-                open: AtomicU32::new(Address::NONE.to_bits()),
-                calls_left: AtomicU32::new(0),
-            },
+            aside: Aside::new(),
             below: AtomicNumber::none(),
             pauses: AtomicNumber::none(),
             cancelling: AtomicCancelling::default(),
@@ -108,31 +132,33 @@ impl Strand {
     }
 
     /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
-    pub(crate) fn begin(&self, trace: Number, allowance: Number, ordinal: u32, parent: Address) {
-        self.trace.store(trace, Relaxed);
-        self.allowance.store(allowance, Relaxed);
-        self.ordinal.store(ordinal, Relaxed);
-        self.parent.store(parent.to_bits(), Relaxed);
-        self.meter.reset();
-        self.peak.store(0, Relaxed);
-        self.aside.tail.store(self.first.number(), Relaxed);
-        self.aside.open.store(Address::NONE.to_bits(), Relaxed);
-        self.aside.calls_left.store(0, Relaxed);
-        self.below.store(Number::NONE, Relaxed);
-        self.pauses.store(Number::NONE, Relaxed);
-        self.cancelling.set(Cancelling::No);
-        self.partial.store(false, Relaxed);
-        self.without_peaks.store(false, Relaxed);
+    pub(crate) fn begin(
+        this: &Member<Self>,
+        trace: Number,
+        allowance: Number,
+        ordinal: u32,
+        parent: Address,
+    ) {
+        this.first.belong_to(this.number());
+        this.trace.store(trace, Relaxed);
+        this.allowance.store(allowance, Relaxed);
+        this.ordinal.store(ordinal, Relaxed);
+        this.parent.store(parent.to_bits(), Relaxed);
+        this.meter.reset();
+        this.peak.store(0, Relaxed);
+        this.aside.put(this.first.number(), Address::NONE, 0);
+        this.below.store(Number::NONE, Relaxed);
+        this.pauses.store(Number::NONE, Relaxed);
+        this.cancelling.set(Cancelling::No);
+        this.partial.store(false, Relaxed);
+        this.without_peaks.store(false, Relaxed);
     }
 
     /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
         let mut afar = this.lock();
-        let generation = this.generation.load(Relaxed).wrapping_add(1);
-        this.generation.store(generation, Release);
         alloc_counter::exclude(|| afar.clear());
-        drop(afar);
         let mut next = this.first.next();
         while let Some(chunk) = next {
             next = chunk.next();
@@ -140,12 +166,8 @@ impl Strand {
             CHUNKS.give(chunk);
         }
         this.first.clear();
+        drop(afar);
         STRANDS.give(this);
-    }
-
-    #[inline]
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.load(Relaxed)
     }
 
     pub(crate) fn parent(&self) -> Address {
@@ -184,39 +206,32 @@ impl Strand {
         }
     }
 
-    /// The innermost call that was open when the strand was put aside.
-    pub(crate) fn open_aside(&self) -> Open {
-        Open::at(Address::from_bits(self.aside.open.load(Relaxed)))
-    }
-
     fn lock(&self) -> MutexGuard<'_, Vec<Afar>> {
         self.afar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves word of what a thread that does not run this strand does to a call of it. Nothing is
-    /// done where the strand has been recycled since: the lock keeps it from being so meanwhile.
-    pub(crate) fn do_from_afar(
-        &self,
-        generation: u32,
-        call: Address,
-        moment: u64,
-        deed: impl FnOnce() -> Deed,
-    ) {
+    /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done
+    /// where the strand has been recycled since: its lock keeps it from being so meanwhile.
+    pub(crate) fn do_from_afar(call: CallRef, moment: u64, deed: impl FnOnce(&Self) -> Deed) {
+        let Some(strand) = call.strand().and_then(|number| STRANDS.get(number)) else {
+            return;
+        };
         alloc_counter::exclude(|| {
-            let mut left = self.lock();
-            if self.generation.load(Relaxed) != generation {
+            let mut left = strand.lock();
+            // Looked up without the lock; it may have been given back in between.
+            if call.strand() != Some(strand.number()) {
                 return;
             }
-            let deed = deed();
-            if matches!(deed, Deed::Stopped(_)) {
+            let deed = deed(strand);
+            let is_stop = matches!(deed, Deed::Stopped(_));
+            if is_stop || left.len() < MAX_AFAR {
+                let call = call.address();
                 left.push(Afar { call, moment, deed });
-                if let Some(record) = call.record() {
-                    record.close_from_afar(moment);
-                }
-            } else if left.len() < MAX_AFAR {
-                left.push(Afar { call, moment, deed });
-            } else if let Some(allowance) = self.allowance() {
+            } else if let Some(allowance) = strand.allowance() {
                 allowance.note_dropped();
+            }
+            if is_stop {
+                call.record.close_from_afar(moment);
             }
         });
     }
@@ -265,159 +280,12 @@ impl AtomicCancelling {
     }
 }
 
-/// A call that is open, or none.
-#[derive(Clone, Copy)]
-pub(crate) struct Open {
-    pub(crate) address: Address,
-    pub(crate) record: Option<&'static Record>,
-}
-
-impl Open {
-    pub(crate) fn at(address: Address) -> Self {
-        Self {
-            address,
-            record: address.record(),
-        }
-    }
-
-    /// This call, or where it has been stopped or put aside, the nearest around it that is running.
-    #[inline]
-    pub(crate) fn or_around(self) -> Self {
-        match self.record {
-            Some(record) if !record.is_running() => self.around(),
-            _ => self,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn around(self) -> Self {
-        let mut call = self;
-        while let Some(record) = call.record
-            && !record.is_running()
-        {
-            call = Self::at(record.parent());
-        }
-        call
-    }
-}
-
-/// Where the writer of a strand stands: the chunk that it fills, the innermost open call, and how
-/// many calls it may still record before it asks the trace again.
-///
-/// Each in a cell of its own: words that are written apart and read together are slow to read.
-pub(crate) struct Position {
-    tail: Cell<Option<&'static Member<Chunk>>>,
-    open_record: Cell<Option<&'static Record>>,
-    open_address: Cell<Address>,
-    calls_left: Cell<u32>,
-}
-
-impl Position {
-    pub(crate) const fn nowhere() -> Self {
-        Self {
-            tail: Cell::new(None),
-            open_record: Cell::new(None),
-            open_address: Cell::new(Address::NONE),
-            calls_left: Cell::new(0),
-        }
-    }
-
-    pub(crate) fn take_up(&self, strand: &Strand) {
-        let aside = &strand.aside;
-        self.tail.set(CHUNKS.get(aside.tail.load(Relaxed)));
-        self.set_open(strand.open_aside());
-        self.calls_left.set(aside.calls_left.load(Relaxed));
-    }
-
-    pub(crate) fn put_aside(&self, strand: &Strand) {
-        let tail = self.tail.get().map_or(Number::NONE, Member::number);
-        strand.aside.tail.store(tail, Relaxed);
-        let open = self.open_address.get().to_bits();
-        strand.aside.open.store(open, Relaxed);
-        strand
-            .aside
-            .calls_left
-            .store(self.calls_left.get(), Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn open(&self) -> Open {
-        Open {
-            address: self.open_address.get(),
-            record: self.open_record.get(),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn set_open(&self, open: Open) {
-        self.open_address.set(open.address);
-        self.open_record.set(open.record);
-    }
-
-    /// The place for one more call; none when the trace holds as many as it may.
-    #[inline]
-    pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
-        if self.calls_left.get() == 0 && !self.refill(strand) {
-            return None;
-        }
-        self.calls_left.set(self.calls_left.get() - 1);
-        self.vacant(strand)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refill(&self, strand: &Strand) -> bool {
-        if let Some(allowance) = strand.allowance() {
-            self.calls_left.set(allowance.take_calls());
-            if self.calls_left.get() == 0 {
-                allowance.note_dropped();
-            }
-        }
-        self.calls_left.get() > 0
-    }
-
-    /// The place for one more record; none when the trace holds as many as it may.
-    #[inline]
-    pub(crate) fn vacant(&self, strand: &Strand) -> Option<Vacant> {
-        match Chunk::vacant(self.tail.get()?) {
-            Some(vacant) => Some(vacant),
-            None => self.grow(strand),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&self, strand: &Strand) -> Option<Vacant> {
-        let allowance = strand.allowance()?;
-        let Some(chunk) = allowance.take_chunk() else {
-            allowance.note_dropped();
-            return None;
-        };
-        self.tail.get()?.link(chunk.number());
-        self.tail.set(Some(chunk));
-        Chunk::vacant(chunk)
-    }
-
-    /// Writes a text that is too long for its record, into records before it.
-    #[cold]
-    pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) {
-        for (index, piece) in text.chunks(TEXT_PIECE).enumerate() {
-            let Some(vacant) = self.vacant(strand) else {
-                return;
-            };
-            vacant.record.write_text_piece(piece, index == 0);
-            vacant.publish();
-        }
-    }
-}
-
 impl Strand {
     /// Raises the peak of the innermost open call, or where none is open the strand's own.
     #[inline]
-    pub(crate) fn raise_peak(&self, open: Open, level: i64) {
-        match open.record {
-            Some(record) => record.raise_peak(level),
+    pub(crate) fn raise_peak(&self, innermost: Option<CallRef>, level: i64) {
+        match innermost {
+            Some(call) => call.record.raise_peak(level),
             None => {
                 if level > self.peak.load(Relaxed) {
                     self.peak.store(level, Relaxed);

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use alloc_counter::Counts;
+
+use crate::chunk::{CHUNKS, Chunk};
 use crate::clock;
 use crate::limits::{ALLOWANCES, Allowance};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
-use crate::record::{Address, CHUNKS, Chunk};
+use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
 
 static TRACES: Pool<State> = Pool::new();
@@ -65,6 +69,8 @@ pub(crate) struct State {
     /// The last strand that came, and how many there are.
     newest: AtomicNumber,
     strands: AtomicU32,
+    /// What strands did that were more than the trace may hold.
+    folded: Mutex<Vec<(Address, Counts)>>,
 }
 
 impl State {
@@ -76,7 +82,12 @@ impl State {
             started: AtomicU64::new(0),
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
+            folded: Mutex::new(Vec::new()),
         }
+    }
+
+    fn lock_folded(&self) -> MutexGuard<'_, Vec<(Address, Counts)>> {
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn strands(&self) -> impl Iterator<Item = &'static Member<Strand>> {
@@ -175,16 +186,18 @@ impl Trace {
         self.parent != Address::NONE
     }
 
-    /// A new strand, below the call at `parent`; none where the trace is empty or full.
+    /// A new strand, below the call at `parent`; none where the trace is empty. Where the trace has
+    /// as many as it may, the strand only counts, until it is [folded](Self::fold).
     pub(crate) fn strand(&self, parent: Address) -> Option<&'static Member<Strand>> {
         let state = self.state?;
-        if !state.allowance.take_strand() {
-            state.allowance.note_dropped();
-            return None;
-        }
         let strand = STRANDS.take(Strand::new);
         let ordinal = state.strands.fetch_add(1, Relaxed);
-        strand.begin(state.number(), state.allowance.number(), ordinal, parent);
+        if !state.allowance.take_strand() {
+            Strand::begin(strand, state.number(), Number::NONE, ordinal, parent);
+            return Some(strand);
+        }
+        let allowance = state.allowance.number();
+        Strand::begin(strand, state.number(), allowance, ordinal, parent);
         let mut newest = state.newest.load(Relaxed);
         loop {
             strand.next_in_trace.store(newest, Relaxed);
@@ -193,6 +206,29 @@ impl Trace {
                 Err(other) => newest = other,
             }
         }
+    }
+
+    /// A strand of this trace is over. One that only counted is added to others of its parent.
+    pub(crate) fn fold(&self, strand: &'static Member<Strand>) {
+        let Some(state) = self.state.filter(|_| strand.allowance().is_none()) else {
+            return strand.return_calls();
+        };
+        let (reading, _) = strand.meter.read();
+        alloc_counter::exclude(|| {
+            let mut folded = state.lock_folded();
+            let parent = strand.parent();
+            match folded.iter_mut().find(|(of, _)| *of == parent) {
+                Some((_, counts)) => *counts += reading.counts,
+                None => folded.push((parent, reading.counts)),
+            }
+        });
+        Strand::recycle(strand);
+    }
+
+    /// What strands did that were not recorded, by the call below which they stood.
+    pub(crate) fn folded(&self) -> Vec<(Address, Counts)> {
+        self.state
+            .map_or_else(Vec::new, |state| state.lock_folded().clone())
     }
 
     /// When the trace began, in ticks; never, where it is empty.
@@ -266,6 +302,7 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
+    alloc_counter::exclude(|| state.lock_folded().clear());
     TRACES.give(state);
 }
 

@@ -90,7 +90,7 @@ allocates at call stack: 1234, detailed call stack:
 \t\tcheckpoint [fetch\\u{202e}\\tdata]: 1.2ms
 \tcall f2: 77.16µs, allocates: 0
 \tcall f3 [failed]: 15.241µs, allocates: 1, failed: no rows\\r\\u{7f}
-\tcall f4 []: 4.822µs, allocates: 0, panicked
+\tcall f4: 4.822µs, allocates: 0, panicked
 \tcall f5 [cancelled]: 1.975µs, allocates: 0, cancelled
 \tcall f6 [moved]: 952ns, allocates: 0, partial
 \t\tcheckpoint [once]: 1.5ms
@@ -112,7 +112,7 @@ trace 7: 14,038.083 µs, allocates 2,005 (1,236,567 bytes)
 1,500.000               2,000             2,000                        ├─ · validate
    15.241    7.620          1      1  1,234,567  1,234,567  1,234,567  ├─ f3 [failed], failed: no rows\\r\\u{7f}
 1,200.000                   0                 0                        ├─ · fetch\\u{202e}\\tdata
-    4.822    2.411          0      0          0          0          0  ├─ f4 [], panicked
+    4.822    2.411          0      0          0          0          0  ├─ f4, panicked
     1.975    0.987          0      0          0          0          0  ├─ f5 [cancelled], cancelled
     0.952    0.476          0      0          0          0          0  └─ f6 [moved] @ thread #2, partial
 1,500.000                   0                 0                           └─ · once

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::record::End;
 use crate::snapshot::{CallId, CallSnapshot, Snapshot, StrandSnapshot};
+use crate::state::End;
 
 use super::{CallReport, CheckpointReport, Outcome, Report, Thread};
 

@@ -44,7 +44,7 @@ pub(super) struct Title<'a>(pub(super) &'a CallReport);
 impl Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Escaped(&self.0.name))?;
-        if let Some(id) = &self.0.id {
+        if let Some(id) = self.0.id.as_ref().filter(|id| !id.is_empty()) {
             write!(f, " [{}]", Escaped(id))?;
         }
         for (name, value) in &self.0.labels {

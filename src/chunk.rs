@@ -1,0 +1,201 @@
+//! A chunk: a page of one strand's records, and where a record stands.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::pool::{AtomicNumber, Member, Number, Pool};
+use crate::record::{Address, Record};
+
+/// A page, less the chunk's head.
+const RECORDS: usize = 31;
+
+pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+
+/// Some records of one strand.
+pub(crate) struct Chunk {
+    head: Head,
+    records: [Record; RECORDS],
+}
+
+#[repr(align(128))]
+struct Head {
+    /// How many records are published.
+    len: AtomicU32,
+    /// The strand's next chunk.
+    next: AtomicNumber,
+    /// The strand whose records these are.
+    strand: AtomicNumber,
+    /// Changes when the chunk is given back, by which a guard from before knows that it is late.
+    generation: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
+const _: () = assert!(RECORDS <= Address::MAX_IN_CHUNK);
+
+impl Chunk {
+    pub(crate) fn new() -> Self {
+        Self {
+            head: Head {
+                len: AtomicU32::new(0),
+                next: AtomicNumber::none(),
+                strand: AtomicNumber::none(),
+                generation: AtomicU32::new(0),
+            },
+            records: [const { Record::new() }; RECORDS],
+        }
+    }
+
+    /// The records that can be read, with their addresses.
+    pub(crate) fn published(
+        this: &'static Member<Self>,
+    ) -> impl Iterator<Item = (Address, &'static Record)> {
+        let len = this.head.len.load(Acquire);
+        (0..len)
+            .zip(&this.records)
+            .map(|(index, record)| (Address::new(this.number(), index), record))
+    }
+
+    pub(crate) fn next(&self) -> Option<&'static Member<Self>> {
+        CHUNKS.get(self.head.next.load(Acquire))
+    }
+
+    /// Puts an empty chunk behind this one.
+    pub(crate) fn link(&self, next: &Member<Self>) {
+        next.belong_to(self.strand());
+        self.head.next.store(next.number(), Release);
+    }
+
+    pub(crate) fn belong_to(&self, strand: Number) {
+        self.head.strand.store(strand, Release);
+    }
+
+    pub(crate) fn strand(&self) -> Number {
+        self.head.strand.load(Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.head.generation.load(Relaxed)
+    }
+
+    /// The place for the next record; none when the chunk is full.
+    #[inline]
+    pub(crate) fn vacant(this: &'static Member<Self>) -> Option<Vacant> {
+        let index = this.head.len.load(Relaxed);
+        let record = this.records.get(index as usize)?;
+        Some(Vacant {
+            chunk: this,
+            index,
+            record,
+        })
+    }
+
+    /// Empties the chunk. The strand's lock is held.
+    pub(crate) fn clear(&self) {
+        self.head.len.store(0, Relaxed);
+        self.head.next.store(Number::NONE, Relaxed);
+        let generation = self.generation().wrapping_add(1);
+        self.head.generation.store(generation, Release);
+    }
+
+    #[inline]
+    fn call(this: &'static Member<Self>, address: Address) -> Option<CallRef> {
+        let record = this.records.get(address.index())?;
+        Some(CallRef::new(record, address, this.generation()))
+    }
+}
+
+/// A record that is not published yet.
+pub(crate) struct Vacant {
+    chunk: &'static Member<Chunk>,
+    index: u32,
+    pub(crate) record: &'static Record,
+}
+
+impl Vacant {
+    #[inline]
+    pub(crate) fn publish(self) -> CallRef {
+        self.chunk.head.len.store(self.index + 1, Release);
+        let address = Address::new(self.chunk.number(), self.index);
+        CallRef::new(self.record, address, self.chunk.generation())
+    }
+}
+
+impl Address {
+    fn chunk(self) -> Option<&'static Member<Chunk>> {
+        CHUNKS.get(self.chunk_number())
+    }
+
+    pub(crate) fn record(self) -> Option<&'static Record> {
+        self.chunk()?.records.get(self.index())
+    }
+
+    /// The call whose record stands here now; none where there is none.
+    #[cold]
+    pub(crate) fn call(self) -> Option<CallRef> {
+        Chunk::call(self.chunk()?, self)
+    }
+
+    /// The same, where it probably stands in this chunk.
+    #[inline]
+    pub(crate) fn call_near(self, chunk: Option<&'static Member<Chunk>>) -> Option<CallRef> {
+        match chunk {
+            _ if self == Self::NONE => None,
+            Some(chunk) if chunk.number() == self.chunk_number() => Chunk::call(chunk, self),
+            _ => self.call(),
+        }
+    }
+}
+
+/// A call's record, with the means to tell whether it still is that call's.
+///
+/// Two words, so that it is handed about in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct CallRef {
+    pub(crate) record: &'static Record,
+    /// The chunk's generation above, the address below: no two calls have the same, until a chunk
+    /// has been given back four billion times.
+    key: u64,
+}
+
+impl CallRef {
+    #[inline]
+    fn new(record: &'static Record, address: Address, generation: u32) -> Self {
+        let key = u64::from(generation) << u32::BITS | u64::from(address.to_bits());
+        Self { record, key }
+    }
+
+    #[inline]
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.key == other.key
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+    pub(crate) fn address(self) -> Address {
+        Address::from_bits(self.key as u32)
+    }
+
+    #[inline]
+    fn generation(self) -> u64 {
+        self.key >> u32::BITS
+    }
+
+    /// The records that were written after this one, while it is this call's.
+    pub(crate) fn later(self) -> impl Iterator<Item = Self> {
+        let chunks = std::iter::successors(self.address().chunk(), |chunk| chunk.next());
+        chunks
+            .flat_map(|chunk| Chunk::published(chunk).map(move |(address, _)| (chunk, address)))
+            .skip_while(move |(_, address)| *address != self.address())
+            .skip(1)
+            .filter_map(|(chunk, address)| Chunk::call(chunk, address))
+    }
+
+    /// The strand whose call this is; none where the record is no longer this call's. Lasts only
+    /// while that strand runs on this thread or is locked.
+    pub(crate) fn strand(self) -> Option<Number> {
+        let chunk = self.address().chunk()?;
+        let strand = chunk.strand();
+        (u64::from(chunk.generation()) == self.generation()).then_some(strand)
+    }
+}

@@ -1,0 +1,55 @@
+//! What a call uses.
+
+use alloc_counter::Counts;
+
+/// What a call uses: heap, time on a thread, and the highest live level.
+///
+/// At rest these are amounts. While the call runs they are the strand's readings at its start, so
+/// that the amounts so far are the readings now minus these; the peak is then a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) counts: Counts,
+    /// In ticks.
+    pub(crate) busy: u64,
+    /// In bytes: a level of the strand, or above the level at the start.
+    pub(crate) peak: i64,
+}
+
+impl Figures {
+    /// What was used between two readings.
+    #[inline]
+    pub(crate) fn since(self, start: Self) -> Self {
+        Self {
+            counts: self.counts - start.counts,
+            busy: self.busy.wrapping_sub(start.busy),
+            peak: self
+                .peak
+                .max(start.peak)
+                .wrapping_sub(start.counts.net_bytes()),
+        }
+    }
+
+    /// What was used at least, where this reading may be older than the start.
+    pub(crate) fn since_at_most(self, start: Self) -> Self {
+        let [now, then] = [self.counts.to_array(), start.counts.to_array()];
+        let counts = std::array::from_fn(|index| now[index].saturating_sub(then[index]));
+        Self {
+            counts: Counts::from_array(counts),
+            busy: self.busy.saturating_sub(start.busy),
+            peak: self
+                .peak
+                .max(start.peak)
+                .wrapping_sub(start.counts.net_bytes()),
+        }
+    }
+
+    /// The start from which, at this reading, so much would have been used.
+    pub(crate) fn start_for(self, used: Self) -> Self {
+        let counts = self.counts - used.counts;
+        Self {
+            counts,
+            busy: self.busy.wrapping_sub(used.busy),
+            peak: counts.net_bytes().wrapping_add(used.peak),
+        }
+    }
+}
