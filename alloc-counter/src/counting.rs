@@ -56,7 +56,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         // SAFETY: the caller upholds `GlobalAlloc::alloc` for this very layout.
         let block = unsafe { self.inner.alloc(layout) };
         if !block.is_null() {
-            thread::count(Operation::Allocated(layout.size()));
+            thread::count(Operation::Allocate, 0, layout.size());
         }
         block
     }
@@ -68,7 +68,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         // SAFETY: the caller upholds `GlobalAlloc::alloc_zeroed` for this very layout.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         if !block.is_null() {
-            thread::count(Operation::Allocated(layout.size()));
+            thread::count(Operation::Allocate, 0, layout.size());
         }
         block
     }
@@ -78,7 +78,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         // SAFETY: the caller upholds that `block` came from this allocator with this layout, and
         // this allocator's blocks are the inner one's.
         unsafe { self.inner.dealloc(block, layout) };
-        thread::count(Operation::Freed(layout.size()));
+        thread::count(Operation::Free, layout.size(), 0);
     }
 
     #[inline]
@@ -86,7 +86,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         // SAFETY: as for `dealloc`; the caller also upholds the rules on `new_size`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if !moved.is_null() {
-            thread::count(Operation::Resized(layout.size(), new_size));
+            thread::count(Operation::Resize, layout.size(), new_size);
         }
         moved
     }

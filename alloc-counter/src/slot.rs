@@ -7,13 +7,12 @@ use crossbeam_utils::atomic::AtomicCell;
 
 use crate::counts::Counts;
 
-/// What the allocator did, with the sizes in bytes.
+/// What the allocator did to a block.
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
-    Allocated(usize),
-    Freed(usize),
-    /// From the first size to the second.
-    Resized(usize, usize),
+    Allocate,
+    Free,
+    Resize,
 }
 
 /// The counters of one thread. Only the owner writes, so a relaxed load and store make an exact
@@ -109,20 +108,20 @@ impl Slot {
         }
     }
 
-    /// Counts as the owner.
+    /// Counts as the owner. The sizes are the block's before and after, in bytes.
     #[inline]
-    pub(crate) fn count(&self, operation: Operation) {
+    pub(crate) fn count(&self, operation: Operation, old: usize, new: usize) {
         let totals = &self.totals;
         match operation {
-            Operation::Allocated(size) => {
+            Operation::Allocate => {
                 add(&totals.allocations, 1);
-                self.raise(add(&totals.bytes_allocated, size as u64));
+                self.raise(add(&totals.bytes_allocated, new as u64));
             }
-            Operation::Freed(size) => {
+            Operation::Free => {
                 add(&totals.deallocations, 1);
-                add(&totals.bytes_deallocated, size as u64);
+                add(&totals.bytes_deallocated, old as u64);
             }
-            Operation::Resized(old, new) => {
+            Operation::Resize => {
                 add(&totals.reallocations, 1);
                 if new > old {
                     self.raise(add(&totals.bytes_allocated, (new - old) as u64));
@@ -143,24 +142,17 @@ impl Slot {
     }
 
     /// Counts as one of many. A shared slot has no peak: it belongs to no stretch of code.
-    pub(crate) fn count_shared(&self, operation: Operation) {
+    pub(crate) fn count_shared(&self, operation: Operation, old: usize, new: usize) {
         let totals = &self.totals;
-        match operation {
-            Operation::Allocated(size) => {
-                totals.allocations.fetch_add(1, Relaxed);
-                totals.bytes_allocated.fetch_add(size as u64, Relaxed);
-            }
-            Operation::Freed(size) => {
-                totals.deallocations.fetch_add(1, Relaxed);
-                totals.bytes_deallocated.fetch_add(size as u64, Relaxed);
-            }
-            Operation::Resized(old, new) => {
-                totals.reallocations.fetch_add(1, Relaxed);
-                let (grown, shrunk) = (new.saturating_sub(old), old.saturating_sub(new));
-                totals.bytes_allocated.fetch_add(grown as u64, Relaxed);
-                totals.bytes_deallocated.fetch_add(shrunk as u64, Relaxed);
-            }
-        }
+        let count = match operation {
+            Operation::Allocate => &totals.allocations,
+            Operation::Free => &totals.deallocations,
+            Operation::Resize => &totals.reallocations,
+        };
+        let (grown, shrunk) = (new.saturating_sub(old), old.saturating_sub(new));
+        count.fetch_add(1, Relaxed);
+        totals.bytes_allocated.fetch_add(grown as u64, Relaxed);
+        totals.bytes_deallocated.fetch_add(shrunk as u64, Relaxed);
     }
 
     #[inline]

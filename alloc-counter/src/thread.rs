@@ -50,32 +50,32 @@ impl Drop for GiveBack {
     }
 }
 
-/// Counts what the allocator did on this thread.
+/// Counts what the allocator did on this thread to a block of the first size, now of the second.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the path of every allocation")]
-pub(crate) fn count(operation: Operation) {
+pub(crate) fn count(operation: Operation, old: usize, new: usize) {
     match SLOT.get() {
-        Some(slot) => slot.count(operation),
-        None => count_without_slot(operation),
+        Some(slot) => slot.count(operation, old, new),
+        None => count_without_slot(operation, old, new),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn count_without_slot(operation: Operation) {
+fn count_without_slot(operation: Operation, old: usize, new: usize) {
     if !INSTALLED.load(Relaxed) {
         INSTALLED.store(true, Relaxed);
     }
     if EXCLUDED.get() {
-        return OVERHEAD.count_shared(operation);
+        return OVERHEAD.count_shared(operation, old, new);
     }
-    match own_slot() {
-        Some(slot) => {
-            SLOT.set(Some(slot));
-            slot.count(operation);
-        }
-        None if matches!(STANDING.get(), Standing::Claiming) => OVERHEAD.count_shared(operation),
-        None => UNATTRIBUTED.count_shared(operation),
+    if let Some(slot) = own_slot() {
+        SLOT.set(Some(slot));
+        slot.count(operation, old, new);
+    } else if matches!(STANDING.get(), Standing::Claiming) {
+        OVERHEAD.count_shared(operation, old, new);
+    } else {
+        UNATTRIBUTED.count_shared(operation, old, new);
     }
 }
 
