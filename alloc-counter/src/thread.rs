@@ -147,7 +147,7 @@ pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
 /// The calling thread's counters, for code that takes many readings.
 ///
 /// Cheaper than a [`Region`](crate::Region): a reading is five loads. This is what a tracer
-/// builds on; tests want [`measure`](crate::measure) or [`budget`](crate::budget).
+/// builds on; tests want [`measure`](crate::measure) or [`Budget`](crate::Budget).
 #[derive(Clone, Copy)]
 pub struct Local {
     slot: &'static Slot,

@@ -52,7 +52,7 @@ fn on_threads(threads: u32, allocator: &(impl GlobalAlloc + Sync), times: u64) -
                 })
             })
             .collect();
-        let times = running.into_iter().map(|thread| thread.join());
+        let times = running.into_iter().map(std::thread::ScopedJoinHandle::join);
         times.map(Result::unwrap_or_default).sum()
     });
     total / threads

@@ -1,6 +1,14 @@
 //! `#[traced]`: that a function behaves as it would without, and what its calls look like.
 
 #![cfg(feature = "macros")]
+#![expect(
+    clippy::boxed_local,
+    clippy::let_and_return,
+    clippy::semicolon_if_nothing_returned,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    reason = "functions of every shape that one may trace"
+)]
 
 mod asynchronous;
 mod drop_order;
@@ -9,7 +17,7 @@ mod labels;
 mod methods;
 mod sync;
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 use std::future::Future;
 
 use tracer::{Outcome, Report, Trace};
@@ -46,17 +54,16 @@ fn lines(report: &Report) -> Vec<String> {
         .map(|call| {
             let mut line = call.name.to_string();
             if let Some(id) = &call.id {
-                line += &format!(" [{id}]");
+                let _ = write!(line, " [{id}]");
             }
             for (label, value) in &call.labels {
-                line += &format!(" {label}={value}");
+                let _ = write!(line, " {label}={value}");
             }
             if let Some(parent) = call.parent {
-                line += &format!(" < {}", report.calls[parent].name);
+                let _ = write!(line, " < {}", report.calls[parent].name);
             }
-            match &call.outcome {
-                Outcome::Ok => {}
-                other => line += &format!(": {other:?}"),
+            if call.outcome != Outcome::Ok {
+                let _ = write!(line, ": {:?}", call.outcome);
             }
             line
         })
