@@ -8,8 +8,8 @@ use pin_project_lite::pin_project;
 use crate::call::Call;
 use crate::chunk::CallRef;
 use crate::context::Entered;
-use crate::guard;
 use crate::pool::Member;
+use crate::rest;
 use crate::strand::Strand;
 use crate::trace::Trace;
 
@@ -122,7 +122,7 @@ pin_project! {
             let mut this = this.project();
             this.held.take_up();
             match this.held.call.take() {
-                Some(call) => guard::cancel(call, || this.future.set(None)),
+                Some(call) => rest::cancel(call, || this.future.set(None)),
                 None => this.future.set(None),
             }
         }
@@ -142,18 +142,18 @@ struct Held {
 impl Held {
     fn put_aside(&mut self) {
         if self.aside.is_none() {
-            self.aside = self.call.recorded().and_then(guard::rest);
+            self.aside = self.call.recorded().and_then(rest::rest);
         }
     }
 
     /// Before the first poll: what is open within the call is not of the future.
     fn begin_aside(&mut self) {
-        self.aside = self.call.recorded().and_then(guard::rest_alone);
+        self.aside = self.call.recorded().and_then(rest::rest_alone);
     }
 
     fn take_up(&mut self) {
         if let (Some(call), Some(innermost)) = (self.call.recorded(), self.aside) {
-            if !guard::resume(call, innermost) {
+            if !rest::resume(call, innermost) {
                 self.astray = true;
                 return;
             }

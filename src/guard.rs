@@ -1,4 +1,4 @@
-//! What a guard does: opens a call, stops it, puts it aside and takes it up again.
+//! What a guard does: opens a call, stops it wherever that is, sets checkpoints.
 
 use alloc_counter::Local;
 
@@ -138,7 +138,7 @@ fn end(strand: &Strand, state: State) -> End {
 /// The call around becomes the innermost; the highest level that this one reached was within that
 /// one, too.
 #[inline]
-fn uncover(strand: &Strand, call: CallRef, highest: i64) {
+pub(crate) fn uncover(strand: &Strand, call: CallRef, highest: i64) {
     let outer = outer(call);
     position::set_innermost(outer);
     strand.raise_peak(outer, highest);
@@ -151,7 +151,7 @@ fn outer(call: CallRef) -> Option<CallRef> {
 }
 
 /// A call and those around it, inside out.
-fn outwards(from: Option<CallRef>) -> impl Iterator<Item = CallRef> {
+pub(crate) fn outwards(from: Option<CallRef>) -> impl Iterator<Item = CallRef> {
     std::iter::successors(from, |call| position::call_at(call.record.parent()))
 }
 
@@ -163,7 +163,7 @@ fn inside(call: CallRef) -> impl Iterator<Item = CallRef> {
 
 /// The first call that is running within this one goes on within the call around. Answers the
 /// highest level that this one has reached, itself and in those within.
-fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, now: u64) -> i64 {
+pub(crate) fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, now: u64) -> i64 {
     let mut highest = call.record.figures().peak;
     let mut first = None;
     for inner in outwards(position::innermost()) {
@@ -186,7 +186,13 @@ fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, now: u64) ->
 
 /// Lets a running call go on within another, and notes what it had done until then.
 #[cold]
-fn adopt(strand: &Strand, call: CallRef, outer: Option<CallRef>, reading: Figures, now: u64) {
+pub(crate) fn adopt(
+    strand: &Strand,
+    call: CallRef,
+    outer: Option<CallRef>,
+    reading: Figures,
+    now: u64,
+) {
     let figures = call.record.figures();
     let so_far = if call.record.state().is_at_rest() {
         figures
@@ -208,7 +214,7 @@ fn adopt(strand: &Strand, call: CallRef, outer: Option<CallRef>, reading: Figure
 /// known what becomes of the call.
 #[cold]
 #[inline(never)]
-fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
+pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
     Strand::do_from_afar(call, now, |strand| {
         Deed::Stopped(Stopped {
             end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
@@ -305,134 +311,10 @@ fn note(strand: &Strand, call: CallRef, kind: Kind, text: &Text, moment: u64, fi
     vacant.publish();
 }
 
-/// Puts a call aside, with the calls running within it: until it is taken up again, what happens
-/// on the strand is not in them. Answers the innermost of them. None where this thread does not
-/// run the strand.
-pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
-    let strand = position::strand_of(call)?;
-    let now = clock::ticks();
-    let innermost = position::innermost();
-    let reading = read(strand, innermost, Local::current(), now);
-    let mut highest = i64::MIN;
-    each_to(call, innermost, |record| {
-        if !record.is_running() {
-            return;
-        }
-        let mut start = record.figures();
-        start.peak = start.peak.max(highest);
-        highest = start.peak;
-        if let Some(reading) = reading {
-            record.rest(reading.since(start));
-        } else {
-            record.set_partial();
-            record.rest(strand.meter.boundary().since_at_most(start));
-        }
-    });
-    uncover(strand, call, highest);
-    innermost
-}
-
-/// Puts a call aside alone: what is running within it goes on within the call around.
-pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
-    let innermost = position::innermost();
-    if innermost.is_some_and(|innermost| innermost.is(call)) {
-        return rest(call);
-    }
-    let strand = position::strand_of(call)?;
-    let now = clock::ticks();
-    let reading = read(strand, innermost, Local::current(), now)?;
-    let mut start = call.record.figures();
-    start.peak = leave_to_outer(strand, call, reading, now);
-    call.record.rest(reading.since(start));
-    Some(call)
-}
-
-/// Takes a call up again, with the calls put aside within it; `innermost` as [`rest`] answered.
-/// `false` where this thread does not run the strand.
-pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
-    let Some(strand) = position::strand_of(call) else {
-        return false;
-    };
-    let now = clock::ticks();
-    let outer = position::running(position::innermost());
-    let reading =
-        read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
-    if outer.map_or(Address::NONE, CallRef::address) != call.record.parent() {
-        adopt(strand, call, outer, reading, now);
-    }
-    each_to(call, Some(innermost), |record| {
-        if record.is_open() {
-            record.resume(reading.start_for(record.figures()));
-        }
-    });
-    position::set_innermost(Some(innermost));
-    true
-}
-
-/// Visits the calls from `innermost` outwards, `call` the last.
-fn each_to(call: CallRef, innermost: Option<CallRef>, mut visit: impl FnMut(&Record)) {
-    for inner in outwards(innermost) {
-        visit(inner.record);
-        if inner.is(call) {
-            break;
-        }
-    }
-}
-
-/// Runs `work`, which drops the future that the call is around, and stops the call. What stops
-/// meanwhile is cancelled with it.
-pub(crate) fn cancel(call: CallRef, work: impl FnOnce()) {
-    if let Some(strand) = position::strand_of(call) {
-        let _cancelled = Cancelled {
-            call,
-            strand,
-            before: strand.cancelling.begin(),
-        };
-        work();
-    } else {
-        let _cancelled = CancelledFromAfar {
-            call,
-            was_panicking: std::thread::panicking(),
-        };
-        work();
-    }
-}
-
-/// The same where the strand does not run.
-struct CancelledFromAfar {
-    call: CallRef,
-    was_panicking: bool,
-}
-
-impl Drop for CancelledFromAfar {
-    fn drop(&mut self) {
-        let end = if std::thread::panicking() && !self.was_panicking {
-            End::Panicked
-        } else {
-            End::Cancelled
-        };
-        stop_from_afar(self.call, clock::ticks(), Some(end));
-    }
-}
-
-/// Stops a call whose future has been dropped, even where a panic came from that.
-struct Cancelled {
-    call: CallRef,
-    strand: &'static Strand,
-    before: Cancelling,
-}
-
-impl Drop for Cancelled {
-    fn drop(&mut self) {
-        stop(self.call);
-        self.strand.cancelling.set(self.before);
-    }
-}
-
 /// The strand's reading now; draws a boundary in the levels, so that the highest since the last is
 /// in `innermost`. None where the thread has lost its counters.
 #[inline]
-fn read(
+pub(crate) fn read(
     strand: &Strand,
     innermost: Option<CallRef>,
     local: Option<Local>,

@@ -94,9 +94,13 @@ mod guard;
 mod call;
 mod macros;
 
+mod rest;
+
 mod future;
 
 mod snapshot;
+
+mod reader;
 
 pub mod report;
 

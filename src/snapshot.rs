@@ -1,24 +1,13 @@
 //! A snapshot: what a trace held at one moment, as plain data.
-//!
-//! The only reader of records. It may read while they are written, from any thread.
 
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
 use crate::callsite::Callsite;
-use crate::clock;
-use crate::context;
-use crate::figures::Figures;
-use crate::limits::Allowance;
 use crate::record::Address;
-use crate::record::Record;
-use crate::state::{End, Kind, State};
-use crate::strand::{Afar, Deed, Strand};
-use crate::text::Text;
+use crate::state::{End, State};
 use crate::threads::Tag;
-use crate::trace::Trace;
 
 /// A trace at one moment.
 pub(crate) struct Snapshot {
@@ -40,7 +29,7 @@ pub(crate) struct StrandSnapshot {
 
 /// A call's name within its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct CallId(Address);
+pub(crate) struct CallId(pub(crate) Address);
 
 pub(crate) struct CallSnapshot {
     pub(crate) id: CallId,
@@ -61,11 +50,11 @@ pub(crate) struct CallSnapshot {
     pub(crate) end: End,
     pub(crate) message: Option<String>,
     /// When the message came; a later one takes its place.
-    message_at: u64,
+    pub(crate) message_at: u64,
     pub(crate) is_partial: bool,
     pub(crate) checkpoints: Vec<CheckpointSnapshot>,
     /// The record's, when it was first read.
-    state: State,
+    pub(crate) state: State,
     /// Where the call went on within another: in which it had been, and what it had done until then.
     pub(crate) adoptions: Vec<Adoption>,
 }
@@ -74,7 +63,7 @@ pub(crate) struct Adoption {
     pub(crate) within: Option<CallId>,
     pub(crate) counts: Counts,
     pub(crate) busy: Duration,
-    moment: u64,
+    pub(crate) moment: u64,
 }
 
 pub(crate) struct CheckpointSnapshot {
@@ -85,407 +74,13 @@ pub(crate) struct CheckpointSnapshot {
 }
 
 impl CallSnapshot {
-    fn has_stopped(&self) -> bool {
+    pub(crate) fn has_stopped(&self) -> bool {
         self.end != End::Open
     }
 }
 
-impl Snapshot {
-    pub(crate) fn of(trace: &Trace) -> Self {
-        let Some(started) = trace.started() else {
-            return Self::empty();
-        };
-        context::draw_boundary_here();
-        // The last first: a strand's parent was there before it, so it will be found.
-        let mut strands: Vec<_> = trace
-            .strands()
-            .into_iter()
-            .rev()
-            .map(|strand| StrandSnapshot::of(strand, started))
-            .collect();
-        strands.reverse();
-        strands.extend(trace.folded().into_iter().map(StrandSnapshot::folded));
-        let allowance = trace.allowance();
-        Self {
-            id: trace.id(),
-            started: clock::wall_time(started),
-            age: clock::between(started, clock::ticks()),
-            grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
-            dropped: allowance.map_or(0, Allowance::dropped),
-            strands,
-        }
+impl CallId {
+    pub(crate) fn at(address: Address) -> Option<Self> {
+        (address != Address::NONE).then_some(Self(address))
     }
-}
-
-impl Snapshot {
-    fn empty() -> Self {
-        Self {
-            id: 0,
-            started: SystemTime::now(),
-            age: Duration::ZERO,
-            grown: 0,
-            dropped: 0,
-            strands: Vec::new(),
-        }
-    }
-}
-
-/// A snapshot of a strand that is written meanwhile is tried so often.
-const ATTEMPTS: u32 = 16;
-
-impl StrandSnapshot {
-    fn folded((parent, counts): (Address, Counts)) -> Self {
-        Self {
-            parent: call_id(parent),
-            counts,
-            calls: Vec::new(),
-        }
-    }
-
-    /// The strand may be written meanwhile; the snapshot is to be one that could have been taken
-    /// at one moment.
-    fn of(strand: &Strand, started: u64) -> Self {
-        let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
-        let mut reader = { attempts }
-            .find(Reader::is_still_true)
-            .unwrap_or_else(|| Reader::read(strand, started));
-        if !reader.is_still_true() {
-            reader.complete_stopped();
-        }
-        for afar in strand.done_from_afar() {
-            reader.apply(afar);
-        }
-        reader.finish()
-    }
-}
-
-fn call_id(address: Address) -> Option<CallId> {
-    (address != Address::NONE).then_some(CallId(address))
-}
-
-/// Reads one strand's records in their order.
-struct Reader<'a> {
-    strand: &'a Strand,
-    started: u64,
-    /// One for all running calls.
-    reading: Figures,
-    /// How many records there were.
-    records: usize,
-    calls: Vec<CallSnapshot>,
-    places: HashMap<Address, usize>,
-    /// The pieces of the text of the next record.
-    text: Vec<u8>,
-}
-
-impl<'a> Reader<'a> {
-    fn read(strand: &'a Strand, started: u64) -> Self {
-        let mut reader = Reader {
-            strand,
-            started,
-            reading: Figures::default(),
-            records: 0,
-            calls: Vec::new(),
-            places: HashMap::new(),
-            text: Vec::new(),
-        };
-        for (address, record) in strand.records() {
-            reader.add(address, record);
-            reader.records += 1;
-        }
-        (reader.reading, _) = strand.meter.read();
-        // Inside out, as the level of a call is at least that of those running inside it.
-        let mut levels = vec![i64::MIN; reader.calls.len()];
-        for place in (0..reader.calls.len()).rev() {
-            reader.read_figures(place, &mut levels);
-        }
-        reader
-    }
-
-    /// Whether nothing has been opened, stopped or put aside since the first record was read: then
-    /// the reading is that of all running calls together.
-    fn is_still_true(&self) -> bool {
-        let is_same = |call: &CallSnapshot| {
-            let record = call.id.0.record();
-            record.is_some_and(|record| record.state().is_same_version(call.state))
-        };
-        self.calls.iter().all(is_same) && self.strand.records().count() == self.records
-    }
-
-    /// The strand is written without a pause. Running calls are marked; those that have stopped get
-    /// all that is theirs: what was read inside them before is read again, what came since is added.
-    fn complete_stopped(&mut self) {
-        for place in 0..self.calls.len() {
-            let call = &self.calls[place];
-            if !call.has_stopped()
-                && let Some(CallId(around)) = call.parent
-                && self.call(around).is_some_and(|around| around.has_stopped())
-            {
-                self.read_figures(place, &mut []);
-            }
-        }
-        for (address, record) in self.strand.records().skip(self.records) {
-            self.add_late(address, record);
-        }
-        for call in &mut self.calls {
-            call.is_partial |= !call.has_stopped();
-        }
-    }
-
-    fn finish(self) -> StrandSnapshot {
-        let (reading, exact) = self.strand.meter.read();
-        let mut calls = self.calls;
-        for call in &mut calls {
-            call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
-            call.adoptions.sort_by_key(|adoption| adoption.moment);
-            if let Some(first) = call.adoptions.first() {
-                call.parent = first.within;
-            }
-            call.is_partial |= !exact || self.strand.is_partial();
-        }
-        let mut counts = reading.counts;
-        if !exact {
-            // The thread has ended within the strand. At least it did what its calls did.
-            let outermost = calls.iter().filter(|call| call.parent.is_none());
-            let within: Counts = outermost.map(|call| call.counts).sum();
-            counts = at_least(counts, within);
-        }
-        StrandSnapshot {
-            parent: call_id(self.strand.parent()),
-            counts,
-            calls,
-        }
-    }
-
-    /// Adds a record that came while others were read, if it belongs to a call that has stopped.
-    fn add_late(&mut self, address: Address, record: &Record) {
-        let is_owned = match record.state().kind() {
-            Kind::Text | Kind::Adoption => true,
-            _ => self
-                .call(record.parent())
-                .is_some_and(|call| call.has_stopped()),
-        };
-        if is_owned {
-            let calls = self.calls.len();
-            self.add(address, record);
-            for place in calls..self.calls.len() {
-                self.read_figures(place, &mut []);
-            }
-        }
-    }
-
-    /// Adds what never changes of a record.
-    fn add(&mut self, address: Address, record: &Record) {
-        let state = record.state();
-        match state.kind() {
-            Kind::Text => record.read_text_piece(&mut self.text),
-            Kind::Call => self.add_call(address, record),
-            Kind::Checkpoint => {
-                let name = self.take_text(record, state);
-                let counts = record.figures().counts;
-                self.add_checkpoint(record.parent(), record.start(), name, counts);
-            }
-            Kind::Message => {
-                let message = self.take_text(record, state);
-                self.add_message(record.parent(), record.start(), message);
-            }
-            Kind::Adoption => {
-                let (before, so_far) = (record.parent(), record.figures());
-                self.add_adoption(record.adopted(), before, so_far, record.start());
-            }
-        }
-    }
-
-    fn call(&mut self, address: Address) -> Option<&mut CallSnapshot> {
-        self.calls.get_mut(*self.places.get(&address)?)
-    }
-
-    fn take_bytes(&mut self, record: &Record, state: State) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.text);
-        if !state.has_long_text() {
-            text.clear();
-            record.read_short_text(&mut text);
-        }
-        text
-    }
-
-    fn take_text(&mut self, record: &Record, state: State) -> String {
-        String::from_utf8_lossy(&self.take_bytes(record, state)).into_owned()
-    }
-
-    /// A call without its figures.
-    fn add_call(&mut self, address: Address, record: &Record) {
-        let text = self.take_bytes(record, record.state());
-        let Some(callsite) = Callsite::get(record.callsite()) else {
-            return;
-        };
-        self.places.insert(address, self.calls.len());
-        self.calls.push(CallSnapshot {
-            id: CallId(address),
-            parent: call_id(record.parent()),
-            within: call_id(record.parent()),
-            callsite,
-            text: Text::read_call(&text, callsite.has_id(), callsite.labels().len()),
-            thread: Tag::from_bits(record.thread()),
-            start: clock::between(self.started, record.start()),
-            wall: Duration::ZERO,
-            busy: Duration::ZERO,
-            counts: Counts::ZERO,
-            peak_bytes: None,
-            end: End::Open,
-            message: None,
-            message_at: 0,
-            is_partial: false,
-            checkpoints: Vec::new(),
-            state: record.state(),
-            adoptions: Vec::new(),
-        });
-    }
-
-    /// Reads what changes of a call. `levels` has the highest level that the running calls inside
-    /// each have reached; those are read before.
-    fn read_figures(&mut self, place: usize, levels: &mut [i64]) {
-        let Some(record) = self.calls[place].id.0.record() else {
-            return;
-        };
-        let now = self.read_now(record);
-        let mut used = now.used;
-        if now.is_running
-            && let Some(level) = levels.get(place)
-        {
-            let level = now.start.peak.max(*level);
-            used.peak = used.peak.max(level - now.start.counts.net_bytes());
-            let around = self.places.get(&record.parent());
-            if let Some(around) = around.and_then(|around| levels.get_mut(*around)) {
-                *around = level.max(*around);
-            }
-        }
-        let peak_bytes = self.peak_bytes(used);
-        let call = &mut self.calls[place];
-        call.wall = clock::between(record.start(), now.stop.unwrap_or_else(clock::ticks));
-        call.busy = clock::duration(used.busy);
-        call.counts = used.counts;
-        call.peak_bytes = peak_bytes;
-        call.end = now.state.end();
-        call.is_partial |= now.state.is_partial();
-    }
-
-    fn read_now(&self, record: &Record) -> Now {
-        let (state, stop, figures) = record.read();
-        let is_running = !state.is_at_rest();
-        // The reading may be older than the start, where the strand is written without a pause.
-        let used = if is_running {
-            self.reading.since_at_most(figures)
-        } else {
-            figures
-        };
-        Now {
-            state,
-            stop,
-            is_running,
-            start: figures,
-            used,
-        }
-    }
-
-    fn add_checkpoint(&mut self, call: Address, moment: u64, name: String, counts: Counts) {
-        let since_trace = clock::between(self.started, moment);
-        if let Some(call) = self.call(call) {
-            call.checkpoints.push(CheckpointSnapshot {
-                name,
-                wall: since_trace.saturating_sub(call.start),
-                counts,
-            });
-        }
-    }
-
-    fn add_message(&mut self, call: Address, moment: u64, message: String) {
-        if let Some(call) = self.call(call)
-            && call.message_at <= moment
-        {
-            call.message = Some(message);
-            call.message_at = moment;
-        }
-    }
-
-    fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
-        if let Some(call) = self.call(call) {
-            call.adoptions.push(Adoption {
-                within: call_id(before),
-                counts: so_far.counts,
-                busy: clock::duration(so_far.busy),
-                moment,
-            });
-        }
-    }
-
-    /// What was done to a call away from its strand.
-    fn apply(&mut self, afar: Afar) {
-        let (moment, address) = (afar.moment, afar.call);
-        match afar.deed {
-            Deed::Checkpoint(name, so_far) => {
-                self.add_checkpoint(address, moment, name, so_far.counts);
-                if let Some(call) = self.call(address) {
-                    call.is_partial = true;
-                }
-            }
-            Deed::Failed(message) => {
-                self.add_message(address, moment, message);
-                if let Some(call) = self.call(address) {
-                    call.end = failed(call.end);
-                }
-            }
-            Deed::Stopped(stopped) => {
-                let peak_bytes = self.peak_bytes(stopped.used);
-                let since_trace = clock::between(self.started, moment);
-                if let Some(call) = self.call(address) {
-                    call.end = match call.message {
-                        Some(_) => failed(stopped.end),
-                        None => stopped.end,
-                    };
-                    call.wall = since_trace.saturating_sub(call.start);
-                    call.busy = clock::duration(stopped.used.busy);
-                    call.counts = stopped.used.counts;
-                    call.peak_bytes = peak_bytes;
-                    call.is_partial = true;
-                }
-                if let Some((inner, so_far)) = stopped.left_open {
-                    self.add_adoption(inner, address, so_far, moment);
-                    let around = self.call(address).and_then(|call| call.within);
-                    if let Some(inner) = self.call(inner)
-                        && inner.within == Some(CallId(address))
-                    {
-                        inner.within = around;
-                    }
-                }
-            }
-        }
-    }
-
-    fn peak_bytes(&self, used: Figures) -> Option<u64> {
-        let is_known = self.strand.has_peaks();
-        is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
-    }
-}
-
-/// A call as it is now.
-struct Now {
-    state: State,
-    stop: Option<u64>,
-    is_running: bool,
-    /// The readings at its start, while it runs.
-    start: Figures,
-    used: Figures,
-}
-
-/// A message makes a call a failed one, if nothing worse has happened to it.
-fn failed(end: End) -> End {
-    match end {
-        End::Ok | End::Cancelled => End::Failed,
-        end => end,
-    }
-}
-
-fn at_least(counts: Counts, least: Counts) -> Counts {
-    let [counts, least] = [counts.to_array(), least.to_array()];
-    Counts::from_array(std::array::from_fn(|index| counts[index].max(least[index])))
 }

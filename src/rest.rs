@@ -1,0 +1,135 @@
+//! Calls around futures: put to rest between polls, taken up again, cancelled.
+
+use alloc_counter::Local;
+
+use crate::chunk::CallRef;
+use crate::clock;
+use crate::guard::{adopt, leave_to_outer, outwards, read, stop, stop_from_afar, uncover};
+use crate::position;
+use crate::record::{Address, Record};
+use crate::state::End;
+use crate::strand::{Cancelling, Strand};
+
+/// Puts a call aside, with the calls running within it: until it is taken up again, what happens
+/// on the strand is not in them. Answers the innermost of them. None where this thread does not
+/// run the strand.
+pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
+    let strand = position::strand_of(call)?;
+    let now = clock::ticks();
+    let innermost = position::innermost();
+    let reading = read(strand, innermost, Local::current(), now);
+    let mut highest = i64::MIN;
+    each_to(call, innermost, |record| {
+        if !record.is_running() {
+            return;
+        }
+        let mut start = record.figures();
+        start.peak = start.peak.max(highest);
+        highest = start.peak;
+        if let Some(reading) = reading {
+            record.rest(reading.since(start));
+        } else {
+            record.set_partial();
+            record.rest(strand.meter.boundary().since_at_most(start));
+        }
+    });
+    uncover(strand, call, highest);
+    innermost
+}
+
+/// Puts a call aside alone: what is running within it goes on within the call around.
+pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
+    let innermost = position::innermost();
+    if innermost.is_some_and(|innermost| innermost.is(call)) {
+        return rest(call);
+    }
+    let strand = position::strand_of(call)?;
+    let now = clock::ticks();
+    let reading = read(strand, innermost, Local::current(), now)?;
+    let mut start = call.record.figures();
+    start.peak = leave_to_outer(strand, call, reading, now);
+    call.record.rest(reading.since(start));
+    Some(call)
+}
+
+/// Takes a call up again, with the calls put aside within it; `innermost` as [`rest`] answered.
+/// `false` where this thread does not run the strand.
+pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
+    let Some(strand) = position::strand_of(call) else {
+        return false;
+    };
+    let now = clock::ticks();
+    let outer = position::running(position::innermost());
+    let reading =
+        read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
+    if outer.map_or(Address::NONE, CallRef::address) != call.record.parent() {
+        adopt(strand, call, outer, reading, now);
+    }
+    each_to(call, Some(innermost), |record| {
+        if record.is_open() {
+            record.resume(reading.start_for(record.figures()));
+        }
+    });
+    position::set_innermost(Some(innermost));
+    true
+}
+
+/// Visits the calls from `innermost` outwards, `call` the last.
+fn each_to(call: CallRef, innermost: Option<CallRef>, mut visit: impl FnMut(&Record)) {
+    for inner in outwards(innermost) {
+        visit(inner.record);
+        if inner.is(call) {
+            break;
+        }
+    }
+}
+
+/// Runs `work`, which drops the future that the call is around, and stops the call. What stops
+/// meanwhile is cancelled with it.
+pub(crate) fn cancel(call: CallRef, work: impl FnOnce()) {
+    if let Some(strand) = position::strand_of(call) {
+        let _cancelled = Cancelled {
+            call,
+            strand,
+            before: strand.cancelling.begin(),
+        };
+        work();
+    } else {
+        let _cancelled = CancelledFromAfar {
+            call,
+            was_panicking: std::thread::panicking(),
+        };
+        work();
+    }
+}
+
+/// The same where the strand does not run.
+struct CancelledFromAfar {
+    call: CallRef,
+    was_panicking: bool,
+}
+
+impl Drop for CancelledFromAfar {
+    fn drop(&mut self) {
+        let end = if std::thread::panicking() && !self.was_panicking {
+            End::Panicked
+        } else {
+            End::Cancelled
+        };
+        stop_from_afar(self.call, clock::ticks(), Some(end));
+    }
+}
+
+/// Stops a call whose future has been dropped, even where a panic came from that.
+struct Cancelled {
+    call: CallRef,
+    strand: &'static Strand,
+    before: Cancelling,
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        stop(self.call);
+        self.strand.cancelling.set(self.before);
+    }
+}
