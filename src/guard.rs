@@ -320,8 +320,8 @@ pub(crate) fn read(
     local: Option<Local>,
     now: u64,
 ) -> Option<Figures> {
-    let local = local?;
-    let reading = strand.meter.reading(Some(local), now)?;
-    strand.raise_peak(innermost, strand.meter.level(local.take_peak()));
-    Some(reading)
+    let reading = strand.meter.reading_with_peak(local?, now)?;
+    strand.raise_peak(innermost, reading.peak);
+    let peak = reading.counts.net_bytes();
+    Some(Figures { peak, ..reading })
 }

@@ -128,6 +128,22 @@ impl Meter {
         })
     }
 
+    /// The same, with the highest level since the last boundary as its peak; draws a boundary.
+    #[inline]
+    pub(crate) fn reading_with_peak(&self, local: Local, now: u64) -> Option<Figures> {
+        if local.thread() != self.thread.load(Relaxed) {
+            return None;
+        }
+        let of_thread = local.counts();
+        let (offset, ticks) = self.offset.load();
+        let highest = local.take_peak_at(of_thread);
+        Some(Figures {
+            counts: of_thread - offset,
+            busy: now.wrapping_sub(ticks),
+            peak: highest.wrapping_sub(offset.net_bytes()),
+        })
+    }
+
     /// A level of the thread as a level of the strand.
     #[inline]
     pub(crate) fn level(&self, of_thread: i64) -> i64 {

@@ -4,6 +4,7 @@
 //! never freed, so only so many different ones are kept.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU32;
@@ -24,7 +25,7 @@ thread_local! {
 /// A thread's number, counted from 1 in the order in which threads first recorded (and beginning
 /// anew after four million), and the number of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tag(u32);
+pub(crate) struct Tag(NonZeroU32);
 
 impl Tag {
     #[inline]
@@ -32,20 +33,21 @@ impl Tag {
         TAG.get().unwrap_or_else(first_time)
     }
 
-    pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits)
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(NonZeroU32::new(bits).unwrap_or(NonZeroU32::MAX))
     }
 
+    #[inline]
     pub(crate) const fn to_bits(self) -> u32 {
-        self.0
+        self.0.get()
     }
 
     pub(crate) const fn number(self) -> u32 {
-        self.0 >> NAME_BITS
+        self.to_bits() >> NAME_BITS
     }
 
     pub(crate) fn name(self) -> Option<&'static str> {
-        let name = self.0 & NAMELESS;
+        let name = self.to_bits() & NAMELESS;
         let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
         names.get(name as usize).copied()
     }
@@ -56,7 +58,7 @@ impl Tag {
 fn first_time() -> Tag {
     let number = NUMBERS.fetch_add(1, Relaxed).wrapping_add(1);
     let name = alloc_counter::exclude(|| std::thread::current().name().map_or(NAMELESS, keep));
-    let tag = Tag(number << NAME_BITS | name);
+    let tag = Tag::from_bits(number << NAME_BITS | name);
     TAG.set(Some(tag));
     tag
 }

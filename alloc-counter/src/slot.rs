@@ -211,14 +211,14 @@ impl Slot {
 
     /// See [`Local::take_peak`](crate::Local::take_peak).
     #[inline]
-    pub(crate) fn take_peak(&self) -> i64 {
+    pub(crate) fn take_peak(&self, level: i64) -> i64 {
         let peak = self.peak.load(Relaxed);
         if peak > self.high.load(Relaxed) {
             self.high.store(peak, Relaxed);
         }
         let highest = peak.max(self.carried.load(Relaxed));
         self.carried.store(i64::MIN, Relaxed);
-        self.peak.store(self.level(), Relaxed);
+        self.peak.store(level, Relaxed);
         highest
     }
 

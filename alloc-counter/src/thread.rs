@@ -206,7 +206,13 @@ impl Local {
     /// [`Counts::net_bytes`] of [`counts`](Self::counts).
     #[inline]
     pub fn take_peak(self) -> i64 {
-        self.slot.take_peak()
+        self.slot.take_peak(self.counts().net_bytes())
+    }
+
+    /// The same where the totals are those now, as [`counts`](Self::counts) has just answered.
+    #[inline]
+    pub fn take_peak_at(self, now: Counts) -> i64 {
+        self.slot.take_peak(now.net_bytes())
     }
 
     /// Opens a window: until it is closed, the highest level inside is kept, whatever boundaries
