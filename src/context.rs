@@ -81,7 +81,8 @@ fn raise_peak(highest: Option<i64>) {
     if let Some(strand) = position::strand().filter(|it| it.meter.is_running()) {
         match highest {
             Some(level) => {
-                strand.raise_peak(position::innermost(), strand.meter.level(level));
+                let innermost = position::running(position::innermost());
+                position::raise_peak(innermost, strand.meter.level(level));
             }
             None => strand.lose_peaks(),
         }
@@ -212,7 +213,8 @@ impl Trace {
     /// ends, so that nothing is counted twice. Scopes may be dropped in any order.
     ///
     /// Injecting an empty trace does nothing. Beyond 10,000 scopes and instrumented futures of one
-    /// trace, the calls in more are not recorded; what they allocate is in the totals.
+    /// trace, the calls in more are not recorded; what they allocate is in the totals once
+    /// they have ended.
     ///
     /// ```
     /// use tracer::{Trace, call};

@@ -70,7 +70,7 @@ pub(crate) fn stop(call: CallRef) {
     {
         let start = call.record.figures();
         close(strand, call, reading.since(start), now);
-        uncover(strand, call, start.peak);
+        uncover(call, start.peak);
     } else {
         stop_elsewhere(call, now);
     }
@@ -82,7 +82,8 @@ fn stop_elsewhere(call: CallRef, now: u64) {
     let Some(strand) = position::strand_of(call) else {
         return stop_from_afar(call, now, None);
     };
-    let (record, innermost) = (call.record, position::innermost());
+    let record = call.record;
+    let innermost = position::running(position::innermost());
     if record.state().is_at_rest() {
         return stop_at_rest(strand, call, now);
     }
@@ -96,7 +97,7 @@ fn stop_elsewhere(call: CallRef, now: u64) {
             strand.meter.boundary().since_at_most(start),
             now,
         );
-        return position::set_innermost(position::running(innermost));
+        return position::set_innermost(position::running(position::innermost()));
     };
     let peak = leave_to_outer(strand, call, reading, now);
     close(strand, call, reading.since(Figures { peak, ..start }), now);
@@ -138,10 +139,10 @@ fn end(strand: &Strand, state: State) -> End {
 /// The call around becomes the innermost; the highest level that this one reached was within that
 /// one, too.
 #[inline]
-pub(crate) fn uncover(strand: &Strand, call: CallRef, highest: i64) {
+pub(crate) fn uncover(call: CallRef, highest: i64) {
     let outer = outer(call);
     position::set_innermost(outer);
-    strand.raise_peak(outer, highest);
+    position::raise_peak(outer, highest);
 }
 
 /// The nearest running call around this one.
@@ -169,14 +170,17 @@ pub(crate) fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, n
     for inner in outwards(position::innermost()) {
         if inner.is(call) {
             let outer = outer(call);
-            strand.raise_peak(outer, highest);
+            position::raise_peak(outer, highest);
             if let Some(first) = first {
                 adopt(strand, first, outer, reading, now);
             }
             return highest;
         }
-        if inner.record.is_running() {
+        // One that was stopped on another thread has not told those around how high it went.
+        if !inner.record.state().is_at_rest() {
             highest = highest.max(inner.record.figures().peak);
+        }
+        if inner.record.is_running() {
             first = Some(inner);
         }
     }
@@ -199,15 +203,18 @@ pub(crate) fn adopt(
     } else {
         reading.since(figures)
     };
-    if let Some(vacant) = position::vacant(strand) {
-        let before = call.record.parent();
-        let state = State::new(Kind::Adoption);
-        vacant.record.note(state, before, now, so_far);
-        vacant.record.set_adopted(call.address());
-        vacant.publish();
-    }
-    let outer = outer.map_or(Address::NONE, CallRef::address);
-    call.record.set_parent(outer);
+    let before = call.record.parent();
+    // First, so that a reader who finds the note finds the call where it is now.
+    call.record
+        .set_parent(outer.map_or(Address::NONE, CallRef::address));
+    let Some(vacant) = position::vacant(strand) else {
+        // What it did before will be taken for what it did there.
+        return strand.mark_partial();
+    };
+    let state = State::new(Kind::Adoption);
+    vacant.record.note(state, before, now, so_far);
+    vacant.record.set_adopted(call.address());
+    vacant.publish();
 }
 
 /// On a thread that does not run the strand: its counters can't be the call's. `end` where it is
@@ -232,10 +239,8 @@ fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
     if state.is_at_rest() {
         return figures;
     }
-    match strand.meter.read() {
-        (reading, true) => reading.since(figures),
-        (known, false) => known.since_at_most(figures),
-    }
+    // The clocks of two processors may differ; what is known may be older than the start.
+    strand.meter.read().0.since_at_most(figures)
 }
 
 /// Sets a checkpoint.
@@ -321,7 +326,7 @@ pub(crate) fn read(
     now: u64,
 ) -> Option<Figures> {
     let reading = strand.meter.reading_with_peak(local?, now)?;
-    strand.raise_peak(innermost, reading.peak);
+    position::raise_peak(innermost, reading.peak);
     let peak = reading.counts.net_bytes();
     Some(Figures { peak, ..reading })
 }

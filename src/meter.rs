@@ -7,7 +7,8 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
-use alloc_counter::{Counts, Local};
+use alloc_counter::{Counts, Local, Remote};
+use crossbeam_utils::atomic::AtomicCell;
 
 use crate::clock;
 use crate::figures::Figures;
@@ -18,6 +19,8 @@ pub(crate) struct Meter {
     version: AtomicU32,
     /// The thread whose counters are read, by the counters' number; 0 while the meter stands.
     thread: AtomicU64,
+    /// These counters.
+    remote: AtomicCell<Option<Remote>>,
     /// What to subtract from the thread's counters and clock. Means nothing while the meter stands.
     offset: Words,
     /// The reading when the meter last began to run or to stand.
@@ -64,6 +67,7 @@ impl Meter {
         Self {
             version: AtomicU32::new(0),
             thread: AtomicU64::new(0),
+            remote: AtomicCell::new(None),
             offset: Words::new(),
             boundary: Words::new(),
         }
@@ -92,6 +96,7 @@ impl Meter {
         self.change(|| {
             self.offset
                 .store(local.counts() - counts, now.wrapping_sub(ticks));
+            self.remote.store(Some(local.remote()));
             self.thread.store(local.thread(), Relaxed);
         });
     }
@@ -161,30 +166,37 @@ impl Meter {
     }
 
     /// The reading now, from any thread, and whether it is one: where the thread that the meter
-    /// runs with has ended, the last boundary's is all there is.
+    /// runs with has ended, the last boundary's is all there is. Its peak is the highest level since
+    /// the last boundary in the levels.
     pub(crate) fn read(&self) -> (Figures, bool) {
-        loop {
+        for _ in 0..ATTEMPTS {
             let before = self.version.load(Acquire);
             let thread = self.thread.load(Relaxed);
             let boundary = self.boundary();
-            let (counts, ticks) = self.offset.load();
-            let of_thread = Local::counts_of(thread);
+            let (offset, ticks) = self.offset.load();
+            let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
             let now = clock::ticks();
             fence(Acquire);
             if before % 2 == 1 || self.version.load(Relaxed) != before {
                 std::hint::spin_loop();
                 continue;
             }
-            let Some(of_thread) = of_thread else {
+            let Some((of_thread, highest)) = of_thread else {
                 return (boundary, thread == 0);
             };
-            let counts = of_thread - counts;
+            let counts = of_thread - offset;
+            let level = highest.wrapping_sub(offset.net_bytes());
             let figures = Figures {
                 counts,
                 busy: now.wrapping_sub(ticks),
-                peak: counts.net_bytes(),
+                peak: level.max(counts.net_bytes()),
             };
             return (figures, true);
         }
+        // The strand is entered and left without a pause, or a fork came in the middle of it.
+        (self.boundary(), false)
     }
 }
+
+/// A meter that begins to run, or to stand, is read again so often.
+const ATTEMPTS: u32 = 1000;

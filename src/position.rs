@@ -87,8 +87,27 @@ pub(crate) fn running(call: Option<CallRef>) -> Option<CallRef> {
 #[cold]
 #[inline(never)]
 fn nearest_running(call: CallRef) -> Option<CallRef> {
-    let around = |call: &CallRef| call.record.parent().call();
-    std::iter::successors(Some(call), around).find(|call| call.record.is_running())
+    let mut highest = i64::MIN;
+    let mut next = Some(call);
+    while let Some(call) = next
+        && !call.record.is_running()
+    {
+        // One that was stopped on another thread has not told those around how high it went.
+        if !call.record.state().is_at_rest() {
+            highest = highest.max(call.record.figures().peak);
+        }
+        next = call.record.parent().call();
+    }
+    raise_peak(next, highest);
+    next
+}
+
+/// Raises the peak of an open call to a level that its strand has reached.
+#[inline]
+pub(crate) fn raise_peak(call: Option<CallRef>, level: i64) {
+    if let Some(call) = call {
+        call.record.raise_peak(level);
+    }
 }
 
 /// Whether one more call may be recorded.

@@ -281,7 +281,9 @@ impl<'a> Reader<'a> {
             && let Some(level) = levels.get(place)
         {
             let level = now.start.peak.max(*level);
-            used.peak = used.peak.max(level - now.start.counts.net_bytes());
+            used.peak = used
+                .peak
+                .max(level.wrapping_sub(now.start.counts.net_bytes()));
             let around = self.places.get(&record.parent());
             if let Some(around) = around.and_then(|around| levels.get_mut(*around)) {
                 *around = level.max(*around);
@@ -290,7 +292,7 @@ impl<'a> Reader<'a> {
         let peak_bytes = self.peak_bytes(used);
         let call = &mut self.calls[place];
         call.wall = clock::between(record.start(), now.stop.unwrap_or_else(clock::ticks));
-        call.busy = clock::duration(used.busy);
+        call.busy = clock::duration(used.busy).min(call.wall);
         call.counts = used.counts;
         call.peak_bytes = peak_bytes;
         call.end = now.state.end();
@@ -336,7 +338,8 @@ impl<'a> Reader<'a> {
     }
 
     fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
-        if let Some(call) = self.call(call) {
+        if let (Some(call), Some(record)) = (self.call(call), call.record()) {
+            call.within = CallId::at(record.parent());
             call.adoptions.push(Adoption {
                 within: CallId::at(before),
                 counts: so_far.counts,
@@ -371,20 +374,27 @@ impl<'a> Reader<'a> {
                         None => stopped.end,
                     };
                     call.wall = since_trace.saturating_sub(call.start);
-                    call.busy = clock::duration(stopped.used.busy);
+                    call.busy = clock::duration(stopped.used.busy).min(call.wall);
                     call.counts = stopped.used.counts;
                     call.peak_bytes = peak_bytes;
                     call.is_partial = true;
                 }
                 if let Some((inner, so_far)) = stopped.left_open {
                     self.add_adoption(inner, address, so_far, moment);
-                    let around = self.call(address).and_then(|call| call.within);
-                    if let Some(inner) = self.call(inner)
-                        && inner.within == Some(CallId(address))
-                    {
-                        inner.within = around;
-                    }
                 }
+                self.leave_to_around(CallId(address), since_trace);
+            }
+        }
+    }
+
+    /// A call stopped away from its strand, which went on: what ran in it then, or was opened in it
+    /// before the strand's thread saw that it had stopped, is within the call around.
+    fn leave_to_around(&mut self, stopped: CallId, at: Duration) {
+        let around = self.call(stopped.0).and_then(|call| call.within);
+        for call in &mut self.calls {
+            let goes_on = !call.has_stopped() || call.start + call.wall > at;
+            if call.within == Some(stopped) && goes_on {
+                call.within = around;
             }
         }
     }

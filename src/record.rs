@@ -14,7 +14,7 @@ use crate::pool::Number;
 use crate::state::{End, Kind, State};
 
 /// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address(u32);
 
 impl Address {
@@ -308,16 +308,25 @@ impl Record {
 
     /// The state, the moment of stopping, and the figures, as they were together at one moment.
     pub(crate) fn read(&self) -> (State, Option<u64>, Figures) {
-        loop {
+        for _ in 0..ATTEMPTS {
             let before = State::from_bits(self.state.load(Acquire));
-            let stop = self.words[STOP].load(Acquire);
-            let figures = self.figures();
+            let (stop, figures) = self.stop_and_figures();
             fence(Acquire);
-            let after = self.state();
-            if before == after && !before.is_being_written() {
-                return (before, (stop != 0).then_some(stop), figures);
+            if before == self.state() && !before.is_being_written() {
+                return (before, stop, figures);
             }
             std::hint::spin_loop();
         }
+        // A fork came in the middle of writing.
+        let (stop, figures) = self.stop_and_figures();
+        (self.state().partial(true), stop, figures)
+    }
+
+    fn stop_and_figures(&self) -> (Option<u64>, Figures) {
+        let stop = self.words[STOP].load(Acquire);
+        ((stop != 0).then_some(stop), self.figures())
     }
 }
+
+/// A record that is being written is read again so often.
+const ATTEMPTS: u32 = 100_000;

@@ -4,6 +4,7 @@ use alloc_counter::Local;
 
 use crate::chunk::CallRef;
 use crate::clock;
+use crate::figures::Figures;
 use crate::guard::{adopt, leave_to_outer, outwards, read, stop, stop_from_afar, uncover};
 use crate::position;
 use crate::record::{Address, Record};
@@ -16,12 +17,17 @@ use crate::strand::{Cancelling, Strand};
 pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
     let strand = position::strand_of(call)?;
     let now = clock::ticks();
-    let innermost = position::innermost();
-    let reading = read(strand, innermost, Local::current(), now);
+    let innermost = position::innermost().filter(|innermost| is_within(*innermost, call))?;
+    let reading = read(
+        strand,
+        position::running(Some(innermost)),
+        Local::current(),
+        now,
+    );
     let mut highest = i64::MIN;
-    each_to(call, innermost, |record| {
+    for record in path(innermost, call) {
         if !record.is_running() {
-            return;
+            continue;
         }
         let mut start = record.figures();
         start.peak = start.peak.max(highest);
@@ -32,9 +38,9 @@ pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
             record.set_partial();
             record.rest(strand.meter.boundary().since_at_most(start));
         }
-    });
-    uncover(strand, call, highest);
-    innermost
+    }
+    uncover(call, highest);
+    Some(innermost)
 }
 
 /// Puts a call aside alone: what is running within it goes on within the call around.
@@ -45,7 +51,13 @@ pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
     }
     let strand = position::strand_of(call)?;
     let now = clock::ticks();
-    let reading = read(strand, innermost, Local::current(), now)?;
+    if call.record.state().is_at_rest() {
+        // Put aside with the future in which it was opened, and now out of that one's keeping.
+        let outer = position::running(innermost);
+        adopt(strand, call, outer, Figures::default(), now);
+        return Some(call);
+    }
+    let reading = read(strand, position::running(innermost), Local::current(), now)?;
     let mut start = call.record.figures();
     start.peak = leave_to_outer(strand, call, reading, now);
     call.record.rest(reading.since(start));
@@ -65,23 +77,32 @@ pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
     if outer.map_or(Address::NONE, CallRef::address) != call.record.parent() {
         adopt(strand, call, outer, reading, now);
     }
-    each_to(call, Some(innermost), |record| {
-        if record.is_open() {
+    // The innermost may have been taken elsewhere meanwhile.
+    let innermost = if is_within(innermost, call) {
+        innermost
+    } else {
+        call
+    };
+    for record in path(innermost, call) {
+        if record.is_open() && record.state().is_at_rest() {
             record.resume(reading.start_for(record.figures()));
         }
-    });
+    }
     position::set_innermost(Some(innermost));
     true
 }
 
-/// Visits the calls from `innermost` outwards, `call` the last.
-fn each_to(call: CallRef, innermost: Option<CallRef>, mut visit: impl FnMut(&Record)) {
-    for inner in outwards(innermost) {
-        visit(inner.record);
-        if inner.is(call) {
-            break;
-        }
-    }
+/// Whether one call stands within another, or is it.
+fn is_within(innermost: CallRef, call: CallRef) -> bool {
+    outwards(Some(innermost)).any(|outer| outer.is(call))
+}
+
+/// From the innermost call outwards to `call`, within which it is.
+fn path(innermost: CallRef, call: CallRef) -> impl Iterator<Item = &'static Record> {
+    let mut arrived = false;
+    outwards(Some(innermost))
+        .take_while(move |outer| !std::mem::replace(&mut arrived, outer.is(call)))
+        .map(|outer| outer.record)
 }
 
 /// Runs `work`, which drops the future that the call is around, and stops the call. What stops

@@ -1,7 +1,7 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chunk::{CHUNKS, CallRef, Chunk};
@@ -33,8 +33,6 @@ pub(crate) struct Strand {
     /// The call, in another strand, that was open when this one was asked for.
     parent: AtomicU32,
     pub(crate) meter: Meter,
-    /// The highest level outside any call.
-    peak: AtomicI64,
     /// Where the writer stood when it put the strand aside.
     pub(crate) aside: Aside,
     /// The strand that its thread was in when it came to this one.
@@ -120,7 +118,6 @@ impl Strand {
             ordinal: AtomicU32::new(0),
             parent: AtomicU32::new(Address::NONE.to_bits()),
             meter: Meter::new(),
-            peak: AtomicI64::new(0),
             aside: Aside::new(),
             below: AtomicNumber::none(),
             pauses: AtomicNumber::none(),
@@ -145,7 +142,6 @@ impl Strand {
         this.ordinal.store(ordinal, Relaxed);
         this.parent.store(parent.to_bits(), Relaxed);
         this.meter.reset();
-        this.peak.store(0, Relaxed);
         this.aside.put(this.first.number(), Address::NONE, 0);
         this.below.store(Number::NONE, Relaxed);
         this.pauses.store(Number::NONE, Relaxed);
@@ -158,7 +154,7 @@ impl Strand {
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
         let mut afar = this.lock();
-        alloc_counter::exclude(|| afar.clear());
+        alloc_counter::exclude(|| *afar = Vec::new());
         let mut next = this.first.next();
         while let Some(chunk) = next {
             next = chunk.next();
@@ -195,6 +191,9 @@ impl Strand {
     }
 
     /// The published records, in the order in which they were written.
+    ///
+    /// A chunk's successor is looked up before the chunk's length: so where there is one, the chunk
+    /// is known to be full, and no record is passed over.
     pub(crate) fn records(&self) -> impl Iterator<Item = (Address, &'static Record)> {
         std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
     }
@@ -277,20 +276,5 @@ impl AtomicCancelling {
             Cancelling::Yes
         });
         before
-    }
-}
-
-impl Strand {
-    /// Raises the peak of the innermost open call, or where none is open the strand's own.
-    #[inline]
-    pub(crate) fn raise_peak(&self, innermost: Option<CallRef>, level: i64) {
-        match innermost {
-            Some(call) => call.record.raise_peak(level),
-            None => {
-                if level > self.peak.load(Relaxed) {
-                    self.peak.store(level, Relaxed);
-                }
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! A trace: the record of one request, made of strands.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
@@ -7,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_counter::Counts;
 
-use crate::chunk::{CHUNKS, Chunk};
 use crate::clock;
 use crate::limits::{ALLOWANCES, Allowance};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
@@ -22,8 +22,6 @@ const DEFAULT_CAPACITY: usize = 10;
 /// How many calls a trace holds unless told otherwise.
 const DEFAULT_LIMIT: usize = 10_000;
 const MAX_STRANDS: u32 = 10_000;
-/// 16 MiB.
-const MAX_RESERVED: usize = 4096;
 /// What fits into a strand before it grows.
 const CALLS_IN_CHUNK: usize = 31;
 
@@ -70,8 +68,11 @@ pub(crate) struct State {
     newest: AtomicNumber,
     strands: AtomicU32,
     /// What strands did that were more than the trace may hold.
-    folded: Mutex<Vec<(Address, Counts)>>,
+    folded: Mutex<Folded>,
 }
+
+/// By the call below which the strands stood.
+type Folded = BTreeMap<Address, Counts>;
 
 impl State {
     fn new() -> Self {
@@ -82,11 +83,11 @@ impl State {
             started: AtomicU64::new(0),
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
-            folded: Mutex::new(Vec::new()),
+            folded: Mutex::new(Folded::new()),
         }
     }
 
-    fn lock_folded(&self) -> MutexGuard<'_, Vec<(Address, Counts)>> {
+    fn lock_folded(&self) -> MutexGuard<'_, Folded> {
         self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -107,7 +108,8 @@ impl Trace {
         Self::with_capacity(DEFAULT_CAPACITY)
     }
 
-    /// A trace with room for so many calls. Where it must grow beyond, the report tells how often.
+    /// A trace with room for so many calls. Where it must grow beyond, the report tells
+    /// [how often](crate::Report::grown). The memory itself is shared among traces.
     pub fn with_capacity(calls: usize) -> Self {
         Self::with_limit(calls, DEFAULT_LIMIT)
     }
@@ -135,7 +137,6 @@ impl Trace {
         state
             .allowance
             .reset(count(limit), MAX_STRANDS, count(reserved));
-        reserve(reserved);
         state.id.store(IDS.fetch_add(1, Relaxed) + 1, Relaxed);
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
@@ -216,19 +217,15 @@ impl Trace {
         let (reading, _) = strand.meter.read();
         alloc_counter::exclude(|| {
             let mut folded = state.lock_folded();
-            let parent = strand.parent();
-            match folded.iter_mut().find(|(of, _)| *of == parent) {
-                Some((_, counts)) => *counts += reading.counts,
-                None => folded.push((parent, reading.counts)),
-            }
+            *folded.entry(strand.parent()).or_default() += reading.counts;
         });
         Strand::recycle(strand);
     }
 
     /// What strands did that were not recorded, by the call below which they stood.
-    pub(crate) fn folded(&self) -> Vec<(Address, Counts)> {
+    pub(crate) fn folded(&self) -> Folded {
         self.state
-            .map_or_else(Vec::new, |state| state.lock_folded().clone())
+            .map_or_else(Folded::new, |state| state.lock_folded().clone())
     }
 
     /// When the trace began, in ticks; never, where it is empty.
@@ -249,19 +246,6 @@ impl Trace {
             .collect();
         strands.sort_by_key(|strand| strand.ordinal.load(Relaxed));
         strands
-    }
-}
-
-/// Sees to it that the pool has so many chunks, within reason: a capacity is a guess.
-fn reserve(chunks: usize) {
-    if chunks > 0 {
-        alloc_counter::exclude(|| {
-            let chunks = chunks.min(MAX_RESERVED);
-            let taken: Vec<_> = (0..chunks).map(|_| CHUNKS.take(Chunk::new)).collect();
-            for chunk in taken {
-                CHUNKS.give(chunk);
-            }
-        });
     }
 }
 
@@ -302,7 +286,7 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
-    alloc_counter::exclude(|| state.lock_folded().clear());
+    alloc_counter::exclude(|| *state.lock_folded() = Folded::new());
     TRACES.give(state);
 }
 

@@ -49,7 +49,8 @@ impl<A> Counting<A> {
 // SAFETY: every block comes from the inner allocator and goes back to it with the layout that the
 // caller gave, unchanged, and its answers are handed on unchanged; so this is a correct allocator
 // exactly where the inner one is. `thread::count` does not unwind: it reads and writes thread-locals
-// and atomics, and the one allocation that it makes (a new slot) is fallible.
+// and atomics. Once in a thread it also requests a slot, which is fallible, and registers a
+// thread-local's destructor, which the standard library allows in a global allocator.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

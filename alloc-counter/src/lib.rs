@@ -22,7 +22,7 @@
 //!   a stretch out.
 //! - [`Budget`] turns that into assertions.
 //! - [`process`], [`threads`] and [`current_thread`] read the totals, of any thread from any thread.
-//! - [`Local`] and [`Window`] are the readings that a tracer takes on its hot path.
+//! - [`Local`], [`Remote`] and [`Window`] are the readings that a tracer takes on its hot path.
 //!
 //! Where no [`Counting`] is installed, figures are `None` and budgets fail: never a 0 that means
 //! "not counted".
@@ -36,6 +36,7 @@ mod slot;
 
 mod registry;
 
+mod remote;
 mod thread;
 
 mod counting;
@@ -51,5 +52,6 @@ pub use counting::Counting;
 pub use counts::Counts;
 pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Region, measure};
+pub use remote::Remote;
 pub use slot::Window;
 pub use thread::{Local, exclude, is_installed};

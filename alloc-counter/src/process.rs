@@ -26,8 +26,8 @@ pub struct Process {
 /// The totals of the process, since it began; `None` where no
 /// [`Counting`](crate::Counting) allocator is installed.
 ///
-/// Exact when no other thread allocates meanwhile; otherwise each total is one that it had at
-/// some moment during the call. Cost: a few loads for each slot.
+/// Exact when no other thread allocates meanwhile; otherwise each total lies between those at the
+/// call's start and at its end. Cost: a few loads for each slot.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();

@@ -188,6 +188,18 @@ impl Slot {
         true
     }
 
+    /// The totals and the highest level since the last boundary, where this is the owner.
+    pub(crate) fn read_of(&self, owner: u64) -> Option<(Counts, i64)> {
+        if self.owner.load(Acquire) != owner || owner == FREE || owner == TAKEN {
+            return None;
+        }
+        let carried = self.carried.load(Relaxed);
+        let highest = self.peak.load(Relaxed).max(carried);
+        let counts = self.counts();
+        fence(Acquire);
+        (self.owner.load(Relaxed) == owner).then_some((counts, highest))
+    }
+
     /// The owner's number; of a slot without one, a number that no thread has.
     #[inline]
     pub(crate) fn owner(&self) -> u64 {

@@ -6,11 +6,12 @@
 //! that is the tracer's own, [`UNATTRIBUTED`] for what comes after the thread gave its slot back.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, fence};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::counts::Counts;
 use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
+use crate::remote::Remote;
 use crate::slot::{Operation, Slot, Window};
 
 /// A request has come through the allocator at some time.
@@ -146,6 +147,9 @@ pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
 
 /// The calling thread's counters, for code that takes many readings.
 ///
+/// Take it anew for each use: at the very end of a thread, when its thread-locals are destroyed, its
+/// counters go to another thread.
+///
 /// Cheaper than a [`Region`](crate::Region): a reading is five loads. This is what a tracer
 /// builds on; tests want [`measure`](crate::measure) or [`Budget`](crate::Budget).
 #[derive(Clone, Copy)]
@@ -181,14 +185,10 @@ impl Local {
         self.slot.counts()
     }
 
-    /// The totals of another thread, as [`counts`](Self::counts) on that thread has them; `None`
-    /// where no living thread has this number. Cost: a walk over all threads.
-    pub fn counts_of(thread: u64) -> Option<Counts> {
-        let slot = registry::slots().find(|slot| slot.owner() == thread)?;
-        let counts = slot.counts();
-        // Where the slot has changed hands meanwhile, these may be another thread's.
-        fence(Acquire);
-        (thread != 0 && slot.owner() == thread).then_some(counts)
+    /// The same counters, to be read from other threads.
+    #[inline]
+    pub fn remote(self) -> Remote {
+        Remote::new(self.slot)
     }
 
     /// The number of the thread that these counters belong to, as in [`threads`](crate::threads).

@@ -21,7 +21,9 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
         for (index, call) in snapshot.calls.into_iter().enumerate() {
             let place = order.place(strand, index);
+            // It is there before, but where the trace had no room to note in which it was opened.
             let parent = order.parent(&call, snapshot.parent);
+            let parent = parent.filter(|parent| *parent < place);
             let share = &shares.0[place];
             calls.push((place, call_report(call, parent, share, is_counted)));
         }
@@ -54,7 +56,7 @@ fn call_report(
     let checkpoints = call.checkpoints.into_iter().map(|checkpoint| {
         let since = (
             checkpoint.wall.saturating_sub(before.0),
-            checkpoint.counts - before.1,
+            at_least_zero(checkpoint.counts, before.1),
         );
         before = (checkpoint.wall, checkpoint.counts);
         CheckpointReport {

@@ -208,7 +208,8 @@ fn children(report: &Report) -> Vec<Vec<usize>> {
 
 fn below<'a>(report: &'a Report, call: &'a CallReport, children: &[usize]) -> Vec<Item<'a>> {
     let checkpoints = call.checkpoints.iter();
-    let checkpoints = checkpoints.map(|point| (call.start + point.at, Item::Checkpoint(point)));
+    let checkpoints =
+        checkpoints.map(|point| (call.start.saturating_add(point.at), Item::Checkpoint(point)));
     let calls = children.iter();
     let calls = calls.map(|&index| (report.calls[index].start, Item::Call(index)));
     // Checkpoints first: one at the very time of a call's start was set before it.
