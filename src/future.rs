@@ -47,7 +47,7 @@ impl Trace {
     /// those whose guards are held over an `.await`. Where it is dropped before it is ready, the
     /// calls open in it are [cancelled](crate::Outcome::Cancelled).
     ///
-    /// Cost: what [`inject`](Self::inject) costs at the first poll, about two calls' at each.
+    /// Cost: what [`inject`](Self::inject) costs, and about two calls' at each poll.
     ///
     /// ```
     /// use tracer::{Trace, call};

@@ -99,7 +99,7 @@ impl<T> Directory<T> {
             let number = Number(self.len.fetch_add(1, Relaxed));
             let member = make(number);
             let (segment, index, len) = Self::place(number);
-            // Past the last segment there would be four billion members; such a one works, and
+            // Past the last segment there would be two billion members; such a one works, and
             // is merely not found by its number.
             if let Some(segment) = self.segments.get(segment) {
                 let places = segment.get_or_init(|| (0..len).map(|_| OnceLock::new()).collect());

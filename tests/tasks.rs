@@ -1051,3 +1051,67 @@ fn a_select_of_instrumented_traces() {
         ]
     );
 }
+
+#[test]
+fn a_guard_taken_from_a_future_that_rests_into_another() {
+    let trace = Trace::new();
+    run(trace.instrument(async {
+        let slot = RefCell::new(None::<Call>);
+        allocate(1000);
+        let from = call!("from").instrument(async {
+            let taken = call!("taken");
+            allocate(1);
+            *slot.borrow_mut() = Some(taken);
+            pause(2).await;
+            allocate(2);
+        });
+        let to = async {
+            let taken = slot.take().unwrap();
+            let future = taken.instrument(async {
+                allocate(4);
+                pause(1).await;
+                allocate(8);
+            });
+            future.await;
+        };
+        let around = call!("around");
+        tokio::join!(from, to);
+        around.stop();
+    }));
+    assert_eq!(
+        calls(&trace),
+        [
+            "from in -: 3, 2, Ok",
+            "around in -: 15, 0, Ok",
+            "taken in from: 13, 13, Ok",
+        ]
+    );
+}
+
+#[test]
+fn an_adoption_that_finds_no_room_is_marked() {
+    let trace = Trace::with_limit(10, 100);
+    let scope = trace.inject();
+    let around = call!("around");
+    let mut future = Box::pin(call!("future").instrument(step(2)));
+    let (outer, inner) = (call!("outer"), call!("inner"));
+    for _ in 0..100_000 {
+        around.checkpoint("more than a trace holds");
+    }
+    assert!(poll(future.as_mut()).is_pending());
+    inner.stop();
+    assert!(poll(future.as_mut()).is_pending());
+    outer.stop();
+    around.stop();
+    drop(scope);
+    let report = trace.report();
+    assert!(report.dropped > 0);
+    assert!(report.calls.iter().all(|call| call.partial));
+    let parents = report.calls.iter().map(|call| call.parent);
+    assert!(
+        parents
+            .enumerate()
+            .all(|(index, parent)| parent < Some(index))
+    );
+    drop(future);
+}

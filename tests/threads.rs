@@ -32,6 +32,52 @@ fn around(trace: &Trace, there: impl FnOnce(&Trace) + Send, here: impl FnOnce())
     });
 }
 
+// Peaks, from other threads.
+
+const MEGABYTE: usize = 1 << 20;
+
+fn spike() {
+    drop(std::hint::black_box(vec![0_u8; MEGABYTE]));
+}
+
+#[test]
+fn a_guard_dropped_elsewhere_leaves_its_peak_to_those_around() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let around = call!("around");
+    let moved = call!("moved");
+    spike();
+    call!("inside").stop();
+    std::thread::spawn(move || drop(moved)).join().unwrap();
+    call!("after").stop();
+    around.stop();
+    drop(scope);
+    let peaks = trace.report().calls.into_iter();
+    let peaks: Vec<_> = peaks.map(|call| call.peak_bytes).collect();
+    let megabyte = Some(MEGABYTE as u64);
+    assert_eq!(peaks, [megabyte, megabyte, Some(0), Some(0)]);
+}
+
+#[test]
+fn a_report_from_another_thread_has_the_peak_of_a_running_call() {
+    let (trace, turn) = (Trace::new(), Barrier::new(2));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let _scope = trace.inject();
+            let call = call!();
+            spike();
+            turn.wait();
+            turn.wait();
+            call.stop();
+        });
+        turn.wait();
+        let call = &trace.report().calls[0];
+        assert_eq!(call.peak_bytes, Some(MEGABYTE as u64));
+        assert_eq!((&call.outcome, call.partial), (&Outcome::Running, false));
+        turn.wait();
+    });
+}
+
 // One trace on many threads.
 
 #[test]
