@@ -19,7 +19,7 @@ use crate::text::Text;
 /// and beside it stay exact. One that is stopped on a thread that does not run its strand has its
 /// time, and the allocations known then, and is marked
 /// [`partial`](crate::CallReport::partial).
-#[must_use = "the call stops when the guard is dropped: bind it, `let _call = call!();`"]
+#[must_use = "the call stops when the guard is dropped: bind it, `let _call = call!();`; `let _ = …` drops it at once"]
 pub struct Call(Option<CallRef>);
 
 impl Call {
@@ -70,6 +70,7 @@ impl Call {
     }
 
     /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
+    /// So name what has just been done.
     ///
     /// Names longer than 1,024 bytes are cut. Costs a clock read and a few stores.
     #[inline]

@@ -152,11 +152,17 @@ fn resume(strand: &Strand, local: Option<Local>, now: u64) {
 ///
 /// What is recorded meanwhile on this thread goes into that strand. Made by [`Trace::inject`].
 #[derive(Debug)]
-#[must_use = "the trace is current only until the scope is dropped"]
+#[must_use = "the trace is current until the scope is dropped: bind it, `let _scope = …`; `let _ = …` drops it at once"]
 pub struct Scope {
     entered: Option<Entered>,
     trace: Trace,
-    /// Ends on the thread on which it began.
+    _not_send: PhantomData<EndsOnItsThread>,
+}
+
+/// What a compiler's message names where a scope is sent, or held over an `.await` of a task that
+/// may change threads: use [`Trace::instrument`] there.
+#[derive(Debug)]
+struct EndsOnItsThread {
     _not_send: PhantomData<*const ()>,
 }
 
@@ -211,6 +217,10 @@ impl Trace {
     /// The scope is a strand of its own. Scopes of different traces nest: the outer trace goes on
     /// counting, inclusively. A scope of the same trace on the same thread takes over until it
     /// ends, so that nothing is counted twice. Scopes may be dropped in any order.
+    ///
+    /// Not over an `.await`: other tasks that the thread polls meanwhile would be recorded too. For
+    /// a future there is [`instrument`](Self::instrument), as in
+    /// `tokio::spawn(tracer::fetch().instrument(work()))`.
     ///
     /// Injecting an empty trace does nothing. Beyond 10,000 scopes and instrumented futures of one
     /// trace, the calls in more are not recorded; what they allocate is in the totals once

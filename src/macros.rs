@@ -6,7 +6,8 @@
 /// - `call!()`
 /// - `call!("{request_id}")`, `call!("{}", request.id())`: with an id, formatted as by [`format!`].
 /// - `call!("{request_id}", rows = n)`, `call!(rows = n)`: with labels, of anything that is
-///   [`Display`](std::fmt::Display).
+///   [`Display`](std::fmt::Display). `name = value` is always a label, never an argument of the
+///   format string.
 ///
 /// Id and labels are copied, cut where they are longer than 1,024 bytes together, and need no
 /// allocation of the tracer's. Where formatting one panics, the label says so and the call goes on.
@@ -61,7 +62,9 @@ macro_rules! __call {
         $crate::__call!(@id $place [$format]; $($($rest)*)?)
     };
     (@parse $place:tt; $($other:tt)*) => {
-        compile_error!("expected a format string for the call's id, or labels as `name = value`")
+        compile_error!(
+            "expected a call's id as a format string, `\"{id}\"`, then labels as `name = value`"
+        )
     };
     // ... with what is formatted into it, up to the first label, ...
     (@id $place:tt [$($id:tt)*];) => {
@@ -73,6 +76,9 @@ macro_rules! __call {
     (@id $place:tt [$($id:tt)*]; $argument:expr $(, $($rest:tt)*)?) => {
         $crate::__call!(@id $place [$($id)*, $argument]; $($($rest)*)?)
     };
+    (@id $place:tt $id:tt; $($other:tt)*) => {
+        compile_error!("expected arguments of the id's format string, or labels as `name = value`")
+    };
     // ... and then labels only.
     (@labels $place:tt $id:tt [$($labels:tt)*];) => {
         $crate::__call!(@open $place $id [$($labels)*])
@@ -81,7 +87,9 @@ macro_rules! __call {
         $crate::__call!(@labels $place $id [$($labels)* ($label, $value)]; $($($rest)*)?)
     };
     (@labels $place:tt $id:tt $labels:tt; $($other:tt)*) => {
-        compile_error!("expected labels as `name = value`, separated by commas")
+        compile_error!(
+            "expected labels as `name = value`, separated by commas; a call's id stands before them"
+        )
     };
 
     (@open $place:tt [] []) => {{

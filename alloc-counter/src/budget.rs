@@ -8,7 +8,8 @@ use crate::region::measure;
 
 /// How much a stretch of code may allocate on its thread. What is not limited is allowed.
 ///
-/// Holds under parallel tests: only the calling thread's own allocations count.
+/// Holds under parallel tests: only the calling thread's own allocations count. Only what runs within
+/// the closure does, too: a future that it returns is not run; block on it inside.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();

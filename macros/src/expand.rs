@@ -29,6 +29,14 @@ fn parse(arguments: TokenStream, item: TokenStream) -> Result<(Arguments, Functi
                 function.name(),
             ),
         )),
+        Some(err) if function.returns_future() => Err(Error::new(
+            err,
+            format_args!(
+                "`err` needs a function that returns a `Result`, and `{}` returns a future: \
+                 make it an `async fn`, or trace an `async fn` that it calls",
+                function.name(),
+            ),
+        )),
         _ => Ok((arguments, function)),
     }
 }

@@ -94,6 +94,22 @@ impl Function {
         }
     }
 
+    /// Whether it is not async and returns a future all the same, as far as its type tells.
+    pub(crate) fn returns_future(&self) -> bool {
+        let ReturnType::Type(_, written) = &self.signature.output else {
+            return false;
+        };
+        let is_result = match &**written {
+            Type::Path(path) => {
+                let last = path.path.segments.last();
+                last.is_some_and(|last| last.ident.to_string().ends_with("Result"))
+            }
+            _ => false,
+        };
+        let is_async = self.signature.asyncness.is_some();
+        !is_async && !is_result && mentions(written.to_token_stream(), "Future")
+    }
+
     /// The names that the arguments bind, in the order in which they are dropped, but for those
     /// that the body does not mention.
     ///

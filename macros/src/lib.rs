@@ -50,7 +50,7 @@ use proc_macro::TokenStream;
 /// # Compile errors
 ///
 /// On anything but a function with a body; on a `const fn`, which can read no clock; and on `err`
-/// where the function returns nothing.
+/// where the function returns nothing, or a future.
 #[proc_macro_attribute]
 pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), &item.into()).into()

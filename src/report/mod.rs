@@ -18,8 +18,8 @@ pub use tree::Tree;
 
 /// What a trace had recorded when the report was taken.
 ///
-/// Plain data, independent of the trace. `Display` is the seed's format, one line a call; `{:#}`
-/// is a [tree](Report::tree).
+/// Plain data, independent of the trace. `Display` is a line for each call, in order of start;
+/// `{:#}` is a [tree](Report::tree).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -151,7 +151,7 @@ impl Trace {
     }
 }
 
-/// The seed's format; with `#`, the tree.
+/// A line for each call; with `#`, the tree.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
