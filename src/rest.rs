@@ -17,7 +17,12 @@ use crate::strand::{Cancelling, Strand};
 pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
     let strand = position::strand_of(call)?;
     let now = clock::ticks();
-    let innermost = position::innermost().filter(|innermost| is_within(*innermost, call))?;
+    let innermost = position::innermost().filter(|innermost| is_within(*innermost, call));
+    let Some(innermost) = innermost else {
+        // Every running call has the innermost within it; should one not, its figures go on.
+        strand.mark_partial();
+        return None;
+    };
     let reading = read(
         strand,
         position::running(Some(innermost)),
