@@ -7,7 +7,7 @@ use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
 
 /// A page, less the chunk's head.
-const RECORDS: usize = 31;
+pub(crate) const RECORDS: usize = 31;
 
 pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
 
@@ -122,6 +122,12 @@ impl Vacant {
 }
 
 impl Address {
+    /// Where the call stands, if there is one.
+    #[inline]
+    pub(crate) fn of(call: Option<CallRef>) -> Self {
+        call.map_or(Self::NONE, CallRef::address)
+    }
+
     fn chunk(self) -> Option<&'static Member<Chunk>> {
         CHUNKS.get(self.chunk_number())
     }

@@ -81,7 +81,7 @@ fn raise_peak(highest: Option<i64>) {
     if let Some(strand) = position::strand().filter(|it| it.meter.is_running()) {
         match highest {
             Some(level) => {
-                let innermost = position::running(position::innermost());
+                let innermost = position::innermost_running();
                 position::raise_peak(innermost, strand.meter.level(level));
             }
             None => strand.lose_peaks(),

@@ -31,10 +31,8 @@ impl Figures {
 
     /// What was used at least, where this reading may be older than the start.
     pub(crate) fn since_at_most(self, start: Self) -> Self {
-        let [now, then] = [self.counts.to_array(), start.counts.to_array()];
-        let counts = std::array::from_fn(|index| now[index].saturating_sub(then[index]));
         Self {
-            counts: Counts::from_array(counts),
+            counts: self.counts.saturating_sub(start.counts),
             busy: self.busy.saturating_sub(start.busy),
             peak: self
                 .peak

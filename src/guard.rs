@@ -36,7 +36,7 @@ pub(crate) fn open(
     }
     let callsite = callsite.number();
     let thread = Tag::current();
-    let outer = position::running(position::innermost());
+    let outer = position::innermost_running();
     let state = State::new(Kind::Call)
         .unwinding(std::thread::panicking())
         .cancelling(strand.cancelling.get() != Cancelling::No)
@@ -49,7 +49,7 @@ pub(crate) fn open(
     };
     vacant.record.open(&Opening {
         state,
-        parent: outer.map_or(Address::NONE, CallRef::address),
+        parent: Address::of(outer),
         callsite,
         thread: thread.to_bits(),
         start,
@@ -83,7 +83,7 @@ fn stop_elsewhere(call: CallRef, now: u64) {
         return stop_from_afar(call, now, None);
     };
     let record = call.record;
-    let innermost = position::running(position::innermost());
+    let innermost = position::innermost_running();
     if record.state().is_at_rest() {
         return stop_at_rest(strand, call, now);
     }
@@ -91,13 +91,8 @@ fn stop_elsewhere(call: CallRef, now: u64) {
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
         record.set_partial();
-        close(
-            strand,
-            call,
-            strand.meter.boundary().since_at_most(start),
-            now,
-        );
-        return position::set_innermost(position::running(position::innermost()));
+        close(strand, call, used(strand, None, start), now);
+        return position::set_innermost(position::innermost_running());
     };
     let peak = leave_to_outer(strand, call, reading, now);
     close(strand, call, reading.since(Figures { peak, ..start }), now);
@@ -205,8 +200,7 @@ pub(crate) fn adopt(
     };
     let before = call.record.parent();
     // First, so that a reader who finds the note finds the call where it is now.
-    call.record
-        .set_parent(outer.map_or(Address::NONE, CallRef::address));
+    call.record.set_parent(Address::of(outer));
     let Some(vacant) = position::vacant(strand) else {
         // What it did before will be taken for what it did there.
         return strand.mark_partial();
@@ -250,17 +244,9 @@ pub(crate) fn checkpoint(call: CallRef, name: &str) {
     let name = name.as_bytes();
     match position::strand_of(call) {
         Some(strand) if name.len() <= SHORT_TEXT && !call.record.state().is_at_rest() => {
-            let start = call.record.figures();
-            let used = match strand.meter.reading(Local::current(), moment) {
-                Some(reading) => reading.since(start),
-                None => strand.meter.boundary().since_at_most(start),
-            };
-            if let Some(vacant) = position::vacant(strand) {
-                vacant.record.write_short_text(name);
-                let state = State::new(Kind::Checkpoint);
-                vacant.record.note(state, call.address(), moment, used);
-                vacant.publish();
-            }
+            let reading = strand.meter.reading(Local::current(), moment);
+            let used = used(strand, reading, call.record.figures());
+            note(strand, call, Kind::Checkpoint, name, moment, used);
         }
         strand => checkpoint_elsewhere(call, strand, name, moment),
     }
@@ -282,7 +268,14 @@ fn checkpoint_elsewhere(
         });
     };
     let used = used_from_afar(strand, call.record);
-    note(strand, call, Kind::Checkpoint, &name, moment, used);
+    note(
+        strand,
+        call,
+        Kind::Checkpoint,
+        name.as_bytes(),
+        moment,
+        used,
+    );
 }
 
 /// Marks the call as failed.
@@ -291,7 +284,15 @@ fn checkpoint_elsewhere(
 pub(crate) fn fail(call: CallRef, why: &Text) {
     let moment = clock::ticks();
     if let Some(strand) = position::strand_of(call) {
-        note(strand, call, Kind::Message, why, moment, Figures::default());
+        let text = why.as_bytes();
+        note(
+            strand,
+            call,
+            Kind::Message,
+            text,
+            moment,
+            Figures::default(),
+        );
         call.record.set_failed();
     } else {
         Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));
@@ -299,8 +300,8 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 }
 
 /// Writes a record that belongs to this call.
-fn note(strand: &Strand, call: CallRef, kind: Kind, text: &Text, moment: u64, figures: Figures) {
-    let text = text.as_bytes();
+#[inline]
+fn note(strand: &Strand, call: CallRef, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
     let is_long = text.len() > SHORT_TEXT;
     if is_long {
         position::write_long_text(strand, text);
@@ -314,6 +315,15 @@ fn note(strand: &Strand, call: CallRef, kind: Kind, text: &Text, moment: u64, fi
     let state = State::new(kind).long_text(is_long);
     vacant.record.note(state, call.address(), moment, figures);
     vacant.publish();
+}
+
+/// What was used since the start; where there is no reading, as far as it is known.
+#[inline]
+pub(crate) fn used(strand: &Strand, reading: Option<Figures>, start: Figures) -> Figures {
+    match reading {
+        Some(reading) => reading.since(start),
+        None => strand.meter.boundary().since_at_most(start),
+    }
 }
 
 /// The strand's reading now; draws a boundary in the levels, so that the highest since the last is

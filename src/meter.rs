@@ -46,6 +46,18 @@ impl Words {
         (Counts::from_array(counts), self.ticks.load(Relaxed))
     }
 
+    /// The reading where these are to be subtracted from a thread's counters, from the highest of
+    /// its levels that is wanted, and from its clock.
+    #[inline]
+    fn reading(&self, of_thread: Counts, highest: i64, now: u64) -> Figures {
+        let (offset, ticks) = self.load();
+        Figures {
+            counts: of_thread - offset,
+            busy: now.wrapping_sub(ticks),
+            peak: highest.wrapping_sub(offset.net_bytes()),
+        }
+    }
+
     #[inline]
     fn level(&self) -> i64 {
         let [.., allocated, freed] = &self.counts;
@@ -123,30 +135,22 @@ impl Meter {
     /// stands or the thread has lost its counters.
     #[inline]
     pub(crate) fn reading(&self, local: Option<Local>, now: u64) -> Option<Figures> {
-        let local = local.filter(|local| local.thread() == self.thread.load(Relaxed))?;
-        let (counts, ticks) = self.offset.load();
-        let counts = local.counts() - counts;
-        Some(Figures {
-            counts,
-            busy: now.wrapping_sub(ticks),
-            peak: counts.net_bytes(),
-        })
+        let of_thread = self.own(local?)?.counts();
+        Some(self.offset.reading(of_thread, of_thread.net_bytes(), now))
     }
 
     /// The same, with the highest level since the last boundary as its peak; draws a boundary.
     #[inline]
     pub(crate) fn reading_with_peak(&self, local: Local, now: u64) -> Option<Figures> {
-        if local.thread() != self.thread.load(Relaxed) {
-            return None;
-        }
-        let of_thread = local.counts();
-        let (offset, ticks) = self.offset.load();
+        let of_thread = self.own(local)?.counts();
         let highest = local.take_peak_at(of_thread);
-        Some(Figures {
-            counts: of_thread - offset,
-            busy: now.wrapping_sub(ticks),
-            peak: highest.wrapping_sub(offset.net_bytes()),
-        })
+        Some(self.offset.reading(of_thread, highest, now))
+    }
+
+    /// These counters, if they are those with which the meter runs.
+    #[inline]
+    fn own(&self, local: Local) -> Option<Local> {
+        (local.thread() == self.thread.load(Relaxed)).then_some(local)
     }
 
     /// A level of the thread as a level of the strand.
@@ -173,25 +177,21 @@ impl Meter {
             let before = self.version.load(Acquire);
             let thread = self.thread.load(Relaxed);
             let boundary = self.boundary();
-            let (offset, ticks) = self.offset.load();
             let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
             let now = clock::ticks();
+            let reading = of_thread.map(|(counts, highest)| {
+                let highest = highest.max(counts.net_bytes());
+                self.offset.reading(counts, highest, now)
+            });
             fence(Acquire);
             if before % 2 == 1 || self.version.load(Relaxed) != before {
                 std::hint::spin_loop();
                 continue;
             }
-            let Some((of_thread, highest)) = of_thread else {
-                return (boundary, thread == 0);
+            return match reading {
+                Some(reading) => (reading, true),
+                None => (boundary, thread == 0),
             };
-            let counts = of_thread - offset;
-            let level = highest.wrapping_sub(offset.net_bytes());
-            let figures = Figures {
-                counts,
-                busy: now.wrapping_sub(ticks),
-                peak: level.max(counts.net_bytes()),
-            };
-            return (figures, true);
         }
         // The strand is entered and left without a pause, or a fork came in the middle of it.
         (self.boundary(), false)

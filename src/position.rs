@@ -53,7 +53,7 @@ pub(crate) fn take_up(strand: Option<&'static Member<Strand>>) {
 pub(crate) fn put_aside() {
     if let Some(strand) = STRAND.get() {
         let tail = TAIL.get().map_or(Number::NONE, Member::number);
-        let innermost = INNERMOST.get().map_or(Address::NONE, CallRef::address);
+        let innermost = Address::of(INNERMOST.get());
         strand.aside.put(tail, innermost, CALLS_LEFT.get());
     }
 }
@@ -62,6 +62,13 @@ pub(crate) fn put_aside() {
 #[inline]
 pub(crate) fn innermost() -> Option<CallRef> {
     INNERMOST.get()
+}
+
+/// The same, or where it has been stopped or put aside meanwhile, the nearest around it that is
+/// running.
+#[inline]
+pub(crate) fn innermost_running() -> Option<CallRef> {
+    running(innermost())
 }
 
 #[inline]

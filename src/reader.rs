@@ -47,9 +47,7 @@ impl Snapshot {
             strands,
         }
     }
-}
 
-impl Snapshot {
     fn empty() -> Self {
         Self {
             id: 0,

@@ -5,7 +5,7 @@ use alloc_counter::Local;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
-use crate::guard::{adopt, leave_to_outer, outwards, read, stop, stop_from_afar, uncover};
+use crate::guard::{adopt, leave_to_outer, outwards, read, stop, stop_from_afar, uncover, used};
 use crate::position;
 use crate::record::{Address, Record};
 use crate::state::End;
@@ -37,12 +37,10 @@ pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
         let mut start = record.figures();
         start.peak = start.peak.max(highest);
         highest = start.peak;
-        if let Some(reading) = reading {
-            record.rest(reading.since(start));
-        } else {
+        if reading.is_none() {
             record.set_partial();
-            record.rest(strand.meter.boundary().since_at_most(start));
         }
+        record.rest(used(strand, reading, start));
     }
     uncover(call, highest);
     Some(innermost)
@@ -76,10 +74,10 @@ pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
         return false;
     };
     let now = clock::ticks();
-    let outer = position::running(position::innermost());
+    let outer = position::innermost_running();
     let reading =
         read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
-    if outer.map_or(Address::NONE, CallRef::address) != call.record.parent() {
+    if Address::of(outer) != call.record.parent() {
         adopt(strand, call, outer, reading, now);
     }
     // The innermost may have been taken elsewhere meanwhile.

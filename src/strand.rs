@@ -154,7 +154,9 @@ impl Strand {
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
         let mut afar = this.lock();
-        alloc_counter::exclude(|| *afar = Vec::new());
+        if !afar.is_empty() {
+            alloc_counter::exclude(|| *afar = Vec::new());
+        }
         let mut next = this.first.next();
         while let Some(chunk) = next {
             next = chunk.next();

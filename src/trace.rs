@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_counter::Counts;
 
+use crate::chunk::RECORDS;
 use crate::clock;
 use crate::limits::{ALLOWANCES, Allowance};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
@@ -22,8 +23,6 @@ const DEFAULT_CAPACITY: usize = 10;
 /// How many calls a trace holds unless told otherwise.
 const DEFAULT_LIMIT: usize = 10_000;
 const MAX_STRANDS: u32 = 10_000;
-/// What fits into a strand before it grows.
-const CALLS_IN_CHUNK: usize = 31;
 
 /// The record of one request.
 ///
@@ -133,7 +132,7 @@ impl Trace {
         clock::warm_up();
         let state = TRACES.take(State::new);
         let count = |calls: usize| u32::try_from(calls).unwrap_or(u32::MAX);
-        let reserved = capacity.min(limit).saturating_sub(1) / CALLS_IN_CHUNK;
+        let reserved = capacity.min(limit).saturating_sub(1) / RECORDS;
         state
             .allowance
             .reset(count(limit), MAX_STRANDS, count(reserved));
@@ -193,12 +192,16 @@ impl Trace {
         let state = self.state?;
         let strand = STRANDS.take(Strand::new);
         let ordinal = state.strands.fetch_add(1, Relaxed);
-        if !state.allowance.take_strand() {
-            Strand::begin(strand, state.number(), Number::NONE, ordinal, parent);
+        let records = state.allowance.take_strand();
+        let allowance = if records {
+            state.allowance.number()
+        } else {
+            Number::NONE
+        };
+        Strand::begin(strand, state.number(), allowance, ordinal, parent);
+        if !records {
             return Some(strand);
         }
-        let allowance = state.allowance.number();
-        Strand::begin(strand, state.number(), allowance, ordinal, parent);
         let mut newest = state.newest.load(Relaxed);
         loop {
             strand.next_in_trace.store(newest, Relaxed);
@@ -286,7 +289,11 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
-    alloc_counter::exclude(|| *state.lock_folded() = Folded::new());
+    let mut folded = state.lock_folded();
+    if !folded.is_empty() {
+        alloc_counter::exclude(|| folded.clear());
+    }
+    drop(folded);
     TRACES.give(state);
 }
 

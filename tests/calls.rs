@@ -1,6 +1,8 @@
 //! Calls on one thread: what each used, and how it ended, whatever became of its guard.
 
 mod common;
+#[path = "common/on_drop.rs"]
+mod on_drop;
 
 use std::cell::RefCell;
 use std::fmt::{self, Display};
@@ -10,6 +12,7 @@ use std::sync::{Barrier, OnceLock};
 use std::time::Duration;
 
 use common::{allocate, boxes, calls, calls_of};
+use on_drop::OnDrop;
 use tracer::alloc::{Counts, measure};
 use tracer::{Call, CallReport, Counting, Outcome, Report, Trace, call};
 
@@ -60,15 +63,6 @@ fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
         }));
     });
     catch_unwind(AssertUnwindSafe(work))
-}
-
-/// Does something when it is dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 // Nothing is counted that the call did not do.

@@ -2,6 +2,8 @@
 //! in between, and however it ended.
 
 mod common;
+#[path = "common/on_drop.rs"]
+mod on_drop;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -14,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use common::{allocate, boxes, calls};
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use on_drop::OnDrop;
 use tokio::runtime::{Builder, Runtime};
 use tracer::alloc::measure;
 use tracer::{Call, Counting, Trace, call};
@@ -61,15 +64,6 @@ async fn step(count: u32) {
     for _ in 0..count {
         allocate(1);
         pause(1).await;
-    }
-}
-
-/// Does something when it is dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }
 

@@ -105,6 +105,13 @@ impl Counts {
         }
     }
 
+    /// What happened between two readings of which the later may lack something: no total goes
+    /// below 0.
+    #[must_use]
+    pub fn saturating_sub(self, earlier: Self) -> Self {
+        self.zip(earlier, u64::saturating_sub)
+    }
+
     fn zip(self, other: Self, operation: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             allocations: operation(self.allocations, other.allocations),

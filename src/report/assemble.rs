@@ -56,7 +56,7 @@ fn call_report(
     let checkpoints = call.checkpoints.into_iter().map(|checkpoint| {
         let since = (
             checkpoint.wall.saturating_sub(before.0),
-            at_least_zero(checkpoint.counts, before.1),
+            checkpoint.counts.saturating_sub(before.1),
         );
         before = (checkpoint.wall, checkpoint.counts);
         CheckpointReport {
@@ -86,7 +86,9 @@ fn call_report(
         busy: call.busy,
         own_busy: call.busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
-        own: is_counted.then(|| at_least_zero(share.total, share.inside)),
+        // In a running trace a call inside may have been read a little later than the one around it,
+        // and hold a little more.
+        own: is_counted.then(|| share.total.saturating_sub(share.inside)),
         peak_bytes: call.peak_bytes.filter(|_| is_counted),
         outcome: match call.end {
             End::Open => Outcome::Running,
@@ -98,15 +100,6 @@ fn call_report(
         partial: call.is_partial,
         checkpoints: checkpoints.collect(),
     }
-}
-
-/// In a running trace a call inside may have been read a little later than the one around it, and
-/// hold a little more.
-fn at_least_zero(total: Counts, inside: Counts) -> Counts {
-    let [total, inside] = [total.to_array(), inside.to_array()];
-    Counts::from_array(std::array::from_fn(|index| {
-        total[index].saturating_sub(inside[index])
-    }))
 }
 
 /// Each call's place in the order of start, a call after the one in which it was opened.
@@ -225,7 +218,7 @@ fn parts(call: &CallSnapshot) -> impl Iterator<Item = Part> {
     ends.chain([last]).map(move |(within, counts, busy)| {
         let part = Part {
             within,
-            counts: at_least_zero(counts, before.0),
+            counts: counts.saturating_sub(before.0),
             busy: busy.saturating_sub(before.1),
         };
         before = (counts, busy);
