@@ -29,6 +29,9 @@ pub struct Process {
 /// Exact when no other thread allocates meanwhile; otherwise each total lies between those at the
 /// call's start and at its end. Cost: a few loads for each slot.
 ///
+/// Valgrind's "total heap usage" is the same but for what C code allocates past Rust's allocator, and
+/// but for reallocations, of which it counts the whole new size, as an allocation and a free.
+///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
 /// let before = alloc_counter::process().unwrap().counts;
