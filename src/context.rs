@@ -49,8 +49,8 @@ fn leave(strand: &'static Member<Strand>, window: Option<Window>) {
         draw_boundary(local);
         position::put_aside();
     }
-    if strand.meter.is_running() && !strand.meter.stand(local, now) {
-        strand.mark_partial();
+    if strand.meter.is_running() {
+        stand(strand, local, now);
     }
     let highest = match (local, window) {
         (Some(local), Some(window)) => local.close_window(window),
@@ -81,8 +81,10 @@ fn raise_peak(highest: Option<i64>) {
     if let Some(strand) = position::strand().filter(|it| it.meter.is_running()) {
         match highest {
             Some(level) => {
-                let innermost = position::innermost_running();
-                position::raise_peak(innermost, strand.meter.level(level));
+                if let Some(innermost) = position::innermost_running() {
+                    let level = strand.meter.level(level);
+                    strand.meter.raise_peak(innermost.record, level);
+                }
             }
             None => strand.lose_peaks(),
         }
@@ -120,6 +122,14 @@ pub(crate) fn draw_boundary_here() {
     draw_boundary(Local::current());
 }
 
+/// The strand, which has been put aside, no longer sees this thread's counters.
+fn stand(strand: &Strand, local: Option<Local>, now: u64) {
+    strand.settle();
+    if !strand.meter.stand(local, now) {
+        strand.mark_partial();
+    }
+}
+
 /// Lets another strand of the same trace stand still, so that nothing is counted twice.
 fn pause(
     strand: &Strand,
@@ -127,10 +137,8 @@ fn pause(
     local: Option<Local>,
     now: u64,
 ) {
-    if let Some(counting) = counting
-        && !counting.meter.stand(local, now)
-    {
-        counting.mark_partial();
+    if let Some(counting) = counting {
+        stand(counting, local, now);
     }
     strand.pauses.store(number(counting), Relaxed);
 }

@@ -4,18 +4,29 @@ use alloc_counter::Counts;
 
 /// What a call uses: heap, time on a thread, and the highest live level.
 ///
-/// At rest these are amounts. While the call runs they are the strand's readings at its start, so
-/// that the amounts so far are the readings now minus these; the peak is then a level.
+/// At rest these are amounts. While the call runs they are readings at its start, of its thread or
+/// of its strand, so that the amounts so far are the same readings now minus these; the peak is
+/// then a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) counts: Counts,
     /// In ticks.
     pub(crate) busy: u64,
-    /// In bytes: a level of the strand, or above the level at the start.
+    /// In bytes: a level of the thread or strand, or above the level at the start.
     pub(crate) peak: i64,
 }
 
 impl Figures {
+    /// Counters and clock at one moment; the peak is the level then.
+    #[inline]
+    pub(crate) fn reading(counts: Counts, now: u64) -> Self {
+        Self {
+            counts,
+            busy: now,
+            peak: counts.net_bytes(),
+        }
+    }
+
     /// What was used between two readings.
     #[inline]
     pub(crate) fn since(self, start: Self) -> Self {
@@ -26,6 +37,25 @@ impl Figures {
                 .peak
                 .max(start.peak)
                 .wrapping_sub(start.counts.net_bytes()),
+        }
+    }
+
+    /// Readings of a thread as those of the strand that it runs, or, with the sum instead of the
+    /// difference, the other way round.
+    #[inline]
+    pub(crate) fn minus(self, offset: Self) -> Self {
+        Self {
+            counts: self.counts - offset.counts,
+            busy: self.busy.wrapping_sub(offset.busy),
+            peak: self.peak.wrapping_sub(offset.peak),
+        }
+    }
+
+    pub(crate) fn plus(self, offset: Self) -> Self {
+        Self {
+            counts: self.counts + offset.counts,
+            busy: self.busy.wrapping_add(offset.busy),
+            peak: self.peak.wrapping_add(offset.peak),
         }
     }
 

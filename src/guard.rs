@@ -1,13 +1,13 @@
 //! What a guard does: opens a call, stops it wherever that is, sets checkpoints.
 
-use alloc_counter::Local;
+use alloc_counter::{Counts, Local};
 
 use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
 use crate::pool::Member;
-use crate::position;
+use crate::position::{self, outwards};
 use crate::record::{Address, Opening, Record, SHORT_TEXT};
 use crate::state::{End, Kind, State};
 use crate::strand::{Cancelling, Deed, Stopped, Strand};
@@ -43,9 +43,16 @@ pub(crate) fn open(
         .long_text(long.is_some());
     let local = Local::current();
     let start = clock::ticks();
-    let (state, figures) = match read(strand, outer, local, start) {
-        Some(reading) => (state, reading),
-        None => (state.partial(true), strand.meter.boundary()),
+    let (state, figures) = match local {
+        Some(local) if strand.meter.is_running() => {
+            let reading = Figures::reading(local.counts(), start);
+            let highest = local.take_peak_at(reading.counts);
+            if let Some(outer) = outer {
+                raise_peak_of_thread(strand, outer.record, highest);
+            }
+            (state.of_thread(true), reading)
+        }
+        _ => (state.partial(true), strand.meter.boundary()),
     };
     vacant.record.open(&Opening {
         state,
@@ -64,16 +71,41 @@ pub(crate) fn open(
 #[inline(never)]
 pub(crate) fn stop(call: CallRef) {
     let now = clock::ticks();
+    // The order of most stops: the innermost call, in the visit to the strand in which it started.
+    // Then the thread has the counters which it had at the start, or none.
     if let (Some(strand), Some(innermost)) = (position::strand(), position::innermost())
         && innermost.is(call)
-        && let Some(reading) = read(strand, Some(call), Local::current(), now)
+        && let Some(local) = Local::current()
+        && call.record.state().is_of_thread()
     {
+        let mut reading = Figures::reading(local.counts(), now);
         let start = call.record.figures();
+        reading.peak = local.take_peak_at(reading.counts).max(start.peak);
         close(strand, call, reading.since(start), now);
-        uncover(call, start.peak);
+        let outer = outer(call);
+        position::set_innermost(outer);
+        if let Some(outer) = outer {
+            raise_peak_of_thread(strand, outer.record, reading.peak);
+        }
     } else {
         stop_elsewhere(call, now);
     }
+}
+
+/// Raises a running call's peak to a level that its thread has reached.
+#[inline]
+fn raise_peak_of_thread(strand: &Strand, record: &Record, level: i64) {
+    if record.state().is_of_thread() {
+        record.raise_peak(level);
+    } else {
+        raise_peak_of_strand(strand, record, level);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn raise_peak_of_strand(strand: &Strand, record: &Record, level: i64) {
+    record.raise_peak(strand.meter.level(level));
 }
 
 #[cold]
@@ -87,7 +119,7 @@ fn stop_elsewhere(call: CallRef, now: u64) {
     if record.state().is_at_rest() {
         return stop_at_rest(strand, call, now);
     }
-    let start = record.figures();
+    let start = strand.meter.start(record);
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
         record.set_partial();
@@ -96,6 +128,9 @@ fn stop_elsewhere(call: CallRef, now: u64) {
     };
     let peak = leave_to_outer(strand, call, reading, now);
     close(strand, call, reading.since(Figures { peak, ..start }), now);
+    if innermost.is_some_and(|innermost| innermost.is(call)) {
+        position::set_innermost(outer(call));
+    }
 }
 
 /// Held by a future that is put aside, and stopped by somebody else. What was open within it goes
@@ -131,24 +166,20 @@ fn end(strand: &Strand, state: State) -> End {
     }
 }
 
-/// The call around becomes the innermost; the highest level that this one reached was within that
-/// one, too.
-#[inline]
-pub(crate) fn uncover(call: CallRef, highest: i64) {
+/// The call around becomes the innermost; the highest level of the strand that this one reached was
+/// within that one, too.
+pub(crate) fn uncover(strand: &Strand, call: CallRef, highest: i64) {
     let outer = outer(call);
     position::set_innermost(outer);
-    position::raise_peak(outer, highest);
+    if let Some(outer) = outer {
+        strand.meter.raise_peak(outer.record, highest);
+    }
 }
 
 /// The nearest running call around this one.
 #[inline]
 fn outer(call: CallRef) -> Option<CallRef> {
     position::running(position::call_at(call.record.parent()))
-}
-
-/// A call and those around it, inside out.
-pub(crate) fn outwards(from: Option<CallRef>) -> impl Iterator<Item = CallRef> {
-    std::iter::successors(from, |call| position::call_at(call.record.parent()))
 }
 
 /// The calls directly within this one.
@@ -160,12 +191,15 @@ fn inside(call: CallRef) -> impl Iterator<Item = CallRef> {
 /// The first call that is running within this one goes on within the call around. Answers the
 /// highest level that this one has reached, itself and in those within.
 pub(crate) fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, now: u64) -> i64 {
-    let mut highest = call.record.figures().peak;
+    let own = strand.meter.start(call.record).peak;
+    let mut highest = own;
     let mut first = None;
     for inner in outwards(position::innermost()) {
         if inner.is(call) {
             let outer = outer(call);
-            position::raise_peak(outer, highest);
+            if let Some(outer) = outer {
+                strand.meter.raise_peak(outer.record, highest);
+            }
             if let Some(first) = first {
                 adopt(strand, first, outer, reading, now);
             }
@@ -173,14 +207,14 @@ pub(crate) fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, n
         }
         // One that was stopped on another thread has not told those around how high it went.
         if !inner.record.state().is_at_rest() {
-            highest = highest.max(inner.record.figures().peak);
+            highest = highest.max(strand.meter.start(inner.record).peak);
         }
         if inner.record.is_running() {
             first = Some(inner);
         }
     }
     // Not among the calls that run here: nothing is within it.
-    call.record.figures().peak
+    own
 }
 
 /// Lets a running call go on within another, and notes what it had done until then.
@@ -192,7 +226,7 @@ pub(crate) fn adopt(
     reading: Figures,
     now: u64,
 ) {
-    let figures = call.record.figures();
+    let figures = strand.meter.start(call.record);
     let so_far = if call.record.state().is_at_rest() {
         figures
     } else {
@@ -206,8 +240,8 @@ pub(crate) fn adopt(
         return strand.mark_partial();
     };
     let state = State::new(Kind::Adoption);
-    vacant.record.note(state, before, now, so_far);
-    vacant.record.set_adopted(call.address());
+    vacant.record.note(state, before, now);
+    vacant.record.set_adopted(call.address(), so_far);
     vacant.publish();
 }
 
@@ -229,7 +263,7 @@ pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
 
 /// What a call of the strand has used, as far as it can be known here.
 fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
-    let (state, _, figures) = record.read();
+    let (state, _, figures) = strand.read(record);
     if state.is_at_rest() {
         return figures;
     }
@@ -242,17 +276,20 @@ fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
 pub(crate) fn checkpoint(call: CallRef, name: &str) {
     let moment = clock::ticks();
     let name = name.as_bytes();
-    match position::strand_of(call) {
-        Some(strand) if name.len() <= SHORT_TEXT && !call.record.state().is_at_rest() => {
-            let reading = strand.meter.reading(Local::current(), moment);
-            let used = used(strand, reading, call.record.figures());
-            note(strand, call, Kind::Checkpoint, name, moment, used);
-        }
-        strand => checkpoint_elsewhere(call, strand, name, moment),
+    let strand = position::strand_of(call);
+    if let (Some(strand), Some(local)) = (strand, Local::current())
+        && name.len() <= SHORT_TEXT
+        && call.record.state().is_of_thread()
+    {
+        let used = local.counts() - call.record.counts();
+        note(strand, call, Kind::Checkpoint, name, moment, used);
+    } else {
+        checkpoint_elsewhere(call, strand, name, moment);
     }
 }
 
-/// A checkpoint with a long name, or of a call that does not run here.
+/// A checkpoint with a long name, of a call from an earlier visit to its strand, or of one that
+/// does not run here.
 #[cold]
 #[inline(never)]
 fn checkpoint_elsewhere(
@@ -267,7 +304,7 @@ fn checkpoint_elsewhere(
             Deed::Checkpoint(name.to_string(), used_from_afar(strand, call.record))
         });
     };
-    let used = used_from_afar(strand, call.record);
+    let used = used_from_afar(strand, call.record).counts;
     note(
         strand,
         call,
@@ -285,14 +322,7 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
     let moment = clock::ticks();
     if let Some(strand) = position::strand_of(call) {
         let text = why.as_bytes();
-        note(
-            strand,
-            call,
-            Kind::Message,
-            text,
-            moment,
-            Figures::default(),
-        );
+        note(strand, call, Kind::Message, text, moment, Counts::ZERO);
         call.record.set_failed();
     } else {
         Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));
@@ -301,7 +331,7 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 
 /// Writes a record that belongs to this call.
 #[inline]
-fn note(strand: &Strand, call: CallRef, kind: Kind, text: &[u8], moment: u64, figures: Figures) {
+fn note(strand: &Strand, call: CallRef, kind: Kind, text: &[u8], moment: u64, used: Counts) {
     let is_long = text.len() > SHORT_TEXT;
     if is_long {
         position::write_long_text(strand, text);
@@ -313,7 +343,8 @@ fn note(strand: &Strand, call: CallRef, kind: Kind, text: &[u8], moment: u64, fi
         vacant.record.write_short_text(text);
     }
     let state = State::new(kind).long_text(is_long);
-    vacant.record.note(state, call.address(), moment, figures);
+    vacant.record.note(state, call.address(), moment);
+    vacant.record.set_counts(used);
     vacant.publish();
 }
 
@@ -328,15 +359,16 @@ pub(crate) fn used(strand: &Strand, reading: Option<Figures>, start: Figures) ->
 
 /// The strand's reading now; draws a boundary in the levels, so that the highest since the last is
 /// in `innermost`. None where the thread has lost its counters.
-#[inline]
 pub(crate) fn read(
     strand: &Strand,
     innermost: Option<CallRef>,
     local: Option<Local>,
     now: u64,
 ) -> Option<Figures> {
-    let reading = strand.meter.reading_with_peak(local?, now)?;
-    position::raise_peak(innermost, reading.peak);
-    let peak = reading.counts.net_bytes();
-    Some(Figures { peak, ..reading })
+    let reading = strand.meter.reading(local, now)?;
+    let highest = strand.meter.level(local?.take_peak());
+    if let Some(innermost) = innermost {
+        strand.meter.raise_peak(innermost.record, highest);
+    }
+    Some(reading)
 }

@@ -12,6 +12,8 @@ use crossbeam_utils::atomic::AtomicCell;
 
 use crate::clock;
 use crate::figures::Figures;
+use crate::record::Record;
+use crate::state::State;
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {
@@ -41,21 +43,9 @@ impl Words {
     }
 
     #[inline]
-    fn load(&self) -> (Counts, u64) {
+    fn load(&self) -> Figures {
         let counts = std::array::from_fn(|index| self.counts[index].load(Relaxed));
-        (Counts::from_array(counts), self.ticks.load(Relaxed))
-    }
-
-    /// The reading where these are to be subtracted from a thread's counters, from the highest of
-    /// its levels that is wanted, and from its clock.
-    #[inline]
-    fn reading(&self, of_thread: Counts, highest: i64, now: u64) -> Figures {
-        let (offset, ticks) = self.load();
-        Figures {
-            counts: of_thread - offset,
-            busy: now.wrapping_sub(ticks),
-            peak: highest.wrapping_sub(offset.net_bytes()),
-        }
+        Figures::reading(Counts::from_array(counts), self.ticks.load(Relaxed))
     }
 
     #[inline]
@@ -66,11 +56,11 @@ impl Words {
     }
 
     #[inline]
-    fn store(&self, counts: Counts, ticks: u64) {
-        for (word, total) in self.counts.iter().zip(counts.to_array()) {
+    fn store(&self, figures: Figures) {
+        for (word, total) in self.counts.iter().zip(figures.counts.to_array()) {
             word.store(total, Relaxed);
         }
-        self.ticks.store(ticks, Relaxed);
+        self.ticks.store(figures.busy, Relaxed);
     }
 }
 
@@ -87,7 +77,7 @@ impl Meter {
 
     pub(crate) fn reset(&self) {
         self.thread.store(0, Relaxed);
-        self.boundary.store(Counts::ZERO, 0);
+        self.boundary.store(Figures::default());
     }
 
     #[inline]
@@ -104,10 +94,9 @@ impl Meter {
     #[inline]
     pub(crate) fn run(&self, local: Option<Local>, now: u64) {
         let Some(local) = local else { return };
-        let (counts, ticks) = self.boundary.load();
+        let offset = Figures::reading(local.counts(), now).minus(self.boundary.load());
         self.change(|| {
-            self.offset
-                .store(local.counts() - counts, now.wrapping_sub(ticks));
+            self.offset.store(offset);
             self.remote.store(Some(local.remote()));
             self.thread.store(local.thread(), Relaxed);
         });
@@ -120,13 +109,14 @@ impl Meter {
         let reading = self.reading(local, now);
         self.change(|| {
             if let Some(reading) = reading {
-                self.boundary.store(reading.counts, reading.busy);
+                self.boundary.store(reading);
             }
             self.thread.store(0, Relaxed);
         });
         reading.is_some()
     }
 
+    #[inline]
     pub(crate) fn is_running(&self) -> bool {
         self.thread.load(Relaxed) != 0
     }
@@ -135,22 +125,26 @@ impl Meter {
     /// stands or the thread has lost its counters.
     #[inline]
     pub(crate) fn reading(&self, local: Option<Local>, now: u64) -> Option<Figures> {
-        let of_thread = self.own(local?)?.counts();
-        Some(self.offset.reading(of_thread, of_thread.net_bytes(), now))
+        // A thread that has counters has those with which the meter began to run on it.
+        let local = local.filter(|_| self.is_running())?;
+        Some(Figures::reading(local.counts(), now).minus(self.offset.load()))
     }
 
-    /// The same, with the highest level since the last boundary as its peak; draws a boundary.
+    /// A running call's readings as the strand's, on the strand's own thread.
     #[inline]
-    pub(crate) fn reading_with_peak(&self, local: Local, now: u64) -> Option<Figures> {
-        let of_thread = self.own(local)?.counts();
-        let highest = local.take_peak_at(of_thread);
-        Some(self.offset.reading(of_thread, highest, now))
+    pub(crate) fn start(&self, record: &Record) -> Figures {
+        let figures = record.figures();
+        if record.state().is_of_thread() {
+            figures.minus(self.offset.load())
+        } else {
+            figures
+        }
     }
 
-    /// These counters, if they are those with which the meter runs.
-    #[inline]
-    fn own(&self, local: Local) -> Option<Local> {
-        (local.thread() == self.thread.load(Relaxed)).then_some(local)
+    /// The strand's readings as the thread's, where the meter runs.
+    pub(crate) fn on_thread(&self, strand: Figures) -> Option<Figures> {
+        let offset = self.is_running().then(|| self.offset.load())?;
+        Some(strand.plus(offset))
     }
 
     /// A level of the thread as a level of the strand.
@@ -159,42 +153,69 @@ impl Meter {
         of_thread.wrapping_sub(self.offset.level())
     }
 
+    /// Raises a running call's peak to a level that its strand has reached.
+    pub(crate) fn raise_peak(&self, record: &Record, level: i64) {
+        let of_thread = record.state().is_of_thread();
+        let offset = if of_thread { self.offset.level() } else { 0 };
+        record.raise_peak(level.saturating_add(offset));
+    }
+
     /// The reading at the last boundary: what is known when nothing newer is.
     pub(crate) fn boundary(&self) -> Figures {
-        let (counts, busy) = self.boundary.load();
-        Figures {
-            counts,
-            busy,
-            peak: counts.net_bytes(),
-        }
+        self.boundary.load()
     }
 
     /// The reading now, from any thread, and whether it is one: where the thread that the meter
     /// runs with has ended, the last boundary's is all there is. Its peak is the highest level since
     /// the last boundary in the levels.
     pub(crate) fn read(&self) -> (Figures, bool) {
+        let read = self.at_one_moment(|| {
+            let thread = self.thread.load(Relaxed);
+            let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
+            match of_thread {
+                Some((counts, highest)) => {
+                    let mut reading = Figures::reading(counts, clock::ticks());
+                    reading.peak = reading.peak.max(highest);
+                    (reading.minus(self.offset.load()), true)
+                }
+                None => (self.boundary(), thread == 0),
+            }
+        });
+        // Else the strand is entered and left without a pause, or a fork came in the middle of it.
+        read.unwrap_or_else(|| (self.boundary(), false))
+    }
+
+    /// A record at one moment, from any thread; a running call's figures are the strand's readings.
+    pub(crate) fn read_record(&self, record: &Record) -> (State, Option<u64>, Figures) {
+        for _ in 0..ATTEMPTS {
+            let read = record.read();
+            let (state, stop, figures) = read;
+            if !state.is_of_thread() {
+                return read;
+            }
+            // The record is rewritten before the strand is left: so where it is as before, the
+            // offset in between was the one that belongs to it.
+            let offset = self.at_one_moment(|| self.offset.load());
+            if let Some(offset) = offset.filter(|_| record.is_still(state)) {
+                return (state, stop, figures.minus(offset));
+            }
+        }
+        let (state, stop, _) = record.read();
+        (state.partial(true), stop, self.boundary())
+    }
+
+    /// Reads words that change together; none where they change without a pause.
+    fn at_one_moment<T>(&self, read: impl Fn() -> T) -> Option<T> {
         for _ in 0..ATTEMPTS {
             let before = self.version.load(Acquire);
-            let thread = self.thread.load(Relaxed);
-            let boundary = self.boundary();
-            let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
-            let now = clock::ticks();
-            let reading = of_thread.map(|(counts, highest)| {
-                let highest = highest.max(counts.net_bytes());
-                self.offset.reading(counts, highest, now)
-            });
+            let words = read();
             fence(Acquire);
-            if before % 2 == 1 || self.version.load(Relaxed) != before {
-                std::hint::spin_loop();
-                continue;
+            if before.is_multiple_of(2) && self.version.load(Relaxed) == before {
+                return Some(words);
             }
-            return match reading {
-                Some(reading) => (reading, true),
-                None => (boundary, thread == 0),
-            };
+            std::hint::spin_loop();
         }
-        // The strand is entered and left without a pause, or a fork came in the middle of it.
-        (self.boundary(), false)
+        None
     }
 }
 

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use crate::chunk::{CallRef, Chunk, Vacant};
 use crate::pool::{Member, Number};
 use crate::record::{Address, TEXT_PIECE};
-use crate::strand::Strand;
+use crate::strand::{STRANDS, Strand};
 
 thread_local! {
     static STRAND: Cell<Option<&'static Member<Strand>>> = const { Cell::new(None) };
@@ -94,6 +94,7 @@ pub(crate) fn running(call: Option<CallRef>) -> Option<CallRef> {
 #[cold]
 #[inline(never)]
 fn nearest_running(call: CallRef) -> Option<CallRef> {
+    let strand = STRANDS.get(call.strand()?)?;
     let mut highest = i64::MIN;
     let mut next = Some(call);
     while let Some(call) = next
@@ -101,20 +102,22 @@ fn nearest_running(call: CallRef) -> Option<CallRef> {
     {
         // One that was stopped on another thread has not told those around how high it went.
         if !call.record.state().is_at_rest() {
-            highest = highest.max(call.record.figures().peak);
+            let start = strand.meter.start(call.record);
+            highest = highest.max(start.peak);
+            // It will not be among those around which the strand is left.
+            call.record.settle(start);
         }
         next = call.record.parent().call();
     }
-    raise_peak(next, highest);
+    if let Some(call) = next {
+        strand.meter.raise_peak(call.record, highest);
+    }
     next
 }
 
-/// Raises the peak of an open call to a level that its strand has reached.
-#[inline]
-pub(crate) fn raise_peak(call: Option<CallRef>, level: i64) {
-    if let Some(call) = call {
-        call.record.raise_peak(level);
-    }
+/// A call of the current strand and those around it, inside out.
+pub(crate) fn outwards(from: Option<CallRef>) -> impl Iterator<Item = CallRef> {
+    std::iter::successors(from, |call| call_at(call.record.parent()))
 }
 
 /// Whether one more call may be recorded.

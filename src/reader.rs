@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
             Kind::Call => self.add_call(address, record),
             Kind::Checkpoint => {
                 let name = self.take_text(record, state);
-                let counts = record.figures().counts;
+                let counts = record.counts();
                 self.add_checkpoint(record.parent(), record.start(), name, counts);
             }
             Kind::Message => {
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_now(&self, record: &Record) -> Now {
-        let (state, stop, figures) = record.read();
+        let (state, stop, figures) = self.strand.read(record);
         let is_running = !state.is_at_rest();
         // The reading may be older than the start, where the strand is written without a pause.
         let used = if is_running {

@@ -109,18 +109,17 @@ impl Record {
         self.store_figures(opening.figures);
     }
 
-    /// Writes a record that is never changed again, without its text.
+    /// Writes a record that is never changed again, without its text and figures.
     #[inline]
-    pub(crate) fn note(&self, state: State, parent: Address, moment: u64, figures: Figures) {
+    pub(crate) fn note(&self, state: State, parent: Address, moment: u64) {
         self.state.store(state.to_bits(), Relaxed);
         self.parent.store(parent.0, Relaxed);
         self.words[START].store(moment, Relaxed);
-        self.words[STOP].store(moment, Relaxed);
-        self.store_figures(figures);
     }
 
-    pub(crate) fn set_adopted(&self, call: Address) {
+    pub(crate) fn set_adopted(&self, call: Address, so_far: Figures) {
         self.subject.store(call.0, Relaxed);
+        self.store_figures(so_far);
     }
 
     pub(crate) fn adopted(&self) -> Address {
@@ -190,17 +189,27 @@ impl Record {
     fn store_figures(&self, figures: Figures) {
         self.words[BUSY].store(figures.busy, Relaxed);
         self.words[PEAK].store(figures.peak.cast_unsigned(), Relaxed);
-        for (word, total) in self.words[COUNTS..].iter().zip(figures.counts.to_array()) {
+        self.set_counts(figures.counts);
+    }
+
+    #[inline]
+    pub(crate) fn set_counts(&self, counts: Counts) {
+        for (word, total) in self.words[COUNTS..].iter().zip(counts.to_array()) {
             word.store(total, Relaxed);
         }
     }
 
     #[inline]
-    pub(crate) fn figures(&self) -> Figures {
+    pub(crate) fn counts(&self) -> Counts {
         let counts: [u64; COUNTS_END - COUNTS] =
             std::array::from_fn(|index| self.words[COUNTS + index].load(Relaxed));
+        Counts::from_array(counts)
+    }
+
+    #[inline]
+    pub(crate) fn figures(&self) -> Figures {
         Figures {
-            counts: Counts::from_array(counts),
+            counts: self.counts(),
             busy: self.words[BUSY].load(Relaxed),
             peak: self.peak(),
         }
@@ -253,7 +262,7 @@ impl Record {
         self.is_open() && !self.state().is_at_rest()
     }
 
-    /// Raises a running call's peak to a level that its strand has reached.
+    /// Raises a running call's peak to a level, of the thread or the strand as the readings are.
     #[inline]
     pub(crate) fn raise_peak(&self, level: i64) {
         if level > self.peak() {
@@ -281,18 +290,29 @@ impl Record {
     #[inline]
     pub(crate) fn close(&self, used: Figures, stop: u64, end: End) {
         self.words[STOP].store(stop, Relaxed);
-        let state = self.state().ended(end).at_rest(true);
+        let state = self.state().ended(end).at_rest(true).of_thread(false);
         self.rewrite(state, used);
     }
 
     /// The future that the call is around is put aside: the figures become amounts for a while.
     pub(crate) fn rest(&self, used: Figures) {
-        self.rewrite(self.state().at_rest(true), used);
+        self.rewrite(self.state().at_rest(true).of_thread(false), used);
     }
 
-    /// The future goes on: the figures are readings again.
-    pub(crate) fn resume(&self, start: Figures) {
-        self.rewrite(self.state().at_rest(false), start);
+    /// The future goes on: the figures are readings again, of the thread or the strand.
+    pub(crate) fn resume(&self, start: Figures, of_thread: bool) {
+        self.rewrite(self.state().at_rest(false).of_thread(of_thread), start);
+    }
+
+    /// The strand is left: the figures are its own readings from now on.
+    pub(crate) fn settle(&self, start: Figures) {
+        self.rewrite(self.state().of_thread(false), start);
+    }
+
+    /// Whether the call has not changed since this was its state.
+    pub(crate) fn is_still(&self, state: State) -> bool {
+        fence(Acquire);
+        self.state().is_same_version(state)
     }
 
     /// The call is stopped on a thread that may not write here; who does finds the word set. What

@@ -5,8 +5,8 @@ use alloc_counter::Local;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
-use crate::guard::{adopt, leave_to_outer, outwards, read, stop, stop_from_afar, uncover, used};
-use crate::position;
+use crate::guard::{adopt, leave_to_outer, read, stop, stop_from_afar, uncover, used};
+use crate::position::{self, outwards};
 use crate::record::{Address, Record};
 use crate::state::End;
 use crate::strand::{Cancelling, Strand};
@@ -34,7 +34,7 @@ pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
         if !record.is_running() {
             continue;
         }
-        let mut start = record.figures();
+        let mut start = strand.meter.start(record);
         start.peak = start.peak.max(highest);
         highest = start.peak;
         if reading.is_none() {
@@ -42,7 +42,7 @@ pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
         }
         record.rest(used(strand, reading, start));
     }
-    uncover(call, highest);
+    uncover(strand, call, highest);
     Some(innermost)
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
         return Some(call);
     }
     let reading = read(strand, position::running(innermost), Local::current(), now)?;
-    let mut start = call.record.figures();
+    let mut start = strand.meter.start(call.record);
     start.peak = leave_to_outer(strand, call, reading, now);
     call.record.rest(reading.since(start));
     Some(call)
@@ -88,7 +88,9 @@ pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
     };
     for record in path(innermost, call) {
         if record.is_open() && record.state().is_at_rest() {
-            record.resume(reading.start_for(record.figures()));
+            let start = reading.start_for(record.figures());
+            let on_thread = strand.meter.on_thread(start);
+            record.resume(on_thread.unwrap_or(start), on_thread.is_some());
         }
     }
     position::set_innermost(Some(innermost));

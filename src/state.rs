@@ -36,6 +36,9 @@ impl State {
     const END: u32 = 0b111 << Self::END_SHIFT;
     /// The figures are what was used. Without it they are readings from which to subtract.
     const AT_REST: u32 = 1 << 6;
+    /// The readings are those of the thread that runs the strand, as they are from the call's start
+    /// until the strand is left; without it they are the strand's.
+    const OF_THREAD: u32 = 1 << 12;
     const FAILED: u32 = 1 << 7;
     /// Opened while the thread was already panicking, which is then not this call's end.
     const UNWINDING: u32 = 1 << 8;
@@ -96,8 +99,14 @@ impl State {
         self.0 / Self::VERSION == other.0 / Self::VERSION
     }
 
+    #[inline]
     pub(crate) const fn is_at_rest(self) -> bool {
         self.has(Self::AT_REST)
+    }
+
+    #[inline]
+    pub(crate) const fn is_of_thread(self) -> bool {
+        self.has(Self::OF_THREAD)
     }
 
     #[inline]
@@ -151,6 +160,11 @@ impl State {
     #[inline]
     pub(crate) const fn at_rest(self, yes: bool) -> Self {
         self.with(Self::AT_REST, yes)
+    }
+
+    #[inline]
+    pub(crate) const fn of_thread(self, yes: bool) -> Self {
+        self.with(Self::OF_THREAD, yes)
     }
 
     pub(crate) const fn is_being_written(self) -> bool {

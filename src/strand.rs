@@ -10,7 +10,7 @@ use crate::limits::Allowance;
 use crate::meter::Meter;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
-use crate::state::End;
+use crate::state::{End, State};
 
 pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 
@@ -205,6 +205,27 @@ impl Strand {
         if let Some(allowance) = self.allowance() {
             allowance.return_calls(self.aside.calls_left.swap(0, Relaxed));
         }
+    }
+
+    /// Turns the readings of the running calls into the strand's own, by which they last beyond this
+    /// visit. Each is turned once: within a call whose readings are the thread's, all are.
+    pub(crate) fn settle(&self) {
+        let mut next = self.aside.innermost().call();
+        while let Some(call) = next {
+            let record = call.record;
+            if record.state().is_of_thread() {
+                record.settle(self.meter.start(record));
+            } else if record.is_running() && !self.is_partial() {
+                return;
+            }
+            next = record.parent().call();
+        }
+    }
+
+    /// A record of this strand at one moment, from any thread: its state, when it stopped, and what
+    /// it used, or where it is running the strand's readings at its start.
+    pub(crate) fn read(&self, record: &Record) -> (State, Option<u64>, Figures) {
+        self.meter.read_record(record)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Afar>> {

@@ -24,8 +24,11 @@ pub(crate) struct Slot {
     peak: AtomicI64,
     /// The highest level of the current window.
     high: AtomicI64,
-    /// The highest level since the last boundary.
+    /// The highest level between the last boundary and the opening of a window since.
     carried: AtomicI64,
+    /// A peak up to this changes neither of the two above when a boundary is drawn: the first of
+    /// them, or nothing where there is a second.
+    settled: AtomicI64,
     /// How many windows are open, and how many were closed while another was open inside.
     windows: AtomicU32,
     misnested: AtomicU32,
@@ -100,6 +103,7 @@ impl Slot {
             peak: AtomicI64::new(0),
             high: AtomicI64::new(0),
             carried: AtomicI64::new(i64::MIN),
+            settled: AtomicI64::new(0),
             windows: AtomicU32::new(0),
             misnested: AtomicU32::new(0),
             owner: AtomicU64::new(FREE),
@@ -183,6 +187,7 @@ impl Slot {
         self.inherited.store(self.counts());
         self.peak.store(self.level(), Relaxed);
         self.carried.store(i64::MIN, Relaxed);
+        self.settled.store(self.high.load(Relaxed), Relaxed);
         self.windows.store(0, Relaxed);
         self.owner.store(owner, Release);
         true
@@ -224,14 +229,24 @@ impl Slot {
     /// See [`Local::take_peak`](crate::Local::take_peak).
     #[inline]
     pub(crate) fn take_peak(&self, level: i64) -> i64 {
-        let peak = self.peak.load(Relaxed);
-        if peak > self.high.load(Relaxed) {
-            self.high.store(peak, Relaxed);
+        let mut highest = self.peak.load(Relaxed);
+        if highest > self.settled.load(Relaxed) {
+            highest = self.settle_peak(highest);
         }
-        let highest = peak.max(self.carried.load(Relaxed));
-        self.carried.store(i64::MIN, Relaxed);
         self.peak.store(level, Relaxed);
         highest
+    }
+
+    /// Brings the window's highest level up to this peak. Answers the highest since the last
+    /// boundary.
+    #[cold]
+    fn settle_peak(&self, peak: i64) -> i64 {
+        let high = peak.max(self.high.load(Relaxed));
+        self.high.store(high, Relaxed);
+        self.settled.store(high, Relaxed);
+        let carried = self.carried.load(Relaxed);
+        self.carried.store(i64::MIN, Relaxed);
+        peak.max(carried)
     }
 
     /// See [`Local::open_window`](crate::Local::open_window).
@@ -243,6 +258,7 @@ impl Slot {
         let (high, peak) = (self.high.load(Relaxed), self.peak.load(Relaxed));
         let carried = self.carried.load(Relaxed).max(peak);
         self.carried.store(carried, Relaxed);
+        self.settled.store(i64::MIN, Relaxed);
         let window = Window {
             depth,
             misnested: self.misnested.load(Relaxed),
@@ -259,7 +275,11 @@ impl Slot {
         let depth = self.windows.load(Relaxed);
         let inside = self.high.load(Relaxed).max(self.peak.load(Relaxed));
         self.windows.store(depth.wrapping_sub(1), Relaxed);
-        self.high.store(window.outer_high.max(inside), Relaxed);
+        let high = window.outer_high.max(inside);
+        self.high.store(high, Relaxed);
+        if self.carried.load(Relaxed) == i64::MIN {
+            self.settled.store(high, Relaxed);
+        }
         if depth != window.depth {
             let misnested = self.misnested.load(Relaxed);
             self.misnested.store(misnested.wrapping_add(1), Relaxed);
