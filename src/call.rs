@@ -6,7 +6,7 @@ use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::guard;
 use crate::pool::Member;
-use crate::position;
+use crate::position::{self, Position};
 use crate::strand::Strand;
 use crate::text::Text;
 
@@ -34,23 +34,23 @@ impl Call {
     #[doc(hidden)]
     #[inline]
     pub fn is_wanted() -> bool {
-        position::strand().is_some()
+        position::here(|here| here.strand().is_some())
     }
 
     /// For the macros: starts a call.
     #[doc(hidden)]
     #[inline]
     pub fn start(callsite: &'static Callsite) -> Self {
-        match position::strand() {
-            Some(strand) => Self::open(strand, callsite),
+        position::here(|here| match here.strand() {
+            Some(strand) => Self::open(here, strand, callsite),
             None => Self::none(),
-        }
+        })
     }
 
     /// Out of line, so that a function that opens a call grows by a load and a branch only.
     #[inline(never)]
-    fn open(strand: &'static Member<Strand>, callsite: &'static Callsite) -> Self {
-        Self(guard::open(strand, callsite, None))
+    fn open(here: &Position, strand: &'static Member<Strand>, callsite: &'static Callsite) -> Self {
+        Self(guard::open(here, strand, callsite, None))
     }
 
     /// For the macros: starts a call with an id, labels, or both, as the callsite says.
@@ -65,8 +65,9 @@ impl Call {
         }
         // Before anything is read: formatting is foreign code, and may trace.
         let text = Text::of_call(id, labels);
-        let strand = position::strand();
-        Self(strand.and_then(|strand| guard::open(strand, callsite, Some(text.as_bytes()))))
+        Self(position::here(|here| {
+            guard::open(here, here.strand()?, callsite, Some(text.as_bytes()))
+        }))
     }
 
     /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.

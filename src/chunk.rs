@@ -1,7 +1,7 @@
 //! A chunk: a page of one strand's records, and where a record stands.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
@@ -25,8 +25,9 @@ struct Head {
     next: AtomicNumber,
     /// The strand whose records these are.
     strand: AtomicNumber,
-    /// Changes when the chunk is given back, by which a guard from before knows that it is late.
-    generation: AtomicU32,
+    /// The key of a call in the first place: the generation above, which changes when the chunk is
+    /// given back, by which a guard from before knows that it is late, the address below.
+    key: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
@@ -39,7 +40,7 @@ impl Chunk {
                 len: AtomicU32::new(0),
                 next: AtomicNumber::none(),
                 strand: AtomicNumber::none(),
-                generation: AtomicU32::new(0),
+                key: AtomicU64::new(0),
             },
             records: [const { Record::new() }; RECORDS],
         }
@@ -61,12 +62,14 @@ impl Chunk {
 
     /// Puts an empty chunk behind this one.
     pub(crate) fn link(&self, next: &Member<Self>) {
-        next.belong_to(self.strand());
+        Self::belong_to(next, self.strand());
         self.head.next.store(next.number(), Release);
     }
 
-    pub(crate) fn belong_to(&self, strand: Number) {
-        self.head.strand.store(strand, Release);
+    pub(crate) fn belong_to(this: &Member<Self>, strand: Number) {
+        let key = Key::new(this.key().generation(), Address::new(this.number(), 0));
+        this.head.key.store(key.0, Relaxed);
+        this.head.strand.store(strand, Release);
     }
 
     pub(crate) fn strand(&self) -> Number {
@@ -74,8 +77,8 @@ impl Chunk {
     }
 
     #[inline]
-    pub(crate) fn generation(&self) -> u32 {
-        self.head.generation.load(Relaxed)
+    fn key(&self) -> Key {
+        Key(self.head.key.load(Relaxed))
     }
 
     /// The place for the next record; none when the chunk is full.
@@ -94,14 +97,16 @@ impl Chunk {
     pub(crate) fn clear(&self) {
         self.head.len.store(0, Relaxed);
         self.head.next.store(Number::NONE, Relaxed);
-        let generation = self.generation().wrapping_add(1);
-        self.head.generation.store(generation, Release);
+        let key = self.key();
+        let next = Key::new(key.generation().wrapping_add(1), key.address());
+        self.head.key.store(next.0, Release);
     }
 
     #[inline]
     fn call(this: &'static Member<Self>, address: Address) -> Option<CallRef> {
         let record = this.records.get(address.index())?;
-        Some(CallRef::new(record, address, this.generation()))
+        let key = this.key().at(address.index());
+        Some(CallRef { record, key })
     }
 }
 
@@ -116,8 +121,10 @@ impl Vacant {
     #[inline]
     pub(crate) fn publish(self) -> CallRef {
         self.chunk.head.len.store(self.index + 1, Release);
-        let address = Address::new(self.chunk.number(), self.index);
-        CallRef::new(self.record, address, self.chunk.generation())
+        CallRef {
+            record: self.record,
+            key: self.chunk.key().at(self.index as usize),
+        }
     }
 }
 
@@ -147,7 +154,7 @@ impl Address {
     pub(crate) fn call_near(self, chunk: Option<&'static Member<Chunk>>) -> Option<CallRef> {
         match chunk {
             _ if self == Self::NONE => None,
-            Some(chunk) if chunk.number() == self.chunk_number() => Chunk::call(chunk, self),
+            Some(chunk) if chunk.key().address().is_beside(self) => Chunk::call(chunk, self),
             _ => self.call(),
         }
     }
@@ -159,32 +166,46 @@ impl Address {
 #[derive(Clone, Copy)]
 pub(crate) struct CallRef {
     pub(crate) record: &'static Record,
-    /// The chunk's generation above, the address below: no two calls have the same, until a chunk
-    /// has been given back four billion times.
-    key: u64,
+    key: Key,
+}
+
+/// A chunk's generation above, an address in it below: no two calls have the same, until a chunk
+/// has been given back four billion times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key(u64);
+
+impl Key {
+    fn new(generation: u32, address: Address) -> Self {
+        Self(u64::from(generation) << u32::BITS | u64::from(address.to_bits()))
+    }
+
+    /// From the key of a chunk's first call, that of another.
+    #[inline]
+    fn at(self, index: usize) -> Self {
+        Self(self.0 | index as u64)
+    }
+
+    #[inline]
+    fn generation(self) -> u32 {
+        (self.0 >> u32::BITS) as u32
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+    fn address(self) -> Address {
+        Address::from_bits(self.0 as u32)
+    }
 }
 
 impl CallRef {
-    #[inline]
-    fn new(record: &'static Record, address: Address, generation: u32) -> Self {
-        let key = u64::from(generation) << u32::BITS | u64::from(address.to_bits());
-        Self { record, key }
-    }
-
     #[inline]
     pub(crate) fn is(self, other: Self) -> bool {
         self.key == other.key
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
     pub(crate) fn address(self) -> Address {
-        Address::from_bits(self.key as u32)
-    }
-
-    #[inline]
-    fn generation(self) -> u64 {
-        self.key >> u32::BITS
+        self.key.address()
     }
 
     /// The records that were written after this one, while it is this call's.
@@ -202,6 +223,6 @@ impl CallRef {
     pub(crate) fn strand(self) -> Option<Number> {
         let chunk = self.address().chunk()?;
         let strand = chunk.strand();
-        (u64::from(chunk.generation()) == self.generation()).then_some(strand)
+        (chunk.key().generation() == self.key.generation()).then_some(strand)
     }
 }

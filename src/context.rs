@@ -12,42 +12,42 @@ use alloc_counter::{Local, Window};
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::pool::{Member, Number};
-use crate::position::{self, is_current};
+use crate::position::{self, Position};
 use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
 use crate::trace::Trace;
 
 /// The strands entered, the current one first.
-fn chain() -> impl Iterator<Item = &'static Member<Strand>> {
-    std::iter::successors(position::strand(), |strand| below(strand))
+fn chain(here: &Position) -> impl Iterator<Item = &'static Member<Strand>> {
+    std::iter::successors(here.strand(), |strand| below(strand))
 }
 
-fn enter(strand: &'static Member<Strand>) -> Option<Window> {
+fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     let local = Local::current();
     let now = clock::ticks();
     let trace = strand.trace.load(Relaxed);
-    let outer = position::strand();
-    draw_boundary(local);
+    let outer = here.strand();
+    draw_boundary(here, local);
     if outer.is_some() {
-        position::put_aside();
-        let counting =
-            chain().find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
+        here.put_aside();
+        let counting = chain(here)
+            .find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
         pause(strand, counting, local, now);
     }
     strand.below.store(number(outer), Relaxed);
     let window = local.map(Local::open_window);
     strand.meter.run(local, now);
-    position::take_up(Some(strand));
+    here.take_up(Some(strand));
     window
 }
 
-fn leave(strand: &'static Member<Strand>, window: Option<Window>) {
+fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
     let local = Local::current();
     let now = clock::ticks();
-    let is_current = is_current(strand);
+    let is_current = here.is_current(strand);
     if is_current {
-        draw_boundary(local);
-        position::put_aside();
+        draw_boundary(here, local);
+        here.put_aside();
     }
     if strand.meter.is_running() {
         stand(strand, local, now);
@@ -57,31 +57,31 @@ fn leave(strand: &'static Member<Strand>, window: Option<Window>) {
         _ => None,
     };
     if is_current {
-        position::take_up(below(strand));
-        raise_peak(highest);
+        here.take_up(below(strand));
+        raise_peak(here, highest);
         resume(strand, local, now);
     } else {
         // What was reached since it was covered is known to those above it only.
         strand.lose_peaks();
-        leave_out_of_order(strand, local, now);
+        leave_out_of_order(here, strand, local, now);
     }
     strand.below.store(Number::NONE, Relaxed);
 }
 
 /// Folds the highest level since the last boundary into what is open in the current strand.
-fn draw_boundary(local: Option<Local>) {
+fn draw_boundary(here: &Position, local: Option<Local>) {
     if let Some(local) = local {
-        raise_peak(Some(local.take_peak()));
+        raise_peak(here, Some(local.take_peak()));
     }
 }
 
 /// Folds a level that the thread has reached into what is open in the current strand, if that
 /// counts; where the level is not known, neither are the strand's peaks.
-fn raise_peak(highest: Option<i64>) {
-    if let Some(strand) = position::strand().filter(|it| it.meter.is_running()) {
+fn raise_peak(here: &Position, highest: Option<i64>) {
+    if let Some(strand) = here.strand().filter(|it| it.meter.is_running()) {
         match highest {
             Some(level) => {
-                if let Some(innermost) = position::innermost_running() {
+                if let Some(innermost) = here.innermost_running() {
                     let level = strand.meter.level(level);
                     strand.meter.raise_peak(innermost.record, level);
                 }
@@ -93,14 +93,19 @@ fn raise_peak(highest: Option<i64>) {
 
 /// The strand is not the current one: others were entered after it and are not yet left.
 #[cold]
-fn leave_out_of_order(strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
+fn leave_out_of_order(
+    here: &Position,
+    strand: &'static Member<Strand>,
+    local: Option<Local>,
+    now: u64,
+) {
     let me = strand.number();
-    let Some(above) = chain().find(|other| other.below.load(Relaxed) == me) else {
+    let Some(above) = chain(here).find(|other| other.below.load(Relaxed) == me) else {
         return;
     };
     above.below.store(strand.below.load(Relaxed), Relaxed);
     // Where another strand of the trace paused this one, it now pauses what this one paused.
-    match chain().find(|other| other.pauses.load(Relaxed) == me) {
+    match chain(here).find(|other| other.pauses.load(Relaxed) == me) {
         Some(pausing) => {
             pausing.pauses.store(strand.pauses.load(Relaxed), Relaxed);
             strand.pauses.store(Number::NONE, Relaxed);
@@ -119,7 +124,7 @@ fn below(strand: &Strand) -> Option<&'static Member<Strand>> {
 
 /// Brings the peaks of the calls open here up to now, for a report that is about to be taken.
 pub(crate) fn draw_boundary_here() {
-    draw_boundary(Local::current());
+    position::here(|here| draw_boundary(here, Local::current()));
 }
 
 /// The strand, which has been put aside, no longer sees this thread's counters.
@@ -200,7 +205,7 @@ impl Entered {
     pub(crate) fn new(strand: &'static Member<Strand>) -> Self {
         Self {
             strand,
-            window: enter(strand),
+            window: position::here(|here| enter(here, strand)),
         }
     }
 
@@ -215,7 +220,8 @@ impl Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        leave(self.strand, self.window.take());
+        let window = self.window.take();
+        position::here(|here| leave(here, self.strand, window));
     }
 }
 
@@ -266,18 +272,20 @@ impl Trace {
             self.parent()
         } else {
             let number = self.number();
-            chain()
-                .find(|strand| strand.trace.load(Relaxed) == number)
-                .map_or(Address::NONE, parent_in)
+            position::here(|here| {
+                chain(here)
+                    .find(|strand| strand.trace.load(Relaxed) == number)
+                    .map_or(Address::NONE, |strand| parent_in(here, strand))
+            })
         };
         self.strand(parent)
     }
 }
 
 /// The call that is open in a strand of this thread, or the one below which the strand stands.
-fn parent_in(strand: &'static Member<Strand>) -> Address {
-    let innermost = if is_current(strand) {
-        position::innermost()
+fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
+    let innermost = if here.is_current(strand) {
+        here.innermost()
     } else {
         strand.aside.innermost().call()
     };
@@ -297,8 +305,8 @@ fn parent_in(strand: &'static Member<Strand>) -> Address {
 /// ```
 #[inline]
 pub fn fetch() -> Trace {
-    match position::strand() {
-        Some(strand) => Trace::of(strand.trace.load(Relaxed), parent_in(strand)),
+    position::here(|here| match here.strand() {
+        Some(strand) => Trace::of(strand.trace.load(Relaxed), parent_in(here, strand)),
         None => Trace::empty(),
-    }
+    })
 }

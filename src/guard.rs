@@ -7,139 +7,171 @@ use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
 use crate::pool::Member;
-use crate::position::{self, outwards};
-use crate::record::{Address, Opening, Record, SHORT_TEXT};
+use crate::position::{self, Position};
+use crate::record::{Address, Opening, Record, ShortText};
 use crate::state::{End, Kind, State};
 use crate::strand::{Cancelling, Deed, Stopped, Strand};
 use crate::text::Text;
-use crate::threads::Tag;
 
 /// Opens a call within the innermost one; none where the trace is full.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "once with a text, once without")]
 pub(crate) fn open(
+    here: &Position,
     strand: &'static Member<Strand>,
     callsite: &'static Callsite,
     text: Option<&[u8]>,
 ) -> Option<CallRef> {
-    let long = text.filter(|text| text.len() > SHORT_TEXT);
-    if !position::may_open(strand) {
+    let short = text.and_then(ShortText::of);
+    let long = text.filter(|_| short.is_none());
+    if !here.may_open(strand) {
         return None;
     }
     if let Some(text) = long {
-        position::write_long_text(strand, text);
+        here.write_long_text(strand, text);
     }
-    let vacant = position::vacant_call(strand)?;
-    match text {
-        Some(text) if long.is_none() => vacant.record.write_short_text(text),
-        _ => vacant.record.clear_text(),
+    let vacant = here.vacant_call(strand)?;
+    match &short {
+        Some(text) => vacant.record.write_short_text(text),
+        None => vacant.record.clear_text(),
     }
     let callsite = callsite.number();
-    let thread = Tag::current();
-    let outer = position::innermost_running();
-    let state = State::new(Kind::Call)
+    let outer = Outer::of(here.innermost());
+    let mut state = State::new(Kind::Call)
         .unwinding(std::thread::panicking())
-        .cancelling(strand.cancelling.get() != Cancelling::No)
         .long_text(long.is_some());
-    let local = Local::current();
-    let start = clock::ticks();
-    let (state, figures) = match local {
-        Some(local) if strand.meter.is_running() => {
-            let reading = Figures::reading(local.counts(), start);
-            let highest = local.take_peak_at(reading.counts);
-            if let Some(outer) = outer {
-                raise_peak_of_thread(strand, outer.record, highest);
-            }
-            (state.of_thread(true), reading)
-        }
-        _ => (state.partial(true), strand.meter.boundary()),
+    if strand.cancelling.get() != Cancelling::No {
+        state = state.cancelling(true);
+    }
+    let local = Local::current().filter(|_| strand.meter.is_running());
+    state = if local.is_some() {
+        state.of_thread(true)
+    } else {
+        state.partial(true)
     };
+    let start = clock::ticks();
     vacant.record.open(&Opening {
         state,
-        parent: Address::of(outer),
+        parent: Address::of(outer.call),
         callsite,
-        thread: thread.to_bits(),
+        thread: here.tag().to_bits(),
         start,
-        figures,
     });
+    if let Some(local) = local {
+        let level = vacant.record.set_readings(start, local.totals());
+        outer.raise_peak(strand, local.take_peak_at(level));
+    } else {
+        vacant.record.store_figures(strand.meter.boundary());
+    }
     let call = vacant.publish();
-    position::set_innermost(Some(call));
+    here.set_innermost(Some(call));
     Some(call)
 }
 
 /// Stops a call, wherever that is.
-#[inline(never)]
-pub(crate) fn stop(call: CallRef) {
-    let now = clock::ticks();
-    // The order of most stops: the innermost call, in the visit to the strand in which it started.
-    // Then the thread has the counters which it had at the start, or none.
-    if let (Some(strand), Some(innermost)) = (position::strand(), position::innermost())
-        && innermost.is(call)
-        && let Some(local) = Local::current()
-        && call.record.state().is_of_thread()
-    {
-        let mut reading = Figures::reading(local.counts(), now);
-        let start = call.record.figures();
-        reading.peak = local.take_peak_at(reading.counts).max(start.peak);
-        close(strand, call, reading.since(start), now);
-        let outer = outer(call);
-        position::set_innermost(outer);
-        if let Some(outer) = outer {
-            raise_peak_of_thread(strand, outer.record, reading.peak);
-        }
-    } else {
-        stop_elsewhere(call, now);
-    }
-}
-
-/// Raises a running call's peak to a level that its thread has reached.
 #[inline]
-fn raise_peak_of_thread(strand: &Strand, record: &Record, level: i64) {
-    if record.state().is_of_thread() {
-        record.raise_peak(level);
+pub(crate) fn stop(call: CallRef) {
+    position::here(|here| stop_here(here, call));
+}
+
+/// Out of line, so that the way to it is as short as can be.
+#[inline(never)]
+fn stop_here(here: &Position, call: CallRef) {
+    let now = clock::ticks();
+    let record = call.record;
+    // As most stops are: of the innermost call, in the visit to the strand in which it started.
+    // Then the thread has the counters that it had at the start, or none.
+    if let (Some(strand), Some(innermost)) = (here.strand(), here.innermost())
+        && innermost.is(call)
+        && let state = record.state()
+        && state.is_of_thread()
+        && let Some(local) = Local::current()
+    {
+        let state = state.ended(end(strand, state));
+        let highest = record.close_on_thread(state, now, local.totals(), |level| {
+            local.take_peak_at(level)
+        });
+        let outer = Outer::of(here.call_at(record.parent()));
+        here.set_innermost(outer.call);
+        outer.raise_peak(strand, highest);
     } else {
-        raise_peak_of_strand(strand, record, level);
+        stop_elsewhere(here, call, now);
     }
 }
 
+/// The nearest running call around one that opens or stops.
+struct Outer {
+    call: Option<CallRef>,
+    /// Its readings are the thread's, as they mostly are.
+    is_of_thread: bool,
+}
+
+impl Outer {
+    #[inline]
+    fn of(call: Option<CallRef>) -> Self {
+        let is_of_thread = call.is_none_or(|call| call.record.is_running_on_thread());
+        Self {
+            call: if is_of_thread {
+                call
+            } else {
+                position::running(call)
+            },
+            is_of_thread,
+        }
+    }
+
+    /// Raises its peak to a level that the thread has reached.
+    #[inline]
+    fn raise_peak(&self, strand: &Strand, level: i64) {
+        if let Some(call) = self.call {
+            if self.is_of_thread {
+                call.record.raise_peak(level);
+            } else {
+                raise_peak_of_strand(strand, call.record, level);
+            }
+        }
+    }
+}
+
+/// Raises a call's peak to a level of the thread, whichever its readings are.
 #[cold]
 #[inline(never)]
 fn raise_peak_of_strand(strand: &Strand, record: &Record, level: i64) {
-    record.raise_peak(strand.meter.level(level));
+    strand.meter.raise_peak(record, strand.meter.level(level));
 }
 
 #[cold]
 #[inline(never)]
-fn stop_elsewhere(call: CallRef, now: u64) {
-    let Some(strand) = position::strand_of(call) else {
+fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
+    let Some(strand) = here.strand_of(call) else {
         return stop_from_afar(call, now, None);
     };
     let record = call.record;
-    let innermost = position::innermost_running();
+    let innermost = here.innermost_running();
     if record.state().is_at_rest() {
-        return stop_at_rest(strand, call, now);
+        return stop_at_rest(here, strand, call, now);
     }
     let start = strand.meter.start(record);
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
         record.set_partial();
         close(strand, call, used(strand, None, start), now);
-        return position::set_innermost(position::innermost_running());
+        return here.set_innermost(here.innermost_running());
     };
-    let peak = leave_to_outer(strand, call, reading, now);
+    let peak = leave_to_outer(here, strand, call, reading, now);
     close(strand, call, reading.since(Figures { peak, ..start }), now);
     if innermost.is_some_and(|innermost| innermost.is(call)) {
-        position::set_innermost(outer(call));
+        here.set_innermost(outer(here, call));
     }
 }
 
 /// Held by a future that is put aside, and stopped by somebody else. What was open within it goes
 /// on within the call around, which may be put aside too.
-fn stop_at_rest(strand: &Strand, call: CallRef, now: u64) {
+fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
     if let Some(inner) = inside(call).find(|inner| inner.record.is_open()) {
-        let around = outwards(position::call_at(call.record.parent()));
+        let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
-        adopt(strand, inner, outer, Figures::default(), now);
+        adopt(here, strand, inner, outer, Figures::default(), now);
     }
     close(strand, call, call.record.figures(), now);
 }
@@ -154,6 +186,18 @@ fn close(strand: &Strand, call: CallRef, used: Figures, now: u64) {
 #[inline]
 fn end(strand: &Strand, state: State) -> End {
     let cancelling = strand.cancelling.get();
+    if std::thread::panicking() || cancelling != Cancelling::No {
+        return end_in_trouble(cancelling, state);
+    }
+    if state.has_failed() {
+        End::Failed
+    } else {
+        End::Ok
+    }
+}
+
+#[cold]
+fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
     let is_panicking = std::thread::panicking() && !state.was_unwinding();
     if is_panicking && cancelling != Cancelling::InPanic {
         End::Panicked
@@ -168,9 +212,9 @@ fn end(strand: &Strand, state: State) -> End {
 
 /// The call around becomes the innermost; the highest level of the strand that this one reached was
 /// within that one, too.
-pub(crate) fn uncover(strand: &Strand, call: CallRef, highest: i64) {
-    let outer = outer(call);
-    position::set_innermost(outer);
+pub(crate) fn uncover(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
+    let outer = outer(here, call);
+    here.set_innermost(outer);
     if let Some(outer) = outer {
         strand.meter.raise_peak(outer.record, highest);
     }
@@ -178,8 +222,8 @@ pub(crate) fn uncover(strand: &Strand, call: CallRef, highest: i64) {
 
 /// The nearest running call around this one.
 #[inline]
-fn outer(call: CallRef) -> Option<CallRef> {
-    position::running(position::call_at(call.record.parent()))
+fn outer(here: &Position, call: CallRef) -> Option<CallRef> {
+    position::running(here.call_at(call.record.parent()))
 }
 
 /// The calls directly within this one.
@@ -190,18 +234,24 @@ fn inside(call: CallRef) -> impl Iterator<Item = CallRef> {
 
 /// The first call that is running within this one goes on within the call around. Answers the
 /// highest level that this one has reached, itself and in those within.
-pub(crate) fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, now: u64) -> i64 {
+pub(crate) fn leave_to_outer(
+    here: &Position,
+    strand: &Strand,
+    call: CallRef,
+    reading: Figures,
+    now: u64,
+) -> i64 {
     let own = strand.meter.start(call.record).peak;
     let mut highest = own;
     let mut first = None;
-    for inner in outwards(position::innermost()) {
+    for inner in here.outwards(here.innermost()) {
         if inner.is(call) {
-            let outer = outer(call);
+            let outer = outer(here, call);
             if let Some(outer) = outer {
                 strand.meter.raise_peak(outer.record, highest);
             }
             if let Some(first) = first {
-                adopt(strand, first, outer, reading, now);
+                adopt(here, strand, first, outer, reading, now);
             }
             return highest;
         }
@@ -220,6 +270,7 @@ pub(crate) fn leave_to_outer(strand: &Strand, call: CallRef, reading: Figures, n
 /// Lets a running call go on within another, and notes what it had done until then.
 #[cold]
 pub(crate) fn adopt(
+    here: &Position,
     strand: &Strand,
     call: CallRef,
     outer: Option<CallRef>,
@@ -235,7 +286,7 @@ pub(crate) fn adopt(
     let before = call.record.parent();
     // First, so that a reader who finds the note finds the call where it is now.
     call.record.set_parent(Address::of(outer));
-    let Some(vacant) = position::vacant(strand) else {
+    let Some(vacant) = here.vacant(strand) else {
         // What it did before will be taken for what it did there.
         return strand.mark_partial();
     };
@@ -271,20 +322,32 @@ fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
     strand.meter.read().0.since_at_most(figures)
 }
 
-/// Sets a checkpoint.
+/// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
 #[inline]
 pub(crate) fn checkpoint(call: CallRef, name: &str) {
+    let short = ShortText::of(name.as_bytes());
+    position::here(|here| match &short {
+        Some(short) => checkpoint_here(here, call, short, name),
+        None => checkpoint_elsewhere(here, call, name, clock::ticks()),
+    });
+}
+
+#[inline(never)]
+fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str) {
     let moment = clock::ticks();
-    let name = name.as_bytes();
-    let strand = position::strand_of(call);
-    if let (Some(strand), Some(local)) = (strand, Local::current())
-        && name.len() <= SHORT_TEXT
+    if let (Some(strand), Some(local)) = (here.strand_of(call), Local::current())
         && call.record.state().is_of_thread()
     {
-        let used = local.counts() - call.record.counts();
-        note(strand, call, Kind::Checkpoint, name, moment, used);
+        let Some(vacant) = here.vacant(strand) else {
+            return;
+        };
+        let state = State::new(Kind::Checkpoint);
+        vacant.record.write_short_text(short);
+        vacant.record.note(state, call.address(), moment);
+        vacant.record.set_counts_since(call.record, local.totals());
+        vacant.publish();
     } else {
-        checkpoint_elsewhere(call, strand, name, moment);
+        checkpoint_elsewhere(here, call, name, moment);
     }
 }
 
@@ -292,13 +355,9 @@ pub(crate) fn checkpoint(call: CallRef, name: &str) {
 /// does not run here.
 #[cold]
 #[inline(never)]
-fn checkpoint_elsewhere(
-    call: CallRef,
-    strand: Option<&'static Member<Strand>>,
-    name: &[u8],
-    moment: u64,
-) {
-    let name = Text::of(&String::from_utf8_lossy(name));
+fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64) {
+    let name = Text::of(&name);
+    let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
         return Strand::do_from_afar(call, moment, |strand| {
             Deed::Checkpoint(name.to_string(), used_from_afar(strand, call.record))
@@ -306,6 +365,7 @@ fn checkpoint_elsewhere(
     };
     let used = used_from_afar(strand, call.record).counts;
     note(
+        here,
         strand,
         call,
         Kind::Checkpoint,
@@ -319,10 +379,22 @@ fn checkpoint_elsewhere(
 #[cold]
 #[inline(never)]
 pub(crate) fn fail(call: CallRef, why: &Text) {
+    position::here(|here| fail_here(here, call, why));
+}
+
+fn fail_here(here: &Position, call: CallRef, why: &Text) {
     let moment = clock::ticks();
-    if let Some(strand) = position::strand_of(call) {
+    if let Some(strand) = here.strand_of(call) {
         let text = why.as_bytes();
-        note(strand, call, Kind::Message, text, moment, Counts::ZERO);
+        note(
+            here,
+            strand,
+            call,
+            Kind::Message,
+            text,
+            moment,
+            Counts::ZERO,
+        );
         call.record.set_failed();
     } else {
         Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));
@@ -331,18 +403,26 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 
 /// Writes a record that belongs to this call.
 #[inline]
-fn note(strand: &Strand, call: CallRef, kind: Kind, text: &[u8], moment: u64, used: Counts) {
-    let is_long = text.len() > SHORT_TEXT;
-    if is_long {
-        position::write_long_text(strand, text);
+fn note(
+    here: &Position,
+    strand: &Strand,
+    call: CallRef,
+    kind: Kind,
+    text: &[u8],
+    moment: u64,
+    used: Counts,
+) {
+    let short = ShortText::of(text);
+    if short.is_none() {
+        here.write_long_text(strand, text);
     }
-    let Some(vacant) = position::vacant(strand) else {
+    let Some(vacant) = here.vacant(strand) else {
         return;
     };
-    if !is_long {
-        vacant.record.write_short_text(text);
+    if let Some(short) = &short {
+        vacant.record.write_short_text(short);
     }
-    let state = State::new(kind).long_text(is_long);
+    let state = State::new(kind).long_text(short.is_none());
     vacant.record.note(state, call.address(), moment);
     vacant.record.set_counts(used);
     vacant.publish();

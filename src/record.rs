@@ -32,6 +32,12 @@ impl Address {
         Number::from_bits(self.0 >> Self::INDEX_BITS)
     }
 
+    /// Whether both stand in the same chunk.
+    #[inline]
+    pub(crate) const fn is_beside(self, other: Self) -> bool {
+        (self.0 ^ other.0) >> Self::INDEX_BITS == 0
+    }
+
     #[inline]
     pub(crate) const fn index(self) -> usize {
         self.0 as usize % Self::MAX_IN_CHUNK
@@ -71,10 +77,29 @@ const COUNTS_END: usize = COUNTS + 5;
 const TEXT: usize = COUNTS_END;
 
 const WORD_BYTES: usize = size_of::<u64>();
-/// A text up to this length stands in the record, after a byte with its length.
-pub(crate) const SHORT_TEXT: usize = (WORDS - TEXT) * WORD_BYTES - 1;
+/// A text up to this length stands in the record.
+const SHORT_TEXT: usize = (WORDS - TEXT) * WORD_BYTES - 1;
 /// A record that holds nothing but text holds so much.
 pub(crate) const TEXT_PIECE: usize = WORDS * WORD_BYTES;
+
+/// A text that fits into its record, after a byte with its length.
+pub(crate) struct ShortText([u64; WORDS - TEXT]);
+
+impl ShortText {
+    /// None where the text is longer than [`SHORT_TEXT`]. Of a literal, known to the compiler.
+    #[inline]
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        if text.len() > SHORT_TEXT {
+            return None;
+        }
+        let mut bytes = [0; SHORT_TEXT + 1];
+        bytes[0] = u8::try_from(text.len()).unwrap_or(0);
+        bytes[1..=text.len()].copy_from_slice(text);
+        let (words, _) = bytes.as_chunks();
+        let mut parts = words.iter().copied().map(u64::from_le_bytes);
+        Some(Self(std::array::from_fn(|_| parts.next().unwrap_or(0))))
+    }
+}
 
 /// A call at its start.
 pub(crate) struct Opening {
@@ -83,7 +108,6 @@ pub(crate) struct Opening {
     pub(crate) callsite: Number,
     pub(crate) thread: u32,
     pub(crate) start: u64,
-    pub(crate) figures: Figures,
 }
 
 impl Record {
@@ -97,7 +121,7 @@ impl Record {
         }
     }
 
-    /// Writes a call, without its text. Not published yet, so nobody reads.
+    /// Writes a call, without its text and figures. Not published yet, so nobody reads.
     #[inline]
     pub(crate) fn open(&self, opening: &Opening) {
         self.state.store(opening.state.to_bits(), Relaxed);
@@ -106,7 +130,20 @@ impl Record {
         self.thread.store(opening.thread, Relaxed);
         self.words[START].store(opening.start, Relaxed);
         self.words[STOP].store(0, Relaxed);
-        self.store_figures(opening.figures);
+    }
+
+    /// Writes an opening call's readings, one by one as they come, so that none is carried about.
+    /// Answers the level.
+    #[inline]
+    pub(crate) fn set_readings(&self, now: u64, totals: impl Iterator<Item = u64>) -> i64 {
+        self.words[BUSY].store(now, Relaxed);
+        let mut level = Level::default();
+        for (word, total) in self.words[COUNTS..COUNTS_END].iter().zip(totals) {
+            word.store(total, Relaxed);
+            level.push(total);
+        }
+        self.words[PEAK].store(level.bytes().cast_unsigned(), Relaxed);
+        level.bytes()
     }
 
     /// Writes a record that is never changed again, without its text and figures.
@@ -126,14 +163,11 @@ impl Record {
         Address(self.subject.load(Relaxed))
     }
 
-    /// Writes a text of at most [`SHORT_TEXT`] bytes.
     #[inline]
-    pub(crate) fn write_short_text(&self, text: &[u8]) {
-        let mut bytes = [0; SHORT_TEXT + 1];
-        let text = &text[..text.len().min(SHORT_TEXT)];
-        bytes[0] = u8::try_from(text.len()).unwrap_or(0);
-        bytes[1..=text.len()].copy_from_slice(text);
-        self.write_bytes(TEXT, &bytes);
+    pub(crate) fn write_short_text(&self, text: &ShortText) {
+        for (word, part) in self.words[TEXT..].iter().zip(text.0) {
+            word.store(part, Relaxed);
+        }
     }
 
     #[inline]
@@ -147,12 +181,7 @@ impl Record {
         self.state.store(state.to_bits(), Relaxed);
         self.subject
             .store(u32::try_from(piece.len()).unwrap_or(0), Relaxed);
-        self.write_bytes(0, piece);
-    }
-
-    #[inline]
-    fn write_bytes(&self, first: usize, bytes: &[u8]) {
-        for (word, bytes) in self.words[first..].iter().zip(bytes.chunks(WORD_BYTES)) {
+        for (word, bytes) in self.words.iter().zip(piece.chunks(WORD_BYTES)) {
             let mut whole = [0; WORD_BYTES];
             whole[..bytes.len()].copy_from_slice(bytes);
             word.store(u64::from_le_bytes(whole), Relaxed);
@@ -186,7 +215,7 @@ impl Record {
     }
 
     #[inline]
-    fn store_figures(&self, figures: Figures) {
+    pub(crate) fn store_figures(&self, figures: Figures) {
         self.words[BUSY].store(figures.busy, Relaxed);
         self.words[PEAK].store(figures.peak.cast_unsigned(), Relaxed);
         self.set_counts(figures.counts);
@@ -194,8 +223,17 @@ impl Record {
 
     #[inline]
     pub(crate) fn set_counts(&self, counts: Counts) {
-        for (word, total) in self.words[COUNTS..].iter().zip(counts.to_array()) {
+        for (word, total) in self.words[COUNTS..COUNTS_END].iter().zip(counts.to_array()) {
             word.store(total, Relaxed);
+        }
+    }
+
+    /// Notes what has been used since a call's start, whose readings are those of this thread.
+    #[inline]
+    pub(crate) fn set_counts_since(&self, call: &Self, totals: impl Iterator<Item = u64>) {
+        let words = self.words[COUNTS..COUNTS_END].iter();
+        for ((word, total), start) in words.zip(totals).zip(&call.words[COUNTS..]) {
+            word.store(total.wrapping_sub(start.load(Relaxed)), Relaxed);
         }
     }
 
@@ -256,6 +294,12 @@ impl Record {
         self.words[STOP].load(Relaxed) == 0
     }
 
+    /// The same, in the visit to its strand in which it started or was taken up.
+    #[inline]
+    pub(crate) fn is_running_on_thread(&self) -> bool {
+        self.is_open() && self.state().is_of_thread()
+    }
+
     /// Whether the call is neither stopped nor put aside.
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
@@ -284,6 +328,38 @@ impl Record {
         fence(Release);
         self.store_figures(figures);
         self.state.store(writing.next_version().to_bits(), Release);
+    }
+
+    /// A call stops whose readings are those of this thread: they become amounts for good, one by
+    /// one as the totals come. `highest` answers the highest level since the last boundary, given
+    /// the level now. Answers the highest since the call's start.
+    #[inline]
+    pub(crate) fn close_on_thread(
+        &self,
+        state: State,
+        now: u64,
+        totals: impl Iterator<Item = u64>,
+        highest: impl FnOnce(i64) -> i64,
+    ) -> i64 {
+        let writing = state.at_rest(true).of_thread(false).next_version();
+        self.state.store(writing.to_bits(), Relaxed);
+        // As in `rewrite`.
+        fence(Release);
+        self.words[STOP].store(now, Relaxed);
+        let busy = now.wrapping_sub(self.words[BUSY].load(Relaxed));
+        self.words[BUSY].store(busy, Relaxed);
+        let (mut start, mut level) = (Level::default(), Level::default());
+        for (word, total) in self.words[COUNTS..COUNTS_END].iter().zip(totals) {
+            let at_start = word.load(Relaxed);
+            word.store(total.wrapping_sub(at_start), Relaxed);
+            level.push(total);
+            start.push(at_start);
+        }
+        let highest = highest(level.bytes()).max(self.peak());
+        let peak = highest.wrapping_sub(start.bytes());
+        self.words[PEAK].store(peak.cast_unsigned(), Relaxed);
+        self.state.store(writing.next_version().to_bits(), Release);
+        highest
     }
 
     /// The call stops: its figures become amounts for good.
@@ -345,6 +421,22 @@ impl Record {
     fn stop_and_figures(&self) -> (Option<u64>, Figures) {
         let stop = self.words[STOP].load(Acquire);
         ((stop != 0).then_some(stop), self.figures())
+    }
+}
+
+/// The last two totals that went by: bytes allocated and bytes freed.
+#[derive(Default)]
+struct Level([u64; 2]);
+
+impl Level {
+    #[inline]
+    fn push(&mut self, total: u64) {
+        self.0 = [self.0[1], total];
+    }
+
+    #[inline]
+    fn bytes(&self) -> i64 {
+        self.0[0].wrapping_sub(self.0[1]).cast_signed()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
 use crate::guard::{adopt, leave_to_outer, read, stop, stop_from_afar, uncover, used};
-use crate::position::{self, outwards};
+use crate::position::{self, Position};
 use crate::record::{Address, Record};
 use crate::state::End;
 use crate::strand::{Cancelling, Strand};
@@ -15,9 +15,15 @@ use crate::strand::{Cancelling, Strand};
 /// on the strand is not in them. Answers the innermost of them. None where this thread does not
 /// run the strand.
 pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
-    let strand = position::strand_of(call)?;
+    position::here(|here| rest_here(here, call))
+}
+
+fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
+    let strand = here.strand_of(call)?;
     let now = clock::ticks();
-    let innermost = position::innermost().filter(|innermost| is_within(*innermost, call));
+    let innermost = here
+        .innermost()
+        .filter(|innermost| is_within(here, *innermost, call));
     let Some(innermost) = innermost else {
         // Every running call has the innermost within it; should one not, its figures go on.
         strand.mark_partial();
@@ -30,7 +36,7 @@ pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
         now,
     );
     let mut highest = i64::MIN;
-    for record in path(innermost, call) {
+    for record in path(here, innermost, call) {
         if !record.is_running() {
             continue;
         }
@@ -42,27 +48,31 @@ pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
         }
         record.rest(used(strand, reading, start));
     }
-    uncover(strand, call, highest);
+    uncover(here, strand, call, highest);
     Some(innermost)
 }
 
 /// Puts a call aside alone: what is running within it goes on within the call around.
 pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
-    let innermost = position::innermost();
+    position::here(|here| rest_alone_here(here, call))
+}
+
+fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
+    let innermost = here.innermost();
     if innermost.is_some_and(|innermost| innermost.is(call)) {
-        return rest(call);
+        return rest_here(here, call);
     }
-    let strand = position::strand_of(call)?;
+    let strand = here.strand_of(call)?;
     let now = clock::ticks();
     if call.record.state().is_at_rest() {
         // Put aside with the future in which it was opened, and now out of that one's keeping.
         let outer = position::running(innermost);
-        adopt(strand, call, outer, Figures::default(), now);
+        adopt(here, strand, call, outer, Figures::default(), now);
         return Some(call);
     }
     let reading = read(strand, position::running(innermost), Local::current(), now)?;
     let mut start = strand.meter.start(call.record);
-    start.peak = leave_to_outer(strand, call, reading, now);
+    start.peak = leave_to_outer(here, strand, call, reading, now);
     call.record.rest(reading.since(start));
     Some(call)
 }
@@ -70,42 +80,50 @@ pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
 /// Takes a call up again, with the calls put aside within it; `innermost` as [`rest`] answered.
 /// `false` where this thread does not run the strand.
 pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
-    let Some(strand) = position::strand_of(call) else {
+    position::here(|here| resume_here(here, call, innermost))
+}
+
+fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
+    let Some(strand) = here.strand_of(call) else {
         return false;
     };
     let now = clock::ticks();
-    let outer = position::innermost_running();
+    let outer = here.innermost_running();
     let reading =
         read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
     if Address::of(outer) != call.record.parent() {
-        adopt(strand, call, outer, reading, now);
+        adopt(here, strand, call, outer, reading, now);
     }
     // The innermost may have been taken elsewhere meanwhile.
-    let innermost = if is_within(innermost, call) {
+    let innermost = if is_within(here, innermost, call) {
         innermost
     } else {
         call
     };
-    for record in path(innermost, call) {
+    for record in path(here, innermost, call) {
         if record.is_open() && record.state().is_at_rest() {
             let start = reading.start_for(record.figures());
             let on_thread = strand.meter.on_thread(start);
             record.resume(on_thread.unwrap_or(start), on_thread.is_some());
         }
     }
-    position::set_innermost(Some(innermost));
+    here.set_innermost(Some(innermost));
     true
 }
 
 /// Whether one call stands within another, or is it.
-fn is_within(innermost: CallRef, call: CallRef) -> bool {
-    outwards(Some(innermost)).any(|outer| outer.is(call))
+fn is_within(here: &Position, innermost: CallRef, call: CallRef) -> bool {
+    here.outwards(Some(innermost)).any(|outer| outer.is(call))
 }
 
 /// From the innermost call outwards to `call`, within which it is.
-fn path(innermost: CallRef, call: CallRef) -> impl Iterator<Item = &'static Record> {
+fn path(
+    here: &Position,
+    innermost: CallRef,
+    call: CallRef,
+) -> impl Iterator<Item = &'static Record> {
     let mut arrived = false;
-    outwards(Some(innermost))
+    here.outwards(Some(innermost))
         .take_while(move |outer| !std::mem::replace(&mut arrived, outer.is(call)))
         .map(|outer| outer.record)
 }
@@ -113,7 +131,7 @@ fn path(innermost: CallRef, call: CallRef) -> impl Iterator<Item = &'static Reco
 /// Runs `work`, which drops the future that the call is around, and stops the call. What stops
 /// meanwhile is cancelled with it.
 pub(crate) fn cancel(call: CallRef, work: impl FnOnce()) {
-    if let Some(strand) = position::strand_of(call) {
+    if let Some(strand) = position::here(|here| here.strand_of(call)) {
         let _cancelled = Cancelled {
             call,
             strand,

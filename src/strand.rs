@@ -136,7 +136,7 @@ impl Strand {
         ordinal: u32,
         parent: Address,
     ) {
-        this.first.belong_to(this.number());
+        Chunk::belong_to(this.first, this.number());
         this.trace.store(trace, Relaxed);
         this.allowance.store(allowance, Relaxed);
         this.ordinal.store(ordinal, Relaxed);

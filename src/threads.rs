@@ -3,7 +3,6 @@
 //! A record holds both in one word. Names are kept once for all threads that share one and are
 //! never freed, so only so many different ones are kept.
 
-use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -18,19 +17,19 @@ const MAX_NAME_BYTES: usize = 64;
 static NUMBERS: AtomicU32 = AtomicU32::new(0);
 static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
-thread_local! {
-    static TAG: Cell<Option<Tag>> = const { Cell::new(None) };
-}
-
 /// A thread's number, counted from 1 in the order in which threads first recorded (and beginning
 /// anew after four million), and the number of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(NonZeroU32);
 
 impl Tag {
-    #[inline]
-    pub(crate) fn current() -> Self {
-        TAG.get().unwrap_or_else(first_time)
+    /// A new one, for this thread, which keeps it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn new() -> Self {
+        let number = NUMBERS.fetch_add(1, Relaxed).wrapping_add(1);
+        let name = alloc_counter::exclude(|| std::thread::current().name().map_or(NAMELESS, keep));
+        Self::from_bits(number << NAME_BITS | name)
     }
 
     pub(crate) fn from_bits(bits: u32) -> Self {
@@ -51,16 +50,6 @@ impl Tag {
         let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
         names.get(name as usize).copied()
     }
-}
-
-#[cold]
-#[inline(never)]
-fn first_time() -> Tag {
-    let number = NUMBERS.fetch_add(1, Relaxed).wrapping_add(1);
-    let name = alloc_counter::exclude(|| std::thread::current().name().map_or(NAMELESS, keep));
-    let tag = Tag::from_bits(number << NAME_BITS | name);
-    TAG.set(Some(tag));
-    tag
 }
 
 fn keep(name: &str) -> u32 {

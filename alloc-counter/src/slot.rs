@@ -74,6 +74,19 @@ impl Totals {
         }
     }
 
+    /// The totals in the order of [`Counts::to_array`], each read when it is asked for.
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        let totals = [
+            &self.allocations,
+            &self.deallocations,
+            &self.reallocations,
+            &self.bytes_allocated,
+            &self.bytes_deallocated,
+        ];
+        totals.into_iter().map(|total| total.load(Relaxed))
+    }
+
     fn store(&self, counts: Counts) {
         self.allocations.store(counts.allocations, Relaxed);
         self.deallocations.store(counts.deallocations, Relaxed);
@@ -162,6 +175,12 @@ impl Slot {
     #[inline]
     pub(crate) fn counts(&self) -> Counts {
         self.totals.load()
+    }
+
+    /// See [`Local::totals`](crate::Local::totals).
+    #[inline]
+    pub(crate) fn totals(&self) -> impl Iterator<Item = u64> {
+        self.totals.iter()
     }
 
     /// The live bytes now.

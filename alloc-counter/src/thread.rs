@@ -185,6 +185,13 @@ impl Local {
         self.slot.counts()
     }
 
+    /// The same one after the other, in the order of [`Counts::to_array`], each read when it is asked
+    /// for: for code that puts them straight to where they belong.
+    #[inline]
+    pub fn totals(self) -> impl Iterator<Item = u64> {
+        self.slot.totals()
+    }
+
     /// The same counters, to be read from other threads.
     #[inline]
     pub fn remote(self) -> Remote {
@@ -209,10 +216,11 @@ impl Local {
         self.slot.take_peak(self.counts().net_bytes())
     }
 
-    /// The same where the totals are those now, as [`counts`](Self::counts) has just answered.
+    /// The same where the caller has just read the level: [`Counts::net_bytes`] of
+    /// [`counts`](Self::counts).
     #[inline]
-    pub fn take_peak_at(self, now: Counts) -> i64 {
-        self.slot.take_peak(now.net_bytes())
+    pub fn take_peak_at(self, level: i64) -> i64 {
+        self.slot.take_peak(level)
     }
 
     /// Opens a window: until it is closed, the highest level inside is kept, whatever boundaries
