@@ -18,7 +18,7 @@ pub struct Process {
     /// The part that no thread's figures hold: made after a thread had given its slot back, in
     /// the destructors of its thread-locals.
     pub unattributed: Counts,
-    /// Slots that exist. There are as many as threads were ever alive at once; a slot takes 128
+    /// Slots that exist. There are as many as threads were ever alive at once; a slot takes 256
     /// bytes and is never freed.
     pub slots: usize,
 }

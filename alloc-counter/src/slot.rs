@@ -22,13 +22,13 @@ pub(crate) struct Slot {
     /// The highest live level (bytes allocated − bytes freed) since it was last folded into the
     /// two below, whose highest levels are theirs or this.
     peak: AtomicI64,
+    /// A peak up to this changes neither of the two below when a boundary is drawn: the first of
+    /// them, or nothing where there is a second. With the totals and the peak in one cache line.
+    settled: AtomicI64,
     /// The highest level of the current window.
     high: AtomicI64,
     /// The highest level between the last boundary and the opening of a window since.
     carried: AtomicI64,
-    /// A peak up to this changes neither of the two above when a boundary is drawn: the first of
-    /// them, or nothing where there is a second.
-    settled: AtomicI64,
     /// How many windows are open, and how many were closed while another was open inside.
     windows: AtomicU32,
     misnested: AtomicU32,

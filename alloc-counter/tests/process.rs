@@ -75,5 +75,5 @@ fn what_is_excluded_is_overhead() {
 fn a_slot_takes_what_is_documented() {
     let process = process().unwrap();
     assert_eq!(process.slots, 2);
-    assert_eq!(process.overhead.net_bytes(), 2 * 128);
+    assert_eq!(process.overhead.net_bytes(), 2 * 256);
 }
