@@ -111,9 +111,10 @@ impl Call {
         drop(self);
     }
 
-    /// Whether this call is being recorded.
-    pub const fn is_recorded(&self) -> bool {
-        self.0.is_some()
+    /// Whether this call is recorded: a trace was current, and held fewer calls than its
+    /// [limit](crate::Limits::calls).
+    pub fn is_recorded(&self) -> bool {
+        self.0.is_some_and(|call| !call.record.state().is_folded())
     }
 
     pub(crate) const fn recorded(&self) -> Option<CallRef> {

@@ -115,7 +115,7 @@ impl Callsite {
         let mut number = Number::NONE;
         CALLSITES.add(|new| {
             number = new;
-            self
+            Some(self)
         });
         // Two threads may come here at once: both numbers lead here, and the first is kept.
         self.number

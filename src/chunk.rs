@@ -103,7 +103,7 @@ impl Chunk {
     }
 
     #[inline]
-    fn call(this: &'static Member<Self>, address: Address) -> Option<CallRef> {
+    pub(crate) fn call(this: &'static Member<Self>, address: Address) -> Option<CallRef> {
         let record = this.records.get(address.index())?;
         let key = this.key().at(address.index());
         Some(CallRef { record, key })
@@ -135,7 +135,7 @@ impl Address {
         call.map_or(Self::NONE, CallRef::address)
     }
 
-    fn chunk(self) -> Option<&'static Member<Chunk>> {
+    pub(crate) fn chunk(self) -> Option<&'static Member<Chunk>> {
         CHUNKS.get(self.chunk_number())
     }
 
@@ -206,16 +206,6 @@ impl CallRef {
     #[inline]
     pub(crate) fn address(self) -> Address {
         self.key.address()
-    }
-
-    /// The records that were written after this one, while it is this call's.
-    pub(crate) fn later(self) -> impl Iterator<Item = Self> {
-        let chunks = std::iter::successors(self.address().chunk(), |chunk| chunk.next());
-        chunks
-            .flat_map(|chunk| Chunk::published(chunk).map(move |(address, _)| (chunk, address)))
-            .skip_while(move |(_, address)| *address != self.address())
-            .skip(1)
-            .filter_map(|(chunk, address)| Chunk::call(chunk, address))
     }
 
     /// The strand whose call this is; none where the record is no longer this call's. Lasts only

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::{Local, Window};
 
-use crate::chunk::CallRef;
 use crate::clock;
 use crate::pool::{Member, Number};
 use crate::position::{self, Position};
@@ -213,7 +212,7 @@ impl Entered {
     pub(crate) fn finish(self, trace: &Trace) {
         let strand = self.strand;
         drop(self);
-        trace.fold(strand);
+        trace.end(strand);
     }
 }
 
@@ -236,9 +235,8 @@ impl Trace {
     /// a future there is [`instrument`](Self::instrument), as in
     /// `tokio::spawn(tracer::fetch().instrument(work()))`.
     ///
-    /// Injecting an empty trace does nothing. Beyond 10,000 scopes and instrumented futures of one
-    /// trace, the calls in more are not recorded; what they allocate is in the totals once
-    /// they have ended.
+    /// Injecting an empty trace does nothing. Beyond a trace's limit of
+    /// [strands](crate::Limits::strands), what is done in more is added up once they have ended.
     ///
     /// ```
     /// use tracer::{Trace, call};
@@ -289,7 +287,12 @@ fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
     } else {
         strand.aside.innermost().call()
     };
-    position::running(innermost).map_or_else(|| strand.parent(), CallRef::address)
+    let recorded = position::recorded(Address::of(position::running(innermost)));
+    if recorded == Address::NONE {
+        strand.parent()
+    } else {
+        recorded
+    }
 }
 
 /// The trace that is current on this thread, with the call that is open now; an empty trace where

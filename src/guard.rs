@@ -6,6 +6,7 @@ use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
+use crate::folded;
 use crate::pool::Member;
 use crate::position::{self, Position};
 use crate::record::{Address, Opening, Record, ShortText};
@@ -13,7 +14,7 @@ use crate::state::{End, Kind, State};
 use crate::strand::{Cancelling, Deed, Stopped, Strand};
 use crate::text::Text;
 
-/// Opens a call within the innermost one; none where the trace is full.
+/// Opens a call within the innermost one; none where there is no memory for it.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "once with a text, once without")]
 pub(crate) fn open(
@@ -22,24 +23,59 @@ pub(crate) fn open(
     callsite: &'static Callsite,
     text: Option<&[u8]>,
 ) -> Option<CallRef> {
-    let short = text.and_then(ShortText::of);
-    let long = text.filter(|_| short.is_none());
     if !here.may_open(strand) {
-        return None;
+        return open_folded(here, strand, callsite);
     }
-    if let Some(text) = long {
-        here.write_long_text(strand, text);
+    let mut state = State::new(Kind::Call);
+    let mut short = text.and_then(ShortText::of);
+    if let (Some(text), None) = (text, &short) {
+        short = here.write_long_text(strand, text);
+        state = state.long_text(short.is_none());
     }
     let vacant = here.vacant_call(strand)?;
     match &short {
         Some(text) => vacant.record.write_short_text(text),
         None => vacant.record.clear_text(),
     }
-    let callsite = callsite.number();
+    begin(here, strand, callsite, vacant.record, state);
+    let call = vacant.publish();
+    here.set_innermost(Some(call));
+    Some(call)
+}
+
+/// Opens a call beyond the trace's limit, or inside of one; none where there is no memory for that.
+#[cold]
+#[inline(never)]
+fn open_folded(
+    here: &Position,
+    strand: &'static Member<Strand>,
+    callsite: &'static Callsite,
+) -> Option<CallRef> {
+    let Some(place) = folded::Place::find(here, strand) else {
+        // What it does stays with the call around.
+        return None;
+    };
+    let record = place.record();
+    record.set_inside(Counts::ZERO);
+    let state = State::new(Kind::Call).folded();
+    begin(here, strand, callsite, record, state);
+    let call = place.publish();
+    here.set_innermost(Some(call));
+    Some(call)
+}
+
+/// Writes a call as it begins within the innermost one.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all that opening a call does")]
+fn begin(
+    here: &Position,
+    strand: &Strand,
+    callsite: &'static Callsite,
+    record: &'static Record,
+    state: State,
+) {
     let outer = Outer::of(here.innermost());
-    let mut state = State::new(Kind::Call)
-        .unwinding(std::thread::panicking())
-        .long_text(long.is_some());
+    let mut state = state.unwinding(std::thread::panicking());
     if strand.cancelling.get() != Cancelling::No {
         state = state.cancelling(true);
     }
@@ -49,8 +85,9 @@ pub(crate) fn open(
     } else {
         state.partial(true)
     };
+    let callsite = callsite.number();
     let start = clock::ticks();
-    vacant.record.open(&Opening {
+    record.open(&Opening {
         state,
         parent: Address::of(outer.call),
         callsite,
@@ -58,14 +95,11 @@ pub(crate) fn open(
         start,
     });
     if let Some(local) = local {
-        let level = vacant.record.set_readings(start, local.totals());
+        let level = record.set_readings(start, local.totals());
         outer.raise_peak(strand, local.take_peak_at(level));
     } else {
-        vacant.record.store_figures(strand.meter.boundary());
+        record.store_figures(strand.meter.boundary());
     }
-    let call = vacant.publish();
-    here.set_innermost(Some(call));
-    Some(call)
 }
 
 /// Stops a call, wherever that is.
@@ -84,7 +118,7 @@ fn stop_here(here: &Position, call: CallRef) {
     if let (Some(strand), Some(innermost)) = (here.strand(), here.innermost())
         && innermost.is(call)
         && let state = record.state()
-        && state.is_of_thread()
+        && state.is_plain()
         && let Some(local) = Local::current()
     {
         let state = state.ended(end(strand, state));
@@ -155,20 +189,22 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
         record.set_partial();
-        close(strand, call, used(strand, None, start), now);
-        return here.set_innermost(here.innermost_running());
+        if innermost.is_some_and(|innermost| innermost.is(call)) {
+            here.set_innermost(outer(here, call));
+        }
+        return close(strand, call, used(strand, None, start), now);
     };
     let peak = leave_to_outer(here, strand, call, reading, now);
-    close(strand, call, reading.since(Figures { peak, ..start }), now);
     if innermost.is_some_and(|innermost| innermost.is(call)) {
         here.set_innermost(outer(here, call));
     }
+    close(strand, call, reading.since(Figures { peak, ..start }), now);
 }
 
 /// Held by a future that is put aside, and stopped by somebody else. What was open within it goes
 /// on within the call around, which may be put aside too.
 fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
-    if let Some(inner) = inside(call).find(|inner| inner.record.is_open()) {
+    if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
         adopt(here, strand, inner, outer, Figures::default(), now);
@@ -176,10 +212,14 @@ fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
     close(strand, call, call.record.figures(), now);
 }
 
-#[inline]
 fn close(strand: &Strand, call: CallRef, used: Figures, now: u64) {
-    let end = end(strand, call.record.state());
-    call.record.close(used, now, end);
+    let state = call.record.state();
+    let end = end(strand, state);
+    if state.is_folded() {
+        folded::close(strand, call, used, now, end);
+    } else {
+        call.record.close(used, now, end);
+    }
 }
 
 /// How the call that stops now has ended.
@@ -227,9 +267,17 @@ fn outer(here: &Position, call: CallRef) -> Option<CallRef> {
 }
 
 /// The calls directly within this one.
-fn inside(call: CallRef) -> impl Iterator<Item = CallRef> {
-    let later = call.later().filter(|inner| inner.record.is_call());
-    later.filter(move |inner| inner.record.parent() == call.address())
+fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
+    // They were opened later, but a folded one may stand in an older place.
+    let is_folded = call.record.state().is_folded();
+    let after = if is_folded {
+        None
+    } else {
+        Some(call.address())
+    };
+    strand
+        .calls_after(after)
+        .filter(move |inner| inner.record.parent() == call.address())
 }
 
 /// The first call that is running within this one goes on within the call around. Answers the
@@ -261,6 +309,9 @@ pub(crate) fn leave_to_outer(
         }
         if inner.record.is_running() {
             first = Some(inner);
+            if inner.record.state().is_folded() {
+                folded::begin_anew(strand, inner.record, reading);
+            }
         }
     }
     // Not among the calls that run here: nothing is within it.
@@ -277,6 +328,16 @@ pub(crate) fn adopt(
     reading: Figures,
     now: u64,
 ) {
+    let outer_address = Address::of(outer);
+    let goes_into_folded = outer.is_some_and(|outer| outer.record.state().is_folded());
+    if call.record.state().is_folded() {
+        return call.record.set_parent(outer_address);
+    }
+    if let (Some(outer), true) = (outer, goes_into_folded) {
+        // Neither knows what the one does in the other.
+        call.record.set_partial();
+        outer.record.set_partial();
+    }
     let figures = strand.meter.start(call.record);
     let so_far = if call.record.state().is_at_rest() {
         figures
@@ -285,7 +346,7 @@ pub(crate) fn adopt(
     };
     let before = call.record.parent();
     // First, so that a reader who finds the note finds the call where it is now.
-    call.record.set_parent(Address::of(outer));
+    call.record.set_parent(outer_address);
     let Some(vacant) = here.vacant(strand) else {
         // What it did before will be taken for what it did there.
         return strand.mark_partial();
@@ -305,7 +366,7 @@ pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
         Deed::Stopped(Stopped {
             end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
             used: used_from_afar(strand, call.record),
-            left_open: inside(call)
+            left_open: inside(strand, call)
                 .find(|inner| inner.record.is_running())
                 .map(|inner| (inner.address(), used_from_afar(strand, inner.record))),
         })
@@ -336,7 +397,7 @@ pub(crate) fn checkpoint(call: CallRef, name: &str) {
 fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str) {
     let moment = clock::ticks();
     if let (Some(strand), Some(local)) = (here.strand_of(call), Local::current())
-        && call.record.state().is_of_thread()
+        && call.record.state().is_plain()
     {
         let Some(vacant) = here.vacant(strand) else {
             return;
@@ -356,6 +417,9 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
 #[cold]
 #[inline(never)]
 fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64) {
+    if call.record.state().is_folded() {
+        return;
+    }
     let name = Text::of(&name);
     let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
@@ -385,16 +449,18 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 fn fail_here(here: &Position, call: CallRef, why: &Text) {
     let moment = clock::ticks();
     if let Some(strand) = here.strand_of(call) {
-        let text = why.as_bytes();
-        note(
-            here,
-            strand,
-            call,
-            Kind::Message,
-            text,
-            moment,
-            Counts::ZERO,
-        );
+        if !call.record.state().is_folded() {
+            let text = why.as_bytes();
+            note(
+                here,
+                strand,
+                call,
+                Kind::Message,
+                text,
+                moment,
+                Counts::ZERO,
+            );
+        }
         call.record.set_failed();
     } else {
         Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));
@@ -412,10 +478,7 @@ fn note(
     moment: u64,
     used: Counts,
 ) {
-    let short = ShortText::of(text);
-    if short.is_none() {
-        here.write_long_text(strand, text);
-    }
+    let short = ShortText::of(text).or_else(|| here.write_long_text(strand, text));
     let Some(vacant) = here.vacant(strand) else {
         return;
     };

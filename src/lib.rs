@@ -66,6 +66,7 @@ extern crate self as tracer;
 
 mod clock;
 mod pool;
+mod wait;
 
 mod callsite;
 mod text;
@@ -77,6 +78,7 @@ mod state;
 mod record;
 
 mod chunk;
+mod sum;
 
 mod limits;
 mod meter;
@@ -89,6 +91,7 @@ mod position;
 
 mod context;
 
+mod folded;
 mod guard;
 
 mod call;
@@ -109,7 +112,8 @@ pub use call::Call;
 pub use callsite::Callsite;
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
-pub use report::{CallReport, Outcome, Report};
+pub use limits::Limits;
+pub use report::{CallReport, FoldedReport, Outcome, Report};
 pub use trace::Trace;
 
 /// # Examples

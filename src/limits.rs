@@ -4,8 +4,10 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::chunk::{CHUNKS, Chunk};
+use crate::chunk::{CHUNKS, Chunk, RECORDS};
 use crate::pool::{Member, Number, Pool};
+use crate::record::TEXT_PIECE;
+use crate::sum::{SUMS, SharedSum};
 
 pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
 
@@ -13,16 +15,84 @@ pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
 const BATCH: u32 = 32;
 /// ... or this part of what is left, so that many strands at once all get some.
 const SHARE: u32 = 512;
-/// A trace may hold so many chunks of records, for checkpoints, texts and messages too, as if
-/// each call took this many records, and some more.
+/// A trace may hold so many chunks of records, for checkpoints and messages too, as if each call
+/// took this many records, and some more, for calls that are folded while they are open.
 const RECORDS_PER_CALL: u64 = 8;
 const CHUNKS_MORE: u64 = 64;
+/// And so many sums of folded calls, besides one for each call that is recorded.
+const SUMS_MORE: u32 = 1024;
+
+/// What one trace may hold: see [`Trace::with_limits`](crate::Trace::with_limits).
+///
+/// What is beyond does not get lost: the sums of a callsite's calls stay
+/// [exact](crate::Report::folded).
+///
+/// ```
+/// use tracer::Limits;
+///
+/// let limits = Limits::default().calls(1_000).strands(100);
+/// assert_eq!((limits.calls, limits.strands, limits.text_bytes), (1_000, 100, 1 << 20));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Calls that are recorded one by one: 10,000 unless told otherwise. Each takes 128 bytes, and
+    /// so does each checkpoint; a trace holds eight records for each call of its limit, and 2,000
+    /// more. With 0, all calls are only added up.
+    pub calls: usize,
+    /// Scopes and instrumented futures whose calls are recorded one by one: 1,000 unless told
+    /// otherwise. Each takes a page of 4,096 bytes at least.
+    pub strands: usize,
+    /// Bytes of ids, labels, names and messages that are longer than the 39 bytes for which a
+    /// record has room, together: 1 MiB unless told otherwise. Those beyond are cut at 39 bytes.
+    pub text_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 10_000,
+            strands: 1_000,
+            text_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// With another limit of [calls](Self::calls).
+    #[must_use]
+    pub const fn calls(mut self, calls: usize) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// With another limit of [strands](Self::strands).
+    #[must_use]
+    pub const fn strands(mut self, strands: usize) -> Self {
+        self.strands = strands;
+        self
+    }
+
+    /// With another limit of [bytes of text](Self::text_bytes).
+    #[must_use]
+    pub const fn text_bytes(mut self, bytes: usize) -> Self {
+        self.text_bytes = bytes;
+        self
+    }
+}
+
+/// As much as can be counted.
+fn count(amount: u64) -> u32 {
+    u32::try_from(amount).unwrap_or(u32::MAX)
+}
 
 /// What is left to a trace, and what it has been refused.
 pub(crate) struct Allowance {
     calls: AtomicU32,
     chunks: AtomicU32,
     strands: AtomicU32,
+    sums: AtomicU32,
+    text_bytes: AtomicU32,
     /// Chunks that were asked for beforehand.
     reserved: AtomicU32,
     grown: AtomicU32,
@@ -43,20 +113,28 @@ impl Allowance {
             calls: AtomicU32::new(0),
             chunks: AtomicU32::new(0),
             strands: AtomicU32::new(0),
+            sums: AtomicU32::new(0),
+            text_bytes: AtomicU32::new(0),
             reserved: AtomicU32::new(0),
             grown: AtomicU32::new(0),
             dropped: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn reset(&self, calls: u32, strands: u32, reserved: u32) {
-        let records = u64::from(calls) * RECORDS_PER_CALL;
-        let chunks = records / u64::from(BATCH) + CHUNKS_MORE;
+    pub(crate) fn reset(&self, capacity: usize, limits: Limits) {
+        let calls = count(limits.calls as u64);
+        let text_bytes = count(limits.text_bytes as u64);
+        let pieces = u64::from(text_bytes) / TEXT_PIECE as u64;
+        let records = u64::from(calls) * RECORDS_PER_CALL + pieces;
+        // The first chunk is the strand's own.
+        let reserved = capacity.min(limits.calls).saturating_sub(1) / RECORDS;
         self.calls.store(calls, Relaxed);
         self.chunks
-            .store(u32::try_from(chunks).unwrap_or(u32::MAX), Relaxed);
-        self.strands.store(strands, Relaxed);
-        self.reserved.store(reserved, Relaxed);
+            .store(count(records / RECORDS as u64 + CHUNKS_MORE), Relaxed);
+        self.strands.store(count(limits.strands as u64), Relaxed);
+        self.sums.store(calls.saturating_add(SUMS_MORE), Relaxed);
+        self.text_bytes.store(text_bytes, Relaxed);
+        self.reserved.store(count(reserved as u64), Relaxed);
         self.grown.store(0, Relaxed);
         self.dropped.store(0, Relaxed);
     }
@@ -78,11 +156,22 @@ impl Allowance {
 
     /// Whether one more strand may record.
     pub(crate) fn take_strand(&self) -> bool {
-        let is_left = take(&self.strands, 1) == 1;
-        if !is_left {
-            self.note_dropped();
+        take(&self.strands, 1) == 1
+    }
+
+    /// Whether a text of so many bytes may stand outside its record.
+    pub(crate) fn take_text(&self, bytes: usize) -> bool {
+        let bytes = count(bytes as u64);
+        let left = |left: u32| left.checked_sub(bytes);
+        self.text_bytes.fetch_update(Relaxed, Relaxed, left).is_ok()
+    }
+
+    /// One more sum of folded calls; none when the trace is full.
+    pub(crate) fn take_sum(&self) -> Option<&'static Member<SharedSum>> {
+        if take(&self.sums, 1) == 0 {
+            return None;
         }
-        is_left
+        SUMS.take(SharedSum::new)
     }
 
     /// A chunk more for a strand; none when the trace is full.
@@ -90,10 +179,17 @@ impl Allowance {
         if take(&self.chunks, 1) == 0 {
             return None;
         }
+        let chunk = CHUNKS.take(Chunk::new)?;
         if take(&self.reserved, 1) == 0 {
             self.grown.fetch_add(1, Relaxed);
         }
-        Some(CHUNKS.take(Chunk::new))
+        Some(chunk)
+    }
+
+    /// What a strand had that is over and folded.
+    pub(crate) fn return_memory(&self, chunks: u32, sums: u32) {
+        self.chunks.fetch_add(chunks, Relaxed);
+        self.sums.fetch_add(sums, Relaxed);
     }
 
     /// Something could not be recorded.

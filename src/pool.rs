@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// A number in a directory, or none. As an atomic it is [`AtomicNumber`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number(u32);
 
 impl Number {
@@ -92,27 +92,34 @@ impl<T> Directory<T> {
             .copied()
     }
 
-    /// Adds what `make` makes of its number. The memory is the tracer's own.
+    /// Adds what `make` makes of its number; nothing where there is no memory, or no number left.
+    /// The memory is the tracer's own.
     #[cold]
-    pub(crate) fn add(&self, make: impl FnOnce(Number) -> &'static T) -> &'static T {
+    pub(crate) fn add(
+        &self,
+        make: impl FnOnce(Number) -> Option<&'static T>,
+    ) -> Option<&'static T> {
         alloc_counter::exclude(|| {
             let number = Number(self.len.fetch_add(1, Relaxed));
-            let member = make(number);
             let (segment, index, len) = Self::place(number);
-            // Past the last segment there would be two billion members; such a one works, and
-            // is merely not found by its number.
-            if let Some(segment) = self.segments.get(segment) {
-                let places = segment.get_or_init(|| (0..len).map(|_| OnceLock::new()).collect());
-                // The number is this caller's alone, so the place is empty.
-                let _ = places[index].set(member);
+            let segment = self.segments.get(segment)?;
+            if segment.get().is_none() {
+                let mut places = Vec::new();
+                places.try_reserve_exact(len).ok()?;
+                places.resize_with(len, OnceLock::new);
+                // Another may have been first.
+                let _ = segment.set(places.into_boxed_slice());
             }
-            member
+            let member = make(number)?;
+            // The number is this caller's alone, so the place is empty.
+            let _ = segment.get()?[index].set(member);
+            Some(member)
         })
     }
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> u32 {
-        self.len.load(Relaxed)
+    /// All members, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
+        (0..self.len.load(Relaxed)).filter_map(|number| self.get(Number(number)))
     }
 }
 
@@ -164,7 +171,14 @@ impl<T> Pool<T> {
         self.members.get(number)
     }
 
-    pub(crate) fn take(&self, make: impl FnOnce() -> T) -> &'static Member<T> {
+    /// All members, those that are out and those that are free.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &'static Member<T>> {
+        self.members.iter()
+    }
+
+    /// A member that was given back.
+    #[inline]
+    pub(crate) fn take_free(&self) -> Option<&'static Member<T>> {
         let mut head = self.free.load(Acquire);
         while let Some(member) = self.get(first(head)) {
             let next = member.next_free.load(Relaxed);
@@ -172,16 +186,28 @@ impl<T> Pool<T> {
                 .free
                 .compare_exchange_weak(head, retag(head, next), AcqRel, Acquire)
             {
-                Ok(_) => return member,
+                Ok(_) => return Some(member),
                 Err(other) => head = other,
             }
         }
+        None
+    }
+
+    /// None where there is no memory for one more.
+    pub(crate) fn take(&self, make: impl FnOnce() -> T) -> Option<&'static Member<T>> {
+        self.take_free().or_else(|| self.add(make))
+    }
+
+    fn add(&self, make: impl FnOnce() -> T) -> Option<&'static Member<T>> {
         self.members.add(|number| {
-            Box::leak(Box::new(Member {
+            let mut memory = Vec::new();
+            memory.try_reserve_exact(1).ok()?;
+            memory.push(Member {
                 number,
                 next_free: AtomicNumber::none(),
                 value: make(),
-            }))
+            });
+            memory.leak().first()
         })
     }
 
@@ -218,7 +244,7 @@ mod tests {
     fn numbers_are_found_over_all_segments() {
         static DIRECTORY: Directory<u32> = Directory::new();
         for expected in 0..1000 {
-            DIRECTORY.add(|number| Box::leak(Box::new(number.to_bits())));
+            DIRECTORY.add(|number| Some(Box::leak(Box::new(number.to_bits()))));
             assert_eq!(
                 DIRECTORY.get(Number::from_bits(expected)).copied(),
                 Some(expected)
@@ -226,7 +252,7 @@ mod tests {
         }
         assert_eq!(DIRECTORY.get(Number::from_bits(1000)), None);
         assert_eq!(DIRECTORY.get(Number::NONE), None);
-        assert_eq!(DIRECTORY.len(), 1000);
+        assert_eq!(DIRECTORY.iter().count(), 1000);
     }
 
     #[test]
@@ -236,8 +262,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        let members =
-                            [POOL.take(AtomicU32::default), POOL.take(AtomicU32::default)];
+                        let members = [(); 2].map(|()| POOL.take(AtomicU32::default).unwrap());
                         for member in members {
                             assert_eq!(member.swap(1, AcqRel), 0);
                         }
@@ -249,6 +274,6 @@ mod tests {
                 });
             }
         });
-        assert!(POOL.members.len() <= 8);
+        assert!(POOL.members().count() <= 8);
     }
 }

@@ -7,8 +7,9 @@
 use std::cell::Cell;
 
 use crate::chunk::{CallRef, Chunk, Vacant};
+use crate::limits::Allowance;
 use crate::pool::{Member, Number};
-use crate::record::{Address, TEXT_PIECE};
+use crate::record::{Address, ShortText, TEXT_PIECE};
 use crate::strand::{Aside, STRANDS, Strand};
 use crate::threads::Tag;
 
@@ -135,15 +136,16 @@ impl Position {
     #[cold]
     #[inline(never)]
     fn refill(&self, strand: &Strand) -> bool {
-        // None where the strand only counts.
-        let Some(allowance) = strand.allowance() else {
+        // Whatever is opened inside a folded call is folded too.
+        let innermost = self.innermost.get();
+        let in_folded = innermost.is_some_and(|call| call.record.state().is_folded());
+        if strand.is_folding() || in_folded {
             return false;
-        };
-        let calls = allowance.take_calls();
-        self.calls_left.set(calls);
-        if calls == 0 {
-            allowance.note_dropped();
         }
+        let calls = strand
+            .allowance()
+            .map_or(0, |allowance| allowance.take_calls());
+        self.calls_left.set(calls);
         calls > 0
     }
 
@@ -176,18 +178,33 @@ impl Position {
         Chunk::vacant(chunk)
     }
 
-    /// Writes a text that is too long for its record, into records before it.
+    /// Writes a text that is too long for its record, into records before it. Where the trace has
+    /// no room for it, answers what of it has room in the record.
     #[cold]
     #[inline(never)]
-    pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) {
+    pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) -> Option<ShortText> {
+        let has_room = |allowance: &Allowance| allowance.take_text(text.len());
+        if !strand.allowance().is_some_and(|it| has_room(it)) {
+            return Some(ShortText::cut(text));
+        }
         for (index, piece) in text.chunks(TEXT_PIECE).enumerate() {
             let Some(vacant) = self.vacant(strand) else {
-                return;
+                return Some(ShortText::cut(text));
             };
             vacant.record.write_text_piece(piece, index == 0);
             vacant.publish();
         }
+        None
     }
+}
+
+/// This call, or where it is folded, the nearest around it that is recorded.
+pub(crate) fn recorded(call: Address) -> Address {
+    let mut call = call;
+    while let Some(record) = call.record().filter(|it| it.state().is_folded()) {
+        call = record.parent();
+    }
+    call
 }
 
 /// This call, or where it has been stopped or put aside, the nearest around it that is running.

@@ -12,15 +12,18 @@ use crate::clock;
 use crate::context;
 use crate::figures::Figures;
 use crate::limits::Allowance;
+use crate::pool::Number;
+use crate::position;
 use crate::record::{Address, Record};
 use crate::snapshot::{
-    Adoption, CallId, CallSnapshot, CheckpointSnapshot, Snapshot, StrandSnapshot,
+    Adoption, CallId, CallSnapshot, CheckpointSnapshot, FoldedSnapshot, Snapshot, StrandSnapshot,
 };
 use crate::state::{End, Kind, State};
-use crate::strand::{Afar, Deed, Strand};
+use crate::strand::{Afar, Deed, Stopped, Strand};
+use crate::sum::{SharedSum, Sum};
 use crate::text::Text;
 use crate::threads::Tag;
-use crate::trace::Trace;
+use crate::trace::{FoldedStrands, Trace};
 
 impl Snapshot {
     pub(crate) fn of(trace: &Trace) -> Self {
@@ -60,15 +63,28 @@ impl Snapshot {
     }
 }
 
+impl FoldedSnapshot {
+    fn of(parent: Address, callsite: Number, sum: Sum) -> Option<Self> {
+        Some(Self {
+            parent: CallId::at(parent),
+            callsite: Callsite::get(callsite)?,
+            sum,
+        })
+    }
+}
+
 /// A snapshot of a strand that is written meanwhile is tried so often.
 const ATTEMPTS: u32 = 16;
 
 impl StrandSnapshot {
-    fn folded((parent, counts): (Address, Counts)) -> Self {
+    fn folded((parent, strands): (Address, FoldedStrands)) -> Self {
+        let of_callsite = |(callsite, sum)| FoldedSnapshot::of(Address::NONE, callsite, sum);
         Self {
             parent: CallId::at(parent),
-            counts,
+            counts: strands.counts,
             calls: Vec::new(),
+            folded: strands.sums.into_iter().filter_map(of_callsite).collect(),
+            chunks: 0,
         }
     }
 
@@ -99,6 +115,9 @@ struct Reader<'a> {
     records: usize,
     calls: Vec<CallSnapshot>,
     places: HashMap<Address, usize>,
+    /// The sums of folded calls, with the version of each.
+    sums: Vec<(&'static SharedSum, Sum, u32)>,
+    folded_from_afar: Vec<FoldedSnapshot>,
     /// The pieces of the text of the next record.
     text: Vec<u8>,
 }
@@ -112,12 +131,17 @@ impl<'a> Reader<'a> {
             records: 0,
             calls: Vec::new(),
             places: HashMap::new(),
+            sums: Vec::new(),
+            folded_from_afar: Vec::new(),
             text: Vec::new(),
         };
         for (address, record) in strand.records() {
             reader.add(address, record);
             reader.records += 1;
         }
+        let sums = strand.sums().map(|sum| (sum, sum.read()));
+        let sums = sums.map(|(shared, (sum, version))| (&**shared, sum, version));
+        reader.sums = sums.collect();
         (reader.reading, _) = strand.meter.read();
         // Inside out, as the level of a call is at least that of those running inside it.
         let mut levels = vec![i64::MIN; reader.calls.len()];
@@ -134,7 +158,11 @@ impl<'a> Reader<'a> {
             let record = call.id.0.record();
             record.is_some_and(|record| record.state().is_same_version(call.state))
         };
-        self.calls.iter().all(is_same) && self.strand.records().count() == self.records
+        let is_same_sum = |(sum, _, version): &(&SharedSum, Sum, u32)| sum.version() == *version;
+        self.calls.iter().all(is_same)
+            && self.sums.iter().all(is_same_sum)
+            && self.strand.sums().count() == self.sums.len()
+            && self.strand.records().count() == self.records
     }
 
     /// The strand is written without a pause. Running calls are marked; those that have stopped get
@@ -175,10 +203,15 @@ impl<'a> Reader<'a> {
             let within: Counts = outermost.map(|call| call.counts).sum();
             counts = at_least(counts, within);
         }
+        let sums = self.sums.into_iter();
+        let folded = sums
+            .filter_map(|(sum, read, _)| FoldedSnapshot::of(sum.parent(), sum.callsite(), read));
         StrandSnapshot {
             parent: CallId::at(self.strand.parent()),
             counts,
             calls,
+            folded: { folded }.chain(self.folded_from_afar).collect(),
+            chunks: u64::from(self.strand.chunks()),
         }
     }
 
@@ -204,6 +237,7 @@ impl<'a> Reader<'a> {
         let state = record.state();
         match state.kind() {
             Kind::Text => record.read_text_piece(&mut self.text),
+            Kind::Call if state.is_folded() => {}
             Kind::Call => self.add_call(address, record),
             Kind::Checkpoint => {
                 let name = self.take_text(record, state);
@@ -376,6 +410,8 @@ impl<'a> Reader<'a> {
                     call.counts = stopped.used.counts;
                     call.peak_bytes = peak_bytes;
                     call.is_partial = true;
+                } else if let Some(record) = address.record() {
+                    self.fold_from_afar(record, moment, &stopped);
                 }
                 if let Some((inner, so_far)) = stopped.left_open {
                     self.add_adoption(inner, address, so_far, moment);
@@ -383,6 +419,24 @@ impl<'a> Reader<'a> {
                 self.leave_to_around(CallId(address), since_trace);
             }
         }
+    }
+
+    /// A folded call stopped away from its strand, whose thread does not add it up.
+    fn fold_from_afar(&mut self, record: &Record, moment: u64, stopped: &Stopped) {
+        let total = stopped.used.counts;
+        let sum = Sum {
+            calls: 1,
+            failures: u64::from(stopped.end != End::Ok),
+            wall: moment.saturating_sub(record.start()),
+            busy: stopped.used.busy,
+            outermost_busy: 0,
+            total,
+            own: total.saturating_sub(record.inside()),
+            is_partial: true,
+        };
+        let parent = position::recorded(record.parent());
+        let folded = FoldedSnapshot::of(parent, record.callsite(), sum);
+        self.folded_from_afar.extend(folded);
     }
 
     /// A call stopped away from its strand, which went on: what ran in it then, or was opened in it

@@ -12,6 +12,7 @@ use alloc_counter::Counts;
 use crate::figures::Figures;
 use crate::pool::Number;
 use crate::state::{End, Kind, State};
+use crate::text::CUT;
 
 /// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +102,22 @@ impl ShortText {
     }
 }
 
+impl ShortText {
+    /// As much of a text as has room, with a mark that it was more.
+    pub(crate) fn cut(text: &[u8]) -> Self {
+        let room = SHORT_TEXT - CUT.len();
+        let mut keep = text.len().min(room);
+        while text.get(keep).is_some_and(|byte| byte & 0xC0 == 0x80) {
+            keep -= 1;
+        }
+        let mut cut = [0; SHORT_TEXT];
+        let length = keep + CUT.len();
+        cut[..keep].copy_from_slice(&text[..keep]);
+        cut[keep..length].copy_from_slice(CUT.as_bytes());
+        Self::of(&cut[..length]).unwrap_or(Self([0; WORDS - TEXT]))
+    }
+}
+
 /// A call at its start.
 pub(crate) struct Opening {
     pub(crate) state: State,
@@ -167,6 +184,19 @@ impl Record {
     pub(crate) fn write_short_text(&self, text: &ShortText) {
         for (word, part) in self.words[TEXT..].iter().zip(text.0) {
             word.store(part, Relaxed);
+        }
+    }
+
+    /// What the calls inside a folded call have used; stands where others have their text.
+    pub(crate) fn inside(&self) -> Counts {
+        Counts::from_array(std::array::from_fn(|index| {
+            self.words[TEXT + index].load(Relaxed)
+        }))
+    }
+
+    pub(crate) fn set_inside(&self, counts: Counts) {
+        for (word, total) in self.words[TEXT..].iter().zip(counts.to_array()) {
+            word.store(total, Relaxed);
         }
     }
 

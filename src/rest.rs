@@ -5,6 +5,7 @@ use alloc_counter::Local;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
+use crate::folded;
 use crate::guard::{adopt, leave_to_outer, read, stop, stop_from_afar, uncover, used};
 use crate::position::{self, Position};
 use crate::record::{Address, Record};
@@ -46,9 +47,10 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
         if reading.is_none() {
             record.set_partial();
         }
-        record.rest(used(strand, reading, start));
+        put_to_rest(strand, record, used(strand, reading, start));
     }
     uncover(here, strand, call, highest);
+    folded::leave_around(call.record);
     Some(innermost)
 }
 
@@ -73,8 +75,18 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
     let reading = read(strand, position::running(innermost), Local::current(), now)?;
     let mut start = strand.meter.start(call.record);
     start.peak = leave_to_outer(here, strand, call, reading, now);
-    call.record.rest(reading.since(start));
+    put_to_rest(strand, call.record, reading.since(start));
+    folded::leave_around(call.record);
     Some(call)
+}
+
+fn put_to_rest(strand: &Strand, record: &Record, used: Figures) {
+    if record.state().is_folded() {
+        folded::account(strand, record, used);
+        record.rest(Figures::default());
+    } else {
+        record.rest(used);
+    }
 }
 
 /// Takes a call up again, with the calls put aside within it; `innermost` as [`rest`] answered.

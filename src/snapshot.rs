@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime};
 use alloc_counter::Counts;
 
 use crate::callsite::Callsite;
+use crate::chunk::Chunk;
 use crate::record::Address;
 use crate::state::{End, State};
+use crate::sum::Sum;
 use crate::threads::Tag;
 
 /// A trace at one moment.
@@ -25,6 +27,17 @@ pub(crate) struct StrandSnapshot {
     pub(crate) parent: Option<CallId>,
     pub(crate) counts: Counts,
     pub(crate) calls: Vec<CallSnapshot>,
+    /// Calls that were not recorded one by one.
+    pub(crate) folded: Vec<FoldedSnapshot>,
+    /// The pages that its records take.
+    pub(crate) chunks: u64,
+}
+
+/// What the calls of one callsite did together in a call of the same strand.
+pub(crate) struct FoldedSnapshot {
+    pub(crate) parent: Option<CallId>,
+    pub(crate) callsite: &'static Callsite,
+    pub(crate) sum: Sum,
 }
 
 /// A call's name within its trace.
@@ -71,6 +84,14 @@ pub(crate) struct CheckpointSnapshot {
     /// Since the call's start.
     pub(crate) wall: Duration,
     pub(crate) counts: Counts,
+}
+
+impl Snapshot {
+    /// What the trace's records take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let chunks: u64 = self.strands.iter().map(|strand| strand.chunks).sum();
+        chunks * size_of::<Chunk>() as u64
+    }
 }
 
 impl CallSnapshot {

@@ -40,6 +40,8 @@ impl State {
     /// until the strand is left; without it they are the strand's.
     const OF_THREAD: u32 = 1 << 12;
     const FAILED: u32 = 1 << 7;
+    /// The record is of a call beyond its trace's limit, and is for ever of such calls.
+    const FOLDED: u32 = 1 << 13;
     /// Opened while the thread was already panicking, which is then not this call's end.
     const UNWINDING: u32 = 1 << 8;
     /// Opened while a future was being dropped, which is then not this call's end.
@@ -97,6 +99,20 @@ impl State {
     /// Whether the figures have not been rewritten in between.
     pub(crate) const fn is_same_version(self, other: Self) -> bool {
         self.0 / Self::VERSION == other.0 / Self::VERSION
+    }
+
+    pub(crate) const fn is_folded(self) -> bool {
+        self.has(Self::FOLDED)
+    }
+
+    pub(crate) const fn folded(self) -> Self {
+        self.with(Self::FOLDED, true)
+    }
+
+    /// Whether the readings are the thread's, and the call is not folded.
+    #[inline]
+    pub(crate) const fn is_plain(self) -> bool {
+        self.0 & (Self::OF_THREAD | Self::FOLDED) == Self::OF_THREAD
     }
 
     #[inline]

@@ -1,8 +1,8 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
@@ -11,6 +11,8 @@ use crate::meter::Meter;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
 use crate::state::{End, State};
+use crate::sum::{SUMS, SharedSum, Sum};
+use crate::wait;
 
 pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 
@@ -40,6 +42,13 @@ pub(crate) struct Strand {
     /// The strand of the same trace that stands still while this one runs.
     pub(crate) pauses: AtomicNumber,
     pub(crate) cancelling: AtomicCancelling,
+    /// More strands than the trace may hold: all calls are folded, and the strand is when it ends.
+    is_folding: AtomicBool,
+    /// The execution is over.
+    is_over: AtomicBool,
+    /// The sum made last of calls that are folded, and the record that one of them left last.
+    sums: AtomicNumber,
+    vacated: AtomicU32,
     /// Some figure could not be known; every call's is marked.
     partial: AtomicBool,
     /// Some level could not be known; no call's peak is shown.
@@ -109,9 +118,9 @@ pub(crate) struct Stopped {
 }
 
 impl Strand {
-    pub(crate) fn new() -> Self {
+    fn new(first: &'static Member<Chunk>) -> Self {
         Self {
-            first: CHUNKS.take(Chunk::new),
+            first,
             trace: AtomicNumber::none(),
             allowance: AtomicNumber::none(),
             next_in_trace: AtomicNumber::none(),
@@ -122,10 +131,27 @@ impl Strand {
             below: AtomicNumber::none(),
             pauses: AtomicNumber::none(),
             cancelling: AtomicCancelling::default(),
+            is_folding: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            sums: AtomicNumber::none(),
+            vacated: AtomicU32::new(Address::NONE.to_bits()),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
             afar: Mutex::new(Vec::new()),
         }
+    }
+
+    /// A free one; none where there is no memory for one more.
+    pub(crate) fn take() -> Option<&'static Member<Self>> {
+        if let Some(strand) = STRANDS.take_free() {
+            return Some(strand);
+        }
+        let first = CHUNKS.take(Chunk::new)?;
+        let strand = STRANDS.take(|| Self::new(first));
+        if strand.is_none() {
+            CHUNKS.give(first);
+        }
+        strand
     }
 
     /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
@@ -135,6 +161,7 @@ impl Strand {
         allowance: Number,
         ordinal: u32,
         parent: Address,
+        is_folding: bool,
     ) {
         Chunk::belong_to(this.first, this.number());
         this.trace.store(trace, Relaxed);
@@ -146,6 +173,10 @@ impl Strand {
         this.below.store(Number::NONE, Relaxed);
         this.pauses.store(Number::NONE, Relaxed);
         this.cancelling.set(Cancelling::No);
+        this.is_folding.store(is_folding, Relaxed);
+        this.is_over.store(false, Relaxed);
+        this.sums.store(Number::NONE, Relaxed);
+        this.vacated.store(Address::NONE.to_bits(), Relaxed);
         this.partial.store(false, Relaxed);
         this.without_peaks.store(false, Relaxed);
     }
@@ -153,9 +184,15 @@ impl Strand {
     /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
-        let mut afar = this.lock();
+        // None where somebody was forked away with the lock: the strand is not used again.
+        let Some(mut afar) = wait::lock(&this.afar) else {
+            return;
+        };
         if !afar.is_empty() {
             alloc_counter::exclude(|| *afar = Vec::new());
+        }
+        for sum in this.sums() {
+            SUMS.give(sum);
         }
         let mut next = this.first.next();
         while let Some(chunk) = next {
@@ -166,6 +203,74 @@ impl Strand {
         this.first.clear();
         drop(afar);
         STRANDS.give(this);
+    }
+
+    pub(crate) fn is_folding(&self) -> bool {
+        self.is_folding.load(Relaxed)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
+    }
+
+    /// The execution is over; the calls that it did not need go back.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Relaxed);
+        if let Some(allowance) = self.allowance() {
+            allowance.return_calls(self.aside.calls_left.swap(0, Relaxed));
+        }
+    }
+
+    /// The sums of the strand's folded calls. A sum's successor is read before it is handed out.
+    pub(crate) fn sums(&self) -> impl Iterator<Item = &'static Member<SharedSum>> {
+        let mut next = SUMS.get(self.sums.load(Acquire));
+        std::iter::from_fn(move || {
+            let sum = next?;
+            next = SUMS.get(sum.next());
+            Some(sum)
+        })
+    }
+
+    /// Adds to the sum of a callsite's calls in a recorded call.
+    pub(crate) fn add_to_sum(&self, parent: Address, callsite: Number, more: &Sum) {
+        let of_callsite = |sum: &&Member<SharedSum>| sum.callsite() == callsite;
+        let mut found = self.sums().filter(of_callsite);
+        if let Some(sum) = found.find(|sum| sum.parent() == parent) {
+            return sum.add(more);
+        }
+        if let Some(sum) = self.new_sum(parent, callsite) {
+            return sum.add(more);
+        }
+        // In another call, but at least by callsite.
+        if let Some(sum) = self.sums().find(of_callsite) {
+            let is_partial = true;
+            sum.add(&Sum {
+                is_partial,
+                ..*more
+            });
+        } else if let Some(allowance) = self.allowance() {
+            allowance.note_dropped();
+        }
+    }
+
+    fn new_sum(&self, parent: Address, callsite: Number) -> Option<&'static Member<SharedSum>> {
+        let sum = self.allowance()?.take_sum()?;
+        sum.begin(parent, callsite, self.sums.load(Relaxed));
+        self.sums.store(sum.number(), Release);
+        Some(sum)
+    }
+
+    /// A folded call has stopped, and another may have its record.
+    pub(crate) fn vacate(&self, call: CallRef) {
+        let next = self.vacated.load(Relaxed);
+        call.record.set_parent(Address::from_bits(next));
+        self.vacated.store(call.address().to_bits(), Relaxed);
+    }
+
+    pub(crate) fn take_vacated(&self) -> Option<CallRef> {
+        let call = Address::from_bits(self.vacated.load(Relaxed)).call()?;
+        self.vacated.store(call.record.parent().to_bits(), Relaxed);
+        Some(call)
     }
 
     pub(crate) fn parent(&self) -> Address {
@@ -192,6 +297,11 @@ impl Strand {
         !self.without_peaks.load(Relaxed)
     }
 
+    pub(crate) fn chunks(&self) -> u32 {
+        let chunks = std::iter::successors(Some(self.first), |chunk| chunk.next());
+        chunks.map(|_| 1).sum()
+    }
+
     /// The published records, in the order in which they were written.
     ///
     /// A chunk's successor is looked up before the chunk's length: so where there is one, the chunk
@@ -200,11 +310,16 @@ impl Strand {
         std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
     }
 
-    /// Gives back the calls that the strand did not need. Its execution is over.
-    pub(crate) fn return_calls(&self) {
-        if let Some(allowance) = self.allowance() {
-            allowance.return_calls(self.aside.calls_left.swap(0, Relaxed));
-        }
+    /// The strand's calls, after this one where it is given.
+    pub(crate) fn calls_after(&self, call: Option<Address>) -> impl Iterator<Item = CallRef> {
+        let first = call.map_or(Some(self.first), Address::chunk);
+        let chunks = std::iter::successors(first, |chunk| chunk.next());
+        chunks
+            .flat_map(|chunk| Chunk::published(chunk).map(move |(address, _)| (chunk, address)))
+            .skip_while(move |(_, address)| call.is_some_and(|call| *address != call))
+            .skip(usize::from(call.is_some()))
+            .filter_map(|(chunk, address)| Chunk::call(chunk, address))
+            .filter(|call| call.record.is_call())
     }
 
     /// Turns the readings of the running calls into the strand's own, by which they last beyond this
@@ -228,10 +343,6 @@ impl Strand {
         self.meter.read_record(record)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Afar>> {
-        self.afar.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done
     /// where the strand has been recycled since: its lock keeps it from being so meanwhile.
     pub(crate) fn do_from_afar(call: CallRef, moment: u64, deed: impl FnOnce(&Self) -> Deed) {
@@ -239,7 +350,9 @@ impl Strand {
             return;
         };
         alloc_counter::exclude(|| {
-            let mut left = strand.lock();
+            let Some(mut left) = wait::lock(&strand.afar) else {
+                return;
+            };
             // Looked up without the lock; it may have been given back in between.
             if call.strand() != Some(strand.number()) {
                 return;
@@ -259,7 +372,7 @@ impl Strand {
     }
 
     pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
-        self.lock().clone()
+        wait::lock(&self.afar).map_or_else(Vec::new, |afar| afar.clone())
     }
 }
 

@@ -9,7 +9,8 @@ use arrayvec::ArrayVec;
 /// The most bytes that the texts of one call, one checkpoint or one message may have together.
 pub(crate) const MAX_BYTES: usize = 1024;
 
-const CUT: &str = "…";
+/// Stands where a text was cut.
+pub(crate) const CUT: &str = "…";
 const BROKEN: &str = "(formatting failed)";
 const PANICKED: &str = "(formatting panicked)";
 

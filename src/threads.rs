@@ -5,9 +5,10 @@
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+
+use crate::wait;
 
 const NAME_BITS: u32 = 10;
 /// The last of the names' numbers: no name, or one more than are kept.
@@ -47,14 +48,15 @@ impl Tag {
 
     pub(crate) fn name(self) -> Option<&'static str> {
         let name = self.to_bits() & NAMELESS;
-        let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        names.get(name as usize).copied()
+        wait::lock(&NAMES)?.get(name as usize).copied()
     }
 }
 
 fn keep(name: &str) -> u32 {
     let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut names) = wait::lock(&NAMES) else {
+        return NAMELESS;
+    };
     let known = names.iter().position(|known| *known == name);
     let index = known.unwrap_or_else(|| {
         if names.len() < NAMELESS as usize {

@@ -2,27 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_counter::Counts;
 
-use crate::chunk::RECORDS;
 use crate::clock;
-use crate::limits::{ALLOWANCES, Allowance};
+use crate::limits::{ALLOWANCES, Allowance, Limits};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
+use crate::sum::Sum;
+use crate::wait;
 
 static TRACES: Pool<State> = Pool::new();
 static IDS: AtomicU64 = AtomicU64::new(0);
 
 /// How many calls [`Trace::new`] makes room for.
 const DEFAULT_CAPACITY: usize = 10;
-/// How many calls a trace holds unless told otherwise.
-const DEFAULT_LIMIT: usize = 10_000;
-const MAX_STRANDS: u32 = 10_000;
 
 /// The record of one request.
 ///
@@ -71,13 +69,20 @@ pub(crate) struct State {
 }
 
 /// By the call below which the strands stood.
-type Folded = BTreeMap<Address, Counts>;
+pub(crate) type Folded = BTreeMap<Address, FoldedStrands>;
+
+/// What several strands did: all of it, and what of it was in calls, by callsite.
+#[derive(Clone, Default)]
+pub(crate) struct FoldedStrands {
+    pub(crate) counts: Counts,
+    pub(crate) sums: BTreeMap<Number, Sum>,
+}
 
 impl State {
-    fn new() -> Self {
+    fn new(allowance: &'static Member<Allowance>) -> Self {
         Self {
             handles: AtomicU32::new(0),
-            allowance: ALLOWANCES.take(Allowance::new),
+            allowance,
             id: AtomicU64::new(0),
             started: AtomicU64::new(0),
             newest: AtomicNumber::none(),
@@ -86,8 +91,16 @@ impl State {
         }
     }
 
-    fn lock_folded(&self) -> MutexGuard<'_, Folded> {
-        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take() -> Option<&'static Member<Self>> {
+        if let Some(state) = TRACES.take_free() {
+            return Some(state);
+        }
+        let allowance = ALLOWANCES.take(Allowance::new)?;
+        let state = TRACES.take(|| Self::new(allowance));
+        if state.is_none() {
+            ALLOWANCES.give(allowance);
+        }
+        state
     }
 
     fn strands(&self) -> impl Iterator<Item = &'static Member<Strand>> {
@@ -110,37 +123,39 @@ impl Trace {
     /// A trace with room for so many calls. Where it must grow beyond, the report tells
     /// [how often](crate::Report::grown). The memory itself is shared among traces.
     pub fn with_capacity(calls: usize) -> Self {
-        Self::with_limit(calls, DEFAULT_LIMIT)
+        Self::with_limits(calls, Limits::default())
     }
 
-    /// A trace with room for `capacity` calls that records at most `limit`; the report says how
-    /// many were not. [`new`](Self::new) has a limit of 10,000 calls.
+    /// A trace with room for `capacity` calls, and with [limits](Limits) of its own. What is beyond
+    /// is [added up by callsite](crate::Report::folded), so that nothing of it is lost, and memory
+    /// stays bounded however long the trace lasts.
+    ///
+    /// Where there is no memory at all for one more trace, this is an [empty](Self::empty) one.
     ///
     /// ```
-    /// use tracer::{Trace, call};
+    /// use tracer::{Limits, Trace, call};
     ///
-    /// let trace = Trace::with_limit(10, 2);
+    /// let trace = Trace::with_limits(10, Limits::default().calls(2));
     /// let scope = trace.inject();
     /// for _ in 0..5 {
     ///     call!().stop();
     /// }
     /// drop(scope);
     /// let report = trace.report();
-    /// assert_eq!((report.calls.len(), report.dropped), (2, 3));
+    /// assert_eq!((report.calls.len(), report.folded[0].calls), (2, 3));
     /// ```
-    pub fn with_limit(capacity: usize, limit: usize) -> Self {
+    pub fn with_limits(capacity: usize, limits: Limits) -> Self {
         clock::warm_up();
-        let state = TRACES.take(State::new);
-        let count = |calls: usize| u32::try_from(calls).unwrap_or(u32::MAX);
-        let reserved = capacity.min(limit).saturating_sub(1) / RECORDS;
-        state
-            .allowance
-            .reset(count(limit), MAX_STRANDS, count(reserved));
+        let Some(state) = State::take() else {
+            return Self::empty();
+        };
+        state.allowance.reset(capacity, limits);
         state.id.store(IDS.fetch_add(1, Relaxed) + 1, Relaxed);
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
         state.strands.store(0, Relaxed);
-        state.handles.store(1, Relaxed);
+        // Whoever finds the trace by itself sees it as it is now.
+        state.handles.store(1, Release);
         Self {
             state: Some(state),
             parent: Address::NONE,
@@ -186,20 +201,23 @@ impl Trace {
         self.parent != Address::NONE
     }
 
-    /// A new strand, below the call at `parent`; none where the trace is empty. Where the trace has
-    /// as many as it may, the strand only counts, until it is [folded](Self::fold).
+    /// A new strand, below the call at `parent`; none where the trace is empty, or there is no
+    /// memory. Where the trace has as many as it may, the strand is [folded](Self::end) in the end.
     pub(crate) fn strand(&self, parent: Address) -> Option<&'static Member<Strand>> {
         let state = self.state?;
-        let strand = STRANDS.take(Strand::new);
+        let strand = Strand::take()?;
         let ordinal = state.strands.fetch_add(1, Relaxed);
-        let records = state.allowance.take_strand();
-        let allowance = if records {
-            state.allowance.number()
-        } else {
-            Number::NONE
-        };
-        Strand::begin(strand, state.number(), allowance, ordinal, parent);
-        if !records {
+        let is_folding = !state.allowance.take_strand();
+        let allowance = state.allowance.number();
+        Strand::begin(
+            strand,
+            state.number(),
+            allowance,
+            ordinal,
+            parent,
+            is_folding,
+        );
+        if is_folding {
             return Some(strand);
         }
         let mut newest = state.newest.load(Relaxed);
@@ -212,23 +230,34 @@ impl Trace {
         }
     }
 
-    /// A strand of this trace is over. One that only counted is added to others of its parent.
-    pub(crate) fn fold(&self, strand: &'static Member<Strand>) {
-        let Some(state) = self.state.filter(|_| strand.allowance().is_none()) else {
-            return strand.return_calls();
+    /// A strand of this trace is over. One beyond the limit is added to others of its parent.
+    pub(crate) fn end(&self, strand: &'static Member<Strand>) {
+        strand.end();
+        let Some(state) = self.state.filter(|_| strand.is_folding()) else {
+            return;
         };
         let (reading, _) = strand.meter.read();
-        alloc_counter::exclude(|| {
-            let mut folded = state.lock_folded();
-            *folded.entry(strand.parent()).or_default() += reading.counts;
+        alloc_counter::exclude(|| match wait::lock(&state.folded) {
+            Some(mut folded) => {
+                let strands = folded.entry(strand.parent()).or_default();
+                strands.counts += reading.counts;
+                for sum in strand.sums() {
+                    let of_callsite = strands.sums.entry(sum.callsite()).or_default();
+                    of_callsite.add(&sum.read().0);
+                }
+            }
+            None => state.allowance.note_dropped(),
         });
+        let sums = strand.sums().map(|_| 1).sum();
+        // The first chunk is the strand's own.
+        state.allowance.return_memory(strand.chunks() - 1, sums);
         Strand::recycle(strand);
     }
 
     /// What strands did that were not recorded, by the call below which they stood.
     pub(crate) fn folded(&self) -> Folded {
-        self.state
-            .map_or_else(Folded::new, |state| state.lock_folded().clone())
+        let folded = self.state.and_then(|state| wait::lock(&state.folded));
+        folded.map_or_else(Folded::new, |folded| folded.clone())
     }
 
     /// When the trace began, in ticks; never, where it is empty.
@@ -289,11 +318,12 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
-    let mut folded = state.lock_folded();
-    if !folded.is_empty() {
-        alloc_counter::exclude(|| folded.clear());
+    match wait::lock(&state.folded) {
+        Some(folded) if folded.is_empty() => {}
+        Some(mut folded) => alloc_counter::exclude(|| folded.clear()),
+        // Somebody was forked away with the lock: this trace is not used again.
+        None => return,
     }
-    drop(folded);
     TRACES.give(state);
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::{allocate, boxes, calls, calls_of};
 use on_drop::OnDrop;
 use tracer::alloc::{Counts, measure};
-use tracer::{Call, CallReport, Counting, Outcome, Report, Trace, call};
+use tracer::{Call, CallReport, Counting, Limits, Outcome, Report, Trace, call};
 
 #[global_allocator]
 static A: Counting = Counting::system();
@@ -373,7 +373,7 @@ fn a_text_of_a_megabyte_is_cut_and_its_neighbours_are_whole() {
 fn a_text_that_found_no_call_is_in_no_other() {
     let lost = "l".repeat(300);
     let kept = "k".repeat(300);
-    let trace = Trace::with_limit(1, 1);
+    let trace = Trace::with_limits(1, Limits::default().calls(1));
     let scope = trace.inject();
     let call = call!("recorded");
     call!("{lost}").stop();
@@ -383,7 +383,7 @@ fn a_text_that_found_no_call_is_in_no_other() {
     let report = trace.report();
     assert_eq!(ids(&report), ["recorded"]);
     assert_eq!(report.calls[0].checkpoints[0].name, kept);
-    assert_eq!(report.dropped, 1);
+    assert_eq!(report.folded[0].calls, 1);
 }
 
 struct Broken(fn() -> fmt::Result);
@@ -939,58 +939,6 @@ fn ten_thousand_calls_deep() {
 }
 
 #[test]
-fn beyond_the_limit_the_totals_stay_exact() {
-    let trace = Trace::with_limit(10, 1000);
-    let scope = trace.inject();
-    let around = call!("around");
-    for _ in 0..100_000 {
-        let call = call!("inside");
-        allocate(1);
-        call.checkpoint("checkpoint");
-        call.fail("message");
-    }
-    around.stop();
-    drop(scope);
-    let report = trace.report();
-    assert_eq!(report.calls.len(), 1000);
-    assert_eq!(report.dropped, 100_000 - 999);
-    assert_eq!(
-        calls_of(&report)[0],
-        format!("around in -: 100000, {}, Ok", 100_000 - 999)
-    );
-    assert_eq!(report.total, Some(boxes(100_000)));
-    assert!(
-        report
-            .to_string()
-            .ends_with("\n\t~ 99001 not recorded: limit reached")
-    );
-}
-
-#[test]
-fn a_limit_of_none_records_nothing_and_counts_all_the_same() {
-    for capacity in [0, 1, 1000, usize::MAX] {
-        let trace = Trace::with_limit(capacity, 0);
-        let scope = trace.inject();
-        let call = call!("{}", "x".repeat(100), rows = 1);
-        assert!(!call.is_recorded());
-        call.checkpoint("checkpoint");
-        call.fail("message");
-        call.stop();
-        drop(scope);
-        let report = trace.report();
-        assert_eq!(
-            (report.calls.len(), report.dropped, report.grown),
-            (0, 1, 0)
-        );
-        assert_eq!(report.total.map(|total| total.allocations), Some(1));
-        assert_eq!(
-            report.to_string(),
-            "allocates at call stack: 0, detailed call stack: ~\n\t~ 1 not recorded: limit reached"
-        );
-    }
-}
-
-#[test]
 fn scopes_give_back_the_calls_that_they_did_not_use() {
     // Ten thousand calls may be recorded, and a thousand scopes open at once have one each.
     let trace = Trace::new();
@@ -1003,12 +951,15 @@ fn scopes_give_back_the_calls_that_they_did_not_use() {
         .collect();
     drop(scopes);
     let report = trace.report();
-    assert_eq!((report.calls.len(), report.dropped), (1000, 0));
+    assert_eq!((report.calls.len(), report.folded.len()), (1000, 0));
 }
 
 #[test]
 fn scopes_dropped_out_of_order_give_back_their_calls_too() {
-    let (trace, other) = (Trace::with_limit(10, 40), Trace::new());
+    let (trace, other) = (
+        Trace::with_limits(10, Limits::default().calls(40)),
+        Trace::new(),
+    );
     for _ in 0..40 {
         let scope = trace.inject();
         call!("one").stop();
@@ -1017,7 +968,7 @@ fn scopes_dropped_out_of_order_give_back_their_calls_too() {
         drop(other);
     }
     let report = trace.report();
-    assert_eq!((report.calls.len(), report.dropped), (40, 0));
+    assert_eq!((report.calls.len(), report.folded.len()), (40, 0));
 }
 
 #[test]

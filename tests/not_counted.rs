@@ -60,6 +60,6 @@ wall µs  busy µs  allocates  self  bytes  self  peak  call
   2.000    1.000        n/a   n/a    n/a   n/a   n/a  f [outer] @ thread #1
   1.000                 n/a          n/a              ├─ · checkpoint
   2.000    1.000        n/a   n/a    n/a   n/a   n/a  └─ f [inner]
-calls recorded: 2, not recorded: 0, times grown: 0"
+calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0"
     );
 }

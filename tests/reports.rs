@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use tracer::alloc::{Counts, measure};
-use tracer::{Call, Counting, Outcome, Report, Trace, call};
+use tracer::{Call, Counting, Limits, Outcome, Report, Trace, call};
 
 #[global_allocator]
 static A: Counting = Counting::system();
@@ -75,12 +75,26 @@ fn fixed(mut report: Report) -> Report {
         }
     }
     report.total = report.calls[0].total;
+    report.dropped = 1;
+    for folded in &mut report.folded {
+        folded.parent = None;
+        (folded.calls, folded.failures, folded.partial) = (2, 1, true);
+        (folded.wall, folded.busy) = (Duration::from_millis(3), Duration::from_millis(3));
+        let counts = |allocations, bytes_allocated| {
+            Some(Counts {
+                allocations,
+                bytes_allocated,
+                ..Counts::ZERO
+            })
+        };
+        (folded.total, folded.own) = (counts(1002, 100), counts(1001, 50));
+    }
     report
 }
 
 #[test]
 fn the_seeds_format() {
-    let report = record(&Trace::with_limit(10, 7));
+    let report = record(&Trace::with_limits(10, Limits::default().calls(7)));
     assert_eq!(
         report.to_string(),
         "\
@@ -95,13 +109,14 @@ allocates at call stack: 1234, detailed call stack:
 \tcall f6 [moved]: 952ns, allocates: 0, partial
 \t\tcheckpoint [once]: 1.5ms
 \tcall f7 [running]: 514ns running, allocates: 0
+\tfolded record: 3ms, allocates: 1002, calls: 2, failed: 1, partial
 \t~ 1 not recorded: limit reached"
     );
 }
 
 #[test]
 fn the_tree() {
-    let report = record(&Trace::with_limit(10, 7));
+    let report = record(&Trace::with_limits(10, Limits::default().calls(7)));
     assert_eq!(
         format!("{report:#}"),
         "\
@@ -117,7 +132,8 @@ trace 7: 14,038.083 µs, allocates 2,005 (1,236,567 bytes)
     0.952    0.476          0      0          0          0          0  └─ f6 [moved] @ thread #2, partial
 1,500.000                   0                 0                           └─ · once
     0.514    0.257          0      0          0          0          0  f7 [running] @ work\\u{7}er #1, running
-calls recorded: 7, not recorded: 1, times grown: 1234"
+3,000.000  3,000.000      1,002  1,001        100         50             record, folded calls: 2, failed: 1, partial
+calls recorded: 7, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1234"
     );
     assert_eq!(report.tree().to_string(), format!("{report:#}"));
 }
@@ -136,13 +152,13 @@ fn nothing_recorded() {
         "\
 trace 7: 0.000 µs, allocates 0 (0 bytes)
 wall µs  busy µs  allocates  self  bytes  self  peak  call
-calls recorded: 0, not recorded: 0, times grown: 0"
+calls recorded: 0, folded: 0, not recorded: 0, memory: 0 bytes, times grown: 0"
     );
 }
 
 #[test]
 fn colours_are_whole_lines_and_the_text_is_the_same() {
-    let report = record(&Trace::with_limit(10, 7));
+    let report = record(&Trace::with_limits(10, Limits::default().calls(7)));
     let (plain, coloured) = (report.tree(), report.tree().colour(true));
     let mut stripped = coloured.to_string();
     for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m"] {

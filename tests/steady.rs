@@ -1,7 +1,7 @@
 //! Once warm, tracing a request allocates nothing, not even of the tracer's own.
 
 use tracer::alloc::{Budget, process};
-use tracer::{Counting, Trace, call};
+use tracer::{Counting, Limits, Trace, call};
 
 #[global_allocator]
 static A: Counting = Counting::system();
@@ -56,4 +56,17 @@ fn a_warm_request_allocates_nothing() {
     let overhead = process().unwrap().overhead;
     Budget::none().assert(|| (0..1000).for_each(|_| traced()));
     assert_eq!(process().unwrap().overhead, overhead);
+
+    // The same for a trace that lasts, and holds as many calls and strands as it may.
+    let trace = Trace::with_limits(10, Limits::default().calls(100).strands(10));
+    let in_one_trace = || {
+        let _scope = trace.inject();
+        branch(4);
+    };
+    (0..100).for_each(|_| in_one_trace());
+    let overhead = process().unwrap().overhead;
+    Budget::none().assert(|| (0..1000).for_each(|_| in_one_trace()));
+    assert_eq!(process().unwrap().overhead, overhead);
+    let folded: u64 = trace.report().folded.iter().map(|it| it.calls).sum();
+    assert_eq!(folded, 1090 * 9);
 }

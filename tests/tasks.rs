@@ -19,7 +19,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use on_drop::OnDrop;
 use tokio::runtime::{Builder, Runtime};
 use tracer::alloc::measure;
-use tracer::{Call, Counting, Trace, call};
+use tracer::{Call, Counting, Limits, Trace, call};
 
 #[global_allocator]
 static A: Counting = Counting::system();
@@ -1084,7 +1084,7 @@ fn a_guard_taken_from_a_future_that_rests_into_another() {
 
 #[test]
 fn an_adoption_that_finds_no_room_is_marked() {
-    let trace = Trace::with_limit(10, 100);
+    let trace = Trace::with_limits(10, Limits::default().calls(100));
     let scope = trace.inject();
     let around = call!("around");
     let mut future = Box::pin(call!("future").instrument(step(2)));

@@ -2,21 +2,26 @@
 //! with and without the calls inside.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use alloc_counter::Counts;
 
+use crate::callsite::Callsite;
+use crate::clock;
 use crate::snapshot::{CallId, CallSnapshot, Snapshot, StrandSnapshot};
 use crate::state::End;
+use crate::sum::Sum;
 
-use super::{CallReport, CheckpointReport, Outcome, Report, Thread};
+use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
 pub(super) fn report(snapshot: Snapshot) -> Report {
     let is_counted = alloc_counter::is_installed();
     let order = Order::of(&snapshot.strands);
     let shares = Shares::of(&snapshot.strands, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
+    let folded = folded(&snapshot.strands, &order, is_counted);
+    let memory_bytes = snapshot.memory_bytes();
     let mut calls: Vec<(usize, CallReport)> = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
         for (index, call) in snapshot.calls.into_iter().enumerate() {
@@ -41,9 +46,49 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         },
         grown: snapshot.grown,
         dropped: snapshot.dropped,
+        memory_bytes,
         total: is_counted.then_some(total),
         calls,
+        folded,
     }
+}
+
+/// The sums of all strands, one for each callsite in each call around.
+fn folded(strands: &[StrandSnapshot], order: &Order, is_counted: bool) -> Vec<FoldedReport> {
+    let mut sums: BTreeMap<_, (Sum, &'static Callsite)> = BTreeMap::new();
+    for strand in strands {
+        for folded in &strand.folded {
+            let parent = order.find(folded.parent.or(strand.parent));
+            let callsite = folded.callsite;
+            let key = (
+                parent,
+                callsite.name(),
+                callsite.file(),
+                callsite.line(),
+                callsite.module(),
+            );
+            let entry = sums.entry(key).or_insert((Sum::default(), callsite));
+            entry.0.add(&folded.sum);
+        }
+    }
+    let report = |((parent, name, ..), (sum, callsite)): (
+        (Option<usize>, &'static str, _, _, _),
+        (Sum, &'static Callsite),
+    )| FoldedReport {
+        name: name.into(),
+        module: callsite.module().into(),
+        file: callsite.file().into(),
+        line: callsite.line(),
+        parent,
+        calls: sum.calls,
+        failures: sum.failures,
+        wall: clock::duration(sum.wall),
+        busy: clock::duration(sum.busy),
+        total: is_counted.then_some(sum.total),
+        own: is_counted.then_some(sum.own),
+        partial: sum.is_partial,
+    };
+    sums.into_iter().map(report).collect()
 }
 
 fn call_report(
@@ -190,6 +235,16 @@ impl Shares {
                         if part.within.is_some() {
                             shares[around].busy_inside += part.busy;
                         }
+                    }
+                }
+            }
+            for folded in &snapshot.folded {
+                if let Some(around) = order.find(folded.parent).or(outside) {
+                    // Folded calls may stand in others, so their totals would count twice.
+                    shares[around].inside += folded.sum.own;
+                    if folded.parent.is_some() {
+                        let busy = clock::duration(folded.sum.outermost_busy);
+                        shares[around].busy_inside += busy;
                     }
                 }
             }

@@ -32,14 +32,51 @@ pub struct Report {
     pub elapsed: Duration,
     /// How often the trace had to grow beyond the capacity that it was given.
     pub grown: u64,
-    /// Calls, checkpoints, texts and strands that were not recorded, because the trace had
-    /// [reached its limit](Trace::with_limit). The totals of the calls around them are exact.
+    /// Checkpoints, messages and calls of which nothing is known, because the trace or the process
+    /// had no room for more. The totals of the calls around them are exact.
     pub dropped: u64,
+    /// What the trace's records take: whole pages of 4,096 bytes, which other traces use again.
+    pub memory_bytes: u64,
     /// What all strands of the trace allocated and freed, in calls and outside; `None` where no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
     /// The calls, in order of start; a call stands after the one in which it was opened.
     pub calls: Vec<CallReport>,
+    /// Calls beyond the trace's [limits](crate::Limits), by the call around and by callsite. Those
+    /// that are still running are in the figures of the call around.
+    pub folded: Vec<FoldedReport>,
+}
+
+/// What several calls of one callsite did together: see [`Report::folded`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoldedReport {
+    /// The function's name, without its path.
+    pub name: Cow<'static, str>,
+    /// The path of its module.
+    pub module: Cow<'static, str>,
+    /// The source file in which the calls were opened.
+    pub file: Cow<'static, str>,
+    /// The line in that file.
+    pub line: u32,
+    /// The nearest call around them that was recorded, as an index into [`Report::calls`]. Folded
+    /// calls may stand in others of the same parent.
+    pub parent: Option<usize>,
+    /// How many calls there were.
+    pub calls: u64,
+    /// How many of them failed, panicked or were cancelled.
+    pub failures: u64,
+    /// Their times from start to stop, together.
+    pub wall: Duration,
+    /// The part of that in which they were polled.
+    pub busy: Duration,
+    /// What they allocated and freed on their own strands, calls inside included; `None` where no
+    /// [`Counting`](crate::Counting) allocator is installed.
+    pub total: Option<Counts>,
+    /// The same without the calls inside ("self").
+    pub own: Option<Counts>,
+    /// Some of the allocations are not known to the last: see [`CallReport::partial`].
+    pub partial: bool,
 }
 
 /// One call.

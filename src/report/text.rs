@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use super::escape::Escaped;
-use super::{CallReport, Outcome, Report};
+use super::{CallReport, FoldedReport, Outcome, Report};
 
 pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
     write!(
@@ -11,7 +11,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
         "allocates at call stack: {}, detailed call stack:",
         report.grown
     )?;
-    if report.calls.is_empty() {
+    if report.calls.is_empty() && report.folded.is_empty() {
         out.write_str(" ~")?;
     }
     for call in &report.calls {
@@ -32,6 +32,21 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
             write!(out, "\n\t\tcheckpoint [{name}]: {:?}", checkpoint.wall)?;
         }
     }
+    for folded in &report.folded {
+        let calls = folded.calls;
+        write!(
+            out,
+            "\n\tfolded {}: {:?}",
+            Escaped(&folded.name),
+            folded.wall
+        )?;
+        out.write_str(", allocates: ")?;
+        match &folded.total {
+            Some(total) => write!(out, "{}", total.allocates())?,
+            None => out.write_str("n/a")?,
+        }
+        write!(out, ", calls: {calls}{}", Failures(folded))?;
+    }
     if report.dropped > 0 {
         write!(out, "\n\t~ {} not recorded: limit reached", report.dropped)?;
     }
@@ -51,6 +66,18 @@ impl Display for Title<'_> {
             write!(f, " {}={}", Escaped(name), Escaped(value))?;
         }
         Ok(())
+    }
+}
+
+/// What is said of folded calls that have not simply stopped.
+pub(super) struct Failures<'a>(pub(super) &'a FoldedReport);
+
+impl Display for Failures<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.failures > 0 {
+            write!(f, ", failed: {}", self.0.failures)?;
+        }
+        f.write_str(if self.0.partial { ", partial" } else { "" })
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use super::escape::Escaped;
-use super::text::{Title, ending};
-use super::{CallReport, CheckpointReport, Outcome, Report, Thread};
+use super::text::{Failures, Title, ending};
+use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
 /// A [`Report`] shown as a tree: see [`Report::tree`].
 ///
@@ -101,11 +101,14 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
         write_row(out, &row.figures, &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
+    let folded: u64 = report.folded.iter().map(|folded| folded.calls).sum();
     write!(
         out,
-        "calls recorded: {}, not recorded: {}, times grown: {}",
+        "calls recorded: {}, folded: {}, not recorded: {}, memory: {} bytes, times grown: {}",
         report.calls.len(),
+        folded,
         report.dropped,
+        grouped(report.memory_bytes),
         report.grown
     )
 }
@@ -131,6 +134,8 @@ const MAX_INDENT: usize = 40;
 enum Item<'a> {
     Call(usize),
     Checkpoint(&'a CheckpointReport),
+    /// Comes last, as it has no one time.
+    Folded(&'a FoldedReport),
 }
 
 /// One level of the tree while it is walked: what is still to come on it.
@@ -143,11 +148,9 @@ struct Level<'a> {
 /// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
     let children = children(report);
-    let roots: Vec<_> = children[report.calls.len()]
-        .iter()
-        .copied()
-        .map(Item::Call)
-        .collect();
+    let roots = children[report.calls.len()].iter().copied();
+    let roots = roots.map(Item::Call).chain(folded(report, None));
+    let roots: Vec<_> = roots.collect();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
         rest: roots.into_iter(),
@@ -174,6 +177,7 @@ fn rows(report: &Report) -> Vec<Row> {
                 let _ = write!(text, "· {}", Escaped(&checkpoint.name));
                 rows.push(checkpoint_row(checkpoint, text));
             }
+            Item::Folded(folded) => rows.push(folded_row(folded, text)),
             Item::Call(index) => {
                 let call = &report.calls[index];
                 rows.push(call_row(report, call, parent, text));
@@ -184,7 +188,7 @@ fn rows(report: &Report) -> Vec<Row> {
                     _ => indent,
                 };
                 levels.push(Level {
-                    rest: below(report, call, &children[index]).into_iter(),
+                    rest: below(report, index, &children[index]).into_iter(),
                     indent,
                     parent: Some(call),
                 });
@@ -206,7 +210,18 @@ fn children(report: &Report) -> Vec<Vec<usize>> {
     children
 }
 
-fn below<'a>(report: &'a Report, call: &'a CallReport, children: &[usize]) -> Vec<Item<'a>> {
+/// The folded calls of the call at this place, or of none.
+fn folded(report: &Report, parent: Option<usize>) -> impl Iterator<Item = Item<'_>> {
+    let folded = report.folded.iter();
+    let of_parent = folded.filter(move |folded| {
+        let known = folded.parent.filter(|place| *place < report.calls.len());
+        known == parent
+    });
+    of_parent.map(Item::Folded)
+}
+
+fn below<'a>(report: &'a Report, index: usize, children: &[usize]) -> Vec<Item<'a>> {
+    let call = &report.calls[index];
     let checkpoints = call.checkpoints.iter();
     let checkpoints =
         checkpoints.map(|point| (call.start.saturating_add(point.at), Item::Checkpoint(point)));
@@ -215,7 +230,8 @@ fn below<'a>(report: &'a Report, call: &'a CallReport, children: &[usize]) -> Ve
     // Checkpoints first: one at the very time of a call's start was set before it.
     let mut items: Vec<_> = checkpoints.chain(calls).collect();
     items.sort_by_key(|(time, _)| *time);
-    items.into_iter().map(|(_, item)| item).collect()
+    let items = items.into_iter().map(|(_, item)| item);
+    items.chain(folded(report, Some(index))).collect()
 }
 
 fn call_row(
@@ -251,6 +267,26 @@ fn call_row(
             Outcome::Ok | Outcome::Running => is_heavy(report, call).then_some(HEAVY),
             _ => Some(BAD),
         },
+    }
+}
+
+fn folded_row(folded: &FoldedReport, mut text: String) -> Row {
+    let calls = grouped(folded.calls);
+    let name = Escaped(&folded.name);
+    let _ = write!(text, "{name}, folded calls: {calls}{}", Failures(folded));
+    let (total, own) = (folded.total.as_ref(), folded.own.as_ref());
+    Row {
+        figures: [
+            micros(folded.wall),
+            micros(folded.busy),
+            or_unknown(total, Counts::allocates),
+            or_unknown(own, Counts::allocates),
+            or_unknown(total, |counts| counts.bytes_allocated),
+            or_unknown(own, |counts| counts.bytes_allocated),
+            String::new(),
+        ],
+        text,
+        colour: (folded.failures > 0).then_some(BAD),
     }
 }
 
