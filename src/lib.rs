@@ -87,6 +87,8 @@ mod strand;
 
 mod trace;
 
+mod memory;
+
 mod position;
 
 mod context;
@@ -107,12 +109,16 @@ mod reader;
 
 pub mod report;
 
+mod in_flight;
+
 pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;
 pub use callsite::Callsite;
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
+pub use in_flight::{InFlight, in_flight};
 pub use limits::Limits;
+pub use memory::{Memory, memory};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
 pub use trace::Trace;
 

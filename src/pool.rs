@@ -117,6 +117,13 @@ impl<T> Directory<T> {
         })
     }
 
+    /// The memory for finding members.
+    fn held_bytes(&self) -> u64 {
+        let places = self.segments.iter().filter_map(OnceLock::get);
+        let places: usize = places.map(|places| size_of_val::<[_]>(places)).sum();
+        places as u64
+    }
+
     /// All members, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
         (0..self.len.load(Relaxed)).filter_map(|number| self.get(Number(number)))
@@ -169,6 +176,12 @@ impl<T> Pool<T> {
 
     pub(crate) fn get(&self, number: Number) -> Option<&'static Member<T>> {
         self.members.get(number)
+    }
+
+    /// The memory of all members, and for finding them.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let members = self.members().count() * size_of::<Member<T>>();
+        members as u64 + self.members.held_bytes()
     }
 
     /// All members, those that are out and those that are free.

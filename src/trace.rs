@@ -260,6 +260,42 @@ impl Trace {
         folded.map_or_else(Folded::new, |folded| folded.clone())
     }
 
+    /// A handle of each trace of which some strand is not over.
+    pub(crate) fn all_in_flight() -> impl Iterator<Item = Self> {
+        let handles = TRACES.members().filter_map(Self::of_living);
+        handles.filter(|trace| {
+            trace
+                .state
+                .iter()
+                .flat_map(|it| it.strands())
+                .any(|it| !it.is_over())
+        })
+    }
+
+    /// None where there is no handle: the trace is free, or is being made or recycled.
+    fn of_living(state: &'static Member<State>) -> Option<Self> {
+        let one_more = |handles: u32| {
+            if handles == 0 {
+                None
+            } else {
+                handles.checked_add(1)
+            }
+        };
+        state
+            .handles
+            .fetch_update(Acquire, Relaxed, one_more)
+            .ok()?;
+        Some(Self {
+            state: Some(state),
+            parent: Address::NONE,
+        })
+    }
+
+    /// What all traces hold, until the process ends.
+    pub(crate) fn held_bytes() -> u64 {
+        TRACES.held_bytes() + ALLOWANCES.held_bytes()
+    }
+
     /// When the trace began, in ticks; never, where it is empty.
     pub(crate) fn started(&self) -> Option<u64> {
         self.state.map(|state| state.started.load(Relaxed))

@@ -1,5 +1,6 @@
 //! Traces that hold less than was done: what is beyond their limits is added up, and nothing is lost.
 
+#[expect(dead_code, reason = "not all of it is for this file")]
 mod common;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 mod assemble;
 mod escape;
-mod text;
+pub(crate) mod text;
 mod tree;
 
 use std::borrow::Cow;
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::trace::Trace;
 
@@ -176,6 +177,13 @@ impl Report {
 }
 
 impl Trace {
+    /// How long ago the trace began; zero where it is empty.
+    pub fn age(&self) -> Duration {
+        self.started().map_or(Duration::ZERO, |started| {
+            clock::between(started, clock::ticks())
+        })
+    }
+
     /// What the trace has recorded until now, from any thread and at any time; it goes on
     /// recording meanwhile.
     ///

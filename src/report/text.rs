@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use alloc_counter::Counts;
+
 use super::escape::Escaped;
 use super::{CallReport, FoldedReport, Outcome, Report};
 
@@ -15,42 +17,42 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
         out.write_str(" ~")?;
     }
     for call in &report.calls {
-        write!(out, "\n\tcall {}: {:?}", Title(call), call.wall)?;
-        if call.outcome == Outcome::Running {
-            out.write_str(" running")?;
-        }
-        out.write_str(", allocates: ")?;
-        match &call.total {
-            Some(total) => write!(out, "{}", total.allocates())?,
-            None => out.write_str("n/a")?,
-        }
-        if let Some(ending) = ending(call) {
-            write!(out, ", {ending}")?;
-        }
-        for checkpoint in &call.checkpoints {
-            let name = Escaped(&checkpoint.name);
-            write!(out, "\n\t\tcheckpoint [{name}]: {:?}", checkpoint.wall)?;
-        }
+        write_call(call, out)?;
     }
     for folded in &report.folded {
-        let calls = folded.calls;
-        write!(
-            out,
-            "\n\tfolded {}: {:?}",
-            Escaped(&folded.name),
-            folded.wall
-        )?;
-        out.write_str(", allocates: ")?;
-        match &folded.total {
-            Some(total) => write!(out, "{}", total.allocates())?,
-            None => out.write_str("n/a")?,
-        }
-        write!(out, ", calls: {calls}{}", Failures(folded))?;
+        let name = Escaped(&folded.name);
+        write!(out, "\n\tfolded {name}: {:?}", folded.wall)?;
+        write_allocates(folded.total.as_ref(), out)?;
+        write!(out, ", calls: {}{}", folded.calls, Failures(folded))?;
     }
     if report.dropped > 0 {
         write!(out, "\n\t~ {} not recorded: limit reached", report.dropped)?;
     }
     Ok(())
+}
+
+/// A call, and its checkpoints, each on a line of its own.
+pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result {
+    write!(out, "\n\tcall {}: {:?}", Title(call), call.wall)?;
+    if call.outcome == Outcome::Running {
+        out.write_str(" running")?;
+    }
+    write_allocates(call.total.as_ref(), out)?;
+    if let Some(ending) = ending(call) {
+        write!(out, ", {ending}")?;
+    }
+    for checkpoint in &call.checkpoints {
+        let name = Escaped(&checkpoint.name);
+        write!(out, "\n\t\tcheckpoint [{name}]: {:?}", checkpoint.wall)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write_allocates(total: Option<&Counts>, out: &mut impl Write) -> fmt::Result {
+    match total {
+        Some(total) => write!(out, ", allocates: {}", total.allocates()),
+        None => out.write_str(", allocates: n/a"),
+    }
 }
 
 /// A call's name, id and labels: `handle [ca7a87c4] rows=3`.
