@@ -52,18 +52,18 @@ fn main() {
 fn with_no_trace() {
     Race::new("with no trace")
         .rival("tracing span, no subscriber", || {
-            tracing::info_span!("span").entered()
+            drop(tracing::info_span!("span").entered());
         })
         .rival("fastrace span, no parent", || {
-            LocalSpan::enter_with_local_parent("span")
+            drop(LocalSpan::enter_with_local_parent("span"));
         })
         .rival("puffin scope, off", || {
-            puffin::profile_scope_custom!("scope")
+            drop(puffin::profile_scope_custom!("scope"));
         })
-        .rival("call", || call!())
+        .rival("call", || call!().stop())
         .rival("call with an id of 36 bytes", || {
             let id = black_box(ID);
-            call!("{id}")
+            call!("{id}").stop();
         })
         .rival("two calls, one in the other", || {
             let _outer = call!();
@@ -75,7 +75,7 @@ fn with_no_trace() {
         })
         .rival("fetch", tracer::fetch)
         .rival("inject and finish of an empty trace", || {
-            Trace::empty().inject()
+            drop(Trace::empty().inject());
         })
         .run();
     Race::new("an allocation and its free, with no trace")
@@ -102,7 +102,7 @@ fn a_call() {
     });
     race.within("call", CALLS, traced, |_| call!().stop())
         .within("puffin scope", CALLS, in_puffin, |_| {
-            puffin::profile_scope_custom!("scope")
+            drop(puffin::profile_scope_custom!("scope"));
         })
         .timed("hotpath block", |times| {
             // Its worker must have kept up when the turn ends, or its queue grows without end.
@@ -115,10 +115,12 @@ fn a_call() {
             })
         })
         .within("tracing span, bare Registry", CALLS, in_span, |_| {
-            tracing::info_span!("span").entered()
+            drop(tracing::info_span!("span").entered());
         })
         .timed("fastrace span", |times| {
-            within_fastrace(times, CALLS, || LocalSpan::enter_with_local_parent("span"))
+            within_fastrace(times, CALLS, || {
+                drop(LocalSpan::enter_with_local_parent("span"));
+            })
         })
         .run();
 }
@@ -159,12 +161,12 @@ fn with_an_id() {
         })
         .within("tracing span, bare Registry", CALLS, in_span, |_| {
             let id = black_box(ID);
-            tracing::info_span!("span", id).entered()
+            drop(tracing::info_span!("span", id).entered());
         })
         .timed("fastrace span", |times| {
             within_fastrace(times, CALLS, || {
-                LocalSpan::enter_with_local_parent("span")
-                    .with_property(|| ("id", black_box(ID).to_owned()))
+                let span = LocalSpan::enter_with_local_parent("span");
+                drop(span.with_property(|| ("id", black_box(ID).to_owned())));
             })
         })
         .run();
@@ -184,15 +186,13 @@ fn a_nested_pair() {
             call!().stop();
         })
         .within("tracing spans, bare Registry", CALLS / 2, in_span, |_| {
-            let outer = tracing::info_span!("outer").entered();
+            let _outer = tracing::info_span!("outer").entered();
             drop(tracing::info_span!("inner").entered());
-            outer
         })
         .timed("fastrace spans", |times| {
             within_fastrace(times, CALLS / 2, || {
-                let outer = LocalSpan::enter_with_local_parent("outer");
+                let _outer = LocalSpan::enter_with_local_parent("outer");
                 drop(LocalSpan::enter_with_local_parent("inner"));
-                outer
             })
         })
         .run();
@@ -243,9 +243,9 @@ fn a_trace() {
             clock.raw()
         })
         .rival("trace, injected and finished", || drop(traced()))
-        .rival("tracing root span, bare Registry", in_span)
+        .rival("tracing root span, bare Registry", || drop(in_span()))
         .timed("fastrace root span", |times| {
-            let time = within(times, 1_000, nothing, |()| in_fastrace());
+            let time = within(times, 1_000, nothing, |()| drop(in_fastrace()));
             fastrace::flush();
             time
         })

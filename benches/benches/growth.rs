@@ -21,7 +21,8 @@ static ALLOCATOR: Counting = Counting::system();
 
 fn main() {
     let clock = quanta::Clock::new();
-    // What the machine itself makes of several threads: nothing here is shared.
+    // Beside some curves stands what the machine itself makes of the same with bare clock reads: how
+    // deep it predicts returns, and what processors share.
     let clock_reads = || {
         for _ in 0..20 {
             black_box(clock.raw());
@@ -29,7 +30,16 @@ fn main() {
     };
     Curves::new("growth")
         .curve(calls_in_a_trace())
-        .curve(depth())
+        .curve(depth(
+            "a call, of so many inside one another",
+            || Trace::new().inject(),
+            || call!(),
+        ))
+        .curve(depth(
+            "two bare clock reads, of so many inside one another",
+            || (),
+            || Clocked::start(&clock),
+        ))
         .curve(open_traces())
         .curve(threads(
             "a request of 10 calls, on so many threads: processor time",
@@ -63,25 +73,47 @@ fn calls_in_a_trace() -> Race<'static> {
     })
 }
 
-/// Functions that call one another, as deep as that.
-fn depth() -> Race<'static> {
+/// Functions that call one another, as deep as that, with something open in each; before them
+/// comes what they run in.
+fn depth<'a, S, T>(
+    title: &'a str,
+    begin: impl Fn() -> S + Copy + 'a,
+    open: impl Fn() -> T + Copy + 'a,
+) -> Race<'a> {
     let sizes = [("1", 1), ("10", 10), ("100", 100), ("1,000", 1_000)];
-    let race = Race::new("a call, of so many inside one another");
-    sizes.into_iter().fold(race, |race, (name, depth)| {
-        race.timed(name, move |times| {
-            each_of(times, depth, || {
-                let _scope = Trace::new().inject();
-                nested(depth);
+    sizes
+        .into_iter()
+        .fold(Race::new(title), |race, (name, depth)| {
+            race.timed(name, move |times| {
+                each_of(times, depth, || {
+                    let _begun = begin();
+                    nested(depth, &open);
+                })
             })
         })
-    })
 }
 
 #[inline(never)]
-fn nested(depth: u32) {
-    let _call = call!();
+fn nested<T>(depth: u32, open: &impl Fn() -> T) {
+    let _opened = open();
     if black_box(depth) > 1 {
-        nested(depth - 1);
+        nested(depth - 1, open);
+    }
+}
+
+/// Reads the clock at its start and stop.
+struct Clocked<'a>(&'a quanta::Clock);
+
+impl<'a> Clocked<'a> {
+    fn start(clock: &'a quanta::Clock) -> Self {
+        black_box(clock.raw());
+        Self(clock)
+    }
+}
+
+impl Drop for Clocked<'_> {
+    fn drop(&mut self) {
+        black_box(self.0.raw());
     }
 }
 
