@@ -19,8 +19,10 @@ use fastrace::collector::SpanContext;
 use fastrace::local::LocalSpan;
 use hotpath::{Format, HotpathGuardBuilder, Section};
 use tracer::{Counting, Trace, call};
-use tracer_benches::requests::{self, in_fastrace, in_span, traced, traced_call, within_fastrace};
-use tracer_benches::{Race, within};
+use tracer_benches::requests::{
+    self, collected, in_fastrace, in_span, traced, traced_call, within_fastrace,
+};
+use tracer_benches::{Race, each_of, within};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -245,9 +247,7 @@ fn a_trace() {
         .rival("trace, injected and finished", || drop(traced()))
         .rival("tracing root span, bare Registry", || drop(in_span()))
         .timed("fastrace root span", |times| {
-            let time = within(times, 1_000, nothing, |()| drop(in_fastrace()));
-            fastrace::flush();
-            time
+            collected(times, |times| each_of(times, 1, || drop(in_fastrace())))
         })
         .run();
 }

@@ -14,7 +14,7 @@ use fastrace::Span;
 use fastrace::collector::SpanContext;
 use fastrace::future::FutureExt;
 use tracer::{Counting, Trace, traced};
-use tracer_benches::requests::{self, in_span, within_fastrace};
+use tracer_benches::requests::{self, collected, in_span, within_fastrace};
 use tracer_benches::{Race, within};
 
 #[global_allocator]
@@ -198,14 +198,9 @@ fn a_poll() {
             poll,
         )
         .timed("fastrace span", |times| {
-            let time = within(
-                times,
-                POLLS,
-                || Box::pin(pending::<()>().in_span(Span::root("request", SpanContext::random()))),
-                poll,
-            );
-            fastrace::flush();
-            time
+            let open =
+                || Box::pin(pending::<()>().in_span(Span::root("request", SpanContext::random())));
+            collected(times, |times| within(times, POLLS, open, poll))
         })
         .run();
 }

@@ -9,6 +9,9 @@ use tracing::span::EnteredSpan;
 
 use crate::repeat::within;
 
+/// `fastrace` has room for 10,240 commands of a thread, and a root span is three of them.
+const PART: u64 = 3_000;
+
 /// Lets `tracing` and `fastrace` record from now on, as little as they can: a bare `Registry` keeps
 /// which spans are open, and a reporter drops everything.
 ///
@@ -50,10 +53,22 @@ pub fn in_fastrace() -> (LocalParentGuard, fastrace::Span) {
     (root.set_local_parent(), root)
 }
 
-/// Runs [within](crate::within) requests of `fastrace`. What they hand to its collector is done
-/// when this ends, so that it does not disturb the next rival; it is not timed.
+/// Runs [within](crate::within) requests of `fastrace`, [collected].
 pub fn within_fastrace<R>(times: u64, size: u64, mut run: impl FnMut() -> R) -> Duration {
-    let time = within(times, size, in_fastrace, |_| run());
-    fastrace::flush();
+    collected(times, |times| within(times, size, in_fastrace, |_| run()))
+}
+
+/// Runs in parts such that the queue of `fastrace` has room for what they hand to its collector;
+/// beyond that it would grow, and cost more. The collector has done its work when this ends, so
+/// that it does not disturb the next rival; that is not timed.
+pub fn collected(times: u64, mut run: impl FnMut(u64) -> Duration) -> Duration {
+    let mut time = Duration::ZERO;
+    let mut left = times;
+    while left > 0 {
+        let some = left.min(PART);
+        time += run(some);
+        fastrace::flush();
+        left -= some;
+    }
     time
 }
