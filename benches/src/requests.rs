@@ -53,7 +53,7 @@ pub fn in_fastrace() -> (LocalParentGuard, fastrace::Span) {
     (root.set_local_parent(), root)
 }
 
-/// Runs [within](crate::within) requests of `fastrace`, [collected].
+/// Runs [within] requests of `fastrace`, [collected].
 pub fn within_fastrace<R>(times: u64, size: u64, mut run: impl FnMut() -> R) -> Duration {
     collected(times, |times| within(times, size, in_fastrace, |_| run()))
 }
