@@ -6,9 +6,10 @@
 //! call in it. `Counting` is the global allocator for everyone: where a rival allocates, half a
 //! nanosecond each time is ours.
 //!
-//! The rivals do not do the same: `tracing`'s bare `Registry` keeps what spans are open and no times;
-//! `fastrace`, `puffin` and `hotpath` keep times and no allocations, `hotpath` sums per function
-//! instead of keeping a tree. They are what else one would put around a function.
+//! The rivals do not do the same: `tracing`'s bare `Registry` keeps what spans are open and no
+//! times; `fastrace`, `puffin` and `hotpath` keep times and no allocations, `hotpath` sums per
+//! function instead of keeping a tree. They are what else one would put around a function.
+//! (`hotpath` also opens its port on localhost, where nobody asks.)
 
 use std::cell::RefCell;
 use std::fmt::Write;

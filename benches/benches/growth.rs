@@ -21,8 +21,8 @@ static ALLOCATOR: Counting = Counting::system();
 
 fn main() {
     let clock = quanta::Clock::new();
-    // Beside some curves stands what the machine itself makes of the same with bare clock reads: how
-    // deep it predicts returns, and what processors share.
+    // Beside some curves stands what the machine itself makes of the same with bare clock reads:
+    // how deep it predicts returns, and what processors share.
     let clock_reads = || {
         for _ in 0..20 {
             black_box(clock.raw());
