@@ -1,90 +1,276 @@
-//! What a call costs, beside the two clock reads that it can't do without.
+//! What a call costs, beside the clock reads that it can't do without and beside the spans of
+//! others.
+//!
+//! All calls and spans are opened in a trace of some dozen, which is replaced by a fresh one
+//! outside of what is timed. So nobody pays for a growing trace, and nobody gains by having but one
+//! call in it. `Counting` is the global allocator for everyone: where a rival allocates, half a
+//! nanosecond each time is ours.
+//!
+//! The rivals do not do the same: `tracing`'s bare `Registry` keeps what spans are open and no
+//! times; `fastrace`, `puffin` and `hotpath` keep times and no allocations, `hotpath` sums per
+//! function instead of keeping a tree. They are what else one would put around a function.
+//! (`hotpath` also opens its port on localhost, where nobody asks.)
 
+use std::cell::RefCell;
+use std::fmt::Write;
 use std::hint::black_box;
 
+use fastrace::Event;
+use fastrace::collector::SpanContext;
+use fastrace::local::LocalSpan;
+use hotpath::{Format, HotpathGuardBuilder, Section};
 use tracer::{Counting, Trace, call};
-use tracer_benches::Race;
+use tracer_benches::requests::{
+    self, collected, in_fastrace, in_span, traced, traced_call, within_fastrace,
+};
+use tracer_benches::{Race, each_of, within};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// A trace takes so many calls before it is replaced by a fresh one, as requests do it.
-const CALLS: u32 = 10;
+/// So many calls fill a page of records, nearly; a usual request has fewer.
+const CALLS: u64 = 28;
+/// And so many checkpoints inside one call.
+const CHECKPOINTS: u64 = 20;
+
+/// As UUIDs are.
+const ID: &str = "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271";
 
 fn main() {
-    let clock = quanta::Clock::new();
-    Race::new("a call")
-        .rival("two bare clock reads", || {
-            black_box(clock.raw());
-            clock.raw()
-        })
-        .timed("call", |times| traced(times, || drop(call!())))
-        .timed("call with an allocation and its free", |times| {
-            traced(times, || {
-                let _call = call!();
-                black_box(Box::new([0_u8; 64]));
-            })
-        })
-        .timed("call with an id of 36 bytes", |times| {
-            let id = "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271";
-            traced(times, || drop(call!("{id}")))
-        })
-        .run();
-    Race::new("a checkpoint")
-        .rival("a bare clock read", || clock.raw())
-        .timed("checkpoint", |times| {
-            let mut time = std::time::Duration::ZERO;
-            let mut left = times;
-            while left > 0 {
-                let trace = Trace::new();
-                let _scope = trace.inject();
-                let call = call!();
-                let some = left.min(20);
-                let start = std::time::Instant::now();
-                for _ in 0..some {
-                    call.checkpoint("serialize");
-                }
-                time += start.elapsed();
-                left -= some;
-            }
-            time
-        })
-        .run();
+    with_no_trace();
+    requests::record_elsewhere();
+
+    a_call();
+    with_an_allocation();
+    with_an_id();
+    a_nested_pair();
+    a_checkpoint();
+    fetching();
+    a_trace();
+}
+
+/// What instrumentation costs where it is not wanted: everyone finds out as they do in a service.
+///
+/// `hotpath` is not here, as it is switched off by leaving it out of the build.
+fn with_no_trace() {
     Race::new("with no trace")
         .rival("tracing span, no subscriber", || {
-            tracing::info_span!("span").entered()
+            drop(tracing::info_span!("span").entered());
         })
-        .rival("call", || call!())
+        .rival("fastrace span, no parent", || {
+            drop(LocalSpan::enter_with_local_parent("span"));
+        })
+        .rival("puffin scope, off", || {
+            drop(puffin::profile_scope_custom!("scope"));
+        })
+        .rival("call", || call!().stop())
+        .rival("call with an id of 36 bytes", || {
+            let id = black_box(ID);
+            call!("{id}").stop();
+        })
+        .rival("two calls, one in the other", || {
+            let _outer = call!();
+            call!().stop();
+        })
+        .rival("checkpoint", {
+            let call = call!();
+            move || black_box(&call).checkpoint("serialize")
+        })
+        .rival("fetch", tracer::fetch)
+        .rival("inject and finish of an empty trace", || {
+            drop(Trace::empty().inject());
+        })
         .run();
-    Race::new("a trace")
-        .rival("inject and finish", || {
-            let trace = Trace::new();
-            drop(trace.inject());
-        })
-        .rival("the same with 10 calls", || {
-            let trace = Trace::new();
-            let _scope = trace.inject();
-            for _ in 0..CALLS {
-                call!().stop();
-            }
+    Race::new("an allocation and its free, with no trace")
+        .rival("bare", allocate)
+        .rival("in a call", || {
+            let _call = call!();
+            allocate();
         })
         .run();
 }
 
-/// So many calls, in traces of a few dozen each, timed without the traces themselves.
-fn traced(times: u64, mut work: impl FnMut()) -> std::time::Duration {
-    let mut time = std::time::Duration::ZERO;
-    let mut left = times;
-    while left > 0 {
-        let trace = Trace::new();
-        let _scope = trace.inject();
-        let some = left.min(28);
-        let start = std::time::Instant::now();
-        for _ in 0..some {
-            work();
-        }
-        time += start.elapsed();
-        left -= some;
-    }
-    time
+/// The floor is what no timed call can be below: its two clock reads, by the clock that `tracer`
+/// uses, and by the bare instruction.
+fn a_call() {
+    let clock = quanta::Clock::new();
+    let race = Race::new("a call").within("two bare clock reads", CALLS, nothing, |()| {
+        black_box(clock.raw());
+        clock.raw()
+    });
+    #[cfg(target_arch = "x86_64")]
+    let race = race.within("two bare rdtsc", CALLS, nothing, |()| {
+        black_box(rdtsc());
+        rdtsc()
+    });
+    race.within("call", CALLS, traced, |_| call!().stop())
+        .within("puffin scope", CALLS, in_puffin, |_| {
+            drop(puffin::profile_scope_custom!("scope"));
+        })
+        .timed("hotpath block", |times| {
+            // Its worker must have kept up when the turn ends, or its queue grows without end.
+            let _profiler = HotpathGuardBuilder::new("call")
+                .format(Format::None)
+                .sections(vec![Section::FunctionsTiming])
+                .build();
+            within(times, CALLS, nothing, |()| {
+                hotpath::measure_block!("block", {});
+            })
+        })
+        .within("tracing span, bare Registry", CALLS, in_span, |_| {
+            drop(tracing::info_span!("span").entered());
+        })
+        .timed("fastrace span", |times| {
+            within_fastrace(times, CALLS, || {
+                drop(LocalSpan::enter_with_local_parent("span"));
+            })
+        })
+        .run();
+}
+
+/// Whether allocating inside makes a call dearer: the counters are read anyway.
+fn with_an_allocation() {
+    let clock = quanta::Clock::new();
+    Race::new("a call with an allocation and its free")
+        .within("two bare clock reads and both", CALLS, nothing, |()| {
+            black_box(clock.raw());
+            allocate();
+            clock.raw()
+        })
+        .within("call", CALLS, traced, |_| {
+            let _call = call!();
+            allocate();
+        })
+        .run();
+}
+
+/// The floor formats the id into a buffer; `fastrace` keeps a `String`, as a request's id is not
+/// known before; the bare `Registry` does not keep it.
+fn with_an_id() {
+    let clock = quanta::Clock::new();
+    let text = RefCell::new(String::with_capacity(ID.len()));
+    Race::new("a call with an id of 36 bytes")
+        .within("two bare clock reads and a write!", CALLS, nothing, |()| {
+            black_box(clock.raw());
+            let mut text = text.borrow_mut();
+            text.clear();
+            let written = write!(text, "{}", black_box(ID));
+            black_box(&written);
+            clock.raw()
+        })
+        .within("call", CALLS, traced, |_| {
+            let id = black_box(ID);
+            call!("{id}").stop();
+        })
+        .within("tracing span, bare Registry", CALLS, in_span, |_| {
+            let id = black_box(ID);
+            drop(tracing::info_span!("span", id).entered());
+        })
+        .timed("fastrace span", |times| {
+            within_fastrace(times, CALLS, || {
+                let span = LocalSpan::enter_with_local_parent("span");
+                drop(span.with_property(|| ("id", black_box(ID).to_owned())));
+            })
+        })
+        .run();
+}
+
+/// Whether calls are dearer inside one another: parents and peaks are handed outwards.
+fn a_nested_pair() {
+    let clock = quanta::Clock::new();
+    Race::new("two calls, one in the other")
+        .within("four bare clock reads", CALLS / 2, nothing, |()| {
+            for _ in 0..4 {
+                black_box(clock.raw());
+            }
+        })
+        .within("calls", CALLS / 2, traced, |_| {
+            let _outer = call!();
+            call!().stop();
+        })
+        .within("tracing spans, bare Registry", CALLS / 2, in_span, |_| {
+            let _outer = tracing::info_span!("outer").entered();
+            drop(tracing::info_span!("inner").entered());
+        })
+        .timed("fastrace spans", |times| {
+            within_fastrace(times, CALLS / 2, || {
+                let _outer = LocalSpan::enter_with_local_parent("outer");
+                drop(LocalSpan::enter_with_local_parent("inner"));
+            })
+        })
+        .run();
+}
+
+/// A checkpoint has a time, so the floor is one clock read; others have events.
+fn a_checkpoint() {
+    let clock = quanta::Clock::new();
+    Race::new("a checkpoint")
+        .within("a bare clock read", CHECKPOINTS, nothing, |()| clock.raw())
+        .within("checkpoint", CHECKPOINTS, traced_call, |(call, _)| {
+            call.checkpoint("serialize");
+        })
+        .within("tracing event, bare Registry", CHECKPOINTS, in_span, |_| {
+            tracing::info!("serialize");
+        })
+        .timed("fastrace event", |times| {
+            within_fastrace(times, CHECKPOINTS, || {
+                LocalSpan::add_event(Event::new("serialize"));
+            })
+        })
+        .run();
+}
+
+/// What a handle of the current trace costs, its end included; others have one too.
+fn fetching() {
+    Race::new("fetch inside a call")
+        .within(
+            "tracing's current span, bare Registry",
+            CALLS,
+            in_span,
+            |_| tracing::Span::current(),
+        )
+        .timed("fastrace's current context", |times| {
+            within_fastrace(times, CALLS, SpanContext::current_local_parent)
+        })
+        .within("fetch", CALLS, traced_call, |_| tracer::fetch())
+        .run();
+}
+
+/// What a request costs by being traced at all. The floor is the two clock reads of its begin and
+/// end. In `fastrace` and `tracing` that is a root span.
+fn a_trace() {
+    let clock = quanta::Clock::new();
+    Race::new("a trace with nothing in it")
+        .rival("two bare clock reads", || {
+            black_box(clock.raw());
+            clock.raw()
+        })
+        .rival("trace, injected and finished", || drop(traced()))
+        .rival("tracing root span, bare Registry", || drop(in_span()))
+        .timed("fastrace root span", |times| {
+            collected(times, |times| each_of(times, 1, || drop(in_fastrace())))
+        })
+        .run();
+}
+
+fn allocate() {
+    black_box(Box::new([0_u8; 64]));
+}
+
+fn nothing() {}
+
+/// A frame in `puffin`, which ends the one before. Without an outermost scope it would hand in
+/// every single one under a lock.
+fn in_puffin() -> Option<puffin::ProfilerScope> {
+    puffin::GlobalProfiler::lock().new_frame();
+    puffin::set_scopes_on(true);
+    puffin::profile_scope_custom!("request")
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "std has no safe way to this instruction")]
+#[inline]
+fn rdtsc() -> u64 {
+    // SAFETY: every x86-64 has it, and it only reads.
+    unsafe { std::arch::x86_64::_rdtsc() }
 }
