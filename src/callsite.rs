@@ -1,5 +1,6 @@
 //! The static place in the code that opens a call.
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Acquire;
 
 use crate::pool::{AtomicNumber, Directory, Number};
@@ -19,6 +20,7 @@ pub struct Callsite {
     has_id: bool,
     labels: &'static [&'static str],
     number: AtomicNumber,
+    name: OnceLock<&'static str>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Callsite {
             has_id,
             labels,
             number: AtomicNumber::none(),
+            name: OnceLock::new(),
         }
     }
 
@@ -72,7 +75,7 @@ impl Callsite {
     pub fn name(&self) -> &'static str {
         match self.function {
             Function::Named(name) => name,
-            Function::Around(item) => enclosing(item()),
+            Function::Around(item) => self.name.get_or_init(|| enclosing(item())),
         }
     }
 

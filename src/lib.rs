@@ -103,6 +103,7 @@ mod rest;
 
 mod future;
 
+mod places;
 mod snapshot;
 
 mod reader;

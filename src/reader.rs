@@ -2,7 +2,6 @@
 //!
 //! The only reader of records. They may be written meanwhile, by other threads.
 
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
@@ -12,6 +11,7 @@ use crate::clock;
 use crate::context;
 use crate::figures::Figures;
 use crate::limits::Allowance;
+use crate::places::Places;
 use crate::pool::Number;
 use crate::position;
 use crate::record::{Address, Record};
@@ -114,7 +114,7 @@ struct Reader<'a> {
     /// How many records there were.
     records: usize,
     calls: Vec<CallSnapshot>,
-    places: HashMap<Address, usize>,
+    places: Places,
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     folded_from_afar: Vec<FoldedSnapshot>,
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
             reading: Figures::default(),
             records: 0,
             calls: Vec::new(),
-            places: HashMap::new(),
+            places: Places::new(),
             sums: Vec::new(),
             folded_from_afar: Vec::new(),
             text: Vec::new(),
@@ -240,12 +240,12 @@ impl<'a> Reader<'a> {
             Kind::Call if state.is_folded() => {}
             Kind::Call => self.add_call(address, record),
             Kind::Checkpoint => {
-                let name = self.take_text(record, state);
+                let name = self.take_string(record);
                 let counts = record.counts();
                 self.add_checkpoint(record.parent(), record.start(), name, counts);
             }
             Kind::Message => {
-                let message = self.take_text(record, state);
+                let message = self.take_string(record);
                 self.add_message(record.parent(), record.start(), message);
             }
             Kind::Adoption => {
@@ -256,27 +256,35 @@ impl<'a> Reader<'a> {
     }
 
     fn call(&mut self, address: Address) -> Option<&mut CallSnapshot> {
-        self.calls.get_mut(*self.places.get(&address)?)
+        self.calls.get_mut(self.places.get(address)?)
     }
 
-    fn take_bytes(&mut self, record: &Record, state: State) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.text);
-        if !state.has_long_text() {
-            text.clear();
-            record.read_short_text(&mut text);
+    /// The record's text, or the one in the records before it.
+    fn take_text<T>(&mut self, record: &Record, read: impl FnOnce(&[u8]) -> T) -> T {
+        if record.state().has_long_text() {
+            let text = read(&self.text);
+            self.text.clear();
+            text
+        } else {
+            self.text.clear();
+            record.read_short_text(read)
         }
-        text
     }
 
-    fn take_text(&mut self, record: &Record, state: State) -> String {
-        String::from_utf8_lossy(&self.take_bytes(record, state)).into_owned()
+    fn take_string(&mut self, record: &Record) -> String {
+        self.take_text(record, |text| String::from_utf8_lossy(text).into_owned())
     }
 
     /// A call without its figures.
     fn add_call(&mut self, address: Address, record: &Record) {
-        let text = self.take_bytes(record, record.state());
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
+        };
+        let (has_id, labels) = (callsite.has_id(), callsite.labels().len());
+        let text = if has_id || labels > 0 {
+            self.take_text(record, |text| Text::read_call(text, has_id, labels))
+        } else {
+            (None, Vec::new())
         };
         self.places.insert(address, self.calls.len());
         self.calls.push(CallSnapshot {
@@ -284,7 +292,7 @@ impl<'a> Reader<'a> {
             parent: CallId::at(record.parent()),
             within: CallId::at(record.parent()),
             callsite,
-            text: Text::read_call(&text, callsite.has_id(), callsite.labels().len()),
+            text,
             thread: Tag::from_bits(record.thread()),
             start: clock::between(self.started, record.start()),
             wall: Duration::ZERO,
@@ -316,8 +324,8 @@ impl<'a> Reader<'a> {
             used.peak = used
                 .peak
                 .max(level.wrapping_sub(now.start.counts.net_bytes()));
-            let around = self.places.get(&record.parent());
-            if let Some(around) = around.and_then(|around| levels.get_mut(*around)) {
+            let around = self.places.get(record.parent());
+            if let Some(around) = around.and_then(|around| levels.get_mut(around)) {
                 *around = level.max(*around);
             }
         }

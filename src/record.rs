@@ -218,20 +218,23 @@ impl Record {
         }
     }
 
-    fn read_bytes(&self, first: usize, length: usize, text: &mut Vec<u8>) {
+    fn read_bytes(&self, length: usize, text: &mut Vec<u8>) {
         let end = text.len() + length;
-        for word in &self.words[first..] {
+        for word in &self.words {
             text.extend(word.load(Relaxed).to_le_bytes());
         }
         text.truncate(end);
     }
 
-    pub(crate) fn read_short_text(&self, text: &mut Vec<u8>) {
-        let start = text.len();
-        self.read_bytes(TEXT, SHORT_TEXT + 1, text);
-        let length = text.get(start).copied().map_or(0, usize::from);
-        text.drain(start..=start);
-        text.truncate(start + length);
+    /// Hands over a text that stands in the record.
+    pub(crate) fn read_short_text<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        let mut bytes = [0; SHORT_TEXT + 1];
+        let (words, _) = bytes.as_chunks_mut();
+        for (part, word) in words.iter_mut().zip(&self.words[TEXT..]) {
+            *part = word.load(Relaxed).to_le_bytes();
+        }
+        let [length, text @ ..] = &bytes;
+        read(&text[..usize::from(*length).min(SHORT_TEXT)])
     }
 
     /// Reads a piece of text. The first one begins anew: what was there is of a record that found
@@ -241,7 +244,7 @@ impl Record {
             text.clear();
         }
         let length = self.subject.load(Relaxed) as usize;
-        self.read_bytes(0, length.min(TEXT_PIECE), text);
+        self.read_bytes(length.min(TEXT_PIECE), text);
     }
 
     #[inline]

@@ -2,16 +2,18 @@
 //! with and without the calls inside.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloc_counter::Counts;
 
 use crate::callsite::Callsite;
 use crate::clock;
+use crate::places::Places;
 use crate::snapshot::{CallId, CallSnapshot, Snapshot, StrandSnapshot};
 use crate::state::End;
 use crate::sum::Sum;
+use crate::threads::Tag;
 
 use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
@@ -22,19 +24,25 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
     let folded = folded(&snapshot.strands, &order, is_counted);
     let memory_bytes = snapshot.memory_bytes();
-    let mut calls: Vec<(usize, CallReport)> = Vec::with_capacity(order.len());
+    let mut names = Names::default();
+    let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
         for (index, call) in snapshot.calls.into_iter().enumerate() {
             let place = order.place(strand, index);
             // It is there before, but where the trace had no room to note in which it was opened.
             let parent = order.parent(&call, snapshot.parent);
             let parent = parent.filter(|parent| *parent < place);
-            let share = &shares.0[place];
-            calls.push((place, call_report(call, parent, share, is_counted)));
+            let thread = names.thread(call.thread);
+            calls.push(call_report(
+                call,
+                parent,
+                thread,
+                &shares.0[place],
+                is_counted,
+            ));
         }
     }
-    calls.sort_by_key(|(place, _)| *place);
-    let calls: Vec<CallReport> = calls.into_iter().map(|(_, call)| call).collect();
+    let calls = order.arrange(calls);
     let is_running = calls.iter().any(|call| call.outcome == Outcome::Running);
     let last_stop = calls.iter().map(|call| call.start + call.wall).max();
     Report {
@@ -94,6 +102,7 @@ fn folded(strands: &[StrandSnapshot], order: &Order, is_counted: bool) -> Vec<Fo
 fn call_report(
     call: CallSnapshot,
     parent: Option<usize>,
+    thread: Thread,
     share: &Share,
     is_counted: bool,
 ) -> CallReport {
@@ -122,10 +131,7 @@ fn call_report(
         id,
         labels: names.zip(values).collect(),
         parent,
-        thread: Thread {
-            number: call.thread.number(),
-            name: call.thread.name().map(Cow::Borrowed),
-        },
+        thread,
         start: call.start,
         wall: call.wall,
         busy: call.busy,
@@ -147,54 +153,104 @@ fn call_report(
     }
 }
 
+/// The names of threads: calls of a trace are mostly on the same few.
+#[derive(Default)]
+struct Names(Vec<(Tag, Option<&'static str>)>);
+
+impl Names {
+    fn thread(&mut self, tag: Tag) -> Thread {
+        let known = self.0.iter().find(|(known, _)| *known == tag);
+        let name = match known {
+            Some((_, name)) => *name,
+            None => {
+                let name = tag.name();
+                self.0.push((tag, name));
+                name
+            }
+        };
+        Thread {
+            number: tag.number(),
+            name: name.map(Cow::Borrowed),
+        }
+    }
+}
+
 /// Each call's place in the order of start, a call after the one in which it was opened.
+///
+/// Calls are counted through strand by strand; that count is not yet the place.
 struct Order {
-    /// By strand and the call's index in it.
-    places: Vec<Vec<usize>>,
-    by_id: HashMap<CallId, usize>,
+    /// The count of each strand's first call.
+    first: Vec<usize>,
+    counts: Places,
+    /// By count; none where that is the place.
+    places: Option<Vec<usize>>,
+    len: usize,
 }
 
 impl Order {
     fn of(strands: &[StrandSnapshot]) -> Self {
-        let mut starts = HashMap::new();
-        let mut calls = Vec::new();
-        for (strand, snapshot) in strands.iter().enumerate() {
-            for (index, call) in snapshot.calls.iter().enumerate() {
-                let parent = call.parent.or(snapshot.parent);
+        let mut counts = Places::new();
+        let mut first = Vec::with_capacity(strands.len());
+        let len = strands.iter().map(|strand| strand.calls.len()).sum();
+        let mut starts: Vec<Duration> = Vec::with_capacity(len);
+        for strand in strands {
+            first.push(starts.len());
+            for call in &strand.calls {
+                let CallId(address) = call.id;
+                counts.insert(address, starts.len());
+                let parent = call.parent.or(strand.parent);
+                let parent = parent.and_then(|CallId(parent)| counts.get(parent));
                 // Clocks of two processors may differ by a few ticks.
-                let parent_start = parent.and_then(|id| starts.get(&id).copied());
-                let start = call.start.max(parent_start.unwrap_or_default());
-                starts.insert(call.id, start);
-                calls.push((start, strand, index, call.id));
+                let parent_start = parent.map_or(Duration::ZERO, |parent| starts[parent]);
+                starts.push(call.start.max(parent_start));
             }
         }
-        calls.sort_by_key(|(start, strand, index, _)| (*start, *strand, *index));
-        let mut places: Vec<_> = strands
-            .iter()
-            .map(|strand| vec![0; strand.calls.len()])
-            .collect();
-        let mut by_id = HashMap::new();
-        for (place, (_, strand, index, id)) in calls.into_iter().enumerate() {
-            places[strand][index] = place;
-            by_id.insert(id, place);
+        let places = (!starts.is_sorted()).then(|| {
+            let mut sequence: Vec<usize> = (0..len).collect();
+            sequence.sort_by_key(|count| starts[*count]);
+            let mut places = vec![0; len];
+            for (place, count) in sequence.into_iter().enumerate() {
+                places[count] = place;
+            }
+            places
+        });
+        Self {
+            first,
+            counts,
+            places,
+            len,
         }
-        Self { places, by_id }
     }
 
     fn len(&self) -> usize {
-        self.by_id.len()
+        self.len
+    }
+
+    fn by_count(&self, count: usize) -> usize {
+        self.places.as_ref().map_or(count, |places| places[count])
     }
 
     fn place(&self, strand: usize, index: usize) -> usize {
-        self.places[strand][index]
+        self.by_count(self.first[strand] + index)
     }
 
     fn find(&self, id: Option<CallId>) -> Option<usize> {
-        self.by_id.get(&id?).copied()
+        let CallId(address) = id?;
+        self.counts.get(address).map(|count| self.by_count(count))
     }
 
     fn parent(&self, call: &CallSnapshot, of_strand: Option<CallId>) -> Option<usize> {
         self.find(call.parent.or(of_strand))
+    }
+
+    /// From the order of counting to that of places.
+    fn arrange(&self, calls: Vec<CallReport>) -> Vec<CallReport> {
+        let Some(places) = &self.places else {
+            return calls;
+        };
+        let mut calls: Vec<_> = places.iter().zip(calls).collect();
+        calls.sort_by_key(|(place, _)| **place);
+        calls.into_iter().map(|(_, call)| call).collect()
     }
 }
 

@@ -8,6 +8,9 @@ pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.chars().any(is_dangerous) {
+            return f.write_str(self.0);
+        }
         for character in self.0.chars() {
             if is_dangerous(character) {
                 write!(f, "{}", character.escape_debug())?;
