@@ -93,8 +93,8 @@ fn over_system(title: &str, crew: &Crew, threads: usize, work: impl Work) {
         .timed("dhat, no profiler", entry.idle(&DHAT))
         .timed("System, once more", entry.idle(&System))
         .run();
-    // It upsets the heap for whoever comes next.
-    Race::new(title)
+    // A race of its own, as it upsets the heap for whoever comes next.
+    Race::new(&format!("{title}, and a profiler"))
         .timed("System", entry.idle(&System))
         .timed(
             "dhat, profiler running",
