@@ -266,6 +266,9 @@ impl Trace {
     /// A strand below this handle's call, or where it has none, below the call of the same trace
     /// that is open on this thread.
     pub(crate) fn new_strand(&self) -> Option<&'static Member<Strand>> {
+        if self.is_empty() {
+            return None;
+        }
         let parent = if self.has_parent() {
             self.parent()
         } else {

@@ -146,7 +146,8 @@ struct Limited<'a> {
 impl fmt::Write for Limited<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         let fits = part.floor_char_boundary(self.end - self.bytes.len());
-        self.bytes.extend(part[..fits].bytes());
+        // It has room for what fits.
+        let _ = self.bytes.try_extend_from_slice(&part.as_bytes()[..fits]);
         if fits < part.len() {
             self.cut = true;
             return Err(fmt::Error);

@@ -28,13 +28,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::post;
-use cpu_time::ProcessTime;
 use rusqlite::Connection;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_blocking};
 use tracer::{Counting, Trace, call, traced};
+use tracer_benches::processor::process_time;
 
 // ---- The allocator ----
 
@@ -362,7 +362,7 @@ impl Rival {
         COUNTS.store(self.counts, Relaxed);
         let counted = || tracer::alloc::process().map_or(0, |all| all.counts.allocates());
         let before = counted();
-        let (start, cpu) = (Instant::now(), ProcessTime::now());
+        let (start, cpu) = (Instant::now(), process_time());
         let mut running = JoinSet::new();
         for client in clients.drain(..) {
             running.spawn(client.requests(Arc::clone(&self.request), start + TURN));
@@ -373,7 +373,7 @@ impl Rival {
             clients.push(client);
             latencies.extend(some);
         }
-        let (time, cpu) = (start.elapsed(), cpu.elapsed());
+        let (time, cpu) = (start.elapsed(), process_time() - cpu);
         COUNTS.store(false, Relaxed);
         let each = (counted() - before) / (latencies.len() as u64);
         assert_eq!(each > 0, self.counts, "{} counted {each}", self.name);

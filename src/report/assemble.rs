@@ -160,14 +160,12 @@ struct Names(Vec<(Tag, Option<&'static str>)>);
 impl Names {
     fn thread(&mut self, tag: Tag) -> Thread {
         let known = self.0.iter().find(|(known, _)| *known == tag);
-        let name = match known {
-            Some((_, name)) => *name,
-            None => {
-                let name = tag.name();
-                self.0.push((tag, name));
-                name
-            }
-        };
+        let known = known.map(|(_, name)| *name);
+        let name = known.unwrap_or_else(|| {
+            let name = tag.name();
+            self.0.push((tag, name));
+            name
+        });
         Thread {
             number: tag.number(),
             name: name.map(Cow::Borrowed),
