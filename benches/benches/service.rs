@@ -373,7 +373,7 @@ impl Rival {
             clients.push(client);
             latencies.extend(some);
         }
-        let (time, cpu) = (start.elapsed(), process_time() - cpu);
+        let (time, cpu) = (start.elapsed(), process_time().saturating_sub(cpu));
         COUNTS.store(false, Relaxed);
         let each = (counted() - before) / (latencies.len() as u64);
         assert_eq!(each > 0, self.counts, "{} counted {each}", self.name);
