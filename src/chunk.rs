@@ -1,15 +1,17 @@
 //! A chunk: a page of one strand's records, and where a record stands.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
+use crate::sync::{AtomicU32, array, shared_static};
 
 /// A page, less the chunk's head.
-pub(crate) const RECORDS: usize = 31;
+pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
 
-pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+shared_static! {
+    pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+}
 
 /// Some records of one strand.
 pub(crate) struct Chunk {
@@ -29,6 +31,7 @@ struct Head {
     generation: AtomicU32,
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
 const _: () = assert!(RECORDS <= Address::MAX_IN_CHUNK);
 
@@ -41,7 +44,7 @@ impl Chunk {
                 strand: AtomicNumber::none(),
                 generation: AtomicU32::new(0),
             },
-            records: [const { Record::new() }; RECORDS],
+            records: array![Record::new(); RECORDS],
         }
     }
 

@@ -64,6 +64,8 @@
 // The macros name the crate by its name, in its own tests too.
 extern crate self as tracer;
 
+mod sync;
+
 mod clock;
 mod pool;
 
@@ -103,6 +105,9 @@ mod snapshot;
 mod reader;
 
 pub mod report;
+
+#[cfg(all(loom, test))]
+mod models;
 
 pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;

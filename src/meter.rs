@@ -5,13 +5,12 @@
 //! task did, whichever threads poll it and whatever else runs in between.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use alloc_counter::{Counts, Local, Remote};
-use crossbeam_utils::atomic::AtomicCell;
 
 use crate::clock;
 use crate::figures::Figures;
+use crate::sync::{AtomicCell, AtomicU32, AtomicU64, array, fence, spin_loop};
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {
@@ -33,9 +32,9 @@ struct Words {
 }
 
 impl Words {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
-            counts: [const { AtomicU64::new(0) }; 5],
+            counts: array![AtomicU64::new(0); 5],
             ticks: AtomicU64::new(0),
         }
     }
@@ -75,7 +74,7 @@ impl Words {
 }
 
 impl Meter {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             version: AtomicU32::new(0),
             thread: AtomicU64::new(0),
@@ -185,7 +184,7 @@ impl Meter {
             });
             fence(Acquire);
             if before % 2 == 1 || self.version.load(Relaxed) != before {
-                std::hint::spin_loop();
+                spin_loop();
                 continue;
             }
             return match reading {
@@ -199,4 +198,4 @@ impl Meter {
 }
 
 /// A meter that begins to run, or to stand, is read again so often.
-const ATTEMPTS: u32 = 1000;
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 1000 };

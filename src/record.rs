@@ -5,13 +5,13 @@
 //! version number, odd while that goes on, tells a reader to look again.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use alloc_counter::Counts;
 
 use crate::figures::Figures;
 use crate::pool::Number;
 use crate::state::{End, Kind, State};
+use crate::sync::{AtomicU32, AtomicU64, array, const_fn, fence, spin_loop};
 
 /// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,13 +87,15 @@ pub(crate) struct Opening {
 }
 
 impl Record {
-    pub(crate) const fn new() -> Self {
-        Self {
-            state: AtomicU32::new(0),
-            parent: AtomicU32::new(0),
-            subject: AtomicU32::new(0),
-            thread: AtomicU32::new(0),
-            words: [const { AtomicU64::new(0) }; WORDS],
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                state: AtomicU32::new(0),
+                parent: AtomicU32::new(0),
+                subject: AtomicU32::new(0),
+                thread: AtomicU32::new(0),
+                words: array![AtomicU64::new(0); WORDS],
+            }
         }
     }
 
@@ -315,7 +317,7 @@ impl Record {
             if before == self.state() && !before.is_being_written() {
                 return (before, stop, figures);
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         // A fork came in the middle of writing.
         let (stop, figures) = self.stop_and_figures();
@@ -329,4 +331,4 @@ impl Record {
 }
 
 /// A record that is being written is read again so often.
-const ATTEMPTS: u32 = 100_000;
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 100_000 };

@@ -1,8 +1,7 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
@@ -11,8 +10,11 @@ use crate::meter::Meter;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
 use crate::state::End;
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Mutex, MutexGuard, shared_static};
 
-pub(crate) static STRANDS: Pool<Strand> = Pool::new();
+shared_static! {
+    pub(crate) static STRANDS: Pool<Strand> = Pool::new();
+}
 
 /// What other threads may leave with a strand, besides one stop for each call, so that its memory
 /// stays bounded.
@@ -56,7 +58,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
             tail: AtomicNumber::none(),
             innermost: AtomicU32::new(0),

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_counter::Counts;
 
@@ -14,9 +13,14 @@ use crate::limits::{ALLOWANCES, Allowance};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, fence, shared_static};
 
-static TRACES: Pool<State> = Pool::new();
-static IDS: AtomicU64 = AtomicU64::new(0);
+shared_static! {
+    static TRACES: Pool<State> = Pool::new();
+}
+shared_static! {
+    static IDS: AtomicU64 = AtomicU64::new(0);
+}
 
 /// How many calls [`Trace::new`] makes room for.
 const DEFAULT_CAPACITY: usize = 10;
