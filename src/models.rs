@@ -1,10 +1,12 @@
 //! Models of what threads share: loom runs each with every order of its threads' steps, and answers
 //! relaxed loads with every value that the orderings allow.
 
+mod callsite;
 mod meter;
 mod pool;
 mod records;
 mod strand;
+mod trace;
 
 /// Runs a model in every order, or in every one with so many preemptions at most.
 fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {

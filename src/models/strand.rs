@@ -57,7 +57,7 @@ fn a_late_guard_leaves_a_recycled_record_alone() {
 /// The same where the record is in a chunk that goes to another strand.
 #[test]
 fn a_late_guard_leaves_another_strands_record_alone() {
-    explore(Some(3), || {
+    explore(None, || {
         let strand = begin();
         let first = first_chunk(strand);
         let second = CHUNKS.take(Chunk::new);
