@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
-use crate::sync::{AtomicU32, array, shared_static};
+use crate::sync::{AtomicU32, array, fence, shared_static};
 
 /// A page, less the chunk's head.
 pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
@@ -119,6 +119,8 @@ impl Vacant {
     #[inline]
     pub(crate) fn publish(self) -> CallRef {
         self.chunk.head.len.store(self.index + 1, Release);
+        // A reader that sees what the thread counts from here on must also see the record.
+        fence(Release);
         let address = Address::new(self.chunk.number(), self.index);
         CallRef::new(self.record, address, self.chunk.generation())
     }

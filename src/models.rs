@@ -4,6 +4,7 @@
 mod callsite;
 mod meter;
 mod pool;
+mod reader;
 mod records;
 mod strand;
 mod trace;

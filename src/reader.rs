@@ -61,7 +61,7 @@ impl Snapshot {
 }
 
 /// A snapshot of a strand that is written meanwhile is tried so often.
-const ATTEMPTS: u32 = 16;
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
 
 impl StrandSnapshot {
     fn folded((parent, counts): (Address, Counts)) -> Self {
@@ -74,7 +74,7 @@ impl StrandSnapshot {
 
     /// The strand may be written meanwhile; the snapshot is to be one that could have been taken
     /// at one moment.
-    fn of(strand: &Strand, started: u64) -> Self {
+    pub(crate) fn of(strand: &Strand, started: u64) -> Self {
         let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
         let mut reader = { attempts }
             .find(Reader::is_still_true)

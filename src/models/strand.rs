@@ -11,13 +11,13 @@ use crate::state::End;
 use crate::strand::{Deed, STRANDS, Stopped, Strand};
 
 /// A strand of no trace.
-fn begin() -> &'static Member<Strand> {
+pub(super) fn begin() -> &'static Member<Strand> {
     let strand = STRANDS.take(Strand::new);
     Strand::begin(strand, Number::NONE, Number::NONE, 0, Address::NONE);
     strand
 }
 
-fn first_chunk(strand: &Strand) -> &'static Member<Chunk> {
+pub(super) fn first_chunk(strand: &Strand) -> &'static Member<Chunk> {
     strand.aside.tail().unwrap()
 }
 
