@@ -199,16 +199,17 @@ pub(crate) fn adopt(
         reading.since(figures)
     };
     let before = call.record.parent();
-    // First, so that a reader who finds the note finds the call where it is now.
-    call.record.set_parent(Address::of(outer));
-    let Some(vacant) = position::vacant(strand) else {
-        // What it did before will be taken for what it did there.
-        return strand.mark_partial();
-    };
-    let state = State::new(Kind::Adoption);
-    vacant.record.note(state, before, now, so_far);
-    vacant.record.set_adopted(call.address());
-    vacant.publish();
+    // The parent first, so that a reader who finds the note finds the call where it is now.
+    call.record.move_to(Address::of(outer), || {
+        let Some(vacant) = position::vacant(strand) else {
+            // What it did before will be taken for what it did there.
+            return strand.mark_partial();
+        };
+        let state = State::new(Kind::Adoption);
+        vacant.record.note(state, before, now, so_far);
+        vacant.record.set_adopted(call.address());
+        vacant.publish();
+    });
 }
 
 /// On a thread that does not run the strand: its counters can't be the call's. `end` where it is

@@ -131,8 +131,8 @@ impl<'a> Reader<'a> {
     /// the reading is that of all running calls together.
     fn is_still_true(&self) -> bool {
         let is_same = |call: &CallSnapshot| {
-            let record = call.id.0.record();
-            record.is_some_and(|record| record.state().is_same_version(call.state))
+            let state = call.id.0.record().map(Record::state);
+            state.is_some_and(|now| now.is_same_version(call.state) && !now.is_being_written())
         };
         self.calls.iter().all(is_same) && self.strand.records().count() == self.records
     }

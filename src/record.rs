@@ -1,8 +1,8 @@
 //! A record: one call, checkpoint or text, of fixed size and readable while it is written.
 //!
 //! One thread writes a record, and then publishes it by its chunk's length. A call's record changes
-//! once more, when the call stops (and whenever the future that it is around is put aside): a
-//! version number, odd while that goes on, tells a reader to look again.
+//! once more, when the call stops (and whenever the future that it is around is put aside, or it goes
+//! on within another call): a version number, odd while that goes on, tells a reader to look again.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -223,9 +223,15 @@ impl Record {
         Address(self.parent.load(Relaxed))
     }
 
-    /// The call goes on within another.
-    pub(crate) fn set_parent(&self, parent: Address) {
+    /// The call goes on within another, while `note` notes what it had done until then. Who reads
+    /// one without the other is told to look again.
+    pub(crate) fn move_to(&self, parent: Address, note: impl FnOnce()) {
+        let writing = self.state().next_version();
+        self.state.store(writing.to_bits(), Relaxed);
+        fence(Release);
         self.parent.store(parent.0, Relaxed);
+        note();
+        self.state.store(writing.next_version().to_bits(), Release);
     }
 
     pub(crate) fn callsite(&self) -> Number {
