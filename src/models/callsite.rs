@@ -8,7 +8,7 @@ use crate::callsite::Callsite;
 /// Two threads come to it for the first time.
 #[test]
 fn a_number_leads_to_its_callsite() {
-    explore(None, || {
+    explore(3, || {
         let place = ("module", "file", 1);
         let callsite = leak(Callsite::named("function", place, false, &[]));
         let is_found = || {

@@ -41,21 +41,19 @@ fn assert_exact(meter: &Meter, allocations: std::ops::RangeInclusive<u64>) {
 
 #[test]
 fn a_meter_that_begins_to_run_is_read_before_or_after() {
-    explore(None, || {
+    explore(3, || {
         let meter = leak(Meter::new());
-        let owner = thread::spawn(|| {
-            let counters = counters(3);
-            run(meter, &counters);
-            counters.allocate(1);
-        });
-        assert_exact(meter, 0..=1);
-        owner.join().unwrap();
+        let counters = counters(3);
+        let reader = thread::spawn(|| assert_exact(meter, 0..=1));
+        run(meter, &counters);
+        counters.allocate(1);
+        reader.join().unwrap();
     });
 }
 
 #[test]
 fn a_meter_that_comes_to_a_stand_is_read_before_or_after() {
-    explore(Some(2), || {
+    explore(2, || {
         let meter = leak(Meter::new());
         let counters = counters(3);
         run(meter, &counters);
@@ -71,7 +69,7 @@ fn a_meter_that_comes_to_a_stand_is_read_before_or_after() {
 /// The strand has been on one thread and goes on on another.
 #[test]
 fn a_meter_that_changes_threads_is_read_with_its_own() {
-    explore(None, || {
+    explore(3, || {
         let meter = leak(Meter::new());
         let (one, other) = (counters(3), counters(5));
         run(meter, &one);
@@ -89,17 +87,15 @@ fn a_meter_that_changes_threads_is_read_with_its_own() {
 /// Its thread ends, and the next one takes the counters.
 #[test]
 fn a_meter_whose_thread_ends_is_not_read_as_the_next_threads() {
-    explore(Some(3), || {
+    explore(3, || {
         let meter = leak(Meter::new());
-        let owner = thread::spawn(|| {
-            let ends = counters(0);
-            run(meter, &ends);
-            ends.allocate(1);
-            drop(ends);
-            counters(1)
-        });
-        assert_exact(meter, 0..=1);
-        owner.join().unwrap();
+        let ends = counters(0);
+        let reader = thread::spawn(|| assert_exact(meter, 0..=1));
+        run(meter, &ends);
+        ends.allocate(1);
+        drop(ends);
+        let _next = counters(1);
+        reader.join().unwrap();
         assert_eq!(read(meter), (0, 0, false));
     });
 }

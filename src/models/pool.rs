@@ -33,7 +33,7 @@ fn members(pool: &Pool<Used>) -> Vec<&'static Member<Used>> {
 /// the first one back: then the successor is not free.
 #[test]
 fn no_member_is_out_twice() {
-    explore(None, || {
+    explore(3, || {
         let pool = leak(Pool::new());
         let first = [take(pool), take(pool), take(pool)];
         for member in first {
@@ -56,7 +56,7 @@ fn no_member_is_out_twice() {
 
 #[test]
 fn a_pool_holds_as_many_as_were_out_at_once() {
-    explore(Some(3), || {
+    explore(3, || {
         let pool = leak(Pool::new());
         let take_and_give = || pool.give(take(pool));
         let threads = [0; 2].map(|_| thread::spawn(take_and_give));
@@ -79,7 +79,7 @@ fn a_pool_holds_as_many_as_were_out_at_once() {
 
 #[test]
 fn what_is_found_by_its_number_is_what_was_added() {
-    explore(None, || {
+    explore(3, || {
         let directory = leak(Directory::new());
         let add = || directory.add(|number| leak(AtomicU32::new(number.to_bits())));
         let found = |number| {

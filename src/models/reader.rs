@@ -13,12 +13,12 @@ use crate::pool::Member;
 use crate::position;
 use crate::record::{Address, Opening};
 use crate::snapshot::{CallId, StrandSnapshot};
-use crate::state::{End, Kind, State};
+use crate::state::{Kind, State};
 
 /// As the reader looks whether its reading is that of the calls that it has seen.
 #[test]
 fn a_call_is_seen_before_what_is_allocated_in_it() {
-    explore(Some(3), || {
+    explore(3, || {
         let strand = begin();
         let chunk = first_chunk(strand);
         let counters = Counters::claim().unwrap();
@@ -56,7 +56,7 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
 /// One that outlives the call in which it was opened.
 #[test]
 fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
-    explore(Some(2), || {
+    explore(2, || {
         let strand = begin();
         let first = first_chunk(strand);
         let outer = open_in(first, Address::NONE);
@@ -67,7 +67,6 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
         position::take_up(Some(strand));
         guard::adopt(strand, inner, None, figures(5), 2);
-        outer.record.close(figures(5), 2, End::Ok);
         position::take_up(None);
         let snapshot = reader.join().unwrap();
         let inner = &snapshot.calls[1];

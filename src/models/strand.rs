@@ -39,7 +39,7 @@ fn stop_from_afar(call: CallRef, value: u32) -> bool {
 /// While its strand is recycled, taken and written by the next owner.
 #[test]
 fn a_late_guard_leaves_a_recycled_record_alone() {
-    explore(None, || {
+    explore(3, || {
         let strand = begin();
         let call = open(first_chunk(strand), 1);
         let late = thread::spawn(move || stop_from_afar(call, 1));
@@ -57,7 +57,7 @@ fn a_late_guard_leaves_a_recycled_record_alone() {
 /// The same where the record is in a chunk that goes to another strand.
 #[test]
 fn a_late_guard_leaves_another_strands_record_alone() {
-    explore(None, || {
+    explore(3, || {
         let strand = begin();
         let first = first_chunk(strand);
         let second = CHUNKS.take(Chunk::new);
@@ -79,7 +79,7 @@ fn a_late_guard_leaves_another_strands_record_alone() {
 /// Where the strand lives on, the deed is there as soon as the record's word says so.
 #[test]
 fn a_stop_from_afar_is_told_with_the_strand() {
-    explore(None, || {
+    explore(3, || {
         let strand = begin();
         let chunk = first_chunk(strand);
         let call = open(chunk, 1);

@@ -25,21 +25,26 @@ fn use_two_strands() {
 
 #[test]
 fn a_strand_that_is_found_is_the_traces_own() {
-    explore(None, || {
+    explore(3, || {
         use_two_strands();
         let trace = Trace::with_limit(8, 8);
-        let threads = [1, 2].map(|value| {
+        let writer = {
             let trace = trace.clone();
             thread::spawn(move || {
-                record(&trace, value);
+                record(&trace, 2);
             })
-        });
-        for strand in trace.strands() {
-            for (_, record) in strand.records() {
-                assert!(matches!(record.thread(), 1 | 2));
-                assert_whole(record, record.thread());
-            }
-        }
+        };
+        let reader = {
+            let trace = trace.clone();
+            thread::spawn(move || {
+                for (_, record) in trace.strands().iter().flat_map(|strand| strand.records()) {
+                    assert!(matches!(record.thread(), 1 | 2));
+                    assert_whole(record, record.thread());
+                }
+            })
+        };
+        record(&trace, 1);
+        let threads = [reader, writer];
         for thread in threads {
             thread.join().unwrap();
         }
@@ -56,7 +61,7 @@ fn a_strand_that_is_found_is_the_traces_own() {
 /// Who drops it sees all that was done through the others, and gives it back.
 #[test]
 fn the_last_handle_gives_all_strands_back() {
-    explore(None, || {
+    explore(3, || {
         use_two_strands();
         let trace = Trace::with_limit(8, 8);
         let other = trace.clone();
