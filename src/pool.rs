@@ -156,12 +156,15 @@ pub(crate) struct Pool<T: 'static> {
     free: AtomicU64,
 }
 
+/// No member is free.
+const EMPTY: u64 = Number::NONE.0 as u64;
+
 impl<T> Pool<T> {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
                 members: Directory::new(),
-                free: AtomicU64::new(Number::NONE.0 as u64),
+                free: AtomicU64::new(EMPTY),
             }
         }
     }
