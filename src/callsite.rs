@@ -4,8 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Acquire;
 
 use crate::pool::{AtomicNumber, Directory, Number};
+use crate::sync::{const_fn, shared_static};
 
-static CALLSITES: Directory<Callsite> = Directory::new();
+shared_static! {
+    static CALLSITES: Directory<Callsite> = Directory::new();
+}
 
 /// Where a call is opened: function, module, file and line, and the names of its labels.
 ///
@@ -31,43 +34,49 @@ enum Function {
 }
 
 impl Callsite {
-    /// For the macros: a place in the function with this name.
-    #[doc(hidden)]
-    pub const fn named(
-        name: &'static str,
-        place: (&'static str, &'static str, u32),
-        has_id: bool,
-        labels: &'static [&'static str],
-    ) -> Self {
-        Self::new(Function::Named(name), place, has_id, labels)
+    const_fn! {
+        /// For the macros: a place in the function with this name.
+        #[doc(hidden)]
+        pub const fn named(
+            name: &'static str,
+            place: (&'static str, &'static str, u32),
+            has_id: bool,
+            labels: &'static [&'static str],
+        ) -> Self {
+            Self::new(Function::Named(name), place, has_id, labels)
+        }
     }
 
-    /// For the macros: a place in the function in which the item stands whose type name this is.
-    #[doc(hidden)]
-    pub const fn around(
-        item: fn() -> &'static str,
-        place: (&'static str, &'static str, u32),
-        has_id: bool,
-        labels: &'static [&'static str],
-    ) -> Self {
-        Self::new(Function::Around(item), place, has_id, labels)
+    const_fn! {
+        /// For the macros: a place in the function in which the item stands whose type name this is.
+        #[doc(hidden)]
+        pub const fn around(
+            item: fn() -> &'static str,
+            place: (&'static str, &'static str, u32),
+            has_id: bool,
+            labels: &'static [&'static str],
+        ) -> Self {
+            Self::new(Function::Around(item), place, has_id, labels)
+        }
     }
 
-    const fn new(
-        function: Function,
-        (module, file, line): (&'static str, &'static str, u32),
-        has_id: bool,
-        labels: &'static [&'static str],
-    ) -> Self {
-        Self {
-            function,
-            module,
-            file,
-            line,
-            has_id,
-            labels,
-            number: AtomicNumber::none(),
-            name: OnceLock::new(),
+    const_fn! {
+        const fn new(
+            function: Function,
+            (module, file, line): (&'static str, &'static str, u32),
+            has_id: bool,
+            labels: &'static [&'static str],
+        ) -> Self {
+            Self {
+                function,
+                module,
+                file,
+                line,
+                has_id,
+                labels,
+                number: AtomicNumber::none(),
+                name: std::sync::OnceLock::new(),
+            }
         }
     }
 

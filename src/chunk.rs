@@ -1,15 +1,17 @@
 //! A chunk: a page of one strand's records, and where a record stands.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
+use crate::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 
 /// A page, less the chunk's head.
-pub(crate) const RECORDS: usize = 31;
+pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
 
-pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+shared_static! {
+    pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+}
 
 /// Some records of one strand.
 pub(crate) struct Chunk {
@@ -30,6 +32,7 @@ struct Head {
     key: AtomicU64,
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
 const _: () = assert!(RECORDS <= Address::MAX_IN_CHUNK);
 
@@ -42,7 +45,7 @@ impl Chunk {
                 strand: AtomicNumber::none(),
                 key: AtomicU64::new(0),
             },
-            records: [const { Record::new() }; RECORDS],
+            records: array![Record::new(); RECORDS],
         }
     }
 
@@ -121,6 +124,8 @@ impl Vacant {
     #[inline]
     pub(crate) fn publish(self) -> CallRef {
         self.chunk.head.len.store(self.index + 1, Release);
+        // A reader that sees what the thread counts from here on must also see the record.
+        fence(Release);
         CallRef {
             record: self.record,
             key: self.chunk.key().at(self.index as usize),

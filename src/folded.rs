@@ -88,7 +88,7 @@ fn add(strand: &Strand, record: &Record, used: Figures, mut sum: Sum) {
 pub(crate) fn leave_around(record: &Record) {
     let around = position::recorded(record.parent());
     if around != record.parent() {
-        record.set_parent(around);
+        record.move_to(around, || ());
     }
 }
 

@@ -345,16 +345,17 @@ pub(crate) fn adopt(
         reading.since(figures)
     };
     let before = call.record.parent();
-    // First, so that a reader who finds the note finds the call where it is now.
-    call.record.set_parent(outer_address);
-    let Some(vacant) = here.vacant(strand) else {
-        // What it did before will be taken for what it did there.
-        return strand.mark_partial();
-    };
-    let state = State::new(Kind::Adoption);
-    vacant.record.note(state, before, now);
-    vacant.record.set_adopted(call.address(), so_far);
-    vacant.publish();
+    // The parent first, so that a reader who finds the note finds the call where it is now.
+    call.record.move_to(outer_address, || {
+        let Some(vacant) = here.vacant(strand) else {
+            // What it did before will be taken for what it did there.
+            return strand.mark_partial();
+        };
+        let state = State::new(Kind::Adoption);
+        vacant.record.note(state, before, now);
+        vacant.record.set_adopted(call.address(), so_far);
+        vacant.publish();
+    });
 }
 
 /// On a thread that does not run the strand: its counters can't be the call's. `end` where it is

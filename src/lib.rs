@@ -64,6 +64,8 @@
 // The macros name the crate by its name, in its own tests too.
 extern crate self as tracer;
 
+mod sync;
+
 mod clock;
 mod pool;
 mod wait;
@@ -111,6 +113,9 @@ mod reader;
 pub mod report;
 
 mod in_flight;
+
+#[cfg(all(loom, test))]
+mod models;
 
 pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;

@@ -1,15 +1,16 @@
 //! What one trace may hold, shared among its strands.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::chunk::{CHUNKS, Chunk, RECORDS};
 use crate::pool::{Member, Number, Pool};
 use crate::record::TEXT_PIECE;
 use crate::sum::{SUMS, SharedSum};
+use crate::sync::{AtomicU32, AtomicU64, shared_static};
 
-pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
+shared_static! {
+    pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
+}
 
 /// Calls are handed to strands so many at a time, ...
 const BATCH: u32 = 32;

@@ -5,15 +5,14 @@
 //! task did, whichever threads poll it and whatever else runs in between.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use alloc_counter::{Counts, Local, Remote};
-use crossbeam_utils::atomic::AtomicCell;
 
 use crate::clock;
 use crate::figures::Figures;
 use crate::record::Record;
 use crate::state::State;
+use crate::sync::{AtomicCell, AtomicU32, AtomicU64, array, fence, spin_loop};
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {
@@ -35,9 +34,9 @@ struct Words {
 }
 
 impl Words {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
-            counts: [const { AtomicU64::new(0) }; 5],
+            counts: array![AtomicU64::new(0); 5],
             ticks: AtomicU64::new(0),
         }
     }
@@ -65,7 +64,7 @@ impl Words {
 }
 
 impl Meter {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             version: AtomicU32::new(0),
             thread: AtomicU64::new(0),
@@ -213,11 +212,11 @@ impl Meter {
             if before.is_multiple_of(2) && self.version.load(Relaxed) == before {
                 return Some(words);
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         None
     }
 }
 
 /// A meter that begins to run, or to stand, is read again so often.
-const ATTEMPTS: u32 = 1000;
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 1000 };

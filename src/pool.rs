@@ -6,9 +6,9 @@
 //! `unsafe`.
 
 use std::ops::Deref;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::sync::{AtomicU32, AtomicU64, OnceLock, array, const_fn};
 
 /// A number in a directory, or none. As an atomic it is [`AtomicNumber`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,8 +30,10 @@ impl Number {
 pub(crate) struct AtomicNumber(AtomicU32);
 
 impl AtomicNumber {
-    pub(crate) const fn none() -> Self {
-        Self(AtomicU32::new(Number::NONE.0))
+    const_fn! {
+        pub(crate) const fn none() -> Self {
+            Self(AtomicU32::new(Number::NONE.0))
+        }
     }
 
     #[inline]
@@ -53,8 +55,8 @@ impl AtomicNumber {
 }
 
 /// The first segment's length; each is twice as long as the one before.
-const FIRST: usize = 32;
-const SEGMENTS: usize = 26;
+const FIRST: usize = if cfg!(loom) { 1 } else { 32 };
+const SEGMENTS: usize = if cfg!(loom) { 3 } else { 26 };
 
 type Segment<T> = OnceLock<Box<[OnceLock<&'static T>]>>;
 
@@ -65,10 +67,12 @@ pub(crate) struct Directory<T: 'static> {
 }
 
 impl<T> Directory<T> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            segments: [const { OnceLock::new() }; SEGMENTS],
-            len: AtomicU32::new(0),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                segments: array![OnceLock::new(); SEGMENTS],
+                len: AtomicU32::new(0),
+            }
         }
     }
 
@@ -117,6 +121,11 @@ impl<T> Directory<T> {
         })
     }
 
+    /// How many numbers were given.
+    pub(crate) fn len(&self) -> u32 {
+        self.len.load(Relaxed)
+    }
+
     /// The memory for finding members.
     fn held_bytes(&self) -> u64 {
         let places = self.segments.iter().filter_map(OnceLock::get);
@@ -126,7 +135,7 @@ impl<T> Directory<T> {
 
     /// All members, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
-        (0..self.len.load(Relaxed)).filter_map(|number| self.get(Number(number)))
+        (0..self.len()).filter_map(|number| self.get(Number(number)))
     }
 }
 
@@ -166,11 +175,16 @@ pub(crate) struct Pool<T: 'static> {
     free: AtomicU64,
 }
 
+/// No member is free.
+const EMPTY: u64 = Number::NONE.0 as u64;
+
 impl<T> Pool<T> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            members: Directory::new(),
-            free: AtomicU64::new(Number::NONE.0 as u64),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                members: Directory::new(),
+                free: AtomicU64::new(EMPTY),
+            }
         }
     }
 
@@ -249,7 +263,7 @@ fn retag(head: u64, first: Number) -> u64 {
     (tag << 32) | u64::from(first.0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

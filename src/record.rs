@@ -1,17 +1,17 @@
 //! A record: one call, checkpoint or text, of fixed size and readable while it is written.
 //!
 //! One thread writes a record, and then publishes it by its chunk's length. A call's record changes
-//! once more, when the call stops (and whenever the future that it is around is put aside): a
-//! version number, odd while that goes on, tells a reader to look again.
+//! once more, when the call stops (and whenever the future that it is around is put aside, or it goes
+//! on within another call): a version number, odd while that goes on, tells a reader to look again.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use alloc_counter::Counts;
 
 use crate::figures::Figures;
 use crate::pool::Number;
 use crate::state::{End, Kind, State};
+use crate::sync::{AtomicU32, AtomicU64, array, const_fn, fence, spin_loop};
 use crate::text::CUT;
 
 /// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
@@ -128,13 +128,15 @@ pub(crate) struct Opening {
 }
 
 impl Record {
-    pub(crate) const fn new() -> Self {
-        Self {
-            state: AtomicU32::new(0),
-            parent: AtomicU32::new(0),
-            subject: AtomicU32::new(0),
-            thread: AtomicU32::new(0),
-            words: [const { AtomicU64::new(0) }; WORDS],
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                state: AtomicU32::new(0),
+                parent: AtomicU32::new(0),
+                subject: AtomicU32::new(0),
+                thread: AtomicU32::new(0),
+                words: array![AtomicU64::new(0); WORDS],
+            }
         }
     }
 
@@ -301,7 +303,18 @@ impl Record {
         Address(self.parent.load(Relaxed))
     }
 
-    /// The call goes on within another.
+    /// The call goes on within another, while `note` notes what it had done until then. Who reads
+    /// one without the other is told to look again.
+    pub(crate) fn move_to(&self, parent: Address, note: impl FnOnce()) {
+        let writing = self.state().next_version();
+        self.state.store(writing.to_bits(), Relaxed);
+        fence(Release);
+        self.parent.store(parent.0, Relaxed);
+        note();
+        self.state.store(writing.next_version().to_bits(), Release);
+    }
+
+    /// The same of a folded call, which no reader reads.
     pub(crate) fn set_parent(&self, parent: Address) {
         self.parent.store(parent.0, Relaxed);
     }
@@ -444,7 +457,7 @@ impl Record {
             if before == self.state() && !before.is_being_written() {
                 return (before, stop, figures);
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         // A fork came in the middle of writing.
         let (stop, figures) = self.stop_and_figures();
@@ -474,4 +487,4 @@ impl Level {
 }
 
 /// A record that is being written is read again so often.
-const ATTEMPTS: u32 = 100_000;
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 100_000 };

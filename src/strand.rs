@@ -1,8 +1,6 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
@@ -12,9 +10,12 @@ use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
 use crate::state::{End, State};
 use crate::sum::{SUMS, SharedSum, Sum};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Mutex, shared_static};
 use crate::wait;
 
-pub(crate) static STRANDS: Pool<Strand> = Pool::new();
+shared_static! {
+    pub(crate) static STRANDS: Pool<Strand> = Pool::new();
+}
 
 /// What other threads may leave with a strand, besides one stop for each call, so that its memory
 /// stays bounded.
@@ -65,7 +66,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
             tail: AtomicNumber::none(),
             innermost: AtomicU32::new(0),

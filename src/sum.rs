@@ -1,14 +1,16 @@
 //! Sums: what calls did that are more than their trace may hold, by callsite.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 
 use alloc_counter::Counts;
 
 use crate::pool::{AtomicNumber, Number, Pool};
 use crate::record::Address;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, fence, shared_static, spin_loop};
 
-pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
+shared_static! {
+    pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
+}
 
 /// What several calls did together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl SharedSum {
             parent: AtomicU32::new(0),
             callsite: AtomicNumber::none(),
             is_partial: AtomicBool::new(false),
-            words: [const { AtomicU64::new(0) }; WORDS],
+            words: array![AtomicU64::new(0); WORDS],
             next: AtomicNumber::none(),
         }
     }
@@ -140,7 +142,7 @@ impl SharedSum {
             if before.is_multiple_of(2) && self.version() == before {
                 return (sum, before);
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         // A fork came in the middle of an addition.
         let is_partial = true;
@@ -154,4 +156,4 @@ impl SharedSum {
 }
 
 /// A sum that is being added to is read again so often.
-const ATTEMPTS: u32 = 100_000;
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 100_000 };

@@ -4,19 +4,27 @@
 //! never freed, so only so many different ones are kept.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::wait;
+use crate::pool::{Directory, Number};
+use crate::sync::{AtomicU32, shared_static};
 
 const NAME_BITS: u32 = 10;
 /// The last of the names' numbers: no name, or one more than are kept.
 const NAMELESS: u32 = (1 << NAME_BITS) - 1;
 const MAX_NAME_BYTES: usize = 64;
 
-static NUMBERS: AtomicU32 = AtomicU32::new(0);
-static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+shared_static! {
+    static NUMBERS: AtomicU32 = AtomicU32::new(0);
+}
+shared_static! {
+    static NAMES: Directory<Name> = Directory::new();
+}
+
+struct Name {
+    number: Number,
+    text: Box<str>,
+}
 
 /// A thread's number, counted from 1 in the order in which threads first recorded (and beginning
 /// anew after four million), and the number of its name.
@@ -48,23 +56,20 @@ impl Tag {
 
     pub(crate) fn name(self) -> Option<&'static str> {
         let name = self.to_bits() & NAMELESS;
-        wait::lock(&NAMES)?.get(name as usize).copied()
+        let name = (name != NAMELESS).then(|| NAMES.get(Number::from_bits(name)))??;
+        Some(&name.text)
     }
 }
 
 fn keep(name: &str) -> u32 {
     let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
-    let Some(mut names) = wait::lock(&NAMES) else {
-        return NAMELESS;
-    };
-    let known = names.iter().position(|known| *known == name);
-    let index = known.unwrap_or_else(|| {
-        if names.len() < NAMELESS as usize {
-            names.push(Box::leak(Box::from(name)));
-            names.len() - 1
-        } else {
-            NAMELESS as usize
-        }
+    let known = NAMES.iter().find(|known| *known.text == *name);
+    // Two threads of one name that come at once may keep it twice.
+    let kept = known.or_else(|| {
+        let has_room = NAMES.len() < NAMELESS;
+        let text = Box::from(name);
+        has_room.then(|| NAMES.add(|number| Some(Box::leak(Box::new(Name { number, text })))))?
     });
-    u32::try_from(index).unwrap_or(NAMELESS)
+    let number = kept.map_or(NAMELESS, |name| name.number.to_bits());
+    number.min(NAMELESS)
 }

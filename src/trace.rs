@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use alloc_counter::Counts;
 
@@ -14,10 +12,15 @@ use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
 use crate::sum::Sum;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, fence, shared_static};
 use crate::wait;
 
-static TRACES: Pool<State> = Pool::new();
-static IDS: AtomicU64 = AtomicU64::new(0);
+shared_static! {
+    static TRACES: Pool<State> = Pool::new();
+}
+shared_static! {
+    static IDS: AtomicU64 = AtomicU64::new(0);
+}
 
 /// How many calls [`Trace::new`] makes room for.
 const DEFAULT_CAPACITY: usize = 10;

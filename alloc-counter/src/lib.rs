@@ -31,6 +31,8 @@
 //!
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
 
+mod sync;
+
 mod counts;
 mod slot;
 
@@ -46,6 +48,12 @@ mod process;
 mod region;
 
 mod budget;
+
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
+#[cfg(all(loom, test))]
+mod models;
 
 pub use budget::{Budget, Exceeded};
 pub use counting::Counting;

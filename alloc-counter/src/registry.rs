@@ -5,20 +5,26 @@
 //! to its own number, so there is no list of free slots whose order could be disturbed.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::atomic::AtomicCell;
 
 use crate::counts::Counts;
 use crate::slot::{Link, Slot};
+use crate::sync::{AtomicCell, AtomicU64, AtomicUsize, const_fn, shared_static};
 
-/// The tracer's own memory: what [`exclude`](crate::exclude) leaves out, and the slots.
-pub(crate) static OVERHEAD: CachePadded<Slot> = CachePadded::new(Slot::new());
-/// What no thread's slot could take: the last moments of threads that have given theirs back.
-pub(crate) static UNATTRIBUTED: CachePadded<Slot> = CachePadded::new(Slot::new());
+shared_static! {
+    /// The tracer's own memory: what [`exclude`](crate::exclude) leaves out, and the slots.
+    pub(crate) static OVERHEAD: CachePadded<Slot> = CachePadded::new(Slot::new());
+}
+shared_static! {
+    /// What no thread's slot could take: the last moments of threads that have given theirs back.
+    pub(crate) static UNATTRIBUTED: CachePadded<Slot> = CachePadded::new(Slot::new());
+}
+shared_static! {
+    static REGISTRY: Registry = Registry::new();
+}
 
-struct Registry {
+pub(crate) struct Registry {
     newest: AtomicCell<Option<Link>>,
     /// Slots that somebody has given back; saves walking the list when there are none.
     free: AtomicUsize,
@@ -26,19 +32,23 @@ struct Registry {
     threads: AtomicU64,
 }
 
-static REGISTRY: Registry = Registry {
-    newest: AtomicCell::new(None),
-    free: AtomicUsize::new(0),
-    slots: AtomicUsize::new(0),
-    threads: AtomicU64::new(0),
-};
-
 impl Registry {
-    fn slots(&self) -> impl Iterator<Item = &'static Slot> + use<> {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                newest: AtomicCell::new(None),
+                free: AtomicUsize::new(0),
+                slots: AtomicUsize::new(0),
+                threads: AtomicU64::new(0),
+            }
+        }
+    }
+
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &'static Slot> + use<> {
         std::iter::successors(self.newest.load(), |link| link.0.next.load()).map(|link| link.0)
     }
 
-    fn claim(&self) -> Option<&'static Slot> {
+    pub(crate) fn claim(&self) -> Option<&'static Slot> {
         let owner = self.threads.fetch_add(1, Relaxed) + 1;
         if self.free.load(Relaxed) > 0
             && let Some(slot) = self.slots().find(|slot| slot.try_claim(owner))
@@ -62,7 +72,11 @@ impl Registry {
         Some(slot)
     }
 
-    fn release(&self, slot: &Slot) {
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.load(Relaxed)
+    }
+
+    pub(crate) fn release(&self, slot: &Slot) {
         // First the count, so that taking the slot never brings it below zero.
         self.free.fetch_add(1, Relaxed);
         slot.release();
@@ -97,5 +111,5 @@ pub(crate) fn counts() -> Counts {
 }
 
 pub(crate) fn slot_count() -> usize {
-    REGISTRY.slots.load(Relaxed)
+    REGISTRY.slot_count()
 }

@@ -1,11 +1,9 @@
 //! A slot: one thread's counters, its peaks, and who owns it.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, fence};
-
-use crossbeam_utils::atomic::AtomicCell;
 
 use crate::counts::Counts;
+use crate::sync::{AtomicCell, AtomicI64, AtomicU32, AtomicU64, const_fn, fence};
 
 /// What the allocator did to a block.
 #[derive(Clone, Copy)]
@@ -53,13 +51,15 @@ struct Totals {
 }
 
 impl Totals {
-    const fn new() -> Self {
-        Self {
-            allocations: AtomicU64::new(0),
-            deallocations: AtomicU64::new(0),
-            reallocations: AtomicU64::new(0),
-            bytes_allocated: AtomicU64::new(0),
-            bytes_deallocated: AtomicU64::new(0),
+    const_fn! {
+        const fn new() -> Self {
+            Self {
+                allocations: AtomicU64::new(0),
+                deallocations: AtomicU64::new(0),
+                reallocations: AtomicU64::new(0),
+                bytes_allocated: AtomicU64::new(0),
+                bytes_deallocated: AtomicU64::new(0),
+            }
         }
     }
 
@@ -110,18 +110,20 @@ fn add(total: &AtomicU64, amount: u64) -> u64 {
 }
 
 impl Slot {
-    pub(crate) const fn new() -> Self {
-        Self {
-            totals: Totals::new(),
-            peak: AtomicI64::new(0),
-            high: AtomicI64::new(0),
-            carried: AtomicI64::new(i64::MIN),
-            settled: AtomicI64::new(0),
-            windows: AtomicU32::new(0),
-            misnested: AtomicU32::new(0),
-            owner: AtomicU64::new(FREE),
-            inherited: Totals::new(),
-            next: AtomicCell::new(None),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                totals: Totals::new(),
+                peak: AtomicI64::new(0),
+                high: AtomicI64::new(0),
+                carried: AtomicI64::new(i64::MIN),
+                settled: AtomicI64::new(0),
+                windows: AtomicU32::new(0),
+                misnested: AtomicU32::new(0),
+                owner: AtomicU64::new(FREE),
+                inherited: Totals::new(),
+                next: AtomicCell::new(None),
+            }
         }
     }
 
@@ -330,4 +332,5 @@ impl PartialEq for Link {
 impl Eq for Link {}
 
 // The allocator must not wait for a lock, least of all one that a fork left locked.
+#[cfg(not(loom))]
 const _: () = assert!(AtomicCell::<Option<Link>>::is_lock_free());

@@ -172,10 +172,15 @@ impl Local {
     /// have been given back.
     #[inline]
     pub fn current() -> Option<Self> {
-        SLOT.get().or_else(own_slot).map(|slot| Self {
+        SLOT.get().or_else(own_slot).map(Self::of)
+    }
+
+    #[inline]
+    pub(crate) fn of(slot: &'static Slot) -> Self {
+        Self {
             slot,
             _not_send: std::marker::PhantomData,
-        })
+        }
     }
 
     /// The totals of the slot that the thread counts into. Only differences mean anything: a slot

@@ -1,0 +1,156 @@
+//! Models of slots and their list: loom runs each with every order of its threads' steps, and
+//! answers relaxed loads with every value that the orderings allow.
+
+use loom::model::Builder;
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::counts::Counts;
+use crate::registry::Registry;
+use crate::slot::{Operation, Slot};
+
+/// Runs a model in the orders that have so many preemptions at most.
+///
+/// Loom leaves out orders that it takes for equal to others. It remembers one access to each
+/// atomic, so where a thread loads and then stores, it does not see that another has loaded before;
+/// with a bound it is more careful, and it sees loads after stores. So there is always a bound, and
+/// what is written is written by the model's first thread, which loom runs first, and read by
+/// another.
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&executions);
+    builder.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("{executions:?} executions");
+}
+
+/// Lives for ever, as slots do.
+fn slot() -> &'static Slot {
+    Box::leak(Box::new(Slot::new()))
+}
+
+fn allocate(slot: &Slot, bytes: usize) {
+    slot.count(Operation::Allocate, 0, bytes);
+}
+
+fn allocated(counts: Counts) -> (u64, u64) {
+    (counts.allocations, counts.bytes_allocated)
+}
+
+/// The thread numbered 1 allocates 10 bytes and gives the slot back; number 2 tries to take it and
+/// allocates 100.
+fn change_owners(read: fn(&Slot)) {
+    let slot = slot();
+    assert!(slot.try_claim(1));
+    let reader = thread::spawn(move || read(slot));
+    let second = thread::spawn(|| {
+        let has_claimed = slot.try_claim(2);
+        if has_claimed {
+            allocate(slot, 100);
+        }
+        has_claimed
+    });
+    allocate(slot, 10);
+    slot.release();
+    reader.join().unwrap();
+    let both = if second.join().unwrap() {
+        (2, 110)
+    } else {
+        (1, 10)
+    };
+    assert_eq!(allocated(slot.counts()), both);
+}
+
+#[test]
+fn totals_are_read_while_their_owner_has_the_slot() {
+    explore(3, || {
+        change_owners(|slot| {
+            if let Some((counts, highest)) = slot.read_of(1) {
+                assert!(matches!(counts.allocations, 0 | 1), "{counts:?}");
+                assert!(matches!(counts.bytes_allocated, 0 | 10), "{counts:?}");
+                assert!(matches!(highest, 0 | 10), "{highest}");
+            }
+        });
+    });
+}
+
+#[test]
+fn what_an_owner_has_counted_is_its_own() {
+    explore(3, || {
+        change_owners(|slot| {
+            if let Some((owner, counts)) = slot.owned_counts() {
+                let bytes = [0, 10, 100][usize::try_from(owner).unwrap()];
+                assert!(matches!(counts.allocations, 0 | 1), "{counts:?}");
+                assert!([0, bytes].contains(&counts.bytes_allocated), "{counts:?}");
+            }
+        });
+    });
+}
+
+/// An addition is a load and a store: two owners at once, or one that has not seen what the last
+/// one added, would lose some.
+#[test]
+fn a_slot_has_one_owner_at_a_time() {
+    explore(3, || {
+        let slot = slot();
+        let use_it = |owner| {
+            move || {
+                let has_claimed = slot.try_claim(owner);
+                if has_claimed {
+                    allocate(slot, 1);
+                    slot.release();
+                }
+                u64::from(has_claimed)
+            }
+        };
+        let threads = [1, 2].map(|owner| thread::spawn(use_it(owner)));
+        let here = use_it(3)();
+        let elsewhere: u64 = threads.map(|thread| thread.join().unwrap()).iter().sum();
+        let claimed = here + elsewhere;
+        assert!(claimed > 0);
+        assert_eq!(allocated(slot.counts()), (claimed, claimed));
+    });
+}
+
+/// What all slots of the list hold, and how many they are.
+fn held(registry: &Registry) -> (u64, usize) {
+    let allocations = registry.slots().map(|slot| slot.counts().allocations);
+    (allocations.sum(), registry.slots().count())
+}
+
+#[test]
+fn the_list_of_slots_loses_nothing_and_grows_with_the_threads_at_once() {
+    explore(3, || {
+        let registry = Arc::new(Registry::new());
+        let use_one = |registry: Arc<Registry>| {
+            move || {
+                let slot = registry.claim().unwrap();
+                allocate(slot, 1);
+                registry.release(slot);
+            }
+        };
+        let other = thread::spawn(use_one(Arc::clone(&registry)));
+        let reader = {
+            let registry = Arc::clone(&registry);
+            thread::spawn(move || {
+                let (before, slots_before) = held(&registry);
+                let (allocations, slots) = held(&registry);
+                assert!(before <= allocations && allocations <= 2);
+                assert!(slots_before <= slots && slots <= 2);
+            })
+        };
+        use_one(Arc::clone(&registry))();
+        other.join().unwrap();
+        reader.join().unwrap();
+        // What one has given back, the next one takes.
+        use_one(Arc::clone(&registry))();
+        let (allocations, slots) = held(&registry);
+        assert_eq!(allocations, 3);
+        assert!(matches!(slots, 1 | 2));
+        assert_eq!(slots, registry.slot_count());
+    });
+}

@@ -1,0 +1,97 @@
+//! What threads share: the standard library's and crossbeam's, or, under `cfg(loom)`, loom's, with
+//! which the models run. The rest of the crate does not know which.
+
+#[cfg(not(loom))]
+pub(crate) use crossbeam_utils::atomic::AtomicCell;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, fence};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, fence};
+
+/// A function that is `const`, though not with loom, whose atomics are made at run time.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$attribute])* $visibility const fn $($rest)*
+        #[cfg(loom)]
+        $(#[$attribute])* $visibility fn $($rest)*
+    };
+}
+
+/// A static; with loom, one that every execution of a model makes anew.
+macro_rules! shared_static {
+    ($(#[$attribute:meta])* $(pub $scope:tt)? static $name:ident: $type:ty = $value:expr;) => {
+        #[cfg(not(loom))]
+        $(#[$attribute])* $(pub $scope)? static $name: $type = $value;
+        #[cfg(loom)]
+        loom::lazy_static! {
+            $(#[$attribute])* $(pub $scope)? static ref $name: $type = $value;
+        }
+    };
+}
+
+pub(crate) use {const_fn, shared_static};
+
+/// Crossbeam's, as loom can see it: the values stand in a list, and which of them is in the cell, an
+/// atomic says, in crossbeam's orderings.
+#[cfg(loom)]
+#[derive(Debug)]
+pub struct AtomicCell<T> {
+    place: AtomicUsize,
+    values: std::sync::Mutex<Vec<T>>,
+}
+
+#[cfg(loom)]
+impl<T: Copy> AtomicCell<T> {
+    /// A cell with this value.
+    pub fn new(value: T) -> Self {
+        Self {
+            place: AtomicUsize::new(0),
+            values: std::sync::Mutex::new(vec![value]),
+        }
+    }
+
+    fn values(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
+        let values = self.values.lock();
+        values.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn add(&self, value: T) -> usize {
+        let mut values = self.values();
+        values.push(value);
+        values.len() - 1
+    }
+
+    /// The value in the cell.
+    pub fn load(&self) -> T {
+        let place = self.place.load(std::sync::atomic::Ordering::Acquire);
+        self.values()[place]
+    }
+
+    /// Puts a value into the cell.
+    pub fn store(&self, value: T) {
+        let place = self.add(value);
+        self.place
+            .store(place, std::sync::atomic::Ordering::Release);
+    }
+
+    pub(crate) fn compare_exchange(&self, current: T, new: T) -> Result<T, T>
+    where
+        T: Eq,
+    {
+        use std::sync::atomic::Ordering::{AcqRel, Acquire};
+        let new = self.add(new);
+        let mut place = self.place.load(Acquire);
+        loop {
+            let value = self.values()[place];
+            if value != current {
+                return Err(value);
+            }
+            match self.place.compare_exchange(place, new, AcqRel, Acquire) {
+                Ok(_) => return Ok(value),
+                Err(other) => place = other,
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Snapshots of a strand that is written meanwhile: each could have been taken at one moment.
+
+use alloc_counter::model::Counters;
+use loom::thread;
+
+use super::records::{figures, open};
+use super::strand::{begin, first_chunk};
+use super::{explore, leak};
+use crate::callsite::Callsite;
+use crate::chunk::{CHUNKS, CallRef, Chunk};
+use crate::guard;
+use crate::pool::Member;
+use crate::position;
+use crate::record::{Address, Opening};
+use crate::snapshot::{CallId, StrandSnapshot};
+use crate::state::{Kind, State};
+
+/// As the reader looks whether its reading is that of the calls that it has seen.
+#[test]
+fn a_call_is_seen_before_what_is_allocated_in_it() {
+    explore(3, || {
+        let strand = begin();
+        let chunk = first_chunk(strand);
+        let counters = Counters::claim().unwrap();
+        strand.meter.run(Some(counters.local()), 1);
+        open(chunk, 1);
+        let reader = thread::spawn(|| {
+            let before = strand.records().count();
+            let (reading, is_exact) = strand.meter.read();
+            let after = strand.records().count();
+            if is_exact && (before, after) == (1, 1) {
+                assert_eq!(reading.counts.allocations, 0);
+            }
+        });
+        open(chunk, 2);
+        counters.allocate(1);
+        reader.join().unwrap();
+    });
+}
+
+fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
+    let callsite = leak(Callsite::named("function", ("", "", 1), false, &[]));
+    let vacant = Chunk::vacant(chunk).unwrap();
+    vacant.record.clear_text();
+    vacant.record.open(&Opening {
+        state: State::new(Kind::Call),
+        parent,
+        callsite: callsite.number(),
+        thread: 1,
+        start: 1,
+        figures: figures(0),
+    });
+    vacant.publish()
+}
+
+/// One that outlives the call in which it was opened.
+#[test]
+fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
+    explore(2, || {
+        let strand = begin();
+        let first = first_chunk(strand);
+        let outer = open_in(first, Address::NONE);
+        let inner = open_in(first, outer.address());
+        let second = CHUNKS.take(Chunk::new);
+        first.link(second);
+        strand.aside.put(second.number(), inner.address(), 0);
+        let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
+        position::take_up(Some(strand));
+        guard::adopt(strand, inner, None, figures(5), 2);
+        position::take_up(None);
+        let snapshot = reader.join().unwrap();
+        let inner = &snapshot.calls[1];
+        assert!(inner.is_partial || inner.parent == Some(CallId(outer.address())));
+    });
+}

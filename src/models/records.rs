@@ -1,0 +1,143 @@
+//! Records and chunks.
+
+use alloc_counter::Counts;
+use loom::thread;
+
+use super::{explore, leak};
+use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
+use crate::figures::Figures;
+use crate::pool::{Member, Number};
+use crate::record::{Address, Opening, Record};
+use crate::state::{End, Kind, State};
+
+/// Figures that are all the same, so that a mixture is seen.
+pub(super) fn figures(value: u64) -> Figures {
+    let mut counts = Counts::ZERO;
+    counts.allocations = value;
+    counts.deallocations = value;
+    counts.reallocations = value;
+    counts.bytes_allocated = value;
+    counts.bytes_deallocated = value;
+    Figures {
+        counts,
+        busy: value,
+        peak: value.cast_signed(),
+    }
+}
+
+fn opening(value: u32) -> Opening {
+    Opening {
+        state: State::new(Kind::Call),
+        parent: Address::from_bits(value),
+        callsite: Number::from_bits(value),
+        thread: value,
+        start: u64::from(value),
+        figures: figures(u64::from(value)),
+    }
+}
+
+/// Writes a call into the chunk and publishes it.
+pub(super) fn open(chunk: &'static Member<Chunk>, value: u32) -> CallRef {
+    let vacant = Chunk::vacant(chunk).unwrap();
+    vacant.record.open(&opening(value));
+    vacant.publish()
+}
+
+/// Whether all is there of the call that was [opened](open).
+pub(super) fn assert_whole(record: &Record, value: u32) {
+    assert!(record.is_call() && record.state().end() == End::Open);
+    assert_eq!(record.parent().to_bits(), value);
+    assert_eq!(record.callsite().to_bits(), value);
+    assert_eq!(record.thread(), value);
+    assert_eq!(record.start(), u64::from(value));
+    assert_eq!(record.figures(), figures(u64::from(value)));
+}
+
+/// More than a chunk holds, so that a second one is linked meanwhile.
+#[test]
+fn what_is_published_is_whole_and_none_is_passed_over() {
+    explore(3, || {
+        let first = CHUNKS.take(Chunk::new);
+        let second = CHUNKS.take(Chunk::new);
+        let reader = thread::spawn(move || {
+            let chunks = std::iter::successors(Some(first), |chunk| chunk.next());
+            for (value, (_, record)) in (1..).zip(chunks.flat_map(Chunk::published)) {
+                assert_whole(record, value);
+            }
+        });
+        for value in 1..=RECORDS {
+            open(first, u32::try_from(value).unwrap());
+        }
+        first.link(second);
+        open(second, u32::try_from(RECORDS + 1).unwrap());
+        reader.join().unwrap();
+    });
+}
+
+const STOP: u64 = 1000;
+
+/// A reading is none of two moments; the call was opened with 1 and put to rest with 2 as figures,
+/// resumed with 3, and stopped with 4.
+fn assert_at_one_moment(record: &Record) {
+    let (state, stop, found) = record.read();
+    if state.is_partial() {
+        return;
+    }
+    let expected: &[u64] = match (state.end(), state.is_at_rest()) {
+        (End::Open, false) => &[1, 3],
+        (End::Open, true) => &[2],
+        _ => &[4],
+    };
+    let is_one = expected.iter().any(|value| found == figures(*value));
+    assert!(is_one, "{found:?} of {expected:?}");
+    if state.end() != End::Open {
+        assert_eq!(stop, Some(STOP));
+    }
+}
+
+fn opened() -> &'static Record {
+    let record: &Record = leak(Record::new());
+    record.open(&opening(1));
+    record
+}
+
+#[test]
+fn a_call_that_has_stopped_has_its_figures() {
+    explore(3, || {
+        let record = opened();
+        let reader = thread::spawn(|| assert_at_one_moment(record));
+        record.close(figures(4), STOP, End::Ok);
+        reader.join().unwrap();
+        let (state, stop, found) = record.read();
+        assert!(state.end() == End::Ok && !state.is_partial());
+        assert_eq!((stop, found), (Some(STOP), figures(4)));
+    });
+}
+
+#[test]
+fn figures_that_change_twice_are_read_together() {
+    explore(1, || {
+        let record = opened();
+        let reader = thread::spawn(|| assert_at_one_moment(record));
+        record.rest(figures(2));
+        record.resume(figures(3));
+        reader.join().unwrap();
+        assert_eq!(record.read().2, figures(3));
+    });
+}
+
+/// The record's one word that another thread may write.
+#[test]
+fn a_stop_from_afar_leaves_the_figures_alone() {
+    explore(2, || {
+        let record = opened();
+        let reader = thread::spawn(|| assert_at_one_moment(record));
+        let afar = thread::spawn(|| record.close_from_afar(STOP));
+        record.rest(figures(2));
+        afar.join().unwrap();
+        reader.join().unwrap();
+        let (state, stop, found) = record.read();
+        assert!(state.end() == End::Open && !record.is_open());
+        assert_eq!((stop, found), (Some(STOP), figures(2)));
+    });
+}

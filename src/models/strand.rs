@@ -1,0 +1,97 @@
+//! Strands: guards that come late.
+
+use loom::thread;
+
+use super::explore;
+use super::records::{assert_whole, figures, open};
+use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
+use crate::pool::{Member, Number};
+use crate::record::Address;
+use crate::state::End;
+use crate::strand::{Deed, STRANDS, Stopped, Strand};
+
+/// A strand of no trace.
+pub(super) fn begin() -> &'static Member<Strand> {
+    let strand = STRANDS.take(Strand::new);
+    Strand::begin(strand, Number::NONE, Number::NONE, 0, Address::NONE);
+    strand
+}
+
+pub(super) fn first_chunk(strand: &Strand) -> &'static Member<Chunk> {
+    strand.aside.tail().unwrap()
+}
+
+/// Stops the call from another thread; whether its strand was still about.
+fn stop_from_afar(call: CallRef, value: u32) -> bool {
+    let mut is_done = false;
+    Strand::do_from_afar(call, 1000, |_| {
+        assert_whole(call.record, value);
+        is_done = true;
+        Deed::Stopped(Stopped {
+            end: End::Ok,
+            used: figures(1),
+            left_open: None,
+        })
+    });
+    is_done
+}
+
+/// While its strand is recycled, taken and written by the next owner.
+#[test]
+fn a_late_guard_leaves_a_recycled_record_alone() {
+    explore(3, || {
+        let strand = begin();
+        let call = open(first_chunk(strand), 1);
+        let late = thread::spawn(move || stop_from_afar(call, 1));
+        Strand::recycle(strand);
+        let next = begin();
+        assert_eq!(next.number(), strand.number());
+        let other = open(first_chunk(next), 2);
+        late.join().unwrap();
+        assert!(!call.is(other) && std::ptr::eq(call.record, other.record));
+        assert_whole(other.record, 2);
+        assert!(other.record.is_open() && next.done_from_afar().is_empty());
+    });
+}
+
+/// The same where the record is in a chunk that goes to another strand.
+#[test]
+fn a_late_guard_leaves_another_strands_record_alone() {
+    explore(3, || {
+        let strand = begin();
+        let first = first_chunk(strand);
+        let second = CHUNKS.take(Chunk::new);
+        first.link(second);
+        let call = open(second, 1);
+        let other = begin();
+        let late = thread::spawn(move || stop_from_afar(call, 1));
+        Strand::recycle(strand);
+        let chunk = CHUNKS.take(Chunk::new);
+        assert_eq!(chunk.number(), second.number());
+        first_chunk(other).link(chunk);
+        let new = open(chunk, 2);
+        late.join().unwrap();
+        assert_whole(new.record, 2);
+        assert!(new.record.is_open() && other.done_from_afar().is_empty());
+    });
+}
+
+/// Where the strand lives on, the deed is there as soon as the record's word says so.
+#[test]
+fn a_stop_from_afar_is_told_with_the_strand() {
+    explore(3, || {
+        let strand = begin();
+        let chunk = first_chunk(strand);
+        let call = open(chunk, 1);
+        let afar = thread::spawn(move || stop_from_afar(call, 1));
+        for value in 2..=RECORDS {
+            open(chunk, u32::try_from(value).unwrap());
+        }
+        if !call.record.is_open() {
+            assert_eq!(strand.done_from_afar().len(), 1);
+        }
+        assert!(afar.join().unwrap() && !call.record.is_open());
+        let done = strand.done_from_afar();
+        assert_eq!((done.len(), done[0].call), (1, call.address()));
+    });
+}

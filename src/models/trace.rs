@@ -1,0 +1,78 @@
+//! Traces: strands that come while others look for them, and the last handle.
+
+use loom::thread;
+
+use super::explore;
+use super::records::{assert_whole, open};
+use crate::pool::Member;
+use crate::record::Address;
+use crate::strand::{STRANDS, Strand};
+use crate::trace::Trace;
+
+/// A new strand of the trace, with one call.
+fn record(trace: &Trace, value: u32) -> &'static Member<Strand> {
+    let strand = trace.strand(Address::NONE).unwrap();
+    open(strand.aside.tail().unwrap(), value);
+    strand
+}
+
+/// Two strands that have been another trace's.
+fn use_two_strands() {
+    let trace = Trace::with_limit(8, 8);
+    record(&trace, 8);
+    record(&trace, 9);
+}
+
+#[test]
+fn a_strand_that_is_found_is_the_traces_own() {
+    explore(3, || {
+        use_two_strands();
+        let trace = Trace::with_limit(8, 8);
+        let writer = {
+            let trace = trace.clone();
+            thread::spawn(move || {
+                record(&trace, 2);
+            })
+        };
+        let reader = {
+            let trace = trace.clone();
+            thread::spawn(move || {
+                for (_, record) in trace.strands().iter().flat_map(|strand| strand.records()) {
+                    assert!(matches!(record.thread(), 1 | 2));
+                    assert_whole(record, record.thread());
+                }
+            })
+        };
+        record(&trace, 1);
+        let threads = [reader, writer];
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let values = trace.strands().into_iter().map(|strand| {
+            let threads = strand.records().map(|(_, record)| record.thread());
+            threads.sum::<u32>()
+        });
+        let mut values: Vec<_> = values.collect();
+        values.sort_unstable();
+        assert_eq!(values, [1, 2]);
+    });
+}
+
+/// Who drops it sees all that was done through the others, and gives it back.
+#[test]
+fn the_last_handle_gives_all_strands_back() {
+    explore(3, || {
+        use_two_strands();
+        let trace = Trace::with_limit(8, 8);
+        let other = trace.clone();
+        let elsewhere = thread::spawn(move || {
+            record(&other, 1);
+        });
+        record(&trace, 2);
+        drop(trace);
+        elsewhere.join().unwrap();
+        let mut strands = [0; 2].map(|_| STRANDS.take(Strand::new).number().to_bits());
+        strands.sort_unstable();
+        assert_eq!(strands, [0, 1]);
+    });
+}
