@@ -29,7 +29,7 @@ fn everywhere(times: usize, case: fn(&Trace)) {
     pool.install(|| {
         (0..4 * times)
             .into_par_iter()
-            .for_each(|_| case(&Trace::new()))
+            .for_each(|_| case(&Trace::new()));
     });
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(4).build().unwrap();
