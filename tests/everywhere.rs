@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Barrier, Mutex};
 
@@ -40,6 +41,48 @@ fn everywhere(times: usize, case: fn(&Trace)) {
     for done in runtime.block_on(join_all(tasks.into_iter().chain(jobs))) {
         done.unwrap();
     }
+}
+
+#[test]
+fn what_a_vec_does_is_counted_alike() {
+    everywhere(50, |trace| {
+        let scope = trace.inject();
+        let around = call!("around");
+        let grows = call!("grows");
+        let mut bytes = Vec::new();
+        (0..100_u8).for_each(|byte| bytes.push(black_box(byte)));
+        drop(black_box(bytes));
+        grows.stop();
+        let nothing = call!("nothing");
+        drop(black_box((Vec::<u8>::new(), Box::new(()))));
+        nothing.stop();
+        let before = black_box(vec![0_u8; 1000]);
+        let frees = call!("frees");
+        drop(before);
+        let after = black_box(vec![0_u8; 600]);
+        frees.stop();
+        drop(after);
+        around.stop();
+        drop(scope);
+        let report = trace.report();
+        let [around, grows, nothing, frees] = &report.calls[..] else {
+            panic!("{report:#}")
+        };
+        let grown = Counts {
+            allocations: 1,
+            reallocations: 4,
+            deallocations: 1,
+            bytes_allocated: 128,
+            bytes_deallocated: 128,
+        };
+        assert_eq!((grows.total, grows.peak_bytes), (Some(grown), Some(128)));
+        assert_eq!(nothing.total, Some(Counts::ZERO));
+        // More is freed than allocated, and never is there more than at its start.
+        assert_eq!(frees.total.unwrap().net_bytes(), -400);
+        assert_eq!(frees.peak_bytes, Some(0));
+        assert_eq!(around.total.unwrap().net_bytes(), 0);
+        assert_eq!(around.peak_bytes, Some(1000));
+    });
 }
 
 #[test]
@@ -219,7 +262,7 @@ fn the_peak_of_an_inner_call_is_in_the_outer() {
         let scope = trace.inject();
         let outer = call!("outer");
         let inner = call!("inner");
-        drop(std::hint::black_box(vec![0_u8; MEGABYTE]));
+        drop(black_box(vec![0_u8; MEGABYTE]));
         inner.stop();
         let after = call!("after");
         allocate(1);
