@@ -68,14 +68,14 @@ fn what_a_vec_does_is_counted_alike() {
         let [around, grows, nothing, frees] = &report.calls[..] else {
             panic!("{report:#}")
         };
-        let grown = Counts {
+        let of_a_vec = Counts {
             allocations: 1,
             reallocations: 4,
             deallocations: 1,
             bytes_allocated: 128,
             bytes_deallocated: 128,
         };
-        assert_eq!((grows.total, grows.peak_bytes), (Some(grown), Some(128)));
+        assert_eq!((grows.total, grows.peak_bytes), (Some(of_a_vec), Some(128)));
         assert_eq!(nothing.total, Some(Counts::ZERO));
         // More is freed than allocated, and never is there more than at its start.
         assert_eq!(frees.total.unwrap().net_bytes(), -400);
