@@ -1,9 +1,13 @@
 //! Traced futures: each call has what its own polls did, whichever threads polled it, whatever ran
 //! in between, and however it ended.
 
+#[path = "common/by_hand.rs"]
+mod by_hand;
 mod common;
 #[path = "common/on_drop.rs"]
 mod on_drop;
+#[path = "common/polling.rs"]
+mod polling;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -11,12 +15,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Barrier;
-use std::task::{Context, Poll, Waker};
 
+use by_hand::{poll, run};
 use common::{allocate, boxes, calls};
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use on_drop::OnDrop;
+use polling::{pause, step};
 use tokio::runtime::{Builder, Runtime};
 use tracer::alloc::measure;
 use tracer::{Call, Counting, Limits, Trace, call};
@@ -27,44 +32,6 @@ static A: Counting = Counting::system();
 fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(4).enable_all().build().unwrap()
-}
-
-/// Pending so many times, and ready to be polled again at once. (Tokio's own `yield_now` may
-/// allocate, and would be counted.)
-async fn pause(times: u32) {
-    let mut left = times;
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-/// Polls a future once.
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Polls a future to its end, on this thread, without a runtime.
-fn run<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = poll(future.as_mut()) {
-            return output;
-        }
-    }
-}
-
-/// Allocates once between any two of its many polls.
-async fn step(count: u32) {
-    for _ in 0..count {
-        allocate(1);
-        pause(1).await;
-    }
 }
 
 // Polled by many threads, with others in between.
