@@ -12,10 +12,9 @@ shared_static! {
     pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
 }
 
-/// Calls are handed to strands so many at a time, ...
+/// Calls are handed to strands so many at a time, or fewer, so that all strands that may still come
+/// get some.
 const BATCH: u32 = 32;
-/// ... or this part of what is left, so that many strands at once all get some.
-const SHARE: u32 = 512;
 /// A trace may hold so many chunks of records, for checkpoints and messages too, as if each call
 /// took this many records, and some more, for calls that are folded while they are open.
 const RECORDS_PER_CALL: u64 = 8;
@@ -146,7 +145,8 @@ impl Allowance {
 
     /// Some calls that a strand may record; 0 when the trace is full.
     pub(crate) fn take_calls(&self) -> u32 {
-        let share = (self.calls.load(Relaxed) / SHARE).clamp(1, BATCH);
+        let strands = self.strands.load(Relaxed).saturating_add(1);
+        let share = (self.calls.load(Relaxed) / strands).clamp(1, BATCH);
         take(&self.calls, share)
     }
 

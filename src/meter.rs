@@ -12,7 +12,8 @@ use crate::clock;
 use crate::figures::Figures;
 use crate::record::Record;
 use crate::state::State;
-use crate::sync::{AtomicCell, AtomicU32, AtomicU64, array, fence, spin_loop};
+use crate::sync::{AtomicCell, AtomicU32, AtomicU64, array, fence};
+use crate::wait::Patience;
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {
@@ -186,7 +187,8 @@ impl Meter {
 
     /// A record at one moment, from any thread; a running call's figures are the strand's readings.
     pub(crate) fn read_record(&self, record: &Record) -> (State, Option<u64>, Figures) {
-        for _ in 0..ATTEMPTS {
+        let mut patience = Patience::new();
+        loop {
             let read = record.read();
             let (state, stop, figures) = read;
             if !state.is_of_thread() {
@@ -198,25 +200,26 @@ impl Meter {
             if let Some(offset) = offset.filter(|_| record.is_still(state)) {
                 return (state, stop, figures.minus(offset));
             }
+            if !patience.again() {
+                return (state.partial(true), stop, self.boundary());
+            }
         }
-        let (state, stop, _) = record.read();
-        (state.partial(true), stop, self.boundary())
     }
 
-    /// Reads words that change together; none where they change without a pause.
+    /// Reads words that change together; none where they change without a pause, or a fork came in
+    /// the middle.
     fn at_one_moment<T>(&self, read: impl Fn() -> T) -> Option<T> {
-        for _ in 0..ATTEMPTS {
+        let mut patience = Patience::new();
+        loop {
             let before = self.version.load(Acquire);
             let words = read();
             fence(Acquire);
             if before.is_multiple_of(2) && self.version.load(Relaxed) == before {
                 return Some(words);
             }
-            spin_loop();
+            if !patience.again() {
+                return None;
+            }
         }
-        None
     }
 }
-
-/// A meter that begins to run, or to stand, is read again so often.
-const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 1000 };

@@ -194,7 +194,8 @@ impl<'a> Reader<'a> {
             if let Some(first) = call.adoptions.first() {
                 call.parent = first.within;
             }
-            call.is_partial |= !exact || self.strand.is_partial();
+            let is_known = exact || call.has_stopped();
+            call.is_partial |= !is_known || self.strand.is_partial();
         }
         let mut counts = reading.counts;
         if !exact {

@@ -11,8 +11,9 @@ use alloc_counter::Counts;
 use crate::figures::Figures;
 use crate::pool::Number;
 use crate::state::{End, Kind, State};
-use crate::sync::{AtomicU32, AtomicU64, array, const_fn, fence, spin_loop};
+use crate::sync::{AtomicU32, AtomicU64, array, const_fn, fence};
 use crate::text::CUT;
+use crate::wait::Patience;
 
 /// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -367,12 +368,13 @@ impl Record {
     }
 
     #[inline]
-    fn rewrite(&self, state: State, figures: Figures) {
+    fn rewrite(&self, state: State, figures: Figures, more: impl FnOnce()) {
         let writing = state.next_version();
         self.state.store(writing.to_bits(), Relaxed);
         // A reader that sees one of the new figures must also see that they are being written.
         fence(Release);
         self.store_figures(figures);
+        more();
         self.state.store(writing.next_version().to_bits(), Release);
     }
 
@@ -409,26 +411,26 @@ impl Record {
     }
 
     /// The call stops: its figures become amounts for good.
-    #[inline]
     pub(crate) fn close(&self, used: Figures, stop: u64, end: End) {
-        self.words[STOP].store(stop, Relaxed);
         let state = self.state().ended(end).at_rest(true).of_thread(false);
-        self.rewrite(state, used);
+        self.rewrite(state, used, || self.words[STOP].store(stop, Relaxed));
     }
 
     /// The future that the call is around is put aside: the figures become amounts for a while.
     pub(crate) fn rest(&self, used: Figures) {
-        self.rewrite(self.state().at_rest(true).of_thread(false), used);
+        let state = self.state().at_rest(true).of_thread(false);
+        self.rewrite(state, used, || ());
     }
 
     /// The future goes on: the figures are readings again, of the thread or the strand.
     pub(crate) fn resume(&self, start: Figures, of_thread: bool) {
-        self.rewrite(self.state().at_rest(false).of_thread(of_thread), start);
+        let state = self.state().at_rest(false).of_thread(of_thread);
+        self.rewrite(state, start, || ());
     }
 
     /// The strand is left: the figures are its own readings from now on.
     pub(crate) fn settle(&self, start: Figures) {
-        self.rewrite(self.state().of_thread(false), start);
+        self.rewrite(self.state().of_thread(false), start, || ());
     }
 
     /// Whether the call has not changed since this was its state.
@@ -450,18 +452,19 @@ impl Record {
 
     /// The state, the moment of stopping, and the figures, as they were together at one moment.
     pub(crate) fn read(&self) -> (State, Option<u64>, Figures) {
-        for _ in 0..ATTEMPTS {
+        let mut patience = Patience::new();
+        loop {
             let before = State::from_bits(self.state.load(Acquire));
             let (stop, figures) = self.stop_and_figures();
             fence(Acquire);
             if before == self.state() && !before.is_being_written() {
                 return (before, stop, figures);
             }
-            spin_loop();
+            if !patience.again() {
+                // A fork came in the middle of writing.
+                return (before.partial(true), stop, figures);
+            }
         }
-        // A fork came in the middle of writing.
-        let (stop, figures) = self.stop_and_figures();
-        (self.state().partial(true), stop, figures)
     }
 
     fn stop_and_figures(&self) -> (Option<u64>, Figures) {
@@ -485,6 +488,3 @@ impl Level {
         self.0[0].wrapping_sub(self.0[1]).cast_signed()
     }
 }
-
-/// A record that is being written is read again so often.
-const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 100_000 };

@@ -6,7 +6,8 @@ use alloc_counter::Counts;
 
 use crate::pool::{AtomicNumber, Number, Pool};
 use crate::record::Address;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, fence, shared_static, spin_loop};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, fence, shared_static};
+use crate::wait::Patience;
 
 shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
@@ -135,25 +136,23 @@ impl SharedSum {
 
     /// The sum at one moment, from any thread, and its version.
     pub(crate) fn read(&self) -> (Sum, u32) {
-        for _ in 0..ATTEMPTS {
+        let mut patience = Patience::new();
+        loop {
             let before = self.version.load(Acquire);
             let sum = self.load();
             fence(Acquire);
             if before.is_multiple_of(2) && self.version() == before {
                 return (sum, before);
             }
-            spin_loop();
+            if !patience.again() {
+                // A fork came in the middle of an addition.
+                let is_partial = true;
+                return (Sum { is_partial, ..sum }, before);
+            }
         }
-        // A fork came in the middle of an addition.
-        let is_partial = true;
-        let sum = self.load();
-        (Sum { is_partial, ..sum }, self.version())
     }
 
     pub(crate) fn version(&self) -> u32 {
         self.version.load(Relaxed)
     }
 }
-
-/// A sum that is being added to is read again so often.
-const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 100_000 };

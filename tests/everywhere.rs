@@ -249,8 +249,13 @@ fn beyond_the_limit_the_totals_stay_exact() {
         around.stop();
         drop(scope);
         let report = trace.report();
-        assert_eq!((report.calls.len(), report.dropped), (1000, 99_001));
-        assert_eq!(calls_of(&report)[0], "around in -: 100000, 99001, Ok");
+        assert_eq!((report.calls.len(), report.dropped), (1000, 0));
+        assert_eq!(calls_of(&report)[0], "around in -: 100000, 0, Ok");
+        let [folded] = &report.folded[..] else {
+            panic!("{:?}", report.folded)
+        };
+        assert_eq!((folded.calls, folded.parent), (99_001, Some(0)));
+        assert_eq!(folded.own, Some(boxes(99_001)));
         assert_eq!(report.total, Some(boxes(100_000)));
     });
 }

@@ -30,21 +30,15 @@ const BOUND: Duration = Duration::from_secs(10);
 
 fn main() {
     others_trace();
-    let is_ignored = |argument: String| argument == "--ignored" || argument == "--include-ignored";
-    if std::env::args().any(is_ignored) {
-        others_report();
-        others_set_checkpoints_from_afar();
-        println!("test result: ok. 3 passed; 0 failed");
-    } else {
-        println!("test result: ok. 1 passed; 0 failed; 2 ignored");
-    }
+    others_report();
+    others_set_checkpoints_from_afar();
 }
 
 fn others_trace() {
     forks(|number| drop(trace_something(number)), |_| ());
 }
 
-/// Ignored: the child hangs where another thread held the lock of the threads' names.
+/// A report takes locks.
 fn others_report() {
     forks(
         |number| {
@@ -56,7 +50,7 @@ fn others_report() {
     );
 }
 
-/// Ignored: the child hangs where another thread held the lock of the open strand.
+/// What is done from afar is left with the strand that is open in the child, under its lock.
 fn others_set_checkpoints_from_afar() {
     static AROUND: Mutex<Option<Arc<Call>>> = Mutex::new(None);
     let set = |_| {
@@ -66,7 +60,9 @@ fn others_set_checkpoints_from_afar() {
         }
     };
     forks(set, |open| {
-        *AROUND.lock().unwrap() = Some(Arc::clone(&open.around));
+        let before = AROUND.lock().unwrap().replace(Arc::clone(&open.around));
+        // Inside of the calls that are open.
+        tracer::alloc::exclude(|| drop(before));
     });
     *AROUND.lock().unwrap() = None;
 }

@@ -47,7 +47,7 @@ fn a_recursion_of_joins_fetches_at_each_level() {
     const DEPTH: u32 = 9;
     let pool = pool(4);
     for _ in 0..20 {
-        let trace = Trace::new();
+        let trace = Trace::with_limits(10, Limits::default().strands(1 << (DEPTH + 1)));
         pool.install(|| halves(DEPTH, &trace));
         let report = trace.report();
         assert_eq!(

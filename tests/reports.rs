@@ -79,7 +79,7 @@ fn fixed(mut report: Report) -> Report {
     for folded in &mut report.folded {
         folded.parent = None;
         (folded.calls, folded.failures, folded.partial) = (2, 1, true);
-        (folded.wall, folded.busy) = (Duration::from_millis(3), Duration::from_millis(3));
+        (folded.wall, folded.busy) = (Duration::from_micros(3), Duration::from_micros(2));
         let counts = |allocations, bytes_allocated| {
             Some(Counts {
                 allocations,
@@ -109,7 +109,7 @@ allocates at call stack: 1234, detailed call stack:
 \tcall f6 [moved]: 952ns, allocates: 0, partial
 \t\tcheckpoint [once]: 1.5ms
 \tcall f7 [running]: 514ns running, allocates: 0
-\tfolded record: 3ms, allocates: 1002, calls: 2, failed: 1, partial
+\tfolded record: 3µs, allocates: 1002, calls: 2, failed: 1, partial
 \t~ 1 not recorded: limit reached"
     );
 }
@@ -132,7 +132,7 @@ trace 7: 14,038.083 µs, allocates 2,005 (1,236,567 bytes)
     0.952    0.476          0      0          0          0          0  └─ f6 [moved] @ thread #2, partial
 1,500.000                   0                 0                           └─ · once
     0.514    0.257          0      0          0          0          0  f7 [running] @ work\\u{7}er #1, running
-3,000.000  3,000.000      1,002  1,001        100         50             record, folded calls: 2, failed: 1, partial
+    3.000    2.000      1,002  1,001        100         50             record, folded calls: 2, failed: 1, partial
 calls recorded: 7, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1234"
     );
     assert_eq!(report.tree().to_string(), format!("{report:#}"));

@@ -161,7 +161,9 @@ pub enum Outcome {
     Ok,
     /// Stopped, after it was [told to have failed](crate::Call::fail), with the message.
     Failed(String),
-    /// Stopped by a panic that came through it.
+    /// Stopped by a panic that came through it. (One that is caught inside a destructor while
+    /// another panic unwinds can't be told from that other one: a call which it comes through is
+    /// [`Ok`](Self::Ok).)
     Panicked,
     /// Its future was dropped before it was ready.
     Cancelled,
