@@ -76,11 +76,10 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // Before it happens, as it can't fail: so the inner call is the last thing to do, a jump.
-        thread::count(Operation::Free, layout.size(), 0);
         // SAFETY: the caller upholds that `block` came from this allocator with this layout, and
         // this allocator's blocks are the inner one's.
         unsafe { self.inner.dealloc(block, layout) };
+        thread::count(Operation::Free, layout.size(), 0);
     }
 
     #[inline]
