@@ -74,32 +74,61 @@ fn begin(
     record: &'static Record,
     state: State,
 ) {
-    let outer = Outer::of(here.innermost());
-    let mut state = state.unwinding(std::thread::panicking());
-    if strand.cancelling.get() != Cancelling::No {
-        state = state.cancelling(true);
-    }
-    let local = Local::current().filter(|_| strand.meter.is_running());
-    state = if local.is_some() {
-        state.of_thread(true)
+    // As most calls begin: within one that is running since this visit to the strand, or in none;
+    // with counters; while nothing is going wrong.
+    let outer = here.innermost();
+    if let Some(local) = Local::current()
+        && outer.is_none_or(|outer| outer.record.is_running_on_thread())
+        && strand.meter.is_running()
+        && strand.cancelling.get() == Cancelling::No
+        && !std::thread::panicking()
+    {
+        let callsite = callsite.number();
+        let start = clock::ticks();
+        record.open(&Opening {
+            state: state.of_thread(true),
+            parent: Address::of(outer),
+            callsite,
+            thread: here.tag().to_bits(),
+            start,
+        });
+        let level = record.set_readings(start, local.totals());
+        let highest = local.take_peak_at(level);
+        if let Some(outer) = outer {
+            outer.record.raise_peak(highest);
+        }
     } else {
-        state.partial(true)
-    };
-    let callsite = callsite.number();
+        begin_otherwise(here, strand, callsite, record, state);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn begin_otherwise(
+    here: &Position,
+    strand: &Strand,
+    callsite: &'static Callsite,
+    record: &'static Record,
+    state: State,
+) {
+    let outer = here.innermost_running();
     let start = clock::ticks();
+    let reading = read(strand, outer, Local::current(), start);
+    // As the thread's, so that a call is never settled before those inside it.
+    let on_thread = reading.and_then(|reading| strand.meter.on_thread(reading));
     record.open(&Opening {
-        state,
-        parent: Address::of(outer.call),
-        callsite,
+        state: state
+            .unwinding(std::thread::panicking())
+            .cancelling(strand.cancelling.get() != Cancelling::No)
+            .of_thread(on_thread.is_some())
+            .partial(reading.is_none()),
+        parent: Address::of(outer),
+        callsite: callsite.number(),
         thread: here.tag().to_bits(),
         start,
     });
-    if let Some(local) = local {
-        let level = record.set_readings(start, local.totals());
-        outer.raise_peak(strand, local.take_peak_at(level));
-    } else {
-        record.store_figures(strand.meter.boundary());
-    }
+    let figures = on_thread.or(reading);
+    record.store_figures(figures.unwrap_or_else(|| strand.meter.boundary()));
 }
 
 /// Stops a call, wherever that is.
@@ -125,53 +154,18 @@ fn stop_here(here: &Position, call: CallRef) {
         let highest = record.close_on_thread(state, now, local.totals(), |level| {
             local.take_peak_at(level)
         });
-        let outer = Outer::of(here.call_at(record.parent()));
-        here.set_innermost(outer.call);
-        outer.raise_peak(strand, highest);
+        let outer = here.call_at(record.parent());
+        if outer.is_none_or(|outer| outer.record.is_running_on_thread()) {
+            here.set_innermost(outer);
+            if let Some(outer) = outer {
+                outer.record.raise_peak(highest);
+            }
+        } else {
+            uncover(here, strand, call, strand.meter.level(highest));
+        }
     } else {
         stop_elsewhere(here, call, now);
     }
-}
-
-/// The nearest running call around one that opens or stops.
-struct Outer {
-    call: Option<CallRef>,
-    /// Its readings are the thread's, as they mostly are.
-    is_of_thread: bool,
-}
-
-impl Outer {
-    #[inline]
-    fn of(call: Option<CallRef>) -> Self {
-        let is_of_thread = call.is_none_or(|call| call.record.is_running_on_thread());
-        Self {
-            call: if is_of_thread {
-                call
-            } else {
-                position::running(call)
-            },
-            is_of_thread,
-        }
-    }
-
-    /// Raises its peak to a level that the thread has reached.
-    #[inline]
-    fn raise_peak(&self, strand: &Strand, level: i64) {
-        if let Some(call) = self.call {
-            if self.is_of_thread {
-                call.record.raise_peak(level);
-            } else {
-                raise_peak_of_strand(strand, call.record, level);
-            }
-        }
-    }
-}
-
-/// Raises a call's peak to a level of the thread, whichever its readings are.
-#[cold]
-#[inline(never)]
-fn raise_peak_of_strand(strand: &Strand, record: &Record, level: i64) {
-    strand.meter.raise_peak(record, strand.meter.level(level));
 }
 
 #[cold]
@@ -252,6 +246,8 @@ fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
 
 /// The call around becomes the innermost; the highest level of the strand that this one reached was
 /// within that one, too.
+#[cold]
+#[inline(never)]
 pub(crate) fn uncover(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
     let outer = outer(here, call);
     here.set_innermost(outer);

@@ -168,10 +168,16 @@ impl Slot {
             Operation::Free => &totals.deallocations,
             Operation::Resize => &totals.reallocations,
         };
-        let (grown, shrunk) = (new.saturating_sub(old), old.saturating_sub(new));
         count.fetch_add(1, Relaxed);
-        totals.bytes_allocated.fetch_add(grown as u64, Relaxed);
-        totals.bytes_deallocated.fetch_add(shrunk as u64, Relaxed);
+        if new > old {
+            totals
+                .bytes_allocated
+                .fetch_add((new - old) as u64, Relaxed);
+        } else {
+            totals
+                .bytes_deallocated
+                .fetch_add((old - new) as u64, Relaxed);
+        }
     }
 
     #[inline]

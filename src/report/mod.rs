@@ -227,12 +227,17 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let alternate = f.alternate();
         let text = Excluded::new(|| {
+            use fmt::Write as _;
             let report = self.report();
-            if alternate {
-                format!("{report:#}")
+            // Room for most lines.
+            let mut text = String::with_capacity(128 * (report.calls.len() + 1));
+            // A string takes all that is written.
+            let _ = if alternate {
+                write!(text, "{report:#}")
             } else {
-                report.to_string()
-            }
+                write!(text, "{report}")
+            };
+            text
         });
         f.write_str(text.get())
     }
