@@ -272,9 +272,10 @@ async fn pending_once() {
     let mut is_ready = false;
     std::future::poll_fn(|context| {
         context.waker().wake_by_ref();
-        match std::mem::replace(&mut is_ready, true) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if std::mem::replace(&mut is_ready, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     })
     .await;
