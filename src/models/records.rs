@@ -32,14 +32,18 @@ fn opening(value: u32) -> Opening {
         callsite: Number::from_bits(value),
         thread: value,
         start: u64::from(value),
-        figures: figures(u64::from(value)),
     }
+}
+
+fn write(record: &Record, value: u32) {
+    record.open(&opening(value));
+    record.store_figures(figures(u64::from(value)));
 }
 
 /// Writes a call into the chunk and publishes it.
 pub(super) fn open(chunk: &'static Member<Chunk>, value: u32) -> CallRef {
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.open(&opening(value));
+    write(vacant.record, value);
     vacant.publish()
 }
 
@@ -57,8 +61,8 @@ pub(super) fn assert_whole(record: &Record, value: u32) {
 #[test]
 fn what_is_published_is_whole_and_none_is_passed_over() {
     explore(3, || {
-        let first = CHUNKS.take(Chunk::new);
-        let second = CHUNKS.take(Chunk::new);
+        let first = CHUNKS.take(Chunk::new).unwrap();
+        let second = CHUNKS.take(Chunk::new).unwrap();
         let reader = thread::spawn(move || {
             let chunks = std::iter::successors(Some(first), |chunk| chunk.next());
             for (value, (_, record)) in (1..).zip(chunks.flat_map(Chunk::published)) {
@@ -97,7 +101,7 @@ fn assert_at_one_moment(record: &Record) {
 
 fn opened() -> &'static Record {
     let record: &Record = leak(Record::new());
-    record.open(&opening(1));
+    write(record, 1);
     record
 }
 
@@ -120,7 +124,7 @@ fn figures_that_change_twice_are_read_together() {
         let record = opened();
         let reader = thread::spawn(|| assert_at_one_moment(record));
         record.rest(figures(2));
-        record.resume(figures(3));
+        record.resume(figures(3), true);
         reader.join().unwrap();
         assert_eq!(record.read().2, figures(3));
     });

@@ -4,9 +4,10 @@ use loom::thread;
 
 use super::explore;
 use super::records::{assert_whole, open};
+use crate::limits::Limits;
 use crate::pool::Member;
 use crate::record::Address;
-use crate::strand::{STRANDS, Strand};
+use crate::strand::Strand;
 use crate::trace::Trace;
 
 /// A new strand of the trace, with one call.
@@ -18,7 +19,7 @@ fn record(trace: &Trace, value: u32) -> &'static Member<Strand> {
 
 /// Two strands that have been another trace's.
 fn use_two_strands() {
-    let trace = Trace::with_limit(8, 8);
+    let trace = Trace::with_limits(8, Limits::default());
     record(&trace, 8);
     record(&trace, 9);
 }
@@ -27,7 +28,7 @@ fn use_two_strands() {
 fn a_strand_that_is_found_is_the_traces_own() {
     explore(3, || {
         use_two_strands();
-        let trace = Trace::with_limit(8, 8);
+        let trace = Trace::with_limits(8, Limits::default());
         let writer = {
             let trace = trace.clone();
             thread::spawn(move || {
@@ -63,7 +64,7 @@ fn a_strand_that_is_found_is_the_traces_own() {
 fn the_last_handle_gives_all_strands_back() {
     explore(3, || {
         use_two_strands();
-        let trace = Trace::with_limit(8, 8);
+        let trace = Trace::with_limits(8, Limits::default());
         let other = trace.clone();
         let elsewhere = thread::spawn(move || {
             record(&other, 1);
@@ -71,7 +72,7 @@ fn the_last_handle_gives_all_strands_back() {
         record(&trace, 2);
         drop(trace);
         elsewhere.join().unwrap();
-        let mut strands = [0; 2].map(|_| STRANDS.take(Strand::new).number().to_bits());
+        let mut strands = [0; 2].map(|_| Strand::take().unwrap().number().to_bits());
         strands.sort_unstable();
         assert_eq!(strands, [0, 1]);
     });
