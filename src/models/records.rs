@@ -78,7 +78,7 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
     });
 }
 
-const STOP: u64 = 1000;
+const STOP: u64 = 5;
 
 /// A reading is none of two moments; the call was opened with 1 and put to rest with 2 as figures,
 /// resumed with 3, and stopped with 4.
@@ -112,6 +112,22 @@ fn a_call_that_has_stopped_has_its_figures() {
         let reader = thread::spawn(|| assert_at_one_moment(record));
         record.close(figures(4), STOP, End::Ok);
         reader.join().unwrap();
+        let (state, stop, found) = record.read();
+        assert!(state.end() == End::Ok && !state.is_partial());
+        assert_eq!((stop, found), (Some(STOP), figures(4)));
+    });
+}
+
+/// As most stop: each reading becomes an amount where it stands.
+#[test]
+fn a_call_that_stops_on_its_thread_has_its_figures() {
+    explore(3, || {
+        let record = opened();
+        let reader = thread::spawn(|| assert_at_one_moment(record));
+        let state = record.state().ended(End::Ok);
+        let highest = record.close_on_thread(state, STOP, [5; 5].into_iter(), |level| level + 4);
+        reader.join().unwrap();
+        assert_eq!(highest, 4);
         let (state, stop, found) = record.read();
         assert!(state.end() == End::Ok && !state.is_partial());
         assert_eq!((stop, found), (Some(STOP), figures(4)));
