@@ -125,9 +125,10 @@ impl Callsite {
     #[inline(never)]
     fn register(&'static self) -> Number {
         let mut number = Number::NONE;
-        CALLSITES.add(|new| {
+        let nothing = || Some(());
+        CALLSITES.add(nothing, |(), new| {
             number = new;
-            Some(self)
+            self
         });
         // Two threads may come here at once: both numbers lead here, and the first is kept.
         self.number

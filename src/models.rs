@@ -7,7 +7,9 @@ mod pool;
 mod reader;
 mod records;
 mod strand;
+mod sum;
 mod trace;
+mod visit;
 
 /// Runs a model in the orders that have so many preemptions at most.
 ///

@@ -96,29 +96,39 @@ impl<T> Directory<T> {
             .copied()
     }
 
-    /// Adds what `make` makes of its number; nothing where there is no memory, or no number left.
-    /// The memory is the tracer's own.
+    /// Adds what `make` makes of its number and of what was reserved for it; nothing where there is
+    /// no memory, or no number left. The memory is the tracer's own.
     #[cold]
-    pub(crate) fn add(
+    pub(crate) fn add<M>(
         &self,
-        make: impl FnOnce(Number) -> Option<&'static T>,
+        reserve: impl FnOnce() -> Option<M>,
+        make: impl FnOnce(M, Number) -> &'static T,
     ) -> Option<&'static T> {
         alloc_counter::exclude(|| {
+            // All that may fail comes first, so that no number is lost.
+            self.segment_of(Number(self.len()))?;
+            let reserved = reserve()?;
             let number = Number(self.len.fetch_add(1, Relaxed));
-            let (segment, index, len) = Self::place(number);
-            let segment = self.segments.get(segment)?;
-            if segment.get().is_none() {
-                let mut places = Vec::new();
-                places.try_reserve_exact(len).ok()?;
-                places.resize_with(len, OnceLock::new);
-                // Another may have been first.
-                let _ = segment.set(places.into_boxed_slice());
-            }
-            let member = make(number)?;
+            let member = make(reserved, number);
+            let (_, index, _) = Self::place(number);
             // The number is this caller's alone, so the place is empty.
-            let _ = segment.get()?[index].set(member);
+            let _ = self.segment_of(number)?[index].set(member);
             Some(member)
         })
+    }
+
+    /// The segment in which the number is, or will be.
+    fn segment_of(&self, number: Number) -> Option<&[OnceLock<&'static T>]> {
+        let (segment, _, len) = Self::place(number);
+        let segment = self.segments.get(segment)?;
+        if segment.get().is_none() {
+            let mut places = Vec::new();
+            places.try_reserve_exact(len).ok()?;
+            places.resize_with(len, OnceLock::new);
+            // Another may have been first.
+            let _ = segment.set(places.into_boxed_slice());
+        }
+        segment.get().map(|places| &**places)
     }
 
     /// How many numbers were given.
@@ -226,15 +236,18 @@ impl<T> Pool<T> {
     }
 
     fn add(&self, make: impl FnOnce() -> T) -> Option<&'static Member<T>> {
-        self.members.add(|number| {
+        let reserve = || {
             let mut memory = Vec::new();
             memory.try_reserve_exact(1).ok()?;
+            Some(memory)
+        };
+        self.members.add(reserve, |mut memory, number| {
             memory.push(Member {
                 number,
                 next_free: AtomicNumber::none(),
                 value: make(),
             });
-            memory.leak().first()
+            &memory.leak()[0]
         })
     }
 
@@ -271,7 +284,10 @@ mod tests {
     fn numbers_are_found_over_all_segments() {
         static DIRECTORY: Directory<u32> = Directory::new();
         for expected in 0..1000 {
-            DIRECTORY.add(|number| Some(Box::leak(Box::new(number.to_bits()))));
+            DIRECTORY.add(
+                || Some(()),
+                |(), number| Box::leak(Box::new(number.to_bits())),
+            );
             assert_eq!(
                 DIRECTORY.get(Number::from_bits(expected)).copied(),
                 Some(expected)

@@ -363,8 +363,13 @@ impl Record {
 
     /// Marks the call as failed; it goes on.
     pub(crate) fn set_failed(&self) {
-        let state = self.state().failed();
-        self.state.store(state.to_bits(), Relaxed);
+        self.mark(self.state().failed());
+    }
+
+    /// The figures stay as they are. Release, as a reader may find this state instead of the one that
+    /// was stored when they were written, and it must tell as much.
+    fn mark(&self, state: State) {
+        self.state.store(state.to_bits(), Release);
     }
 
     #[inline]
@@ -446,8 +451,7 @@ impl Record {
     }
 
     pub(crate) fn set_partial(&self) {
-        let state = self.state().partial(true);
-        self.state.store(state.to_bits(), Relaxed);
+        self.mark(self.state().partial(true));
     }
 
     /// The state, the moment of stopping, and the figures, as they were together at one moment.

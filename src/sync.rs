@@ -95,15 +95,4 @@ impl<T> OnceLock<T> {
             .store(true, std::sync::atomic::Ordering::Release);
         set
     }
-
-    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        if let Some(value) = self.get() {
-            return value;
-        }
-        let _setting = self.setting.lock();
-        let value = self.value.get_or_init(make);
-        self.is_set
-            .store(true, std::sync::atomic::Ordering::Release);
-        value
-    }
 }

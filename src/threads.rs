@@ -66,9 +66,10 @@ fn keep(name: &str) -> u32 {
     let known = NAMES.iter().find(|known| *known.text == *name);
     // Two threads of one name that come at once may keep it twice.
     let kept = known.or_else(|| {
-        let has_room = NAMES.len() < NAMELESS;
-        let text = Box::from(name);
-        has_room.then(|| NAMES.add(|number| Some(Box::leak(Box::new(Name { number, text })))))?
+        let room = || (NAMES.len() < NAMELESS).then(|| Box::from(name));
+        NAMES.add(room, |text, number| {
+            Box::leak(Box::new(Name { number, text }))
+        })
     });
     let number = kept.map_or(NAMELESS, |name| name.number.to_bits());
     number.min(NAMELESS)

@@ -12,15 +12,15 @@ use tracer::{Counting, Limits, Trace, call, memory};
 #[global_allocator]
 static A: Counting = Counting::system();
 
-/// More calls than there is memory for: they would take more than a gigabyte.
-const CALLS: u32 = 10_000_000;
+/// More calls than there is memory for: with their checkpoints they would take 256 MB.
+const CALLS: u32 = 1_000_000;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("without") {
         return without_memory();
     }
     let me = std::env::current_exe().unwrap();
-    let script = r#"ulimit -v 400000 && exec "$0" without"#;
+    let script = r#"ulimit -v 150000 && exec "$0" without"#;
     let status = Command::new("sh").args(["-c", script]).arg(me).status();
     assert!(status.unwrap().success());
 }
@@ -40,7 +40,7 @@ fn without_memory() {
     }
     assert!(0 < recorded && recorded < CALLS, "{recorded}");
     let held = memory().held_bytes;
-    assert!(held > 100_000_000, "{held}");
+    assert!(held > 50_000_000, "{held}");
     // Without memory, a trace is an empty one; others go on.
     let others = [(); 20].map(|()| Trace::new());
     let scopes = others.each_ref().map(Trace::inject);
@@ -60,5 +60,6 @@ fn without_memory() {
     drop(scope);
     let report = trace.report();
     assert_eq!(report.calls[0].total, Some(boxes(3)));
-    assert_eq!(memory().held_bytes, held);
+    // For the strand and the trace at most: the records are those of before.
+    assert!(memory().held_bytes - held < 4096);
 }

@@ -7,7 +7,7 @@ use super::{explore, leak};
 use crate::meter::Meter;
 
 /// Counters that have counted much before, so that a reading that mixes two states is far off.
-fn counters(before: usize) -> Counters {
+pub(super) fn counters(before: usize) -> Counters {
     let counters = Counters::claim().unwrap();
     for _ in 0..before {
         counters.allocate(1000);
@@ -15,11 +15,11 @@ fn counters(before: usize) -> Counters {
     counters
 }
 
-fn run(meter: &Meter, counters: &Counters) {
+pub(super) fn run(meter: &Meter, counters: &Counters) {
     meter.run(Some(counters.local()), 1);
 }
 
-fn stand(meter: &Meter, counters: &Counters) {
+pub(super) fn stand(meter: &Meter, counters: &Counters) {
     assert!(meter.stand(Some(counters.local()), 2));
 }
 

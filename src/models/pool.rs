@@ -13,7 +13,7 @@ use crate::sync::AtomicU32;
 struct Used(AtomicU32);
 
 fn take(pool: &Pool<Used>) -> &'static Member<Used> {
-    let member = pool.take(|| Used(AtomicU32::new(0)));
+    let member = pool.take(|| Used(AtomicU32::new(0))).unwrap();
     let uses = member.0.load(Relaxed);
     member.0.store(uses + 1, Relaxed);
     member
@@ -81,7 +81,10 @@ fn a_pool_holds_as_many_as_were_out_at_once() {
 fn what_is_found_by_its_number_is_what_was_added() {
     explore(3, || {
         let directory = leak(Directory::new());
-        let add = || directory.add(|number| leak(AtomicU32::new(number.to_bits())));
+        let add = || {
+            let number = |number: Number| leak(AtomicU32::new(number.to_bits()));
+            directory.add(|| Some(()), |(), it| number(it)).unwrap()
+        };
         let found = |number| {
             let found = directory.get(Number::from_bits(number));
             found.map(|member| member.load(Relaxed))

@@ -48,8 +48,8 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
         callsite: callsite.number(),
         thread: 1,
         start: 1,
-        figures: figures(0),
     });
+    vacant.record.store_figures(figures(0));
     vacant.publish()
 }
 
@@ -61,13 +61,15 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let first = first_chunk(strand);
         let outer = open_in(first, Address::NONE);
         let inner = open_in(first, outer.address());
-        let second = CHUNKS.take(Chunk::new);
+        let second = CHUNKS.take(Chunk::new).unwrap();
         first.link(second);
         strand.aside.put(second.number(), inner.address(), 0);
         let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
-        position::take_up(Some(strand));
-        guard::adopt(strand, inner, None, figures(5), 2);
-        position::take_up(None);
+        position::here(|here| {
+            here.take_up(Some(strand));
+            guard::adopt(here, strand, inner, None, figures(5), 2);
+            here.take_up(None);
+        });
         let snapshot = reader.join().unwrap();
         let inner = &snapshot.calls[1];
         assert!(inner.is_partial || inner.parent == Some(CallId(outer.address())));

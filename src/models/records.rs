@@ -32,14 +32,18 @@ fn opening(value: u32) -> Opening {
         callsite: Number::from_bits(value),
         thread: value,
         start: u64::from(value),
-        figures: figures(u64::from(value)),
     }
+}
+
+fn write(record: &Record, value: u32) {
+    record.open(&opening(value));
+    record.store_figures(figures(u64::from(value)));
 }
 
 /// Writes a call into the chunk and publishes it.
 pub(super) fn open(chunk: &'static Member<Chunk>, value: u32) -> CallRef {
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.open(&opening(value));
+    write(vacant.record, value);
     vacant.publish()
 }
 
@@ -57,8 +61,8 @@ pub(super) fn assert_whole(record: &Record, value: u32) {
 #[test]
 fn what_is_published_is_whole_and_none_is_passed_over() {
     explore(3, || {
-        let first = CHUNKS.take(Chunk::new);
-        let second = CHUNKS.take(Chunk::new);
+        let first = CHUNKS.take(Chunk::new).unwrap();
+        let second = CHUNKS.take(Chunk::new).unwrap();
         let reader = thread::spawn(move || {
             let chunks = std::iter::successors(Some(first), |chunk| chunk.next());
             for (value, (_, record)) in (1..).zip(chunks.flat_map(Chunk::published)) {
@@ -74,7 +78,7 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
     });
 }
 
-const STOP: u64 = 1000;
+const STOP: u64 = 5;
 
 /// A reading is none of two moments; the call was opened with 1 and put to rest with 2 as figures,
 /// resumed with 3, and stopped with 4.
@@ -97,7 +101,7 @@ fn assert_at_one_moment(record: &Record) {
 
 fn opened() -> &'static Record {
     let record: &Record = leak(Record::new());
-    record.open(&opening(1));
+    write(record, 1);
     record
 }
 
@@ -114,13 +118,29 @@ fn a_call_that_has_stopped_has_its_figures() {
     });
 }
 
+/// As most stop: each reading becomes an amount where it stands.
+#[test]
+fn a_call_that_stops_on_its_thread_has_its_figures() {
+    explore(3, || {
+        let record = opened();
+        let reader = thread::spawn(|| assert_at_one_moment(record));
+        let state = record.state().ended(End::Ok);
+        let highest = record.close_on_thread(state, STOP, [5; 5].into_iter(), |level| level + 4);
+        reader.join().unwrap();
+        assert_eq!(highest, 4);
+        let (state, stop, found) = record.read();
+        assert!(state.end() == End::Ok && !state.is_partial());
+        assert_eq!((stop, found), (Some(STOP), figures(4)));
+    });
+}
+
 #[test]
 fn figures_that_change_twice_are_read_together() {
     explore(1, || {
         let record = opened();
         let reader = thread::spawn(|| assert_at_one_moment(record));
         record.rest(figures(2));
-        record.resume(figures(3));
+        record.resume(figures(3), true);
         reader.join().unwrap();
         assert_eq!(record.read().2, figures(3));
     });

@@ -8,12 +8,12 @@ use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::pool::{Member, Number};
 use crate::record::Address;
 use crate::state::End;
-use crate::strand::{Deed, STRANDS, Stopped, Strand};
+use crate::strand::{Deed, Stopped, Strand};
 
 /// A strand of no trace.
 pub(super) fn begin() -> &'static Member<Strand> {
-    let strand = STRANDS.take(Strand::new);
-    Strand::begin(strand, Number::NONE, Number::NONE, 0, Address::NONE);
+    let strand = Strand::take().unwrap();
+    Strand::begin(strand, Number::NONE, Number::NONE, 0, Address::NONE, false);
     strand
 }
 
@@ -60,13 +60,13 @@ fn a_late_guard_leaves_another_strands_record_alone() {
     explore(3, || {
         let strand = begin();
         let first = first_chunk(strand);
-        let second = CHUNKS.take(Chunk::new);
+        let second = CHUNKS.take(Chunk::new).unwrap();
         first.link(second);
         let call = open(second, 1);
         let other = begin();
         let late = thread::spawn(move || stop_from_afar(call, 1));
         Strand::recycle(strand);
-        let chunk = CHUNKS.take(Chunk::new);
+        let chunk = CHUNKS.take(Chunk::new).unwrap();
         assert_eq!(chunk.number(), second.number());
         first_chunk(other).link(chunk);
         let new = open(chunk, 2);

@@ -4,9 +4,10 @@ use loom::thread;
 
 use super::explore;
 use super::records::{assert_whole, open};
+use crate::limits::Limits;
 use crate::pool::Member;
 use crate::record::Address;
-use crate::strand::{STRANDS, Strand};
+use crate::strand::Strand;
 use crate::trace::Trace;
 
 /// A new strand of the trace, with one call.
@@ -18,7 +19,7 @@ fn record(trace: &Trace, value: u32) -> &'static Member<Strand> {
 
 /// Two strands that have been another trace's.
 fn use_two_strands() {
-    let trace = Trace::with_limit(8, 8);
+    let trace = Trace::with_limits(8, Limits::default());
     record(&trace, 8);
     record(&trace, 9);
 }
@@ -27,7 +28,7 @@ fn use_two_strands() {
 fn a_strand_that_is_found_is_the_traces_own() {
     explore(3, || {
         use_two_strands();
-        let trace = Trace::with_limit(8, 8);
+        let trace = Trace::with_limits(8, Limits::default());
         let writer = {
             let trace = trace.clone();
             thread::spawn(move || {
@@ -63,7 +64,7 @@ fn a_strand_that_is_found_is_the_traces_own() {
 fn the_last_handle_gives_all_strands_back() {
     explore(3, || {
         use_two_strands();
-        let trace = Trace::with_limit(8, 8);
+        let trace = Trace::with_limits(8, Limits::default());
         let other = trace.clone();
         let elsewhere = thread::spawn(move || {
             record(&other, 1);
@@ -71,8 +72,50 @@ fn the_last_handle_gives_all_strands_back() {
         record(&trace, 2);
         drop(trace);
         elsewhere.join().unwrap();
-        let mut strands = [0; 2].map(|_| STRANDS.take(Strand::new).number().to_bits());
+        let mut strands = [0; 2].map(|_| Strand::take().unwrap().number().to_bits());
         strands.sort_unstable();
         assert_eq!(strands, [0, 1]);
+    });
+}
+
+/// What of a trace must be of one life of its state: the number, the beginning, the strands' values.
+fn life(trace: &Trace) -> (u64, Option<u64>, Vec<u32>) {
+    let strands = trace.strands().into_iter();
+    let values = strands.flat_map(|strand| strand.records().map(|(_, record)| record.thread()));
+    (trace.id(), trace.started(), values.collect())
+}
+
+/// The state goes from one trace to the next while another thread looks for those in flight.
+#[test]
+fn a_trace_that_is_found_is_one_that_lives() {
+    explore(3, || {
+        let first = Trace::with_limits(8, Limits::default());
+        record(&first, 1);
+        let finder = thread::spawn(|| {
+            let found = |trace: Trace| {
+                let (before, after) = (life(&trace), life(&trace));
+                assert_eq!((before.0, before.1), (after.0, after.1));
+                after
+            };
+            Trace::all_in_flight().map(found).collect::<Vec<_>>()
+        });
+        let mut started = vec![None, first.started()];
+        drop(first);
+        let second = Trace::with_limits(8, Limits::default());
+        started.push(second.started());
+        record(&second, 2);
+        for (id, begun, values) in finder.join().unwrap() {
+            let id = usize::try_from(id).unwrap();
+            assert_eq!(begun, started[id]);
+            assert!(
+                values.iter().all(|value| *value as usize == id),
+                "{values:?}"
+            );
+        }
+        assert_eq!(life(&second), (2, started[2], vec![2]));
+        // What the finder has dropped last is given back once.
+        drop(second);
+        let all = [0; 2].map(|_| Trace::with_limits(8, Limits::default()));
+        assert_ne!(all[0].number(), all[1].number());
     });
 }

@@ -1,0 +1,98 @@
+//! Visits to a strand: records with the readings of the thread, seen through the meter.
+
+use alloc_counter::model::Counters;
+use loom::thread;
+
+use super::explore;
+use super::meter::{counters, run, stand};
+use super::strand::{begin, first_chunk};
+use crate::chunk::{CallRef, Chunk};
+use crate::context;
+use crate::pool::{Member, Number};
+use crate::record::{Address, Opening};
+use crate::state::{End, Kind, State};
+use crate::strand::Strand;
+
+/// A call that has the readings of the thread at its start, as all that are opened in a visit.
+fn open(strand: &Strand, counters: &Counters) -> CallRef {
+    let chunk: &Member<Chunk> = first_chunk(strand);
+    let vacant = Chunk::vacant(chunk).unwrap();
+    vacant.record.open(&Opening {
+        state: State::new(Kind::Call).of_thread(true),
+        parent: Address::NONE,
+        callsite: Number::NONE,
+        thread: 1,
+        start: 1,
+    });
+    vacant.record.set_readings(1, counters.local().totals());
+    let call = vacant.publish();
+    strand.aside.put(chunk.number(), call.address(), 0);
+    call
+}
+
+/// The strand has made as many allocations of one byte at the call's start, wherever it is now.
+fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
+    let (state, stop, figures) = strand.read(call.record);
+    assert!(state.end() == End::Open && !state.is_at_rest() && stop.is_none());
+    if !state.is_partial() {
+        let counts = figures.counts;
+        let found = (counts.allocations, counts.bytes_allocated);
+        assert_eq!(found, (allocations, allocations));
+    }
+}
+
+/// The reader may have the record from one visit and the offset from the next.
+#[test]
+fn a_call_is_read_as_the_strands_when_its_visit_ends_and_the_next_begins() {
+    explore(2, || {
+        let strand = begin();
+        let counters = counters(3);
+        run(&strand.meter, &counters);
+        counters.allocate(1);
+        let call = open(strand, &counters);
+        let reader = thread::spawn(move || assert_starts_after(strand, call, 1));
+        context::stand(strand, Some(counters.local()), 2);
+        counters.allocate(1000);
+        run(&strand.meter, &counters);
+        reader.join().unwrap();
+        assert!(!call.record.state().is_of_thread());
+        assert_starts_after(strand, call, 1);
+    });
+}
+
+/// The reader finds a record of the new visit, and has the old one's offset.
+#[test]
+fn a_call_is_read_with_the_offset_of_the_visit_in_which_it_was_opened() {
+    explore(2, || {
+        let strand = begin();
+        let counters = counters(3);
+        run(&strand.meter, &counters);
+        counters.allocate(1);
+        stand(&strand.meter, &counters);
+        counters.allocate(1000);
+        let reader = thread::spawn(|| {
+            for (address, _) in strand.records() {
+                assert_starts_after(strand, address.call().unwrap(), 1);
+            }
+        });
+        run(&strand.meter, &counters);
+        open(strand, &counters);
+        reader.join().unwrap();
+    });
+}
+
+/// A mark is one store to the word by which the reader knows the form of the figures.
+#[test]
+fn a_call_that_is_marked_as_failed_has_its_figures_in_their_form() {
+    explore(2, || {
+        let strand = begin();
+        let counters = counters(3);
+        run(&strand.meter, &counters);
+        counters.allocate(1);
+        let call = open(strand, &counters);
+        let reader = thread::spawn(move || assert_starts_after(strand, call, 1));
+        strand.settle();
+        call.record.set_failed();
+        reader.join().unwrap();
+    });
+}
