@@ -33,9 +33,9 @@ pub(crate) fn open(
         state = state.long_text(short.is_none());
     }
     let vacant = here.vacant_call(strand)?;
-    match &short {
-        Some(text) => vacant.record.write_short_text(text),
-        None => vacant.record.clear_text(),
+    // What stands there otherwise is not read.
+    if let Some(text) = &short {
+        vacant.record.write_short_text(text);
     }
     begin(here, strand, callsite, vacant.record, state);
     let call = vacant.publish();

@@ -43,7 +43,10 @@
 //!   future; [`fetch`] the current one to carry it to a spawned thread or task.
 //! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
 //!   failures. Elsewhere the field says "span" for what is a call here.
-//! - [`Trace::report`] gives a [`Report`]: plain data.
+//! - [`Trace::report`] gives a [`Report`]: plain data. [`in_flight`] lists the traces that are not
+//!   over, with their open calls.
+//! - [`Limits`] say how much a trace holds one by one; what is beyond is [folded](Report::folded).
+//!   [`memory`] tells what the tracer takes for itself.
 //! - [`alloc`] is the counting allocator by itself, with [`alloc::measure`] and, for tests,
 //!   [`alloc::Budget`].
 //!

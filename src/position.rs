@@ -149,10 +149,10 @@ impl Position {
         calls > 0
     }
 
-    /// The place for a call, where one [may be opened](Self::may_open).
+    /// The place for a call, where one [may be opened](Self::may_open), of which it takes one.
     #[inline]
     pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
-        self.calls_left.set(self.calls_left.get().saturating_sub(1));
+        self.calls_left.set(self.calls_left.get().wrapping_sub(1));
         self.vacant(strand)
     }
 

@@ -203,11 +203,6 @@ impl Record {
         }
     }
 
-    #[inline]
-    pub(crate) fn clear_text(&self) {
-        self.words[TEXT].store(0, Relaxed);
-    }
-
     /// Writes a piece of at most [`TEXT_PIECE`] bytes of the next record's text.
     pub(crate) fn write_text_piece(&self, piece: &[u8], is_first: bool) {
         let state = State::new(Kind::Text).long_text(!is_first);

@@ -76,8 +76,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller upholds that `block` came from this allocator with this layout, and
-        // this allocator's blocks are the inner one's.
+        // Before it is done, as it can't fail: the inner call is then a jump.
+        if thread::try_count(Operation::Free, layout.size(), 0) {
+            // SAFETY: the caller upholds that `block` came from this allocator with this layout,
+            // and this allocator's blocks are the inner one's.
+            return unsafe { self.inner.dealloc(block, layout) };
+        }
+        // SAFETY: as above.
         unsafe { self.inner.dealloc(block, layout) };
         thread::count(Operation::Free, layout.size(), 0);
     }

@@ -61,6 +61,17 @@ pub(crate) fn count(operation: Operation, old: usize, new: usize) {
     }
 }
 
+/// The same, but only where the thread has a slot, and nothing more than adding is needed.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the path of every allocation")]
+pub(crate) fn try_count(operation: Operation, old: usize, new: usize) -> bool {
+    let slot = SLOT.get();
+    if let Some(slot) = slot {
+        slot.count(operation, old, new);
+    }
+    slot.is_some()
+}
+
 #[cold]
 #[inline(never)]
 fn count_without_slot(operation: Operation, old: usize, new: usize) {

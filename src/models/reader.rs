@@ -41,7 +41,6 @@ fn a_call_is_seen_before_what_is_allocated_in_it() {
 fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     let callsite = leak(Callsite::named("function", ("", "", 1), false, &[]));
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.clear_text();
     vacant.record.open(&Opening {
         state: State::new(Kind::Call),
         parent,
