@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::report::duration::Exactly;
 use crate::report::{CallReport, Outcome, Report, text};
 use crate::trace::Trace;
 
@@ -81,7 +82,7 @@ impl InFlight {
 
 impl fmt::Display for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "trace {}: {:?} running", self.trace, self.age)?;
+        write!(f, "trace {}: {} running", self.trace, Exactly(self.age))?;
         text::write_allocates(self.total.as_ref(), f)?;
         self.open
             .iter()

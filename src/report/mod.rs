@@ -1,6 +1,7 @@
 //! Reports: what a trace recorded, as plain data.
 
 mod assemble;
+pub(crate) mod duration;
 mod escape;
 pub(crate) mod text;
 mod tree;

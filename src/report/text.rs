@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use alloc_counter::Counts;
 
+use super::duration::Exactly;
 use super::escape::Escaped;
 use super::{CallReport, FoldedReport, Outcome, Report};
 
@@ -21,7 +22,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
     }
     for folded in &report.folded {
         let name = Escaped(&folded.name);
-        write!(out, "\n\tfolded {name}: {:?}", folded.wall)?;
+        write!(out, "\n\tfolded {name}: {}", Exactly(folded.wall))?;
         write_allocates(folded.total.as_ref(), out)?;
         write!(out, ", calls: {}{}", folded.calls, Failures(folded))?;
     }
@@ -33,7 +34,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
 
 /// A call, and its checkpoints, each on a line of its own.
 pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result {
-    write!(out, "\n\tcall {}: {:?}", Title(call), call.wall)?;
+    write!(out, "\n\tcall {}: {}", Title(call), Exactly(call.wall))?;
     if call.outcome == Outcome::Running {
         out.write_str(" running")?;
     }
@@ -43,7 +44,8 @@ pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result
     }
     for checkpoint in &call.checkpoints {
         let name = Escaped(&checkpoint.name);
-        write!(out, "\n\t\tcheckpoint [{name}]: {:?}", checkpoint.wall)?;
+        let wall = Exactly(checkpoint.wall);
+        write!(out, "\n\t\tcheckpoint [{name}]: {wall}")?;
     }
     Ok(())
 }
