@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::guard;
+use crate::notes;
 use crate::pool::Member;
 use crate::position::{self, Position};
 use crate::strand::Strand;
@@ -77,7 +78,7 @@ impl Call {
     #[inline]
     pub fn checkpoint(&self, name: &str) {
         if let Some(call) = self.0 {
-            guard::checkpoint(call, name);
+            notes::checkpoint(call, name);
         }
     }
 
@@ -101,7 +102,7 @@ impl Call {
     /// ```
     pub fn fail(&self, why: &(impl Display + ?Sized)) {
         if let Some(call) = self.0 {
-            guard::fail(call, &Text::of(&why));
+            notes::fail(call, &Text::of(&why));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a guard does: opens a call, stops it wherever that is, sets checkpoints.
+//! What a guard does: opens a call, and stops it, wherever that is.
 
 use alloc_counter::{Counts, Local};
 
@@ -7,12 +7,12 @@ use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
 use crate::folded;
+use crate::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used, used_from_afar};
 use crate::pool::Member;
 use crate::position::{self, Position};
 use crate::record::{Address, Opening, Record, ShortText};
 use crate::state::{End, Kind, State};
 use crate::strand::{Cancelling, Deed, Stopped, Strand};
-use crate::text::Text;
 
 /// Opens a call within the innermost one; none where there is no memory for it.
 #[inline(always)]
@@ -244,116 +244,6 @@ fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
     }
 }
 
-/// The call around becomes the innermost; the highest level of the strand that this one reached was
-/// within that one, too.
-#[cold]
-#[inline(never)]
-pub(crate) fn uncover(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
-    let outer = outer(here, call);
-    here.set_innermost(outer);
-    if let Some(outer) = outer {
-        strand.meter.raise_peak(outer.record, highest);
-    }
-}
-
-/// The nearest running call around this one.
-#[inline]
-fn outer(here: &Position, call: CallRef) -> Option<CallRef> {
-    position::running(here.call_at(call.record.parent()))
-}
-
-/// The calls directly within this one.
-fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
-    // They were opened later, but a folded one may stand in an older place.
-    let is_folded = call.record.state().is_folded();
-    let after = if is_folded {
-        None
-    } else {
-        Some(call.address())
-    };
-    strand
-        .calls_after(after)
-        .filter(move |inner| inner.record.parent() == call.address())
-}
-
-/// The first call that is running within this one goes on within the call around. Answers the
-/// highest level that this one has reached, itself and in those within.
-pub(crate) fn leave_to_outer(
-    here: &Position,
-    strand: &Strand,
-    call: CallRef,
-    reading: Figures,
-    now: u64,
-) -> i64 {
-    let own = strand.meter.start(call.record).peak;
-    let mut highest = own;
-    let mut first = None;
-    for inner in here.outwards(here.innermost()) {
-        if inner.is(call) {
-            let outer = outer(here, call);
-            if let Some(outer) = outer {
-                strand.meter.raise_peak(outer.record, highest);
-            }
-            if let Some(first) = first {
-                adopt(here, strand, first, outer, reading, now);
-            }
-            return highest;
-        }
-        // One that was stopped on another thread has not told those around how high it went.
-        if !inner.record.state().is_at_rest() {
-            highest = highest.max(strand.meter.start(inner.record).peak);
-        }
-        if inner.record.is_running() {
-            first = Some(inner);
-            if inner.record.state().is_folded() {
-                folded::begin_anew(strand, inner.record, reading);
-            }
-        }
-    }
-    // Not among the calls that run here: nothing is within it.
-    own
-}
-
-/// Lets a running call go on within another, and notes what it had done until then.
-#[cold]
-pub(crate) fn adopt(
-    here: &Position,
-    strand: &Strand,
-    call: CallRef,
-    outer: Option<CallRef>,
-    reading: Figures,
-    now: u64,
-) {
-    let outer_address = Address::of(outer);
-    let goes_into_folded = outer.is_some_and(|outer| outer.record.state().is_folded());
-    if call.record.state().is_folded() {
-        return call.record.set_parent(outer_address);
-    }
-    if let (Some(outer), true) = (outer, goes_into_folded) {
-        // Neither knows what the one does in the other.
-        call.record.set_partial();
-        outer.record.set_partial();
-    }
-    let figures = strand.meter.start(call.record);
-    let so_far = if call.record.state().is_at_rest() {
-        figures
-    } else {
-        reading.since(figures)
-    };
-    let before = call.record.parent();
-    // The parent first, so that a reader who finds the note finds the call where it is now.
-    call.record.move_to(outer_address, || {
-        let Some(vacant) = here.vacant(strand) else {
-            // What it did before will be taken for what it did there.
-            return strand.mark_partial();
-        };
-        let state = State::new(Kind::Adoption);
-        vacant.record.note(state, before, now);
-        vacant.record.set_adopted(call.address(), so_far);
-        vacant.publish();
-    });
-}
-
 /// On a thread that does not run the strand: its counters can't be the call's. `end` where it is
 /// known what becomes of the call.
 #[cold]
@@ -368,147 +258,4 @@ pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
                 .map(|inner| (inner.address(), used_from_afar(strand, inner.record))),
         })
     });
-}
-
-/// What a call of the strand has used, as far as it can be known here.
-fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
-    let (state, _, figures) = strand.read(record);
-    if state.is_at_rest() {
-        return figures;
-    }
-    // The clocks of two processors may differ; what is known may be older than the start.
-    strand.meter.read().0.since_at_most(figures)
-}
-
-/// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
-#[inline]
-pub(crate) fn checkpoint(call: CallRef, name: &str) {
-    let short = ShortText::of(name.as_bytes());
-    position::here(|here| match &short {
-        Some(short) => checkpoint_here(here, call, short, name),
-        None => checkpoint_elsewhere(here, call, name, clock::ticks()),
-    });
-}
-
-#[inline(never)]
-fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str) {
-    let moment = clock::ticks();
-    if let (Some(strand), Some(local)) = (here.strand_of(call), Local::current())
-        && call.record.state().is_plain()
-    {
-        let Some(vacant) = here.vacant(strand) else {
-            return;
-        };
-        let state = State::new(Kind::Checkpoint);
-        vacant.record.write_short_text(short);
-        vacant.record.note(state, call.address(), moment);
-        vacant.record.set_counts_since(call.record, local.totals());
-        vacant.publish();
-    } else {
-        checkpoint_elsewhere(here, call, name, moment);
-    }
-}
-
-/// A checkpoint with a long name, of a call from an earlier visit to its strand, or of one that
-/// does not run here.
-#[cold]
-#[inline(never)]
-fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64) {
-    if call.record.state().is_folded() {
-        return;
-    }
-    let name = Text::of(&name);
-    let strand = here.strand_of(call);
-    let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
-        return Strand::do_from_afar(call, moment, |strand| {
-            Deed::Checkpoint(name.to_string(), used_from_afar(strand, call.record))
-        });
-    };
-    let used = used_from_afar(strand, call.record).counts;
-    note(
-        here,
-        strand,
-        call,
-        Kind::Checkpoint,
-        name.as_bytes(),
-        moment,
-        used,
-    );
-}
-
-/// Marks the call as failed.
-#[cold]
-#[inline(never)]
-pub(crate) fn fail(call: CallRef, why: &Text) {
-    position::here(|here| fail_here(here, call, why));
-}
-
-fn fail_here(here: &Position, call: CallRef, why: &Text) {
-    let moment = clock::ticks();
-    if let Some(strand) = here.strand_of(call) {
-        if !call.record.state().is_folded() {
-            let text = why.as_bytes();
-            note(
-                here,
-                strand,
-                call,
-                Kind::Message,
-                text,
-                moment,
-                Counts::ZERO,
-            );
-        }
-        call.record.set_failed();
-    } else {
-        Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));
-    }
-}
-
-/// Writes a record that belongs to this call.
-#[inline]
-fn note(
-    here: &Position,
-    strand: &Strand,
-    call: CallRef,
-    kind: Kind,
-    text: &[u8],
-    moment: u64,
-    used: Counts,
-) {
-    let short = ShortText::of(text).or_else(|| here.write_long_text(strand, text));
-    let Some(vacant) = here.vacant(strand) else {
-        return;
-    };
-    if let Some(short) = &short {
-        vacant.record.write_short_text(short);
-    }
-    let state = State::new(kind).long_text(short.is_none());
-    vacant.record.note(state, call.address(), moment);
-    vacant.record.set_counts(used);
-    vacant.publish();
-}
-
-/// What was used since the start; where there is no reading, as far as it is known.
-#[inline]
-pub(crate) fn used(strand: &Strand, reading: Option<Figures>, start: Figures) -> Figures {
-    match reading {
-        Some(reading) => reading.since(start),
-        None => strand.meter.boundary().since_at_most(start),
-    }
-}
-
-/// The strand's reading now; draws a boundary in the levels, so that the highest since the last is
-/// in `innermost`. None where the thread has lost its counters.
-pub(crate) fn read(
-    strand: &Strand,
-    innermost: Option<CallRef>,
-    local: Option<Local>,
-    now: u64,
-) -> Option<Figures> {
-    let reading = strand.meter.reading(local, now)?;
-    let highest = strand.meter.level(local?.take_peak());
-    if let Some(innermost) = innermost {
-        strand.meter.raise_peak(innermost.record, highest);
-    }
-    Some(reading)
 }

@@ -99,7 +99,11 @@ mod position;
 mod context;
 
 mod folded;
+
+mod nesting;
+
 mod guard;
+mod notes;
 
 mod call;
 mod macros;

@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 
 use crate::repeat::within;
-use crate::turns::{Quartiles, take_turns};
-
-/// Runs so many times and says how long that took.
-pub(crate) type Run<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
+use crate::turns::{Quartiles, Run, take_turns};
 
 /// Rivals, compared with the first.
 #[must_use = "a race is run for its figures"]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::race::Run;
 use crate::repeat::count;
 
 /// A turn lasts about this long: long against a clock read, short against a time slice.
@@ -15,6 +14,9 @@ pub(crate) struct Quartiles {
     pub(crate) median: f64,
     pub(crate) upper: f64,
 }
+
+/// Runs so many times and says how long that took.
+pub(crate) type Run<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
 
 /// Everyone runs in turn, and comes after everyone else in turn.
 pub(crate) fn take_turns(rivals: &mut [Run<'_>]) -> Vec<Quartiles> {

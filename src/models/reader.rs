@@ -8,7 +8,7 @@ use super::strand::{begin, first_chunk};
 use super::{explore, leak};
 use crate::callsite::Callsite;
 use crate::chunk::{CHUNKS, CallRef, Chunk};
-use crate::guard;
+use crate::nesting;
 use crate::pool::Member;
 use crate::position;
 use crate::record::{Address, Opening};
@@ -66,7 +66,7 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
         position::here(|here| {
             here.take_up(Some(strand));
-            guard::adopt(here, strand, inner, None, figures(5), 2);
+            nesting::adopt(here, strand, inner, None, figures(5), 2);
             here.take_up(None);
         });
         let snapshot = reader.join().unwrap();
