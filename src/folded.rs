@@ -78,7 +78,18 @@ fn add(strand: &Strand, record: &Record, used: Figures, mut sum: Sum) {
     sum.total = used.counts;
     sum.own = own;
     sum.is_partial = record.state().is_partial();
-    strand.add_to_sum(position::recorded(parent), record.callsite(), &sum);
+    let mut within = position::recorded(parent);
+    while used.counts != Counts::ZERO
+        && let Some(stopped) = within.record().filter(|it| !it.is_open())
+    {
+        // On another thread, which did not tell when.
+        within = position::recorded(stopped.parent());
+        sum.is_partial = true;
+        if let Some(around) = within.record() {
+            around.set_partial();
+        }
+    }
+    strand.add_to_sum(within, record.callsite(), &sum);
     if let Some(around) = around {
         around.set_inside(around.inside() + used.counts);
     }
@@ -88,6 +99,10 @@ fn add(strand: &Strand, record: &Record, used: Figures, mut sum: Sum) {
 pub(crate) fn leave_around(record: &Record) {
     let around = position::recorded(record.parent());
     if around != record.parent() {
+        if let Some(around) = around.record().filter(|_| !record.state().is_folded()) {
+            // What a recorded call does in a folded one is in the one around twice.
+            around.set_partial();
+        }
         record.move_to(around, || ());
     }
 }
@@ -96,6 +111,8 @@ pub(crate) fn leave_around(record: &Record) {
 /// inside it come first.
 pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
     account(strand, record, reading.since(strand.meter.start(record)));
-    let on_thread = strand.meter.on_thread(reading);
+    // In the form which it had: those inside are in that or a newer one.
+    let was_settled = !record.state().is_of_thread();
+    let on_thread = strand.meter.on_thread(reading).filter(|_| !was_settled);
     record.resume(on_thread.unwrap_or(reading), on_thread.is_some());
 }

@@ -183,14 +183,18 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
         record.set_partial();
+        let used = used(strand, None, start);
         if innermost.is_some_and(|innermost| innermost.is(call)) {
-            here.set_innermost(outer(here, call));
+            here.go_into(strand, outer(here, call));
+            return close(strand, call, used, now);
         }
-        return close(strand, call, used(strand, None, start), now);
+        // Others are within it still; were it folded, its record could not be given to another.
+        strand.mark_partial();
+        return record.close(used, now, end(strand, record.state()));
     };
     let peak = leave_to_outer(here, strand, call, reading, now);
     if innermost.is_some_and(|innermost| innermost.is(call)) {
-        here.set_innermost(outer(here, call));
+        here.go_into(strand, outer(here, call));
     }
     close(strand, call, reading.since(Figures { peak, ..start }), now);
 }
@@ -250,7 +254,11 @@ fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
 #[inline(never)]
 pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
     Strand::do_from_afar(call, now, |strand| {
+        let parent = call.record.parent();
+        let around = parent.record();
         Deed::Stopped(Stopped {
+            parent: position::recorded(parent),
+            in_folded: around.is_some_and(|around| around.state().is_folded()),
             end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
             used: used_from_afar(strand, call.record),
             left_open: inside(strand, call)

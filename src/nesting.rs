@@ -17,7 +17,7 @@ use crate::strand::Strand;
 #[inline(never)]
 pub(crate) fn uncover(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
     let outer = outer(here, call);
-    here.set_innermost(outer);
+    here.go_into(strand, outer);
     if let Some(outer) = outer {
         strand.meter.raise_peak(outer.record, highest);
     }
@@ -68,7 +68,12 @@ pub(crate) fn leave_to_outer(
         }
         // One that was stopped on another thread has not told those around how high it went.
         if !inner.record.state().is_at_rest() {
-            highest = highest.max(strand.meter.start(inner.record).peak);
+            let start = strand.meter.start(inner.record);
+            highest = highest.max(start.peak);
+            if !inner.record.is_running() {
+                // It may not be among those around which the strand is left.
+                inner.record.settle(start);
+            }
         }
         if inner.record.is_running() {
             first = Some(inner);

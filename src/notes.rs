@@ -76,19 +76,23 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 
 fn fail_here(here: &Position, call: CallRef, why: &Text) {
     let moment = clock::ticks();
+    if call.record.state().is_folded() {
+        return match here.strand_of(call) {
+            Some(_) => call.record.set_failed(),
+            None => Strand::note_dropped(call),
+        };
+    }
     if let Some(strand) = here.strand_of(call) {
-        if !call.record.state().is_folded() {
-            let text = why.as_bytes();
-            note(
-                here,
-                strand,
-                call,
-                Kind::Message,
-                text,
-                moment,
-                Counts::ZERO,
-            );
-        }
+        let text = why.as_bytes();
+        note(
+            here,
+            strand,
+            call,
+            Kind::Message,
+            text,
+            moment,
+            Counts::ZERO,
+        );
         call.record.set_failed();
     } else {
         Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));

@@ -116,6 +116,17 @@ impl Position {
         self.innermost.set(call);
     }
 
+    /// The same, where the call may be folded: whatever is opened in it is folded too.
+    pub(crate) fn go_into(&self, strand: &Strand, call: Option<CallRef>) {
+        self.innermost.set(call);
+        let calls = self.calls_left.get();
+        let is_folded = call.is_some_and(|call| call.record.state().is_folded());
+        if let (Some(allowance), true) = (strand.allowance(), is_folded && calls > 0) {
+            allowance.return_calls(calls);
+            self.calls_left.set(0);
+        }
+    }
+
     /// The call at this address in the current strand.
     #[inline]
     pub(crate) fn call_at(&self, address: Address) -> Option<CallRef> {

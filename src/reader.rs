@@ -13,13 +13,12 @@ use crate::figures::Figures;
 use crate::limits::Allowance;
 use crate::places::Places;
 use crate::pool::Number;
-use crate::position;
 use crate::record::{Address, Record};
 use crate::snapshot::{
     Adoption, CallId, CallSnapshot, CheckpointSnapshot, FoldedSnapshot, Snapshot, StrandSnapshot,
 };
 use crate::state::{End, Kind, State};
-use crate::strand::{Afar, Deed, Stopped, Strand};
+use crate::strand::{Afar, Deed, Strand};
 use crate::sum::{SharedSum, Sum};
 use crate::text::Text;
 use crate::threads::Tag;
@@ -139,9 +138,7 @@ impl<'a> Reader<'a> {
             reader.add(address, record);
             reader.records += 1;
         }
-        let sums = strand.sums().map(|sum| (sum, sum.read()));
-        let sums = sums.map(|(shared, (sum, version))| (&**shared, sum, version));
-        reader.sums = sums.collect();
+        reader.read_sums();
         (reader.reading, _) = strand.meter.read();
         // Inside out, as the level of a call is at least that of those running inside it.
         let mut levels = vec![i64::MIN; reader.calls.len()];
@@ -149,6 +146,12 @@ impl<'a> Reader<'a> {
             reader.read_figures(place, &mut levels);
         }
         reader
+    }
+
+    fn read_sums(&mut self) {
+        let sums = self.strand.sums().map(|sum| (sum, sum.read()));
+        let sums = sums.map(|(shared, (sum, version))| (&**shared, sum, version));
+        self.sums = sums.collect();
     }
 
     /// Whether nothing has been opened, stopped or put aside since the first record was read: then
@@ -180,6 +183,7 @@ impl<'a> Reader<'a> {
         for (address, record) in self.strand.records().skip(self.records) {
             self.add_late(address, record);
         }
+        self.read_sums();
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }
@@ -205,8 +209,11 @@ impl<'a> Reader<'a> {
             counts = at_least(counts, within);
         }
         let sums = self.sums.into_iter();
-        let folded = sums
-            .filter_map(|(sum, read, _)| FoldedSnapshot::of(sum.parent(), sum.callsite(), read));
+        let is_partial = self.strand.is_partial();
+        let folded = sums.filter_map(|(shared, mut sum, _)| {
+            sum.is_partial |= is_partial;
+            FoldedSnapshot::of(shared.parent(), shared.callsite(), sum)
+        });
         StrandSnapshot {
             parent: CallId::at(self.strand.parent()),
             counts,
@@ -392,6 +399,10 @@ impl<'a> Reader<'a> {
 
     /// What was done to a call away from its strand.
     fn apply(&mut self, afar: Afar) {
+        if let Some((parent, callsite, sum)) = Strand::sum_from_afar(&afar) {
+            let folded = FoldedSnapshot::of(parent, callsite, sum);
+            return self.folded_from_afar.extend(folded);
+        }
         let (moment, address) = (afar.moment, afar.call);
         match afar.deed {
             Deed::Checkpoint(name, so_far) => {
@@ -419,8 +430,6 @@ impl<'a> Reader<'a> {
                     call.counts = stopped.used.counts;
                     call.peak_bytes = peak_bytes;
                     call.is_partial = true;
-                } else if let Some(record) = address.record() {
-                    self.fold_from_afar(record, moment, &stopped);
                 }
                 if let Some((inner, so_far)) = stopped.left_open {
                     self.add_adoption(inner, address, so_far, moment);
@@ -428,24 +437,6 @@ impl<'a> Reader<'a> {
                 self.leave_to_around(CallId(address), since_trace);
             }
         }
-    }
-
-    /// A folded call stopped away from its strand, whose thread does not add it up.
-    fn fold_from_afar(&mut self, record: &Record, moment: u64, stopped: &Stopped) {
-        let total = stopped.used.counts;
-        let sum = Sum {
-            calls: 1,
-            failures: u64::from(stopped.end != End::Ok),
-            wall: moment.saturating_sub(record.start()),
-            busy: stopped.used.busy,
-            outermost_busy: 0,
-            total,
-            own: total.saturating_sub(record.inside()),
-            is_partial: true,
-        };
-        let parent = position::recorded(record.parent());
-        let folded = FoldedSnapshot::of(parent, record.callsite(), sum);
-        self.folded_from_afar.extend(folded);
     }
 
     /// A call stopped away from its strand, which went on: what ran in it then, or was opened in it

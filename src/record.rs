@@ -339,7 +339,7 @@ impl Record {
     /// The same, in the visit to its strand in which it started or was taken up.
     #[inline]
     pub(crate) fn is_running_on_thread(&self) -> bool {
-        self.is_open() && self.state().is_of_thread()
+        self.is_open() && self.state().is_plain()
     }
 
     /// Whether the call is neither stopped nor put aside.

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::figures::Figures;
 use crate::folded;
 use crate::guard::{stop, stop_from_afar};
-use crate::nesting::{adopt, leave_to_outer, read, uncover, used};
+use crate::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
 use crate::position::{self, Position};
 use crate::record::{Address, Record};
 use crate::state::End;
@@ -40,6 +40,12 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
     let mut highest = i64::MIN;
     for record in path(here, innermost, call) {
         if !record.is_running() {
+            if !record.state().is_at_rest() {
+                // Stopped on another thread, and out of the way of those that settle.
+                let start = strand.meter.start(record);
+                highest = highest.max(start.peak);
+                record.settle(start);
+            }
             continue;
         }
         let mut start = strand.meter.start(record);
@@ -71,6 +77,7 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
         // Put aside with the future in which it was opened, and now out of that one's keeping.
         let outer = position::running(innermost);
         adopt(here, strand, call, outer, Figures::default(), now);
+        folded::leave_around(call.record);
         return Some(call);
     }
     let reading = read(strand, position::running(innermost), Local::current(), now)?;
@@ -111,6 +118,11 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     let innermost = if is_within(here, innermost, call) {
         innermost
     } else {
+        let mut inside = inside(strand, call);
+        if inside.any(|inner| inner.record.is_open() && inner.record.state().is_at_rest()) {
+            // Which of those was around the one that was taken, is not known any more.
+            strand.mark_partial();
+        }
         call
     };
     for record in path(here, innermost, call) {
@@ -120,7 +132,7 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
             record.resume(on_thread.unwrap_or(start), on_thread.is_some());
         }
     }
-    here.set_innermost(Some(innermost));
+    here.go_into(strand, Some(innermost));
     true
 }
 

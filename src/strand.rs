@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use alloc_counter::Counts;
+
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
 use crate::limits::Allowance;
@@ -112,6 +114,9 @@ pub(crate) enum Deed {
 #[derive(Clone, Debug)]
 pub(crate) struct Stopped {
     pub(crate) end: End,
+    /// The recorded call around, and whether a folded one was in between.
+    pub(crate) parent: Address,
+    pub(crate) in_folded: bool,
     /// What the call had used, as far as it was known.
     pub(crate) used: Figures,
     /// The call that was open within this one, and what it had used.
@@ -261,6 +266,33 @@ impl Strand {
         Some(sum)
     }
 
+    /// What a folded call did that was stopped away from the strand, whose thread does not add it up:
+    /// the call around, the callsite, and the sum.
+    pub(crate) fn sum_from_afar(afar: &Afar) -> Option<(Address, Number, Sum)> {
+        let Deed::Stopped(stopped) = &afar.deed else {
+            return None;
+        };
+        let record = afar.call.record().filter(|it| it.state().is_folded())?;
+        let (total, inside) = (stopped.used.counts, record.inside());
+        let in_folded = stopped.in_folded;
+        let sum = Sum {
+            calls: 1,
+            failures: u64::from(stopped.end != End::Ok),
+            wall: afar.moment.saturating_sub(record.start()),
+            busy: stopped.used.busy,
+            outermost_busy: if in_folded { 0 } else { stopped.used.busy },
+            total,
+            // Where it was in another folded call, that one has it as its own.
+            own: if in_folded {
+                Counts::ZERO
+            } else {
+                total.saturating_sub(inside)
+            },
+            is_partial: true,
+        };
+        Some((stopped.parent, record.callsite(), sum))
+    }
+
     /// A folded call has stopped, and another may have its record.
     pub(crate) fn vacate(&self, call: CallRef) {
         let next = self.vacated.load(Relaxed);
@@ -342,6 +374,14 @@ impl Strand {
     /// it used, or where it is running the strand's readings at its start.
     pub(crate) fn read(&self, record: &Record) -> (State, Option<u64>, Figures) {
         self.meter.read_record(record)
+    }
+
+    /// Something of this call could not be recorded.
+    pub(crate) fn note_dropped(call: CallRef) {
+        let strand = call.strand().and_then(|number| STRANDS.get(number));
+        if let Some(allowance) = strand.and_then(|strand| strand.allowance()) {
+            allowance.note_dropped();
+        }
     }
 
     /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done

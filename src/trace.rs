@@ -244,13 +244,25 @@ impl Trace {
             Some(mut folded) => {
                 let strands = folded.entry(strand.parent()).or_default();
                 strands.counts += reading.counts;
-                for sum in strand.sums() {
-                    let of_callsite = strands.sums.entry(sum.callsite()).or_default();
-                    of_callsite.add(&sum.read().0);
+                let is_partial = strand.is_partial();
+                for shared in strand.sums() {
+                    let (sum, _) = shared.read();
+                    let of_callsite = strands.sums.entry(shared.callsite()).or_default();
+                    of_callsite.add(&sum);
+                    of_callsite.is_partial |= is_partial;
+                }
+                for afar in strand.done_from_afar() {
+                    if let Some((_, callsite, sum)) = Strand::sum_from_afar(&afar) {
+                        strands.sums.entry(callsite).or_default().add(&sum);
+                    }
                 }
             }
             None => state.allowance.note_dropped(),
         });
+        // Of those that outlive the strand, nothing will be known.
+        for _ in strand.calls_after(None).filter(|it| it.record.is_open()) {
+            state.allowance.note_dropped();
+        }
         let sums = strand.sums().map(|_| 1).sum();
         // The first chunk is the strand's own.
         state.allowance.return_memory(strand.chunks() - 1, sums);

@@ -471,3 +471,148 @@ fn random_programs_add_up_by_callsite() {
         assert_eq!(report.dropped, 0);
     }
 }
+
+// What a second reader of the code found.
+
+fn elsewhere(work: impl FnOnce() + Send) {
+    tracer::alloc::exclude(|| {
+        std::thread::scope(|threads| {
+            threads.spawn(work);
+        });
+    });
+}
+
+#[test]
+fn nothing_is_recorded_inside_a_folded_call() {
+    let trace = Trace::with_limits(10, Limits::default().calls(8).strands(2));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let scope = trace.inject();
+    let recorded = call!("recorded");
+    elsewhere(|| {
+        let _other = trace.inject();
+        call!("other").stop();
+    });
+    while call!("filler").is_recorded() {}
+    let mut future = Box::pin(call!("folded").instrument(async {
+        let _inside = call!("inside");
+        allocate(3);
+    }));
+    assert!(future.as_mut().poll(&mut context).is_ready());
+    recorded.stop();
+    drop(scope);
+    let report = trace.report();
+    let ids: Vec<_> = report.calls.iter().map(|call| call.id.as_deref()).collect();
+    assert!(
+        !ids.contains(&Some("inside")) && !ids.contains(&Some("folded")),
+        "{ids:?}"
+    );
+    let own: u64 = report
+        .folded
+        .iter()
+        .map(|it| it.own.unwrap().bytes_allocated)
+        .sum();
+    assert_eq!(own, 3);
+}
+
+#[test]
+fn folded_calls_of_a_folded_strand_stopped_elsewhere_or_late() {
+    let trace = Trace::with_limits(10, Limits::default().strands(0));
+    let scope = trace.inject();
+    let (moved, late) = (call!("moved"), call!("late"));
+    allocate(2);
+    elsewhere(|| drop(moved));
+    drop(scope);
+    drop(late);
+    let report = trace.report();
+    let [moved] = &report.folded[..] else {
+        panic!("{:?}", report.folded)
+    };
+    assert_eq!(
+        (moved.calls, moved.total, moved.partial),
+        (1, Some(boxes(2)), true)
+    );
+    assert_eq!((report.dropped, report.total), (1, Some(boxes(2))));
+}
+
+#[test]
+fn a_folded_call_stopped_elsewhere_inside_another() {
+    let trace = limited(1);
+    let scope = trace.inject();
+    let recorded = call!("recorded");
+    let outer = call!("outer");
+    let inner = call!("inner");
+    allocate(10);
+    elsewhere(|| drop(inner));
+    outer.stop();
+    recorded.stop();
+    drop(scope);
+    let report = trace.report();
+    assert_eq!(calls_of(&report), ["recorded in -: 10, 0, Ok"]);
+    let own: u64 = report
+        .folded
+        .iter()
+        .map(|it| it.own.unwrap().allocations)
+        .sum();
+    assert_eq!(own, 10);
+    assert!(report.folded.iter().all(|it| it.parent == Some(0)));
+}
+
+#[test]
+fn a_folded_call_outlives_the_recorded_one_stopped_elsewhere() {
+    let trace = limited(2);
+    let scope = trace.inject();
+    let outer = call!("outer");
+    let stopped = call!("stopped");
+    let folded = call!("folded");
+    elsewhere(|| drop(stopped));
+    allocate(10);
+    folded.stop();
+    outer.stop();
+    drop(scope);
+    let report = trace.report();
+    let [folded] = &report.folded[..] else {
+        panic!("{:?}", report.folded)
+    };
+    assert_eq!(
+        (folded.total, folded.parent, folded.partial),
+        (Some(boxes(10)), Some(0), true)
+    );
+    assert_eq!(report.calls[0].own, Some(Counts::ZERO));
+}
+
+#[test]
+fn a_folded_call_that_failed_elsewhere_is_told_as_dropped() {
+    let trace = limited(0);
+    let scope = trace.inject();
+    let call = call!();
+    elsewhere(|| call.fail("elsewhere"));
+    call.stop();
+    drop(scope);
+    let report = trace.report();
+    assert_eq!((report.folded[0].calls, report.folded[0].failures), (1, 0));
+    assert_eq!(report.dropped, 1);
+}
+
+#[test]
+fn the_peak_around_a_call_stopped_elsewhere_before_the_future_was_put_aside() {
+    const MANY: usize = 1 << 20;
+    let trace = Trace::new();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut future = Box::pin(trace.instrument(async {
+        let work = async {
+            let moved = call!("moved");
+            let _inside = call!("inside");
+            elsewhere(|| drop(moved));
+            pending_once().await;
+            allocate(1);
+        };
+        call!("around").instrument(work).await;
+    }));
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    let others = vec![1_u8; MANY];
+    assert!(future.as_mut().poll(&mut context).is_ready());
+    drop((future, others));
+    let report = trace.report();
+    let peak = report.calls[0].peak_bytes.unwrap();
+    assert_eq!((report.calls[0].id.as_deref(), peak), (Some("around"), 1));
+}

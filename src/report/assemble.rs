@@ -284,7 +284,12 @@ impl Shares {
                     None => spawned += below,
                 }
                 for part in parts(call) {
-                    if let Some(around) = order.find(part.within).or(outside) {
+                    let around = match part.within {
+                        // None where that is a folded call, which has it in its sum.
+                        Some(_) => order.find(part.within),
+                        None => outside,
+                    };
+                    if let Some(around) = around {
                         shares[around].inside += part.counts;
                         if part.within.is_some() {
                             shares[around].busy_inside += part.busy;
