@@ -148,9 +148,7 @@ struct Level<'a> {
 /// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
     let children = children(report);
-    let roots = children[report.calls.len()].iter().copied();
-    let roots = roots.map(Item::Call).chain(folded(report, None));
-    let roots: Vec<_> = roots.collect();
+    let roots = children[report.calls.len()].clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
         rest: roots.into_iter(),
@@ -188,7 +186,7 @@ fn rows(report: &Report) -> Vec<Row> {
                     _ => indent,
                 };
                 levels.push(Level {
-                    rest: below(report, index, &children[index]).into_iter(),
+                    rest: below(report, call, &children[index]).into_iter(),
                     indent,
                     parent: Some(call),
                 });
@@ -198,40 +196,33 @@ fn rows(report: &Report) -> Vec<Row> {
     rows
 }
 
-/// The calls below each call, and those below none in the last place.
-fn children(report: &Report) -> Vec<Vec<usize>> {
+/// What stands below each call, but for its checkpoints, and what below none, in the last place.
+fn children(report: &Report) -> Vec<Vec<Item<'_>>> {
     let roots = report.calls.len();
     let mut children = vec![Vec::new(); roots + 1];
+    // A report may come from elsewhere; only what stands before a call can be above it.
     for (index, call) in report.calls.iter().enumerate() {
-        // A report may come from elsewhere; only what stands before can be above.
         let parent = call.parent.filter(|parent| *parent < index);
-        children[parent.unwrap_or(roots)].push(index);
+        children[parent.unwrap_or(roots)].push(Item::Call(index));
+    }
+    for folded in &report.folded {
+        let parent = folded.parent.filter(|parent| *parent < roots);
+        children[parent.unwrap_or(roots)].push(Item::Folded(folded));
     }
     children
 }
 
-/// The folded calls of the call at this place, or of none.
-fn folded(report: &Report, parent: Option<usize>) -> impl Iterator<Item = Item<'_>> {
-    let folded = report.folded.iter();
-    let of_parent = folded.filter(move |folded| {
-        let known = folded.parent.filter(|place| *place < report.calls.len());
-        known == parent
-    });
-    of_parent.map(Item::Folded)
-}
-
-fn below<'a>(report: &'a Report, index: usize, children: &[usize]) -> Vec<Item<'a>> {
-    let call = &report.calls[index];
-    let checkpoints = call.checkpoints.iter();
-    let checkpoints =
-        checkpoints.map(|point| (call.start.saturating_add(point.at), Item::Checkpoint(point)));
-    let calls = children.iter();
-    let calls = calls.map(|&index| (report.calls[index].start, Item::Call(index)));
+/// A call's checkpoints and children, in order of time.
+fn below<'a>(report: &Report, call: &'a CallReport, children: &[Item<'a>]) -> Vec<Item<'a>> {
     // Checkpoints first: one at the very time of a call's start was set before it.
-    let mut items: Vec<_> = checkpoints.chain(calls).collect();
-    items.sort_by_key(|(time, _)| *time);
-    let items = items.into_iter().map(|(_, item)| item);
-    items.chain(folded(report, Some(index))).collect()
+    let checkpoints = call.checkpoints.iter().map(Item::Checkpoint);
+    let mut items: Vec<_> = checkpoints.chain(children.iter().copied()).collect();
+    items.sort_by_key(|item| match item {
+        Item::Checkpoint(checkpoint) => call.start.saturating_add(checkpoint.at),
+        Item::Call(index) => report.calls[*index].start,
+        Item::Folded(_) => Duration::MAX,
+    });
+    items
 }
 
 fn call_row(
