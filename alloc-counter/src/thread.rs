@@ -55,9 +55,8 @@ impl Drop for GiveBack {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the path of every allocation")]
 pub(crate) fn count(operation: Operation, old: usize, new: usize) {
-    match SLOT.get() {
-        Some(slot) => slot.count(operation, old, new),
-        None => count_without_slot(operation, old, new),
+    if !try_count(operation, old, new) {
+        count_without_slot(operation, old, new);
     }
 }
 
