@@ -938,20 +938,26 @@ fn ten_thousand_calls_deep() {
         .unwrap();
 }
 
-#[test]
-fn scopes_give_back_the_calls_that_they_did_not_use() {
-    // Ten thousand calls may be recorded, and a thousand scopes open at once have one each.
-    let trace = Trace::new();
-    let scopes: Vec<_> = (0..1000)
+/// Ten thousand calls may be recorded, and so many scopes open at once have one each.
+fn one_call_in_each_of(scopes: usize, trace: &Trace) {
+    let scopes: Vec<_> = (0..scopes)
         .map(|_| {
             let scope = trace.inject();
             call!("one").stop();
             scope
         })
         .collect();
+    let count = scopes.len();
     drop(scopes);
     let report = trace.report();
-    assert_eq!((report.calls.len(), report.folded.len()), (1000, 0));
+    assert_eq!((report.calls.len(), report.folded.len()), (count, 0));
+}
+
+#[test]
+fn scopes_give_back_the_calls_that_they_did_not_use() {
+    one_call_in_each_of(1000, &Trace::new());
+    let limits = Limits::default().strands(5000);
+    one_call_in_each_of(5000, &Trace::with_limits(10, limits));
 }
 
 #[test]
