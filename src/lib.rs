@@ -73,6 +73,8 @@ mod clock;
 mod pool;
 mod wait;
 
+mod version;
+
 mod callsite;
 mod text;
 mod threads;

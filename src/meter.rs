@@ -4,7 +4,7 @@
 //! not, its reading stands still. So a guard that is held over an `.await` reads only what its own
 //! task did, whichever threads poll it and whatever else runs in between.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::{Counts, Local, Remote};
 
@@ -12,13 +12,14 @@ use crate::clock;
 use crate::figures::Figures;
 use crate::record::Record;
 use crate::state::State;
-use crate::sync::{AtomicCell, AtomicU32, AtomicU64, array, fence};
+use crate::sync::{AtomicCell, AtomicU64, array};
+use crate::version::Version;
 use crate::wait::Patience;
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {
-    /// Odd while the words below change together.
-    version: AtomicU32,
+    /// Of the words below.
+    version: Version,
     /// The thread whose counters are read, by the counters' number; 0 while the meter stands.
     thread: AtomicU64,
     /// These counters.
@@ -67,7 +68,7 @@ impl Words {
 impl Meter {
     pub(crate) fn new() -> Self {
         Self {
-            version: AtomicU32::new(0),
+            version: Version::new(),
             thread: AtomicU64::new(0),
             remote: AtomicCell::new(None),
             offset: Words::new(),
@@ -80,22 +81,12 @@ impl Meter {
         self.boundary.store(Figures::default());
     }
 
-    #[inline]
-    fn change(&self, change: impl FnOnce()) {
-        let version = self.version.load(Relaxed).wrapping_add(1);
-        self.version.store(version, Relaxed);
-        // A reader that sees a new word must also see that the words are changing.
-        fence(Release);
-        change();
-        self.version.store(version.wrapping_add(1), Release);
-    }
-
     /// The meter runs with this thread's counters. Without counters it stays where it is.
     #[inline]
     pub(crate) fn run(&self, local: Option<Local>, now: u64) {
         let Some(local) = local else { return };
         let offset = Figures::reading(local.counts(), now).minus(self.boundary.load());
-        self.change(|| {
+        self.version.change(|| {
             self.offset.store(offset);
             self.remote.store(Some(local.remote()));
             self.thread.store(local.thread(), Relaxed);
@@ -107,7 +98,7 @@ impl Meter {
     #[inline]
     pub(crate) fn stand(&self, local: Option<Local>, now: u64) -> bool {
         let reading = self.reading(local, now);
-        self.change(|| {
+        self.version.change(|| {
             if let Some(reading) = reading {
                 self.boundary.store(reading);
             }
@@ -169,7 +160,7 @@ impl Meter {
     /// runs with has ended, the last boundary's is all there is. Its peak is the highest level since
     /// the last boundary in the levels.
     pub(crate) fn read(&self) -> (Figures, bool) {
-        let read = self.at_one_moment(|| {
+        let read = self.version.read(|| {
             let thread = self.thread.load(Relaxed);
             let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
             match of_thread {
@@ -182,7 +173,7 @@ impl Meter {
             }
         });
         // Else the strand is entered and left without a pause, or a fork came in the middle of it.
-        read.unwrap_or_else(|| (self.boundary(), false))
+        read.map_or_else(|| (self.boundary(), false), |(reading, _)| reading)
     }
 
     /// A record at one moment, from any thread; a running call's figures are the strand's readings.
@@ -196,29 +187,12 @@ impl Meter {
             }
             // The record is rewritten before the strand is left: so where it is as before, the
             // offset in between was the one that belongs to it.
-            let offset = self.at_one_moment(|| self.offset.load());
-            if let Some(offset) = offset.filter(|_| record.is_still(state)) {
+            let offset = self.version.read(|| self.offset.load());
+            if let Some((offset, _)) = offset.filter(|_| record.is_still(state)) {
                 return (state, stop, figures.minus(offset));
             }
             if !patience.again() {
                 return (state.partial(true), stop, self.boundary());
-            }
-        }
-    }
-
-    /// Reads words that change together; none where they change without a pause, or a fork came in
-    /// the middle.
-    fn at_one_moment<T>(&self, read: impl Fn() -> T) -> Option<T> {
-        let mut patience = Patience::new();
-        loop {
-            let before = self.version.load(Acquire);
-            let words = read();
-            fence(Acquire);
-            if before.is_multiple_of(2) && self.version.load(Relaxed) == before {
-                return Some(words);
-            }
-            if !patience.again() {
-                return None;
             }
         }
     }

@@ -128,7 +128,7 @@ pub(crate) fn adopt(
 
 /// What a call of the strand has used, as far as it can be known here.
 pub(crate) fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
-    let (state, _, figures) = strand.read(record);
+    let (state, _, figures) = strand.meter.read_record(record);
     if state.is_at_rest() {
         return figures;
     }

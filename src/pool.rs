@@ -215,7 +215,7 @@ impl<T> Pool<T> {
 
     /// A member that was given back.
     #[inline]
-    pub(crate) fn take_free(&self) -> Option<&'static Member<T>> {
+    fn take_free(&self) -> Option<&'static Member<T>> {
         let mut head = self.free.load(Acquire);
         while let Some(member) = self.get(first(head)) {
             let next = member.next_free.load(Relaxed);
@@ -232,20 +232,29 @@ impl<T> Pool<T> {
 
     /// None where there is no memory for one more.
     pub(crate) fn take(&self, make: impl FnOnce() -> T) -> Option<&'static Member<T>> {
+        self.take_or_make(|| Some(make()))
+    }
+
+    /// The same where making one may fail too.
+    pub(crate) fn take_or_make(
+        &self,
+        make: impl FnOnce() -> Option<T>,
+    ) -> Option<&'static Member<T>> {
         self.take_free().or_else(|| self.add(make))
     }
 
-    fn add(&self, make: impl FnOnce() -> T) -> Option<&'static Member<T>> {
+    fn add(&self, make: impl FnOnce() -> Option<T>) -> Option<&'static Member<T>> {
         let reserve = || {
             let mut memory = Vec::new();
             memory.try_reserve_exact(1).ok()?;
-            Some(memory)
+            // Last, as it may take from another pool, which would have to be given back.
+            Some((memory, make()?))
         };
-        self.members.add(reserve, |mut memory, number| {
+        self.members.add(reserve, |(mut memory, value), number| {
             memory.push(Member {
                 number,
                 next_free: AtomicNumber::none(),
-                value: make(),
+                value,
             });
             &memory.leak()[0]
         })

@@ -348,7 +348,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_now(&self, record: &Record) -> Now {
-        let (state, stop, figures) = self.strand.read(record);
+        let (state, stop, figures) = self.strand.meter.read_record(record);
         let is_running = !state.is_at_rest();
         // The reading may be older than the start, where the strand is written without a pause.
         let used = if is_running {

@@ -10,7 +10,7 @@ use crate::limits::Allowance;
 use crate::meter::Meter;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::{Address, Record};
-use crate::state::{End, State};
+use crate::state::End;
 use crate::sum::{SUMS, SharedSum, Sum};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Mutex, shared_static};
 use crate::wait;
@@ -149,15 +149,7 @@ impl Strand {
 
     /// A free one; none where there is no memory for one more.
     pub(crate) fn take() -> Option<&'static Member<Self>> {
-        if let Some(strand) = STRANDS.take_free() {
-            return Some(strand);
-        }
-        let first = CHUNKS.take(Chunk::new)?;
-        let strand = STRANDS.take(|| Self::new(first));
-        if strand.is_none() {
-            CHUNKS.give(first);
-        }
-        strand
+        STRANDS.take_or_make(|| CHUNKS.take(Chunk::new).map(Self::new))
     }
 
     /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
@@ -368,12 +360,6 @@ impl Strand {
             }
             next = record.parent().call();
         }
-    }
-
-    /// A record of this strand at one moment, from any thread: its state, when it stopped, and what
-    /// it used, or where it is running the strand's readings at its start.
-    pub(crate) fn read(&self, record: &Record) -> (State, Option<u64>, Figures) {
-        self.meter.read_record(record)
     }
 
     /// Something of this call could not be recorded.

@@ -1,13 +1,13 @@
 //! Sums: what calls did that are more than their trace may hold, by callsite.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Counts;
 
 use crate::pool::{AtomicNumber, Number, Pool};
 use crate::record::Address;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, fence, shared_static};
-use crate::wait::Patience;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
+use crate::version::Version;
 
 shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
@@ -47,8 +47,8 @@ const WORDS: usize = 15;
 
 /// A sum that one thread adds to and any thread reads.
 pub(crate) struct SharedSum {
-    /// Odd while the words change together.
-    version: AtomicU32,
+    /// Of the words and whether they are partial.
+    version: Version,
     /// The recorded call in which these calls were.
     parent: AtomicU32,
     callsite: AtomicNumber,
@@ -61,7 +61,7 @@ pub(crate) struct SharedSum {
 impl SharedSum {
     pub(crate) fn new() -> Self {
         Self {
-            version: AtomicU32::new(0),
+            version: Version::new(),
             parent: AtomicU32::new(0),
             callsite: AtomicNumber::none(),
             is_partial: AtomicBool::new(false),
@@ -94,12 +94,7 @@ impl SharedSum {
     pub(crate) fn add(&self, more: &Sum) {
         let mut sum = self.load();
         sum.add(more);
-        let version = self.version.load(Relaxed).wrapping_add(1);
-        self.version.store(version, Relaxed);
-        // A reader that sees a new word must also see that the words are changing.
-        fence(Release);
-        self.store(&sum);
-        self.version.store(version.wrapping_add(1), Release);
+        self.version.change(|| self.store(&sum));
     }
 
     fn store(&self, sum: &Sum) {
@@ -136,23 +131,15 @@ impl SharedSum {
 
     /// The sum at one moment, from any thread, and its version.
     pub(crate) fn read(&self) -> (Sum, u32) {
-        let mut patience = Patience::new();
-        loop {
-            let before = self.version.load(Acquire);
+        let read = self.version.read(|| self.load());
+        read.unwrap_or_else(|| {
+            let is_partial = true;
             let sum = self.load();
-            fence(Acquire);
-            if before.is_multiple_of(2) && self.version() == before {
-                return (sum, before);
-            }
-            if !patience.again() {
-                // A fork came in the middle of an addition.
-                let is_partial = true;
-                return (Sum { is_partial, ..sum }, before);
-            }
-        }
+            (Sum { is_partial, ..sum }, self.version())
+        })
     }
 
     pub(crate) fn version(&self) -> u32 {
-        self.version.load(Relaxed)
+        self.version.number()
     }
 }

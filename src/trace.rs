@@ -95,15 +95,7 @@ impl State {
     }
 
     fn take() -> Option<&'static Member<Self>> {
-        if let Some(state) = TRACES.take_free() {
-            return Some(state);
-        }
-        let allowance = ALLOWANCES.take(Allowance::new)?;
-        let state = TRACES.take(|| Self::new(allowance));
-        if state.is_none() {
-            ALLOWANCES.give(allowance);
-        }
-        state
+        TRACES.take_or_make(|| ALLOWANCES.take(Allowance::new).map(Self::new))
     }
 
     fn strands(&self) -> impl Iterator<Item = &'static Member<Strand>> {

@@ -1,32 +1,13 @@
 //! Models of slots and their list: loom runs each with every order of its threads' steps, and
 //! answers relaxed loads with every value that the orderings allow.
 
-use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
 
 use crate::counts::Counts;
+use crate::model::explore;
 use crate::registry::Registry;
 use crate::slot::{Operation, Slot};
-
-/// Runs a model in the orders that have so many preemptions at most.
-///
-/// Loom leaves out orders that it takes for equal to others. It remembers one access to each
-/// atomic, so where a thread loads and then stores, it does not see that another has loaded before;
-/// with a bound it is more careful, and it sees loads after stores. So there is always a bound, and
-/// what is written is written by the model's first thread, which loom runs first, and read by
-/// another.
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&executions);
-    builder.check(move || {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    println!("{executions:?} executions");
-}
 
 /// Lives for ever, as slots do.
 fn slot() -> &'static Slot {

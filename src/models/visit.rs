@@ -32,7 +32,7 @@ fn open(strand: &Strand, counters: &Counters) -> CallRef {
 
 /// The strand has made as many allocations of one byte at the call's start, wherever it is now.
 fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
-    let (state, stop, figures) = strand.read(call.record);
+    let (state, stop, figures) = strand.meter.read_record(call.record);
     assert!(state.end() == End::Open && !state.is_at_rest() && stop.is_none());
     if !state.is_partial() {
         let counts = figures.counts;
