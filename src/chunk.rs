@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::address::Address;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
-use crate::record::{Address, Record};
+use crate::record::Record;
 use crate::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 
 /// A page, less the chunk's head.

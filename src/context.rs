@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::{Local, Window};
 
+use crate::address::Address;
 use crate::clock;
 use crate::pool::{Member, Number};
 use crate::position::{self, Position};
-use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
 use crate::trace::Trace;
 

@@ -2,6 +2,7 @@
 
 use alloc_counter::{Counts, Local};
 
+use crate::address::Address;
 use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::clock;
@@ -10,7 +11,8 @@ use crate::folded;
 use crate::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used, used_from_afar};
 use crate::pool::Member;
 use crate::position::{self, Position};
-use crate::record::{Address, Opening, Record, ShortText};
+use crate::record::{Opening, Record};
+use crate::short_text::ShortText;
 use crate::state::{End, Kind, State};
 use crate::strand::{Cancelling, Deed, Stopped, Strand};
 

@@ -75,9 +75,12 @@ mod wait;
 
 mod version;
 
+mod address;
 mod callsite;
 mod text;
 mod threads;
+
+mod short_text;
 
 mod figures;
 mod state;

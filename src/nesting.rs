@@ -3,11 +3,12 @@
 
 use alloc_counter::Local;
 
+use crate::address::Address;
 use crate::chunk::CallRef;
 use crate::figures::Figures;
 use crate::folded;
 use crate::position::{self, Position};
-use crate::record::{Address, Record};
+use crate::record::Record;
 use crate::state::{Kind, State};
 use crate::strand::Strand;
 

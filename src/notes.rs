@@ -6,7 +6,7 @@ use crate::chunk::CallRef;
 use crate::clock;
 use crate::nesting::used_from_afar;
 use crate::position::{self, Position};
-use crate::record::ShortText;
+use crate::short_text::ShortText;
 use crate::state::{Kind, State};
 use crate::strand::{Deed, Strand};
 use crate::text::Text;

@@ -1,7 +1,7 @@
 //! A map from addresses.
 
+use crate::address::Address;
 use crate::pool::Number;
-use crate::record::Address;
 
 /// What belongs to which address. Records stand in few chunks, so it is kept by chunk.
 pub(crate) struct Places {

@@ -6,10 +6,12 @@
 
 use std::cell::Cell;
 
+use crate::address::Address;
 use crate::chunk::{CallRef, Chunk, Vacant};
 use crate::limits::Allowance;
 use crate::pool::{Member, Number};
-use crate::record::{Address, ShortText, TEXT_PIECE};
+use crate::record::TEXT_PIECE;
+use crate::short_text::ShortText;
 use crate::strand::{Aside, STRANDS, Strand};
 use crate::threads::Tag;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
 use crate::callsite::Callsite;
 use crate::clock;
 use crate::context;
@@ -13,7 +14,7 @@ use crate::figures::Figures;
 use crate::limits::Allowance;
 use crate::places::Places;
 use crate::pool::Number;
-use crate::record::{Address, Record};
+use crate::record::Record;
 use crate::snapshot::{
     Adoption, CallId, CallSnapshot, CheckpointSnapshot, FoldedSnapshot, Snapshot, StrandSnapshot,
 };
@@ -275,7 +276,7 @@ impl<'a> Reader<'a> {
             text
         } else {
             self.text.clear();
-            record.read_short_text(read)
+            record.short_text().read(read)
         }
     }
 

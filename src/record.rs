@@ -8,53 +8,13 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
 use crate::figures::Figures;
 use crate::pool::Number;
+use crate::short_text::{ShortText, WORD_BYTES};
 use crate::state::{End, Kind, State};
 use crate::sync::{AtomicU32, AtomicU64, array, const_fn, fence};
-use crate::text::CUT;
 use crate::wait::Patience;
-
-/// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Address(u32);
-
-impl Address {
-    pub(crate) const NONE: Self = Self(u32::MAX);
-    const INDEX_BITS: u32 = 5;
-    pub(crate) const MAX_IN_CHUNK: usize = 1 << Self::INDEX_BITS;
-
-    #[inline]
-    pub(crate) const fn new(chunk: Number, index: u32) -> Self {
-        Self(chunk.to_bits() << Self::INDEX_BITS | index)
-    }
-
-    #[inline]
-    pub(crate) const fn chunk_number(self) -> Number {
-        Number::from_bits(self.0 >> Self::INDEX_BITS)
-    }
-
-    /// Whether both stand in the same chunk.
-    #[inline]
-    pub(crate) const fn is_beside(self, other: Self) -> bool {
-        (self.0 ^ other.0) >> Self::INDEX_BITS == 0
-    }
-
-    #[inline]
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize % Self::MAX_IN_CHUNK
-    }
-
-    #[inline]
-    pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    #[inline]
-    pub(crate) const fn to_bits(self) -> u32 {
-        self.0
-    }
-}
 
 /// Sixteen words. Which stand for what depends on the kind.
 #[repr(align(128))]
@@ -78,46 +38,10 @@ const COUNTS: usize = 4;
 const COUNTS_END: usize = COUNTS + 5;
 const TEXT: usize = COUNTS_END;
 
-const WORD_BYTES: usize = size_of::<u64>();
-/// A text up to this length stands in the record.
-const SHORT_TEXT: usize = (WORDS - TEXT) * WORD_BYTES - 1;
 /// A record that holds nothing but text holds so much.
 pub(crate) const TEXT_PIECE: usize = WORDS * WORD_BYTES;
 
-/// A text that fits into its record, after a byte with its length.
-pub(crate) struct ShortText([u64; WORDS - TEXT]);
-
-impl ShortText {
-    /// None where the text is longer than [`SHORT_TEXT`]. Of a literal, known to the compiler.
-    #[inline]
-    pub(crate) fn of(text: &[u8]) -> Option<Self> {
-        if text.len() > SHORT_TEXT {
-            return None;
-        }
-        let mut bytes = [0; SHORT_TEXT + 1];
-        bytes[0] = u8::try_from(text.len()).unwrap_or(0);
-        bytes[1..=text.len()].copy_from_slice(text);
-        let (words, _) = bytes.as_chunks();
-        let mut parts = words.iter().copied().map(u64::from_le_bytes);
-        Some(Self(std::array::from_fn(|_| parts.next().unwrap_or(0))))
-    }
-}
-
-impl ShortText {
-    /// As much of a text as has room, with a mark that it was more.
-    pub(crate) fn cut(text: &[u8]) -> Self {
-        let room = SHORT_TEXT - CUT.len();
-        let mut keep = text.len().min(room);
-        while text.get(keep).is_some_and(|byte| byte & 0xC0 == 0x80) {
-            keep -= 1;
-        }
-        let mut cut = [0; SHORT_TEXT];
-        let length = keep + CUT.len();
-        cut[..keep].copy_from_slice(&text[..keep]);
-        cut[keep..length].copy_from_slice(CUT.as_bytes());
-        Self::of(&cut[..length]).unwrap_or(Self([0; WORDS - TEXT]))
-    }
-}
+const _: () = assert!(TEXT + ShortText::WORDS == WORDS);
 
 /// A call at its start.
 pub(crate) struct Opening {
@@ -145,7 +69,7 @@ impl Record {
     #[inline]
     pub(crate) fn open(&self, opening: &Opening) {
         self.state.store(opening.state.to_bits(), Relaxed);
-        self.parent.store(opening.parent.0, Relaxed);
+        self.parent.store(opening.parent.to_bits(), Relaxed);
         self.subject.store(opening.callsite.to_bits(), Relaxed);
         self.thread.store(opening.thread, Relaxed);
         self.words[START].store(opening.start, Relaxed);
@@ -170,22 +94,22 @@ impl Record {
     #[inline]
     pub(crate) fn note(&self, state: State, parent: Address, moment: u64) {
         self.state.store(state.to_bits(), Relaxed);
-        self.parent.store(parent.0, Relaxed);
+        self.parent.store(parent.to_bits(), Relaxed);
         self.words[START].store(moment, Relaxed);
     }
 
     pub(crate) fn set_adopted(&self, call: Address, so_far: Figures) {
-        self.subject.store(call.0, Relaxed);
+        self.subject.store(call.to_bits(), Relaxed);
         self.store_figures(so_far);
     }
 
     pub(crate) fn adopted(&self) -> Address {
-        Address(self.subject.load(Relaxed))
+        Address::from_bits(self.subject.load(Relaxed))
     }
 
     #[inline]
     pub(crate) fn write_short_text(&self, text: &ShortText) {
-        for (word, part) in self.words[TEXT..].iter().zip(text.0) {
+        for (word, part) in self.words[TEXT..].iter().zip(text.words()) {
             word.store(part, Relaxed);
         }
     }
@@ -224,15 +148,11 @@ impl Record {
         text.truncate(end);
     }
 
-    /// Hands over a text that stands in the record.
-    pub(crate) fn read_short_text<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
-        let mut bytes = [0; SHORT_TEXT + 1];
-        let (words, _) = bytes.as_chunks_mut();
-        for (part, word) in words.iter_mut().zip(&self.words[TEXT..]) {
-            *part = word.load(Relaxed).to_le_bytes();
-        }
-        let [length, text @ ..] = &bytes;
-        read(&text[..usize::from(*length).min(SHORT_TEXT)])
+    /// The text that stands in the record.
+    pub(crate) fn short_text(&self) -> ShortText {
+        ShortText::from_words(std::array::from_fn(|index| {
+            self.words[TEXT + index].load(Relaxed)
+        }))
     }
 
     /// Reads a piece of text. The first one begins anew: what was there is of a record that found
@@ -296,7 +216,7 @@ impl Record {
 
     #[inline]
     pub(crate) fn parent(&self) -> Address {
-        Address(self.parent.load(Relaxed))
+        Address::from_bits(self.parent.load(Relaxed))
     }
 
     /// The call goes on within another, while `note` notes what it had done until then. Who reads
@@ -305,14 +225,14 @@ impl Record {
         let writing = self.state().next_version();
         self.state.store(writing.to_bits(), Relaxed);
         fence(Release);
-        self.parent.store(parent.0, Relaxed);
+        self.parent.store(parent.to_bits(), Relaxed);
         note();
         self.state.store(writing.next_version().to_bits(), Release);
     }
 
     /// The same of a folded call, which no reader reads.
     pub(crate) fn set_parent(&self, parent: Address) {
-        self.parent.store(parent.0, Relaxed);
+        self.parent.store(parent.to_bits(), Relaxed);
     }
 
     pub(crate) fn callsite(&self) -> Number {

@@ -2,6 +2,7 @@
 
 use alloc_counter::Local;
 
+use crate::address::Address;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
@@ -9,7 +10,7 @@ use crate::folded;
 use crate::guard::{stop, stop_from_afar};
 use crate::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
 use crate::position::{self, Position};
-use crate::record::{Address, Record};
+use crate::record::Record;
 use crate::state::End;
 use crate::strand::{Cancelling, Strand};
 

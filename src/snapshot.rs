@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
 use crate::callsite::Callsite;
 use crate::chunk::Chunk;
-use crate::record::Address;
 use crate::state::{End, State};
 use crate::sum::Sum;
 use crate::threads::Tag;

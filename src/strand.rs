@@ -4,16 +4,17 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
 use crate::limits::Allowance;
 use crate::meter::Meter;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
-use crate::record::{Address, Record};
+use crate::record::Record;
 use crate::state::End;
 use crate::sum::{SUMS, SharedSum, Sum};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Mutex, shared_static};
-use crate::wait;
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, shared_static};
+use crate::wait::Lock;
 
 shared_static! {
     pub(crate) static STRANDS: Pool<Strand> = Pool::new();
@@ -58,7 +59,7 @@ pub(crate) struct Strand {
     without_peaks: AtomicBool,
     /// What was done to calls on threads that do not run this strand. The lock also keeps the
     /// generation from changing meanwhile.
-    afar: Mutex<Vec<Afar>>,
+    afar: Lock<Vec<Afar>>,
 }
 
 pub(crate) struct Aside {
@@ -143,7 +144,7 @@ impl Strand {
             vacated: AtomicU32::new(Address::NONE.to_bits()),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
-            afar: Mutex::new(Vec::new()),
+            afar: Lock::new(Vec::new()),
         }
     }
 
@@ -183,7 +184,7 @@ impl Strand {
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
         // None where somebody was forked away with the lock: the strand is not used again.
-        let Some(mut afar) = wait::lock(&this.afar) else {
+        let Some(mut afar) = this.afar.take() else {
             return;
         };
         if !afar.is_empty() {
@@ -377,7 +378,7 @@ impl Strand {
             return;
         };
         alloc_counter::exclude(|| {
-            let Some(mut left) = wait::lock(&strand.afar) else {
+            let Some(mut left) = strand.afar.take() else {
                 return;
             };
             // Looked up without the lock; it may have been given back in between.
@@ -399,7 +400,7 @@ impl Strand {
     }
 
     pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
-        wait::lock(&self.afar).map_or_else(Vec::new, |afar| afar.clone())
+        self.afar.take().map_or_else(Vec::new, |afar| afar.clone())
     }
 }
 

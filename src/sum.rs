@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
 use crate::pool::{AtomicNumber, Number, Pool};
-use crate::record::Address;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
 use crate::version::Version;
 

@@ -120,13 +120,19 @@ impl Text {
         if room < mark.len() {
             return;
         }
-        let mut keep = self.bytes.len().min(end - mark.len());
-        while self.bytes.get(keep).is_some_and(|byte| byte & 0xC0 == 0x80) {
-            keep -= 1;
-        }
+        let keep = character_boundary(&self.bytes, end - mark.len());
         self.bytes.truncate(keep);
         self.bytes.extend(mark.bytes());
     }
+}
+
+/// The last place, up to this one, where a text of UTF-8 can be cut.
+pub(crate) fn character_boundary(text: &[u8], at_most: usize) -> usize {
+    let mut place = text.len().min(at_most);
+    while text.get(place).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        place -= 1;
+    }
+    place
 }
 
 /// Drops what a panic carried, whose own drop may panic; what that carries is forgotten.

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
 use crate::clock;
 use crate::limits::{ALLOWANCES, Allowance, Limits};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
-use crate::record::Address;
 use crate::strand::{STRANDS, Strand};
 use crate::sum::Sum;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, fence, shared_static};
-use crate::wait;
+use crate::sync::{AtomicU32, AtomicU64, fence, shared_static};
+use crate::wait::Lock;
 
 shared_static! {
     static TRACES: Pool<State> = Pool::new();
@@ -68,7 +68,7 @@ pub(crate) struct State {
     newest: AtomicNumber,
     strands: AtomicU32,
     /// What strands did that were more than the trace may hold.
-    folded: Mutex<Folded>,
+    folded: Lock<Folded>,
 }
 
 /// By the call below which the strands stood.
@@ -90,7 +90,7 @@ impl State {
             started: AtomicU64::new(0),
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
-            folded: Mutex::new(Folded::new()),
+            folded: Lock::new(Folded::new()),
         }
     }
 
@@ -232,7 +232,7 @@ impl Trace {
             return;
         };
         let (reading, _) = strand.meter.read();
-        alloc_counter::exclude(|| match wait::lock(&state.folded) {
+        alloc_counter::exclude(|| match state.folded.take() {
             Some(mut folded) => {
                 let strands = folded.entry(strand.parent()).or_default();
                 strands.counts += reading.counts;
@@ -263,7 +263,7 @@ impl Trace {
 
     /// What strands did that were not recorded, by the call below which they stood.
     pub(crate) fn folded(&self) -> Folded {
-        let folded = self.state.and_then(|state| wait::lock(&state.folded));
+        let folded = self.state.and_then(|state| state.folded.take());
         folded.map_or_else(Folded::new, |folded| folded.clone())
     }
 
@@ -361,7 +361,7 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
-    match wait::lock(&state.folded) {
+    match state.folded.take() {
         Some(folded) if folded.is_empty() => {}
         Some(mut folded) => alloc_counter::exclude(|| folded.clear()),
         // Somebody was forked away with the lock: this trace is not used again.

@@ -6,12 +6,13 @@ use loom::thread;
 use super::records::{figures, open};
 use super::strand::{begin, first_chunk};
 use super::{explore, leak};
+use crate::address::Address;
 use crate::callsite::Callsite;
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::nesting;
 use crate::pool::Member;
 use crate::position;
-use crate::record::{Address, Opening};
+use crate::record::Opening;
 use crate::snapshot::{CallId, StrandSnapshot};
 use crate::state::{Kind, State};
 

@@ -4,10 +4,11 @@ use alloc_counter::Counts;
 use loom::thread;
 
 use super::{explore, leak};
+use crate::address::Address;
 use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::figures::Figures;
 use crate::pool::{Member, Number};
-use crate::record::{Address, Opening, Record};
+use crate::record::{Opening, Record};
 use crate::state::{End, Kind, State};
 
 /// Figures that are all the same, so that a mixture is seen.

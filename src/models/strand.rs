@@ -4,9 +4,9 @@ use loom::thread;
 
 use super::explore;
 use super::records::{assert_whole, figures, open};
+use crate::address::Address;
 use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::pool::{Member, Number};
-use crate::record::Address;
 use crate::state::End;
 use crate::strand::{Deed, Stopped, Strand};
 

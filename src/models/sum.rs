@@ -4,8 +4,8 @@ use loom::thread;
 
 use super::records::figures;
 use super::{explore, leak};
+use crate::address::Address;
 use crate::pool::Number;
-use crate::record::Address;
 use crate::sum::{SharedSum, Sum};
 
 /// A sum whose words are all the same, so that a mixture is seen.

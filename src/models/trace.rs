@@ -4,9 +4,9 @@ use loom::thread;
 
 use super::explore;
 use super::records::{assert_whole, open};
+use crate::address::Address;
 use crate::limits::Limits;
 use crate::pool::Member;
-use crate::record::Address;
 use crate::strand::Strand;
 use crate::trace::Trace;
 

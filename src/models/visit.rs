@@ -6,10 +6,11 @@ use loom::thread;
 use super::explore;
 use super::meter::{counters, run, stand};
 use super::strand::{begin, first_chunk};
+use crate::address::Address;
 use crate::chunk::{CallRef, Chunk};
 use crate::context;
 use crate::pool::{Member, Number};
-use crate::record::{Address, Opening};
+use crate::record::Opening;
 use crate::state::{End, Kind, State};
 use crate::strand::Strand;
 

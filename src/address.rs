@@ -1,0 +1,44 @@
+//! An address: where a record stands.
+
+use crate::pool::Number;
+
+/// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Address(u32);
+
+impl Address {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+    const INDEX_BITS: u32 = 5;
+    pub(crate) const MAX_IN_CHUNK: usize = 1 << Self::INDEX_BITS;
+
+    #[inline]
+    pub(crate) const fn new(chunk: Number, index: u32) -> Self {
+        Self(chunk.to_bits() << Self::INDEX_BITS | index)
+    }
+
+    #[inline]
+    pub(crate) const fn chunk_number(self) -> Number {
+        Number::from_bits(self.0 >> Self::INDEX_BITS)
+    }
+
+    /// Whether both stand in the same chunk.
+    #[inline]
+    pub(crate) const fn is_beside(self, other: Self) -> bool {
+        (self.0 ^ other.0) >> Self::INDEX_BITS == 0
+    }
+
+    #[inline]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % Self::MAX_IN_CHUNK
+    }
+
+    #[inline]
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.0
+    }
+}
