@@ -2,6 +2,7 @@
 //!
 //! The only reader of records. They may be written meanwhile, by other threads.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
@@ -80,6 +81,8 @@ impl StrandSnapshot {
     fn folded((parent, strands): (Address, FoldedStrands)) -> Self {
         let of_callsite = |(callsite, sum)| FoldedSnapshot::of(Address::NONE, callsite, sum);
         Self {
+            // Several strands', without calls.
+            ordinal: u32::MAX,
             parent: CallId::at(parent),
             counts: strands.counts,
             calls: Vec::new(),
@@ -216,6 +219,7 @@ impl<'a> Reader<'a> {
             FoldedSnapshot::of(shared.parent(), shared.callsite(), sum)
         });
         StrandSnapshot {
+            ordinal: self.strand.ordinal.load(Relaxed),
             parent: CallId::at(self.strand.parent()),
             counts,
             calls,

@@ -23,6 +23,8 @@ pub(crate) struct Snapshot {
 
 /// A strand, its calls in order of start.
 pub(crate) struct StrandSnapshot {
+    /// Its number within the trace.
+    pub(crate) ordinal: u32,
     /// The call, in another strand, below which this one stands.
     pub(crate) parent: Option<CallId>,
     pub(crate) counts: Counts,

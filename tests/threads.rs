@@ -238,6 +238,8 @@ fn a_scoped_threads_calls_are_children_of_the_call_open_at_fetch() {
     let threads: Vec<_> = report.calls.iter().map(|call| call.thread.number).collect();
     let (here, there) = (threads[0], threads[1]);
     assert_eq!(threads, [here, there, there, there, there, here]);
+    let strands: Vec<_> = report.calls.iter().map(|call| call.strand).collect();
+    assert_eq!(strands, [0, 1, 1, 1, 1, 0]);
     assert_ne!(here, there);
 }
 

@@ -36,6 +36,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
             calls.push(call_report(
                 call,
                 parent,
+                snapshot.ordinal,
                 thread,
                 &shares.0[place],
                 is_counted,
@@ -102,6 +103,7 @@ fn folded(strands: &[StrandSnapshot], order: &Order, is_counted: bool) -> Vec<Fo
 fn call_report(
     call: CallSnapshot,
     parent: Option<usize>,
+    strand: u32,
     thread: Thread,
     share: &Share,
     is_counted: bool,
@@ -131,6 +133,7 @@ fn call_report(
         id,
         labels: names.zip(values).collect(),
         parent,
+        strand,
         thread,
         start: call.start,
         wall: call.wall,

@@ -100,6 +100,9 @@ pub struct CallReport {
     /// The call in which this one was opened, or from which its strand was spawned, as an index
     /// into [`Report::calls`].
     pub parent: Option<usize>,
+    /// The number, within the trace, of the line of execution in which the call was opened: an
+    /// injected scope or an instrumented future, in the order in which they were made, from 0.
+    pub strand: u32,
     /// The thread on which the call began.
     pub thread: Thread,
     /// From the trace's beginning to the call's start.
