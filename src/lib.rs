@@ -61,6 +61,7 @@
 //! # Features
 //!
 //! - `macros` (default): the attribute [`#[traced]`](macro@traced).
+//! - `hotspots`: what many reports say together, in the module `hotspots`.
 
 #![forbid(unsafe_code)]
 
@@ -125,6 +126,9 @@ mod reader;
 pub mod report;
 
 mod in_flight;
+
+#[cfg(feature = "hotspots")]
+pub mod hotspots;
 
 #[cfg(all(loom, test))]
 mod models;

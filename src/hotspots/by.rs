@@ -1,0 +1,170 @@
+//! By which figure hotspots are sorted and drawn.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use super::Totals;
+
+/// A figure by which hotspots are sorted, drawn and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum By {
+    /// Number of calls.
+    Calls,
+    /// Number of those that failed, panicked or were cancelled.
+    Failures,
+    /// Nanoseconds from start to stop.
+    Time,
+    /// The part of that in which no call inside was open.
+    SelfTime,
+    /// Nanoseconds in which they were polled.
+    Busy,
+    /// The same without the calls inside.
+    SelfBusy,
+    /// Requests that obtained memory.
+    Allocations,
+    /// The same without the calls inside.
+    SelfAllocations,
+    /// Bytes allocated.
+    Bytes,
+    /// The same without the calls inside.
+    SelfBytes,
+    /// Highest peak of live bytes.
+    Peak,
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Count,
+    Nanoseconds,
+    Bytes,
+}
+
+impl By {
+    /// All there are, in the order of their documentation.
+    pub const ALL: [Self; 11] = [
+        Self::Calls,
+        Self::Failures,
+        Self::Time,
+        Self::SelfTime,
+        Self::Busy,
+        Self::SelfBusy,
+        Self::Allocations,
+        Self::SelfAllocations,
+        Self::Bytes,
+        Self::SelfBytes,
+        Self::Peak,
+    ];
+
+    /// The word for it, by which it is also [parsed](FromStr).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Failures => "failures",
+            Self::Time => "time",
+            Self::SelfTime => "self-time",
+            Self::Busy => "busy",
+            Self::SelfBusy => "self-busy",
+            Self::Allocations => "allocations",
+            Self::SelfAllocations => "self-allocations",
+            Self::Bytes => "bytes",
+            Self::SelfBytes => "self-bytes",
+            Self::Peak => "peak",
+        }
+    }
+
+    /// The figure; 0 where it is not known.
+    pub fn of(self, totals: &Totals) -> u64 {
+        let allocates = |counts: Option<Counts>| counts.map_or(0, |counts| counts.allocates());
+        let bytes = |counts: Option<Counts>| counts.map_or(0, |counts| counts.bytes_allocated);
+        match self {
+            Self::Calls => totals.calls,
+            Self::Failures => totals.failures,
+            Self::Time => nanoseconds(totals.wall),
+            Self::SelfTime => nanoseconds(totals.own_wall),
+            Self::Busy => nanoseconds(totals.busy),
+            Self::SelfBusy => nanoseconds(totals.own_busy),
+            Self::Allocations => allocates(totals.total),
+            Self::SelfAllocations => allocates(totals.own),
+            Self::Bytes => bytes(totals.total),
+            Self::SelfBytes => bytes(totals.own),
+            Self::Peak => totals.peak_bytes.unwrap_or(0),
+        }
+    }
+
+    pub(crate) const fn unit(self) -> Unit {
+        match self {
+            Self::Time | Self::SelfTime | Self::Busy | Self::SelfBusy => Unit::Nanoseconds,
+            Self::Bytes | Self::SelfBytes | Self::Peak => Unit::Bytes,
+            Self::Calls | Self::Failures | Self::Allocations | Self::SelfAllocations => Unit::Count,
+        }
+    }
+
+    /// The same without the calls inside, of which the parts of a picture are made; none where that
+    /// is no sum.
+    pub(crate) const fn own(self) -> Option<Self> {
+        match self {
+            Self::Time | Self::SelfTime => Some(Self::SelfTime),
+            Self::Busy | Self::SelfBusy => Some(Self::SelfBusy),
+            Self::Allocations | Self::SelfAllocations => Some(Self::SelfAllocations),
+            Self::Bytes | Self::SelfBytes => Some(Self::SelfBytes),
+            Self::Calls => Some(Self::Calls),
+            Self::Failures => Some(Self::Failures),
+            Self::Peak => None,
+        }
+    }
+}
+
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// ```
+/// use tracer::hotspots::By;
+///
+/// assert_eq!("self-bytes".parse(), Ok(By::SelfBytes));
+/// let error = "size".parse::<By>().unwrap_err();
+/// assert!(error.to_string().starts_with("`size` is no figure: expected calls, failures, time,"));
+/// ```
+impl FromStr for By {
+    type Err = UnknownFigure;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFigure> {
+        let named = |by: &Self| by.name() == text;
+        Self::ALL.into_iter().find(named).ok_or_else(|| {
+            // As much of it as is worth showing.
+            UnknownFigure(text.escape_debug().take(40).collect())
+        })
+    }
+}
+
+/// A text is not the name of a [figure](By).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFigure(String);
+
+impl fmt::Display for UnknownFigure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no figure: expected ", self.0)?;
+        for by in By::ALL {
+            f.write_str(match by {
+                By::Calls => "",
+                By::Peak => " or ",
+                _ => ", ",
+            })?;
+            f.write_str(by.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownFigure {}
