@@ -61,6 +61,7 @@
 //! # Features
 //!
 //! - `macros` (default): the attribute [`#[traced]`](macro@traced).
+//! - `serde`: reports as JSON, and back, in [`report`].
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
 
 #![forbid(unsafe_code)]

@@ -3,6 +3,8 @@
 mod assemble;
 pub(crate) mod duration;
 mod escape;
+#[cfg(feature = "serde")]
+pub mod json;
 pub(crate) mod text;
 mod tree;
 

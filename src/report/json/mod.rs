@@ -1,0 +1,93 @@
+//! Reports as JSON, one to a line, and back.
+//!
+//! A [`Report`] is `Serialize` and `Deserialize`; [`write_line`] and [`Lines`] are for many of them,
+//! as [JSON lines](https://jsonlines.org). What is read is equal to what was written.
+//!
+//! ```
+//! use tracer::report::json;
+//! use tracer::{Trace, call};
+//!
+//! let trace = Trace::new();
+//! let scope = trace.inject();
+//! call!("first").stop();
+//! drop(scope);
+//! let report = trace.report();
+//!
+//! let mut file = Vec::new();
+//! json::write_line(&report, &mut file)?;
+//! json::write_line(&report, &mut file)?;
+//! let read: Result<Vec<_>, _> = json::Lines::new(&file[..]).collect();
+//! assert_eq!(read.unwrap(), [report.clone(), report]);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # The schema
+//!
+//! Version 1. What is marked with "?" is left out where there is nothing to say: none, 0, false or
+//! empty. A reader passes over fields that it doesn't know, so later versions may have more of them
+//! under the same number; whatever takes another meaning gets another number.
+//!
+//! | a report has | |
+//! |---|---|
+//! | `tracer_report` | the version of the schema; always the first field |
+//! | `trace` | the trace's number in its process |
+//! | `started_unix_ns` | when the trace began, in nanoseconds since 1970 |
+//! | `elapsed_ns` | from there to the end of its last call |
+//! | `grown`?, `dropped`?, `memory_bytes` | see [`Report`] |
+//! | `total`? | counts of all its strands; left out where nothing was counted |
+//! | `calls` | in order of start, a call after its parent |
+//! | `folded`? | sums of calls beyond the trace's limits |
+//!
+//! | a call has | |
+//! |---|---|
+//! | `name`, `module`, `file`, `line` | the place in the code that opened it |
+//! | `id`?, `labels`? | a string; an object whose values are strings |
+//! | `parent`? | the index in `calls` of the call around it |
+//! | `strand`, `thread` | numbers; `thread` is an object of `number` and `name`? |
+//! | `start_ns` | since the trace began |
+//! | `wall_ns`, `busy_ns`, `self_busy_ns` | from start to stop; while polled; without calls inside |
+//! | `total`?, `self`? | counts with and without the calls inside |
+//! | `peak_bytes`? | see [`CallReport`](crate::CallReport::peak_bytes) |
+//! | `outcome` | `ok`, `failed`, `panicked`, `cancelled` or `running` |
+//! | `message`? | of a failed call |
+//! | `partial`? | `true` where the counts are not known to the last |
+//! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
+//!
+//! | a sum of folded calls has | |
+//! |---|---|
+//! | `name`, `module`, `file`, `line`, `parent`? | as a call |
+//! | `calls`, `failures`? | how many |
+//! | `wall_ns`, `busy_ns`, `total`?, `self`?, `partial`? | together |
+//!
+//! Counts are objects of `allocations`, `reallocations`, `deallocations`, `bytes_allocated` and
+//! `bytes_deallocated`. With [jq](https://jqlang.org), the slowest calls of a function:
+//!
+//! ```sh
+//! jq -c '.calls[] | select(.name == "store" and .wall_ns > 10000000) | [.id, .wall_ns]' traces.jsonl
+//! ```
+
+mod lines;
+mod schema;
+
+use std::io;
+
+use crate::report::Report;
+
+pub use lines::{Error, Lines};
+
+/// Of the schema that is written, and the only one that is read.
+const VERSION: u64 = 1;
+
+/// Writes a report as one line.
+///
+/// The line is made first and handed over at once, so that a writer that takes all or nothing has
+/// no broken lines.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_line(report: &Report, mut out: impl io::Write) -> io::Result<()> {
+    let mut line = serde_json::to_vec(report)?;
+    line.push(b'\n');
+    out.write_all(&line)
+}

@@ -1,0 +1,473 @@
+//! How a report stands in JSON: the fields, and the way there and back.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use alloc_counter::Counts;
+use serde::de::{self, MapAccess, Unexpected, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
+
+use super::VERSION;
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ReportInJson::of(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Report {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let report = ReportInJson::deserialize(deserializer)?;
+        report.into_report().map_err(de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a report")]
+struct ReportInJson<'a> {
+    // The first, so that what is of another version is told so before anything else is.
+    tracer_report: Version,
+    trace: u64,
+    started_unix_ns: i64,
+    elapsed_ns: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    grown: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    dropped: u64,
+    memory_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<CountsInJson>,
+    #[serde(borrow)]
+    calls: Vec<CallInJson<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    folded: Vec<FoldedInJson<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a call")]
+struct CallInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    module: Cow<'a, str>,
+    #[serde(borrow)]
+    file: Cow<'a, str>,
+    line: u32,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Labels::is_empty")]
+    labels: Labels<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<usize>,
+    strand: u32,
+    #[serde(borrow)]
+    thread: ThreadInJson<'a>,
+    start_ns: u64,
+    wall_ns: u64,
+    busy_ns: u64,
+    self_busy_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<CountsInJson>,
+    #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
+    own: Option<CountsInJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
+    outcome: OutcomeInJson,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    message: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    partial: bool,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    checkpoints: Vec<CheckpointInJson<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a checkpoint")]
+struct CheckpointInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    at_ns: u64,
+    wall_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counts: Option<CountsInJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a sum of folded calls")]
+struct FoldedInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    module: Cow<'a, str>,
+    #[serde(borrow)]
+    file: Cow<'a, str>,
+    line: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<usize>,
+    calls: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failures: u64,
+    wall_ns: u64,
+    busy_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<CountsInJson>,
+    #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
+    own: Option<CountsInJson>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    partial: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a thread")]
+struct ThreadInJson<'a> {
+    number: u32,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    name: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OutcomeInJson {
+    Ok,
+    Failed,
+    Panicked,
+    Cancelled,
+    Running,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(expecting = "counts")]
+struct CountsInJson {
+    allocations: u64,
+    reallocations: u64,
+    deallocations: u64,
+    bytes_allocated: u64,
+    bytes_deallocated: u64,
+}
+
+/// The only version there is yet.
+struct Version;
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(VERSION)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            VERSION => Ok(Self),
+            other => Err(de::Error::invalid_value(
+                Unexpected::Unsigned(other),
+                &"version 1 of the schema",
+            )),
+        }
+    }
+}
+
+/// In JSON an object; where a label was given twice, its name stands there twice.
+#[derive(Default)]
+struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl Labels<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+struct LabelsVisitor;
+
+/// A text within another; a bare `Cow` is always owned when it is read.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = Labels<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of labels, whose values are strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels<'de>, A::Error> {
+        let mut labels = Vec::new();
+        while let Some((Borrowed(name), Borrowed(value))) = map.next_entry()? {
+            labels.push((name, value));
+        }
+        Ok(Labels(labels))
+    }
+}
+
+impl<'a> ReportInJson<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            tracer_report: Version,
+            trace: report.trace,
+            started_unix_ns: unix_ns(report.started),
+            elapsed_ns: ns(report.elapsed),
+            grown: report.grown,
+            dropped: report.dropped,
+            memory_bytes: report.memory_bytes,
+            total: report.total.map(CountsInJson::of),
+            calls: report.calls.iter().map(CallInJson::of).collect(),
+            folded: report.folded.iter().map(FoldedInJson::of).collect(),
+        }
+    }
+
+    /// Whose indexes lead somewhere: a parent stands before its calls.
+    fn into_report(self) -> Result<Report, String> {
+        let calls = self.calls.len();
+        for (place, call) in self.calls.iter().enumerate() {
+            if let Some(parent) = call.parent.filter(|parent| *parent >= place) {
+                return Err(format!(
+                    "calls[{place}].parent is {parent}: expected the index of a call before it"
+                ));
+            }
+        }
+        for (place, folded) in self.folded.iter().enumerate() {
+            if let Some(parent) = folded.parent.filter(|parent| *parent >= calls) {
+                return Err(format!(
+                    "folded[{place}].parent is {parent}: expected the index of one of {calls} calls"
+                ));
+            }
+        }
+        Ok(Report {
+            trace: self.trace,
+            started: from_unix_ns(self.started_unix_ns),
+            elapsed: Duration::from_nanos(self.elapsed_ns),
+            grown: self.grown,
+            dropped: self.dropped,
+            memory_bytes: self.memory_bytes,
+            total: self.total.map(CountsInJson::into_counts),
+            calls: self.calls.into_iter().map(CallInJson::into_call).collect(),
+            folded: { self.folded }
+                .into_iter()
+                .map(FoldedInJson::into_folded)
+                .collect(),
+        })
+    }
+}
+
+impl<'a> CallInJson<'a> {
+    fn of(call: &'a CallReport) -> Self {
+        let (outcome, message) = match &call.outcome {
+            Outcome::Ok => (OutcomeInJson::Ok, None),
+            Outcome::Failed(message) => (OutcomeInJson::Failed, Some(message)),
+            Outcome::Panicked => (OutcomeInJson::Panicked, None),
+            Outcome::Cancelled => (OutcomeInJson::Cancelled, None),
+            Outcome::Running => (OutcomeInJson::Running, None),
+        };
+        let labels = call.labels.iter();
+        let labels = labels.map(|(name, value)| (borrowed(name), borrowed(value)));
+        Self {
+            name: borrowed(&call.name),
+            module: borrowed(&call.module),
+            file: borrowed(&call.file),
+            line: call.line,
+            id: call.id.as_deref().map(borrowed),
+            labels: Labels(labels.collect()),
+            parent: call.parent,
+            strand: call.strand,
+            thread: ThreadInJson {
+                number: call.thread.number,
+                name: call.thread.name.as_deref().map(borrowed),
+            },
+            start_ns: ns(call.start),
+            wall_ns: ns(call.wall),
+            busy_ns: ns(call.busy),
+            self_busy_ns: ns(call.own_busy),
+            total: call.total.map(CountsInJson::of),
+            own: call.own.map(CountsInJson::of),
+            peak_bytes: call.peak_bytes,
+            outcome,
+            message: message.map(|message| borrowed(message)),
+            partial: call.partial,
+            checkpoints: { call.checkpoints.iter() }
+                .map(CheckpointInJson::of)
+                .collect(),
+        }
+    }
+
+    fn into_call(self) -> CallReport {
+        let labels = self.labels.0.into_iter();
+        let labels = labels.map(|(name, value)| (owned(name), value.into_owned()));
+        CallReport {
+            name: owned(self.name),
+            module: owned(self.module),
+            file: owned(self.file),
+            line: self.line,
+            id: self.id.map(Cow::into_owned),
+            labels: labels.collect(),
+            parent: self.parent,
+            strand: self.strand,
+            thread: Thread {
+                number: self.thread.number,
+                name: self.thread.name.map(owned),
+            },
+            start: Duration::from_nanos(self.start_ns),
+            wall: Duration::from_nanos(self.wall_ns),
+            busy: Duration::from_nanos(self.busy_ns),
+            own_busy: Duration::from_nanos(self.self_busy_ns),
+            total: self.total.map(CountsInJson::into_counts),
+            own: self.own.map(CountsInJson::into_counts),
+            peak_bytes: self.peak_bytes,
+            outcome: match self.outcome {
+                OutcomeInJson::Ok => Outcome::Ok,
+                OutcomeInJson::Failed => {
+                    Outcome::Failed(self.message.map(Cow::into_owned).unwrap_or_default())
+                }
+                OutcomeInJson::Panicked => Outcome::Panicked,
+                OutcomeInJson::Cancelled => Outcome::Cancelled,
+                OutcomeInJson::Running => Outcome::Running,
+            },
+            partial: self.partial,
+            checkpoints: { self.checkpoints.into_iter() }
+                .map(CheckpointInJson::into_checkpoint)
+                .collect(),
+        }
+    }
+}
+
+impl<'a> CheckpointInJson<'a> {
+    fn of(checkpoint: &'a CheckpointReport) -> Self {
+        Self {
+            name: borrowed(&checkpoint.name),
+            at_ns: ns(checkpoint.at),
+            wall_ns: ns(checkpoint.wall),
+            counts: checkpoint.counts.map(CountsInJson::of),
+        }
+    }
+
+    fn into_checkpoint(self) -> CheckpointReport {
+        CheckpointReport {
+            name: self.name.into_owned(),
+            at: Duration::from_nanos(self.at_ns),
+            wall: Duration::from_nanos(self.wall_ns),
+            counts: self.counts.map(CountsInJson::into_counts),
+        }
+    }
+}
+
+impl<'a> FoldedInJson<'a> {
+    fn of(folded: &'a FoldedReport) -> Self {
+        Self {
+            name: borrowed(&folded.name),
+            module: borrowed(&folded.module),
+            file: borrowed(&folded.file),
+            line: folded.line,
+            parent: folded.parent,
+            calls: folded.calls,
+            failures: folded.failures,
+            wall_ns: ns(folded.wall),
+            busy_ns: ns(folded.busy),
+            total: folded.total.map(CountsInJson::of),
+            own: folded.own.map(CountsInJson::of),
+            partial: folded.partial,
+        }
+    }
+
+    fn into_folded(self) -> FoldedReport {
+        FoldedReport {
+            name: owned(self.name),
+            module: owned(self.module),
+            file: owned(self.file),
+            line: self.line,
+            parent: self.parent,
+            calls: self.calls,
+            failures: self.failures,
+            wall: Duration::from_nanos(self.wall_ns),
+            busy: Duration::from_nanos(self.busy_ns),
+            total: self.total.map(CountsInJson::into_counts),
+            own: self.own.map(CountsInJson::into_counts),
+            partial: self.partial,
+        }
+    }
+}
+
+impl CountsInJson {
+    fn of(counts: Counts) -> Self {
+        Self {
+            allocations: counts.allocations,
+            reallocations: counts.reallocations,
+            deallocations: counts.deallocations,
+            bytes_allocated: counts.bytes_allocated,
+            bytes_deallocated: counts.bytes_deallocated,
+        }
+    }
+
+    fn into_counts(self) -> Counts {
+        Counts {
+            allocations: self.allocations,
+            reallocations: self.reallocations,
+            deallocations: self.deallocations,
+            bytes_allocated: self.bytes_allocated,
+            bytes_deallocated: self.bytes_deallocated,
+        }
+    }
+}
+
+fn borrowed(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+/// At most 584 years.
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// From the year 1677 to 2262.
+fn unix_ns(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => {
+            let before = i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX);
+            i64::try_from(-before).unwrap_or(i64::MIN)
+        }
+    }
+}
+
+fn from_unix_ns(ns: i64) -> SystemTime {
+    let distance = Duration::from_nanos(ns.unsigned_abs());
+    let time = if ns < 0 {
+        UNIX_EPOCH.checked_sub(distance)
+    } else {
+        UNIX_EPOCH.checked_add(distance)
+    };
+    // Every system's clock reaches so far.
+    time.unwrap_or(UNIX_EPOCH)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
