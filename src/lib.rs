@@ -63,6 +63,7 @@
 //! - `macros` (default): the attribute [`#[traced]`](macro@traced).
 //! - `serde`: reports as JSON, and back, in [`report`].
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
+//! - `flamegraph`: hotspots drawn as SVG.
 
 #![forbid(unsafe_code)]
 

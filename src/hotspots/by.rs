@@ -106,7 +106,7 @@ impl By {
 
     /// The same without the calls inside, of which the parts of a picture are made; none where that
     /// is no sum.
-    pub(crate) const fn own(self) -> Option<Self> {
+    pub const fn own(self) -> Option<Self> {
         match self {
             Self::Time | Self::SelfTime => Some(Self::SelfTime),
             Self::Busy | Self::SelfBusy => Some(Self::SelfBusy),

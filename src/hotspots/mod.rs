@@ -10,6 +10,12 @@ mod paths;
 mod spread;
 mod totals;
 
+mod units;
+
+#[cfg(feature = "flamegraph")]
+mod flamegraph;
+mod stacks;
+
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -23,6 +29,8 @@ use paths::Paths;
 use totals::add_counts;
 
 pub use by::{By, UnknownFigure};
+#[cfg(feature = "flamegraph")]
+pub use flamegraph::FlamegraphError;
 pub use spread::Percentiles;
 pub use totals::Totals;
 

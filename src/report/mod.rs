@@ -2,7 +2,7 @@
 
 mod assemble;
 pub(crate) mod duration;
-mod escape;
+pub(crate) mod escape;
 #[cfg(feature = "serde")]
 pub mod json;
 pub(crate) mod text;

@@ -1,0 +1,225 @@
+//! Flame graphs, drawn by inferno.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::io;
+
+use inferno::flamegraph::color::{BackgroundColor, BasicPalette, Palette};
+use inferno::flamegraph::{self, Options};
+
+use super::by::Unit;
+use super::stacks::for_each_stack;
+use super::{By, Hotspots};
+
+/// Deeper paths are drawn as one frame: a picture higher than that is for nobody.
+const MAX_DEPTH: usize = 500;
+
+impl Hotspots {
+    /// Draws a flame graph as SVG: each path is a bar on top of the one that leads to it, as wide as
+    /// its share of the figure. It can be searched and zoomed into in a browser.
+    ///
+    /// Drawn is the figure without the calls inside ([`By::own`]), so a bar is as wide as it and those
+    /// above it together. Paths of more than 500 functions are cut there.
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing to draw: no path has any of the figure, or the figure is no sum
+    /// ([`By::Peak`]). Those of `out`, to which the picture is written whole.
+    pub fn write_flamegraph(&self, by: By, out: impl io::Write) -> Result<(), FlamegraphError> {
+        let own = by.own().ok_or(FlamegraphError(Problem::NoSum(by)))?;
+        let mut whole = Sum::default();
+        let lines = self.lines(own, |_, figure| whole.add(figure))?;
+        if whole.0 == 0 {
+            return Err(FlamegraphError(Problem::Nothing(own)));
+        }
+        let subtitle = format!(
+            "{} of {} reports, calls inside in the bars above",
+            own.shown(whole.0),
+            self.reports()
+        );
+        draw(own, own.name().to_owned(), subtitle, false, &lines, out)
+    }
+
+    /// Draws what has changed since `before` as a flame graph: the bars are those of `self`, red
+    /// where they have grown and blue where they have shrunk, the deeper the more.
+    ///
+    /// Where the numbers of reports differ, the figures of `before` are scaled to that of `self`.
+    /// Paths that are gone are not drawn.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_flamegraph`](Self::write_flamegraph).
+    pub fn write_flamegraph_since(
+        &self,
+        before: &Self,
+        by: By,
+        out: impl io::Write,
+    ) -> Result<(), FlamegraphError> {
+        let own = by.own().ok_or(FlamegraphError(Problem::NoSum(by)))?;
+        let mut earlier = HashMap::new();
+        let mut old = Sum::default();
+        before.stacks(own, |stack, figure| {
+            let scaled = scale(figure, self.reports(), before.reports());
+            *earlier.entry(stack.to_owned()).or_insert(0) += scaled;
+            old.add(scaled)
+        })?;
+        let mut whole = Sum::default();
+        let mut lines = String::new();
+        self.stacks(own, |stack, figure| {
+            let before = earlier.get(stack).copied().unwrap_or(0);
+            // A stack that is there twice has its earlier figure once.
+            earlier.remove(stack);
+            // A string takes all that is written.
+            let _ = writeln!(lines, "{stack} {before} {figure}");
+            whole.add(figure)
+        })?;
+        if whole.0 == 0 {
+            return Err(FlamegraphError(Problem::Nothing(own)));
+        }
+        let subtitle = format!(
+            "{}, before {}: red has grown, blue has shrunk",
+            own.shown(whole.0),
+            own.shown(old.0)
+        );
+        draw(
+            own,
+            format!("{own}, what has changed"),
+            subtitle,
+            true,
+            &lines,
+            out,
+        )
+    }
+
+    fn lines(
+        &self,
+        by: By,
+        mut each: impl FnMut(&str, u64) -> Result<(), FlamegraphError>,
+    ) -> Result<String, FlamegraphError> {
+        let mut lines = String::new();
+        self.stacks(by, |stack, figure| {
+            let _ = writeln!(lines, "{stack} {figure}");
+            each(stack, figure)
+        })?;
+        Ok(lines)
+    }
+
+    /// The paths that are drawn, with their figures.
+    fn stacks(
+        &self,
+        by: By,
+        mut each: impl FnMut(&str, u64) -> Result<(), FlamegraphError>,
+    ) -> Result<(), FlamegraphError> {
+        let mut drawn = Vec::new();
+        let mut figures: Vec<u64> = Vec::new();
+        for path in self.paths() {
+            let figure = by.of(path.totals);
+            if path.depth < MAX_DEPTH {
+                drawn.push(path);
+                figures.push(figure);
+            } else if let Some(edge) = figures.last_mut() {
+                // What is deeper comes right behind the one at the edge.
+                *edge = edge.saturating_add(figure);
+            }
+        }
+        for_each_stack(&drawn, |stack, place| match figures[place] {
+            0 => Ok(()),
+            figure => each(stack, figure),
+        })
+    }
+}
+
+/// What the whole picture stands for, which must be a number that a browser still knows exactly.
+#[derive(Default)]
+struct Sum(u64);
+
+impl Sum {
+    fn add(&mut self, figure: u64) -> Result<(), FlamegraphError> {
+        let most = 1 << 53;
+        match self.0.checked_add(figure).filter(|sum| *sum <= most) {
+            Some(sum) => {
+                self.0 = sum;
+                Ok(())
+            }
+            None => Err(FlamegraphError(Problem::TooMuch)),
+        }
+    }
+}
+
+fn scale(figure: u64, to: u64, from: u64) -> u64 {
+    if to == from || from == 0 {
+        return figure;
+    }
+    let (figure, to, from) = (u128::from(figure), u128::from(to), u128::from(from));
+    u64::try_from((figure * to + from / 2) / from).unwrap_or(u64::MAX)
+}
+
+fn draw(
+    by: By,
+    title: String,
+    subtitle: String,
+    is_difference: bool,
+    lines: &str,
+    mut out: impl io::Write,
+) -> Result<(), FlamegraphError> {
+    let mut options = Options::default();
+    options.title = title;
+    options.subtitle = Some(subtitle);
+    // The unit stands behind each number.
+    by.unit().name(by).clone_into(&mut options.count_name);
+    "Function:".clone_into(&mut options.name_type);
+    options.deterministic = true;
+    options.colors = Palette::Basic(match by.unit() {
+        Unit::Nanoseconds => BasicPalette::Hot,
+        Unit::Bytes => BasicPalette::Mem,
+        Unit::Count => BasicPalette::Orange,
+    });
+    if is_difference {
+        options.bgcolors = Some(BackgroundColor::Grey);
+    }
+    let mut picture = Vec::new();
+    flamegraph::from_lines(&mut options, lines.lines(), &mut picture)
+        .map_err(|error| FlamegraphError(Problem::Drawing(error)))?;
+    out.write_all(&picture)
+        .and_then(|()| out.flush())
+        .map_err(|error| FlamegraphError(Problem::Output(error)))
+}
+
+/// A flame graph was not drawn, or not written.
+#[derive(Debug)]
+pub struct FlamegraphError(Problem);
+
+#[derive(Debug)]
+enum Problem {
+    NoSum(By),
+    Nothing(By),
+    TooMuch,
+    Drawing(io::Error),
+    Output(io::Error),
+}
+
+impl fmt::Display for FlamegraphError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Problem::NoSum(by) => write!(
+                f,
+                "a flame graph by {by} can't be drawn: expected a figure that adds up, such as bytes"
+            ),
+            Problem::Nothing(by) => {
+                write!(f, "nothing to draw: expected calls with {by} above 0")
+            }
+            Problem::TooMuch => f.write_str("the figures add up to more than can be drawn"),
+            Problem::Drawing(error) => write!(f, "the flame graph could not be drawn: {error}"),
+            Problem::Output(error) => write!(f, "the flame graph could not be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for FlamegraphError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Problem::Drawing(error) | Problem::Output(error) => Some(error),
+            Problem::NoSum(_) | Problem::Nothing(_) | Problem::TooMuch => None,
+        }
+    }
+}
