@@ -64,6 +64,7 @@
 //! - `serde`: reports as JSON, and back, in [`report`].
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
 //! - `flamegraph`: hotspots drawn as SVG.
+//! - `pprof`: hotspots for `go tool pprof` and its kin.
 
 #![forbid(unsafe_code)]
 

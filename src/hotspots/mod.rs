@@ -14,6 +14,8 @@ mod units;
 
 #[cfg(feature = "flamegraph")]
 mod flamegraph;
+#[cfg(feature = "pprof")]
+mod pprof;
 mod stacks;
 
 use std::cmp::Reverse;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use crate::report::Report;
+use crate::report::escape::Escaped;
 
 use by::nanoseconds;
 use functions::Functions;
@@ -97,6 +100,17 @@ pub struct Frame<'a> {
     pub file: &'a str,
     /// The line in that file.
     pub line: u32,
+}
+
+impl Frame<'_> {
+    /// `module::name`, on one line.
+    fn qualified(&self) -> String {
+        match (self.module, self.name) {
+            ("", "") => "?".to_owned(),
+            ("", name) => Escaped(name).to_string(),
+            (module, name) => format!("{}::{}", Escaped(module), Escaped(name)),
+        }
+    }
 }
 
 /// A function, and what its calls did on whichever path.

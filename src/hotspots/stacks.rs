@@ -5,8 +5,6 @@
 use std::fmt::Write as _;
 use std::io;
 
-use crate::report::escape::Escaped;
-
 use super::{By, Frame, Hotspots, Path};
 
 impl Hotspots {
@@ -50,17 +48,12 @@ pub(super) fn for_each_stack<E>(
     Ok(())
 }
 
-/// `module::name`; neither a space, before which a tool would look for a number, nor what ends a
+/// Neither a space, before which a tool would look for a number, nor what ends a
 /// frame or a line.
 fn push_name(stack: &mut String, frame: Frame<'_>) {
-    // A string takes all that is written.
-    let qualified = match (frame.module, frame.name) {
-        ("", "") => "?".to_owned(),
-        ("", name) => name.to_owned(),
-        (module, name) => format!("{module}::{name}"),
-    };
-    for character in Escaped(&qualified).to_string().chars() {
+    for character in frame.qualified().chars() {
         if character == ';' || character.is_whitespace() {
+            // A string takes all that is written.
             let _ = write!(stack, "{}", character.escape_unicode());
         } else {
             stack.push(character);

@@ -1,0 +1,219 @@
+//! Hotspots in the format of pprof, for the viewers of the Go world.
+//!
+//! The messages are those of [profile.proto][proto], as far as they are used; field numbers are the
+//! format.
+//!
+//! [proto]: https://github.com/google/pprof/blob/main/proto/profile.proto
+
+use std::collections::HashMap;
+use std::io;
+
+use flate2::{Compression, GzBuilder};
+use prost::Message;
+
+use crate::report::escape::Escaped;
+
+use super::{By, Frame, Hotspots};
+
+/// Deeper calls are shown as those at this depth, as each sample has all the functions on its path.
+const MAX_DEPTH: usize = 500;
+
+/// What each sample says. All are without the calls inside: pprof adds those up itself.
+const FIGURES: [(By, &str, &str); 5] = [
+    (By::Calls, "calls", "count"),
+    (By::SelfTime, "time", "nanoseconds"),
+    (By::SelfBusy, "busy", "nanoseconds"),
+    (By::SelfAllocations, "allocations", "count"),
+    (By::SelfBytes, "bytes", "bytes"),
+];
+
+/// The one that a viewer shows first.
+const FIRST_SHOWN: &str = "bytes";
+
+impl Hotspots {
+    /// Writes a profile as pprof reads it: compressed, with the sample types `calls`, `time`, `busy`,
+    /// `allocations` and `bytes`, of which a viewer shows the last first. The same hotspots give the
+    /// same bytes.
+    ///
+    /// ```sh
+    /// go tool pprof -top -sample_index=allocations hotspots.pb.gz
+    /// ```
+    ///
+    /// Paths of more than 500 functions are cut there.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`, to which the profile is written whole.
+    pub fn write_pprof(&self, mut out: impl io::Write) -> io::Result<()> {
+        let mut gzip = GzBuilder::new()
+            .mtime(0)
+            .write(Vec::new(), Compression::default());
+        io::Write::write_all(&mut gzip, &self.profile().encode_to_vec())?;
+        out.write_all(&gzip.finish()?)?;
+        out.flush()
+    }
+
+    fn profile(&self) -> Profile {
+        let mut names = Strings::new();
+        let mut functions: HashMap<Frame<'_>, u64> = HashMap::new();
+        let mut profile = Profile {
+            sample_type: FIGURES
+                .map(|(_, kind, unit)| ValueType {
+                    kind: names.number(kind),
+                    unit: names.number(unit),
+                })
+                .into(),
+            default_sample_type: names.number(FIRST_SHOWN),
+            ..Profile::default()
+        };
+        profile.comment = vec![names.number(&format!("tracer: {} reports", self.reports()))];
+        // The functions on the way to a path, the outermost first.
+        let mut around: Vec<u64> = Vec::new();
+        for path in self.paths() {
+            let values =
+                FIGURES.map(|(by, ..)| i64::try_from(by.of(path.totals)).unwrap_or(i64::MAX));
+            if path.depth >= MAX_DEPTH {
+                // It comes right behind the one at the edge.
+                if let Some(edge) = profile.sample.last_mut() {
+                    for (sum, value) in edge.value.iter_mut().zip(values) {
+                        *sum = sum.saturating_add(value);
+                    }
+                }
+                continue;
+            }
+            around.truncate(path.depth);
+            around.push(*functions.entry(path.frame).or_insert_with(|| {
+                let id = profile.function.len() as u64 + 1;
+                profile
+                    .function
+                    .push(Function::of(path.frame, id, &mut names));
+                profile.location.push(Location::of(id, path.frame));
+                id
+            }));
+            profile.sample.push(Sample {
+                location_id: around.iter().rev().copied().collect(),
+                value: values.into(),
+            });
+        }
+        profile.string_table = names.all;
+        profile
+    }
+}
+
+/// Each text once, by number.
+struct Strings {
+    all: Vec<String>,
+    numbers: HashMap<String, i64>,
+}
+
+impl Strings {
+    /// The first must be the empty one.
+    fn new() -> Self {
+        let mut strings = Self {
+            all: Vec::new(),
+            numbers: HashMap::new(),
+        };
+        strings.number("");
+        strings
+    }
+
+    fn number(&mut self, text: &str) -> i64 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = i64::try_from(self.all.len()).unwrap_or(i64::MAX);
+        self.all.push(text.to_owned());
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Profile {
+    #[prost(message, repeated, tag = "1")]
+    sample_type: Vec<ValueType>,
+    #[prost(message, repeated, tag = "2")]
+    sample: Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    location: Vec<Location>,
+    #[prost(message, repeated, tag = "5")]
+    function: Vec<Function>,
+    #[prost(string, repeated, tag = "6")]
+    string_table: Vec<String>,
+    #[prost(int64, repeated, tag = "13")]
+    comment: Vec<i64>,
+    #[prost(int64, tag = "14")]
+    default_sample_type: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ValueType {
+    #[prost(int64, tag = "1")]
+    kind: i64,
+    #[prost(int64, tag = "2")]
+    unit: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Sample {
+    /// The innermost first.
+    #[prost(uint64, repeated, tag = "1")]
+    location_id: Vec<u64>,
+    #[prost(int64, repeated, tag = "2")]
+    value: Vec<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Location {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(message, repeated, tag = "4")]
+    line: Vec<Line>,
+}
+
+impl Location {
+    fn of(id: u64, frame: Frame<'_>) -> Self {
+        Self {
+            id,
+            line: vec![Line {
+                function_id: id,
+                line: frame.line.into(),
+            }],
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Line {
+    #[prost(uint64, tag = "1")]
+    function_id: u64,
+    #[prost(int64, tag = "2")]
+    line: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Function {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(int64, tag = "2")]
+    name: i64,
+    #[prost(int64, tag = "3")]
+    system_name: i64,
+    #[prost(int64, tag = "4")]
+    filename: i64,
+    #[prost(int64, tag = "5")]
+    start_line: i64,
+}
+
+impl Function {
+    fn of(frame: Frame<'_>, id: u64, names: &mut Strings) -> Self {
+        let name = names.number(&frame.qualified());
+        Self {
+            id,
+            name,
+            system_name: name,
+            filename: names.number(&Escaped(frame.file).to_string()),
+            start_line: frame.line.into(),
+        }
+    }
+}
