@@ -166,7 +166,7 @@ fn draw(
     options.title = title;
     options.subtitle = Some(subtitle);
     // The unit stands behind each number.
-    by.unit().name(by).clone_into(&mut options.count_name);
+    unit(by).clone_into(&mut options.count_name);
     "Function:".clone_into(&mut options.name_type);
     options.deterministic = true;
     options.colors = Palette::Basic(match by.unit() {
@@ -183,6 +183,16 @@ fn draw(
     out.write_all(&picture)
         .and_then(|()| out.flush())
         .map_err(|error| FlamegraphError(Problem::Output(error)))
+}
+
+fn unit(by: By) -> &'static str {
+    match (by.unit(), by) {
+        (Unit::Nanoseconds, _) => "ns",
+        (Unit::Bytes, _) => "bytes",
+        (Unit::Count, By::Calls) => "calls",
+        (Unit::Count, By::Failures) => "failures",
+        (Unit::Count, _) => "allocations",
+    }
 }
 
 /// A flame graph was not drawn, or not written.

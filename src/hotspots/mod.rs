@@ -12,6 +12,10 @@ mod totals;
 
 mod units;
 
+mod grid;
+
+mod table;
+
 #[cfg(feature = "flamegraph")]
 mod flamegraph;
 #[cfg(feature = "pprof")]
@@ -35,6 +39,7 @@ pub use by::{By, UnknownFigure};
 #[cfg(feature = "flamegraph")]
 pub use flamegraph::FlamegraphError;
 pub use spread::Percentiles;
+pub use table::Table;
 pub use totals::Totals;
 
 /// What many reports say together, by function and by path.

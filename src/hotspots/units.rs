@@ -4,19 +4,6 @@ use std::time::Duration;
 
 use super::by::{By, Unit};
 
-impl Unit {
-    /// What the figure counts, in the plural.
-    pub(crate) const fn name(self, by: By) -> &'static str {
-        match (self, by) {
-            (Self::Nanoseconds, _) => "ns",
-            (Self::Bytes, _) => "bytes",
-            (Self::Count, By::Calls) => "calls",
-            (Self::Count, By::Failures) => "failures",
-            (Self::Count, _) => "allocations",
-        }
-    }
-}
-
 impl By {
     /// The figure with its unit.
     pub(crate) fn shown(self, figure: u64) -> String {
@@ -39,6 +26,12 @@ pub(crate) fn count(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// `1 call`, `1,234 calls`
+pub(crate) fn plural(number: u64, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", count(number))
 }
 
 /// Three digits or more, and the unit: `0 ns`, `12.3 ms`, `1,234 s`.
@@ -82,6 +75,13 @@ fn scaled(number: u64, base: u64, units: &[&str]) -> String {
         }
     }
     shown
+}
+
+/// `12.3%`, rounded half up; of nothing, `0.0%`.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    let (part, whole) = (u128::from(part), u128::from(whole));
+    let tenths = (part * 1000 + whole / 2).checked_div(whole).unwrap_or(0);
+    format!("{}.{}%", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

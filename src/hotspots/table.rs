@@ -1,0 +1,258 @@
+//! Hotspots as a table.
+
+use std::fmt;
+
+use crate::report::escape::Escaped;
+
+use super::grid::{ALWAYS, Column, Grid, cut_middle, cut_start};
+use super::units::{bytes, count, percent, plural, time};
+use super::{By, Frame, Hotspot, Hotspots};
+
+/// Hotspots as a table to be read by a person: see [`Hotspots::table`].
+#[derive(Clone, Debug)]
+#[must_use = "a table is shown by formatting it"]
+pub struct Table<'a> {
+    hotspots: &'a Hotspots,
+    by: By,
+    top: usize,
+    width: usize,
+    is_markdown: bool,
+}
+
+impl Hotspots {
+    /// The functions as a table: those that allocate the most bytes themselves first, twenty of
+    /// them, in lines of 120 characters, unless told otherwise.
+    pub fn table(&self) -> Table<'_> {
+        Table {
+            hotspots: self,
+            by: By::SelfBytes,
+            top: 20,
+            width: 120,
+            is_markdown: false,
+        }
+    }
+}
+
+impl Table<'_> {
+    /// Sorted by this figure, which stands first.
+    pub fn by(self, by: By) -> Self {
+        Self { by, ..self }
+    }
+
+    /// So many functions at most.
+    pub fn top(self, top: usize) -> Self {
+        Self { top, ..self }
+    }
+
+    /// In lines of so many characters, if that can be: columns of less importance are left out.
+    pub fn width(self, width: usize) -> Self {
+        Self { width, ..self }
+    }
+
+    /// As a table of [GitHub's Markdown](https://github.github.com/gfm/), with all columns, for
+    /// the comment on a pull request.
+    pub fn markdown(self) -> Self {
+        Self {
+            is_markdown: true,
+            ..self
+        }
+    }
+}
+
+/// Most characters of a function's name, and of its place.
+const NAME: usize = 32;
+const PLACE: usize = 30;
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hotspots = self.hotspots;
+        writeln!(f, "{}\n", Summary(hotspots))?;
+        let functions = hotspots.functions(self.by);
+        if functions.is_empty() {
+            return Ok(());
+        }
+        let grid = self.grid(&functions);
+        if self.is_markdown {
+            grid.write_markdown(f)?;
+        } else {
+            grid.write(self.width, f)?;
+        }
+        let hidden = functions.len().saturating_sub(self.top);
+        let partial: u64 = functions.iter().map(|it| it.totals.partial).sum();
+        if hidden > 0 || partial > 0 {
+            writeln!(f)?;
+        }
+        if hidden > 0 {
+            writeln!(f, "{}", plural(hidden as u64, "more function"))?;
+        }
+        if partial > 0 {
+            let partial = count(partial);
+            writeln!(
+                f,
+                "calls of which not all figures are known to the last: {partial}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A figure as it stands in the table, with the rank of its column.
+const FIGURES: [(By, u8); 11] = [
+    (By::Calls, 10),
+    (By::Failures, 7),
+    (By::Time, 8),
+    (By::SelfTime, 6),
+    (By::Busy, 1),
+    (By::SelfBusy, 1),
+    (By::Allocations, 8),
+    (By::SelfAllocations, 7),
+    (By::Bytes, 6),
+    (By::SelfBytes, 7),
+    (By::Peak, 5),
+];
+
+impl Table<'_> {
+    fn grid(&self, functions: &[Hotspot<'_>]) -> Grid {
+        let by = self.by;
+        let whole = self.whole(functions);
+        let mut columns = vec![
+            Column::text("function", ALWAYS),
+            Column::number(format!("{by} ▼"), ALWAYS),
+        ];
+        if whole.is_some() {
+            columns.push(Column::number("share", ALWAYS));
+        }
+        let has_failures = functions.iter().any(|it| it.totals.failures > 0);
+        let figures = FIGURES
+            .into_iter()
+            .filter(|(figure, _)| *figure != by && (*figure != By::Failures || has_failures));
+        let figures: Vec<(By, u8)> = figures.collect();
+        for (figure, rank) in &figures {
+            columns.push(Column::number(figure.name(), *rank));
+        }
+        for (title, rank) in [
+            ("time p50", 3),
+            ("time p95", 4),
+            ("time p99", 2),
+            ("time max", 3),
+        ] {
+            columns.push(Column::number(title, rank));
+        }
+        for (title, rank) in [
+            ("allocs p50", 1),
+            ("allocs p95", 1),
+            ("allocs p99", 0),
+            ("allocs max", 2),
+        ] {
+            columns.push(Column::number(title, rank));
+        }
+        columns.push(Column::text("at", 9));
+        let row = |it: &Hotspot<'_>| {
+            let mut row = vec![name(it.frame, self.is_markdown), shown(by, it)];
+            if let Some(whole) = whole {
+                row.push(percent(by.of(it.totals), whole));
+            }
+            row.extend(figures.iter().map(|(figure, _)| shown(*figure, it)));
+            let wall = it
+                .wall
+                .map(|wall| [wall.p50, wall.p95, wall.p99, wall.max].map(time));
+            row.extend(wall.unwrap_or_else(|| [const { String::new() }; 4].map(|_| NONE.into())));
+            let allocates = it
+                .allocates
+                .map(|it| [it.p50, it.p95, it.p99, it.max].map(count));
+            row.extend(
+                allocates.unwrap_or_else(|| [const { String::new() }; 4].map(|_| NONE.into())),
+            );
+            row.push(place(it.frame, self.is_markdown));
+            row
+        };
+        Grid {
+            columns,
+            rows: functions.iter().take(self.top).map(row).collect(),
+        }
+    }
+
+    /// Of what the shares are; none where there is no such thing.
+    fn whole(&self, functions: &[Hotspot<'_>]) -> Option<u64> {
+        let counts = self.hotspots.counts();
+        let whole = match self.by {
+            By::Allocations | By::SelfAllocations => counts?.allocates(),
+            By::Bytes | By::SelfBytes => counts?.bytes_allocated,
+            by => {
+                let own = by.own()?;
+                let figures = functions.iter().map(|it| own.of(it.totals));
+                figures.fold(0, u64::saturating_add)
+            }
+        };
+        Some(whole)
+    }
+}
+
+/// Not known.
+const NONE: &str = "n/a";
+
+fn shown(by: By, it: &Hotspot<'_>) -> String {
+    let is_known = match by {
+        By::Allocations | By::Bytes => it.totals.total.is_some(),
+        By::SelfAllocations | By::SelfBytes => it.totals.own.is_some(),
+        By::Peak => it.totals.peak_bytes.is_some(),
+        _ => true,
+    };
+    if is_known {
+        by.shown(by.of(it.totals))
+    } else {
+        NONE.to_owned()
+    }
+}
+
+pub(super) fn name(frame: Frame<'_>, is_whole: bool) -> String {
+    let name = match frame.name {
+        "" => "?".to_owned(),
+        name => Escaped(name).to_string(),
+    };
+    if is_whole {
+        name
+    } else {
+        cut_middle(&name, NAME)
+    }
+}
+
+pub(super) fn place(frame: Frame<'_>, is_whole: bool) -> String {
+    let place = format!("{}:{}", Escaped(frame.file), frame.line);
+    if is_whole {
+        place
+    } else {
+        cut_start(&place, PLACE)
+    }
+}
+
+/// How many reports, and what they have in all.
+struct Summary<'a>(&'a Hotspots);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(hotspots) = self;
+        let calls = hotspots.paths.iter().map(|path| path.totals.calls);
+        let calls = calls.fold(0, u64::saturating_add);
+        let reports = plural(hotspots.reports(), "report");
+        write!(f, "{reports}, {}", plural(calls, "call"))?;
+        let (Some(counts), Some(outside)) = (hotspots.counts(), hotspots.outside_calls()) else {
+            return f.write_str(", allocations not counted");
+        };
+        let (all, beyond) = (counts.allocates(), outside.allocates());
+        let allocations = plural(all, "allocation");
+        write!(f, ", {allocations} ({})", bytes(counts.bytes_allocated))?;
+        if beyond > 0 {
+            let share = percent(beyond, all);
+            write!(f, ", of which outside calls {} ({share})", count(beyond))?;
+        }
+        Ok(())
+    }
+}
+
+/// The [table](Hotspots::table) as it is without settings.
+impl fmt::Display for Hotspots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
+    }
+}
