@@ -134,7 +134,7 @@ fn markdown(text: &str) -> String {
             // These do so only before a link or the name of a picture.
             ':' => rest[1..].starts_with(|next: char| next == '/' || next.is_ascii_alphabetic()),
             '.' => escaped.ends_with("www"),
-            '-' | ',' | '/' | '%' | ';' | '\'' | '"' | '?' => false,
+            '-' | '+' | '=' | ',' | '/' | '%' | ';' | '\'' | '"' | '?' => false,
             _ => character.is_ascii_punctuation(),
         };
         if means_something {

@@ -16,6 +16,12 @@ mod grid;
 
 mod table;
 
+mod rule;
+
+mod diff;
+
+mod changes;
+
 #[cfg(feature = "flamegraph")]
 mod flamegraph;
 #[cfg(feature = "pprof")]
@@ -36,8 +42,11 @@ use paths::Paths;
 use totals::add_counts;
 
 pub use by::{By, UnknownFigure};
+pub use changes::Changes;
+pub use diff::{Breach, Change, Diff};
 #[cfg(feature = "flamegraph")]
 pub use flamegraph::FlamegraphError;
+pub use rule::{Rule, RuleError};
 pub use spread::Percentiles;
 pub use table::Table;
 pub use totals::Totals;
@@ -94,7 +103,7 @@ struct Place {
 }
 
 /// A place in the code that opens calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Frame<'a> {
     /// The function's name, without its path.
@@ -247,6 +256,24 @@ impl Hotspots {
     /// How many reports were added.
     pub fn reports(&self) -> u64 {
         self.reports
+    }
+
+    /// The figure of all together: of what adds up, the sum; of peaks, the highest.
+    fn whole(&self, by: By) -> u64 {
+        match (by, self.counts) {
+            (By::Allocations | By::SelfAllocations, counts) => {
+                counts.map_or(0, |it| it.allocates())
+            }
+            (By::Bytes | By::SelfBytes, counts) => counts.map_or(0, |it| it.bytes_allocated),
+            _ => {
+                let by = by.own().unwrap_or(by);
+                let figures = self.functions.iter().map(|it| by.of(&it.totals));
+                match by {
+                    By::Peak => figures.max().unwrap_or(0),
+                    _ => figures.fold(0, u64::saturating_add),
+                }
+            }
+        }
     }
 
     /// What their traces allocated and freed, in calls and outside; `None` where nothing was

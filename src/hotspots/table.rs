@@ -114,7 +114,7 @@ const FIGURES: [(By, u8); 11] = [
 impl Table<'_> {
     fn grid(&self, functions: &[Hotspot<'_>]) -> Grid {
         let by = self.by;
-        let whole = self.whole(functions);
+        let whole = self.whole();
         let mut columns = vec![
             Column::text("function", ALWAYS),
             Column::number(format!("{by} ▼"), ALWAYS),
@@ -173,18 +173,11 @@ impl Table<'_> {
     }
 
     /// Of what the shares are; none where there is no such thing.
-    fn whole(&self, functions: &[Hotspot<'_>]) -> Option<u64> {
-        let counts = self.hotspots.counts();
-        let whole = match self.by {
-            By::Allocations | By::SelfAllocations => counts?.allocates(),
-            By::Bytes | By::SelfBytes => counts?.bytes_allocated,
-            by => {
-                let own = by.own()?;
-                let figures = functions.iter().map(|it| own.of(it.totals));
-                figures.fold(0, u64::saturating_add)
-            }
-        };
-        Some(whole)
+    fn whole(&self) -> Option<u64> {
+        let own = self.by.own()?;
+        let is_counted = self.hotspots.counts().is_some();
+        let counts = matches!(own, By::SelfAllocations | By::SelfBytes);
+        (is_counted || !counts).then(|| self.hotspots.whole(own))
     }
 }
 

@@ -1,0 +1,205 @@
+//! What has changed, as a table.
+
+use std::fmt;
+
+use super::By;
+use super::diff::{Change, Diff};
+use super::grid::{ALWAYS, Column, Grid, cut_start};
+use super::table::{name, place};
+use super::units::{count, plural};
+
+/// What has changed as a table to be read by a person: see [`Diff::table`].
+#[derive(Clone, Debug)]
+#[must_use = "a table is shown by formatting it"]
+pub struct Changes<'a> {
+    diff: Diff<'a>,
+    by: By,
+    top: usize,
+    width: usize,
+    is_markdown: bool,
+}
+
+impl<'a> Diff<'a> {
+    /// The functions and the paths of which a figure has changed, those first where it changed most:
+    /// allocations, twenty of each, in lines of 120 characters, unless told otherwise.
+    pub fn table(&self) -> Changes<'a> {
+        Changes {
+            diff: *self,
+            by: By::Allocations,
+            top: 20,
+            width: 120,
+            is_markdown: false,
+        }
+    }
+}
+
+impl Changes<'_> {
+    /// Where this figure has changed.
+    pub fn by(self, by: By) -> Self {
+        Self { by, ..self }
+    }
+
+    /// So many functions and so many paths at most.
+    pub fn top(self, top: usize) -> Self {
+        Self { top, ..self }
+    }
+
+    /// In lines of so many characters, if that can be: columns of less importance are left out.
+    pub fn width(self, width: usize) -> Self {
+        Self { width, ..self }
+    }
+
+    /// As tables of [GitHub's Markdown](https://github.github.com/gfm/), with all columns.
+    pub fn markdown(self) -> Self {
+        Self {
+            is_markdown: true,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Changes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = self.diff.sides();
+        let reports = plural(before.reports(), "report");
+        write!(f, "{reports} before, {} after", count(after.reports()))?;
+        if self.diff.is_per_report() {
+            f.write_str("; figures are per report")?;
+        }
+        f.write_str("\n\n")?;
+        self.section(f, "function", self.diff.functions(self.by))?;
+        let paths = self.diff.paths(self.by);
+        // A path of one function says what the function does, unless there are others to it.
+        if paths
+            .iter()
+            .any(|it| it.frames.len() > 1 && self.has_changed(it))
+        {
+            f.write_str("\n")?;
+            self.section(f, "path", paths)?;
+        }
+        Ok(())
+    }
+}
+
+/// Most characters of a path.
+const PATH: usize = 48;
+
+/// Beside the figure asked for, with the rank of its column.
+const FIGURES: [(By, u8); 7] = [
+    (By::Calls, 8),
+    (By::Failures, 3),
+    (By::Allocations, 7),
+    (By::Bytes, 7),
+    (By::Peak, 4),
+    (By::Time, 6),
+    (By::SelfTime, 2),
+];
+
+impl Changes<'_> {
+    fn has_changed(&self, change: &Change<'_>) -> bool {
+        self.diff.growth(self.by, change) != 0 || change.state() != ""
+    }
+
+    fn section(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        what: &str,
+        mut changes: Vec<Change<'_>>,
+    ) -> fmt::Result {
+        let all = changes.len();
+        changes.retain(|change| self.has_changed(change));
+        let same = all - changes.len();
+        // Those that grew before those that shrank as much.
+        changes.sort_by_key(|it| std::cmp::Reverse(self.diff.growth(self.by, it).unsigned_abs()));
+        let hidden = changes.len().saturating_sub(self.top);
+        changes.truncate(self.top);
+        if !changes.is_empty() {
+            let grid = self.grid(what, &changes);
+            if self.is_markdown {
+                grid.write_markdown(f)?;
+            } else {
+                grid.write(self.width, f)?;
+            }
+            if hidden > 0 || same > 0 {
+                writeln!(f)?;
+            }
+        }
+        if hidden > 0 {
+            writeln!(
+                f,
+                "{} that changed",
+                plural(hidden as u64, &format!("more {what}"))
+            )?;
+        }
+        if same > 0 {
+            let by = self.by;
+            writeln!(
+                f,
+                "{} with the same {by} as before",
+                plural(same as u64, what)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn grid(&self, what: &str, changes: &[Change<'_>]) -> Grid {
+        let by = self.by;
+        let mut columns = vec![
+            Column::text(what, ALWAYS),
+            Column::number(format!("{by} ▼"), ALWAYS),
+            Column::number("growth", 9),
+            Column::number("before", 10),
+            Column::number("after", 10),
+        ];
+        let figures = FIGURES.into_iter().filter(|(figure, _)| {
+            *figure != by && changes.iter().any(|it| self.diff.growth(*figure, it) != 0)
+        });
+        let figures: Vec<(By, u8)> = figures.collect();
+        columns.extend(
+            figures
+                .iter()
+                .map(|(by, rank)| Column::number(by.name(), *rank)),
+        );
+        columns.push(Column::text("", 11));
+        columns.push(Column::text("at", 5));
+        let row = |change: &Change<'_>| {
+            let frame = change.frame();
+            let mut row = vec![
+                self.name(change),
+                self.diff.shown_growth(by, change),
+                self.diff.shown_share(by, change),
+                self.diff.shown_side(by, change, 0),
+                self.diff.shown_side(by, change, 1),
+            ];
+            let others = figures.iter();
+            row.extend(others.map(|(by, _)| self.diff.shown_growth(*by, change)));
+            row.push(change.state().to_owned());
+            row.push(place(frame, self.is_markdown));
+            row
+        };
+        Grid {
+            columns,
+            rows: changes.iter().map(row).collect(),
+        }
+    }
+
+    fn name(&self, change: &Change<'_>) -> String {
+        if let [frame] = change.frames[..] {
+            return name(frame, self.is_markdown);
+        }
+        let names = change.frames.iter().map(|frame| name(*frame, true));
+        let path = names.collect::<Vec<_>>().join(" > ");
+        if self.is_markdown {
+            path
+        } else {
+            cut_start(&path, PATH)
+        }
+    }
+}
+
+/// The [table](Diff::table) as it is without settings.
+impl fmt::Display for Diff<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
+    }
+}
