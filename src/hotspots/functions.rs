@@ -72,6 +72,10 @@ impl Functions {
         &mut self.all[number]
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Function> {
         self.all.iter()
     }

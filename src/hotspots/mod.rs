@@ -16,6 +16,9 @@ mod grid;
 
 mod table;
 
+#[cfg(feature = "serde")]
+mod json;
+
 mod rule;
 
 mod diff;

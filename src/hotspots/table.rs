@@ -12,7 +12,7 @@ use super::{By, Frame, Hotspot, Hotspots};
 #[derive(Clone, Debug)]
 #[must_use = "a table is shown by formatting it"]
 pub struct Table<'a> {
-    hotspots: &'a Hotspots,
+    pub(super) hotspots: &'a Hotspots,
     by: By,
     top: usize,
     width: usize,
@@ -67,7 +67,7 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hotspots = self.hotspots;
         writeln!(f, "{}\n", Summary(hotspots))?;
-        let functions = hotspots.functions(self.by);
+        let functions = self.functions();
         if functions.is_empty() {
             return Ok(());
         }
@@ -77,8 +77,9 @@ impl fmt::Display for Table<'_> {
         } else {
             grid.write(self.width, f)?;
         }
-        let hidden = functions.len().saturating_sub(self.top);
-        let partial: u64 = functions.iter().map(|it| it.totals.partial).sum();
+        let hidden = hotspots.functions.len() - functions.len();
+        let partial = hotspots.functions.iter().map(|it| it.totals.partial);
+        let partial = partial.fold(0, u64::saturating_add);
         if hidden > 0 || partial > 0 {
             writeln!(f)?;
         }
@@ -112,6 +113,13 @@ const FIGURES: [(By, u8); 11] = [
 ];
 
 impl Table<'_> {
+    /// Those that are shown.
+    pub(super) fn functions(&self) -> Vec<Hotspot<'_>> {
+        let mut functions = self.hotspots.functions(self.by);
+        functions.truncate(self.top);
+        functions
+    }
+
     fn grid(&self, functions: &[Hotspot<'_>]) -> Grid {
         let by = self.by;
         let whole = self.whole();
@@ -168,7 +176,7 @@ impl Table<'_> {
         };
         Grid {
             columns,
-            rows: functions.iter().take(self.top).map(row).collect(),
+            rows: functions.iter().map(row).collect(),
         }
     }
 

@@ -66,6 +66,7 @@
 //! jq -c '.calls[] | select(.name == "store" and .wall_ns > 10000000) | [.id, .wall_ns]' traces.jsonl
 //! ```
 
+pub(crate) mod counts;
 mod lines;
 mod schema;
 

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alloc_counter::Counts;
 use serde::de::{self, MapAccess, Unexpected, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
 use super::VERSION;
+use super::counts::CountsInJson;
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -137,16 +137,6 @@ enum OutcomeInJson {
     Panicked,
     Cancelled,
     Running,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(expecting = "counts")]
-struct CountsInJson {
-    allocations: u64,
-    reallocations: u64,
-    deallocations: u64,
-    bytes_allocated: u64,
-    bytes_deallocated: u64,
 }
 
 /// The only version there is yet.
@@ -401,28 +391,6 @@ impl<'a> FoldedInJson<'a> {
             total: self.total.map(CountsInJson::into_counts),
             own: self.own.map(CountsInJson::into_counts),
             partial: self.partial,
-        }
-    }
-}
-
-impl CountsInJson {
-    fn of(counts: Counts) -> Self {
-        Self {
-            allocations: counts.allocations,
-            reallocations: counts.reallocations,
-            deallocations: counts.deallocations,
-            bytes_allocated: counts.bytes_allocated,
-            bytes_deallocated: counts.bytes_deallocated,
-        }
-    }
-
-    fn into_counts(self) -> Counts {
-        Counts {
-            allocations: self.allocations,
-            reallocations: self.reallocations,
-            deallocations: self.deallocations,
-            bytes_allocated: self.bytes_allocated,
-            bytes_deallocated: self.bytes_deallocated,
         }
     }
 }

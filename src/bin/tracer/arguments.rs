@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracer::hotspots::{By, Rule};
+
+/// What reports of the tracer say, from files of JSON lines
+#[derive(Parser)]
+#[command(name = "tracer", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show reports, one after the other
+    Show(Show),
+    /// Show which functions take the most
+    Hotspots(Hotspots),
+    /// Draw a flame graph, as SVG
+    Flamegraph(Flamegraph),
+    /// Write reports in a format of other tools
+    Export(Export),
+    /// Show what has changed, and fail where a rule is broken
+    ///
+    /// Functions are told apart by module and name. Where there are not as many reports before as
+    /// after, figures are compared per report.
+    Diff(Diff),
+}
+
+/// Where reports are read from.
+#[derive(Args)]
+pub(crate) struct Input {
+    /// Files with a report on each line; `-`, or none, is standard input
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) leniency: Leniency,
+}
+
+#[derive(Args)]
+pub(crate) struct Leniency {
+    /// Pass over lines that are no reports, and say how many there were
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+}
+
+/// Where to a result is written.
+#[derive(Args)]
+pub(crate) struct Output {
+    /// Write to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// As trees, with all figures (this is the default)
+    #[arg(long, group = "form")]
+    pub(crate) tree: bool,
+    /// As lines of calls
+    #[arg(long, group = "form")]
+    pub(crate) plain: bool,
+    /// Only so many, those that took longest, the longest first
+    #[arg(long, value_name = "N", group = "which")]
+    pub(crate) slowest: Option<usize>,
+    /// Only so many, those that allocated most bytes, the most first
+    #[arg(long, value_name = "N", group = "which")]
+    pub(crate) heaviest: Option<usize>,
+    /// Only those with a call that failed, panicked or was cancelled
+    #[arg(long, group = "which")]
+    pub(crate) failed: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Hotspots {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Sort by this figure
+    #[arg(long, value_name = "FIGURE", default_value_t = By::SelfBytes, value_parser = figures())]
+    pub(crate) by: By,
+    /// So many functions at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// As wide as the terminal, or 120 characters
+    Table,
+    /// For a pull request's comment
+    Markdown,
+    /// For other programs, with all paths
+    Json,
+}
+
+#[derive(Args)]
+pub(crate) struct Flamegraph {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// How wide the bars are
+    #[arg(long, value_name = "FIGURE", default_value_t = By::SelfBytes, value_parser = figures())]
+    pub(crate) by: By,
+    /// Colour what has grown (red) and shrunk (blue) since these reports
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[arg(long, value_enum)]
+    pub(crate) to: Target,
+    /// The figure of folded stacks
+    #[arg(long, value_name = "FIGURE", default_value_t = By::SelfBytes, value_parser = figures())]
+    pub(crate) by: By,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// Trace events, for Perfetto, speedscope and Chrome's own viewer
+    Chrome,
+    /// Folded stacks, for flame graph tools
+    Folded,
+    /// A compressed profile, for `go tool pprof` and its kin
+    Pprof,
+}
+
+#[derive(Args)]
+pub(crate) struct Diff {
+    /// Reports before, a line each; `-` is standard input
+    pub(crate) before: PathBuf,
+    /// Reports after; `-` is standard input
+    pub(crate) after: PathBuf,
+    #[command(flatten)]
+    pub(crate) leniency: Leniency,
+    /// Fail (exit 1) where this holds of a function or of all together, as in 'allocations > +0' or
+    /// 'bytes > +5%'; may be given more than once
+    #[arg(long, value_name = "RULE")]
+    pub(crate) fail_on: Vec<Rule>,
+    /// Show what has changed in this figure
+    #[arg(long, value_name = "FIGURE", default_value_t = By::Allocations, value_parser = figures())]
+    pub(crate) by: By,
+    /// So many functions and so many paths at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+    /// As Markdown, for a pull request's comment
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+/// The names of figures are shown in the help.
+fn figures() -> impl clap::builder::TypedValueParser<Value = By> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    let names = PossibleValuesParser::new(By::ALL.map(By::name));
+    names.try_map(|name| name.parse::<By>())
+}

@@ -1,0 +1,42 @@
+//! `tracer diff`: what has changed, and whether it may.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use tracer::hotspots;
+
+use crate::arguments::Diff;
+use crate::failure::Failure;
+use crate::output::stdout_failed;
+use crate::{input, output};
+
+pub(crate) fn run(arguments: &Diff) -> Result<(), Failure> {
+    let stdin = Path::new("-");
+    if arguments.before == stdin && arguments.after == stdin {
+        let why = "standard input can't be both: expected a file before or after";
+        return Err(Failure::Impossible(why.to_owned()));
+    }
+    let before = input::hotspots_of(&arguments.before, &arguments.leniency)?;
+    let after = input::hotspots_of(&arguments.after, &arguments.leniency)?;
+    let diff = hotspots::Diff::between(&before, &after);
+    let table = diff.table().by(arguments.by).top(arguments.top);
+    let table = if arguments.markdown {
+        table.markdown()
+    } else {
+        table.width(output::width())
+    };
+    let breaches = diff.breaches(&arguments.fail_on);
+    let mut stdout = io::stdout().lock();
+    let mut say = || {
+        write!(stdout, "{table}")?;
+        stdout.flush()
+    };
+    say().map_err(stdout_failed)?;
+    if breaches.is_empty() {
+        return Ok(());
+    }
+    for breach in &breaches {
+        eprintln!("tracer: {breach}");
+    }
+    Err(Failure::RuleBroken)
+}

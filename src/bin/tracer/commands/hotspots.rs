@@ -1,0 +1,28 @@
+//! `tracer hotspots`: which functions take the most.
+
+use std::io::Write as _;
+
+use tracer::hotspots::Hotspots;
+
+use crate::arguments::{self, Format};
+use crate::failure::Failure;
+use crate::output::stdout_failed;
+use crate::{input, output};
+
+pub(crate) fn run(arguments: &arguments::Hotspots) -> Result<(), Failure> {
+    let mut hotspots = Hotspots::new();
+    input::for_each(&arguments.input, |report| {
+        hotspots.add(&report);
+        Ok(())
+    })?;
+    let table = hotspots.table().by(arguments.by).top(arguments.top);
+    let mut stdout = std::io::stdout().lock();
+    let written = match arguments.format {
+        Format::Table => write!(stdout, "{}", table.width(output::width())),
+        Format::Markdown => write!(stdout, "{}", table.markdown()),
+        Format::Json => serde_json::to_writer(&mut stdout, &table)
+            .map_err(Into::into)
+            .and_then(|()| writeln!(stdout)),
+    };
+    written.and_then(|()| stdout.flush()).map_err(stdout_failed)
+}

@@ -1,0 +1,7 @@
+//! One file for each command.
+
+pub(crate) mod diff;
+pub(crate) mod export;
+pub(crate) mod flamegraph;
+pub(crate) mod hotspots;
+pub(crate) mod show;

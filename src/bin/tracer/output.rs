@@ -1,0 +1,112 @@
+//! Writes results: to a file that is there whole or not at all, or to standard output.
+
+use std::io::{self, BufWriter, IsTerminal, Seek, Write};
+use std::path::Path;
+
+use tempfile::{NamedTempFile, tempfile};
+use terminal_size::{Width, terminal_size};
+
+use crate::arguments::Output;
+use crate::failure::Failure;
+
+/// Lets `write` make a result, and hands it on when it is done: nothing is half written.
+pub(crate) fn whole(
+    output: &Output,
+    is_text: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    match &output.output {
+        Some(path) => to_file(path, output.force, write),
+        None => to_stdout(is_text, write),
+    }
+}
+
+fn to_file(
+    path: &Path,
+    may_replace: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let name = || path.display().to_string();
+    let failed = |error| Failure::Output(name(), error);
+    // Known before the work rather than after.
+    if !may_replace && path.exists() {
+        return Err(Failure::Exists(name()));
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut file = BufWriter::new(NamedTempFile::new_in(folder).map_err(failed)?);
+    write(&mut file)?;
+    let file = file
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    readable(&file).map_err(failed)?;
+    if may_replace {
+        file.persist(path).map_err(|error| failed(error.error))?;
+    } else {
+        file.persist_noclobber(path).map_err(|error| {
+            if error.error.kind() == io::ErrorKind::AlreadyExists {
+                Failure::Exists(name())
+            } else {
+                failed(error.error)
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// A temporary file is its owner's only; a result is to be like any other file.
+#[cfg(unix)]
+fn readable(file: &NamedTempFile) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    file.as_file().set_permissions(permissions)
+}
+
+#[cfg(not(unix))]
+fn readable(_: &NamedTempFile) -> io::Result<()> {
+    Ok(())
+}
+
+fn to_stdout(
+    is_text: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let stdout = io::stdout();
+    if !is_text && stdout.is_terminal() {
+        let why = "this is not for a terminal: expected -o FILE, or a redirection";
+        return Err(Failure::Impossible(why.to_owned()));
+    }
+    let mut file = BufWriter::new(tempfile().map_err(stdout_failed)?);
+    write(&mut file)?;
+    let mut file = file
+        .into_inner()
+        .map_err(|error| stdout_failed(error.into_error()))?;
+    file.rewind().map_err(stdout_failed)?;
+    let mut stdout = stdout.lock();
+    io::copy(&mut file, &mut stdout)
+        .and_then(|_| stdout.flush())
+        .map_err(stdout_failed)
+}
+
+pub(crate) fn stdout_failed(error: io::Error) -> Failure {
+    Failure::Output("standard output".to_owned(), error)
+}
+
+/// The file, or what stands for it in a message.
+pub(crate) fn name(output: &Output) -> String {
+    match &output.output {
+        Some(path) => path.display().to_string(),
+        None => "standard output".to_owned(),
+    }
+}
+
+/// How wide a table may be: as the terminal, or what most editors and logs show.
+pub(crate) fn width() -> usize {
+    let is_terminal = io::stdout().is_terminal();
+    match terminal_size().filter(|_| is_terminal) {
+        Some((Width(width), _)) => width.into(),
+        None => 120,
+    }
+}

@@ -1,0 +1,144 @@
+//! Hotspots as JSON, for other programs.
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use crate::report::json::counts::CountsInJson;
+
+use super::by::nanoseconds;
+use super::{Frame, Hotspot, Path, Percentiles, Table, Totals};
+
+/// Of the schema that is written.
+const VERSION: u32 = 1;
+
+/// The table as an object, for other programs: `tracer_hotspots`, which is 1, the number of `reports`,
+/// the counts of them all (`total`) and of what was in no call (`outside_calls`), the `functions`,
+/// sorted and cut as the table is, and all `paths`.
+///
+/// A function has `name`, `module`, `file`, `line`, what its calls did together, and the percentiles
+/// of a call: `wall_percentiles_ns` and `allocates_percentiles`. A path has `parent`, the index in
+/// `paths` of the one that leads to it, instead of the percentiles. What is not known is `null`.
+impl Serialize for Table<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hotspots = self.hotspots;
+        let functions = self.functions();
+        let functions: Vec<_> = functions.iter().map(Function::of).collect();
+        let paths: Vec<_> = hotspots.paths().iter().map(PathInJson::of).collect();
+        let mut object = serializer.serialize_struct("hotspots", 6)?;
+        object.serialize_field("tracer_hotspots", &VERSION)?;
+        object.serialize_field("reports", &hotspots.reports())?;
+        object.serialize_field("total", &hotspots.counts().map(CountsInJson::of))?;
+        let outside = hotspots.outside_calls().map(CountsInJson::of);
+        object.serialize_field("outside_calls", &outside)?;
+        object.serialize_field("functions", &functions)?;
+        object.serialize_field("paths", &paths)?;
+        object.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    #[serde(flatten)]
+    frame: FrameInJson<'a>,
+    #[serde(flatten)]
+    totals: TotalsInJson,
+    wall_percentiles_ns: Option<PercentilesInJson>,
+    allocates_percentiles: Option<PercentilesInJson>,
+}
+
+impl<'a> Function<'a> {
+    fn of(function: &Hotspot<'a>) -> Self {
+        let wall = function.wall.map(|wall| wall.map(nanoseconds));
+        Self {
+            frame: FrameInJson::of(function.frame),
+            totals: TotalsInJson::of(function.totals),
+            wall_percentiles_ns: wall.map(PercentilesInJson::of),
+            allocates_percentiles: function.allocates.map(PercentilesInJson::of),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PathInJson<'a> {
+    #[serde(flatten)]
+    frame: FrameInJson<'a>,
+    parent: Option<usize>,
+    #[serde(flatten)]
+    totals: TotalsInJson,
+}
+
+impl<'a> PathInJson<'a> {
+    fn of(path: &Path<'a>) -> Self {
+        Self {
+            frame: FrameInJson::of(path.frame),
+            parent: path.parent,
+            totals: TotalsInJson::of(path.totals),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FrameInJson<'a> {
+    name: &'a str,
+    module: &'a str,
+    file: &'a str,
+    line: u32,
+}
+
+impl<'a> FrameInJson<'a> {
+    fn of(frame: Frame<'a>) -> Self {
+        Self {
+            name: frame.name,
+            module: frame.module,
+            file: frame.file,
+            line: frame.line,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TotalsInJson {
+    calls: u64,
+    failures: u64,
+    partial: u64,
+    wall_ns: u64,
+    self_wall_ns: u64,
+    busy_ns: u64,
+    self_busy_ns: u64,
+    total: Option<CountsInJson>,
+    #[serde(rename = "self")]
+    own: Option<CountsInJson>,
+    peak_bytes: Option<u64>,
+}
+
+impl TotalsInJson {
+    fn of(totals: &Totals) -> Self {
+        Self {
+            calls: totals.calls,
+            failures: totals.failures,
+            partial: totals.partial,
+            wall_ns: nanoseconds(totals.wall),
+            self_wall_ns: nanoseconds(totals.own_wall),
+            busy_ns: nanoseconds(totals.busy),
+            self_busy_ns: nanoseconds(totals.own_busy),
+            total: totals.total.map(CountsInJson::of),
+            own: totals.own.map(CountsInJson::of),
+            peak_bytes: totals.peak_bytes,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PercentilesInJson {
+    p50: u64,
+    p95: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl PercentilesInJson {
+    fn of(percentiles: Percentiles<u64>) -> Self {
+        let Percentiles { p50, p95, p99, max } = percentiles;
+        Self { p50, p95, p99, max }
+    }
+}
