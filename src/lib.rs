@@ -61,6 +61,7 @@
 //! # Features
 //!
 //! - `macros` (default): the attribute [`#[traced]`](macro@traced).
+//! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
 
 #![forbid(unsafe_code)]
 
