@@ -9,8 +9,10 @@ mod common;
 #[path = "common/polling.rs"]
 mod polling;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::thread;
 
 use by_hand::{poll, run};
@@ -45,9 +47,11 @@ fn nanos(event: &Value) -> i64 {
     nanos
 }
 
-/// Each track's name, with its frames as speedscope names them, their depths and lengths in
-/// nanoseconds.
-fn drawn(file: &Value) -> BTreeMap<u64, (String, Vec<(String, usize, i64)>)> {
+/// A call as speedscope names it, how many are around it, and its length in nanoseconds.
+type Frame = (String, usize, i64);
+
+/// Each track's name, with its frames in order of time.
+fn drawn(file: &Value) -> BTreeMap<u64, (String, Vec<Frame>)> {
     let mut tracks: BTreeMap<u64, (String, Vec<_>)> = BTreeMap::new();
     let mut open: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     let mut processes = BTreeMap::new();
@@ -100,7 +104,10 @@ fn frame(report: &Report, name: &str) -> (String, i64) {
         Outcome::Failed(_) => (Some("failed"), call.wall),
         Outcome::Panicked => (Some("panicked"), call.wall),
         Outcome::Cancelled => (Some("cancelled"), call.wall),
-        Outcome::Running => (Some("running"), report.elapsed - call.start),
+        Outcome::Running => (
+            Some("running"),
+            report.elapsed.checked_sub(call.start).unwrap(),
+        ),
     };
     let outcome = outcome.map(|outcome| format!(" {{\"outcome\":\"{outcome}\"}}"));
     let name = format!("{name}{}", outcome.unwrap_or_default());
@@ -129,9 +136,7 @@ fn assert_drawn(test: &str, reports: &[Report], expected: &[&[Track]]) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chrome");
     std::fs::create_dir_all(&folder).unwrap();
     #[allow(clippy::cast_precision_loss)]
-    let micros = |(frame, depth, length): &(String, usize, i64)| {
-        json!([frame, depth, *length as f64 / 1000.0])
-    };
+    let micros = |(frame, depth, length): &Frame| json!([frame, depth, *length as f64 / 1000.0]);
     let profile = |(name, frames): &(String, Vec<_>)| {
         (name.clone(), frames.iter().map(micros).collect::<Value>())
     };
@@ -224,7 +229,7 @@ async fn spawning() {
 
 #[traced]
 async fn spawned() {
-    let () = std::future::ready(allocate(1)).await;
+    allocate(1);
     tokio::task::yield_now().await;
 }
 
@@ -302,8 +307,8 @@ fn a_trace_that_is_still_running() {
     let scope = trace.inject();
     let report = outer(&trace);
     drop(scope);
-    let track: Track = &[("outer", 0), ("before", 1), ("inner", 1)];
-    assert_drawn("running", &[report], &[&[track]]);
+    let expected: Track = &[("outer", 0), ("before", 1), ("inner", 1)];
+    assert_drawn("running", &[report], &[&[expected]]);
 }
 
 #[test]
@@ -469,25 +474,26 @@ fn folded_calls_are_said_where_they_were() {
     );
 }
 
+/// A report that tells when it is dropped.
+struct Alive(Report, Rc<()>);
+
+impl Borrow<Report> for Alive {
+    fn borrow(&self) -> &Report {
+        let Self(report, alive) = self;
+        assert_eq!(Rc::strong_count(alive), 2);
+        report
+    }
+}
+
 /// A stream is written report by report, and none is kept.
 #[test]
 fn a_stream_of_reports() {
-    let alive = std::rc::Rc::new(());
-    struct Once(Report, #[allow(dead_code)] std::rc::Rc<()>);
-    impl std::borrow::Borrow<Report> for Once {
-        fn borrow(&self) -> &Report {
-            &self.0
-        }
-    }
     let trace = Trace::new();
     let scope = trace.inject();
     before();
     drop(scope);
-    let report = trace.report();
-    let reports = (0..1_000).map(|_| {
-        assert_eq!(std::rc::Rc::strong_count(&alive), 1);
-        Once(report.clone(), alive.clone())
-    });
+    let alive = Rc::new(());
+    let reports = (0..1_000).map(|_| Alive(trace.report(), alive.clone()));
     let mut file = Vec::new();
     chrome::write(reports, &mut file).unwrap();
     let file: Value = serde_json::from_slice(&file).unwrap();

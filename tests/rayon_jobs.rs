@@ -260,7 +260,7 @@ fn many_traces_in_one_pool_at_once() {
         ];
         assert_eq!(calls(trace), lines);
     }
-    assert_eq!(sum.into_inner(), (0..TRACES).sum());
+    assert_eq!(sum.into_inner(), (0..TRACES).sum::<u64>());
 }
 
 #[test]

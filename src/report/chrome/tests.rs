@@ -75,8 +75,9 @@ fn written(reports: &[Report]) -> String {
 }
 
 /// A request whose calls lie on one strand; and one with two branches of a `join!`, a spawned task
-/// that wanders and is still running, and text that would like to be something else.
-fn requests() -> [Report; 2] {
+/// that wanders and is still running, and text that would like to be something else. And one of
+/// few names and times.
+fn requests() -> [Report; 3] {
     let mut first = report(vec![
         call("handle", None, 1, 9_001),
         call("fetch", Some(0), 1_500, 3_000),
@@ -134,11 +135,21 @@ fn requests() -> [Report; 2] {
     }
     second.calls[5].labels = vec![(hostile.into(), hostile.to_owned())];
     second.calls[5].partial = true;
-    [first, second]
+
+    // Many starts and ends at one time, under few names.
+    let third = report(vec![
+        call("again", None, 0, 10),
+        call("again", Some(0), 0, 5),
+        call("again", Some(0), 5, 10),
+        call("other", Some(2), 7, 10),
+        call("again", Some(3), 7, 10),
+        call("again", None, 10, 12),
+    ]);
+    [first, second, third]
 }
 
 #[test]
-fn two_requests() {
+fn three_requests() {
     assert_eq!(
         written(&requests()),
         include_str!("../../../tests/chrome/golden.json")
