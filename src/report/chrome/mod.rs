@@ -97,8 +97,7 @@ pub fn write<R: Borrow<Report>>(
         zero_ns: None,
         next_track: 1,
     };
-    file.out
-        .write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
+    file.out.write_all(b"{\"traceEvents\":[")?;
     for report in reports {
         file.report(report.borrow())?;
     }

@@ -158,13 +158,10 @@ fn three_requests() {
 
 #[test]
 fn nothing_to_draw_is_a_file_too() {
-    assert_eq!(
-        written(&[]),
-        "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n]}\n"
-    );
+    assert_eq!(written(&[]), "{\"traceEvents\":[\n]}\n");
     assert_eq!(
         written(&[report(Vec::new())]),
-        "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n\
+        "{\"traceEvents\":[\n\
          {\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"trace 7\"}}\n]}\n"
     );
 }
