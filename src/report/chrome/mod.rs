@@ -58,22 +58,18 @@
 mod args;
 mod lanes;
 mod live;
+mod process;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use self::args::{Ending, Figures, Folded, Since};
-use self::lanes::{Lane, Step};
-use super::text::Title;
-use super::tree::OnThread;
-use super::{CheckpointReport, Report};
+use self::process::Process;
+use super::Report;
 
 #[cfg(doc)]
 use super::CallReport;
@@ -124,12 +120,7 @@ impl<W: io::Write> File<W> {
         let started_ns = since_1970_ns(report.started);
         let zero_ns = *self.zero_ns.get_or_insert_with(|| started_ns - nanos(DAY));
         let lanes = lanes::lanes(report);
-        let process = Process {
-            report,
-            pid: self.next_track,
-            began_ns: started_ns - zero_ns,
-            folded: folded(report),
-        };
+        let process = Process::new(report, self.next_track, started_ns - zero_ns);
         self.next_track += u64::try_from(lanes.len()).unwrap_or(u64::MAX).max(1);
         process.write(&lanes, self)
     }
@@ -160,210 +151,6 @@ struct Event<'a, A> {
     s: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<A>,
-}
-
-/// A report in the file.
-struct Process<'a> {
-    report: &'a Report,
-    /// The number of its first track too.
-    pid: u64,
-    /// From the file's zero.
-    began_ns: i128,
-    /// By the index of the call around.
-    folded: BTreeMap<Option<usize>, Vec<Folded<'a>>>,
-}
-
-impl Process<'_> {
-    fn write<W: io::Write>(&self, lanes: &[Lane], file: &mut File<W>) -> io::Result<()> {
-        self.name("process_name", self.pid, &title(self.report), file)?;
-        for (tid, lane) in (self.pid..).zip(lanes) {
-            self.name("thread_name", tid, &self.track(lane), file)?;
-            for step in &lane.steps {
-                self.step(*step, tid, file)?;
-            }
-        }
-        for folded in self.folded_in(None) {
-            self.of_process("folded calls", folded, file)?;
-        }
-        if self.report.dropped > 0 {
-            let count = self.report.dropped;
-            self.of_process("not recorded", NotRecorded { count }, file)?;
-        }
-        for (at, bytes) in live::levels(self.report).unwrap_or_default() {
-            file.event(&Event {
-                ts: Some(self.ts(at)),
-                ..self.bare("live", "C", self.pid, Live { bytes })
-            })?;
-        }
-        Ok(())
-    }
-
-    fn step<W: io::Write>(&self, step: Step, tid: u64, file: &mut File<W>) -> io::Result<()> {
-        let (Step::Open(index) | Step::Close(index) | Step::Moment(index)) = step;
-        let call = &self.report.calls[index];
-        let end = lanes::end(self.report, call);
-        // The figures stand at the end: speedscope makes what stands at the beginning a part of
-        // the frame's name, so that no two calls of a function would be the same frame.
-        let figures = || Figures::of(index, call, self.folded_in(Some(index)));
-        match step {
-            Step::Open(_) => file.event(&Event {
-                args: Ending::of(call),
-                ..self.at(&call.name, "B", "call", tid, call.start)
-            }),
-            Step::Close(_) => {
-                for checkpoint in &call.checkpoints {
-                    let at = call.start.saturating_add(checkpoint.at).min(end);
-                    self.checkpoint(checkpoint, tid, at, file)?;
-                }
-                file.event(&Event {
-                    args: Some(figures()),
-                    ..self.at(&call.name, "E", "call", tid, end)
-                })
-            }
-            Step::Moment(_) => {
-                file.event(&Event {
-                    s: Some("t"),
-                    args: Some(figures().with_outcome(call)),
-                    ..self.at(&call.name, "i", "call", tid, call.start)
-                })?;
-                let mut checkpoints = call.checkpoints.iter();
-                checkpoints.try_for_each(|it| self.checkpoint(it, tid, call.start, file))
-            }
-        }
-    }
-
-    fn checkpoint<W: io::Write>(
-        &self,
-        checkpoint: &CheckpointReport,
-        tid: u64,
-        at: Duration,
-        file: &mut File<W>,
-    ) -> io::Result<()> {
-        file.event(&Event {
-            s: Some("t"),
-            args: Some(Since::of(checkpoint)),
-            ..self.at(&checkpoint.name, "i", "checkpoint", tid, at)
-        })
-    }
-
-    /// An instant of the whole process, at its beginning.
-    fn of_process<W: io::Write>(
-        &self,
-        name: &str,
-        args: impl Serialize,
-        file: &mut File<W>,
-    ) -> io::Result<()> {
-        file.event(&Event {
-            s: Some("p"),
-            args: Some(args),
-            ..self.at(name, "i", "trace", self.pid, Duration::ZERO)
-        })
-    }
-
-    fn name<W: io::Write>(
-        &self,
-        what: &str,
-        tid: u64,
-        name: &str,
-        file: &mut File<W>,
-    ) -> io::Result<()> {
-        file.event(&self.bare(what, "M", tid, Name { name }))
-    }
-
-    fn bare<'a, A>(&self, name: &'a str, ph: &'static str, tid: u64, args: A) -> Event<'a, A> {
-        Event {
-            name,
-            ph,
-            cat: None,
-            ts: None,
-            pid: self.pid,
-            tid,
-            s: None,
-            args: Some(args),
-        }
-    }
-
-    fn at<'a, A>(
-        &self,
-        name: &'a str,
-        ph: &'static str,
-        cat: &'static str,
-        tid: u64,
-        at: Duration,
-    ) -> Event<'a, A> {
-        Event {
-            name,
-            ph,
-            cat: Some(cat),
-            ts: Some(self.ts(at)),
-            pid: self.pid,
-            tid,
-            s: None,
-            args: None,
-        }
-    }
-
-    // Up to 2⁵³ ns, the double next to the decimal fraction.
-    #[allow(clippy::cast_precision_loss)]
-    fn ts(&self, at: Duration) -> f64 {
-        (self.began_ns + nanos(at)) as f64 / 1000.0
-    }
-
-    /// `strand 0 on main #1`
-    fn track(&self, lane: &Lane) -> String {
-        let calls = || self.report.calls.iter();
-        let mut of_strand = calls().filter(|call| call.strand == lane.strand);
-        let thread = of_strand.next().map(|call| &call.thread);
-        let wanders = of_strand.any(|call| Some(&call.thread) != thread);
-        let mut name = format!("strand {}", lane.strand);
-        if let Some(thread) = thread {
-            let _ = write!(name, " on {}", OnThread(thread));
-        }
-        if wanders {
-            name += " and others";
-        }
-        if lane.number > 0 {
-            let _ = write!(name, ", beside it {}", lane.number);
-        }
-        name
-    }
-
-    fn folded_in(&self, parent: Option<usize>) -> &[Folded<'_>] {
-        self.folded.get(&parent).map_or(&[], Vec::as_slice)
-    }
-}
-
-#[derive(Serialize)]
-struct Name<'a> {
-    name: &'a str,
-}
-
-#[derive(Serialize)]
-struct NotRecorded {
-    count: u64,
-}
-
-#[derive(Serialize)]
-struct Live {
-    bytes: i64,
-}
-
-fn folded(report: &Report) -> BTreeMap<Option<usize>, Vec<Folded<'_>>> {
-    let mut folded: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for it in &report.folded {
-        // A report may come from elsewhere.
-        let parent = it.parent.filter(|parent| *parent < report.calls.len());
-        folded.entry(parent).or_default().push(Folded::of(it));
-    }
-    folded
-}
-
-/// `trace 7: handle [ca7a87c4]`
-fn title(report: &Report) -> String {
-    match report.calls.first() {
-        Some(call) => format!("trace {}: {}", report.trace, Title(call)),
-        None => format!("trace {}", report.trace),
-    }
 }
 
 fn nanos(time: Duration) -> i128 {
