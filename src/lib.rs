@@ -65,6 +65,7 @@
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
 //! - `flamegraph`: hotspots drawn as SVG.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
+//! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
 
 #![forbid(unsafe_code)]
 

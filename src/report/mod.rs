@@ -1,6 +1,8 @@
 //! Reports: what a trace recorded, as plain data.
 
 mod assemble;
+#[cfg(feature = "chrome")]
+pub mod chrome;
 pub(crate) mod duration;
 pub(crate) mod escape;
 #[cfg(feature = "serde")]

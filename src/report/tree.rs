@@ -307,7 +307,7 @@ fn is_heavy(report: &Report, call: &CallReport) -> bool {
 }
 
 /// `worker #3`
-struct OnThread<'a>(&'a Thread);
+pub(super) struct OnThread<'a>(pub(super) &'a Thread);
 
 impl Display for OnThread<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

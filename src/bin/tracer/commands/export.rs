@@ -10,15 +10,18 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     let is_text = arguments.to != Target::Pprof;
     output::whole(&arguments.output, is_text, |out| {
         let failed = |error| Failure::Output(output::name(&arguments.output), error);
+        if arguments.to == Target::Chrome {
+            return chrome(arguments, out);
+        }
         let mut hotspots = Hotspots::new();
         input::for_each(&arguments.input, |report| {
             hotspots.add(&report);
             Ok(())
         })?;
-        match arguments.to {
-            Target::Chrome => Ok(()),
-            Target::Folded => hotspots.write_stacks(arguments.by, out).map_err(failed),
-            Target::Pprof => hotspots.write_pprof(out).map_err(failed),
-        }
+        let written = match arguments.to {
+            Target::Pprof => hotspots.write_pprof(out),
+            _ => hotspots.write_stacks(arguments.by, out),
+        };
+        written.map_err(failed)
     })
 }

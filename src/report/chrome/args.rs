@@ -1,0 +1,197 @@
+//! What a viewer shows of the call that is selected.
+
+use serde::{Serialize, Serializer};
+
+use alloc_counter::Counts;
+
+use super::super::tree::OnThread;
+use super::super::{CallReport, CheckpointReport, FoldedReport, Outcome};
+
+/// Stands at a call's beginning, and is therefore part of the frame's name in speedscope: only
+/// where something went wrong, or goes on.
+#[derive(Serialize)]
+pub(super) struct Ending {
+    outcome: &'static str,
+}
+
+impl Ending {
+    pub(super) fn of(call: &CallReport) -> Option<Self> {
+        let outcome = outcome(call);
+        (call.outcome != Outcome::Ok).then_some(Self { outcome })
+    }
+}
+
+fn outcome(call: &CallReport) -> &'static str {
+    match call.outcome {
+        Outcome::Ok => "ok",
+        Outcome::Failed(_) => "failed",
+        Outcome::Panicked => "panicked",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Running => "running",
+    }
+}
+
+/// All that a call's report says, but for what is drawn.
+#[derive(Serialize)]
+pub(super) struct Figures<'a> {
+    call: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_empty", serialize_with = "labels")]
+    labels: &'a CallReport,
+    module: &'a str,
+    location: String,
+    thread: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    wall_ns: u128,
+    busy_ns: u128,
+    self_busy_ns: u128,
+    #[serde(flatten)]
+    total: Option<Total>,
+    #[serde(flatten)]
+    own: Option<Own>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
+    #[serde(skip_serializing_if = "<[Folded]>::is_empty")]
+    folded: &'a [Folded<'a>],
+}
+
+impl<'a> Figures<'a> {
+    /// With the outcome only where [`Ending`] does not have it.
+    pub(super) fn of(index: usize, call: &'a CallReport, folded: &'a [Folded<'a>]) -> Self {
+        Self {
+            call: index,
+            parent: call.parent,
+            id: call.id.as_deref(),
+            labels: call,
+            module: &call.module,
+            location: format!("{}:{}", call.file, call.line),
+            thread: OnThread(&call.thread).to_string(),
+            outcome: (call.outcome == Outcome::Ok).then_some(outcome(call)),
+            message: match &call.outcome {
+                Outcome::Failed(message) => Some(message),
+                _ => None,
+            },
+            wall_ns: call.wall.as_nanos(),
+            busy_ns: call.busy.as_nanos(),
+            self_busy_ns: call.own_busy.as_nanos(),
+            total: call.total.as_ref().map(Total::of),
+            own: call.own.as_ref().map(Own::of),
+            peak_bytes: call.peak_bytes,
+            partial: call.partial,
+            folded,
+        }
+    }
+
+    /// With the outcome, whatever it is.
+    pub(super) fn with_outcome(mut self, call: &CallReport) -> Self {
+        self.outcome = Some(outcome(call));
+        self
+    }
+}
+
+// Serde calls these with a reference to the field.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_empty(call: &&CallReport) -> bool {
+    call.labels.is_empty()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn labels<S: Serializer>(call: &&CallReport, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(call.labels.iter().map(|(name, value)| (name, value)))
+}
+
+#[derive(Serialize)]
+struct Total {
+    allocates: u64,
+    bytes_allocated: u64,
+    bytes_deallocated: u64,
+}
+
+impl Total {
+    fn of(counts: &Counts) -> Self {
+        Self {
+            allocates: counts.allocates(),
+            bytes_allocated: counts.bytes_allocated,
+            bytes_deallocated: counts.bytes_deallocated,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Own {
+    #[serde(rename = "self_allocates")]
+    allocates: u64,
+    #[serde(rename = "self_bytes_allocated")]
+    bytes_allocated: u64,
+    #[serde(rename = "self_bytes_deallocated")]
+    bytes_deallocated: u64,
+}
+
+impl Own {
+    fn of(counts: &Counts) -> Self {
+        Self {
+            allocates: counts.allocates(),
+            bytes_allocated: counts.bytes_allocated,
+            bytes_deallocated: counts.bytes_deallocated,
+        }
+    }
+}
+
+/// A checkpoint's figures are those since the one before.
+#[derive(Serialize)]
+pub(super) struct Since {
+    wall_ns: u128,
+    #[serde(flatten)]
+    counts: Option<Total>,
+}
+
+impl Since {
+    pub(super) fn of(checkpoint: &CheckpointReport) -> Self {
+        Self {
+            wall_ns: checkpoint.wall.as_nanos(),
+            counts: checkpoint.counts.as_ref().map(Total::of),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Folded<'a> {
+    name: &'a str,
+    module: &'a str,
+    location: String,
+    calls: u64,
+    failures: u64,
+    wall_ns: u128,
+    busy_ns: u128,
+    #[serde(flatten)]
+    total: Option<Total>,
+    #[serde(flatten)]
+    own: Option<Own>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
+}
+
+impl<'a> Folded<'a> {
+    pub(super) fn of(folded: &'a FoldedReport) -> Self {
+        Self {
+            name: &folded.name,
+            module: &folded.module,
+            location: format!("{}:{}", folded.file, folded.line),
+            calls: folded.calls,
+            failures: folded.failures,
+            wall_ns: folded.wall.as_nanos(),
+            busy_ns: folded.busy.as_nanos(),
+            total: folded.total.as_ref().map(Total::of),
+            own: folded.own.as_ref().map(Own::of),
+            partial: folded.partial,
+        }
+    }
+}

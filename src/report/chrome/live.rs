@@ -1,0 +1,44 @@
+//! The live bytes over time, where they are known.
+
+use std::time::Duration;
+
+use super::super::{CallReport, Report};
+use super::lanes::end;
+
+/// When, and how many bytes were live above those at the start of the outermost call.
+///
+/// A report has the level at the ends of calls and at checkpoints, each above its own start. These
+/// go together to one line only along the outermost calls, where all calls are of one strand (the
+/// levels of two strands at different times do not add up), no two of the outermost overlap, and
+/// no figure is partial. Elsewhere there is no line.
+pub(super) fn levels(report: &Report) -> Option<Vec<(Duration, i64)>> {
+    let strand = report.calls.first()?.strand;
+    let mut levels = Vec::new();
+    let mut last = Duration::ZERO;
+    for call in &report.calls {
+        if call.strand != strand {
+            return None;
+        }
+        if call.parent.is_some() {
+            continue;
+        }
+        if call.start < last || call.partial {
+            return None;
+        }
+        last = end(report, call);
+        along(call, last, &mut levels)?;
+    }
+    Some(levels)
+}
+
+fn along(call: &CallReport, end: Duration, levels: &mut Vec<(Duration, i64)>) -> Option<()> {
+    let mut level = 0_i64;
+    levels.push((call.start, level));
+    for checkpoint in &call.checkpoints {
+        level = level.wrapping_add(checkpoint.counts?.net_bytes());
+        let at = call.start.saturating_add(checkpoint.at);
+        levels.push((at.min(end), level));
+    }
+    levels.push((end, call.total?.net_bytes()));
+    Some(())
+}
