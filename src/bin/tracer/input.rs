@@ -1,48 +1,33 @@
 //! Reads reports from files, with a bar where that takes long.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressBarIter, ProgressDrawTarget, ProgressStyle};
 use tracer::Report;
+use tracer::hotspots::Hotspots;
 use tracer::report::json;
 
 use crate::arguments::{Input, Leniency};
 use crate::failure::Failure;
 
-/// Calls `each` with every report, one at a time, so that no more than one line is in memory.
-pub(crate) fn for_each(
-    input: &Input,
-    mut each: impl FnMut(Report) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let stdin = [PathBuf::from(STDIN)];
-    let files = if input.files.is_empty() {
-        &stdin[..]
-    } else {
-        &input.files
-    };
-    let mut reader = Reader::new(files, &input.leniency);
-    for file in files {
-        reader.read(file, &mut each)?;
+/// The reports of all files, one at a time, so that no more than one line is in memory. After a
+/// failure there is nothing more.
+pub(crate) fn reports(input: &Input) -> Reports {
+    if input.files.is_empty() {
+        return Reports::of(vec![PathBuf::from(STDIN)], &input.leniency);
     }
-    reader.finish();
-    Ok(())
+    Reports::of(input.files.clone(), &input.leniency)
 }
 
-/// Adds up all reports of a file.
-pub(crate) fn hotspots_of(
-    file: &Path,
-    leniency: &Leniency,
-) -> Result<tracer::hotspots::Hotspots, Failure> {
-    let mut hotspots = tracer::hotspots::Hotspots::new();
-    let mut reader = Reader::new(&[file.to_owned()], leniency);
-    reader.read(file, &mut |report| {
-        hotspots.add(&report);
-        Ok(())
-    })?;
-    reader.finish();
+/// All reports, added up.
+pub(crate) fn hotspots(reports: Reports) -> Result<Hotspots, Failure> {
+    let mut hotspots = Hotspots::new();
+    for report in reports {
+        hotspots.add(&report?);
+    }
     Ok(hotspots)
 }
 
@@ -52,21 +37,27 @@ const STDIN: &str = "-";
 /// A bar that comes and goes is worse than none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-struct Reader<'a> {
-    leniency: &'a Leniency,
+pub(crate) struct Reports {
+    files: std::vec::IntoIter<PathBuf>,
+    current: Option<Source>,
+    skip_bad: bool,
+    passed_over: u64,
     bar: ProgressBar,
     started: Instant,
-    passed_over: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn new(files: &[PathBuf], leniency: &'a Leniency) -> Self {
+struct Source {
+    name: String,
+    lines: json::Lines<BufReader<ProgressBarIter<Box<dyn Read>>>>,
+    has_reports: bool,
+}
+
+impl Reports {
+    pub(crate) fn of(files: Vec<PathBuf>, leniency: &Leniency) -> Self {
         // None where one of them is not a file, whose length nobody knows.
         let sizes = files.iter().map(|file| {
             let metadata = std::fs::metadata(file).ok();
-            metadata
-                .filter(std::fs::Metadata::is_file)
-                .map(|it| it.len())
+            metadata.filter(Metadata::is_file).map(|it| it.len())
         });
         let size: Option<u64> = sizes.sum();
         let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::hidden());
@@ -78,56 +69,80 @@ impl<'a> Reader<'a> {
             bar.set_style(style);
         }
         Self {
-            leniency,
+            files: files.into_iter(),
+            current: None,
+            skip_bad: leniency.skip_bad,
+            passed_over: 0,
             bar,
             started: Instant::now(),
-            passed_over: 0,
         }
     }
 
-    fn read(
-        &mut self,
-        path: &Path,
-        each: &mut impl FnMut(Report) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let name = name(path);
-        let input = open(path).map_err(|error| Failure::Input(name.clone(), error))?;
-        let input = BufReader::with_capacity(1 << 20, self.bar.wrap_read(input));
-        let mut found = 0_u64;
-        for line in json::Lines::new(input) {
-            self.show_bar();
-            match line {
-                Ok(report) => {
-                    found += 1;
-                    each(report)?;
+    fn next_report(&mut self) -> Result<Option<Report>, Failure> {
+        loop {
+            let Some(source) = &mut self.current else {
+                let Some(file) = self.files.next() else {
+                    self.finish();
+                    return Ok(None);
+                };
+                self.current = Some(Source::open(&file, &self.bar)?);
+                continue;
+            };
+            match source.lines.next() {
+                Some(Ok(report)) => {
+                    source.has_reports = true;
+                    return Ok(Some(report));
                 }
-                Err(error) if self.leniency.skip_bad && !error.is_io() => self.passed_over += 1,
-                Err(error) => return Err(Failure::Line(name, error)),
+                Some(Err(error)) if self.skip_bad && !error.is_io() => self.passed_over += 1,
+                Some(Err(error)) => return Err(Failure::Line(source.name.clone(), error)),
+                None if source.has_reports => self.current = None,
+                None => return Err(Failure::Empty(source.name.clone())),
             }
         }
-        if found == 0 {
-            return Err(Failure::Empty(name));
-        }
-        Ok(())
     }
 
-    fn show_bar(&mut self) {
+    fn show_bar(&self) {
         if self.bar.is_hidden() && self.started.elapsed() > PATIENCE && io::stderr().is_terminal() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
-    fn finish(self) {
+    fn finish(&mut self) {
         self.bar.finish_and_clear();
-        if self.leniency.skip_bad {
-            let lines = self.passed_over;
-            let lines = if lines == 1 {
-                "1 line".to_owned()
-            } else {
-                format!("{lines} lines")
+        if std::mem::take(&mut self.skip_bad) {
+            let lines = match self.passed_over {
+                1 => "1 line".to_owned(),
+                lines => format!("{lines} lines"),
             };
             eprintln!("tracer: passed over {lines}");
         }
+    }
+}
+
+impl Iterator for Reports {
+    type Item = Result<Report, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.show_bar();
+        let next = self.next_report().transpose();
+        if matches!(next, Some(Err(_))) {
+            self.finish();
+            (self.files, self.current) = (Vec::new().into_iter(), None);
+        }
+        next
+    }
+}
+
+impl Source {
+    fn open(path: &Path, bar: &ProgressBar) -> Result<Self, Failure> {
+        let name = name(path);
+        let input = open(path).map_err(|error| Failure::Input(name.clone(), error))?;
+        let input = BufReader::with_capacity(1 << 20, bar.wrap_read(input));
+        Ok(Self {
+            name,
+            lines: json::Lines::new(input),
+            has_reports: false,
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! `tracer diff`: what has changed, and whether it may.
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracer::hotspots;
 
 use crate::arguments::Diff;
 use crate::failure::Failure;
+use crate::input::Reports;
 use crate::output::stdout_failed;
 use crate::{input, output};
 
@@ -16,8 +17,9 @@ pub(crate) fn run(arguments: &Diff) -> Result<(), Failure> {
         let why = "standard input can't be both: expected a file before or after";
         return Err(Failure::Impossible(why.to_owned()));
     }
-    let before = input::hotspots_of(&arguments.before, &arguments.leniency)?;
-    let after = input::hotspots_of(&arguments.after, &arguments.leniency)?;
+    let read =
+        |file: &PathBuf| input::hotspots(Reports::of(vec![file.clone()], &arguments.leniency));
+    let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
     let diff = hotspots::Diff::between(&before, &after);
     let table = diff.table().by(arguments.by).top(arguments.top);
     let table = if arguments.markdown {

@@ -1,27 +1,44 @@
 //! `tracer export`: reports in the formats of other tools.
 
-use tracer::hotspots::Hotspots;
+use std::io::{self, Write};
+
+use tracer::report::chrome;
 
 use crate::arguments::{Export, Target};
 use crate::failure::Failure;
+use crate::input::Reports;
 use crate::{input, output};
 
 pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     let is_text = arguments.to != Target::Pprof;
     output::whole(&arguments.output, is_text, |out| {
-        let failed = |error| Failure::Output(output::name(&arguments.output), error);
-        if arguments.to == Target::Chrome {
-            return chrome(arguments, out);
-        }
-        let mut hotspots = Hotspots::new();
-        input::for_each(&arguments.input, |report| {
-            hotspots.add(&report);
-            Ok(())
-        })?;
+        let reports = input::reports(&arguments.input);
         let written = match arguments.to {
-            Target::Pprof => hotspots.write_pprof(out),
-            _ => hotspots.write_stacks(arguments.by, out),
+            Target::Chrome => return chrome(reports, arguments, out),
+            Target::Folded => input::hotspots(reports)?.write_stacks(arguments.by, out),
+            Target::Pprof => input::hotspots(reports)?.write_pprof(out),
         };
-        written.map_err(failed)
+        written.map_err(|error| failed(arguments, error))
     })
+}
+
+/// Each report is written as it is read.
+fn chrome(reports: Reports, arguments: &Export, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut failure = None;
+    let good = { reports }.map_while(|report| match report {
+        Ok(report) => Some(report),
+        Err(error) => {
+            failure = Some(error);
+            None
+        }
+    });
+    let written = chrome::write(good, out).map_err(|error| failed(arguments, error));
+    match failure {
+        Some(failure) => Err(failure),
+        None => written,
+    }
+}
+
+fn failed(arguments: &Export, error: io::Error) -> Failure {
+    Failure::Output(output::name(&arguments.output), error)
 }

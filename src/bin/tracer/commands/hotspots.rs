@@ -2,19 +2,13 @@
 
 use std::io::Write as _;
 
-use tracer::hotspots::Hotspots;
-
 use crate::arguments::{self, Format};
 use crate::failure::Failure;
 use crate::output::stdout_failed;
 use crate::{input, output};
 
 pub(crate) fn run(arguments: &arguments::Hotspots) -> Result<(), Failure> {
-    let mut hotspots = Hotspots::new();
-    input::for_each(&arguments.input, |report| {
-        hotspots.add(&report);
-        Ok(())
-    })?;
+    let hotspots = input::hotspots(input::reports(&arguments.input))?;
     let table = hotspots.table().by(arguments.by).top(arguments.top);
     let mut stdout = std::io::stdout().lock();
     let written = match arguments.format {

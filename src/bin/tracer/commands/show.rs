@@ -12,39 +12,34 @@ use crate::input;
 use crate::output::stdout_failed;
 
 pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
+    let reports = input::reports(&arguments.input);
     let mut shown = Shown::default();
-    if arguments.failed {
-        return input::for_each(&arguments.input, |report| {
-            if has_failed(&report) {
-                shown.show(&report, arguments.plain)?;
-            }
-            Ok(())
-        });
-    }
     let (most, weight): (_, fn(&Report) -> u128) = match (arguments.slowest, arguments.heaviest) {
         (Some(most), _) => (most, |report| report.elapsed.as_nanos()),
         (_, Some(most)) => (most, |report| {
             report.total.map_or(0, |total| total.bytes_allocated.into())
         }),
         _ => {
-            return input::for_each(&arguments.input, |report| {
-                shown.show(&report, arguments.plain)
-            });
+            for report in reports {
+                let report = report?;
+                if !arguments.failed || has_failed(&report) {
+                    shown.show(&report, arguments.plain)?;
+                }
+            }
+            return Ok(());
         }
     };
     // Of two of the same weight, the earlier one.
     let mut kept = BTreeMap::new();
-    let mut number = 0_u64;
-    input::for_each(&arguments.input, |report| {
-        number += 1;
+    for (number, report) in reports.enumerate() {
+        let report = report?;
         kept.insert((Reverse(weight(&report)), number), report);
         if kept.len() > most {
             kept.pop_last();
         }
-        Ok(())
-    })?;
-    kept.values()
-        .try_for_each(|report| shown.show(report, arguments.plain))
+    }
+    let mut kept = kept.values();
+    kept.try_for_each(|report| shown.show(report, arguments.plain))
 }
 
 fn has_failed(report: &Report) -> bool {
