@@ -134,7 +134,7 @@ new             +900 B             0 B  900 B     +1           +9  new
 2 functions with the same self-bytes as before
 
 path          self-bytes ▼  growth    before     after  allocations
-──────────────────────────────────────────────────────────────────────
+───────────────────────────────────────────────────────────────────
 parse > leaf     +1.56 KiB  +39.0%  4.00 KiB  5.57 KiB          +16
 
 3 more paths that changed

@@ -160,7 +160,10 @@ impl Changes<'_> {
                 .iter()
                 .map(|(by, rank)| Column::number(by.name(), *rank)),
         );
-        columns.push(Column::text("", 11));
+        let has_states = changes.iter().any(|it| it.state() != "");
+        if has_states {
+            columns.push(Column::text("", 11));
+        }
         columns.push(Column::text("at", 5));
         let row = |change: &Change<'_>| {
             let frame = change.frame();
@@ -173,7 +176,9 @@ impl Changes<'_> {
             ];
             let others = figures.iter();
             row.extend(others.map(|(by, _)| self.diff.shown_growth(*by, change)));
-            row.push(change.state().to_owned());
+            if has_states {
+                row.push(change.state().to_owned());
+            }
             row.push(place(frame, self.is_markdown));
             row
         };

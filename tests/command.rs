@@ -1,0 +1,591 @@
+//! The command `tracer`, as it is run: what it prints, what it leaves behind, how it exits.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// How a run ended.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    errors: String,
+}
+
+/// A folder for the files of one test, in which the command is run.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self::new();
+        for (name, text) in files {
+            fs::write(folder.path(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// All there is, so that nothing is left behind unseen.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = command(self.0.path(), arguments)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It may not want all of it.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            errors: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A report of `handle`, which calls `store`: so many allocations of 100 bytes in so many ns.
+fn line(trace: u64, allocations: u64, wall_ns: u64, outcome: &str) -> String {
+    let counts = |count: u64| {
+        format!(
+            r#"{{"allocations":{count},"reallocations":0,"deallocations":{count},"bytes_allocated":{0},"bytes_deallocated":{0}}}"#,
+            100 * count
+        )
+    };
+    let call = |name: &str,
+                parent: &str,
+                line: u64,
+                own: u64,
+                total: u64,
+                wall: u64,
+                outcome: &str| {
+        format!(
+            r#"{{"name":"{name}","module":"service","file":"src/{name}.rs","line":{line},{parent}"strand":0,"thread":{{"number":1,"name":"main"}},"start_ns":0,"wall_ns":{wall},"busy_ns":{wall},"self_busy_ns":{wall},"total":{},"self":{},"peak_bytes":100,"outcome":{outcome}}}"#,
+            counts(total),
+            counts(own),
+        )
+    };
+    format!(
+        r#"{{"tracer_report":1,"trace":{trace},"started_unix_ns":1763942400000000000,"elapsed_ns":{wall_ns},"memory_bytes":4096,"total":{},"calls":[{},{}]}}"#,
+        counts(allocations + 1),
+        call("handle", "", 3, 1, allocations + 1, wall_ns, "\"ok\""),
+        call(
+            "store",
+            r#""parent":0,"#,
+            7,
+            allocations,
+            allocations,
+            wall_ns / 2,
+            outcome
+        ),
+    ) + "\n"
+}
+
+const FAILED: &str = r#""failed","message":"write: broken pipe""#;
+
+fn three() -> String {
+    line(1, 10, 3_000_000, "\"ok\"")
+        + &line(2, 30, 1_000_000, FAILED)
+        + &line(3, 20, 2_000_000, "\"ok\"")
+}
+
+fn plain(lines: [&str; 3]) -> String {
+    let [handle, store, outcome] = lines;
+    format!(
+        "allocates at call stack: 0, detailed call stack:\n\tcall handle: {handle}\n\tcall store: {store}{outcome}"
+    )
+}
+
+#[test]
+fn show_as_lines_and_as_trees() {
+    let folder = Folder::with(&[("traces.jsonl", &three())]);
+    let [first, second, third] = [
+        ["3ms, allocates: 11", "1.5ms, allocates: 10", ""],
+        [
+            "1ms, allocates: 31",
+            "500µs, allocates: 30",
+            ", failed: write: broken pipe",
+        ],
+        ["2ms, allocates: 21", "1ms, allocates: 20", ""],
+    ]
+    .map(plain);
+    for (arguments, reports) in [
+        (&["--plain"][..], &[&first, &second, &third][..]),
+        (&["--plain", "--slowest", "2"], &[&first, &third]),
+        (&["--plain", "--heaviest", "1"], &[&second]),
+        (&["--plain", "--heaviest", "9"], &[&second, &third, &first]),
+        (&["--plain", "--failed"], &[&second]),
+        (&["--plain", "--slowest", "0"], &[]),
+    ] {
+        let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
+        let shown = reports
+            .iter()
+            .map(|report| report.as_str())
+            .collect::<Vec<_>>()
+            .join("\n\n");
+        let end = if reports.is_empty() { "" } else { "\n" };
+        assert_eq!((ran.out, ran.errors), (shown + end, String::new()));
+        assert_eq!(ran.code, Some(0));
+    }
+    let tree = "\
+trace 2: 1,000.000 µs, allocates 31 (3,100 bytes)
+  wall µs    busy µs  allocates  self  bytes   self  peak  call
+1,000.000  1,000.000         31     1  3,100    100   100  handle @ main #1
+  500.000    500.000         30    30  3,000  3,000   100  └─ store, failed: write: broken pipe
+calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0
+";
+    assert_eq!(folder.run(&["show", "traces.jsonl", "--failed"]).out, tree);
+    assert_eq!(
+        folder
+            .run_with(&["show", "--failed", "--tree"], &three())
+            .out,
+        tree
+    );
+}
+
+#[test]
+fn hotspots_in_all_forms() {
+    let folder = Folder::with(&[
+        ("a.jsonl", &three()),
+        ("b.jsonl", &line(4, 40, 4_000, "\"ok\"")),
+    ]);
+    let ran = folder.run(&["hotspots", "a.jsonl", "b.jsonl"]);
+    let table = "\
+4 reports, 8 calls, 104 allocations (10.2 KiB)
+
+function  self-bytes ▼  share  calls  failures     time  self-time  allocations  self-allocations  at
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+store         9.77 KiB  96.2%      4         1  3.00 ms    3.00 ms          100               100  src/store.rs:7
+handle           400 B   3.8%      4         0  6.00 ms    3.00 ms          104                 4  src/handle.rs:3
+";
+    assert_eq!(
+        (ran.out.as_str(), ran.errors.as_str(), ran.code),
+        (table, "", Some(0))
+    );
+    let ran = folder.run(&[
+        "hotspots", "a.jsonl", "b.jsonl", "--by", "time", "--top", "1", "--format", "markdown",
+    ]);
+    let second = ran.out.lines().nth(2).unwrap();
+    assert!(
+        second.starts_with("| function | time ▼ | share | calls |"),
+        "{second}"
+    );
+    assert!(
+        ran.out
+            .ends_with("| src/handle.rs:3 |\n\n1 more function\n"),
+        "{}",
+        ran.out
+    );
+    let ran = folder.run(&["hotspots", "a.jsonl", "--format", "json", "--top", "1"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(value["tracer_hotspots"], 1);
+    assert_eq!(value["functions"].as_array().unwrap().len(), 1);
+    assert_eq!(value["functions"][0]["name"], "store");
+    assert_eq!(value["functions"][0]["self"]["bytes_allocated"], 6000);
+    assert_eq!(value["functions"][0]["allocates_percentiles"]["max"], 30);
+    assert_eq!(
+        value["functions"][0]["wall_percentiles_ns"]["max"],
+        1_500_000
+    );
+    assert_eq!(
+        (&value["paths"][1]["parent"], &value["paths"][1]["name"]),
+        (&0.into(), &"store".into())
+    );
+    assert_eq!(value["outside_calls"]["allocations"], 0);
+}
+
+#[test]
+fn a_flame_graph_to_a_file_or_to_standard_output() {
+    let folder = Folder::with(&[("traces.jsonl", &three())]);
+    let ran = folder.run(&[
+        "flamegraph",
+        "traces.jsonl",
+        "--by",
+        "bytes",
+        "-o",
+        "out.svg",
+    ]);
+    assert_eq!(
+        (ran.out.as_str(), ran.errors.as_str(), ran.code),
+        ("", "", Some(0))
+    );
+    let svg = fs::read_to_string(folder.path("out.svg")).unwrap();
+    assert!(svg.contains("<title>service::store (6,000 bytes, 95.24%)</title>"));
+    assert_eq!(
+        folder
+            .run(&["flamegraph", "traces.jsonl", "--by", "bytes"])
+            .out,
+        svg
+    );
+    // As other files are, and not only its owner's.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(folder.path("out.svg"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o644);
+    }
+    let before = line(1, 5, 1000, "\"ok\"");
+    fs::write(folder.path("before.jsonl"), before).unwrap();
+    let ran = folder.run(&["flamegraph", "traces.jsonl", "--since", "before.jsonl"]);
+    // Of one report then, of three now.
+    assert!(
+        ran.out
+            .contains("<title>service::store (6,000 bytes, 95.24%; +71.43%)</title>"),
+        "{}",
+        ran.out
+    );
+    let ran = folder.run(&["flamegraph", "before.jsonl", "--by", "failures"]);
+    let error = "tracer: nothing to draw: expected calls with failures above 0\n";
+    assert_eq!(
+        (ran.out.as_str(), ran.errors.as_str(), ran.code),
+        ("", error, Some(2))
+    );
+}
+
+#[test]
+fn exports() {
+    let folder = Folder::with(&[("traces.jsonl", &three())]);
+    let ran = folder.run(&[
+        "export",
+        "traces.jsonl",
+        "--to",
+        "folded",
+        "--by",
+        "allocations",
+    ]);
+    assert_eq!(
+        ran.out,
+        "service::handle 63\nservice::handle;service::store 60\n"
+    );
+    let ran = folder.run(&[
+        "export",
+        "traces.jsonl",
+        "--to",
+        "chrome",
+        "-o",
+        "trace.json",
+    ]);
+    assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+    let trace: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path("trace.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let starts = events.iter().filter(|event| event["ph"] == "B");
+    assert_eq!(starts.count(), 6);
+    let ran = folder.run(&[
+        "export",
+        "traces.jsonl",
+        "--to",
+        "pprof",
+        "-o",
+        "profile.pb.gz",
+    ]);
+    assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+    // The mark of gzip.
+    assert_eq!(
+        fs::read(folder.path("profile.pb.gz")).unwrap()[..2],
+        [0x1f, 0x8b]
+    );
+    assert_eq!(
+        folder.names(),
+        ["profile.pb.gz", "trace.json", "traces.jsonl"]
+    );
+}
+
+#[test]
+fn diff_fails_where_a_rule_is_broken() {
+    let (before, after) = (
+        three(),
+        three().replace("\"allocations\":20,", "\"allocations\":21,"),
+    );
+    let folder = Folder::with(&[("before.jsonl", &before), ("after.jsonl", &after)]);
+    let ran = folder.run(&[
+        "diff",
+        "before.jsonl",
+        "before.jsonl",
+        "--fail-on",
+        "allocations > +0",
+        "--fail-on",
+        "bytes > +0%",
+    ]);
+    let same = "3 reports before, 3 after\n\n2 functions with the same allocations as before\n";
+    assert_eq!(
+        (ran.out.as_str(), ran.errors.as_str(), ran.code),
+        (same, "", Some(0))
+    );
+    let ran = folder.run(&[
+        "diff",
+        "before.jsonl",
+        "after.jsonl",
+        "--fail-on",
+        "self-allocations > +0",
+        "--fail-on",
+        "bytes > +0",
+    ]);
+    assert_eq!(
+        ran.out,
+        "\
+3 reports before, 3 after
+
+function  allocations ▼  growth  before  after  at
+──────────────────────────────────────────────────────────────
+store                +1   +1.7%      60     61  src/store.rs:7
+
+1 function with the same allocations as before
+
+path            allocations ▼  growth  before  after  at
+────────────────────────────────────────────────────────────────────
+handle > store             +1   +1.7%      60     61  src/store.rs:7
+
+1 path with the same allocations as before
+"
+    );
+    assert_eq!(
+        (ran.errors.as_str(), ran.code),
+        (
+            "tracer: store (src/store.rs:7): self-allocations 60 -> 61 (+1, +1.7%), allowed +0\n",
+            Some(1)
+        )
+    );
+    // The other way it is no growth.
+    let ran = folder.run(&[
+        "diff",
+        "after.jsonl",
+        "before.jsonl",
+        "--fail-on",
+        "self-allocations > +0",
+        "--markdown",
+    ]);
+    assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+    assert!(
+        ran.out.contains("| store | -1 | -1.6% | 61 | 60 |"),
+        "{}",
+        ran.out
+    );
+    // One of them may be standard input.
+    let ran = folder.run_with(
+        &[
+            "diff",
+            "-",
+            "after.jsonl",
+            "--fail-on",
+            "self-allocations > +1",
+        ],
+        &before,
+    );
+    assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+    let ran = folder.run(&["diff", "-", "-"]);
+    let error = "tracer: standard input can't be both: expected a file before or after\n";
+    assert_eq!(
+        (ran.out.as_str(), ran.errors.as_str(), ran.code),
+        ("", error, Some(2))
+    );
+}
+
+/// What each command says to the same bad input; none writes anything.
+#[test]
+fn bad_input_is_named_and_nothing_is_half_written() {
+    let good = three();
+    let cut = &good[..good.len() - 100];
+    let length = cut.lines().last().unwrap().len();
+    let other = good.clone()
+        + &good
+            .lines()
+            .next()
+            .unwrap()
+            .replace("_report\":1", "_report\":9");
+    let folder = Folder::with(&[
+        ("cut.jsonl", cut),
+        ("other.jsonl", &other),
+        ("text.jsonl", "hello\n"),
+        ("empty.jsonl", ""),
+        ("blank.jsonl", "\n \n"),
+        ("good.jsonl", &good),
+    ]);
+    fs::write(folder.path("bytes.jsonl"), b"{\"tracer_report\":1,\"\xff").unwrap();
+    fs::create_dir(folder.path("folder")).unwrap();
+    let names = folder.names();
+    for (file, expected) in [
+        ("cut.jsonl", format!("cut.jsonl: line 3 breaks off after {length} bytes: expected the rest of a report")),
+        (
+            "other.jsonl",
+            "other.jsonl: line 4, column 18: not a report of version 1: invalid value: integer `9`, expected version 1 of the schema".into(),
+        ),
+        ("text.jsonl", "text.jsonl: line 1, column 1: not JSON: expected value".into()),
+        ("bytes.jsonl", "bytes.jsonl: line 1, byte 21: expected UTF-8".into()),
+        ("empty.jsonl", "empty.jsonl: no reports: expected a line of JSON for each".into()),
+        ("blank.jsonl", "blank.jsonl: no reports: expected a line of JSON for each".into()),
+        ("missing.jsonl", "missing.jsonl: No such file or directory (os error 2)".into()),
+        ("folder", "folder: expected a file, and it is a directory".into()),
+    ] {
+        for arguments in [
+            &["hotspots", "good.jsonl", file][..],
+            &["flamegraph", file, "-o", "out.svg"],
+            &["flamegraph", "good.jsonl", "--since", file, "-o", "out.svg"],
+            &["export", "--to", "chrome", "good.jsonl", file, "-o", "out.json"],
+            &["export", "--to", "chrome", file],
+            &["export", "--to", "pprof", file],
+            &["diff", "good.jsonl", file, "--fail-on", "calls > +0"],
+            &["diff", file, "good.jsonl"],
+            &["show", "--slowest", "3", file],
+        ] {
+            let ran = folder.run(arguments);
+            assert_eq!((ran.out.as_str(), ran.code), ("", Some(2)), "{arguments:?}");
+            assert_eq!(ran.errors, format!("tracer: {expected}\n"), "{arguments:?}");
+            assert_eq!(folder.names(), names);
+        }
+    }
+    let ran = folder.run_with(&["hotspots"], cut);
+    assert!(
+        ran.errors
+            .starts_with("tracer: standard input: line 3 breaks off"),
+        "{}",
+        ran.errors
+    );
+}
+
+#[test]
+fn bad_lines_are_passed_over_where_that_is_asked_for() {
+    let good = three();
+    let bad = format!("oops\n{good}\n{{}}\n{}", &good[..50]);
+    let folder = Folder::with(&[
+        ("bad.jsonl", &bad),
+        ("good.jsonl", &good),
+        ("worse.jsonl", "oops\n"),
+    ]);
+    let ran = folder.run(&["hotspots", "--skip-bad", "bad.jsonl"]);
+    assert_eq!(
+        (ran.errors.as_str(), ran.code),
+        ("tracer: passed over 3 lines\n", Some(0))
+    );
+    assert_eq!(ran.out, folder.run(&["hotspots", "good.jsonl"]).out);
+    let ran = folder.run(&["show", "--skip-bad", "good.jsonl"]);
+    assert_eq!(
+        (ran.errors.as_str(), ran.code),
+        ("tracer: passed over 0 lines\n", Some(0))
+    );
+    let ran = folder.run(&["hotspots", "--skip-bad", "worse.jsonl"]);
+    let error = "tracer: passed over 1 line\ntracer: worse.jsonl: no reports: expected a line of JSON for each\n";
+    assert_eq!(
+        (ran.out.as_str(), ran.errors.as_str(), ran.code),
+        ("", error, Some(2))
+    );
+}
+
+#[test]
+fn what_is_there_is_not_replaced() {
+    let folder = Folder::with(&[("traces.jsonl", &three()), ("out.svg", "mine")]);
+    let ran = folder.run(&["flamegraph", "traces.jsonl", "-o", "out.svg"]);
+    let error = "tracer: out.svg: it exists: expected a new file, or --force to replace it\n";
+    assert_eq!((ran.errors.as_str(), ran.code), (error, Some(2)));
+    assert_eq!(fs::read_to_string(folder.path("out.svg")).unwrap(), "mine");
+    let ran = folder.run(&["flamegraph", "traces.jsonl", "-o", "out.svg", "--force"]);
+    assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+    assert!(
+        fs::read_to_string(folder.path("out.svg"))
+            .unwrap()
+            .starts_with("<?xml")
+    );
+    // Not even by a bad input.
+    fs::write(folder.path("out.svg"), "mine").unwrap();
+    folder.run(&["flamegraph", "missing", "-o", "out.svg", "--force"]);
+    assert_eq!(fs::read_to_string(folder.path("out.svg")).unwrap(), "mine");
+    let ran = folder.run(&["flamegraph", "traces.jsonl", "-o", "nowhere/out.svg"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.errors.starts_with("tracer: nowhere/out.svg: "),
+        "{}",
+        ran.errors
+    );
+    assert_eq!(folder.names(), ["out.svg", "traces.jsonl"]);
+}
+
+#[test]
+fn a_reader_that_goes_away() {
+    let many = three().repeat(500);
+    let folder = Folder::with(&[("traces.jsonl", &many)]);
+    for arguments in [
+        &["show", "traces.jsonl"][..],
+        &["export", "--to", "chrome", "traces.jsonl"],
+    ] {
+        let mut child = command(folder.0.path(), arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            errors,
+            "tracer: standard output: closed before all was written\n"
+        );
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn bad_arguments() {
+    let folder = Folder::with(&[("traces.jsonl", &three())]);
+    for (arguments, expected) in [
+        (
+            &[
+                "diff",
+                "traces.jsonl",
+                "traces.jsonl",
+                "--fail-on",
+                "bytes >= 3",
+            ][..],
+            "error: invalid value 'bytes >= 3' for '--fail-on <RULE>': rule `bytes >= 3`, column 8: expected `+` and how much it may grow\n",
+        ),
+        (
+            &["hotspots", "--by", "size"],
+            "error: invalid value 'size' for '--by <FIGURE>'\n",
+        ),
+        (
+            &["export", "traces.jsonl"],
+            "error: the following required arguments were not provided:\n  --to <TO>\n",
+        ),
+        (
+            &["show", "--slowest", "1", "--failed"],
+            "error: the argument '--slowest <N>' cannot be used with '--failed'\n",
+        ),
+        (
+            &["show", "--tree", "--plain"],
+            "error: the argument '--tree' cannot be used with '--plain'\n",
+        ),
+    ] {
+        let ran = folder.run(arguments);
+        assert_eq!((ran.out.as_str(), ran.code), ("", Some(2)));
+        assert!(ran.errors.starts_with(expected), "{}", ran.errors);
+    }
+}
