@@ -12,29 +12,34 @@ use super::NOT_COUNTED;
 pub struct Counted {
     pub(super) counts: Counts,
     /// The sum of the peaks of the iterations, as criterion divides by their number.
-    pub(super) peak_bytes: u64,
-    /// How many they were, where that is known: criterion's own loops do not tell.
+    /// `None` where one is not known: criterion's own loops do not tell iterations apart.
+    pub(super) peak_bytes: Option<u64>,
+    /// How many they were; 0 of criterion's own loops, which do not tell.
     pub(super) iterations: u64,
 }
 
 impl Counted {
     pub(super) const ZERO: Self = Self {
         counts: Counts::ZERO,
-        peak_bytes: 0,
+        peak_bytes: Some(0),
         iterations: 0,
     };
 
     pub(super) fn of_a_loop(counts: Option<Counts>) -> Self {
         Self {
             counts: known(counts),
-            ..Self::ZERO
+            peak_bytes: None,
+            iterations: 0,
         }
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             counts: self.counts + other.counts,
-            peak_bytes: self.peak_bytes.wrapping_add(other.peak_bytes),
+            peak_bytes: self
+                .peak_bytes
+                .zip(other.peak_bytes)
+                .map(|(one, other)| one.wrapping_add(other)),
             iterations: self.iterations.wrapping_add(other.iterations),
         }
     }
@@ -44,14 +49,12 @@ impl Counted {
 /// bench of [`Heap`](super::Heap), within `iter_custom`.
 ///
 /// Other than in criterion's own loops, 0 allocations and peaks are measured too, and outputs are
-/// dropped outside of what is counted. What comes before the call, or is captured by the routine,
-/// is not counted either.
+/// dropped outside of what is counted. What an iteration needs and should not count is made in an
+/// [`exclude`](crate::alloc::exclude).
 ///
 /// # Panics
 ///
-/// Where nothing is counted, because no [`Counting`](crate::Counting) allocator is installed; and
-/// where a peak is not known exactly, because a trace was left in `routine` in another order than it
-/// was entered.
+/// Where nothing is counted, because no [`Counting`](crate::Counting) allocator is installed.
 ///
 /// ```no_run
 /// # use criterion::Criterion;
@@ -72,9 +75,7 @@ pub fn count<O>(iterations: u64, mut routine: impl FnMut() -> O) -> Counted {
         let measured = measure(|| black_box(routine()));
         counted = counted.plus(Counted {
             counts: known(measured.counts),
-            peak_bytes: measured
-                .peak_bytes
-                .expect("the routine leaves traces in the opposite order of entering them"),
+            peak_bytes: measured.peak_bytes,
             iterations: 1,
         });
     }
