@@ -177,28 +177,28 @@ fn other_threads_are_not_in_the_figure() {
 
 /// One run each with so many allocations in an iteration. Answers the change from the first to the
 /// second.
-fn change(name: &str, runs: [u32; 2]) -> [f64; 2] {
+fn change(name: &str, runs: [u32; 2]) -> Option<[f64; 2]> {
     let results = Results::new(name);
     for allocations in runs {
         results.run(Heap::allocations(), |bencher| {
             bencher.iter_custom(|iterations| count(iterations, || boxes(allocations)));
         });
     }
-    results.estimates("change", ["mean", "median"]).unwrap()
+    results.estimates("change", ["mean", "median"])
 }
 
 #[test]
 fn a_change_is_what_it_is() {
-    assert_eq!(change("more", [4, 5]), [0.25, 0.25]);
-    assert_eq!(change("fewer", [4, 3]), [-0.25, -0.25]);
-    assert_eq!(change("as_many", [4, 4]), [0.0, 0.0]);
+    assert_eq!(change("more", [4, 5]), Some([0.25, 0.25]));
+    assert_eq!(change("fewer", [4, 3]), Some([-0.25, -0.25]));
+    assert_eq!(change("as_many", [4, 4]), Some([0.0, 0.0]));
 }
 
 #[test]
 fn from_and_to_nothing_is_a_change_as_well() {
     // Criterion's files are read with an error in the last digit.
-    let nearly = |change: [f64; 2], expected: f64| {
-        for point in change {
+    let nearly = |change: Option<[f64; 2]>, expected: f64| {
+        for point in change.unwrap() {
             let error = (point - expected) / expected.abs().max(1.0);
             assert!(error.abs() < 1e-12, "{point} is not {expected}");
         }
@@ -211,7 +211,7 @@ fn from_and_to_nothing_is_a_change_as_well() {
 #[test]
 fn nothing_in_a_loop_of_criterions_own_is_refused_by_criterion() {
     let nothing = measured("refused", Heap::allocations(), |bencher| {
-        bencher.iter(|| ())
+        bencher.iter(|| ());
     });
     assert_eq!(nothing, None);
 }

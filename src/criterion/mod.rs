@@ -62,7 +62,7 @@
 //!   0. From 0 to 1 is then a rise by some 10¹¹ per cent.
 //! - **No variance.** Where both runs measured the same in every sample, there is no test statistic:
 //!   criterion prints `p = NaN` and "No change in performance detected", which is right. Its
-//!   plots have a density estimated from the variance, so [`Heap::criterion`] turns them off.
+//!   plots panic then, so [`Heap::criterion`] turns them off.
 //! - **Noise.** By default criterion calls changes below one per cent noise, one allocation of 200
 //!   among them. [`Heap::criterion`] sets the threshold to a billionth: criterion reads its own files
 //!   with an error in the last digit, so that nothing may differ from nothing by as much.
