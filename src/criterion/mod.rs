@@ -49,7 +49,7 @@
 //! |---|---|---|---|
 //! | `iter_custom` with [`count`] | nothing | measured | measured |
 //! | `iter` | what dropping the output allocates | refused by criterion | refused |
-//! | `iter_batched`, `iter_batched_ref`, `iter_with_large_drop` | nothing, but for the input's drop in the routine | refused by criterion | refused |
+//! | `iter_batched`, `iter_batched_ref`, `iter_with_large_drop` | what dropping the input in the routine allocates | refused by criterion | refused |
 //!
 //! Bytes allocated are not lessened by what is freed, so a drop is in the figure only where it
 //! allocates.
