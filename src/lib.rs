@@ -66,6 +66,7 @@
 //! - `flamegraph`: hotspots drawn as SVG.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
+//! - `criterion`: allocations as what criterion measures, in the module `criterion`.
 
 #![forbid(unsafe_code)]
 
@@ -133,6 +134,9 @@ mod in_flight;
 
 #[cfg(feature = "hotspots")]
 pub mod hotspots;
+
+#[cfg(feature = "criterion")]
+pub mod criterion;
 
 #[cfg(all(loom, test))]
 mod models;

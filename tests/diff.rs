@@ -63,7 +63,9 @@ fn traced(work: impl FnOnce()) -> Report {
 
 fn sum(reports: &[Report]) -> Hotspots {
     let mut hotspots = Hotspots::new();
-    reports.iter().for_each(|report| hotspots.add(report));
+    for report in reports {
+        hotspots.add(report);
+    }
     hotspots
 }
 
@@ -147,9 +149,9 @@ parse > leaf     +1.56 KiB  +39.0%  4.00 KiB  5.57 KiB          +16
         [
             "1 report before, 1 after",
             "",
-            "| function | allocations ▼ | growth | before | after | bytes |  | at |",
-            "|---|--:|--:|--:|--:|--:|---|---|",
-            "| parse | +16 | +39.0% | 41 | 57 | +1.56 KiB |  | tests/diff.rs:10 |",
+            "| function | allocations ▼ | growth | before | after | bytes | at |",
+            "|---|--:|--:|--:|--:|--:|---|",
+            "| parse | +16 | +39.0% | 41 | 57 | +1.56 KiB | tests/diff.rs:10 |",
         ]
     );
 }

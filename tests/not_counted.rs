@@ -63,3 +63,22 @@ wall µs  busy µs  allocates  self  bytes  self  peak  call
 calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0"
     );
 }
+
+#[cfg(feature = "criterion")]
+#[test]
+fn what_is_not_counted_is_not_benched() {
+    use tracer::criterion::{count, one_iteration};
+
+    let text = one_iteration(|| allocate(1)).to_string();
+    assert_eq!(
+        text.trim_start(),
+        "heap:   not counted \
+         (is `#[global_allocator] static A: Counting = Counting::system();` there?)"
+    );
+    let refused = std::panic::catch_unwind(|| count(1, || allocate(1))).unwrap_err();
+    let message = refused.downcast_ref::<String>().unwrap();
+    assert!(
+        message.starts_with("allocations are not counted (is `#[global_allocator]"),
+        "{message}"
+    );
+}

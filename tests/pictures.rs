@@ -41,7 +41,9 @@ fn traced(count: u64) -> Report {
 
 fn hotspots(reports: &[Report]) -> Hotspots {
     let mut hotspots = Hotspots::new();
-    reports.iter().for_each(|report| hotspots.add(report));
+    for report in reports {
+        hotspots.add(report);
+    }
     hotspots
 }
 

@@ -60,7 +60,9 @@ fn fixed(mut report: Report) -> Report {
 
 fn hotspots() -> Hotspots {
     let mut hotspots = Hotspots::new();
-    (0..3).for_each(|_| hotspots.add(&handle()));
+    for _ in 0..3 {
+        hotspots.add(&handle());
+    }
     hotspots
 }
 

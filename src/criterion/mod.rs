@@ -1,0 +1,198 @@
+//! Allocations as what criterion measures, and beside the time that it measures.
+//!
+//! Needs the feature `criterion`, and the same version of the crate `criterion` (0.8) in the bench.
+//!
+//! # Instead of time
+//!
+//! [`Heap`] makes criterion measure allocations, bytes allocated, or the peak of live bytes per
+//! iteration. Its comparison with the last run goes on working: one allocation more is
+//! "Performance has regressed".
+//!
+//! ```no_run
+//! use criterion::{Criterion, criterion_group, criterion_main};
+//! use tracer::Counting;
+//! use tracer::criterion::{Heap, count};
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: Counting = Counting::system();
+//!
+//! fn benches(criterion: &mut Criterion<Heap>) {
+//!     criterion.bench_function("split", |bencher| {
+//!         bencher.iter_custom(|iterations| {
+//!             count(iterations, || "1,2,3".split(',').collect::<Vec<_>>())
+//!         });
+//!     });
+//! }
+//!
+//! criterion_group! {
+//!     name = allocations;
+//!     config = Heap::allocations().criterion();
+//!     targets = benches
+//! }
+//! criterion_main!(allocations);
+//! ```
+//!
+//! ```text
+//! split                   time:   [1.0000 allocs 1.0000 allocs 1.0000 allocs]
+//! ```
+//!
+//! The word `time:` is criterion's own. A group has one measurement; for another figure make another
+//! group, with other names in it, as results are compared by name alone.
+//!
+//! ## What is in the figure
+//!
+//! What the routine itself requests on the bench's thread, by the
+//! [rules of counting](crate::alloc::Counts#rules-of-counting). What other threads do for it is not.
+//! Nothing of criterion's own is in it, whichever loop is used:
+//!
+//! | loop | also counted | zero allocations | peak |
+//! |---|---|---|---|
+//! | `iter_custom` with [`count`] | nothing | measured | measured |
+//! | `iter` | what dropping the output allocates | refused by criterion | refused |
+//! | `iter_batched`, `iter_batched_ref`, `iter_with_large_drop` | what dropping the input in the routine allocates | refused by criterion | refused |
+//!
+//! Bytes allocated are not lessened by what is freed, so a drop is in the figure only where it
+//! allocates.
+//!
+//! ## What criterion makes of exact figures
+//!
+//! - **Zero.** Criterion (0.8) takes a sample of 0 for a mistake: it prints an error, analyses
+//!   nothing, saves nothing, and so does not notice when it is no longer 0. [`count`] knows how often
+//!   it ran the routine, and reports a billionth (2⁻³⁰) for each iteration without any, shown as
+//!   0. From 0 to 1 is then a rise by some 10¹¹ per cent.
+//! - **No variance.** Where both runs measured the same in every sample, there is no test statistic:
+//!   criterion prints `p = NaN` and "No change in performance detected", which is right. Its
+//!   plots panic then, so [`Heap::criterion`] turns them off.
+//! - **Noise.** By default criterion calls changes below one per cent noise, one allocation of 200
+//!   among them. [`Heap::criterion`] sets the threshold to a billionth: criterion reads its own files
+//!   with an error in the last digit, so that nothing may differ from nothing by as much.
+//!
+//! # Beside time
+//!
+//! [`time_and_heap`] is `bench_function` with one more line; [`one_iteration`] is what that line
+//! shows.
+
+mod counted;
+mod one_iteration;
+mod units;
+
+use std::time::Duration;
+
+use ::criterion::Criterion;
+use ::criterion::measurement::{Measurement, ValueFormatter};
+
+use alloc_counter::Region;
+
+use units::{ALLOCATIONS, BYTES, PEAK_BYTES};
+
+pub use counted::{Counted, count};
+pub use one_iteration::{OneIteration, one_iteration, time_and_heap};
+
+/// Why there is no figure, and what to do about it.
+const NOT_COUNTED: &str = "not counted \
+    (is `#[global_allocator] static A: Counting = Counting::system();` there?)";
+
+const NO_PEAK: &str = "the peak of an iteration is not known: it takes \
+    `bencher.iter_custom(|iterations| tracer::criterion::count(iterations, routine))`, \
+    and traces that are left in the opposite order of entering them";
+
+/// A [`Measurement`] of what each iteration allocates, in place of the time that it takes.
+///
+/// See the [module](self) for an example, and for what is in the figure.
+///
+/// # Panics
+///
+/// Like the assertions of [`Budget`](crate::alloc::Budget), a bench fails rather than measure
+/// nothing: where no [`Counting`](crate::Counting) allocator is installed, and where a peak is
+/// measured without [`count`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heap {
+    figure: Figure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Figure {
+    Allocations,
+    Bytes,
+    PeakBytes,
+}
+
+impl Heap {
+    /// Requests that obtained memory, reallocations included: [`Counts::allocates`].
+    ///
+    /// [`Counts::allocates`]: crate::alloc::Counts::allocates
+    pub const fn allocations() -> Self {
+        Self {
+            figure: Figure::Allocations,
+        }
+    }
+
+    /// Bytes allocated in all, growth by reallocations included; what is freed in between is not
+    /// taken off.
+    pub const fn bytes() -> Self {
+        Self {
+            figure: Figure::Bytes,
+        }
+    }
+
+    /// The highest point of live bytes above those at the start of an iteration, with its output
+    /// still alive; the average of all iterations in a sample. Only with [`count`]: criterion's
+    /// own loops have no beginning and end for each iteration.
+    pub const fn peak_bytes() -> Self {
+        Self {
+            figure: Figure::PeakBytes,
+        }
+    }
+
+    /// A criterion that measures this, set for figures that repeat exactly: 10 samples within
+    /// about a tenth of a second, a threshold of noise of 10⁻⁹, no plots. All of that can be set
+    /// otherwise.
+    pub fn criterion(self) -> Criterion<Self> {
+        Criterion::default()
+            .with_measurement(self)
+            .without_plots()
+            .noise_threshold(1e-9)
+            .sample_size(10)
+            .nresamples(2_000)
+            .warm_up_time(Duration::from_millis(50))
+            .measurement_time(Duration::from_millis(100))
+    }
+}
+
+impl Measurement for Heap {
+    type Intermediate = Region;
+    type Value = Counted;
+
+    fn start(&self) -> Region {
+        Region::new()
+    }
+
+    fn end(&self, region: Region) -> Counted {
+        Counted::of_a_loop(region.counts())
+    }
+
+    fn add(&self, one: &Counted, other: &Counted) -> Counted {
+        one.plus(*other)
+    }
+
+    fn zero(&self) -> Counted {
+        Counted::ZERO
+    }
+
+    fn to_f64(&self, value: &Counted) -> f64 {
+        let figure = match self.figure {
+            Figure::Allocations => value.counts.allocates(),
+            Figure::Bytes => value.counts.bytes_allocated,
+            Figure::PeakBytes => value.peak_bytes.unwrap_or_else(|| panic!("{NO_PEAK}")),
+        };
+        units::of_a_sample(figure, value.iterations)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        match self.figure {
+            Figure::Allocations => &ALLOCATIONS,
+            Figure::Bytes => &BYTES,
+            Figure::PeakBytes => &PEAK_BYTES,
+        }
+    }
+}
