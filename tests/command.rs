@@ -203,7 +203,7 @@ handle           400 B   3.8%      4         0  6.00 ms    3.00 ms          104 
     );
     assert!(
         ran.out
-            .ends_with("| src/handle.rs:3 |\n\n1 more function\n"),
+            .ends_with("| `src/handle.rs:3` |\n\n1 more function\n"),
         "{}",
         ran.out
     );
@@ -391,7 +391,7 @@ handle > store             +1   +1.7%      60     61  src/store.rs:7
     ]);
     assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
     assert!(
-        ran.out.contains("| store | -1 | -1.6% | 61 | 60 |"),
+        ran.out.contains("| `store` | -1 | -1.6% | 61 | 60 |"),
         "{}",
         ran.out
     );

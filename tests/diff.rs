@@ -151,7 +151,7 @@ parse > leaf     +1.56 KiB  +39.0%  4.00 KiB  5.57 KiB          +16
             "",
             "| function | allocations ▼ | growth | before | after | bytes | at |",
             "|---|--:|--:|--:|--:|--:|---|",
-            "| parse | +16 | +39.0% | 41 | 57 | +1.56 KiB | tests/diff.rs:10 |",
+            "| `parse` | +16 | +39.0% | 41 | 57 | +1.56 KiB | `tests/diff.rs:10` |",
         ]
     );
 }
@@ -204,11 +204,12 @@ fn rules_name_what_breaks_them() {
             "parse (tests/diff.rs:10): allocations 41 -> 57 (+16, +39.0%), allowed +0",
             "new (tests/diff.rs:14): allocations 0 -> 9 (+9), allowed +0",
             "leaf (tests/diff.rs:1): allocations 61 -> 67 (+6, +9.8%), allowed +0",
-            "all together: bytes 7.13 KiB -> 7.91 KiB (+800 B, +11.0%), allowed +10%",
-            "parse (tests/diff.rs:10): bytes 4.00 KiB -> 5.57 KiB (+1.56 KiB, +39.0%), allowed +10%",
-            "new (tests/diff.rs:14): bytes 0 B -> 900 B (+900 B), allowed +10%",
+            "all together: bytes 7,300 -> 8,100 B (+800, +11.0%), allowed +10%",
+            "parse (tests/diff.rs:10): bytes 4,100 -> 5,700 B (+1,600, +39.0%), allowed +10%",
+            "new (tests/diff.rs:14): bytes 0 -> 900 B (+900), allowed +10%",
+            "parse > leaf (tests/diff.rs:1): bytes 4,100 -> 5,700 B (+1,600, +39.0%), allowed +10%",
             "new (tests/diff.rs:14): calls 0 -> 1 (+1), allowed +0",
-            "new (tests/diff.rs:14): peak 0 B -> 100 B (+100 B), allowed +99B",
+            "new (tests/diff.rs:14): peak 0 -> 100 B (+100), allowed +99B",
         ]
     );
     // To the last one: 41 and 16 more, of 73 and 8 more.
@@ -266,6 +267,22 @@ fn of_more_reports_than_before_each_counts() {
         breaches(&before, &Hotspots::new(), &["calls > +0"]),
         [""; 0]
     );
+}
+
+#[test]
+fn what_was_not_counted_may_have_grown() {
+    let mut uncounted = before();
+    uncounted.total = None;
+    for call in &mut uncounted.calls {
+        (call.total, call.own, call.peak_bytes) = (None, None, None);
+    }
+    let (before, uncounted) = (sum(&[before()]), sum(&[uncounted]));
+    for (before, after) in [(&before, &uncounted), (&uncounted, &before)] {
+        assert_eq!(
+            breaches(before, after, &["peak > +1%", "calls > +0"]),
+            ["all together: peak not counted on both sides, allowed +1%"]
+        );
+    }
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn the_time_of_a_call_itself_is_that_in_which_none_inside_was_open() {
         (one.start + one.wall).max(two.start + two.wall),
     );
     assert!(two.start < one.start + one.wall, "{report}");
-    assert_eq!(around.own_wall, outer.wall - (last - first));
+    assert_eq!(around.own_wall + last, outer.wall + first);
     assert_eq!(around.busy, outer.wall);
 }
 

@@ -96,6 +96,14 @@ impl By {
         }
     }
 
+    /// Whether it is known only where a `Counting` allocator is installed.
+    pub(crate) const fn is_counted(self) -> bool {
+        matches!(
+            self,
+            Self::Allocations | Self::SelfAllocations | Self::Bytes | Self::SelfBytes | Self::Peak
+        )
+    }
+
     pub(crate) const fn unit(self) -> Unit {
         match self {
             Self::Time | Self::SelfTime | Self::Busy | Self::SelfBusy => Unit::Nanoseconds,

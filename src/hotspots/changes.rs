@@ -49,7 +49,8 @@ impl Changes<'_> {
         Self { width, ..self }
     }
 
-    /// As tables of [GitHub's Markdown](https://github.github.com/gfm/), with all columns.
+    /// As tables of [GitHub's Markdown](https://github.github.com/gfm/). The width only says which
+    /// columns there are; no name is cut.
     pub fn markdown(self) -> Self {
         Self {
             is_markdown: true,
@@ -116,7 +117,7 @@ impl Changes<'_> {
         if !changes.is_empty() {
             let grid = self.grid(what, &changes);
             if self.is_markdown {
-                grid.write_markdown(f)?;
+                grid.write_markdown(self.width, f)?;
             } else {
                 grid.write(self.width, f)?;
             }
@@ -145,7 +146,7 @@ impl Changes<'_> {
     fn grid(&self, what: &str, changes: &[Change<'_>]) -> Grid {
         let by = self.by;
         let mut columns = vec![
-            Column::text(what, ALWAYS),
+            Column::foreign(what, ALWAYS),
             Column::number(format!("{by} ▼"), ALWAYS),
             Column::number("growth", 9),
             Column::number("before", 10),
@@ -162,9 +163,9 @@ impl Changes<'_> {
         );
         let has_states = changes.iter().any(|it| it.state() != "");
         if has_states {
-            columns.push(Column::text("", 11));
+            columns.push(Column::word("", 11));
         }
-        columns.push(Column::text("at", 5));
+        columns.push(Column::foreign("at", 5));
         let row = |change: &Change<'_>| {
             let frame = change.frame();
             let mut row = vec![
@@ -192,8 +193,7 @@ impl Changes<'_> {
         if let [frame] = change.frames[..] {
             return name(frame, self.is_markdown);
         }
-        let names = change.frames.iter().map(|frame| name(*frame, true));
-        let path = names.collect::<Vec<_>>().join(" > ");
+        let path = change.path();
         if self.is_markdown {
             path
         } else {

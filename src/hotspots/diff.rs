@@ -1,7 +1,7 @@
 //! What has changed between two sets of reports.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use super::by::Unit;
@@ -37,7 +37,7 @@ pub struct Change<'a> {
     pub after: Option<Totals>,
 }
 
-/// A rule that a function breaks, or all of them together.
+/// A rule that is broken, by what, and by how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach(String);
 
@@ -126,36 +126,80 @@ impl<'a> Diff<'a> {
         before != after && before > 0 && after > 0
     }
 
-    /// Where the rules are broken: by which functions, and by all together. In the order of the rules,
-    /// and then as [`functions`](Self::functions).
+    /// Where the rules are broken: by all together, by which functions, and by which paths to
+    /// functions that keep the rule as a whole. In the order of the rules, and then of the growth.
+    ///
+    /// A rule on a figure that was not counted, before or after, is broken: nobody knows.
     pub fn breaches(&self, rules: &[Rule]) -> Vec<Breach> {
         let mut breaches = Vec::new();
         for rule in rules {
-            let by = rule.by();
-            let whole = [self.before, self.after].map(|it| it.whole(by));
-            let whole = whole.map(u128::from);
-            let (times_before, times_after) = self.factors(by);
-            let scaled = [whole[0] * times_before, whole[1] * times_after];
-            if by != By::Peak && rule.is_broken(scaled[0], scaled[1], self.scale(by)) {
-                let text = self.breach("all together", rule, scaled);
-                breaches.push(Breach(text));
-            }
-            for change in self.functions(by) {
-                let scaled = self.scaled(by, &change);
-                if rule.is_broken(scaled[0], scaled[1], self.scale(by)) {
-                    let frame = change.frame();
-                    let named = format!("{} ({})", name(frame, true), place(frame, true));
-                    breaches.push(Breach(self.breach(&named, rule, scaled)));
-                }
-            }
+            self.check(rule, &mut breaches);
         }
         breaches
     }
 
-    fn breach(&self, what: &str, rule: &Rule, scaled: [u128; 2]) -> String {
+    fn check(&self, rule: &Rule, breaches: &mut Vec<Breach>) {
         let by = rule.by();
-        let [before, after] = scaled.map(|figure| self.shown(by, figure));
-        let growth = self.shown(by, scaled[1].saturating_sub(scaled[0]));
+        let sides = [self.before, self.after];
+        if by.is_counted()
+            && sides
+                .iter()
+                .any(|it| it.reports() > 0 && it.counts().is_none())
+        {
+            let allowed = rule.allowed();
+            breaches.push(Breach(format!(
+                "all together: {by} not counted on both sides, allowed {allowed}"
+            )));
+            return;
+        }
+        if by != By::Peak {
+            let [before, after] = sides.map(|it| u128::from(it.whole(by)));
+            let (times_before, times_after) = self.factors(by);
+            let scaled = [
+                before.saturating_mul(times_before),
+                after.saturating_mul(times_after),
+            ];
+            breaches.extend(self.breach(rule, scaled, || "all together".to_owned()));
+        }
+        let mut broken = HashSet::new();
+        for change in self.functions(by) {
+            let frame = change.frame();
+            let breach = self.breach(rule, self.scaled(by, &change), || {
+                format!("{} ({})", name(frame, true), place(frame, true))
+            });
+            if let Some(breach) = breach {
+                broken.insert((frame.name, frame.module));
+                breaches.push(breach);
+            }
+        }
+        for change in self.paths(by) {
+            let frame = change.frame();
+            if change.frames.len() > 1 && !broken.contains(&(frame.name, frame.module)) {
+                breaches.extend(self.breach(rule, self.scaled(by, &change), || {
+                    format!("{} ({})", change.path(), place(frame, true))
+                }));
+            }
+        }
+    }
+
+    fn breach(
+        &self,
+        rule: &Rule,
+        scaled: [u128; 2],
+        what: impl FnOnce() -> String,
+    ) -> Option<Breach> {
+        let by = rule.by();
+        if !rule.is_broken(scaled[0], scaled[1], self.scale(by)) {
+            return None;
+        }
+        let unit = match by.unit() {
+            Unit::Count => "",
+            Unit::Nanoseconds => " ns",
+            Unit::Bytes => " B",
+        };
+        // To the last one: `1.4 MiB -> 1.4 MiB` says nothing.
+        let [before, after] = scaled.map(|figure| self.exactly(by, figure));
+        let growth = self.exactly(by, scaled[1].saturating_sub(scaled[0]));
         let share = match share(scaled) {
             Some(share) => format!(", {share}"),
             None => String::new(),
@@ -165,10 +209,10 @@ impl<'a> Diff<'a> {
         } else {
             ""
         };
-        let allowed = rule.allowed();
-        format!(
-            "{what}: {by}{per_report} {before} -> {after} (+{growth}{share}), allowed {allowed}"
-        )
+        let (what, allowed) = (what(), rule.allowed());
+        Some(Breach(format!(
+            "{what}: {by}{per_report} {before} -> {after}{unit} (+{growth}{share}), allowed {allowed}"
+        )))
     }
 
     pub(super) fn sides(&self) -> (&'a Hotspots, &'a Hotspots) {
@@ -198,18 +242,18 @@ impl<'a> Diff<'a> {
     /// A multiplied figure as it is for one report, or for all where there are as many.
     fn shown(&self, by: By, scaled: u128) -> String {
         let scale = self.scale(by);
-        let whole = u64::try_from(scaled / scale).unwrap_or(u64::MAX);
-        let thousandths = (scaled % scale) * 1000 / scale;
-        if thousandths == 0 || whole >= 1000 {
-            return by.shown(whole);
+        match by.unit() {
+            Unit::Count => self.exactly(by, scaled),
+            _ => by.shown(u64::try_from((scaled + scale / 2) / scale).unwrap_or(u64::MAX)),
         }
-        let decimals = format!(".{thousandths:03}");
-        let unit = match by.unit() {
-            Unit::Count => "",
-            Unit::Nanoseconds => " ns",
-            Unit::Bytes => " B",
-        };
-        format!("{}{}{unit}", count(whole), decimals.trim_end_matches('0'))
+    }
+
+    /// The same in the figure's smallest unit, with up to three digits behind the point.
+    fn exactly(&self, by: By, scaled: u128) -> String {
+        let scale = self.scale(by);
+        let whole = count(u64::try_from(scaled / scale).unwrap_or(u64::MAX));
+        let decimals = format!(".{:03}", (scaled % scale) * 1000 / scale);
+        format!("{whole}{}", decimals.trim_end_matches(['0', '.']))
     }
 }
 
@@ -247,6 +291,12 @@ impl<'a> Change<'a> {
             (Some(_), None) => "gone",
             _ => "",
         }
+    }
+
+    /// The functions' names, from the outermost inwards.
+    pub(super) fn path(&self) -> String {
+        let names = self.frames.iter().map(|frame| name(*frame, true));
+        names.collect::<Vec<_>>().join(" > ")
     }
 
     /// The function whose calls these are.

@@ -1,7 +1,7 @@
 //! Columns of figures, for a terminal and for Markdown.
 
 use std::cmp::Reverse;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
@@ -15,6 +15,8 @@ pub(super) struct Grid {
 pub(super) struct Column {
     pub(super) title: String,
     pub(super) is_number: bool,
+    /// The text is of somebody else's making.
+    pub(super) is_foreign: bool,
     /// Where there is no room for all columns, those of higher rank have it.
     pub(super) rank: u8,
 }
@@ -23,11 +25,19 @@ pub(super) struct Column {
 pub(super) const ALWAYS: u8 = u8::MAX;
 
 impl Column {
-    pub(super) fn text(title: &str, rank: u8) -> Self {
+    pub(super) fn foreign(title: &str, rank: u8) -> Self {
         Self {
             title: title.to_owned(),
             is_number: false,
+            is_foreign: true,
             rank,
+        }
+    }
+
+    pub(super) fn word(title: &str, rank: u8) -> Self {
+        Self {
+            is_foreign: false,
+            ..Self::foreign(title, rank)
         }
     }
 
@@ -35,6 +45,7 @@ impl Column {
         Self {
             title: title.into(),
             is_number: true,
+            is_foreign: false,
             rank,
         }
     }
@@ -49,6 +60,15 @@ const STYLE: TableStyle =
 impl Grid {
     /// A line for each row, no longer than `width` if that can be.
     pub(super) fn write(&self, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.table(&self.fitting(width));
+        for line in table.lines() {
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// The columns for which there is room.
+    fn fitting(&self, width: usize) -> Vec<usize> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
         let widths = self.table(&all).column_max_content_widths();
         // Those of the highest rank first; of two of the same, the earlier one.
@@ -63,13 +83,8 @@ impl Grid {
             }
             is_shown
         });
-        let mut shown = by_rank;
-        shown.sort_unstable();
-        let table = self.table(&shown);
-        for line in table.lines() {
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
+        by_rank.sort_unstable();
+        by_rank
     }
 
     fn table(&self, shown: &[usize]) -> Table {
@@ -104,19 +119,25 @@ impl Grid {
         table
     }
 
-    /// A table of GitHub's Markdown, with all columns.
-    pub(super) fn write_markdown(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for column in &self.columns {
-            write!(f, "| {} ", markdown(&column.title))?;
+    /// A table of GitHub's Markdown, with the columns that a terminal of this width shows.
+    pub(super) fn write_markdown(&self, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.fitting(width);
+        for column in &columns {
+            write!(f, "| {} ", self.columns[*column].title)?;
         }
         f.write_str("|\n")?;
-        for column in &self.columns {
-            f.write_str(if column.is_number { "|--:" } else { "|---" })?;
+        for column in &columns {
+            let is_number = self.columns[*column].is_number;
+            f.write_str(if is_number { "|--:" } else { "|---" })?;
         }
         f.write_str("|\n")?;
         for row in &self.rows {
-            for cell in row {
-                write!(f, "| {} ", markdown(cell))?;
+            for column in &columns {
+                if self.columns[*column].is_foreign {
+                    write!(f, "| {} ", code(&row[*column]))?;
+                } else {
+                    write!(f, "| {} ", row[*column])?;
+                }
             }
             f.write_str("|\n")?;
         }
@@ -124,26 +145,27 @@ impl Grid {
     }
 }
 
-/// The text as it is: what could mean something gets a backslash before it, as the
-/// [specification](https://github.github.com/gfm/#backslash-escapes) allows for all punctuation.
-fn markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let means_something = match character {
-            // These do so only before a link or the name of a picture.
-            ':' => rest[1..].starts_with(|next: char| next == '/' || next.is_ascii_alphabetic()),
-            '.' => escaped.ends_with("www"),
-            '-' | '+' | '=' | ',' | '/' | '%' | ';' | '\'' | '"' | '?' => false,
-            _ => character.is_ascii_punctuation(),
-        };
-        if means_something {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-        rest = &rest[character.len_utf8()..];
+/// A text from outside, as code: there, GitHub looks for no mentions (`@someone`) and no numbers of
+/// issues.
+///
+/// Backticks can't hold every text (a backtick, a pipe), so where there may be a doubt the code
+/// stands in the element of HTML, and what means something is written as a reference.
+fn code(text: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || ":./-…".contains(it);
+    let is_within = |it: char| is_plain(it) || "_ >".contains(it);
+    if !text.is_empty() && text.trim() == text && text.chars().all(is_within) {
+        return format!("`{text}`");
     }
-    escaped
+    let mut code = String::from("<code>");
+    for character in text.chars() {
+        if character.is_ascii_punctuation() && !is_plain(character) {
+            // A string takes all that is written.
+            let _ = write!(code, "&#{};", u32::from(character));
+        } else {
+            code.push(character);
+        }
+    }
+    code + "</code>"
 }
 
 /// At most so many characters, with `…` where some were left out in the middle.

@@ -49,8 +49,8 @@ impl Table<'_> {
         Self { width, ..self }
     }
 
-    /// As a table of [GitHub's Markdown](https://github.github.com/gfm/), with all columns, for
-    /// the comment on a pull request.
+    /// As a table of [GitHub's Markdown](https://github.github.com/gfm/), for the comment on a pull
+    /// request. The width only says which columns there are; no name is cut.
     pub fn markdown(self) -> Self {
         Self {
             is_markdown: true,
@@ -73,7 +73,7 @@ impl fmt::Display for Table<'_> {
         }
         let grid = self.grid(&functions);
         if self.is_markdown {
-            grid.write_markdown(f)?;
+            grid.write_markdown(self.width, f)?;
         } else {
             grid.write(self.width, f)?;
         }
@@ -124,7 +124,7 @@ impl Table<'_> {
         let by = self.by;
         let whole = self.whole();
         let mut columns = vec![
-            Column::text("function", ALWAYS),
+            Column::foreign("function", ALWAYS),
             Column::number(format!("{by} ▼"), ALWAYS),
         ];
         if whole.is_some() {
@@ -154,7 +154,10 @@ impl Table<'_> {
         ] {
             columns.push(Column::number(title, rank));
         }
-        columns.push(Column::text("at", 9));
+        columns.push(Column::foreign(
+            "at",
+            if self.is_markdown { ALWAYS } else { 9 },
+        ));
         let row = |it: &Hotspot<'_>| {
             let mut row = vec![name(it.frame, self.is_markdown), shown(by, it)];
             if let Some(whole) = whole {
