@@ -60,7 +60,8 @@
 //!
 //! # Features
 //!
-//! - `macros` (default): the attribute [`#[traced]`](macro@traced).
+//! - `macros` (default): the attributes [`#[traced]`](macro@traced) and
+//!   [`#[budget]`](macro@budget).
 //! - `serde`: reports as JSON, and back, in [`report`].
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
 //! - `flamegraph`: hotspots drawn as SVG.
@@ -132,6 +133,8 @@ pub mod report;
 
 mod in_flight;
 
+pub mod budget;
+
 #[cfg(feature = "hotspots")]
 pub mod hotspots;
 
@@ -174,9 +177,35 @@ pub use trace::Trace;
 #[cfg(feature = "macros")]
 pub use tracer_macros::traced;
 
-/// For the expansion of `#[traced]`.
+/// # Examples
+///
+/// ```
+/// use tracer::{Counting, budget};
+///
+/// #[global_allocator]
+/// static ALLOCATOR: Counting = Counting::system();
+///
+/// #[budget(allocations <= 1, peak <= 1 KiB)]
+/// fn double(numbers: &[u32]) -> Vec<u32> {
+///     numbers.iter().map(|number| 2 * number).collect()
+/// }
+///
+/// assert_eq!(double(&[1, 2]), [2, 4]);
+///
+/// // What a build with debug assertions does anyway.
+/// tracer::budget::on_exceeded(tracer::budget::OnExceeded::Panic);
+/// let text = *std::panic::catch_unwind(|| double(&[1; 1000])).unwrap_err().downcast::<String>().unwrap();
+/// assert!(text.starts_with("double: allocation budget exceeded at "));
+/// assert!(text.contains("peak bytes    at most 1024, but 4000"));
+/// assert_eq!(tracer::budget::exceeded(), 1);
+/// ```
+#[cfg(feature = "macros")]
+pub use tracer_macros::budget;
+
+/// For the expansion of `#[traced]` and `#[budget]`.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::budget::{Site, enter, enter_future};
     pub use crate::call::run_err;
     pub use crate::future::{traced, traced_err};
 }

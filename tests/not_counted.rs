@@ -82,3 +82,28 @@ fn what_is_not_counted_is_not_benched() {
         "{message}"
     );
 }
+
+#[cfg(feature = "macros")]
+#[test]
+fn a_budget_that_can_not_be_checked_fails_a_test_and_no_service() {
+    use tracer::budget::{OnExceeded, exceeded, on_exceeded};
+
+    #[tracer::budget(allocations <= 1)]
+    fn limited() -> u8 {
+        allocate(2);
+        7
+    }
+    on_exceeded(OnExceeded::Mark);
+    assert_eq!((limited(), exceeded()), (7, 0));
+    on_exceeded(OnExceeded::Panic);
+    let refused = std::panic::catch_unwind(limited).unwrap_err();
+    let message = refused.downcast_ref::<String>().unwrap();
+    assert!(
+        message.starts_with("limited: allocation budget at tests/not_counted.rs:"),
+        "{message}"
+    );
+    assert!(
+        message.contains("can't be checked: nothing is counted on this thread"),
+        "{message}"
+    );
+}

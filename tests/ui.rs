@@ -1,4 +1,4 @@
-//! What `#[traced]` rejects, and with which words.
+//! What `#[traced]` and `#[budget]` reject, and with which words.
 
 #![cfg(feature = "macros")]
 

@@ -88,12 +88,24 @@ impl Budget {
     pub fn check<T>(self, work: impl FnOnce() -> T) -> Result<T, Exceeded> {
         let place = Location::caller();
         let measured = measure(work);
-        let happened = measured.counts.map(|counts| Happened {
-            counts,
-            peak_bytes: measured.peak_bytes,
-        });
+        self.judge(place, measured.counts, measured.peak_bytes)?;
+        Ok(measured.value)
+    }
+
+    /// Whether what was measured otherwise is within the budget, for code at this place.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn judge(
+        self,
+        place: &'static Location<'static>,
+        counts: Option<Counts>,
+        peak_bytes: Option<u64>,
+    ) -> Result<(), Exceeded> {
+        let happened = counts.map(|counts| Happened { counts, peak_bytes });
         if happened.is_some_and(|happened| happened.is_within(self)) {
-            return Ok(measured.value);
+            return Ok(());
         }
         Err(Exceeded {
             place,
@@ -167,6 +179,25 @@ impl Exceeded {
     /// The highest point of live bytes above those at the start, where it is known.
     pub fn peak_bytes(&self) -> Option<u64> {
         self.happened.and_then(|happened| happened.peak_bytes)
+    }
+}
+
+impl Exceeded {
+    /// The limits that were exceeded, on one line: `allocations 5, at most 1`.
+    pub fn brief(&self) -> String {
+        let Some(happened) = self.happened else {
+            return "not counted".to_owned();
+        };
+        let lines = self.allowed.lines(happened);
+        let broken = lines.iter().filter(|line| !line.holds());
+        let broken = broken.map(|line| {
+            let most = line.most.unwrap_or(u64::MAX);
+            match line.happened {
+                Some(happened) => format!("{} {happened}, at most {most}", line.name),
+                None => format!("{} not known, at most {most}", line.name),
+            }
+        });
+        broken.collect::<Vec<_>>().join("; ")
     }
 }
 

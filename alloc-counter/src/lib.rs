@@ -59,7 +59,7 @@ pub use budget::{Budget, Exceeded};
 pub use counting::Counting;
 pub use counts::Counts;
 pub use process::{Process, ThreadCounts, current_thread, process, threads};
-pub use region::{Measured, Region, measure};
+pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 pub use slot::Window;
 pub use thread::{Local, exclude, is_installed};

@@ -90,20 +90,63 @@ pub struct Measured<T> {
 /// assert_eq!(measured.peak_bytes, Some(128));
 /// ```
 pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
-    let open = thread::is_installed()
-        .then(Local::current)
-        .flatten()
-        .map(OpenWindow::new);
+    let measuring = Measuring::start();
     let value = work();
-    let closed = open.map(OpenWindow::close);
+    let Measured {
+        counts, peak_bytes, ..
+    } = measuring.stop();
     Measured {
         value,
-        counts: closed.map(|(counts, _)| counts),
-        peak_bytes: closed.and_then(|(_, peak_bytes)| peak_bytes),
+        counts,
+        peak_bytes,
+    }
+}
+
+/// A measurement that goes on until it is stopped: what [`measure`] does, for where the work is no
+/// closure. It has to stop on the thread on which it started, and measurements must nest, as guards
+/// in blocks do.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::Measuring;
+///
+/// let measuring = Measuring::start();
+/// drop(std::hint::black_box(vec![0_u8; 100]));
+/// let measured = measuring.stop();
+/// assert_eq!((measured.counts.unwrap().allocations, measured.peak_bytes), (1, Some(100)));
+/// ```
+#[derive(Debug)]
+#[must_use = "a measurement that is dropped at once measures nothing"]
+pub struct Measuring {
+    open: Option<OpenWindow>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Measuring {
+    /// Starts now, on this thread.
+    #[inline]
+    pub fn start() -> Self {
+        let local = thread::is_installed().then(Local::current).flatten();
+        Self {
+            open: local.map(OpenWindow::new),
+            _not_send: PhantomData,
+        }
+    }
+
+    /// What this thread did since the start.
+    #[inline]
+    pub fn stop(mut self) -> Measured<()> {
+        let closed = self.open.take().map(OpenWindow::close);
+        Measured {
+            value: (),
+            counts: closed.map(|(counts, _)| counts),
+            peak_bytes: closed.and_then(|(_, peak_bytes)| peak_bytes),
+        }
     }
 }
 
 /// A window that is closed in any case, so that a panic leaves the windows around it nested.
+#[derive(Debug)]
 struct OpenWindow {
     local: Local,
     start: Counts,

@@ -2,14 +2,19 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Error, Result};
+use syn::{Error, Result, parse_quote};
 
 use crate::arguments::Arguments;
+use crate::budget::is;
 use crate::function::Function;
 
 /// The function as a call, or, after a compile error, as it is, so that one mistake is one error.
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    let given = arguments.clone();
     match parse(arguments, item.clone()) {
+        Ok((_, function)) if function.attributes.iter().any(|it| is(it, "budget")) => {
+            behind_budget(&given, function)
+        }
         Ok((arguments, function)) => wrap(&arguments, &function),
         Err(error) => {
             let error = error.into_compile_error();
@@ -39,6 +44,26 @@ fn parse(arguments: TokenStream, item: TokenStream) -> Result<(Arguments, Functi
         )),
         _ => Ok((arguments, function)),
     }
+}
+
+/// A budget is checked within the call, so it is for that attribute to be first.
+fn behind_budget(arguments: &TokenStream, mut function: Function) -> TokenStream {
+    function
+        .attributes
+        .push(parse_quote!(#[::tracer::traced(#arguments)]));
+    let Function {
+        attributes,
+        visibility,
+        signature,
+        inner_attributes,
+        body,
+        ..
+    } = &function;
+    let mut item = quote!(#(#attributes)* #visibility #signature);
+    function.braces.surround(&mut item, |item| {
+        item.extend(quote!(#(#inner_attributes)* #body));
+    });
+    item
 }
 
 /// The same item around another body.
@@ -113,7 +138,7 @@ fn body(arguments: &Arguments, function: &Function) -> TokenStream {
 
 /// Moves the arguments into the block around the body, whole and in an order of our choice: what a
 /// block or closure captures is dropped in the order in which it is first mentioned there.
-fn captures(function: &Function) -> TokenStream {
+pub(crate) fn captures(function: &Function) -> TokenStream {
     function
         .bindings()
         .iter()
@@ -130,7 +155,7 @@ fn captures(function: &Function) -> TokenStream {
 
 /// Tells the compiler the type of an async block before it reads the body, as it knows that of a
 /// function: the type is inferred from the first `return`, be it one that never runs.
-fn return_hint(function: &Function) -> Option<TokenStream> {
+pub(crate) fn return_hint(function: &Function) -> Option<TokenStream> {
     let returned = function.return_type()?;
     Some(quote_spanned! {Span::mixed_site()=>
         if let ::core::option::Option::Some(__returned) = ::core::option::Option::None::<#returned> {

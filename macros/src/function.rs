@@ -33,21 +33,31 @@ pub(crate) struct Binding {
 
 impl Parse for Function {
     fn parse(input: ParseStream) -> Result<Self> {
+        Self::parse_for("traced", input)
+    }
+}
+
+impl Function {
+    /// What `#[attribute]` stands on.
+    pub(crate) fn parse_for(attribute: &str, input: ParseStream) -> Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         if !peek_function(input) {
-            return Err(input.error("`#[traced]` stands on functions only"));
+            let message = format_args!("`#[{attribute}]` stands on functions only");
+            return Err(input.error(message));
         }
         let signature: Signature = input.parse()?;
         if let Some(constness) = &signature.constness {
             return Err(Error::new_spanned(
                 constness,
-                "`#[traced]` cannot stand on a `const fn`: a call reads the clock",
+                format_args!(
+                    "`#[{attribute}]` cannot stand on a `const fn`: a call reads the clock"
+                ),
             ));
         }
         if input.peek(Token![;]) {
             return Err(input.error(format_args!(
-                "`#[traced]` needs a function with a body: put it where `{}` is implemented",
+                "`#[{attribute}]` needs a function with a body: put it where `{}` is implemented",
                 signature.ident,
             )));
         }

@@ -1,10 +1,12 @@
-//! The attribute `#[traced]` of the crate `tracer`.
+//! The attributes `#[traced]` and `#[budget]` of the crate `tracer`.
 //!
-//! Depend on `tracer`, which re-exports it: what the attribute expands to names that crate.
+//! Depend on `tracer`, which re-exports them: what they expand to names that crate.
 
 mod arguments;
+mod budget;
 mod expand;
 mod function;
+mod limits;
 
 use proc_macro::TokenStream;
 
@@ -54,4 +56,58 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), &item.into()).into()
+}
+
+/// Limits what each run of a function may allocate.
+///
+/// ```text
+/// #[budget(allocations <= 12, bytes <= 4096, peak <= 64 KiB)]
+/// ```
+///
+/// - `allocations`: requests that obtain memory, allocations and reallocations.
+/// - `bytes`: bytes allocated in all, growth by reallocations included; what is freed in between is
+///   not taken off.
+/// - `peak`: how far live bytes may rise above where they were at the start.
+///
+/// At least one of them, each once. A limit is a whole number, of bytes with a unit behind it if
+/// that is wanted (`B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`), or an expression of type `u64`, which may
+/// use the function's arguments.
+///
+/// # What is counted
+///
+/// What the function's body allocates on its thread, functions that it calls included; of an
+/// `async fn`, what it does while it is polled, on whichever threads. Not what it hands to other
+/// threads and tasks, be they of the same trace or not; and nothing of the tracer's own. That does not
+/// depend on whether a trace is current.
+///
+/// # When it is checked
+///
+/// At the end of every run: by the last expression, an early `return`, a `?`, a panic, or because the
+/// future is dropped before it is ready.
+///
+/// # What follows
+///
+/// Where it was compiled with debug assertions, or as a test, the function panics: with its name and
+/// place, what was allowed, what happened, and the tree of what ran inside. So a budget fails a test.
+/// Where the function panics anyway, the same is told on standard error. Without `Counting` as the
+/// global allocator it panics too: a budget that can't fail is no test.
+///
+/// Where it was compiled otherwise, as in a release, the function's call in the current trace gets a
+/// checkpoint, `over budget: allocations 14, at most 12`; the call's outcome stays as it is. Without
+/// `Counting` nothing follows.
+///
+/// Either way `tracer::budget::exceeded()` counts. `tracer::budget::on_exceeded` chooses for the
+/// whole process which of the two it is.
+///
+/// # With `#[traced]`
+///
+/// A function with a budget is a traced one: with `#[traced]` beside it, before or behind, as that
+/// says; without, as with a plain `#[traced]`. Cost: that of the call, and about half of one more.
+///
+/// # Compile errors
+///
+/// As `#[traced]`; and on limits that are none.
+#[proc_macro_attribute]
+pub fn budget(limits: TokenStream, item: TokenStream) -> TokenStream {
+    budget::expand(limits.into(), &item.into()).into()
 }

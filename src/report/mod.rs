@@ -9,6 +9,7 @@ pub(crate) mod escape;
 pub mod json;
 pub(crate) mod text;
 mod tree;
+mod within;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,0 +1,86 @@
+//! What `#[budget]` makes of a function.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Result;
+use syn::parse::Parser as _;
+
+use crate::expand::{captures, return_hint};
+use crate::function::Function;
+use crate::limits::Limits;
+
+/// The function with its budget checked, or, after a compile error, as it is.
+pub(crate) fn expand(limits: TokenStream, item: &TokenStream) -> TokenStream {
+    match parse(limits, item.clone()) {
+        Ok((limits, function)) => wrap(&limits, &function),
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#error #item)
+        }
+    }
+}
+
+fn parse(limits: TokenStream, item: TokenStream) -> Result<(Limits, Function)> {
+    let function =
+        (|input: syn::parse::ParseStream| Function::parse_for("budget", input)).parse2(item)?;
+    Ok((syn::parse2(limits)?, function))
+}
+
+/// The same item around another body, as a traced function: what ran inside is told by its call.
+fn wrap(limits: &Limits, function: &Function) -> TokenStream {
+    let Function {
+        attributes,
+        visibility,
+        signature,
+        inner_attributes,
+        ..
+    } = function;
+    // Within the call, so that the call is still there when the budget is checked.
+    let traced =
+        (!attributes.iter().any(|it| is(it, "traced"))).then(|| quote!(#[::tracer::traced]));
+    let mut item = quote!(#traced #(#attributes)* #visibility #signature);
+    function.braces.surround(&mut item, |item| {
+        item.extend(quote!(#(#inner_attributes)*));
+        item.extend(body(limits, function));
+    });
+    item
+}
+
+/// Whether it is this attribute, by whichever path.
+pub(crate) fn is(attribute: &syn::Attribute, name: &str) -> bool {
+    let last = attribute.path().segments.last();
+    last.is_some_and(|segment| segment.ident == name)
+}
+
+fn body(limits: &Limits, function: &Function) -> TokenStream {
+    let here = Span::mixed_site();
+    let (name, budget) = (function.name(), limits.budget());
+    let site = quote_spanned! {here=>
+        ::tracer::__private::Site {
+            name: #name,
+            budget: #budget,
+            is_debug: ::core::cfg!(any(test, debug_assertions)),
+        }
+    };
+    let mut block = TokenStream::new();
+    let nothing = quote_spanned!(here=> ;);
+    function.braces.surround(&mut block, |block| {
+        block.extend([nothing, function.body.clone()]);
+    });
+    if function.signature.asyncness.is_some() {
+        let captures = captures(function);
+        let hint = return_hint(function);
+        let allow = (!function.returns_nothing())
+            .then(|| quote_spanned!(here=> #[allow(clippy::async_yields_async)]));
+        quote_spanned! {here=>
+            #allow
+            let __body = async move { #captures #hint #block };
+            ::tracer::__private::enter_future(#site, __body).await
+        }
+    } else {
+        quote_spanned! {here=>
+            let __budget = ::tracer::__private::enter(#site);
+            #block
+        }
+    }
+}

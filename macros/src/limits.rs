@@ -1,0 +1,209 @@
+//! What stands between the parentheses of `#[budget(...)]`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Ident, LitInt, Result, Token};
+
+const LIMITS: &str = "`allocations`, `bytes` or `peak`";
+const UNITS: [(&str, u64); 7] = [
+    ("B", 1),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
+
+/// `name <= most` with commas in between, each name once.
+pub(crate) struct Limits {
+    limits: Vec<Limit>,
+}
+
+struct Limit {
+    kind: Kind,
+    most: TokenStream,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Allocations,
+    Bytes,
+    Peak,
+}
+
+impl Parse for Limits {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let mut limits: Vec<Limit> = Vec::new();
+        while !input.is_empty() {
+            let name: Ident = input
+                .parse()
+                .map_err(|error| Error::new(error.span(), format!("expected {LIMITS}")))?;
+            let kind = match &*name.to_string() {
+                "allocations" => Kind::Allocations,
+                "bytes" => Kind::Bytes,
+                "peak" => Kind::Peak,
+                other => {
+                    let message = format!("unknown limit `{other}`: expected {LIMITS}");
+                    return Err(Error::new(name.span(), message));
+                }
+            };
+            if limits.iter().any(|limit| limit.kind == kind) {
+                let message = format!("`{name}` is limited already");
+                return Err(Error::new(name.span(), message));
+            }
+            if !input.peek(Token![<=]) {
+                let message = format!("expected `<=` and how much at most, as in `{name} <= 12`");
+                return Err(input.error(message));
+            }
+            input.parse::<Token![<=]>()?;
+            let most = most(input, kind)?;
+            limits.push(Limit { kind, most });
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        if limits.is_empty() {
+            return Err(Error::new(
+                Span::call_site(),
+                "expected a limit, as in `#[budget(allocations <= 12, bytes <= 4096, peak <= 64 KiB)]`",
+            ));
+        }
+        Ok(Self { limits })
+    }
+}
+
+/// A number, of bytes with a unit behind it if that is wanted, or an expression.
+fn most(input: ParseStream, kind: Kind) -> Result<TokenStream> {
+    let is_number = input.peek(LitInt) && {
+        let next = input.fork();
+        let _ = next.parse::<LitInt>();
+        next.is_empty() || next.peek(Token![,]) || next.peek(Ident)
+    };
+    if !is_number {
+        if input.is_empty() || input.peek(Token![,]) {
+            return Err(input.error("expected how much at most"));
+        }
+        let most: Expr = input.parse()?;
+        let span = most.span();
+        // Of another type, the error is to be shown there.
+        return Ok(quote_spanned!(span=> { let most: u64 = #most; most }));
+    }
+    let number: LitInt = input.parse()?;
+    let (unit, span) = match number.suffix() {
+        "" | "u64" if input.peek(Ident) => {
+            let unit: Ident = input.parse()?;
+            (unit.to_string(), unit.span())
+        }
+        "u64" => (String::new(), number.span()),
+        suffix => (suffix.to_owned(), number.span()),
+    };
+    let factor = match UNITS.iter().find(|(name, _)| *name == unit) {
+        _ if unit.is_empty() => 1,
+        Some((_, factor)) if kind != Kind::Allocations => *factor,
+        _ if kind == Kind::Allocations => {
+            let message = format!("unknown unit `{unit}`: allocations are a plain number");
+            return Err(Error::new(span, message));
+        }
+        _ => {
+            let units = UNITS.map(|(name, _)| format!("`{name}`")).join(", ");
+            let message = format!("unknown unit `{unit}`: expected one of {units}");
+            return Err(Error::new(span, message));
+        }
+    };
+    let digits = number.base10_digits();
+    let most = digits.parse::<u64>().ok();
+    let most = most.and_then(|most| most.checked_mul(factor));
+    let Some(most) = most else {
+        let message = format!("expected a number up to {}", u64::MAX);
+        return Err(Error::new(number.span(), message));
+    };
+    Ok(quote!(#most))
+}
+
+impl Limits {
+    /// The budget, as an expression.
+    pub(crate) fn budget(&self) -> TokenStream {
+        let mut budget = quote!(::tracer::alloc::Budget::new());
+        for Limit { kind, most } in &self.limits {
+            budget.extend(match kind {
+                Kind::Allocations => quote!(.allocations(#most)),
+                Kind::Bytes => quote!(.bytes(#most)),
+                Kind::Peak => quote!(.peak_bytes(#most)),
+            });
+        }
+        budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(tokens: TokenStream) -> String {
+        let limits: Limits = syn::parse2(tokens).unwrap();
+        let text = limits.budget().to_string().replace(' ', "");
+        text.strip_prefix("::tracer::alloc::Budget::new()")
+            .unwrap()
+            .to_owned()
+    }
+
+    fn error(tokens: TokenStream) -> String {
+        syn::parse2::<Limits>(tokens).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn numbers_units_and_expressions() {
+        assert_eq!(
+            budget(quote!(allocations <= 12, bytes <= 4096, peak <= 64 KiB)),
+            ".allocations(12u64).bytes(4096u64).peak_bytes(65536u64)"
+        );
+        assert_eq!(budget(quote!(peak <= 1_000kB,)), ".peak_bytes(1000000u64)");
+        assert_eq!(budget(quote!(bytes <= 2u64 GiB)), ".bytes(2147483648u64)");
+        assert_eq!(
+            budget(quote!(bytes <= 2 * SIZE, allocations <= MOST)),
+            ".bytes({letmost:u64=2*SIZE;most}).allocations({letmost:u64=MOST;most})"
+        );
+    }
+
+    #[test]
+    fn an_error_says_what_was_expected() {
+        assert_eq!(
+            error(quote!(size <= 1)),
+            format!("unknown limit `size`: expected {LIMITS}")
+        );
+        assert_eq!(error(quote!(1)), format!("expected {LIMITS}"));
+        let expected = "expected `<=` and how much at most, as in `bytes <= 12`";
+        for tokens in [
+            quote!(bytes),
+            quote!(bytes < 1),
+            quote!(bytes = 1),
+            quote!(bytes == 1),
+        ] {
+            assert!(error(tokens).ends_with(expected));
+        }
+        assert!(error(quote!(bytes <= )).ends_with("expected how much at most"));
+        assert_eq!(
+            error(quote!(bytes <= 1, bytes <= 2)),
+            "`bytes` is limited already"
+        );
+        let units = "expected one of `B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`";
+        assert_eq!(
+            error(quote!(bytes <= 1 Kib)),
+            format!("unknown unit `Kib`: {units}")
+        );
+        assert_eq!(
+            error(quote!(bytes <= 1i32)),
+            format!("unknown unit `i32`: {units}")
+        );
+        let plain = "unknown unit `KiB`: allocations are a plain number";
+        assert_eq!(error(quote!(allocations <= 1 KiB)), plain);
+        let most = format!("expected a number up to {}", u64::MAX);
+        assert_eq!(error(quote!(bytes <= 99999999999999999999)), most);
+        assert_eq!(error(quote!(bytes <= 99999999999 GiB)), most);
+        assert_eq!(error(quote!(bytes <= 1 KiB peak <= 2)), "expected `,`");
+        assert!(error(quote!()).starts_with("expected a limit, as in `#[budget("));
+    }
+}

@@ -1,0 +1,43 @@
+//! A part of a report: one call and what ran inside.
+
+use std::time::Duration;
+
+use crate::callsite::Callsite;
+
+use super::Report;
+
+impl Report {
+    /// What the call of this place that started then says, and those inside; all of it where there
+    /// is no such call.
+    pub(crate) fn within(self, callsite: &Callsite, start: Duration) -> Self {
+        let is_root = |call: &super::CallReport| {
+            call.start == start && call.line == callsite.line() && call.file == callsite.file()
+        };
+        let Some(root) = self.calls.iter().position(is_root) else {
+            return self;
+        };
+        // The place of each call in the part; a call stands after its parent.
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(self.calls.len());
+        let mut calls = Vec::new();
+        for (place, mut call) in self.calls.into_iter().enumerate() {
+            let parent = call.parent.and_then(|parent| places[parent]);
+            let is_inside = place == root || parent.is_some();
+            places.push(is_inside.then_some(calls.len()));
+            if is_inside {
+                call.parent = parent.filter(|_| place != root);
+                calls.push(call);
+            }
+        }
+        let folded = self.folded.into_iter().filter_map(|mut folded| {
+            folded.parent = Some(places[folded.parent?]?);
+            Some(folded)
+        });
+        Self {
+            elapsed: calls[0].wall,
+            total: calls[0].total,
+            folded: folded.collect(),
+            calls,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Budgets on functions: what is counted, every way out, and what follows.
+
+#[expect(dead_code, reason = "not all of it is for this file")]
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use common::allocate;
+use tracer::budget::{OnExceeded, exceeded, on_exceeded};
+use tracer::{Counting, Outcome, Report, Trace, budget, call, traced};
+
+#[global_allocator]
+static A: Counting = Counting::system();
+
+/// What follows is said for the whole process: one test at a time.
+fn policy(policy: OnExceeded) -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    on_exceeded(policy);
+    one
+}
+
+/// The text of the panic with which this ends; `None` where it returns.
+fn panic_of<T>(work: impl FnOnce() -> T) -> Option<String> {
+    let caught = catch_unwind(AssertUnwindSafe(work)).err()?;
+    let text = caught.downcast::<String>().expect("a text");
+    Some(*text)
+}
+
+/// The same without what differs from run to run: the tree's times, and where threads have names.
+fn first_lines(text: Option<String>) -> Vec<String> {
+    let text = text.expect("a panic");
+    text.lines().take(5).map(str::to_owned).collect()
+}
+
+fn in_trace<T>(work: impl FnOnce() -> T) -> (T, Report) {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let value = work();
+    drop(scope);
+    (value, trace.report())
+}
+
+fn leaf(count: u64) {
+    let _call = call!();
+    allocate(count);
+}
+
+#[budget(allocations <= 12, bytes <= 1 KiB, peak <= 1)]
+fn limited(count: u64) -> u64 {
+    leaf(count);
+    count
+}
+
+const LINE: u32 = line!() - 6;
+
+#[test]
+fn within_its_budget_a_function_does_what_it_does() {
+    let _one = policy(OnExceeded::Panic);
+    assert_eq!(limited(12), 12);
+    let (value, report) = in_trace(|| limited(12));
+    assert_eq!(value, 12);
+    let names: Vec<_> = report.calls.iter().map(|call| &*call.name).collect();
+    assert_eq!(names, ["limited", "leaf"]);
+    assert!(report.calls[0].checkpoints.is_empty());
+}
+
+#[test]
+fn what_broke_it_is_told_with_the_tree() {
+    let _one = policy(OnExceeded::Panic);
+    let text = panic_of(|| limited(2000)).unwrap();
+    let (head, tree) = text.split_once("\nwhat ran inside: trace ").unwrap();
+    assert_eq!(
+        head,
+        format!(
+            "\
+limited: allocation budget exceeded at tests/budgets.rs:{LINE}:1
+  allocations   at most 12, but 2000
+  bytes         at most 1024, but 2000
+  peak bytes    at most 1, and 1
+  by 2000 allocations, 0 reallocations, 2000 deallocations, 2000 bytes allocated, 2000 bytes freed"
+        )
+    );
+    assert!(tree.contains("  leaf @ "), "{tree}");
+    assert!(tree.contains("2,000  2,000"), "{tree}");
+    assert!(!tree.contains("limited"), "{tree}");
+}
+
+#[test]
+fn in_a_trace_the_tree_is_that_of_the_function() {
+    let _one = policy(OnExceeded::Panic);
+    let (text, report) = in_trace(|| {
+        let _around = call!("around");
+        leaf(1);
+        let text = panic_of(|| limited(13));
+        leaf(1);
+        text.unwrap()
+    });
+    let (_, tree) = text.split_once("\nwhat ran inside: trace ").unwrap();
+    let shown: Vec<_> = tree
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.rsplit("  ").next())
+        .collect();
+    let thread = report.calls[0].thread.name.as_deref().unwrap();
+    let number = report.calls[0].thread.number;
+    assert_eq!(
+        shown[..3],
+        [
+            &*format!("limited @ {thread} #{number}, running"),
+            "├─ leaf",
+            "└─ · over budget: allocations 13, at most 12",
+        ],
+        "{tree}"
+    );
+    let limited = report
+        .calls
+        .iter()
+        .find(|call| call.name == "limited")
+        .unwrap();
+    assert_eq!(limited.outcome, Outcome::Panicked);
+}
+
+#[test]
+fn in_production_the_call_is_marked_and_counted() {
+    let _one = policy(OnExceeded::Mark);
+    let before = exceeded();
+    let (value, report) = in_trace(|| limited(2000));
+    assert_eq!((value, exceeded() - before), (2000, 1));
+    let call = &report.calls[0];
+    let names: Vec<_> = call.checkpoints.iter().map(|it| &*it.name).collect();
+    assert_eq!(
+        names,
+        ["over budget: allocations 2000, at most 12; bytes 2000, at most 1024"]
+    );
+    assert_eq!(call.outcome, Outcome::Ok);
+    assert!(
+        report
+            .to_string()
+            .contains("\tcheckpoint [over budget: allocations 2000, at most 12;")
+    );
+    // Without a trace there is nothing to mark.
+    assert_eq!((limited(13), exceeded() - before), (13, 2));
+    assert_eq!((limited(12), exceeded() - before), (12, 2));
+}
+
+#[budget(allocations <= 1)]
+fn ways(out: &str) -> Result<u8, std::num::ParseIntError> {
+    allocate(2);
+    match out {
+        "early" => return Ok(1),
+        "panic" => std::panic::resume_unwind(Box::new("own")),
+        _ => {}
+    }
+    let number: u8 = out.parse()?;
+    Ok(number)
+}
+
+#[test]
+fn every_way_out_is_checked() {
+    let one = policy(OnExceeded::Mark);
+    let before = exceeded();
+    for (count, out) in ["early", "x", "7"].into_iter().enumerate() {
+        let _ = ways(out);
+        assert_eq!(exceeded() - before, 1 + count as u64, "{out}");
+    }
+    assert!(catch_unwind(|| ways("panic")).is_err());
+    assert_eq!(exceeded() - before, 4);
+    drop(one);
+    let _one = policy(OnExceeded::Panic);
+    for out in ["early", "x", "7"] {
+        let lines = first_lines(panic_of(|| ways(out)));
+        assert_eq!(lines[1], "  allocations   at most 1, but 2", "{out}");
+    }
+    // The function's own panic is the one that goes on; the budget is told on standard error.
+    let caught = catch_unwind(|| ways("panic")).unwrap_err();
+    assert_eq!(*caught.downcast::<&str>().unwrap(), "own");
+    assert_eq!(exceeded() - before, 8);
+}
+
+#[test]
+fn nested_budgets_and_recursion() {
+    #[budget(allocations <= 3)]
+    fn down(depth: u64) {
+        allocate(1);
+        if depth > 1 {
+            down(depth - 1);
+        }
+    }
+    #[budget(allocations <= 5)]
+    fn outer() {
+        allocate(2);
+        down(3);
+    }
+    let _one = policy(OnExceeded::Mark);
+    let before = exceeded();
+    outer();
+    assert_eq!(exceeded() - before, 0);
+    let ((), report) = in_trace(|| down(5));
+    let marked: Vec<_> = report
+        .calls
+        .iter()
+        .map(|call| call.checkpoints.len())
+        .collect();
+    // What is marked inside is not of the calls around.
+    assert_eq!((exceeded() - before, marked), (2, vec![1, 1, 0, 0, 0]));
+}
+
+#[test]
+fn beside_traced_in_either_order_there_is_one_call() {
+    #[budget(allocations <= 1)]
+    #[traced(err, "{id}", rows = 2)]
+    fn first(id: u8) -> Result<(), String> {
+        allocate(2);
+        Err("no".into())
+    }
+    #[traced(err, "{id}", rows = 2)]
+    #[budget(allocations <= 1)]
+    fn second(id: u8) -> Result<(), String> {
+        allocate(2);
+        Err("no".into())
+    }
+    let _one = policy(OnExceeded::Mark);
+    for work in [first, second] {
+        let (_, report) = in_trace(|| work(7));
+        let [call] = &report.calls[..] else {
+            panic!("{report}");
+        };
+        assert_eq!((call.id.as_deref(), call.labels.len()), (Some("7"), 1));
+        assert_eq!(call.outcome, Outcome::Failed("no".into()));
+        // The message of the error is one more.
+        assert_eq!(
+            call.checkpoints[0].name,
+            "over budget: allocations 3, at most 1"
+        );
+    }
+}
+
+#[test]
+fn methods_generics_and_limits_that_are_expressions() {
+    const MOST: u64 = 2;
+    struct Buffer<T>(Vec<T>);
+    impl<T: Copy + Default> Buffer<T> {
+        #[budget(allocations <= MOST - 1, bytes <= (size_of::<T>() * count) as u64)]
+        fn fill(&mut self, count: usize) -> &mut [T] {
+            self.0 = vec![T::default(); count];
+            &mut self.0
+        }
+    }
+    let _one = policy(OnExceeded::Panic);
+    assert_eq!(Buffer(Vec::<u32>::new()).fill(10), [0_u32; 10]);
+    assert_eq!(Buffer(vec![1_u8]).fill(100).len(), 100);
+}
+
+/// Gives way once; tokio's own `yield_now` allocates.
+async fn pause() {
+    let mut has_paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[budget(allocations <= 10, peak <= 300)]
+async fn polled(count: u64, bytes: usize) -> u64 {
+    let kept = std::hint::black_box(vec![0_u8; bytes]);
+    pause().await;
+    allocate(count - 1);
+    pause().await;
+    let more = std::hint::black_box(vec![0_u8; 100]);
+    drop((kept, more));
+    count
+}
+
+#[test]
+fn an_async_function_counts_its_polls_whatever_runs_in_between() {
+    let _one = policy(OnExceeded::Panic);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
+    let noise = async || {
+        for _ in 0..50 {
+            allocate(100);
+            pause().await;
+        }
+    };
+    runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for round in 0..200 {
+            // Exactly the budget: 1 + 8 + 1 requests, and 200 + 100 bytes at once.
+            let trace = if round % 2 == 0 {
+                Trace::new()
+            } else {
+                tracer::fetch()
+            };
+            tasks.spawn(trace.instrument(async move {
+                let both = async { tokio::join!(polled(9, 200), noise()) };
+                assert_eq!(both.await.0, 9);
+            }));
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+    });
+    let over = |count, bytes| {
+        let lines = first_lines(panic_of(|| runtime.block_on(polled(count, bytes))));
+        [lines[1].clone(), lines[3].clone()]
+    };
+    assert_eq!(
+        over(10, 201),
+        [
+            "  allocations   at most 10, but 11",
+            "  peak bytes    at most 300, but 301"
+        ]
+    );
+    let task = runtime.block_on(async { tokio::spawn(polled(10, 1)).await });
+    assert!(task.unwrap_err().is_panic());
+}
+
+#[test]
+fn a_future_that_is_dropped_half_way_is_checked() {
+    #[budget(allocations <= 2)]
+    async fn forever() {
+        let _call = call!("inside");
+        allocate(3);
+        std::future::pending::<()>().await;
+    }
+    let _one = policy(OnExceeded::Mark);
+    let before = exceeded();
+    let poll = |trace: &Trace| {
+        let mut future = Box::pin(trace.instrument(forever()));
+        let polled = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Pending);
+        assert_eq!(exceeded() - before, 0);
+    };
+    let trace = Trace::new();
+    poll(&trace);
+    assert_eq!(exceeded() - before, 1);
+    let report = trace.report();
+    assert_eq!(report.calls[0].outcome, Outcome::Cancelled);
+    assert_eq!(
+        report.calls[0].checkpoints[0].name,
+        "over budget: allocations 3, at most 2"
+    );
+    on_exceeded(OnExceeded::Panic);
+    let text = panic_of(|| {
+        let mut future = Box::pin(forever());
+        let _ = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert_eq!(first_lines(text)[1], "  allocations   at most 2, but 3");
+    // Never polled: it did nothing.
+    drop(forever());
+    assert_eq!(exceeded() - before, 2);
+}
+
+#[test]
+fn a_future_that_panics_is_checked_once() {
+    #[budget(allocations <= 1)]
+    async fn panics() {
+        allocate(2);
+        pause().await;
+        std::panic::resume_unwind(Box::new("own"));
+    }
+    let _one = policy(OnExceeded::Panic);
+    let before = exceeded();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let task = runtime.block_on(async { tokio::spawn(panics()).await });
+    let panic = task.unwrap_err().into_panic();
+    assert_eq!(*panic.downcast::<&str>().unwrap(), "own");
+    assert_eq!(exceeded() - before, 1);
+}
+
+/// The tracer's own rendering keeps to what it takes today.
+#[test]
+fn what_this_crate_allocates_to_write_a_report() {
+    #[budget(allocations <= 10)]
+    fn plain(report: &Report) -> String {
+        report.to_string()
+    }
+    #[budget(allocations <= 0)]
+    fn request() {
+        for _ in 0..9 {
+            call!("{}", 7).checkpoint("half way");
+        }
+    }
+    let _one = policy(OnExceeded::Panic);
+    let ((), report) = in_trace(request);
+    let ((), _) = in_trace(request);
+    assert_eq!(report.calls.len(), 10);
+    assert_eq!(plain(&report).lines().count(), 20);
+}
