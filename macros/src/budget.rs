@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::Result;
 use syn::parse::Parser as _;
 
-use crate::expand::{captures, return_hint};
+use crate::around::{block, captures, return_hint, with_body};
 use crate::function::Function;
 use crate::limits::Limits;
 
@@ -26,30 +26,11 @@ fn parse(limits: TokenStream, item: TokenStream) -> Result<(Limits, Function)> {
     Ok((syn::parse2(limits)?, function))
 }
 
-/// The same item around another body, as a traced function: what ran inside is told by its call.
+/// The same item around another body, as a traced function: what ran inside is told by its call, which
+/// is around the check, as it has to be there when the budget is checked.
 fn wrap(limits: &Limits, function: &Function) -> TokenStream {
-    let Function {
-        attributes,
-        visibility,
-        signature,
-        inner_attributes,
-        ..
-    } = function;
-    // Within the call, so that the call is still there when the budget is checked.
-    let traced =
-        (!attributes.iter().any(|it| is(it, "traced"))).then(|| quote!(#[::tracer::traced]));
-    let mut item = quote!(#traced #(#attributes)* #visibility #signature);
-    function.braces.surround(&mut item, |item| {
-        item.extend(quote!(#(#inner_attributes)*));
-        item.extend(body(limits, function));
-    });
-    item
-}
-
-/// Whether it is this attribute, by whichever path.
-pub(crate) fn is(attribute: &syn::Attribute, name: &str) -> bool {
-    let last = attribute.path().segments.last();
-    last.is_some_and(|segment| segment.ident == name)
+    let traced = (!function.has_attribute("traced")).then(|| quote!(#[::tracer::traced]));
+    with_body(function, traced, body(limits, function))
 }
 
 fn body(limits: &Limits, function: &Function) -> TokenStream {
@@ -62,11 +43,7 @@ fn body(limits: &Limits, function: &Function) -> TokenStream {
             is_debug: ::core::cfg!(any(test, debug_assertions)),
         }
     };
-    let mut block = TokenStream::new();
-    let nothing = quote_spanned!(here=> ;);
-    function.braces.surround(&mut block, |block| {
-        block.extend([nothing, function.body.clone()]);
-    });
+    let block = block(function);
     if function.signature.asyncness.is_some() {
         let captures = captures(function);
         let hint = return_hint(function);

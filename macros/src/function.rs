@@ -75,6 +75,12 @@ impl Function {
 }
 
 impl Function {
+    /// Whether it has an attribute of this name, by whichever path.
+    pub(crate) fn has_attribute(&self, name: &str) -> bool {
+        let last = |it: &Attribute| it.path().segments.last().map(|last| last.ident == name);
+        self.attributes.iter().any(|it| last(it) == Some(true))
+    }
+
     /// The call's name.
     pub(crate) fn name(&self) -> String {
         self.signature.ident.unraw().to_string()

@@ -2,11 +2,16 @@
 //!
 //! Depend on `tracer`, which re-exports them: what they expand to names that crate.
 
-mod arguments;
-mod budget;
-mod expand;
 mod function;
+
+mod around;
+
+mod arguments;
+mod expand;
+
 mod limits;
+
+mod budget;
 
 use proc_macro::TokenStream;
 
