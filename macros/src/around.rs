@@ -8,7 +8,7 @@ use crate::function::Function;
 /// The same item around another body, with an attribute more before its own.
 pub(crate) fn with_body(
     function: &Function,
-    attribute: Option<TokenStream>,
+    attribute: Option<&TokenStream>,
     body: TokenStream,
 ) -> TokenStream {
     let Function {

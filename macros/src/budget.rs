@@ -30,7 +30,7 @@ fn parse(limits: TokenStream, item: TokenStream) -> Result<(Limits, Function)> {
 /// is around the check, as it has to be there when the budget is checked.
 fn wrap(limits: &Limits, function: &Function) -> TokenStream {
     let traced = (!function.has_attribute("traced")).then(|| quote!(#[::tracer::traced]));
-    with_body(function, traced, body(limits, function))
+    with_body(function, traced.as_ref(), body(limits, function))
 }
 
 fn body(limits: &Limits, function: &Function) -> TokenStream {
