@@ -164,6 +164,8 @@ fn nothing_to_draw_is_a_file_too() {
         "{\"traceEvents\":[\n\
          {\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"trace 7\"}}\n]}\n"
     );
+    let two = written(&[report(Vec::new()), report(Vec::new())]);
+    assert!(two.contains("\"pid\":2"), "{two}");
 }
 
 /// Each lane as `strand.number: name( inner() )`, with `!` for moments.
@@ -257,10 +259,20 @@ fn reports_from_elsewhere_do_no_harm() {
     report.calls = calls;
     report.elapsed = Duration::MAX;
     report.started = UNIX_EPOCH - Duration::from_secs(1);
+    let [mut folded, _, _] = requests();
+    folded.folded[0].parent = Some(4);
+    report.folded = folded.folded;
     let file: serde_json::Value = serde_json::from_str(&written(&[report])).unwrap();
     let events = file["traceEvents"].as_array().unwrap();
     let count = |ph: &str| events.iter().filter(|event| event["ph"] == ph).count();
-    assert_eq!([count("B"), count("E"), count("i")], [4, 4, 1]);
+    // The checkpoint, no later than its call's end; and what was folded nowhere.
+    assert_eq!([count("B"), count("E"), count("i")], [4, 4, 2]);
+    let ts = |ph: &str, name: &str| {
+        let found = |event: &&serde_json::Value| event["ph"] == ph && event["name"] == name;
+        events.iter().find(found).unwrap()["ts"].clone()
+    };
+    assert_eq!(ts("i", "late"), ts("E", "b"));
+    assert_eq!(ts("i", "folded calls"), 86_400_000_000.0);
 }
 
 #[test]
@@ -279,6 +291,16 @@ fn levels_are_drawn_only_where_they_are_known() {
         levels.collect::<Vec<_>>()
     };
     assert_eq!(levels(vec![counted()]), [0, -30]);
+
+    let mut noted = counted();
+    let checkpoint = |at, counts| CheckpointReport {
+        name: String::new(),
+        at: ns(at),
+        wall: ns(100),
+        counts: Some(counts),
+    };
+    noted.checkpoints = vec![checkpoint(100, blocks(1, 0)), checkpoint(200, blocks(1, 4))];
+    assert_eq!(levels(vec![noted]), [0, 10, -20, -30]);
     assert_eq!(levels(vec![call("a", None, 1_000, 2_000)]), NONE);
 
     let mut partial = counted();
