@@ -223,3 +223,25 @@ fn of_no_reports() {
     assert!(hotspots.functions(By::Time).is_empty() && hotspots.paths().is_empty());
     assert_eq!((hotspots.counts(), hotspots.outside_calls()), (None, None));
 }
+
+#[test]
+fn more_calls_on_the_same_paths_take_no_more_memory() {
+    let reports: Vec<_> = (1..=8)
+        .map(|count| {
+            traced(&Trace::new(), || {
+                first_flow();
+                leaf(count);
+            })
+        })
+        .collect();
+    let mut hotspots = Hotspots::new();
+    let mut add_all = || {
+        for report in &reports {
+            hotspots.add(report);
+        }
+    };
+    add_all();
+    let measured = tracer::alloc::measure(|| (0..1000).for_each(|_| add_all()));
+    assert_eq!(measured.counts, Some(tracer::alloc::Counts::ZERO));
+    assert_eq!(hotspots.reports(), 8 * 1001);
+}
