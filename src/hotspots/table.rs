@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::report::escape::Escaped;
 
+use super::by::Unit;
 use super::grid::{ALWAYS, Column, Grid, cut_middle, cut_start};
 use super::units::{bytes, count, percent, plural, time};
 use super::{By, Frame, Hotspot, Hotspots};
@@ -138,13 +139,15 @@ impl Table<'_> {
         for (figure, rank) in &figures {
             columns.push(Column::number(figure.name(), *rank));
         }
+        // Who sorts by time wants to know how it is spread.
+        let more = if by.unit() == Unit::Nanoseconds { 6 } else { 0 };
         for (title, rank) in [
             ("time p50", 3),
             ("time p95", 4),
             ("time p99", 2),
             ("time max", 3),
         ] {
-            columns.push(Column::number(title, rank));
+            columns.push(Column::number(title, rank + more));
         }
         for (title, rank) in [
             ("allocs p50", 1),
