@@ -248,15 +248,17 @@ fn a_flame_graph_to_a_file_or_to_standard_output() {
             .out,
         svg
     );
-    // As other files are, and not only its owner's.
+    // As any other file that is made here, and not only its owner's.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(folder.path("out.svg"))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o644);
+        let mode = |name| {
+            fs::metadata(folder.path(name))
+                .unwrap()
+                .permissions()
+                .mode()
+        };
+        assert_eq!(mode("out.svg"), mode("traces.jsonl"));
     }
     let before = line(1, 5, 1000, "\"ok\"");
     fs::write(folder.path("before.jsonl"), before).unwrap();

@@ -36,12 +36,11 @@ fn to_file(
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let mut file = BufWriter::new(NamedTempFile::new_in(folder).map_err(failed)?);
+    let mut file = BufWriter::new(beside(folder).map_err(failed)?);
     write(&mut file)?;
     let file = file
         .into_inner()
         .map_err(|error| failed(error.into_error()))?;
-    readable(&file).map_err(failed)?;
     if may_replace {
         file.persist(path).map_err(|error| failed(error.error))?;
     } else {
@@ -56,17 +55,16 @@ fn to_file(
     Ok(())
 }
 
-/// A temporary file is its owner's only; a result is to be like any other file.
-#[cfg(unix)]
-fn readable(file: &NamedTempFile) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let permissions = std::fs::Permissions::from_mode(0o644);
-    file.as_file().set_permissions(permissions)
-}
-
-#[cfg(not(unix))]
-fn readable(_: &NamedTempFile) -> io::Result<()> {
-    Ok(())
+/// A temporary file is its owner's only; a result is to be like any other file that is made here.
+fn beside(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // Less what the process takes from all its files.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 fn to_stdout(
