@@ -1,10 +1,12 @@
 //! Budgets on functions: what `#[budget]` checks, and what follows.
 
-use std::panic::Location;
+use std::cell::Cell;
+use std::panic::{Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::task::{Context, Poll};
+use std::thread::panicking;
 
 use alloc_counter::{Budget, Counts, Exceeded, Measured, Measuring};
 use pin_project_lite::pin_project;
@@ -12,7 +14,7 @@ use pin_project_lite::pin_project;
 use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::clock;
-use crate::context::{self, Scope};
+use crate::context::{self, Entered};
 use crate::future::Instrumented;
 use crate::notes;
 use crate::position;
@@ -42,6 +44,9 @@ static EXCEEDED: AtomicU64 = AtomicU64::new(0);
 /// Unless told, functions panic where they were compiled with debug assertions or as tests, and are
 /// marked where they were compiled otherwise, as in a release: a budget fails a test, and never
 /// a service.
+///
+/// Where nothing is counted, functions panic that were compiled as tests, and all if told to: a budget
+/// that can't fail is no test. A program in the making runs without [`Counting`](crate::Counting).
 pub fn on_exceeded(policy: OnExceeded) {
     let policy = match policy {
         OnExceeded::Panic => PANIC,
@@ -55,48 +60,75 @@ pub fn exceeded() -> u64 {
     EXCEEDED.load(Relaxed)
 }
 
+thread_local! {
+    /// The panic under way is about a budget: what it allocates itself is nobody's breach.
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
 /// A function with a budget, as the attribute knows it.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     pub name: &'static str,
     pub budget: Budget,
-    /// Compiled with debug assertions or as a test.
+    /// Compiled as a test, and with debug assertions.
+    pub is_test: bool,
     pub is_debug: bool,
+}
+
+impl Site {
+    fn panics(&self) -> bool {
+        match POLICY.load(Relaxed) {
+            PANIC => true,
+            MARK => false,
+            _ => self.is_test || self.is_debug,
+        }
+    }
+
+    /// Also where nothing is counted: only where this surely is a test.
+    fn panics_uncounted(&self) -> bool {
+        match POLICY.load(Relaxed) {
+            PANIC => true,
+            MARK => false,
+            _ => self.is_test,
+        }
+    }
 }
 
 /// One run of such a function.
 struct Run {
     site: Site,
     place: &'static Location<'static>,
-    panics: bool,
     /// The function's own call, where a trace is current.
     call: Option<CallRef>,
     /// Otherwise, where it is to be told what ran inside.
-    own: Trace,
+    own: OwnTrace,
+    /// It began while something was unwinding, which then does not come through it.
+    was_unwinding: bool,
 }
 
 impl Run {
-    fn of(site: Site, place: &'static Location<'static>) -> Self {
-        let panics = match POLICY.load(Relaxed) {
-            PANIC => true,
-            MARK => false,
-            _ => site.is_debug,
-        };
+    #[inline]
+    fn of(site: Site, place: &'static Location<'static>, own: fn(&Site) -> OwnTrace) -> Self {
+        let was_unwinding = panicking();
+        if !was_unwinding {
+            IS_OURS.set(false);
+        }
         let (is_traced, call) = position::here(|here| (here.strand().is_some(), here.innermost()));
         Self {
             site,
             place,
-            panics,
             call,
-            own: if is_traced || !panics {
-                Trace::empty()
+            own: if is_traced {
+                OwnTrace(None)
             } else {
-                Trace::new()
+                own(&site)
             },
+            was_unwinding,
         }
     }
 
+    #[inline]
     fn check(&self, counts: Option<Counts>, peak_bytes: Option<u64>) {
         let judged = self.site.budget.judge(self.place, counts, peak_bytes);
         if let Err(exceeded) = judged {
@@ -106,8 +138,15 @@ impl Run {
 
     #[cold]
     fn exceeded(&self, exceeded: &Exceeded) {
-        // In a service that counts nothing there is nothing to say.
-        if exceeded.counts().is_none() && !self.panics {
+        if exceeded.counts().is_none() {
+            // In a service that counts nothing there is nothing to say; where it is counted, these are
+            // the last moments of a thread, in which a panic would end the process.
+            if self.site.panics_uncounted() && !alloc_counter::is_installed() {
+                raise(&format!("{}: {exceeded}", self.site.name));
+            }
+            return;
+        }
+        if panicking() && !self.was_unwinding && IS_OURS.get() {
             return;
         }
         EXCEEDED.fetch_add(1, Relaxed);
@@ -116,13 +155,8 @@ impl Run {
                 notes::checkpoint(call, &format!("over budget: {}", exceeded.brief()));
             });
         }
-        if self.panics {
-            let text = alloc_counter::exclude(|| self.text(exceeded));
-            if std::thread::panicking() {
-                eprintln!("{text}");
-            } else {
-                panic!("{text}");
-            }
+        if self.site.panics() {
+            raise(&alloc_counter::exclude(|| self.text(exceeded)));
         }
     }
 
@@ -137,11 +171,7 @@ impl Run {
     }
 
     fn report(&self) -> Report {
-        let trace = if self.own.is_empty() {
-            context::fetch()
-        } else {
-            self.own.clone()
-        };
+        let trace = self.own.trace().map_or_else(context::fetch, Trace::clone);
         let report = trace.report();
         match (self.call, trace.started()) {
             (Some(call), Some(started)) => {
@@ -156,13 +186,67 @@ impl Run {
     }
 }
 
+/// Panics; during another panic, which would end the process, it is told on standard error instead.
+fn raise(text: &str) {
+    if panicking() {
+        // Not even where there is no standard error.
+        let _ = alloc_counter::exclude(|| catch_unwind(|| eprintln!("{text}")));
+    } else {
+        IS_OURS.set(true);
+        panic!("{text}");
+    }
+}
+
+/// A trace of the function's own, entered here. A word, as it is for tests only.
+struct OwnTrace(Option<Box<(Trace, Option<Entered>)>>);
+
+impl OwnTrace {
+    /// For a future, which enters it at every poll.
+    fn of(site: &Site) -> Self {
+        Self(site.panics().then(|| {
+            let trace = Trace::new();
+            alloc_counter::exclude(|| Box::new((trace, None)))
+        }))
+    }
+
+    /// The same, entered here until the end.
+    fn entered(site: &Site) -> Self {
+        let mut own = Self::of(site);
+        if let Some((trace, entered)) = own.0.as_deref_mut() {
+            *entered = trace.new_strand().map(Entered::new);
+        }
+        own
+    }
+
+    fn trace(&self) -> Option<&Trace> {
+        self.0.as_deref().map(|(trace, _)| trace)
+    }
+}
+
+impl Drop for OwnTrace {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(own) = self.0.take() {
+            end(own);
+        }
+    }
+}
+
+#[cold]
+fn end(mut own: Box<(Trace, Option<Entered>)>) {
+    let (trace, entered) = &mut *own;
+    if let Some(entered) = entered.take() {
+        entered.finish(trace);
+    }
+    alloc_counter::exclude(|| drop(own));
+}
+
 /// Checks the budget of the function in whose body it is, when it is dropped.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Guard {
-    run: Option<Run>,
-    measuring: Option<Measuring>,
-    _scope: Option<Scope>,
+    run: Run,
+    measuring: Measuring,
 }
 
 impl std::fmt::Debug for Run {
@@ -171,25 +255,22 @@ impl std::fmt::Debug for Run {
     }
 }
 
-/// For `#[budget]` on a function.
+/// For `#[budget]` on a function. Inline, so that the readings are taken where they are to stand.
 #[doc(hidden)]
+#[inline]
 #[track_caller]
 pub fn enter(site: Site) -> Guard {
-    let run = Run::of(site, Location::caller());
-    let scope = (!run.own.is_empty()).then(|| run.own.inject());
     Guard {
-        run: Some(run),
-        measuring: Some(Measuring::start()),
-        _scope: scope,
+        run: Run::of(site, Location::caller(), OwnTrace::entered),
+        measuring: Measuring::start(),
     }
 }
 
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
-        let measured = self.measuring.take().map(Measuring::stop);
-        if let (Some(run), Some(measured)) = (self.run.take(), measured) {
-            run.check(measured.counts, measured.peak_bytes);
-        }
+        let measured = self.measuring.stop();
+        self.run.check(measured.counts, measured.peak_bytes);
     }
 }
 
@@ -207,7 +288,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.run.is_some() {
-                let measuring = Measuring::start();
+                let mut measuring = Measuring::start();
                 this.future.set(None);
                 this.spent.add(&measuring.stop());
                 this.spent.check(this.run.take());
@@ -220,9 +301,12 @@ pin_project! {
 #[doc(hidden)]
 #[track_caller]
 pub fn enter_future<F: Future>(site: Site, future: F) -> InBudget<F> {
-    let run = Run::of(site, Location::caller());
+    let run = Run::of(site, Location::caller(), OwnTrace::of);
     InBudget {
-        future: Some(run.own.instrument(future)),
+        future: Some(match run.own.trace() {
+            Some(own) => own.instrument(future),
+            None => Trace::empty().instrument(future),
+        }),
         spent: Spent::default(),
         run: Some(run),
     }
@@ -272,15 +356,13 @@ impl Spent {
 struct Polling<'a> {
     spent: &'a mut Spent,
     run: &'a mut Option<Run>,
-    measuring: Option<Measuring>,
+    measuring: Measuring,
     is_over: bool,
 }
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        if let Some(measuring) = self.measuring.take() {
-            self.spent.add(&measuring.stop());
-        }
+        self.spent.add(&self.measuring.stop());
         if self.is_over {
             self.spent.check(self.run.take());
         }
@@ -299,7 +381,7 @@ impl<F: Future> Future for InBudget<F> {
         let mut polling = Polling {
             spent: this.spent,
             run: this.run,
-            measuring: Some(Measuring::start()),
+            measuring: Measuring::start(),
             is_over: true,
         };
         let polled = future.poll(context);
@@ -312,5 +394,29 @@ impl<F: Future> Future for InBudget<F> {
 impl<F> std::fmt::Debug for InBudget<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InBudget").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As long as nobody has decided, which no test of this binary does.
+    #[test]
+    fn how_a_function_was_compiled_decides() {
+        let reactions = |is_test, is_debug| {
+            let site = Site {
+                name: "f",
+                budget: Budget::none(),
+                is_test,
+                is_debug,
+            };
+            (site.panics(), site.panics_uncounted())
+        };
+        assert_eq!(reactions(false, false), (false, false));
+        // A program in the making need not count.
+        assert_eq!(reactions(false, true), (true, false));
+        assert_eq!(reactions(true, false), (true, true));
+        assert_eq!(reactions(true, true), (true, true));
     }
 }

@@ -1,13 +1,19 @@
 //! Budgets on functions: what is counted, every way out, and what follows.
 
 #[expect(dead_code, reason = "not all of it is for this file")]
+#[path = "common/by_hand.rs"]
+mod by_hand;
+#[expect(dead_code, reason = "not all of it is for this file")]
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use by_hand::poll;
 use common::allocate;
+use tracer::alloc::measure;
 use tracer::budget::{OnExceeded, exceeded, on_exceeded};
 use tracer::{Counting, Outcome, Report, Trace, budget, call, traced};
 
@@ -206,6 +212,68 @@ fn nested_budgets_and_recursion() {
         .collect();
     // What is marked inside is not of the calls around.
     assert_eq!((exceeded() - before, marked), (2, vec![1, 1, 0, 0, 0]));
+}
+
+#[budget(allocations <= 0)]
+fn exceeds() {
+    allocate(1);
+}
+
+/// What a budget's own panic allocates is no breach of the budgets around; and what begins while it
+/// unwinds, or a panic that comes later, is judged as ever.
+#[test]
+fn the_panic_of_a_breach_breaks_no_other_budget() {
+    #[budget(allocations <= 1)]
+    fn around() {
+        exceeds();
+    }
+    struct InDrop;
+    impl Drop for InDrop {
+        fn drop(&mut self) {
+            exceeds();
+        }
+    }
+    #[budget(allocations <= 0)]
+    fn unwinds() {
+        resume_unwind(Box::new(()));
+    }
+    let _one = policy(OnExceeded::Panic);
+    let before = exceeded();
+    let (text, report) = in_trace(|| panic_of(around));
+    assert!(text.unwrap().starts_with("exceeds: "));
+    let marks: Vec<_> = report.calls.iter().map(|it| it.checkpoints.len()).collect();
+    assert_eq!((exceeded() - before, marks), (1, vec![0, 1]));
+    // The one, and the one in the destructor.
+    panic_of(|| {
+        let _late = InDrop;
+        exceeds();
+    });
+    assert_eq!(exceeded() - before, 3);
+    // Unwinding itself allocates.
+    assert!(catch_unwind(unwinds).is_err());
+    assert_eq!(exceeded() - before, 4);
+}
+
+/// Around it only what the function did is seen: not its own trace.
+#[test]
+fn its_own_trace_is_in_nobodys_figures() {
+    #[budget(allocations <= 1)]
+    fn one() {
+        allocate(1);
+    }
+    #[budget(allocations <= 1)]
+    async fn one_later() {
+        pause().await;
+        allocate(1);
+    }
+    let _one = policy(OnExceeded::Panic);
+    let measured = measure(|| {
+        one();
+        let mut future = pin!(one_later());
+        while poll(future.as_mut()).is_pending() {}
+    });
+    assert_eq!(measured.counts, Some(common::boxes(2)));
+    assert_eq!(measured.peak_bytes, Some(1));
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Budget {
     /// # Errors
     ///
     /// As [`check`](Self::check).
+    #[inline]
     pub fn judge(
         self,
         place: &'static Location<'static>,
@@ -105,13 +106,10 @@ impl Budget {
     ) -> Result<(), Exceeded> {
         let happened = counts.map(|counts| Happened { counts, peak_bytes });
         if happened.is_some_and(|happened| happened.is_within(self)) {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(Exceeded::new(place, self, happened))
         }
-        Err(Exceeded {
-            place,
-            allowed: self,
-            happened,
-        })
     }
 }
 
@@ -122,9 +120,17 @@ struct Happened {
 }
 
 impl Happened {
+    #[inline]
     fn is_within(self, allowed: Budget) -> bool {
-        allowed.lines(self).iter().all(Line::holds)
+        is_at_most(Some(self.counts.allocates()), allowed.allocations)
+            && is_at_most(Some(self.counts.bytes_allocated), allowed.bytes)
+            && is_at_most(self.peak_bytes, allowed.peak_bytes)
     }
+}
+
+#[inline]
+fn is_at_most(happened: Option<u64>, most: Option<u64>) -> bool {
+    most.is_none_or(|most| happened.is_some_and(|happened| happened <= most))
 }
 
 /// One limit beside what happened; a figure that is not known breaks its limit.
@@ -136,8 +142,7 @@ struct Line {
 
 impl Line {
     fn holds(&self) -> bool {
-        self.most
-            .is_none_or(|most| self.happened.is_some_and(|happened| happened <= most))
+        is_at_most(self.happened, self.most)
     }
 }
 
@@ -170,6 +175,15 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
+    #[cold]
+    fn new(place: &'static Location<'static>, allowed: Budget, happened: Option<Happened>) -> Self {
+        Self {
+            place,
+            allowed,
+            happened,
+        }
+    }
+
     /// What was counted; `None` where nothing is, because no [`Counting`](crate::Counting)
     /// allocator is installed.
     pub fn counts(&self) -> Option<Counts> {

@@ -90,7 +90,7 @@ pub struct Measured<T> {
 /// assert_eq!(measured.peak_bytes, Some(128));
 /// ```
 pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
-    let measuring = Measuring::start();
+    let mut measuring = Measuring::start();
     let value = work();
     let Measured {
         counts, peak_bytes, ..
@@ -110,7 +110,7 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
 /// use alloc_counter::Measuring;
 ///
-/// let measuring = Measuring::start();
+/// let mut measuring = Measuring::start();
 /// drop(std::hint::black_box(vec![0_u8; 100]));
 /// let measured = measuring.stop();
 /// assert_eq!((measured.counts.unwrap().allocations, measured.peak_bytes), (1, Some(100)));
@@ -133,10 +133,11 @@ impl Measuring {
         }
     }
 
-    /// What this thread did since the start.
+    /// What this thread did since the start. In place, as moving the readings costs more than taking
+    /// them; a second stop knows nothing.
     #[inline]
-    pub fn stop(mut self) -> Measured<()> {
-        let closed = self.open.take().map(OpenWindow::close);
+    pub fn stop(&mut self) -> Measured<()> {
+        let closed = self.open.as_mut().and_then(OpenWindow::close);
         Measured {
             value: (),
             counts: closed.map(|(counts, _)| counts),
@@ -154,6 +155,7 @@ struct OpenWindow {
 }
 
 impl OpenWindow {
+    #[inline]
     fn new(local: Local) -> Self {
         Self {
             start: local.counts(),
@@ -162,23 +164,26 @@ impl OpenWindow {
         }
     }
 
-    fn close(mut self) -> (Counts, Option<u64>) {
+    #[inline]
+    fn close(&mut self) -> Option<(Counts, Option<u64>)> {
+        let window = self.window.take()?;
         let counts = self.local.counts() - self.start;
-        let highest = self.close_window();
+        let highest = Self::close_window(window);
         // Not below: the level at the start is one of them.
         let above_start = |level: i64| level.wrapping_sub(self.start.net_bytes());
-        (counts, highest.map(above_start).map(i64::cast_unsigned))
+        Some((counts, highest.map(above_start).map(i64::cast_unsigned)))
     }
 
-    fn close_window(&mut self) -> Option<i64> {
-        let window = self.window.take()?;
+    #[inline]
+    fn close_window(window: Window) -> Option<i64> {
         // Not through `self.local`: the thread may have given its slot back in the meantime.
         Local::current()?.close_window(window)
     }
 }
 
 impl Drop for OpenWindow {
+    #[inline]
     fn drop(&mut self) {
-        self.close_window();
+        self.window.take().and_then(Self::close_window);
     }
 }

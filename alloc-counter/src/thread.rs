@@ -115,12 +115,16 @@ fn own_slot() -> Option<&'static Slot> {
 /// Whether a [`Counting`](crate::Counting) allocator serves this process.
 ///
 /// Where it does not, every figure of this crate is `None` rather than 0.
+#[inline]
 pub fn is_installed() -> bool {
-    INSTALLED.load(Relaxed) || {
-        // The first allocation of a process or thread sets the flag; make one to be sure.
-        drop(std::hint::black_box(Box::new(0_u8)));
-        INSTALLED.load(Relaxed)
-    }
+    INSTALLED.load(Relaxed) || try_whether_installed()
+}
+
+/// The first allocation of a process or thread sets the flag; makes one to be sure.
+#[cold]
+fn try_whether_installed() -> bool {
+    drop(std::hint::black_box(Box::new(0_u8)));
+    INSTALLED.load(Relaxed)
 }
 
 /// Runs `work` so that what it allocates and frees on this thread is counted as overhead: it is

@@ -40,7 +40,8 @@ fn body(limits: &Limits, function: &Function) -> TokenStream {
         ::tracer::__private::Site {
             name: #name,
             budget: #budget,
-            is_debug: ::core::cfg!(any(test, debug_assertions)),
+            is_test: ::core::cfg!(test),
+            is_debug: ::core::cfg!(debug_assertions),
         }
     };
     let block = block(function);

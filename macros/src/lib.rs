@@ -94,8 +94,9 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Where it was compiled with debug assertions, or as a test, the function panics: with its name and
 /// place, what was allowed, what happened, and the tree of what ran inside. So a budget fails a test.
-/// Where the function panics anyway, the same is told on standard error. Without `Counting` as the
-/// global allocator it panics too: a budget that can't fail is no test.
+/// Where the function panics anyway, the same is told on standard error; what the panic of another
+/// budget allocates, which comes through it, is not held against it. Compiled as a test, it panics too
+/// where `Counting` is not the global allocator: a budget that can't fail is no test.
 ///
 /// Where it was compiled otherwise, as in a release, the function's call in the current trace gets a
 /// checkpoint, `over budget: allocations 14, at most 12`; the call's outcome stays as it is. Without
