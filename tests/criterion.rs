@@ -208,12 +208,48 @@ fn from_and_to_nothing_is_a_change_as_well() {
     nearly(change("nothing", [0, 0]), 0.0);
 }
 
+/// Not a test: a bench in a loop of criterion's own, of as many allocations as it is told.
 #[test]
-fn nothing_in_a_loop_of_criterions_own_is_refused_by_criterion() {
-    let nothing = measured("refused", Heap::allocations(), |bencher| {
-        bencher.iter(|| ());
+#[ignore = "run by another"]
+fn loops() {
+    let told = |name| std::env::var(name).unwrap_or_default();
+    let allocations = told("ALLOCATIONS").parse().unwrap_or(0);
+    let results = Results(told("RESULTS").into());
+    results.run(Heap::allocations(), |bencher| {
+        bencher.iter(|| boxes(allocations));
     });
-    assert_eq!(nothing, None);
+}
+
+/// Each time another number of iterations, by which criterion divides.
+#[test]
+fn in_a_loop_of_criterions_own_nothing_is_compared_as_well() {
+    let results = Results::new("loops");
+    let verdict_on = |allocations: u32| {
+        let this = std::env::current_exe().unwrap();
+        let output = Command::new(this)
+            .args(["--exact", "loops", "--ignored", "--nocapture"])
+            .env("RESULTS", &results.0)
+            .env("ALLOCATIONS", allocations.to_string())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let verdicts = ["No change", "has improved", "has regressed", "within noise"];
+        let said = verdicts.iter().filter(|it| printed.contains(**it));
+        said.copied().collect::<Vec<_>>().join(" and ")
+    };
+    for (allocations, verdict) in [
+        (0, ""),
+        (0, "No change"),
+        (0, "No change"),
+        (0, "No change"),
+        (1, "has regressed"),
+        (1, "No change"),
+        (0, "has improved"),
+        (3, "has regressed"),
+    ] {
+        assert_eq!(verdict_on(allocations), verdict, "{allocations}");
+    }
 }
 
 #[test]

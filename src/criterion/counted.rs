@@ -48,8 +48,8 @@ impl Counted {
 /// Runs `routine` so many times and counts what it allocates, iteration by iteration: the loop of a
 /// bench of [`Heap`](super::Heap), within `iter_custom`.
 ///
-/// Other than in criterion's own loops, 0 allocations and peaks are measured too, and outputs are
-/// dropped outside of what is counted. What an iteration needs and should not count is made in an
+/// Other than in criterion's own loops, peaks are measured too, and outputs are dropped outside of
+/// what is counted. What an iteration needs and should not count is made in an
 /// [`exclude`](crate::alloc::exclude).
 ///
 /// # Panics

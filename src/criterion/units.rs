@@ -7,13 +7,18 @@ use ::criterion::measurement::ValueFormatter;
 /// two, so that samples of any length have exactly this average.
 const NONE: f64 = 1.0 / (1 << 30) as f64;
 
+/// The same of a sample that does not tell its iterations, by which criterion then divides it. The
+/// square of anything so small is 0: so where two runs have none there is no variance, and criterion
+/// sees no change, whatever each was divided by. And what is measured divided by it is still a number.
+const NONE_AT_ALL: f64 = 1e-162;
+
 /// A sample's figure. Exact up to 2⁵³.
 #[expect(clippy::cast_precision_loss, reason = "criterion calculates with f64")]
 pub(super) fn of_a_sample(figure: u64, iterations: u64) -> f64 {
-    if figure == 0 {
-        iterations as f64 * NONE
-    } else {
-        figure as f64
+    match (figure, iterations) {
+        (0, 0) => NONE_AT_ALL,
+        (0, _) => iterations as f64 * NONE,
+        _ => figure as f64,
     }
 }
 
@@ -162,6 +167,18 @@ mod tests {
         let mut values = [NONE, 2.0];
         assert_eq!(BYTES.scale_for_machines(&mut values), "bytes");
         assert_eq!(values.map(|value| value.to_string()), ["0", "2"]);
+    }
+
+    /// In samples of one iteration, which are the largest, and in the longest that there can be.
+    #[test]
+    fn nothing_at_all_has_no_variance_and_a_ratio() {
+        let sample = of_a_sample(0, 0);
+        assert_eq!((sample * sample).to_bits(), 0.0_f64.to_bits());
+        #[expect(clippy::cast_precision_loss, reason = "as criterion does")]
+        let longest = (1_u64 << 53) as f64;
+        let average = sample / longest;
+        assert!(average > 0.0 && (longest / average).is_finite());
+        assert_eq!(ALLOCATIONS.format_value(sample), "0.0000 allocs");
     }
 
     #[test]
