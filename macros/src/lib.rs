@@ -108,8 +108,8 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # With `#[traced]`
 ///
 /// A function with a budget is a traced one: with `#[traced]` beside it, before or behind, as that
-/// says; without, as with a plain `#[traced]`. Cost: that of the call, and about two calls' more, with a
-/// trace or without.
+/// says; without, as with a plain `#[traced]`. Cost: that of the call, and about half
+/// of one more, with a trace and without.
 ///
 /// # Compile errors
 ///
