@@ -50,7 +50,11 @@ pub struct InFlight {
 /// ```
 pub fn in_flight() -> Vec<InFlight> {
     let mut in_flight: Vec<_> = Trace::all_in_flight()
-        .map(|trace| InFlight::of(trace.age(), trace.report()))
+        .map(|trace| {
+            let report = trace.report();
+            // Read last, so that no call in the report is older than its trace.
+            InFlight::of(trace.age(), report)
+        })
         .collect();
     in_flight.sort_by_key(|it| it.trace);
     in_flight

@@ -27,6 +27,8 @@ fn what_a_thread_is_doing() {
     let (go_on, wait) = mpsc::channel::<()>();
     let (say, ready) = mpsc::channel();
     std::thread::scope(|threads| {
+        // Within: what fails in here ends the thread's wait, too.
+        let go_on = go_on;
         let trace = &trace;
         threads.spawn(move || {
             let _scope = trace.inject();

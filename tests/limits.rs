@@ -490,6 +490,8 @@ fn nothing_is_recorded_inside_a_folded_call() {
     let (say, ready) = mpsc::channel();
     let (go_on, wait) = mpsc::channel::<()>();
     std::thread::scope(|threads| {
+        // Within: what fails in here ends the thread's wait, too.
+        let go_on = go_on;
         let scope = trace.inject();
         let recorded = call!("recorded");
         let trace = &trace;
