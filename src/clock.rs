@@ -36,6 +36,13 @@ pub(crate) fn duration(ticks: u64) -> Duration {
     Duration::from_nanos(clock().delta_as_nanos(0, ticks))
 }
 
+/// A moment in nanoseconds, since one that is the same in the whole process.
+#[cfg(feature = "recorder")]
+#[inline]
+pub(crate) fn nanoseconds(moment: u64) -> u64 {
+    clock().delta_as_nanos(0, moment)
+}
+
 /// The time between two moments; zero where they are out of order, as readings of two processors
 /// may be by a few nanoseconds.
 pub(crate) fn between(start: u64, end: u64) -> Duration {

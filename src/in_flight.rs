@@ -61,7 +61,7 @@ pub fn in_flight() -> Vec<InFlight> {
 }
 
 impl InFlight {
-    fn of(age: Duration, report: Report) -> Self {
+    pub(crate) fn of(age: Duration, report: Report) -> Self {
         let mut places = vec![None; report.calls.len()];
         let mut open: Vec<CallReport> = Vec::new();
         for (index, mut call) in report.calls.into_iter().enumerate() {

@@ -67,6 +67,7 @@
 //! - `flamegraph`: hotspots drawn as SVG.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
+//! - `recorder`: keeps the requests that matter, in the module `recorder`.
 //! - `criterion`: allocations as what criterion measures, in the module `criterion`.
 
 #![forbid(unsafe_code)]
@@ -129,6 +130,9 @@ mod snapshot;
 
 mod reader;
 
+#[cfg(feature = "recorder")]
+mod tally;
+
 pub mod report;
 
 mod in_flight;
@@ -137,6 +141,9 @@ pub mod budget;
 
 #[cfg(feature = "hotspots")]
 pub mod hotspots;
+
+#[cfg(feature = "recorder")]
+pub mod recorder;
 
 #[cfg(feature = "criterion")]
 pub mod criterion;

@@ -16,6 +16,12 @@ impl Places {
         Self { chunks: Vec::new() }
     }
 
+    /// Empty again, with its memory.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn clear(&mut self) {
+        self.chunks.clear();
+    }
+
     pub(crate) fn get(&self, address: Address) -> Option<usize> {
         let chunk = self.find(address.chunk_number()).ok()?;
         let place = self.chunks[chunk].1[address.index()];

@@ -136,7 +136,7 @@ pub(crate) fn character_boundary(text: &[u8], at_most: usize) -> usize {
 }
 
 /// Drops what a panic carried, whose own drop may panic; what that carries is forgotten.
-fn drop_quietly(payload: Box<dyn Any + Send>) {
+pub(crate) fn drop_quietly(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(another);
     }

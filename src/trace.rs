@@ -312,6 +312,12 @@ impl Trace {
         self.state.map(|state| &**state.allowance)
     }
 
+    /// The strands, the last that came first.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn strands_newest_first(&self) -> impl Iterator<Item = &'static Member<Strand>> {
+        self.state.iter().flat_map(|state| state.strands())
+    }
+
     /// The strands, in order of creation.
     pub(crate) fn strands(&self) -> Vec<&'static Member<Strand>> {
         let mut strands: Vec<_> = self

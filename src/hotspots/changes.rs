@@ -6,7 +6,7 @@ use super::By;
 use super::diff::{Change, Diff};
 use super::grid::{ALWAYS, Column, Grid, cut_start};
 use super::table::{name, place};
-use super::units::{count, plural};
+use crate::report::units::{count, plural};
 
 /// What has changed as a table to be read by a person: see [`Diff::table`].
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::fmt;
 
 use super::by::Unit;
 use super::table::{name, place};
-use super::units::count;
 use super::{By, Frame, Hotspots, Path, Rule, Totals};
+use crate::report::units::count;
 
 /// Each path has all its functions, so deep ones would take a lot of memory.
 const MAX_DEPTH: usize = 100;

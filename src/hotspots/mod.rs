@@ -44,13 +44,13 @@ use functions::Functions;
 use paths::Paths;
 use totals::add_counts;
 
+pub use crate::report::Percentiles;
 pub use by::{By, UnknownFigure};
 pub use changes::Changes;
 pub use diff::{Breach, Change, Diff};
 #[cfg(feature = "flamegraph")]
 pub use flamegraph::FlamegraphError;
 pub use rule::{Rule, RuleError};
-pub use spread::Percentiles;
 pub use table::Table;
 pub use totals::Totals;
 

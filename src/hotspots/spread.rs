@@ -2,33 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-/// Half the calls are at most at `p50`, 95 of a hundred at `p95`, and so on; `max` is the highest.
-///
-/// `max` is exact, and so are values up to 255. Others are at most 0.8 % too high, as the histogram's
-/// buckets have two significant digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Percentiles<T> {
-    /// The median.
-    pub p50: T,
-    /// 95 of a hundred are at most this.
-    pub p95: T,
-    /// 99 of a hundred are at most this.
-    pub p99: T,
-    /// The highest.
-    pub max: T,
-}
-
-impl<T> Percentiles<T> {
-    pub(super) fn map<U>(self, map: impl Fn(T) -> U) -> Percentiles<U> {
-        Percentiles {
-            p50: map(self.p50),
-            p95: map(self.p95),
-            p99: map(self.p99),
-            max: map(self.max),
-        }
-    }
-}
+use crate::report::Percentiles;
 
 /// The values of many calls, in some kilobytes however many they are.
 #[derive(Clone, Debug)]

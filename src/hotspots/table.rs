@@ -6,8 +6,8 @@ use crate::report::escape::Escaped;
 
 use super::by::Unit;
 use super::grid::{ALWAYS, Column, Grid, cut_middle, cut_start};
-use super::units::{bytes, count, percent, plural, time};
 use super::{By, Frame, Hotspot, Hotspots};
+use crate::report::units::{bytes, count, percent, plural, time};
 
 /// Hotspots as a table to be read by a person: see [`Hotspots::table`].
 #[derive(Clone, Debug)]

@@ -47,6 +47,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let is_running = calls.iter().any(|call| call.outcome == Outcome::Running);
     let last_stop = calls.iter().map(|call| call.start + call.wall).max();
     Report {
+        request: None,
         trace: snapshot.id,
         started: snapshot.started,
         elapsed: match last_stop {
@@ -151,6 +152,7 @@ fn call_report(
             End::Panicked => Outcome::Panicked,
             End::Cancelled => Outcome::Cancelled,
         },
+        compared: None,
         partial: call.is_partial,
         checkpoints: checkpoints.collect(),
     }

@@ -7,8 +7,11 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 #[cfg(feature = "serde")]
 pub mod json;
+mod percentiles;
+mod request;
 pub(crate) mod text;
 mod tree;
+pub(crate) mod units;
 mod within;
 
 use std::borrow::Cow;
@@ -21,6 +24,8 @@ use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::trace::Trace;
 
+pub use percentiles::Percentiles;
+pub use request::{Compared, Request};
 pub use tree::Tree;
 
 /// What a trace had recorded when the report was taken.
@@ -30,6 +35,8 @@ pub use tree::Tree;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
+    /// The request that it is of, where a `Recorder` kept it.
+    pub request: Option<Box<Request>>,
     /// The [trace's number](Trace::id); 0 for the report of an empty trace.
     pub trace: u64,
     /// When the trace began, reckoned back from the time of the report.
@@ -131,6 +138,9 @@ pub struct CallReport {
     pub peak_bytes: Option<u64>,
     /// How the call ended.
     pub outcome: Outcome,
+    /// What all calls on this one's path did in this request, beside what they usually do, on the
+    /// first of them, where a `Recorder` kept the report.
+    pub compared: Option<Box<Compared>>,
     /// The allocations are those known at some moment before the stop: the call was stopped on a
     /// thread that did not run its strand, or at the very end of its thread.
     pub partial: bool,

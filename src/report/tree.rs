@@ -7,7 +7,8 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use super::escape::Escaped;
-use super::text::{Failures, Title, ending};
+use super::text::{Beside, Failures, Title, ending};
+use super::units::count;
 use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
 /// A [`Report`] shown as a tree: see [`Report::tree`].
@@ -78,6 +79,9 @@ struct Row {
 }
 
 fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Result {
+    if let Some(request) = &report.request {
+        writeln!(out, "{request}")?;
+    }
     write!(out, "trace {}: {} µs", report.trace, micros(report.elapsed))?;
     write!(
         out,
@@ -108,7 +112,7 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
         report.calls.len(),
         folded,
         report.dropped,
-        grouped(report.memory_bytes),
+        count(report.memory_bytes),
         report.grown
     )
 }
@@ -242,6 +246,9 @@ fn call_row(
         text += ", ";
         text += &ending;
     }
+    if let Some(compared) = &call.compared {
+        let _ = write!(text, " · {}", Beside(compared));
+    }
     let (total, own) = (call.total.as_ref(), call.own.as_ref());
     Row {
         figures: [
@@ -251,7 +258,7 @@ fn call_row(
             or_unknown(own, Counts::allocates),
             or_unknown(total, |counts| counts.bytes_allocated),
             or_unknown(own, |counts| counts.bytes_allocated),
-            call.peak_bytes.map_or_else(unknown, grouped),
+            call.peak_bytes.map_or_else(unknown, count),
         ],
         text,
         colour: match call.outcome {
@@ -262,7 +269,7 @@ fn call_row(
 }
 
 fn folded_row(folded: &FoldedReport, mut text: String) -> Row {
-    let calls = grouped(folded.calls);
+    let calls = count(folded.calls);
     let name = Escaped(&folded.name);
     let _ = write!(text, "{name}, folded calls: {calls}{}", Failures(folded));
     let (total, own) = (folded.total.as_ref(), folded.own.as_ref());
@@ -323,24 +330,11 @@ fn unknown() -> String {
 }
 
 fn or_unknown(counts: Option<&Counts>, figure: impl Fn(&Counts) -> u64) -> String {
-    counts.map_or_else(unknown, |counts| grouped(figure(counts)))
+    counts.map_or_else(unknown, |counts| count(figure(counts)))
 }
 
 /// `14,038.083`: microseconds to the last nanosecond.
 fn micros(time: Duration) -> String {
     let whole = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    format!("{}.{:03}", grouped(whole), time.subsec_nanos() % 1000)
-}
-
-/// `1,234,567`
-fn grouped(figure: u64) -> String {
-    let digits = figure.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{}.{:03}", count(whole), time.subsec_nanos() % 1000)
 }

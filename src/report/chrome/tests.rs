@@ -25,6 +25,7 @@ const fn blocks(allocated: u64, freed: u64) -> Counts {
 
 fn call(name: &'static str, parent: Option<usize>, start: u64, end: u64) -> CallReport {
     CallReport {
+        compared: None,
         name: name.into(),
         module: "shop".into(),
         file: "src/shop.rs".into(),
@@ -52,6 +53,7 @@ fn call(name: &'static str, parent: Option<usize>, start: u64, end: u64) -> Call
 
 fn report(calls: Vec<CallReport>) -> Report {
     Report {
+        request: None,
         trace: 7,
         started: UNIX_EPOCH + Duration::from_secs(1_790_000_000),
         elapsed: calls

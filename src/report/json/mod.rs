@@ -30,6 +30,7 @@
 //! | a report has | |
 //! |---|---|
 //! | `tracer_report` | the version of the schema; always the first field |
+//! | `request`? | where a recorder kept it: what it says of the request |
 //! | `trace` | the trace's number in its process |
 //! | `started_unix_ns` | when the trace began, in nanoseconds since 1970 |
 //! | `elapsed_ns` | from there to the end of its last call |
@@ -50,6 +51,7 @@
 //! | `peak_bytes`? | see [`CallReport`](crate::CallReport::peak_bytes) |
 //! | `outcome` | `ok`, `failed`, `panicked`, `cancelled` or `running` |
 //! | `message`? | of a failed call |
+//! | `compared`? | on the first call of each path, where a recorder kept it: a comparison |
 //! | `partial`? | `true` where the counts are not known to the last |
 //! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
 //!
@@ -58,6 +60,19 @@
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
 //! | `calls`, `failures`? | how many |
 //! | `wall_ns`, `busy_ns`, `total`?, `self`?, `partial`? | together |
+//!
+//! | a request has | |
+//! |---|---|
+//! | `name`, `id`?, `labels`? | its route; which it was; what else was said of it |
+//! | `wall_ns`, `outcome`, `message`? | from its beginning to its end, and how it ended |
+//! | `reasons` | why it was kept: strings |
+//! | `compared`? | the whole of it, compared with others of its name |
+//!
+//! | a comparison has | |
+//! |---|---|
+//! | `calls`, `wall_ns`, `allocates`? | those of its path in this request, together |
+//! | `of`, `requests` | how many requests were looked at, and in how many of them there were some |
+//! | `usual_calls`, `usual_wall_ns`, `usual_allocates`? | `p50`, `p95`, `p99` and `max` over those |
 //!
 //! Counts are objects of `allocations`, `reallocations`, `deallocations`, `bytes_allocated` and
 //! `bytes_deallocated`. With [jq](https://jqlang.org), the slowest calls of a function:
@@ -68,6 +83,7 @@
 
 pub(crate) mod counts;
 mod lines;
+mod request;
 mod schema;
 
 use std::io;

@@ -12,6 +12,7 @@ use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome, Report,
 
 use super::VERSION;
 use super::counts::CountsInJson;
+use super::request::{ComparedInJson, RequestInJson};
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,6 +32,8 @@ impl<'de> Deserialize<'de> for Report {
 struct ReportInJson<'a> {
     // The first, so that what is of another version is told so before anything else is.
     tracer_report: Version,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    request: Option<RequestInJson<'a>>,
     trace: u64,
     started_unix_ns: i64,
     elapsed_ns: u64,
@@ -79,6 +82,8 @@ struct CallInJson<'a> {
     outcome: OutcomeInJson,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     message: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compared: Option<ComparedInJson>,
     #[serde(default, skip_serializing_if = "is_false")]
     partial: bool,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
@@ -131,12 +136,35 @@ struct ThreadInJson<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum OutcomeInJson {
+pub(super) enum OutcomeInJson {
     Ok,
     Failed,
     Panicked,
     Cancelled,
     Running,
+}
+
+impl OutcomeInJson {
+    /// The outcome, and the message of a failed one.
+    pub(super) fn of(outcome: &Outcome) -> (Self, Option<Cow<'_, str>>) {
+        match outcome {
+            Outcome::Ok => (Self::Ok, None),
+            Outcome::Failed(message) => (Self::Failed, Some(borrowed(message))),
+            Outcome::Panicked => (Self::Panicked, None),
+            Outcome::Cancelled => (Self::Cancelled, None),
+            Outcome::Running => (Self::Running, None),
+        }
+    }
+
+    pub(super) fn into_outcome(self, message: Option<Cow<'_, str>>) -> Outcome {
+        match self {
+            Self::Ok => Outcome::Ok,
+            Self::Failed => Outcome::Failed(message.map(Cow::into_owned).unwrap_or_default()),
+            Self::Panicked => Outcome::Panicked,
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Running => Outcome::Running,
+        }
+    }
 }
 
 /// The only version there is yet.
@@ -162,10 +190,23 @@ impl<'de> Deserialize<'de> for Version {
 
 /// In JSON an object; where a label was given twice, its name stands there twice.
 #[derive(Default)]
-struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(super) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Labels<'_> {
-    fn is_empty(&self) -> bool {
+impl<'a> Labels<'a> {
+    pub(super) fn of(labels: &'a [(Cow<'static, str>, String)]) -> Self {
+        let labels = labels.iter();
+        let labels = labels.map(|(name, value)| (borrowed(name), borrowed(value)));
+        Self(labels.collect())
+    }
+
+    pub(super) fn into_labels(self) -> Vec<(Cow<'static, str>, String)> {
+        let labels = self.0.into_iter();
+        labels
+            .map(|(name, value)| (owned(name), value.into_owned()))
+            .collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -213,6 +254,7 @@ impl<'a> ReportInJson<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
             tracer_report: Version,
+            request: report.request.as_deref().map(RequestInJson::of),
             trace: report.trace,
             started_unix_ns: unix_ns(report.started),
             elapsed_ns: ns(report.elapsed),
@@ -243,6 +285,7 @@ impl<'a> ReportInJson<'a> {
             }
         }
         Ok(Report {
+            request: self.request.map(|it| Box::new(it.into_request())),
             trace: self.trace,
             started: from_unix_ns(self.started_unix_ns),
             elapsed: Duration::from_nanos(self.elapsed_ns),
@@ -261,22 +304,14 @@ impl<'a> ReportInJson<'a> {
 
 impl<'a> CallInJson<'a> {
     fn of(call: &'a CallReport) -> Self {
-        let (outcome, message) = match &call.outcome {
-            Outcome::Ok => (OutcomeInJson::Ok, None),
-            Outcome::Failed(message) => (OutcomeInJson::Failed, Some(message)),
-            Outcome::Panicked => (OutcomeInJson::Panicked, None),
-            Outcome::Cancelled => (OutcomeInJson::Cancelled, None),
-            Outcome::Running => (OutcomeInJson::Running, None),
-        };
-        let labels = call.labels.iter();
-        let labels = labels.map(|(name, value)| (borrowed(name), borrowed(value)));
+        let (outcome, message) = OutcomeInJson::of(&call.outcome);
         Self {
             name: borrowed(&call.name),
             module: borrowed(&call.module),
             file: borrowed(&call.file),
             line: call.line,
             id: call.id.as_deref().map(borrowed),
-            labels: Labels(labels.collect()),
+            labels: Labels::of(&call.labels),
             parent: call.parent,
             strand: call.strand,
             thread: ThreadInJson {
@@ -291,7 +326,8 @@ impl<'a> CallInJson<'a> {
             own: call.own.map(CountsInJson::of),
             peak_bytes: call.peak_bytes,
             outcome,
-            message: message.map(|message| borrowed(message)),
+            message,
+            compared: call.compared.as_deref().map(ComparedInJson::of),
             partial: call.partial,
             checkpoints: { call.checkpoints.iter() }
                 .map(CheckpointInJson::of)
@@ -300,15 +336,13 @@ impl<'a> CallInJson<'a> {
     }
 
     fn into_call(self) -> CallReport {
-        let labels = self.labels.0.into_iter();
-        let labels = labels.map(|(name, value)| (owned(name), value.into_owned()));
         CallReport {
             name: owned(self.name),
             module: owned(self.module),
             file: owned(self.file),
             line: self.line,
             id: self.id.map(Cow::into_owned),
-            labels: labels.collect(),
+            labels: self.labels.into_labels(),
             parent: self.parent,
             strand: self.strand,
             thread: Thread {
@@ -322,15 +356,8 @@ impl<'a> CallInJson<'a> {
             total: self.total.map(CountsInJson::into_counts),
             own: self.own.map(CountsInJson::into_counts),
             peak_bytes: self.peak_bytes,
-            outcome: match self.outcome {
-                OutcomeInJson::Ok => Outcome::Ok,
-                OutcomeInJson::Failed => {
-                    Outcome::Failed(self.message.map(Cow::into_owned).unwrap_or_default())
-                }
-                OutcomeInJson::Panicked => Outcome::Panicked,
-                OutcomeInJson::Cancelled => Outcome::Cancelled,
-                OutcomeInJson::Running => Outcome::Running,
-            },
+            outcome: self.outcome.into_outcome(self.message),
+            compared: self.compared.map(|it| Box::new(it.into_compared())),
             partial: self.partial,
             checkpoints: { self.checkpoints.into_iter() }
                 .map(CheckpointInJson::into_checkpoint)
@@ -395,16 +422,16 @@ impl<'a> FoldedInJson<'a> {
     }
 }
 
-fn borrowed(text: &str) -> Cow<'_, str> {
+pub(super) fn borrowed(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+pub(super) fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
 }
 
 /// At most 584 years.
-fn ns(duration: Duration) -> u64 {
+pub(super) fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -1,0 +1,348 @@
+//! What the requests of one name usually do, by path: over all of them, in the last minutes.
+//!
+//! Figures are kept for two windows of time, the present one and the one before; so what is usual is
+//! known for at least one window, and what is older than two is forgotten.
+
+use std::hash::BuildHasher;
+
+use alloc_counter::Counts;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::callsite::Callsite;
+use crate::clock;
+use crate::pool::Number;
+use crate::report::Outcome;
+use crate::tally::Tally;
+
+use super::sketch::Sketch;
+
+/// What requests of one name did.
+#[derive(Debug, Default)]
+pub(super) struct Baseline {
+    /// The number of the present window.
+    window: u64,
+    /// The present one, and the one before.
+    requests: [Requests; 2],
+    nodes: Vec<Node>,
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// The path of each call of the request that is being added.
+    paths: Vec<u32>,
+    /// The paths on which there were any.
+    touched: Vec<u32>,
+    /// The path of the first call, last time.
+    first: u32,
+    /// Calls whose path found no room.
+    lost: u64,
+}
+
+/// Whole requests, in one window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Requests {
+    pub(super) count: u64,
+    pub(super) failed: u64,
+    pub(super) panicked: u64,
+    pub(super) cancelled: u64,
+    pub(super) total: Counts,
+    /// In nanoseconds.
+    pub(super) wall: Sketch,
+    pub(super) allocates: Sketch,
+    pub(super) bytes: Sketch,
+}
+
+/// A callsite as it was reached on one path.
+#[derive(Debug)]
+struct Node {
+    callsite: Number,
+    /// [`NOWHERE`] for an outermost call.
+    parent: u32,
+    /// The path of the call that came after one of this path, last time.
+    next: u32,
+    /// In the request that is being added.
+    now: Now,
+    windows: [Calls; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Now {
+    is_touched: bool,
+    calls: u64,
+    failures: u64,
+    wall: u64,
+    busy: u64,
+    total: Counts,
+    peak_bytes: u64,
+}
+
+/// The calls of one path, in one window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calls {
+    pub(super) count: u64,
+    pub(super) failures: u64,
+    pub(super) wall_ns: u64,
+    pub(super) busy_ns: u64,
+    pub(super) total: Counts,
+    pub(super) peak_bytes: u64,
+    /// Calls in each request that had any, the time of these together in nanoseconds, and their
+    /// requests for memory.
+    pub(super) per_request: Sketch,
+    pub(super) wall: Sketch,
+    pub(super) allocates: Sketch,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// Of a request with more calls, the memory is given back.
+const MOST_KEPT: usize = 1024;
+
+/// What a path takes, its bins aside.
+const NODE_BYTES: usize = size_of::<Node>() + 2 * size_of::<u32>();
+
+impl Baseline {
+    pub(super) fn new() -> Self {
+        Self {
+            first: NOWHERE,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a request. `room` is how many bytes may be taken more.
+    pub(super) fn add(
+        &mut self,
+        tally: &Tally,
+        wall_ns: u64,
+        outcome: &Outcome,
+        window: u64,
+        room: &mut usize,
+    ) {
+        self.turn_to(window, room);
+        let [requests, _] = &mut self.requests;
+        requests.count += 1;
+        match outcome {
+            Outcome::Ok | Outcome::Running => {}
+            Outcome::Failed(_) => requests.failed += 1,
+            Outcome::Panicked => requests.panicked += 1,
+            Outcome::Cancelled => requests.cancelled += 1,
+        }
+        requests.total += tally.total;
+        requests.wall.record(wall_ns, room);
+        requests.allocates.record(tally.total.allocates(), room);
+        requests.bytes.record(tally.total.bytes_allocated, room);
+        self.paths.clear();
+        let mut guess = self.first;
+        let mut before = NOWHERE;
+        for call in &tally.calls {
+            let parent = match call.parent {
+                None => Some(NOWHERE),
+                Some(parent) => { self.paths.get(parent) }
+                    .copied()
+                    .filter(|it| *it != NOWHERE),
+            };
+            let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, room));
+            let Some(path) = path else {
+                self.lost += call.calls;
+                self.paths.push(NOWHERE);
+                continue;
+            };
+            if path != guess {
+                match self.nodes.get_mut(before as usize) {
+                    Some(node) => node.next = path,
+                    None => self.first = path,
+                }
+            }
+            self.paths.push(path);
+            let node = &mut self.nodes[path as usize];
+            let now = &mut node.now;
+            if !std::mem::replace(&mut now.is_touched, true) {
+                self.touched.push(path);
+            }
+            now.calls += call.calls;
+            now.failures += call.failures;
+            now.wall = now.wall.saturating_add(call.wall);
+            now.busy = now.busy.saturating_add(call.busy);
+            now.total += call.total;
+            now.peak_bytes = now.peak_bytes.max(call.peak_bytes);
+            (before, guess) = (path, node.next);
+        }
+        for path in self.touched.drain(..) {
+            let node = &mut self.nodes[path as usize];
+            let now = std::mem::take(&mut node.now);
+            node.windows[0].add(&now, room);
+        }
+        if self.paths.capacity() > MOST_KEPT {
+            self.paths = Vec::new();
+            self.touched = Vec::new();
+        }
+    }
+
+    /// The path's number. The guess is mostly right: requests of one name are much alike.
+    fn find(&mut self, parent: u32, callsite: Number, guess: u32, room: &mut usize) -> Option<u32> {
+        let is_it = |node: &Node| node.parent == parent && node.callsite == callsite;
+        if self.nodes.get(guess as usize).is_some_and(is_it) {
+            return Some(guess);
+        }
+        let Self {
+            nodes,
+            numbers,
+            hasher,
+            ..
+        } = self;
+        let hash = hasher.hash_one((parent, callsite.to_bits()));
+        if let Some(number) = numbers.find(hash, |number| is_it(&nodes[*number as usize])) {
+            return Some(*number);
+        }
+        *room = room.checked_sub(NODE_BYTES)?;
+        let number = u32::try_from(nodes.len()).ok()?;
+        nodes.push(Node {
+            callsite,
+            parent,
+            next: NOWHERE,
+            now: Now::default(),
+            windows: Default::default(),
+        });
+        numbers.insert_unique(hash, number, |number| {
+            let node = &nodes[*number as usize];
+            hasher.hash_one((node.parent, node.callsite.to_bits()))
+        });
+        Some(number)
+    }
+
+    /// Forgets what is too long ago, where another window has begun.
+    pub(super) fn turn_to(&mut self, window: u64, room: &mut usize) {
+        if window <= self.window {
+            return;
+        }
+        let is_next = window == self.window + 1;
+        self.window = window;
+        let before = self.bytes();
+        self.requests.swap(0, 1);
+        self.requests[0] = Requests::default();
+        if !is_next {
+            self.requests[1] = Requests::default();
+        }
+        for node in &mut self.nodes {
+            node.windows.swap(0, 1);
+            node.windows[0] = Calls::default();
+            if !is_next {
+                node.windows[1] = Calls::default();
+            }
+        }
+        self.forget_unused();
+        *room += before.saturating_sub(self.bytes());
+    }
+
+    /// Drops the paths on which nobody came for two windows.
+    fn forget_unused(&mut self) {
+        // A path stands after the one that leads to it, which has as many calls.
+        let is_used = |node: &Node| node.windows[1].count > 0;
+        if self.nodes.iter().all(is_used) {
+            return;
+        }
+        let nodes = std::mem::take(&mut self.nodes);
+        self.numbers.clear();
+        self.first = NOWHERE;
+        let mut places = Vec::with_capacity(nodes.len());
+        for mut node in nodes {
+            let parent = match node.parent {
+                NOWHERE => Some(NOWHERE),
+                parent => places[parent as usize],
+            };
+            let Some(parent) = parent.filter(|_| is_used(&node)) else {
+                places.push(None);
+                continue;
+            };
+            let number = self.nodes.len();
+            node.parent = parent;
+            node.next = NOWHERE;
+            self.nodes.push(node);
+            let number = u32::try_from(number).unwrap_or(NOWHERE);
+            places.push(Some(number));
+            let (nodes, hasher) = (&self.nodes, &self.hasher);
+            let hash = |number: &u32| {
+                let node = &nodes[*number as usize];
+                hasher.hash_one((node.parent, node.callsite.to_bits()))
+            };
+            self.numbers.insert_unique(hash(&number), number, hash);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let nodes = self.nodes.iter();
+        let nodes: usize = nodes
+            .map(|node| NODE_BYTES + node.windows.iter().map(Calls::bytes).sum::<usize>())
+            .sum();
+        nodes + self.requests.iter().map(Requests::bytes).sum::<usize>()
+    }
+
+    /// Calls whose path found no room.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The requests of both windows.
+    pub(super) fn requests(&self) -> &[Requests; 2] {
+        &self.requests
+    }
+
+    /// The paths: the callsite, the path that leads there, and the calls of both windows.
+    pub(super) fn paths(
+        &self,
+    ) -> impl Iterator<Item = (Option<&'static Callsite>, Option<usize>, &[Calls; 2])> {
+        self.nodes.iter().map(|node| {
+            let parent = (node.parent != NOWHERE).then_some(node.parent as usize);
+            (Callsite::get(node.callsite), parent, &node.windows)
+        })
+    }
+}
+
+impl Requests {
+    fn bytes(&self) -> usize {
+        self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.failed += other.failed;
+        self.panicked += other.panicked;
+        self.cancelled += other.cancelled;
+        self.total += other.total;
+        self.wall.add(&other.wall);
+        self.allocates.add(&other.allocates);
+        self.bytes.add(&other.bytes);
+    }
+}
+
+impl Calls {
+    fn add(&mut self, now: &Now, room: &mut usize) {
+        let wall_ns = clock::nanoseconds(now.wall);
+        self.count += now.calls;
+        self.failures += now.failures;
+        self.wall_ns = self.wall_ns.saturating_add(wall_ns);
+        self.busy_ns = self.busy_ns.saturating_add(clock::nanoseconds(now.busy));
+        self.total += now.total;
+        self.peak_bytes = self.peak_bytes.max(now.peak_bytes);
+        if now.calls == 0 {
+            // Folded calls that are still open.
+            return;
+        }
+        self.per_request.record(now.calls, room);
+        self.wall.record(wall_ns, room);
+        self.allocates.record(now.total.allocates(), room);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.failures += other.failures;
+        self.wall_ns = self.wall_ns.saturating_add(other.wall_ns);
+        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
+        self.total += other.total;
+        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+        self.per_request.add(&other.per_request);
+        self.wall.add(&other.wall);
+        self.allocates.add(&other.allocates);
+    }
+
+    fn bytes(&self) -> usize {
+        self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes()
+    }
+}

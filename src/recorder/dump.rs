@@ -1,0 +1,116 @@
+//! The requests that are not over: what each is doing now.
+
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+use std::sync::{Arc, Weak};
+
+use crate::in_flight::InFlight;
+use crate::report::escape::Escaped;
+use crate::report::units::time;
+
+use super::stripe::{Active, Stripe};
+use super::{Inner, Recorder};
+
+/// A request that is not over.
+///
+/// `Display` is a line for the request and one for each call that is open, with its checkpoints: the
+/// last one says where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestInFlight {
+    /// Of what kind it is: its route.
+    pub name: String,
+    /// Which it is.
+    pub id: Option<String>,
+    /// Its trace, with the calls that are open now.
+    pub now: InFlight,
+}
+
+impl RequestInFlight {
+    fn of(active: &Active) -> Self {
+        let report = active.trace.report();
+        Self {
+            name: active.route.name.to_string(),
+            id: active.id.as_deref().map(str::to_owned),
+            now: InFlight::of(active.trace.age(), report),
+        }
+    }
+}
+
+impl Display for RequestInFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(&self.name))?;
+        if let Some(id) = &self.id {
+            write!(f, " [{}]", Escaped(id))?;
+        }
+        write!(f, ": {}, {}", time(self.now.age), self.now)
+    }
+}
+
+impl Recorder {
+    /// The requests that are not over, the oldest first: what each is doing now.
+    ///
+    /// Nobody is stopped for it. It costs a report of each.
+    pub fn in_flight(&self) -> Vec<RequestInFlight> {
+        self.inner
+            .in_flight(|inner, place| Some(inner.shared.stripes.lock(place)))
+    }
+
+    /// Writes all of them, with how many there are; without signals and from any thread. For a
+    /// watchdog, or an administrator's command.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn dump(&self, mut out: impl Write) -> io::Result<()> {
+        let text = alloc_counter::exclude(|| Dump(self.in_flight()).to_string());
+        out.write_all(text.as_bytes())
+    }
+
+    /// Dumps them to standard error at each panic of any thread, after what is said there anyway.
+    ///
+    /// The hook that was set before is called first. It lasts as long as the recorder; where there
+    /// are several, each dumps its own. What it can't have at once, because the thread that panics
+    /// holds it, is left out.
+    pub fn dump_on_panic(&self) {
+        let inner: Weak<Inner> = Arc::downgrade(&self.inner);
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            before(panic);
+            if let Some(inner) = inner.upgrade() {
+                let in_flight =
+                    inner.in_flight(|inner, place| inner.shared.stripes.try_lock(place));
+                // Nobody is there to be told that it can't be written.
+                let _ = io::stderr().write_all(Dump(in_flight).to_string().as_bytes());
+            }
+        }));
+    }
+}
+
+impl Inner {
+    fn in_flight<'a>(
+        &'a self,
+        lock: impl Fn(&'a Self, usize) -> Option<std::sync::MutexGuard<'a, Stripe>>,
+    ) -> Vec<RequestInFlight> {
+        let mut active: Vec<Active> = Vec::new();
+        for place in self.shared.stripes.places() {
+            if let Some(stripe) = lock(self, place) {
+                active.extend(stripe.in_flight.iter().cloned());
+            }
+        }
+        let mut in_flight: Vec<_> = active.iter().map(RequestInFlight::of).collect();
+        in_flight.sort_by_key(|it| it.now.trace);
+        in_flight
+    }
+}
+
+struct Dump(Vec<RequestInFlight>);
+
+impl Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(requests) = self;
+        let ending = if requests.len() == 1 { "" } else { "s" };
+        writeln!(f, "{} request{ending} in flight", requests.len())?;
+        requests.iter().try_for_each(|it| writeln!(f, "{it}"))
+    }
+}

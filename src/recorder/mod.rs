@@ -1,0 +1,403 @@
+//! The flight recorder: every request is traced, and at its end it is decided whether it is worth
+//! keeping.
+//!
+//! A [`Recorder`] begins a trace for each request. When the request is over, however it ended, its
+//! figures go into the [baseline](Compared) of its name, and a [`Policy`] says whether it is kept.
+//! Of what is not kept no report is built. What is kept is compared with what is usual, on a thread
+//! of the recorder's, and goes to its sinks: into a bounded ring in memory, and, where they are
+//! wanted, into a file of JSON lines and to a callback.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tracer::recorder::{Policy, Recorder};
+//! use tracer::{Counting, call};
+//!
+//! # #[global_allocator] static A: Counting = Counting::system();
+//! let policy = Policy::none().failed().slower_than(Duration::from_millis(200));
+//! let recorder = Recorder::builder().policy(policy).start()?;
+//!
+//! for number in 1..=100 {
+//!     let mut request = recorder.begin("GET /orders/{id}");
+//!     request.id(number);
+//!     let _scope = request.inject();
+//!     let call = call!("{number}");
+//!     if number == 42 {
+//!         call.fail("write: broken pipe");
+//!     }
+//! }
+//!
+//! recorder.flush(Duration::from_secs(5));
+//! let kept = recorder.kept();
+//! let request = kept[0].request.as_ref().unwrap();
+//! assert_eq!((kept.len(), request.id.as_deref()), (1, Some("42")));
+//! let statistics = recorder.statistics();
+//! assert_eq!((statistics.ended, statistics.kept, statistics.not_kept), (100, 1, 99));
+//! # Ok::<(), tracer::recorder::StartError>(())
+//! ```
+//!
+//! # What it costs
+//!
+//! On the request's thread: a lock that only readers of the same stripe of threads contend for, and
+//! some 50 ns for each call, once, at the end. No allocation, where nothing is kept. In memory: what
+//! [`memory_bytes`](Builder::memory_bytes) says, 16 MiB unless told otherwise, and the records of the
+//! traces that are not over.
+//!
+//! # What is counted
+//!
+//! Every request that began has ended or is in flight, and every one that ended was kept, not kept
+//! or dropped: [`Statistics`] adds up exactly. Dropped is what the policy would have kept, but came
+//! faster than reports can be built. What happened to a kept one at each sink is counted there.
+
+mod baseline;
+mod compare;
+mod dump;
+mod file;
+mod policy;
+mod queue;
+mod recording;
+mod ring;
+mod route;
+mod shared;
+mod sinks;
+mod sketch;
+mod statistics;
+mod stripe;
+mod worker;
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::limits::Limits;
+#[cfg(doc)]
+use crate::report::Compared;
+use crate::report::Report;
+
+use file::ReportFile;
+use shared::Shared;
+use sinks::{Sink, Taker};
+
+pub use dump::RequestInFlight;
+pub use file::Rotation;
+pub use policy::{Ended, Policy, Reason};
+pub use recording::{Recorded, Recording};
+pub use sinks::SinkStatistics;
+pub use statistics::{RouteStatistics, Statistics};
+
+/// So many kept requests wait for one thread.
+const MOST_WAITING: usize = 1024;
+/// Less is not enough for anything.
+const LEAST_BYTES: usize = 64 << 10;
+/// How long a recorder that is dropped waits for its sinks.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Begins the traces of requests, and keeps those that matter: see the [module](self).
+///
+/// A handle: it clones cheaply. When the last one is gone, and the last [`Recording`] with it, what
+/// was kept is written out, for which at most five seconds are waited.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+/// A recorder to be: see [`Recorder::builder`].
+#[must_use = "a recorder has to be started"]
+pub struct Builder {
+    policy: Policy,
+    memory_bytes: usize,
+    names: usize,
+    window: Duration,
+    capacity: usize,
+    limits: Limits,
+    file: Option<(PathBuf, Rotation)>,
+    callbacks: Vec<(String, Taker)>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    sinks: Arc<[Arc<Sink>]>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Why a recorder could not be started: a file that can't be written, or no thread to be had.
+#[derive(Debug)]
+pub struct StartError {
+    what: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.source)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl Recorder {
+    /// A recorder with the [default policy](Policy), 16 MiB of memory, and no other sinks, where
+    /// nothing else is said.
+    pub fn builder() -> Builder {
+        Builder {
+            policy: Policy::default(),
+            memory_bytes: 16 << 20,
+            names: 256,
+            window: Duration::from_mins(5),
+            capacity: 10,
+            limits: Limits::default(),
+            file: None,
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// Begins to record a request of this name: its route, its kind of job. Requests of one name are
+    /// compared with each other, so what tells them apart belongs into the [id](Recording::id).
+    ///
+    /// Cost: some 150 ns.
+    pub fn begin(&self, name: &str) -> Recording {
+        Recording::begin(&self.inner, name)
+    }
+
+    /// Records `work` on this thread as a request of this name.
+    ///
+    /// ```
+    /// # use tracer::recorder::Recorder;
+    /// let recorder = Recorder::builder().start()?;
+    /// assert_eq!(recorder.record("sum", || 1 + 1), 2);
+    /// assert_eq!(recorder.statistics().ended, 1);
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    pub fn record<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        let recording = self.begin(name);
+        let _scope = recording.inject();
+        work()
+    }
+
+    /// The kept requests that are in memory, the last that was kept first.
+    ///
+    /// A request that has just ended comes here when its report is built: [`flush`](Self::flush)
+    /// waits for that.
+    pub fn kept(&self) -> Vec<Arc<Report>> {
+        self.inner.shared.ring().reports()
+    }
+
+    /// The kept request with this [trace](Report::trace), where it is in memory.
+    pub fn get(&self, trace: u64) -> Option<Arc<Report>> {
+        self.inner.shared.ring().get(trace)
+    }
+
+    /// Waits until all requests that have ended are where they are to be: in memory, and at every
+    /// sink. `false` where that takes longer than `patience`.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let deadline = deadline(patience);
+        let is_built = self.inner.shared.queue.wait(deadline);
+        let sinks = self.inner.sinks.iter();
+        // Each of them is waited for.
+        sinks.fold(is_built, |is_done, sink| {
+            sink.queue.wait(deadline) && is_done
+        })
+    }
+
+    /// Ends the recorder's threads, after what was kept is written out. What ends later is counted,
+    /// but what should be kept of it is dropped. `false` where that takes longer than `patience`:
+    /// then they end later.
+    ///
+    /// For the end of `main`; dropping the last handle does it, too.
+    pub fn shut_down(&self, patience: Duration) -> bool {
+        self.inner.shut_down(patience)
+    }
+}
+
+// Foreign code that panics is caught where it is called, and nothing is left half done.
+impl UnwindSafe for Inner {}
+impl RefUnwindSafe for Inner {}
+
+fn deadline(patience: Duration) -> Instant {
+    let now = Instant::now();
+    // Where it is beyond what the clock can tell: a year.
+    let year = Duration::from_hours(365 * 24);
+    now.checked_add(patience).unwrap_or(now + year)
+}
+
+impl Inner {
+    fn shut_down(&self, patience: Duration) -> bool {
+        let deadline = deadline(patience);
+        self.shared.queue.close();
+        let mut is_done = self.shared.queue.wait(deadline);
+        for sink in &*self.sinks {
+            if is_done {
+                // Nobody brings anything any more.
+                sink.queue.close();
+            }
+            is_done &= sink.queue.wait(deadline);
+        }
+        if is_done {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            let me = std::thread::current().id();
+            for thread in threads.drain(..).filter(|it| it.thread().id() != me) {
+                // It has nothing left to do; what panics in it is caught.
+                let _ = thread.join();
+            }
+        }
+        is_done
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let me = std::thread::current().id();
+        let threads = self
+            .threads
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if threads.iter().any(|thread| thread.thread().id() == me) {
+            // In a callback, which can't wait for itself.
+            self.shared.queue.close();
+            return;
+        }
+        self.shut_down(PATIENCE);
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("policy", &self.policy)
+            .field("memory_bytes", &self.memory_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Which requests are kept.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The memory of the recorder, 16 MiB unless told otherwise, and 64 KiB at least: half of it for
+    /// kept reports, a quarter for what is usual, an eighth for requests whose reports are to be
+    /// built, and an eighth for reports on their way to the sinks.
+    pub fn memory_bytes(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    /// How many names there may be, 256 unless told otherwise. The requests of all others are those
+    /// of the name `(other)`.
+    pub fn names(mut self, names: usize) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// How long what is usual counts: what ended in the present window and in the one before. Five
+    /// minutes unless told otherwise, and one millisecond at least.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// For how many calls each trace has room beforehand, and its [limits](crate::Limits): as
+    /// [`Trace::with_limits`](crate::Trace::with_limits).
+    pub fn trace(mut self, capacity: usize, limits: Limits) -> Self {
+        self.capacity = capacity;
+        self.limits = limits;
+        self
+    }
+
+    /// Writes kept reports to this file, a line of [JSON](crate::report::json) each, for the command
+    /// `tracer` and its kin. An existing file is continued; half a line at its end, which a process
+    /// left that was killed, is cut off.
+    ///
+    /// Where it can't be written while the recorder runs, because the disk is full, the report is
+    /// counted as [failed](SinkStatistics::failed), no part of it stays, and the next one is tried
+    /// again.
+    pub fn file(mut self, path: impl Into<PathBuf>, rotation: Rotation) -> Self {
+        self.file = Some((path.into(), rotation));
+        self
+    }
+
+    /// Hands kept reports to `callback`, on a thread of its own. It may take its time, while others
+    /// wait in a bounded queue; beyond that they are [dropped](SinkStatistics::dropped). Where it
+    /// panics, that is counted as [failed](SinkStatistics::failed).
+    pub fn callback(
+        mut self,
+        name: impl Into<String>,
+        mut callback: impl FnMut(&Arc<Report>) + Send + 'static,
+    ) -> Self {
+        let take = move |report: &Arc<Report>| {
+            callback(report);
+            Ok(())
+        };
+        self.callbacks.push((name.into(), Box::new(take)));
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file can't be opened, or a thread not be started.
+    pub fn start(self) -> Result<Recorder, StartError> {
+        alloc_counter::exclude(|| self.start_excluded())
+    }
+
+    fn start_excluded(self) -> Result<Recorder, StartError> {
+        let mut takers = self.callbacks;
+        if let Some((path, rotation)) = self.file {
+            let file = ReportFile::open(&path, rotation).map_err(|error| StartError {
+                what: "the file for kept reports".to_owned(),
+                source: Box::new(error),
+            })?;
+            let mut file = file;
+            let take: Taker =
+                Box::new(move |report| file.write(report).map_err(|error| error.to_string()));
+            takers.insert(0, (path.display().to_string(), take));
+        }
+        let memory = self.memory_bytes.max(LEAST_BYTES);
+        let no_thread = |error| StartError {
+            what: "a thread of the recorder's".to_owned(),
+            source: Box::new(error),
+        };
+        let for_each = memory / 8 / takers.len().max(1);
+        let (mut sinks, mut threads) = (Vec::new(), Vec::new());
+        for (name, take) in takers {
+            let (sink, thread) = Sink::start(name, for_each, take).map_err(no_thread)?;
+            sinks.push(sink);
+            threads.push(thread);
+        }
+        let sinks: Arc<[_]> = sinks.into();
+        let shared = Arc::new(Shared::new(
+            self.policy,
+            (self.capacity, self.limits),
+            nanoseconds(self.window.max(Duration::from_millis(1))),
+            self.names,
+            (memory / 2, memory / 8, memory / 4),
+        ));
+        threads.push(worker::start(&shared, &sinks).map_err(no_thread)?);
+        Ok(Recorder {
+            inner: Arc::new(Inner {
+                shared,
+                sinks,
+                threads: Mutex::new(threads),
+            }),
+        })
+    }
+}

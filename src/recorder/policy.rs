@@ -1,0 +1,302 @@
+//! The tail policy: which requests are kept, decided when they are over.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use crate::report::Outcome;
+use crate::report::units::{bytes, count, time};
+
+use super::route::Route;
+
+/// A request that is over, as far as a [`Policy`] sees it: no report has been built yet.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ended<'a> {
+    /// Of what kind it was: its route.
+    pub name: &'a str,
+    /// Which it was.
+    pub id: Option<&'a str>,
+    /// From its beginning to its end.
+    pub wall: Duration,
+    /// How it ended. The message of a failure is known only where the request itself was told of it,
+    /// not where an outermost call was.
+    pub outcome: &'a Outcome,
+    /// What all its strands allocated and freed; `None` where nothing was counted.
+    pub total: Option<Counts>,
+    /// The highest peak of a single call, in bytes above the live bytes at its start.
+    pub peak_bytes: Option<u64>,
+    /// How many calls there were, in all strands.
+    pub calls: u64,
+}
+
+/// Which requests are kept: those to which one of its rules applies.
+///
+/// It is asked at a request's end, on the request's thread, so that nothing is kept or built for the
+/// others. [`Policy::default`] keeps what failed, panicked or was cancelled, and of each name and
+/// minute the 3 slowest and the 3 heaviest: so there is something to look at, and something to
+/// compare it with, in a service about which nothing is known. [`Policy::none`] begins with no rule.
+///
+/// ```
+/// use std::time::Duration;
+/// use tracer::recorder::Policy;
+///
+/// let policy = Policy::default()
+///     .slower_than(Duration::from_millis(250))
+///     .bytes_over(16 << 20)
+///     .when("one customer's", |ended| ended.id.is_some_and(|id| id.starts_with("acme-")));
+/// ```
+#[derive(Clone)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    slowest: Extremes,
+    heaviest: Extremes,
+}
+
+/// So many of each name in each window of time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extremes {
+    pub(super) count: usize,
+    pub(super) window: Duration,
+}
+
+impl Extremes {
+    const NONE: Self = Self {
+        count: 0,
+        window: Duration::ZERO,
+    };
+}
+
+#[derive(Clone)]
+enum Rule {
+    SlowerThan(Duration),
+    Failed,
+    Panicked,
+    Cancelled,
+    AllocatesOver(u64),
+    BytesOver(u64),
+    PeakOver(u64),
+    When(Arc<str>, Arc<Condition>),
+}
+
+type Condition = dyn Fn(&Ended<'_>) -> bool + Send + Sync;
+
+/// Why a request is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It panicked.
+    Panicked,
+    /// It failed.
+    Failed,
+    /// It was given up before it was over.
+    Cancelled,
+    /// It took longer than this.
+    SlowerThan(Duration),
+    /// It requested memory more often than this.
+    AllocatesOver(u64),
+    /// It allocated more bytes than this.
+    BytesOver(u64),
+    /// The peak of one of its calls was over so many bytes.
+    PeakOver(u64),
+    /// A rule of the program's own, by its name.
+    Rule(Arc<str>),
+    /// One of the slowest of its name in a window of time.
+    Slowest,
+    /// One of those of its name that allocated the most bytes in a window of time.
+    Heaviest,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked => f.write_str("panicked"),
+            Self::Failed => f.write_str("failed"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::SlowerThan(limit) => write!(f, "slower than {}", time(*limit)),
+            Self::AllocatesOver(limit) => write!(f, "allocates over {}", count(*limit)),
+            Self::BytesOver(limit) => write!(f, "over {}", bytes(*limit)),
+            Self::PeakOver(limit) => write!(f, "peak over {}", bytes(*limit)),
+            Self::Rule(name) => f.write_str(name),
+            Self::Slowest => f.write_str("among the slowest"),
+            Self::Heaviest => f.write_str("among the heaviest"),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let window = Duration::from_mins(1);
+        Self::none()
+            .failed()
+            .panicked()
+            .cancelled()
+            .slowest(3, window)
+            .heaviest(3, window)
+    }
+}
+
+impl Policy {
+    /// Keeps nothing.
+    pub const fn none() -> Self {
+        Self {
+            rules: Vec::new(),
+            slowest: Extremes::NONE,
+            heaviest: Extremes::NONE,
+        }
+    }
+
+    fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Keeps what took longer than this.
+    #[must_use]
+    pub fn slower_than(self, limit: Duration) -> Self {
+        self.rule(Rule::SlowerThan(limit))
+    }
+
+    /// Keeps what [failed](Outcome::Failed): what was told to have failed, or, where nothing was
+    /// said, what had an outermost call that did.
+    #[must_use]
+    pub fn failed(self) -> Self {
+        self.rule(Rule::Failed)
+    }
+
+    /// Keeps what [panicked](Outcome::Panicked).
+    #[must_use]
+    pub fn panicked(self) -> Self {
+        self.rule(Rule::Panicked)
+    }
+
+    /// Keeps what was [cancelled](Outcome::Cancelled): a future dropped before it was ready, a
+    /// response whose client hung up.
+    #[must_use]
+    pub fn cancelled(self) -> Self {
+        self.rule(Rule::Cancelled)
+    }
+
+    /// Keeps what requested memory more often than this. (Never, where nothing is counted; the same
+    /// with bytes and peak.)
+    #[must_use]
+    pub fn allocates_over(self, limit: u64) -> Self {
+        self.rule(Rule::AllocatesOver(limit))
+    }
+
+    /// Keeps what allocated more bytes than this, all together.
+    #[must_use]
+    pub fn bytes_over(self, limit: u64) -> Self {
+        self.rule(Rule::BytesOver(limit))
+    }
+
+    /// Keeps what had a call whose [peak](crate::CallReport::peak_bytes) was more bytes than this.
+    #[must_use]
+    pub fn peak_over(self, limit: u64) -> Self {
+        self.rule(Rule::PeakOver(limit))
+    }
+
+    /// Keeps, of each name, what is among the `count` slowest of its window when it ends. So the
+    /// first `count` of each window are kept, and after them what is slower than one of these. At
+    /// most 64; 0 keeps none.
+    #[must_use]
+    pub fn slowest(mut self, count: usize, window: Duration) -> Self {
+        self.slowest = Extremes { count, window };
+        self
+    }
+
+    /// The same with those that allocated the most bytes; what allocated none is not among them.
+    #[must_use]
+    pub fn heaviest(mut self, count: usize, window: Duration) -> Self {
+        self.heaviest = Extremes { count, window };
+        self
+    }
+
+    /// Keeps what this says, under this name. It runs at the end of every request, on its thread:
+    /// let it be quick. Where it panics, that is [counted](super::Statistics::policy_panics), and
+    /// it has said no.
+    #[must_use]
+    pub fn when(
+        self,
+        name: impl Into<Arc<str>>,
+        condition: impl Fn(&Ended<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.rule(Rule::When(name.into(), Arc::new(condition)))
+    }
+
+    pub(super) fn extremes(&self) -> (Extremes, Extremes) {
+        (self.slowest, self.heaviest)
+    }
+
+    /// Why the request is to be kept; not at all, where there is no reason. `panics` counts the
+    /// program's own rules that panicked. Allocates only where there is a reason.
+    pub(super) fn judge(
+        &self,
+        ended: &Ended<'_>,
+        route: &Route,
+        now: u64,
+        panics: &mut u64,
+    ) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        for rule in &self.rules {
+            reasons.extend(rule.judge(ended, panics));
+        }
+        if route.slowest.admits(super::nanoseconds(ended.wall), now) {
+            reasons.push(Reason::Slowest);
+        }
+        let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
+        if bytes > 0 && route.heaviest.admits(bytes, now) {
+            reasons.push(Reason::Heaviest);
+        }
+        if reasons.len() > 1 {
+            reasons.sort();
+            reasons.dedup();
+        }
+        reasons
+    }
+}
+
+impl Rule {
+    fn judge(&self, ended: &Ended<'_>, panics: &mut u64) -> Option<Reason> {
+        let over = |figure: Option<u64>, limit: &u64| figure.is_some_and(|it| it > *limit);
+        let total = ended.total.as_ref();
+        let (applies, reason) = match self {
+            Self::SlowerThan(limit) => (ended.wall > *limit, Reason::SlowerThan(*limit)),
+            Self::Failed => (matches!(ended.outcome, Outcome::Failed(_)), Reason::Failed),
+            Self::Panicked => (*ended.outcome == Outcome::Panicked, Reason::Panicked),
+            Self::Cancelled => (*ended.outcome == Outcome::Cancelled, Reason::Cancelled),
+            Self::AllocatesOver(limit) => (
+                over(total.map(Counts::allocates), limit),
+                Reason::AllocatesOver(*limit),
+            ),
+            Self::BytesOver(limit) => (
+                over(total.map(|total| total.bytes_allocated), limit),
+                Reason::BytesOver(*limit),
+            ),
+            Self::PeakOver(limit) => (over(ended.peak_bytes, limit), Reason::PeakOver(*limit)),
+            Self::When(name, condition) => {
+                let said = catch_unwind(AssertUnwindSafe(|| condition(ended)));
+                let applies = said.unwrap_or_else(|payload| {
+                    crate::text::drop_quietly(payload);
+                    *panics += 1;
+                    false
+                });
+                return applies.then(|| Reason::Rule(Arc::clone(name)));
+            }
+        };
+        applies.then_some(reason)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("rules", &self.rules.len())
+            .field("slowest", &self.slowest)
+            .field("heaviest", &self.heaviest)
+            .finish()
+    }
+}

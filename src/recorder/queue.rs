@@ -1,0 +1,134 @@
+//! A bounded queue in front of a thread: who brings something never waits.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bounded in number and in bytes.
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// Something came, or nothing will any more.
+    came: Condvar,
+    /// Something is done.
+    done: Condvar,
+    most: usize,
+    most_bytes: usize,
+}
+
+struct State<T> {
+    waiting: VecDeque<(T, usize)>,
+    bytes: usize,
+    is_closed: bool,
+    /// How many ever came, and how many of them are done with.
+    came: u64,
+    done: u64,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(most: usize, most_bytes: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                is_closed: false,
+                came: 0,
+                done: 0,
+            }),
+            came: Condvar::new(),
+            done: Condvar::new(),
+            most,
+            most_bytes,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives it back where there is no room for it, or nobody takes it any more.
+    pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), T> {
+        let mut state = self.state();
+        let fits = state.waiting.len() < self.most && bytes <= self.most_bytes - state.bytes;
+        if state.is_closed || !fits {
+            return Err(item);
+        }
+        state.bytes += bytes;
+        state.came += 1;
+        state.waiting.push_back((item, bytes));
+        drop(state);
+        self.came.notify_one();
+        Ok(())
+    }
+
+    /// Hands over one after the other, until the queue is closed and empty.
+    pub(super) fn each(&self, mut work: impl FnMut(T)) {
+        let mut state = self.state();
+        loop {
+            if let Some((item, bytes)) = state.waiting.pop_front() {
+                drop(state);
+                work(item);
+                state = self.state();
+                // Until then it took its memory.
+                state.bytes -= bytes;
+                state.done += 1;
+                self.done.notify_all();
+            } else if state.is_closed {
+                return;
+            } else {
+                state = self
+                    .came
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.came.notify_all();
+    }
+
+    /// Waits until all is done with that has come until now; `false` where that takes longer.
+    pub(super) fn wait(&self, deadline: Instant) -> bool {
+        let mut state = self.state();
+        let until = state.came;
+        while state.done < until {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                return false;
+            }
+            let waited = self.done.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// How many wait, and what they take in bytes.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.waiting.len(), state.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounded_in_number_and_in_bytes() {
+        let queue = Queue::new(3, 10);
+        assert_eq!(queue.push(1, 6), Ok(()));
+        assert_eq!(queue.push(2, 5), Err(2));
+        assert_eq!(queue.push(3, 4), Ok(()));
+        assert_eq!(queue.push(4, 0), Ok(()));
+        assert_eq!(queue.push(5, 0), Err(5));
+        assert_eq!(queue.load(), (3, 10));
+        assert!(!queue.wait(Instant::now()));
+        queue.close();
+        assert_eq!(queue.push(6, 0), Err(6));
+        let mut taken = Vec::new();
+        queue.each(|item| taken.push(item));
+        assert_eq!((taken, queue.load()), (vec![1, 3, 4], (0, 0)));
+        assert!(queue.wait(Instant::now()));
+    }
+}

@@ -1,0 +1,372 @@
+//! One request, from its beginning to its end.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::{self, Display};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::clock;
+use crate::context::Scope;
+use crate::future::Instrumented;
+use crate::report::Outcome;
+use crate::state::End;
+use crate::tally::Tally;
+use crate::text;
+use crate::trace::Trace;
+
+use super::Inner;
+use super::policy::{Ended, Reason};
+use super::route::Route;
+use super::shared::Shared;
+use super::stripe::{Active, Totals};
+
+/// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
+/// it is [finished](Self::finish) or dropped.
+///
+/// What happens in its [trace](Self::trace) until then is looked at in the end; what still runs then
+/// is shown as running.
+#[must_use = "a recording that is dropped at once is over at once"]
+pub struct Recording {
+    inner: Arc<Inner>,
+    trace: Trace,
+    /// When it began, in ticks.
+    started: u64,
+    route: Arc<Route>,
+    id: Option<Arc<str>>,
+    labels: Vec<(Cow<'static, str>, String)>,
+    /// What it was told of its end.
+    outcome: Option<Outcome>,
+    was_panicking: bool,
+    /// Where it stands among those in flight: the stripe, and the place in it.
+    place: (usize, usize),
+}
+
+/// A kept request on its way to the sinks.
+pub(super) struct Finished {
+    pub(super) trace: Trace,
+    pub(super) route: Arc<Route>,
+    pub(super) id: Option<Arc<str>>,
+    pub(super) labels: Vec<(Cow<'static, str>, String)>,
+    pub(super) wall: Duration,
+    pub(super) outcome: Outcome,
+    pub(super) reasons: Vec<Reason>,
+}
+
+/// Names, ids, and the names and values of labels are cut at so many bytes.
+pub(super) const MAX_TEXT_BYTES: usize = 256;
+/// A request has at most so many labels.
+const MAX_LABELS: usize = 32;
+
+/// As much of a text as is kept; what was cut ends with an ellipsis.
+pub(super) fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT_BYTES {
+        return Cow::Borrowed(text);
+    }
+    let end = text.floor_char_boundary(MAX_TEXT_BYTES - text::CUT.len());
+    Cow::Owned(text[..end].to_owned() + text::CUT)
+}
+
+impl Recording {
+    pub(super) fn begin(inner: &Arc<Inner>, name: &str) -> Self {
+        let shared = &inner.shared;
+        alloc_counter::exclude(|| {
+            let trace = Trace::with_limits(shared.capacity, shared.limits);
+            let started = trace.started().unwrap_or_else(clock::ticks);
+            let here = shared.stripes.here();
+            let mut stripe = shared.stripes.lock(here);
+            let route = if let Some(route) = stripe.known(name) {
+                Arc::clone(route)
+            } else {
+                drop(stripe);
+                let route = shared.routes.get(&bounded(name), &shared.policy);
+                stripe = shared.stripes.lock(here);
+                stripe.know(&route);
+                route
+            };
+            let place = stripe.in_flight.add(Active {
+                route: Arc::clone(&route),
+                id: None,
+                trace: trace.clone(),
+            });
+            drop(stripe);
+            Self {
+                inner: Arc::clone(inner),
+                trace,
+                started,
+                route,
+                id: None,
+                labels: Vec::new(),
+                outcome: None,
+                was_panicking: std::thread::panicking(),
+                place: (here, place),
+            }
+        })
+    }
+
+    /// The trace in which the request is recorded: inject it, instrument futures with it, clone it.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Makes its trace [current on this thread](Trace::inject) until the scope is dropped.
+    #[must_use = "a scope that is dropped at once records nothing"]
+    pub fn inject(&self) -> Scope {
+        self.trace.inject()
+    }
+
+    /// The request's name: the one it was begun with, or `(other)` where there were too many.
+    pub fn name(&self) -> &str {
+        &self.route.name
+    }
+
+    /// Which request it is. What is longer than 256 bytes is cut, here and in labels.
+    pub fn id(&mut self, id: impl Display) {
+        alloc_counter::exclude(|| {
+            let id = text::Text::of(&id).to_string();
+            let id: Arc<str> = bounded(&id).into();
+            let (stripe, place) = self.place;
+            let mut stripe = self.inner.shared.stripes.lock(stripe);
+            let active = stripe.in_flight.get_mut(place);
+            let before = active.and_then(|active| active.id.replace(Arc::clone(&id)));
+            drop(stripe);
+            self.id = Some(id);
+            drop(before);
+        });
+    }
+
+    /// Says something more of the request; at most 32 times. A label said again is replaced.
+    pub fn label(&mut self, name: impl Into<Cow<'static, str>>, value: impl Display) {
+        alloc_counter::exclude(|| {
+            let name = name.into();
+            let name = match bounded(&name) {
+                Cow::Borrowed(_) => name,
+                Cow::Owned(cut) => Cow::Owned(cut),
+            };
+            let value = text::Text::of(&value).to_string();
+            let value = bounded(&value).into_owned();
+            if let Some(label) = self.labels.iter_mut().find(|(known, _)| *known == name) {
+                label.1 = value;
+            } else if self.labels.len() < MAX_LABELS {
+                self.labels.push((name, value));
+            }
+        });
+    }
+
+    /// How the request ends, whatever its calls say. Without it, it ends as its first outermost call
+    /// does that did not end well; or, where a panic drops it, [`Outcome::Panicked`].
+    pub fn outcome(&mut self, outcome: Outcome) {
+        alloc_counter::exclude(|| self.outcome = Some(outcome));
+    }
+
+    /// The request has failed, with this message, of which 1,024 bytes are kept.
+    pub fn fail(&mut self, why: impl Display) {
+        alloc_counter::exclude(|| {
+            let why = text::Text::of(&why).to_string();
+            self.outcome = Some(Outcome::Failed(why));
+        });
+    }
+
+    /// The request is over. The same as dropping it.
+    ///
+    /// Cost: some 50 ns for each call that was recorded; nobody waits for anything.
+    pub fn finish(self) {}
+
+    /// A future that is polled in the trace, and with which the request is over: when it is ready;
+    /// cancelled, where it is dropped before; panicked, where a panic comes through it.
+    ///
+    /// ```
+    /// # use tracer::recorder::Recorder;
+    /// # let recorder = Recorder::builder().start().unwrap();
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # runtime.block_on(async {
+    /// let answer = recorder.begin("answer").instrument(async { 42 }).await;
+    /// assert_eq!((answer, recorder.statistics().ended), (42, 1));
+    /// # });
+    /// ```
+    pub fn instrument<F: Future>(self, future: F) -> Recorded<F> {
+        Recorded {
+            future: self.trace.instrument(future),
+            recording: Some(self),
+            is_polled: false,
+        }
+    }
+}
+
+pin_project! {
+    /// A future with which a request is over: see [`Recording::instrument`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Recorded<F> {
+        // Dropped first: what it does while it is dropped is of the request.
+        #[pin]
+        future: Instrumented<F>,
+        recording: Option<Recording>,
+        is_polled: bool,
+    }
+
+    impl<F> PinnedDrop for Recorded<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(recording) = this.recording {
+                let outcome = if *this.is_polled {
+                    Outcome::Panicked
+                } else {
+                    Outcome::Cancelled
+                };
+                recording.outcome.get_or_insert(outcome);
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for Recorded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        *this.is_polled = true;
+        let polled = this.future.poll(context);
+        *this.is_polled = false;
+        if polled.is_ready() {
+            drop(this.recording.take());
+        }
+        polled
+    }
+}
+
+impl<F> fmt::Debug for Recorded<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded")
+            .field("recording", &self.recording)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording")
+            .field("name", &self.route.name)
+            .field("id", &self.id)
+            .field("trace", &self.trace)
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// Kept for its memory.
+    static TALLY: RefCell<Tally> = const { RefCell::new(Tally::new()) };
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        alloc_counter::exclude(|| self.end());
+    }
+}
+
+impl Recording {
+    fn end(&mut self) {
+        let ended = TALLY.try_with(|tally| {
+            // A rule of the program's own may end a request, too.
+            let mut tally = tally.try_borrow_mut().ok()?;
+            self.end_with(&mut tally);
+            Some(())
+        });
+        if !matches!(ended, Ok(Some(()))) {
+            // The thread is at its very end, or in such a rule.
+            self.end_with(&mut Tally::new());
+        }
+    }
+
+    fn end_with(&mut self, tally: &mut Tally) {
+        let inner = Arc::clone(&self.inner);
+        let shared = &*inner.shared;
+        let now = clock::ticks();
+        tally.read(&self.trace);
+        let wall = clock::between(self.started, now);
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            if std::thread::panicking() && !self.was_panicking {
+                Outcome::Panicked
+            } else {
+                outcome_of(tally)
+            }
+        });
+        let now = clock::nanoseconds(now);
+        let ended = Ended {
+            name: &self.route.name,
+            id: self.id.as_deref(),
+            wall,
+            outcome: &outcome,
+            total: shared.is_counted.then_some(tally.total),
+            peak_bytes: shared.is_counted.then_some(tally.peak_bytes),
+            calls: tally.calls.iter().map(|call| call.calls).sum(),
+        };
+        let mut panics = 0;
+        let reasons = shared.policy.judge(&ended, &self.route, now, &mut panics);
+        shared.note_panics(panics);
+        let window = now / shared.window_ns;
+        let here = shared.stripes.here();
+        let mut stripe = shared.stripes.lock(here);
+        let (figures, room) = stripe.of(&self.route);
+        let wall_ns = super::nanoseconds(wall);
+        figures.baseline.add(tally, wall_ns, &outcome, window, room);
+        let mut totals = Totals {
+            requests: 1,
+            ..Totals::default()
+        };
+        if reasons.is_empty() {
+            totals.not_kept = 1;
+        } else {
+            drop(stripe);
+            let is_taken = self.keep(shared, tally, wall, outcome, reasons);
+            totals.kept = u64::from(is_taken);
+            totals.dropped = u64::from(!is_taken);
+            stripe = shared.stripes.lock(here);
+        }
+        stripe.of(&self.route).0.totals.add(totals);
+        let (of_place, place) = self.place;
+        if of_place != here {
+            drop(stripe);
+            stripe = shared.stripes.lock(of_place);
+        }
+        let active = stripe.in_flight.remove(place);
+        drop(stripe);
+        // Where it was the trace's last handle, its records are given back: outside of the lock.
+        drop(active);
+    }
+
+    fn keep(
+        &mut self,
+        shared: &Shared,
+        tally: &Tally,
+        wall: Duration,
+        outcome: Outcome,
+        reasons: Vec<Reason>,
+    ) -> bool {
+        let finished = Finished {
+            trace: self.trace.clone(),
+            route: Arc::clone(&self.route),
+            id: self.id.take(),
+            labels: std::mem::take(&mut self.labels),
+            wall,
+            outcome,
+            reasons,
+        };
+        shared.queue.push(finished, tally.memory_bytes()).is_ok()
+    }
+}
+
+/// That of the first outermost call that did not end well.
+fn outcome_of(tally: &Tally) -> Outcome {
+    let mut ends = tally.outermost().map(|call| call.end);
+    let end = ends.find(|end| !matches!(end, End::Ok | End::Open));
+    match end {
+        Some(End::Failed) => Outcome::Failed(String::new()),
+        Some(End::Panicked) => Outcome::Panicked,
+        Some(End::Cancelled) => Outcome::Cancelled,
+        Some(End::Ok | End::Open) | None => Outcome::Ok,
+    }
+}

@@ -1,0 +1,196 @@
+//! The reports that are kept in memory: so many bytes of them.
+//!
+//! Where there is no room for one more, the oldest goes of those of which there is most: of one name
+//! and kept for one reason. So ten thousand failures of one route push out each other, and not the
+//! one slow request of another.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, Request};
+
+use super::policy::Reason;
+
+/// What is kept together: the route's number and the first reason.
+type Group = (usize, Reason);
+
+pub(super) struct Ring {
+    most_bytes: usize,
+    bytes: usize,
+    evicted: u64,
+    /// In order of their coming.
+    reports: BTreeMap<u64, Arc<Report>>,
+    by_trace: HashMap<u64, u64>,
+    groups: HashMap<Group, OfGroup>,
+    came: u64,
+}
+
+#[derive(Default)]
+struct OfGroup {
+    bytes: usize,
+    /// When each came, and what it takes.
+    oldest: VecDeque<(u64, usize)>,
+}
+
+/// What it takes to find one report.
+const PLACE_BYTES: usize = 160;
+
+impl Ring {
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Self {
+            most_bytes,
+            bytes: 0,
+            evicted: 0,
+            reports: BTreeMap::new(),
+            by_trace: HashMap::new(),
+            groups: HashMap::new(),
+            came: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, report: Arc<Report>, route: usize, reason: Reason) {
+        let bytes = PLACE_BYTES + bytes_of(&report);
+        if bytes > self.most_bytes {
+            self.evicted += 1;
+            return;
+        }
+        while self.bytes + bytes > self.most_bytes {
+            self.evict();
+        }
+        let came = self.came;
+        self.came += 1;
+        self.bytes += bytes;
+        self.by_trace.insert(report.trace, came);
+        self.reports.insert(came, report);
+        let group = self.groups.entry((route, reason)).or_default();
+        group.bytes += bytes;
+        group.oldest.push_back((came, bytes));
+    }
+
+    fn evict(&mut self) {
+        let most = self.groups.iter_mut();
+        // Of two with as much, the one with the older.
+        let most =
+            most.max_by_key(|(_, it)| (it.bytes, std::cmp::Reverse(it.oldest.front().copied())));
+        let Some((key, group)) = most else { return };
+        let Some((came, bytes)) = group.oldest.pop_front() else {
+            return;
+        };
+        group.bytes -= bytes;
+        if group.oldest.is_empty() {
+            let key = key.clone();
+            self.groups.remove(&key);
+        }
+        self.bytes -= bytes;
+        self.evicted += 1;
+        if let Some(report) = self.reports.remove(&came) {
+            self.by_trace.remove(&report.trace);
+        }
+    }
+
+    /// The last that came first.
+    pub(super) fn reports(&self) -> Vec<Arc<Report>> {
+        self.reports.values().rev().cloned().collect()
+    }
+
+    pub(super) fn get(&self, trace: u64) -> Option<Arc<Report>> {
+        self.reports.get(self.by_trace.get(&trace)?).cloned()
+    }
+
+    pub(super) fn load(&self) -> (usize, usize, u64) {
+        (self.reports.len(), self.bytes, self.evicted)
+    }
+}
+
+/// What a report takes.
+pub(super) fn bytes_of(report: &Report) -> usize {
+    let calls: usize = report.calls.iter().map(bytes_of_call).sum();
+    let spare = report.calls.capacity() - report.calls.len();
+    size_of::<Report>()
+        + report.request.as_deref().map_or(0, bytes_of_request)
+        + calls
+        + spare * size_of::<CallReport>()
+        + report.folded.capacity() * size_of::<FoldedReport>()
+}
+
+fn bytes_of_request(request: &Request) -> usize {
+    let reasons: usize = request
+        .reasons
+        .iter()
+        .map(|it| it.capacity() + size_of::<String>())
+        .sum();
+    size_of::<Request>()
+        + request.name.capacity()
+        + request.id.as_ref().map_or(0, String::capacity)
+        + bytes_of_labels(&request.labels)
+        + bytes_of_outcome(&request.outcome)
+        + reasons
+}
+
+fn bytes_of_labels(labels: &[(std::borrow::Cow<'static, str>, String)]) -> usize {
+    let values: usize = labels.iter().map(|(_, value)| value.capacity()).sum();
+    values + size_of_val(labels)
+}
+
+fn bytes_of_outcome(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Failed(message) => message.capacity(),
+        _ => 0,
+    }
+}
+
+fn bytes_of_call(call: &CallReport) -> usize {
+    let checkpoints = call.checkpoints.iter();
+    let names: usize = checkpoints
+        .map(|it| it.name.capacity() + size_of_val(it))
+        .sum();
+    size_of::<CallReport>()
+        + call.id.as_ref().map_or(0, String::capacity)
+        + bytes_of_labels(&call.labels)
+        + bytes_of_outcome(&call.outcome)
+        + call.compared.as_ref().map_or(0, |_| size_of::<Compared>())
+        + names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Trace;
+
+    fn report(trace: u64) -> Arc<Report> {
+        let mut report = Trace::empty().report();
+        report.trace = trace;
+        Arc::new(report)
+    }
+
+    fn traces(ring: &Ring) -> Vec<u64> {
+        ring.reports().iter().map(|report| report.trace).collect()
+    }
+
+    #[test]
+    fn the_oldest_of_those_of_which_there_is_most_goes_first() {
+        let each = PLACE_BYTES + bytes_of(&report(0));
+        let mut ring = Ring::new(4 * each + 1);
+        ring.push(report(1), 1, Reason::Failed);
+        ring.push(report(2), 2, Reason::Slowest);
+        for trace in 3..=6 {
+            ring.push(report(trace), 1, Reason::Failed);
+        }
+        assert_eq!(
+            (traces(&ring), ring.load()),
+            (vec![6, 5, 4, 2], (4, 4 * each, 2))
+        );
+        for trace in 7..=9 {
+            ring.push(report(trace), 3, Reason::Cancelled);
+        }
+        assert_eq!(traces(&ring), [9, 8, 6, 2]);
+        assert!(ring.get(8).is_some() && ring.get(7).is_none());
+    }
+
+    #[test]
+    fn what_is_larger_than_all_is_not_kept() {
+        let mut ring = Ring::new(0);
+        ring.push(report(1), 1, Reason::Failed);
+        assert_eq!((traces(&ring), ring.load()), (vec![], (0, 0, 1)));
+    }
+}

@@ -1,0 +1,118 @@
+//! Where kept reports go besides the memory: each place has a thread and a queue of its own, so that
+//! a slow one keeps nobody waiting.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::report::Report;
+
+use super::queue::Queue;
+use super::ring::bytes_of;
+
+/// What a sink takes: an error, or a panic's text, where it could not.
+pub(super) type Taker = Box<dyn FnMut(&Arc<Report>) -> Result<(), String> + Send>;
+
+/// A sink as the recorder knows it.
+pub(super) struct Sink {
+    pub(super) name: String,
+    pub(super) queue: Queue<Arc<Report>>,
+    taken: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+/// What became of the reports that were kept, at one of the places to which they go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkStatistics {
+    /// Which one: the path of a file, or the name of a callback.
+    pub name: String,
+    /// Reports that it took.
+    pub taken: u64,
+    /// Reports of which it failed: with an error, or with a panic.
+    pub failed: u64,
+    /// Reports that did not find room in its queue, because it is slow.
+    pub dropped: u64,
+    /// Reports that wait in its queue.
+    pub waiting: usize,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+impl Sink {
+    /// Starts its thread.
+    pub(super) fn start(
+        name: String,
+        queue_bytes: usize,
+        mut take: Taker,
+    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let sink = Arc::new(Self {
+            name,
+            queue: Queue::new(super::MOST_WAITING, queue_bytes),
+            taken: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            last_error: Mutex::new(None),
+        });
+        let mine = Arc::clone(&sink);
+        let work = move || mine.queue.each(|report| mine.take(&report, &mut take));
+        let thread = std::thread::Builder::new()
+            .name("tracer-sink".to_owned())
+            .spawn(work)?;
+        Ok((sink, thread))
+    }
+
+    fn take(&self, report: &Arc<Report>, take: &mut Taker) {
+        let result = catch_unwind(AssertUnwindSafe(|| take(report)));
+        let error = match result {
+            Ok(Ok(())) => {
+                self.taken.fetch_add(1, Relaxed);
+                return;
+            }
+            Ok(Err(error)) => error,
+            Err(payload) => {
+                let text = payload.downcast_ref::<&str>().copied();
+                let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+                let text = format!("panicked: {}", text.unwrap_or("(no text)"));
+                crate::text::drop_quietly(payload);
+                text
+            }
+        };
+        self.failed.fetch_add(1, Relaxed);
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(crate::text::Text::of(&error).to_string());
+    }
+
+    pub(super) fn offer(&self, report: &Arc<Report>) {
+        if self
+            .queue
+            .push(Arc::clone(report), bytes_of(report))
+            .is_err()
+        {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn statistics(&self) -> SinkStatistics {
+        let last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        SinkStatistics {
+            name: self.name.clone(),
+            taken: self.taken.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            waiting: self.queue.load().0,
+            last_error: last.clone(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a recorder has counted.
+
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use crate::clock;
+use crate::report::Percentiles;
+
+use super::Recorder;
+use super::baseline::Requests;
+use super::sinks::SinkStatistics;
+use super::stripe::Totals;
+
+/// What a recorder has counted since it was started.
+///
+/// `ended` is the sum of `kept`, `not_kept` and `dropped`, exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Requests that are not over.
+    pub in_flight: u64,
+    /// Requests that are over.
+    pub ended: u64,
+    /// Those of them that were kept.
+    pub kept: u64,
+    /// Those to which no rule of the policy applied.
+    pub not_kept: u64,
+    /// Those that should have been kept, but came faster than reports can be built, or after the
+    /// recorder was shut down.
+    pub dropped: u64,
+    /// Kept requests whose reports are to be built.
+    pub waiting: usize,
+    /// Kept requests in memory.
+    pub in_memory: usize,
+    /// What these take, in bytes.
+    pub in_memory_bytes: usize,
+    /// Kept requests that are no longer in memory, because others came.
+    pub evicted: u64,
+    /// Calls that are in no baseline, because there was no room for their paths.
+    pub not_compared: u64,
+    /// How often a rule of the program's own panicked.
+    pub policy_panics: u64,
+    /// What became of the kept ones at the other sinks.
+    pub sinks: Vec<SinkStatistics>,
+}
+
+/// What a recorder knows of the requests of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteStatistics {
+    /// The name.
+    pub name: String,
+    /// Requests that are not over.
+    pub in_flight: u64,
+    /// Requests that are over, since the recorder was started.
+    pub ended: u64,
+    /// Those of them that were kept.
+    pub kept: u64,
+    /// Those to which no rule of the policy applied.
+    pub not_kept: u64,
+    /// Those that should have been kept, but for which there was no room.
+    pub dropped: u64,
+    /// Requests of the last minutes: of the present window and of the one before. So are those that
+    /// follow.
+    pub recent: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that panicked.
+    pub panicked: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
+    /// What they allocated and freed, together; `None` where nothing was counted.
+    pub total: Option<Counts>,
+    /// Their time; `None` where there were none.
+    pub wall: Option<Percentiles<Duration>>,
+    /// How often each requested memory.
+    pub allocates: Option<Percentiles<u64>>,
+    /// How many bytes each allocated.
+    pub bytes: Option<Percentiles<u64>>,
+}
+
+impl Recorder {
+    /// What was counted until now.
+    pub fn statistics(&self) -> Statistics {
+        let shared = &self.inner.shared;
+        let (mut in_flight, mut totals, mut lost) = (0, Totals::default(), 0);
+        for place in shared.stripes.places() {
+            let stripe = shared.stripes.lock(place);
+            in_flight += stripe.in_flight.iter().count() as u64;
+            for figures in stripe.figures.iter().flatten() {
+                totals.add(figures.totals);
+                lost += figures.baseline.lost();
+            }
+        }
+        let (in_memory, in_memory_bytes, evicted) = shared.ring().load();
+        Statistics {
+            in_flight,
+            ended: totals.requests,
+            kept: totals.kept,
+            not_kept: totals.not_kept,
+            dropped: totals.dropped,
+            waiting: shared.queue.load().0,
+            in_memory,
+            in_memory_bytes,
+            evicted,
+            not_compared: lost,
+            policy_panics: shared.policy_panics(),
+            sinks: self
+                .inner
+                .sinks
+                .iter()
+                .map(|sink| sink.statistics())
+                .collect(),
+        }
+    }
+
+    /// The same by name, in order of the names; those of which there was no request are left out.
+    pub fn routes(&self) -> Vec<RouteStatistics> {
+        let shared = &self.inner.shared;
+        let window = clock::nanoseconds(clock::ticks()) / shared.window_ns;
+        let routes = shared.routes.all().into_iter().map(|route| {
+            let (mut totals, mut requests, mut in_flight) =
+                (Totals::default(), Requests::default(), 0);
+            for place in shared.stripes.places() {
+                let mut stripe = shared.stripes.lock(place);
+                let active = stripe.in_flight.iter();
+                in_flight += active.filter(|it| it.route.number == route.number).count() as u64;
+                let Some((figures, room)) = stripe.get(&route) else {
+                    continue;
+                };
+                totals.add(figures.totals);
+                figures.baseline.turn_to(window, room);
+                for of_window in figures.baseline.requests() {
+                    requests.merge(of_window);
+                }
+            }
+            let is_counted = shared.is_counted;
+            RouteStatistics {
+                name: route.name.to_string(),
+                in_flight,
+                ended: totals.requests,
+                kept: totals.kept,
+                not_kept: totals.not_kept,
+                dropped: totals.dropped,
+                recent: requests.count,
+                failed: requests.failed,
+                panicked: requests.panicked,
+                cancelled: requests.cancelled,
+                total: is_counted.then_some(requests.total),
+                wall: requests
+                    .wall
+                    .percentiles()
+                    .map(|it| it.map(Duration::from_nanos)),
+                allocates: { requests.allocates.percentiles() }.filter(|_| is_counted),
+                bytes: requests.bytes.percentiles().filter(|_| is_counted),
+            }
+        });
+        routes.filter(|it| it.ended + it.in_flight > 0).collect()
+    }
+}

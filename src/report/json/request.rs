@@ -1,0 +1,123 @@
+//! What a recorder says of a request, in JSON.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::{Compared, Percentiles, Request};
+
+use super::schema::{Labels, OutcomeInJson, borrowed, ns};
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a request")]
+pub(super) struct RequestInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Labels::is_empty")]
+    labels: Labels<'a>,
+    wall_ns: u64,
+    outcome: OutcomeInJson,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    message: Option<Cow<'a, str>>,
+    #[serde(default)]
+    reasons: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compared: Option<ComparedInJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a comparison")]
+pub(super) struct ComparedInJson {
+    calls: u64,
+    wall_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allocates: Option<u64>,
+    of: u64,
+    requests: u64,
+    usual_calls: PercentilesInJson,
+    usual_wall_ns: PercentilesInJson,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual_allocates: Option<PercentilesInJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "percentiles")]
+struct PercentilesInJson {
+    p50: u64,
+    p95: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl<'a> RequestInJson<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
+        let (outcome, message) = OutcomeInJson::of(&request.outcome);
+        Self {
+            name: borrowed(&request.name),
+            id: request.id.as_deref().map(borrowed),
+            labels: Labels::of(&request.labels),
+            wall_ns: ns(request.wall),
+            outcome,
+            message,
+            reasons: request.reasons.clone(),
+            compared: request.compared.as_ref().map(ComparedInJson::of),
+        }
+    }
+
+    pub(super) fn into_request(self) -> Request {
+        Request {
+            name: self.name.into_owned(),
+            id: self.id.map(Cow::into_owned),
+            labels: self.labels.into_labels(),
+            wall: Duration::from_nanos(self.wall_ns),
+            outcome: self.outcome.into_outcome(self.message),
+            reasons: self.reasons,
+            compared: self.compared.map(ComparedInJson::into_compared),
+        }
+    }
+}
+
+impl ComparedInJson {
+    pub(super) fn of(compared: &Compared) -> Self {
+        Self {
+            calls: compared.calls,
+            wall_ns: ns(compared.wall),
+            allocates: compared.allocates,
+            of: compared.of,
+            requests: compared.requests,
+            usual_calls: PercentilesInJson::of(compared.usual_calls),
+            usual_wall_ns: PercentilesInJson::of(compared.usual_wall.map(ns)),
+            usual_allocates: compared.usual_allocates.map(PercentilesInJson::of),
+        }
+    }
+
+    pub(super) fn into_compared(self) -> Compared {
+        Compared {
+            calls: self.calls,
+            wall: Duration::from_nanos(self.wall_ns),
+            allocates: self.allocates,
+            of: self.of,
+            requests: self.requests,
+            usual_calls: self.usual_calls.into_percentiles(),
+            usual_wall: { self.usual_wall_ns }
+                .into_percentiles()
+                .map(Duration::from_nanos),
+            usual_allocates: { self.usual_allocates }.map(PercentilesInJson::into_percentiles),
+        }
+    }
+}
+
+impl PercentilesInJson {
+    fn of(percentiles: Percentiles<u64>) -> Self {
+        let Percentiles { p50, p95, p99, max } = percentiles;
+        Self { p50, p95, p99, max }
+    }
+
+    fn into_percentiles(self) -> Percentiles<u64> {
+        let Self { p50, p95, p99, max } = self;
+        Percentiles { p50, p95, p99, max }
+    }
+}
