@@ -68,6 +68,7 @@
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
 //! - `recorder`: keeps the requests that matter, in the module `recorder`.
+//! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `criterion`: allocations as what criterion measures, in the module `criterion`.
 
 #![forbid(unsafe_code)]
@@ -144,6 +145,9 @@ pub mod hotspots;
 
 #[cfg(feature = "recorder")]
 pub mod recorder;
+
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(feature = "criterion")]
 pub mod criterion;

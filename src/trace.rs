@@ -312,6 +312,14 @@ impl Trace {
         self.state.map(|state| &**state.allowance)
     }
 
+    /// What all strands have allocated and freed until now; none where nothing is counted.
+    #[cfg(feature = "tower")]
+    pub(crate) fn total(&self) -> Option<Counts> {
+        let strands = self.strands_newest_first();
+        let total = strands.map(|strand| strand.meter.read().0.counts).sum();
+        alloc_counter::is_installed().then_some(total)
+    }
+
     /// The strands, the last that came first.
     #[cfg(feature = "recorder")]
     pub(crate) fn strands_newest_first(&self) -> impl Iterator<Item = &'static Member<Strand>> {

@@ -83,6 +83,8 @@ use sinks::{Sink, Taker};
 pub use dump::RequestInFlight;
 pub use file::Rotation;
 pub use policy::{Ended, Policy, Reason};
+#[cfg(feature = "tower")]
+pub(crate) use recording::bounded;
 pub use recording::{Recorded, Recording};
 pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};
@@ -166,7 +168,12 @@ impl Recorder {
     ///
     /// Cost: some 150 ns.
     pub fn begin(&self, name: &str) -> Recording {
-        Recording::begin(&self.inner, name)
+        Recording::begin(&self.inner, name, None)
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn begin_with_id(&self, name: &str, id: Arc<str>) -> Recording {
+        Recording::begin(&self.inner, name, Some(id))
     }
 
     /// Records `work` on this thread as a request of this name.

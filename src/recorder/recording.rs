@@ -44,6 +44,7 @@ pub struct Recording {
     was_panicking: bool,
     /// Where it stands among those in flight: the stripe, and the place in it.
     place: (usize, usize),
+    is_over: bool,
 }
 
 /// A kept request on its way to the sinks.
@@ -63,7 +64,7 @@ pub(super) const MAX_TEXT_BYTES: usize = 256;
 const MAX_LABELS: usize = 32;
 
 /// As much of a text as is kept; what was cut ends with an ellipsis.
-pub(super) fn bounded(text: &str) -> Cow<'_, str> {
+pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT_BYTES {
         return Cow::Borrowed(text);
     }
@@ -72,7 +73,7 @@ pub(super) fn bounded(text: &str) -> Cow<'_, str> {
 }
 
 impl Recording {
-    pub(super) fn begin(inner: &Arc<Inner>, name: &str) -> Self {
+    pub(super) fn begin(inner: &Arc<Inner>, name: &str, id: Option<Arc<str>>) -> Self {
         let shared = &inner.shared;
         alloc_counter::exclude(|| {
             let trace = Trace::with_limits(shared.capacity, shared.limits);
@@ -90,7 +91,7 @@ impl Recording {
             };
             let place = stripe.in_flight.add(Active {
                 route: Arc::clone(&route),
-                id: None,
+                id: id.clone(),
                 trace: trace.clone(),
             });
             drop(stripe);
@@ -99,11 +100,12 @@ impl Recording {
                 trace,
                 started,
                 route,
-                id: None,
+                id,
                 labels: Vec::new(),
                 outcome: None,
                 was_panicking: std::thread::panicking(),
                 place: (here, place),
+                is_over: false,
             }
         })
     }
@@ -163,6 +165,14 @@ impl Recording {
         alloc_counter::exclude(|| self.outcome = Some(outcome));
     }
 
+    /// The same for one that has not failed.
+    #[cfg(feature = "tower")]
+    pub(crate) fn outcome_unless_failed(&mut self, outcome: Outcome) {
+        if !matches!(self.outcome, Some(Outcome::Failed(_))) {
+            self.outcome(outcome);
+        }
+    }
+
     /// The request has failed, with this message, of which 1,024 bytes are kept.
     pub fn fail(&mut self, why: impl Display) {
         alloc_counter::exclude(|| {
@@ -175,6 +185,12 @@ impl Recording {
     ///
     /// Cost: some 50 ns for each call that was recorded; nobody waits for anything.
     pub fn finish(self) {}
+
+    /// The same; where it is kept, `describe` labels it before.
+    #[cfg(feature = "tower")]
+    pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) {
+        alloc_counter::exclude(|| self.end(describe));
+    }
 
     /// A future that is polled in the trace, and with which the request is over: when it is ready;
     /// cancelled, where it is dropped before; panicked, where a panic comes through it.
@@ -263,25 +279,34 @@ thread_local! {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        alloc_counter::exclude(|| self.end());
+        if !self.is_over {
+            alloc_counter::exclude(|| self.end(|_| ()));
+        }
     }
 }
 
 impl Recording {
-    fn end(&mut self) {
+    fn end(&mut self, describe: impl FnOnce(&mut Self)) {
+        self.is_over = true;
+        let mut describe = Some(describe);
+        let mut describe = |recording: &mut Self| {
+            if let Some(describe) = describe.take() {
+                describe(recording);
+            }
+        };
         let ended = TALLY.try_with(|tally| {
             // A rule of the program's own may end a request, too.
             let mut tally = tally.try_borrow_mut().ok()?;
-            self.end_with(&mut tally);
+            self.end_with(&mut tally, &mut describe);
             Some(())
         });
         if !matches!(ended, Ok(Some(()))) {
             // The thread is at its very end, or in such a rule.
-            self.end_with(&mut Tally::new());
+            self.end_with(&mut Tally::new(), &mut describe);
         }
     }
 
-    fn end_with(&mut self, tally: &mut Tally) {
+    fn end_with(&mut self, tally: &mut Tally, describe: &mut impl FnMut(&mut Self)) {
         let inner = Arc::clone(&self.inner);
         let shared = &*inner.shared;
         let now = clock::ticks();
@@ -321,6 +346,7 @@ impl Recording {
             totals.not_kept = 1;
         } else {
             drop(stripe);
+            describe(self);
             let is_taken = self.keep(shared, tally, wall, outcome, reasons);
             totals.kept = u64::from(is_taken);
             totals.dropped = u64::from(!is_taken);

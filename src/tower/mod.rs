@@ -1,0 +1,190 @@
+//! A recorder around every HTTP request: a [`tower`](https://docs.rs/tower) layer for axum, hyper,
+//! tonic and whatever else is a service of requests.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tracer::recorder::Recorder;
+//! use tracer::tower::RecorderLayer;
+//!
+//! let recorder = Recorder::builder().start()?;
+//! let app: Router = Router::new()
+//!     .route("/orders/{id}", get(async || "an order"))
+//!     .layer(RecorderLayer::new(recorder));
+//! # Ok::<(), tracer::recorder::StartError>(())
+//! ```
+//!
+//! - The **name** is method and route, `GET /orders/{id}`, where axum knows the route: so the layer
+//!   belongs on the `Router` ([`Router::layer`](axum::Router::layer)), not around it. A gRPC request
+//!   goes by its path, which is its method's name. Elsewhere it is the method alone, as a path is
+//!   whatever a client likes (the same rule as in
+//!   [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name));
+//!   [`name_by`](RecorderLayer::name_by) knows better.
+//! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
+//!   [`RequestId`].
+//! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an
+//!   error of the service or of the response's body. A status of 400 to 499 is the client's failure,
+//!   not the service's; where an outermost call failed, the request did, unless it was answered with
+//!   such a status.
+//! - It is **over** when the response's body is: ended, failed or dropped. Where the client hangs up
+//!   before, it is [cancelled](crate::Outcome::Cancelled), with how many bytes and frames it came to
+//!   in its labels. Where a body has nothing to send (`HEAD`, 204, 304) or the connection is upgraded,
+//!   it is over with the head.
+//! - It **panics** where the handler does, also if something within catches the panic and answers
+//!   with 500: then it failed, and the call panicked.
+//!
+//! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`. (Not for the query, in
+//! which there are secrets often enough.)
+//!
+//! Beneath a timeout the handler is dropped, and its calls are cancelled: the request is what the
+//! layers above make of it. With [retries](https://docs.rs/tower/latest/tower/retry/) below, all
+//! attempts are in one trace; above, each is a request.
+
+mod body;
+mod exchange;
+mod future;
+mod id;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::HeaderName;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::recorder::Recorder;
+
+use exchange::Exchange;
+
+pub use body::RecordedBody;
+pub use future::ResponseFuture;
+pub use id::RequestId;
+
+/// Puts a [`Recorder`] around a service: see the [module](self).
+#[derive(Clone)]
+pub struct RecorderLayer {
+    recorder: Recorder,
+    options: Arc<Options>,
+}
+
+#[derive(Clone)]
+struct Options {
+    id_header: HeaderName,
+    has_server_timing: bool,
+    name_by: Option<Arc<NameBy>>,
+}
+
+type NameBy = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+
+impl RecorderLayer {
+    /// Records each request.
+    pub fn new(recorder: Recorder) -> Self {
+        Self {
+            recorder,
+            options: Arc::new(Options {
+                id_header: HeaderName::from_static("x-request-id"),
+                has_server_timing: false,
+                name_by: None,
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.options));
+        self
+    }
+
+    /// Adds the header [`Server-Timing`](https://www.w3.org/TR/server-timing/) to responses: the time
+    /// until the head of the response and what was allocated until then, which browsers show beside
+    /// the request. It tells clients what the service does inside.
+    #[must_use]
+    pub fn server_timing(self, yes: bool) -> Self {
+        self.with(|options| options.has_server_timing = yes)
+    }
+
+    /// Takes ids from another header than `x-request-id`.
+    #[must_use]
+    pub fn id_header(self, name: HeaderName) -> Self {
+        self.with(|options| options.id_header = name)
+    }
+
+    /// Names requests by what this says; those of which it says nothing go by method and route.
+    ///
+    /// It runs for each request. Let there be few names: what tells requests apart is no name.
+    #[must_use]
+    pub fn name_by(
+        self,
+        name_by: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|options| options.name_by = Some(Arc::new(name_by)))
+    }
+}
+
+impl fmt::Debug for RecorderLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for RecorderLayer {
+    type Service = RecorderService<S>;
+
+    fn layer(&self, inner: S) -> RecorderService<S> {
+        RecorderService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service with a recorder around it: see [`RecorderLayer`].
+#[derive(Clone)]
+pub struct RecorderService<S> {
+    inner: S,
+    layer: RecorderLayer,
+}
+
+impl<S: fmt::Debug> fmt::Debug for RecorderService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, In, Out> Service<Request<In>> for RecorderService<S>
+where
+    S: Service<Request<In>, Response = Response<Out>>,
+    S::Error: fmt::Display,
+    Out: Body,
+    Out::Error: fmt::Display,
+{
+    type Response = Response<RecordedBody<Out>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<In>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let RecorderLayer { recorder, options } = &self.layer;
+        let (exchange, id) = Exchange::begin(recorder, options, &parts);
+        parts.extensions.insert(id);
+        let request = Request::from_parts(parts, body);
+        let trace = exchange.trace().clone();
+        // What the service does before it answers with a future is of the request, too.
+        let scope = trace.inject();
+        let future = self.inner.call(request);
+        drop(scope);
+        ResponseFuture::new(
+            trace.instrument(future),
+            exchange,
+            options.has_server_timing,
+        )
+    }
+}
