@@ -685,3 +685,34 @@ fn recent_windows_count() {
     recorder.record("job", || handle(1));
     assert_eq!(recorder.routes()[0].ended, 2);
 }
+
+#[test]
+fn all_requests_are_in_the_hotspots() {
+    let recorder = recorder(Policy::none());
+    for _ in 0..3 {
+        with_queries(&recorder, 2, 5);
+    }
+    recorder.record("another", || handle(1));
+    let hotspots = recorder.hotspots(Some("GET /orders/{id}"));
+    let paths: Vec<_> = hotspots
+        .paths()
+        .iter()
+        .map(|path| {
+            let totals = path.totals;
+            let allocates = [totals.total, totals.own].map(|it| it.unwrap().allocates());
+            (path.frame.line, path.depth, totals.calls, allocates)
+        })
+        .collect();
+    let line = paths[0].0;
+    assert_eq!(paths, [(line, 0, 3, [30, 0]), (line + 2, 1, 6, [30, 30])]);
+    assert_eq!(
+        (hotspots.reports(), hotspots.counts().unwrap().allocates()),
+        (3, 30)
+    );
+    let all = recorder.hotspots(None);
+    assert_eq!((all.reports(), all.counts().unwrap().allocates()), (4, 31));
+    assert_eq!(recorder.hotspots(Some("nobody")).reports(), 0);
+    let route = &recorder.routes()[0];
+    let counted: u64 = route.wall_bins.iter().map(|(.., count)| count).sum();
+    assert_eq!((&*route.name, counted), ("GET /orders/{id}", 3));
+}

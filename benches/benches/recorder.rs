@@ -1,10 +1,17 @@
 //! What a recorder costs on the request's thread, where the request is not kept: the baseline of ten
 //! calls included.
 
+use std::convert::Infallible;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderValue, Request, Response};
+use tower::{Layer, Service, service_fn};
 use tracer::recorder::{Policy, Recorder, Recording};
+use tracer::tower::RecorderLayer;
 use tracer::{Counting, Trace, call};
 use tracer_benches::Race;
 
@@ -14,18 +21,32 @@ static ALLOCATOR: Counting = Counting::system();
 /// So many requests are over one after the other; their records stay in the processor's cache.
 const REQUESTS: u64 = 8;
 
-/// Ten calls: one outermost, nine in it, three of them in another.
+/// Ten calls: one outermost, six in it, three in these.
 fn work() {
-    let _handle = call!("handle");
+    let _handle = call!();
     black_box(Box::new([0_u8; 64]));
-    for _ in 0..3 {
-        let _query = call!("query");
-        black_box(Box::new([0_u8; 64]));
-        call!("row").stop();
-    }
-    call!("render").stop();
-    call!("encode").stop();
-    call!("log").stop();
+    (0..3).for_each(|_| query());
+    render();
+    render();
+    encode();
+}
+
+fn query() {
+    let _call = call!();
+    black_box(Box::new([0_u8; 64]));
+    row();
+}
+
+fn row() {
+    call!().stop();
+}
+
+fn render() {
+    call!().stop();
+}
+
+fn encode() {
+    call!().stop();
 }
 
 fn open(recorder: &Recorder) -> Recording {
@@ -42,6 +63,28 @@ fn traced() -> Trace {
     trace
 }
 
+/// A request to a service that does nothing but answer, and all of its answer.
+fn answered<S, B>(service: &mut S) -> usize
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: HttpBody<Data = Bytes>,
+{
+    let mut request = Request::new(());
+    let id = HeaderValue::from_static("ca7a87c4-58d0-4fdf-857c-ef49fc3bf271");
+    request.headers_mut().insert("x-request-id", id);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut answer = pin!(service.call(request));
+    let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut context) else {
+        unreachable!("it waits for nothing")
+    };
+    let mut body = pin!(answer.into_body());
+    let mut length = 0;
+    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
+        length += frame.data_ref().map_or(0, Bytes::len);
+    }
+    length
+}
+
 fn main() {
     let policy = Policy::default().slower_than(Duration::from_hours(1));
     let recorder = Recorder::builder().policy(policy).start();
@@ -56,6 +99,13 @@ fn main() {
         .run();
     let many = || (0..REQUESTS).map(|_| open(&recorder)).collect::<Vec<_>>();
     let traces = || (0..REQUESTS).map(|_| traced()).collect::<Vec<_>>();
+    let answers = || service_fn(async |_: Request<()>| Ok(Response::new(Body::from("nothing"))));
+    let mut plain = answers();
+    let mut recorded = RecorderLayer::new(recorder.clone()).layer(answers());
+    Race::new("a service that does nothing but answer")
+        .rival("plain", || answered(&mut plain))
+        .rival("with the layer", || answered(&mut recorded))
+        .run();
     Race::new("the end of it")
         .within("a trace's last handle", REQUESTS, traces, |traces| {
             drop(traces.pop())

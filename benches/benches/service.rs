@@ -33,6 +33,9 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_blocking};
+use tower_http::trace::TraceLayer;
+use tracer::recorder::Recorder;
+use tracer::tower::RecorderLayer;
 use tracer::{Counting, Trace, call, traced};
 use tracer_benches::processor::process_time;
 
@@ -104,7 +107,7 @@ unsafe impl GlobalAlloc for Switched {
 
 /// Each handler as it was, and as it is with the tracer: behind a middleware that makes the trace,
 /// and making it itself. A middleware has its price without a trace as well.
-fn service(database: Database) -> Router {
+fn service(database: Database, recorder: Recorder) -> Router {
     let plain = Router::new()
         .route("/store", post(plain::store))
         .route("/nothing", post(plain::nothing));
@@ -112,6 +115,12 @@ fn service(database: Database) -> Router {
         .route("/store", post(explained::store))
         .route("/nothing", post(explained::nothing))
         .route_layer(from_fn(trace_request));
+    let recorded = Router::new()
+        .route("/store", post(explained::store))
+        .route("/nothing", post(explained::nothing))
+        .route_layer(RecorderLayer::new(recorder.clone()));
+    let only = plain.clone().route_layer(RecorderLayer::new(recorder));
+    let spans = plain.clone().route_layer(TraceLayer::new_for_http());
     let inside = Router::new()
         .route("/store", post(explained::store_inside))
         .route("/nothing", post(explained::nothing_inside));
@@ -120,6 +129,9 @@ fn service(database: Database) -> Router {
         .nest("/passed", plain.route_layer(from_fn(pass)))
         .nest("/traced", traced)
         .nest("/inside", inside)
+        .nest("/recorded", recorded)
+        .nest("/only", only)
+        .nest("/spans", spans)
         .with_state(database)
 }
 
@@ -398,6 +410,9 @@ async fn race(title: &str, handler: &str, clients: &mut Vec<Client>) -> Result<(
         ("Counting", true, "plain"),
         ("Counting and trace", true, "inside"),
         ("Counting and trace, in a middleware", true, "traced"),
+        ("Counting and recorder, no calls", true, "only"),
+        ("Counting and recorder", true, "recorded"),
+        ("tower-http's TraceLayer, into nowhere", false, "spans"),
         ("System, once more", false, "plain"),
     ]
     .map(|(name, counts, way)| Rival::new(name, counts, &format!("/{way}/{handler}")));
@@ -462,6 +477,11 @@ fn count(requests: usize) -> f64 {
 fn main() -> Result<(), Box<dyn Error>> {
     // Calibrates the clock.
     drop(Trace::new());
+    // What writes text, as most do; where it goes costs nothing.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(std::io::sink)
+        .init();
     let directory = std::env::temp_dir().join(format!("tracer-bench-{}", std::process::id()));
     std::fs::create_dir(&directory)?;
     let database = Database::create(&directory.join("messages.sqlite"))?;
@@ -472,7 +492,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let listener = serving.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    serving.spawn(async { axum::serve(listener, service(database)).await });
+    let recorder = Recorder::builder().start()?;
+    let service = service(database, recorder.clone());
+    serving.spawn(async { axum::serve(listener, service).await });
 
     let measuring = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -489,6 +511,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         race("nothing but an answer", "nothing", &mut clients).await
     });
     drop(serving);
+    let statistics = recorder.statistics();
+    assert_eq!(
+        statistics.ended,
+        statistics.kept + statistics.not_kept + statistics.dropped
+    );
     std::fs::remove_dir_all(&directory)?;
     result
 }

@@ -256,6 +256,39 @@ impl Hotspots {
         }
     }
 
+    /// Adds requests that were added up before by path: how many, and what all of them did.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn add_requests(&mut self, requests: u64, counts: Option<Counts>) {
+        self.reports = self.reports.saturating_add(requests);
+        add_counts(&mut self.counts, counts);
+    }
+
+    /// Adds what the calls of one path did, below the path with this number; answers its number.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn add_path(
+        &mut self,
+        parent: Option<usize>,
+        frame: Frame<'_>,
+        totals: &Totals,
+    ) -> usize {
+        let function = self.functions.number(frame);
+        let path = self.paths.number(parent, function);
+        let node = self.paths.get_mut(path);
+        let mut totals = totals.clone();
+        if parent.is_none() {
+            self.in_calls += totals.total.unwrap_or_default();
+        }
+        if node.is_within {
+            // It is in those of the call around.
+            totals.wall = Duration::ZERO;
+            totals.busy = Duration::ZERO;
+            totals.total = totals.total.map(|_| Counts::ZERO);
+        }
+        node.totals.add(&totals);
+        self.functions.get_mut(function).totals.add(&totals);
+        path
+    }
+
     /// How many reports were added.
     pub fn reports(&self) -> u64 {
         self.reports

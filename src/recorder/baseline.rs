@@ -330,13 +330,18 @@ impl Calls {
         self.allocates.record(now.total.allocates(), room);
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds what others did, but for how it is spread.
+    pub(super) fn merge_totals(&mut self, other: &Self) {
         self.count += other.count;
         self.failures += other.failures;
         self.wall_ns = self.wall_ns.saturating_add(other.wall_ns);
         self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
         self.total += other.total;
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.merge_totals(other);
         self.per_request.add(&other.per_request);
         self.wall.add(&other.wall);
         self.allocates.add(&other.allocates);

@@ -54,6 +54,7 @@ mod dump;
 mod file;
 mod policy;
 mod queue;
+mod recent;
 mod recording;
 mod ring;
 mod route;

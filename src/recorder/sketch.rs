@@ -136,6 +136,20 @@ impl Sketch {
         })
     }
 
+    /// How many values there are between bounds: each is from the first bound to below the second.
+    pub(super) fn bins(&self) -> Vec<(u64, u64, u64)> {
+        let bins = self
+            .bins
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0);
+        let bins = bins.map(|(place, count)| {
+            let (lowest, next) = bounds(self.first + place);
+            (lowest, next, u64::from(*count))
+        });
+        bins.collect()
+    }
+
     /// The middle of the bin in which the value stands that so many of a hundred do not exceed.
     fn at(&self, percent: u64) -> u64 {
         let counted: u64 = self.bins.iter().map(|count| u64::from(*count)).sum();
@@ -181,7 +195,7 @@ mod tests {
             sketch.record(value, &mut room);
         }
         assert_eq!((sketch.bytes(), room), (8, 0));
-        assert_eq!((sketch.first, &sketch.bins[..]), (10, &[2, 2][..]));
+        assert_eq!(sketch.bins(), [(10, 11, 2), (11, 12, 2)]);
         assert_eq!((sketch.count(), sketch.percentiles().unwrap().max), (4, 30));
     }
 

@@ -74,6 +74,8 @@ pub struct RouteStatistics {
     pub total: Option<Counts>,
     /// Their time; `None` where there were none.
     pub wall: Option<Percentiles<Duration>>,
+    /// How these times are spread: from the first bound to below the second, and how many.
+    pub wall_bins: Vec<(Duration, Duration, u64)>,
     /// How often each requested memory.
     pub allocates: Option<Percentiles<u64>>,
     /// How many bytes each allocated.
@@ -152,6 +154,11 @@ impl Recorder {
                     .wall
                     .percentiles()
                     .map(|it| it.map(Duration::from_nanos)),
+                wall_bins: { requests.wall.bins().into_iter() }
+                    .map(|(from, to, count)| {
+                        (Duration::from_nanos(from), Duration::from_nanos(to), count)
+                    })
+                    .collect(),
                 allocates: { requests.allocates.percentiles() }.filter(|_| is_counted),
                 bytes: requests.bytes.percentiles().filter(|_| is_counted),
             }

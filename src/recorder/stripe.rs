@@ -4,12 +4,12 @@
 //! other, and at one route in it after the other, so nobody waits for it long.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
+use hashbrown::HashMap;
 
 use crate::trace::Trace;
 

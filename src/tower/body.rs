@@ -8,11 +8,6 @@ use bytes::Buf as _;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::context::Entered;
-use crate::pool::Member;
-use crate::strand::Strand;
-use crate::trace::Trace;
-
 use super::exchange::Exchange;
 
 pin_project! {
@@ -22,10 +17,7 @@ pin_project! {
         #[pin]
         body: Option<B>,
         // There until the request is over.
-        exchange: Option<Exchange>,
-        trace: Trace,
-        // From the first poll on.
-        strand: Option<&'static Member<Strand>>,
+        exchange: Option<Box<Exchange>>,
         // How many bytes there are, where that is known.
         length: Option<u64>,
     }
@@ -33,35 +25,23 @@ pin_project! {
     impl<B> PinnedDrop for RecordedBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let entered = this.strand.map(Entered::new);
-            if let (Some(strand), Some(_)) = (*this.strand, &this.exchange) {
-                strand.cancelling.begin();
-            }
-            // Its guards are dropped where they belong.
-            this.body.set(None);
-            if let Some(entered) = entered {
-                entered.finish(this.trace);
+            if let Some(exchange) = this.exchange {
+                exchange.cancel(|| this.body.set(None));
             }
         }
     }
 }
 
 impl<B: Body> RecordedBody<B> {
-    pub(super) fn new(body: B, mut exchange: Exchange) -> Self {
+    pub(super) fn new(body: B, mut exchange: Box<Exchange>) -> Self {
         let is_over = exchange.ends_with_head() || body.is_end_stream();
         if is_over {
             exchange.end();
         }
         Self {
             length: body.size_hint().exact(),
-            trace: if is_over {
-                Trace::empty()
-            } else {
-                exchange.trace().clone()
-            },
             exchange: (!is_over).then_some(exchange),
             body: Some(body),
-            strand: None,
         }
     }
 }
@@ -86,14 +66,7 @@ where
         let Some(exchange) = this.exchange.as_mut() else {
             return body.poll_frame(context);
         };
-        if this.strand.is_none() {
-            *this.strand = this.trace.new_strand();
-        }
-        let polled = exchange.polling(|_| {
-            let _entered = this.strand.map(Entered::new);
-            body.as_mut().poll_frame(context)
-        });
-        let frame = ready!(polled);
+        let frame = ready!(exchange.run(|| body.as_mut().poll_frame(context)));
         let is_over = match &frame {
             None => true,
             Some(Err(error)) => {

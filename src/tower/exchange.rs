@@ -8,17 +8,21 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode, header};
 
+use crate::context::Entered;
+use crate::pool::Member;
 use crate::recorder::{Recorder, Recording};
 use crate::report::Outcome;
+use crate::strand::Strand;
 use crate::trace::Trace;
 
 use super::{Options, RequestId};
 
 /// A request that is not over. Dropped before it was said how it ended, it is cancelled.
-#[derive(Debug)]
 pub(super) struct Exchange {
     /// There until it is over.
     recording: Option<Recording>,
+    /// Everything that the service does for the request, until then.
+    strand: Option<&'static Member<Strand>>,
     path: Option<PathAndQuery>,
     is_head: bool,
     is_connect: bool,
@@ -37,7 +41,7 @@ impl Exchange {
         recorder: &Recorder,
         options: &Options,
         parts: &Parts,
-    ) -> (Self, RequestId) {
+    ) -> (Box<Self>, RequestId) {
         alloc_counter::exclude(|| {
             let id = RequestId::of(parts.headers.get(&options.id_header));
             let named = options.name_by.as_ref().and_then(|name_by| name_by(parts));
@@ -45,7 +49,9 @@ impl Exchange {
                 Some(name) => recorder.begin_with_id(&name, id.shared()),
                 None => recorder.begin_with_id(&name(parts), id.shared()),
             };
-            let exchange = Self {
+            // In a box, as it goes from the service to the future to the body.
+            let exchange = Box::new(Self {
+                strand: recording.trace().new_strand(),
                 recording: Some(recording),
                 path: parts.uri.path_and_query().cloned(),
                 is_head: parts.method == Method::HEAD,
@@ -54,7 +60,7 @@ impl Exchange {
                 sent_bytes: 0,
                 frames: 0,
                 is_polled: false,
-            };
+            });
             (exchange, id)
         })
     }
@@ -65,11 +71,23 @@ impl Exchange {
     }
 
     /// What the service does is of the request; where it panics, so does the request.
-    pub(super) fn polling<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.is_polled = true;
-        let value = work(self);
+        let entered = self.strand.map(Entered::new);
+        let value = work();
+        drop(entered);
         self.is_polled = false;
         value
+    }
+
+    /// Drops what the service had begun and not finished; the calls that stop meanwhile are
+    /// cancelled.
+    pub(super) fn cancel(&mut self, work: impl FnOnce()) {
+        let _entered = self.strand.map(Entered::new);
+        if let Some(strand) = self.strand {
+            strand.cancelling.begin();
+        }
+        work();
     }
 
     /// The head of the response is there.
@@ -133,6 +151,9 @@ impl Exchange {
         let Some(recording) = self.recording.take() else {
             return;
         };
+        if let Some(strand) = self.strand.take() {
+            recording.trace().end(strand);
+        }
         recording.finish_with(|recording| {
             if let Some(path) = &self.path {
                 recording.label("path", path.path());

@@ -11,7 +11,6 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::future::Instrumented;
 use crate::trace::Trace;
 
 use super::body::RecordedBody;
@@ -21,22 +20,27 @@ pin_project! {
     /// The future of a [`RecorderService`](super::RecorderService)'s response.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
-        // Dropped first: what it does while it is dropped is of the request.
         #[pin]
-        future: Instrumented<F>,
-        exchange: Option<Exchange>,
+        future: Option<F>,
+        // There until the response is.
+        exchange: Option<Box<Exchange>>,
         has_server_timing: bool,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(exchange) = this.exchange {
+                exchange.cancel(|| this.future.set(None));
+            }
+        }
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(
-        future: Instrumented<F>,
-        exchange: Exchange,
-        has_server_timing: bool,
-    ) -> Self {
+    pub(super) fn new(future: F, exchange: Box<Exchange>, has_server_timing: bool) -> Self {
         Self {
-            future,
+            future: Some(future),
             exchange: Some(exchange),
             has_server_timing,
         }
@@ -55,10 +59,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // There until it is ready.
-        let Some(exchange) = this.exchange else {
+        let (Some(exchange), Some(future)) = (&mut *this.exchange, this.future.as_pin_mut()) else {
             return Poll::Pending;
         };
-        let answer = ready!(exchange.polling(|_| this.future.poll(context)));
+        let answer = ready!(exchange.run(|| future.poll(context)));
         let Some(mut exchange) = this.exchange.take() else {
             return Poll::Pending;
         };

@@ -173,18 +173,11 @@ where
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let RecorderLayer { recorder, options } = &self.layer;
-        let (exchange, id) = Exchange::begin(recorder, options, &parts);
+        let (mut exchange, id) = Exchange::begin(recorder, options, &parts);
         parts.extensions.insert(id);
         let request = Request::from_parts(parts, body);
-        let trace = exchange.trace().clone();
         // What the service does before it answers with a future is of the request, too.
-        let scope = trace.inject();
-        let future = self.inner.call(request);
-        drop(scope);
-        ResponseFuture::new(
-            trace.instrument(future),
-            exchange,
-            options.has_server_timing,
-        )
+        let future = exchange.run(|| self.inner.call(request));
+        ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }

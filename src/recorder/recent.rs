@@ -1,0 +1,115 @@
+//! What all requests of the last minutes did, kept or not, as hotspots.
+
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use crate::clock;
+use crate::hotspots::{Frame, Hotspots, Totals};
+
+use super::Recorder;
+use super::baseline::{Baseline, Calls};
+
+impl Recorder {
+    /// What all requests of the last minutes did, kept or not, by function and by path: those of
+    /// one name, or of all. Of the present window and of the one before.
+    ///
+    /// Allocations are exact. Of the times without the calls inside, those of calls that run beside
+    /// each other are more than they are, as only sums are known here; so are the percentiles not.
+    ///
+    /// ```
+    /// use tracer::hotspots::By;
+    /// use tracer::recorder::Recorder;
+    ///
+    /// # use tracer::call;
+    /// let recorder = Recorder::builder().start()?;
+    /// for _ in 0..3 {
+    ///     recorder.record("GET /", || call!().stop());
+    /// }
+    /// let hotspots = recorder.hotspots(Some("GET /"));
+    /// assert_eq!(hotspots.functions(By::Calls)[0].totals.calls, 3);
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    pub fn hotspots(&self, name: Option<&str>) -> Hotspots {
+        let shared = &self.inner.shared;
+        let window = clock::nanoseconds(clock::ticks()) / shared.window_ns;
+        let mut hotspots = Hotspots::new();
+        let is_wanted = |route: &str| name.is_none_or(|name| name == route);
+        for route in shared
+            .routes
+            .all()
+            .into_iter()
+            .filter(|it| is_wanted(&it.name))
+        {
+            for place in shared.stripes.places() {
+                let mut stripe = shared.stripes.lock(place);
+                if let Some((figures, room)) = stripe.get(&route) {
+                    figures.baseline.turn_to(window, room);
+                    add(&mut hotspots, &figures.baseline, shared.is_counted);
+                }
+            }
+        }
+        hotspots
+    }
+}
+
+fn add(hotspots: &mut Hotspots, baseline: &Baseline, is_counted: bool) {
+    for requests in baseline.requests() {
+        let total = is_counted.then_some(requests.total);
+        hotspots.add_requests(requests.count, total);
+    }
+    let paths: Vec<_> = baseline.paths().collect();
+    let mut sums: Vec<Calls> = Vec::with_capacity(paths.len());
+    let mut inside = vec![Inside::default(); paths.len()];
+    for (_, parent, windows) in &paths {
+        let mut sum = Calls::default();
+        windows.iter().for_each(|window| sum.merge_totals(window));
+        if let Some(parent) = parent {
+            inside[*parent].add(&sum);
+        }
+        sums.push(sum);
+    }
+    let mut numbers: Vec<usize> = Vec::with_capacity(paths.len());
+    for (((callsite, parent, _), sum), inside) in paths.iter().zip(&sums).zip(&inside) {
+        let frame = Frame {
+            name: callsite.map_or("?", |it| it.name()),
+            module: callsite.map_or("", |it| it.module()),
+            file: callsite.map_or("", |it| it.file()),
+            line: callsite.map_or(0, |it| it.line()),
+        };
+        let totals = totals(sum, inside, is_counted);
+        let parent = parent.map(|parent| numbers[parent]);
+        numbers.push(hotspots.add_path(parent, frame, &totals));
+    }
+}
+
+/// What the calls inside those of a path did.
+#[derive(Clone, Default)]
+struct Inside {
+    wall_ns: u64,
+    busy_ns: u64,
+    total: Counts,
+}
+
+impl Inside {
+    fn add(&mut self, calls: &Calls) {
+        self.wall_ns = self.wall_ns.saturating_add(calls.wall_ns);
+        self.busy_ns = self.busy_ns.saturating_add(calls.busy_ns);
+        self.total += calls.total;
+    }
+}
+
+fn totals(calls: &Calls, inside: &Inside, is_counted: bool) -> Totals {
+    let ns = Duration::from_nanos;
+    let mut totals = Totals::default();
+    totals.calls = calls.count;
+    totals.failures = calls.failures;
+    totals.wall = ns(calls.wall_ns);
+    totals.own_wall = ns(calls.wall_ns.saturating_sub(inside.wall_ns));
+    totals.busy = ns(calls.busy_ns);
+    totals.own_busy = ns(calls.busy_ns.saturating_sub(inside.busy_ns));
+    totals.total = is_counted.then_some(calls.total);
+    totals.own = is_counted.then(|| calls.total.saturating_sub(inside.total));
+    totals.peak_bytes = is_counted.then_some(calls.peak_bytes);
+    totals
+}
