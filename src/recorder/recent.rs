@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
+use crate::callsite::Callsite;
 use crate::clock;
 use crate::hotspots::{Frame, Hotspots, Totals};
 
@@ -72,10 +73,10 @@ fn add(hotspots: &mut Hotspots, baseline: &Baseline, is_counted: bool) {
     let mut numbers: Vec<usize> = Vec::with_capacity(paths.len());
     for (((callsite, parent, _), sum), inside) in paths.iter().zip(&sums).zip(&inside) {
         let frame = Frame {
-            name: callsite.map_or("?", |it| it.name()),
-            module: callsite.map_or("", |it| it.module()),
-            file: callsite.map_or("", |it| it.file()),
-            line: callsite.map_or(0, |it| it.line()),
+            name: callsite.map_or("?", Callsite::name),
+            module: callsite.map_or("", Callsite::module),
+            file: callsite.map_or("", Callsite::file),
+            line: callsite.map_or(0, Callsite::line),
         };
         let totals = totals(sum, inside, is_counted);
         let parent = parent.map(|parent| numbers[parent]);
@@ -101,15 +102,16 @@ impl Inside {
 
 fn totals(calls: &Calls, inside: &Inside, is_counted: bool) -> Totals {
     let ns = Duration::from_nanos;
-    let mut totals = Totals::default();
-    totals.calls = calls.count;
-    totals.failures = calls.failures;
-    totals.wall = ns(calls.wall_ns);
-    totals.own_wall = ns(calls.wall_ns.saturating_sub(inside.wall_ns));
-    totals.busy = ns(calls.busy_ns);
-    totals.own_busy = ns(calls.busy_ns.saturating_sub(inside.busy_ns));
-    totals.total = is_counted.then_some(calls.total);
-    totals.own = is_counted.then(|| calls.total.saturating_sub(inside.total));
-    totals.peak_bytes = is_counted.then_some(calls.peak_bytes);
-    totals
+    Totals {
+        calls: calls.count,
+        failures: calls.failures,
+        wall: ns(calls.wall_ns),
+        own_wall: ns(calls.wall_ns.saturating_sub(inside.wall_ns)),
+        busy: ns(calls.busy_ns),
+        own_busy: ns(calls.busy_ns.saturating_sub(inside.busy_ns)),
+        total: is_counted.then_some(calls.total),
+        own: is_counted.then(|| calls.total.saturating_sub(inside.total)),
+        peak_bytes: is_counted.then_some(calls.peak_bytes),
+        partial: 0,
+    }
 }
