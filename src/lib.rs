@@ -69,6 +69,7 @@
 //! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
 //! - `recorder`: keeps the requests that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
+//! - `web`: the page of a recorder, in the module `web`.
 //! - `criterion`: allocations as what criterion measures, in the module `criterion`.
 
 #![forbid(unsafe_code)]
@@ -148,6 +149,9 @@ pub mod recorder;
 
 #[cfg(feature = "tower")]
 pub mod tower;
+
+#[cfg(feature = "web")]
+pub mod web;
 
 #[cfg(feature = "criterion")]
 pub mod criterion;

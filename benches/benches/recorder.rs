@@ -101,17 +101,17 @@ fn main() {
     let traces = || (0..REQUESTS).map(|_| traced()).collect::<Vec<_>>();
     let answers = || service_fn(async |_: Request<()>| Ok(Response::new(Body::from("nothing"))));
     let mut plain = answers();
-    let mut recorded = RecorderLayer::new(recorder.clone()).layer(answers());
+    let mut layered = RecorderLayer::new(recorder.clone()).layer(answers());
     Race::new("a service that does nothing but answer")
         .rival("plain", || answered(&mut plain))
-        .rival("with the layer", || answered(&mut recorded))
+        .rival("with the layer", || answered(&mut layered))
         .run();
     Race::new("the end of it")
         .within("a trace's last handle", REQUESTS, traces, |traces| {
-            drop(traces.pop())
+            drop(traces.pop());
         })
         .within("finish", REQUESTS, many, |recordings| {
-            drop(recordings.pop())
+            drop(recordings.pop());
         })
         .run();
 }

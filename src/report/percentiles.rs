@@ -5,7 +5,7 @@
 /// `max` is exact. The others are exact where they are small, and else a little off, as values are
 /// counted in bins: those of `Hotspots` up to 255 are exact and others
 /// at most 0.8 % too high; those of a `Recorder`'s baseline up to 31
-/// are exact and others at most 3.2 % off.
+/// are exact and others at most 6.3 % off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Percentiles<T> {

@@ -64,7 +64,8 @@ const ENOUGH: u64 = 20;
 const RARE: u64 = 100;
 
 impl Compared {
-    /// Whether a figure is more than in 99 of a hundred requests, and at least twice the median.
+    /// Whether a figure is more than in 95 of a hundred requests, and at least twice the median, among
+    /// 20 requests or more.
     pub fn stands_out(&self) -> bool {
         self.wall_stands_out() || self.allocates_stand_out() || self.calls_stand_out()
     }
@@ -72,7 +73,7 @@ impl Compared {
     /// Whether the time does.
     pub fn wall_stands_out(&self) -> bool {
         let usual = self.usual_wall;
-        self.is_enough() && self.wall > usual.p99 && self.wall >= usual.p50 * 2
+        self.is_enough() && self.wall > usual.p95 && self.wall >= usual.p50 * 2
     }
 
     /// Whether the requests for memory do.
@@ -99,7 +100,7 @@ impl Compared {
 }
 
 fn stands_out(now: u64, usual: Percentiles<u64>) -> bool {
-    now > usual.p99 && now >= usual.p50.saturating_mul(2)
+    now > usual.p95 && now >= usual.p50.saturating_mul(2)
 }
 
 impl Display for Compared {

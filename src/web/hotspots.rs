@@ -1,0 +1,119 @@
+//! What all requests of the last minutes did, by function, and as a flame graph.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::html;
+
+use crate::hotspots::By;
+use crate::report::units::{bytes, count, percent, time};
+
+use super::overview::{encoded, shown};
+use super::{Asked, Page, Refused, layout};
+
+/// So many functions.
+const MOST: usize = 30;
+
+const FIGURES: [(By, &str); 3] = [
+    (By::SelfTime, "Time"),
+    (By::SelfAllocations, "Allocations"),
+    (By::SelfBytes, "Bytes"),
+];
+
+fn by(asked: &Asked) -> Result<By, Refused> {
+    let Some(name) = asked.get("by") else {
+        return Ok(FIGURES[0].0);
+    };
+    name.parse().map_err(|_| {
+        let name: String = name.chars().take(40).collect();
+        let names = FIGURES.map(|(by, _)| by.name()).join(", ");
+        Refused(
+            StatusCode::BAD_REQUEST,
+            format!("“{name}” is no figure: expected one of {names}"),
+        )
+    })
+}
+
+pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+    let by = by(asked)?;
+    let route = asked.get("route");
+    let hotspots = page.recorder.hotspots(route);
+    let functions = hotspots.functions(by);
+    let figures: u64 = functions
+        .iter()
+        .map(|it| by.of(it.totals))
+        .fold(0, u64::saturating_add);
+    let query = |by: By| {
+        let route = route.map_or_else(String::new, |it| format!("&route={}", encoded(it)));
+        format!("?by={}{route}", by.name())
+    };
+    let content = html! {
+        h1 { "Hotspots" @if let Some(route) = route { " of " (shown(route)) } }
+        p.faint { "Over all " (count(hotspots.reports())) " requests of the last minutes, kept or not. Self: without the calls inside." }
+        nav aria-label="Figures" {
+            @for (figure, name) in FIGURES {
+                @let here = asked.link(&format!("/hotspots{}", query(figure)));
+                @if figure == by { a href=(here) aria-current="page" { (name) } } @else { a href=(here) { (name) } }
+            }
+        }
+        @if functions.is_empty() { p { "There was no call." } }
+        @else {
+            @let picture = asked.link(&format!("/flamegraph.svg{}", query(by)));
+            h2 { "Flame graph" }
+            div.wide tabindex="0" role="region" aria-label="Flame graph" {
+                a href=(picture) { img.flames src=(picture) alt="Flame graph: the same figures as in the table below, by path"; }
+            }
+            h2 { "Functions" }
+            div.wide tabindex="0" role="region" aria-label="Functions" {
+                table {
+                    thead { tr {
+                        th.text { "Function" } th { "Share" } th { "Calls" } th { "Failures" } th { "Time" } th { "Self time" }
+                        th { "Allocates" } th { "Self" } th { "Bytes" } th { "Self" } th { "Peak" } th.text { "At" }
+                    } }
+                    tbody {
+                        @for function in functions.iter().take(MOST) {
+                            @let totals = function.totals;
+                            tr {
+                                th.text { (shown(function.frame.name)) }
+                                td { (percent(by.of(totals), figures)) }
+                                td { (count(totals.calls)) }
+                                td.bad[totals.failures > 0] { (count(totals.failures)) }
+                                td { (time(totals.wall)) }
+                                td { (time(totals.own_wall)) }
+                                @for counts in [&totals.total, &totals.own] { td { @match counts { Some(it) => (count(it.allocates())), None => "n/a" } } }
+                                @for counts in [&totals.total, &totals.own] { td { @match counts { Some(it) => (bytes(it.bytes_allocated)), None => "n/a" } } }
+                                td { @match totals.peak_bytes { Some(peak) => (bytes(peak)), None => "n/a" } }
+                                td.text.faint { (shown(function.frame.file)) ":" (function.frame.line) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Ok(layout::page(asked, "Hotspots", None, &content).into_response())
+}
+
+pub(super) fn flamegraph(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+    let by = by(asked)?;
+    let mut picture = Vec::new();
+    let hotspots = page.recorder.hotspots(asked.get("route"));
+    hotspots.write_flamegraph(by, &mut picture).map_err(|why| {
+        Refused(
+            StatusCode::NOT_FOUND,
+            format!("There is no flame graph: {why}"),
+        )
+    })?;
+    let mut response = picture.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("image/svg+xml"),
+    );
+    // Its own style, and none of its script.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
+    Ok(response)
+}

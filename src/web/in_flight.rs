@@ -1,0 +1,47 @@
+//! The requests that are not over; the page loads itself again.
+
+use axum::response::{IntoResponse, Response};
+use maud::html;
+
+use crate::report::units::{count, time};
+
+use super::overview::shown;
+use super::{Asked, Page, layout};
+
+const AGAIN_SECONDS: u32 = 2;
+/// The oldest so many.
+const MOST: usize = 200;
+
+pub(super) fn page(page: &Page, asked: &Asked) -> Response {
+    let in_flight = page.recorder.in_flight();
+    let content = html! {
+        h1 { "In flight" }
+        p.faint { "The oldest first; this page is loaded again every " (AGAIN_SECONDS) " seconds." }
+        @if in_flight.is_empty() { p { "No request is in flight." } }
+        @else {
+            div.wide tabindex="0" role="region" aria-label="Requests in flight" {
+                table {
+                    thead { tr { th.text { "Request" } th { "Age" } th { "Allocates" } th.text { "Where it is" } } }
+                    tbody {
+                        @for request in in_flight.iter().take(MOST) {
+                            tr {
+                                th.text { (shown(&request.name)) @if let Some(id) = &request.id { " " span.faint { (shown(id)) } } }
+                                td { (time(request.now.age)) }
+                                td { @match &request.now.total { Some(total) => (count(total.allocates())), None => "n/a" } }
+                                td.text {
+                                    @for (place, call) in request.now.open.iter().enumerate() {
+                                        @if place > 0 { " › " }
+                                        (shown(&call.name))
+                                        @if let Some(last) = call.checkpoints.last() { span.faint { " · " (shown(&last.name)) } }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if in_flight.len() > MOST { p.faint { "And " (count((in_flight.len() - MOST) as u64)) " more." } }
+        }
+    };
+    layout::page(asked, "In flight", Some(AGAIN_SECONDS), &content).into_response()
+}

@@ -1,0 +1,57 @@
+//! What all pages share.
+
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+use super::Asked;
+
+/// A page, and after how many seconds it is loaded again.
+pub(super) fn page(
+    asked: &Asked,
+    title: &str,
+    again: Option<u32>,
+    content: &Markup,
+) -> Html<String> {
+    let pages = [
+        ("/", "Overview"),
+        ("/hotspots", "Hotspots"),
+        ("/in-flight", "In flight"),
+    ];
+    let home = asked.base.clone();
+    let link = |page: &str| match page {
+        "/" if !home.is_empty() => home.clone(),
+        page => asked.link(page),
+    };
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                @if let Some(seconds) = again { meta http-equiv="refresh" content=(seconds); }
+                title { (title) " · tracer" }
+                link rel="stylesheet" href=(asked.link("/style.css"));
+            }
+            body {
+                header {
+                    strong { "tracer" }
+                    nav aria-label="Pages" {
+                        @for (page, name) in pages {
+                            @if name == title { a href=(link(page)) aria-current="page" { (name) } }
+                            @else { a href=(link(page)) { (name) } }
+                        }
+                    }
+                }
+                main { (content) }
+            }
+        }
+    };
+    Html(markup.into_string())
+}
+
+pub(super) fn style() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
+    (headers, include_str!("style.css")).into_response()
+}

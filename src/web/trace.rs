@@ -1,0 +1,218 @@
+//! One request: its tree as a waterfall, with time and allocations side by side.
+
+use std::sync::Arc;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+
+use crate::report::units::{bytes, count, time};
+use crate::report::{CallReport, Compared, Report, chrome};
+
+use super::overview::{ending, route_link, shown};
+use super::{Asked, Page, Refused, charts, layout, number};
+
+/// So many calls; the rest is in the text and in JSON.
+const MOST: usize = 2000;
+/// Deeper levels are not indented further.
+const MAX_INDENT: usize = 24;
+
+fn report(page: &Page, asked: &Asked) -> Result<Arc<Report>, Refused> {
+    let text = asked.path.first().map_or("", String::as_str);
+    let trace = number(text, "trace")?;
+    page.recorder.get(trace).ok_or_else(|| {
+        let why = format!(
+            "Trace {trace} is not in memory: it was not kept, or others have taken its place."
+        );
+        Refused(StatusCode::NOT_FOUND, why)
+    })
+}
+
+pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+    let report = report(page, asked)?;
+    let file = |extension: &str| {
+        let name = format!(
+            "attachment; filename=\"trace-{}.{extension}\"",
+            report.trace
+        );
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::CONTENT_DISPOSITION, name),
+        ]
+    };
+    let no_form = |why: String| Refused(StatusCode::NOT_FOUND, why);
+    match asked.path.get(1).map_or("", String::as_str) {
+        "text" => Ok(format!("{report}\n\n{report:#}\n").into_response()),
+        "json" => {
+            let json = serde_json::to_vec(&*report).map_err(|why| no_form(why.to_string()))?;
+            Ok((file("json"), json).into_response())
+        }
+        "chrome" => {
+            let mut events = Vec::new();
+            let written = chrome::write([&*report], &mut events);
+            written.map_err(|why| no_form(why.to_string()))?;
+            Ok((file("trace.json"), events).into_response())
+        }
+        other => {
+            let other: String = other.chars().take(40).collect();
+            let why = format!("“{other}” is no form of a trace: expected text, json or chrome");
+            Err(no_form(why))
+        }
+    }
+}
+
+pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+    let report = report(page, asked)?;
+    let here = asked.link(&format!("/trace/{}", report.trace));
+    let name = report.request.as_ref().map_or("", |it| &it.name);
+    let text = format!("{report}\n\n{report:#}");
+    let content = html! {
+        h1 { a href=(route_link(asked, name)) { (shown(name)) }
+            @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
+        (facts(&report))
+        (waterfall(&report))
+        p { "Take it away: "
+            a href=(format!("{here}/text")) { "text" } ", "
+            a href=(format!("{here}/json")) { "JSON" } ", "
+            a href=(format!("{here}/chrome")) { "Chrome trace" }
+            span.faint { " (for Perfetto and speedscope)" } }
+        details { summary { "Copy as text" } textarea readonly aria-label="The trace as text" { (text) } }
+    };
+    Ok(layout::page(
+        asked,
+        &format!("{} {}", shown(name), report.trace),
+        None,
+        &content,
+    )
+    .into_response())
+}
+
+fn facts(report: &Report) -> Markup {
+    html! {
+        @if let Some(request) = &report.request {
+            @let compared = request.compared.as_ref();
+            ul.facts {
+                li { (ending(&request.outcome)) }
+                li.warm[compared.is_some_and(Compared::wall_stands_out)] {
+                    b { (time(request.wall)) }
+                    @if let Some(it) = compared { span.faint { " (usual " (time(it.usual_wall.p50)) ", p99 " (time(it.usual_wall.p99)) ")" } }
+                }
+                li.warm[compared.is_some_and(Compared::allocates_stand_out)] {
+                    "allocates "
+                    b { @match &report.total { Some(total) => { (count(total.allocates())) " (" (bytes(total.bytes_allocated)) ")" }, None => "n/a" } }
+                    @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.faint { " (usual " (count(usual.p50)) ", p99 " (count(usual.p99)) ")" } }
+                }
+                li { "kept: " (request.reasons.iter().map(|it| shown(it)).collect::<Vec<_>>().join(", ")) }
+                @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
+            }
+        }
+        @if report.dropped > 0 { p.bad { (count(report.dropped)) " calls, checkpoints or messages could not be recorded." } }
+    }
+}
+
+fn depths(report: &Report) -> Vec<usize> {
+    let mut depths: Vec<usize> = Vec::with_capacity(report.calls.len());
+    for call in &report.calls {
+        let depth = call
+            .parent
+            .and_then(|parent| depths.get(parent))
+            .map_or(0, |it| it + 1);
+        depths.push(depth);
+    }
+    depths
+}
+
+/// The calls, each after the one around it, those of one call in order of start.
+fn order(report: &Report) -> Vec<usize> {
+    let mut inside: Vec<Vec<usize>> = vec![Vec::new(); report.calls.len()];
+    let mut next = Vec::new();
+    for index in (0..report.calls.len()).rev() {
+        match report.calls[index].parent.filter(|parent| *parent < index) {
+            Some(parent) => inside[parent].push(index),
+            None => next.push(index),
+        }
+    }
+    let mut order = Vec::with_capacity(report.calls.len());
+    while let Some(index) = next.pop() {
+        order.push(index);
+        next.extend(&inside[index]);
+    }
+    order
+}
+
+fn waterfall(report: &Report) -> Markup {
+    let (order, depths) = (order(report), depths(report));
+    let whole = report.elapsed.as_nanos();
+    let heap = report.total.map_or(0, |it| it.bytes_allocated);
+    html! {
+        h2 { "Calls" }
+        @if order.is_empty() { p.faint { "No call was recorded." } }
+        @else {
+            div.wide tabindex="0" role="region" aria-label="Calls" {
+                table {
+                    thead { tr {
+                        th.text { "Call" } th.text { "When" } th { "Time" } th { "Self busy" } th { "Allocates" } th { "Self" }
+                        th { "Bytes" } th.text { "Heap" } th { "Peak" } th.text { "Outcome" }
+                    } }
+                    tbody {
+                        @for index in order.iter().copied().take(MOST) { (row(&report.calls[index], depths[index], whole, heap)) }
+                        @for folded in &report.folded {
+                            tr {
+                                th.text.tree { (shown(&folded.name)) span.faint { " × " (count(folded.calls)) " folded" } }
+                                td {} td { (time(folded.wall)) } td {}
+                                @for counts in [&folded.total, &folded.own] { td { @match counts { Some(it) => (count(it.allocates())), None => "n/a" } } }
+                                td { @match &folded.total { Some(it) => (bytes(it.bytes_allocated)), None => "n/a" } }
+                                td {} td {}
+                                td.text { @if folded.failures > 0 { span.bad { (count(folded.failures)) " failed" } } }
+                            }
+                        }
+                    }
+                }
+            }
+            @if order.len() > MOST { p.faint { "And " (count((order.len() - MOST) as u64)) " more, in the text." } }
+        }
+    }
+}
+
+fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
+    let (start, stop) = (call.start, call.start.saturating_add(call.wall));
+    let marks: Vec<u64> = { call.checkpoints.iter() }
+        .map(|it| charts::part(start.saturating_add(it.at).as_nanos(), whole))
+        .collect();
+    let compared = call.compared.as_deref();
+    let own = call.own.map_or(0, |it| it.bytes_allocated);
+    let is_bad = !matches!(
+        call.outcome,
+        crate::report::Outcome::Ok | crate::report::Outcome::Running
+    );
+    let indent = "\u{2003}".repeat(depth.min(MAX_INDENT));
+    html! {
+        tr {
+            th.text.tree title=(format!("{}::{} {}:{}", call.module, call.name, call.file, call.line)) {
+                (indent) (shown(&call.name))
+                @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
+                @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
+                @if let Some(it) = compared.filter(|it| it.calls > 1 || it.calls_stand_out()) {
+                    span.usual.warm[it.calls_stand_out()] { (indent) (count(it.calls)) " calls on this path (usual " (count(it.usual_calls.p50)) "), together " (time(it.wall)) }
+                }
+                @if let Some(it) = compared.filter(|it| it.is_rare()) { span.usual.warm { (indent) "in " (crate::report::units::percent(it.requests, it.of)) " of requests" } }
+                @for it in &call.checkpoints { span.usual { (indent) "· " (shown(&it.name)) " " (time(it.wall)) @if let Some(counts) = &it.counts { ", allocates " (count(counts.allocates())) } } }
+            }
+            td.text.when { (charts::bar(if is_bad { "failed" } else { "time" }, charts::part(start.as_nanos(), whole), charts::part(stop.as_nanos(), whole), &marks)) }
+            td.warm[compared.is_some_and(Compared::wall_stands_out)] {
+                (time(call.wall))
+                @if let Some(it) = compared { span.usual { "usual " (time(it.usual_wall.p50)) } }
+            }
+            td { (time(call.own_busy)) }
+            td.warm[compared.is_some_and(Compared::allocates_stand_out)] {
+                @match &call.total { Some(it) => (count(it.allocates())), None => "n/a" }
+                @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.usual { "usual " (count(usual.p50)) } }
+            }
+            td { @match &call.own { Some(it) => (count(it.allocates())), None => "n/a" } }
+            td { @match &call.total { Some(it) => (bytes(it.bytes_allocated)), None => "n/a" } }
+            td.text.when { (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[])) }
+            td { @match call.peak_bytes { Some(peak) => (bytes(peak)), None => "n/a" } }
+            td.text { (ending(&call.outcome)) @if call.partial { span.faint { " partial" } } }
+        }
+    }
+}
