@@ -375,8 +375,10 @@ impl Builder {
                 source: Box::new(error),
             })?;
             let mut file = file;
-            let take: Taker =
-                Box::new(move |report| file.write(report).map_err(|error| error.to_string()));
+            let take: Taker = Box::new(move |report| {
+                let written = alloc_counter::exclude(|| file.write(report));
+                written.map_err(|error| error.to_string())
+            });
             takers.insert(0, (path.display().to_string(), take));
         }
         let memory = self.memory_bytes.max(LEAST_BYTES);

@@ -279,9 +279,15 @@ thread_local! {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        if !self.is_over {
-            alloc_counter::exclude(|| self.end(|_| ()));
-        }
+        alloc_counter::exclude(|| {
+            if !self.is_over {
+                self.end(|_| ());
+            }
+            // As they came.
+            self.id = None;
+            self.labels = Vec::new();
+            self.outcome = None;
+        });
     }
 }
 
