@@ -88,7 +88,10 @@ where
 /// The overview, where all the memory for kept requests is used.
 fn overview() {
     let policy = Policy::none().when("all", |_| true);
-    let recorder = Recorder::builder().policy(policy).start().expect("a thread");
+    let recorder = Recorder::builder()
+        .policy(policy)
+        .start()
+        .expect("a thread");
     while recorder.statistics().evicted == 0 {
         for number in 0..100 {
             let recording = recorder.begin(&format!("GET /{}", number % 50));
@@ -106,7 +109,9 @@ fn overview() {
         assert!(page.status().is_success());
         page
     };
-    Race::new("a page").rival("overview, memory full", shown).run();
+    Race::new("a page")
+        .rival("overview, memory full", shown)
+        .run();
 }
 
 fn main() {

@@ -115,7 +115,7 @@ fn service(database: Database, recorder: Recorder) -> Router {
         .route("/store", post(explained::store))
         .route("/nothing", post(explained::nothing))
         .route_layer(from_fn(trace_request));
-    let recorded = Router::new()
+    let with_recorder = Router::new()
         .route("/store", post(explained::store))
         .route("/nothing", post(explained::nothing))
         .route_layer(RecorderLayer::new(recorder.clone()));
@@ -129,7 +129,7 @@ fn service(database: Database, recorder: Recorder) -> Router {
         .nest("/passed", plain.route_layer(from_fn(pass)))
         .nest("/traced", traced)
         .nest("/inside", inside)
-        .nest("/recorded", recorded)
+        .nest("/recorded", with_recorder)
         .nest("/only", only)
         .nest("/spans", spans)
         .with_state(database)

@@ -60,7 +60,7 @@ fn request(recorder: &Recorder, number: u64) {
     let _scope = recording.inject();
     let call = call!("{number}");
     work(number);
-    if number % 100 == 0 {
+    if number.is_multiple_of(100) {
         call.fail("each hundredth");
     }
 }
@@ -76,7 +76,7 @@ fn resident_mebibytes() -> u64 {
     let pages = pages
         .as_deref()
         .and_then(|it| it.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096 >> 20
+    (pages.unwrap_or(0) * 4096) >> 20
 }
 
 fn main() -> ExitCode {

@@ -52,6 +52,7 @@ mod baseline;
 mod compare;
 mod dump;
 mod file;
+mod finished;
 mod policy;
 mod queue;
 mod recent;
@@ -63,6 +64,7 @@ mod sinks;
 mod sketch;
 mod statistics;
 mod stripe;
+mod top;
 mod worker;
 
 use std::fmt;

@@ -10,7 +10,7 @@ use alloc_counter::Counts;
 use crate::report::Outcome;
 use crate::report::units::{bytes, count, time};
 
-use super::route::Route;
+use super::top::{Extremes, Top};
 
 /// A request that is over, as far as a [`Policy`] sees it: no report has been built yet.
 #[derive(Clone, Debug)]
@@ -54,20 +54,6 @@ pub struct Policy {
     rules: Vec<Rule>,
     slowest: Extremes,
     heaviest: Extremes,
-}
-
-/// So many of each name in each window of time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Extremes {
-    pub(super) count: usize,
-    pub(super) window: Duration,
-}
-
-impl Extremes {
-    const NONE: Self = Self {
-        count: 0,
-        window: Duration::ZERO,
-    };
 }
 
 #[derive(Clone)]
@@ -236,7 +222,7 @@ impl Policy {
     pub(super) fn judge(
         &self,
         ended: &Ended<'_>,
-        route: &Route,
+        (slowest, heaviest): (&Top, &Top),
         now: u64,
         panics: &mut u64,
     ) -> Vec<Reason> {
@@ -244,11 +230,11 @@ impl Policy {
         for rule in &self.rules {
             reasons.extend(rule.judge(ended, panics));
         }
-        if route.slowest.admits(super::nanoseconds(ended.wall), now) {
+        if slowest.admits(super::nanoseconds(ended.wall), now) {
             reasons.push(Reason::Slowest);
         }
         let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
-        if bytes > 0 && route.heaviest.admits(bytes, now) {
+        if bytes > 0 && heaviest.admits(bytes, now) {
             reasons.push(Reason::Heaviest);
         }
         if reasons.len() > 1 {

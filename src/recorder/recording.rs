@@ -20,6 +20,7 @@ use crate::text;
 use crate::trace::Trace;
 
 use super::Inner;
+use super::finished::Finished;
 use super::policy::{Ended, Reason};
 use super::route::Route;
 use super::shared::Shared;
@@ -45,17 +46,6 @@ pub struct Recording {
     /// Where it stands among those in flight: the stripe, and the place in it.
     place: (usize, usize),
     is_over: bool,
-}
-
-/// A kept request on its way to the sinks.
-pub(super) struct Finished {
-    pub(super) trace: Trace,
-    pub(super) route: Arc<Route>,
-    pub(super) id: Option<Arc<str>>,
-    pub(super) labels: Vec<(Cow<'static, str>, String)>,
-    pub(super) wall: Duration,
-    pub(super) outcome: Outcome,
-    pub(super) reasons: Vec<Reason>,
 }
 
 /// Names, ids, and the names and values of labels are cut at so many bytes.
@@ -336,7 +326,10 @@ impl Recording {
             calls: tally.calls.iter().map(|call| call.calls).sum(),
         };
         let mut panics = 0;
-        let reasons = shared.policy.judge(&ended, &self.route, now, &mut panics);
+        let reasons = {
+            let tops = (&self.route.slowest, &self.route.heaviest);
+            shared.policy.judge(&ended, tops, now, &mut panics)
+        };
         shared.note_panics(panics);
         let window = now / shared.window_ns;
         let here = shared.stripes.here();

@@ -1,15 +1,10 @@
 //! What the requests of one name share, and the bounded list of names.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use arrayvec::ArrayVec;
-
-use super::nanoseconds;
-use super::policy::{Extremes, Policy};
+use super::policy::Policy;
+use super::top::Top;
 
 /// The name under which the requests are that found no room for a name of their own.
 pub(super) const OTHER: &str = "(other)";
@@ -89,89 +84,9 @@ impl Routes {
     }
 }
 
-const MOST: usize = 64;
-
-/// The highest figures of a window of time.
-pub(super) struct Top {
-    count: usize,
-    /// In nanoseconds.
-    window: u64,
-    /// A figure that is not above can't be among them. Only a hint to whoever does not hold the
-    /// lock: who comes at the same time may have another.
-    threshold: AtomicU64,
-    /// When the window ends, by the clock's nanoseconds.
-    end: AtomicU64,
-    figures: Mutex<ArrayVec<u64, MOST>>,
-}
-
-impl Top {
-    fn new(extremes: Extremes) -> Self {
-        Self {
-            count: extremes.count.min(MOST),
-            window: nanoseconds(extremes.window.max(Duration::from_millis(1))),
-            threshold: AtomicU64::new(0),
-            end: AtomicU64::new(0),
-            figures: Mutex::new(ArrayVec::new()),
-        }
-    }
-
-    /// Whether the figure is among the highest of its window until now; then it counts as one.
-    pub(super) fn admits(&self, figure: u64, now: u64) -> bool {
-        if self.count == 0
-            || (now < self.end.load(Relaxed) && figure <= self.threshold.load(Relaxed))
-        {
-            return false;
-        }
-        self.admit(figure, now)
-    }
-
-    #[cold]
-    fn admit(&self, figure: u64, now: u64) -> bool {
-        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= self.end.load(Relaxed) {
-            figures.clear();
-            self.threshold.store(0, Relaxed);
-            self.end.store(now.saturating_add(self.window), Relaxed);
-        }
-        // In falling order.
-        let place = figures.partition_point(|higher| *higher >= figure);
-        if place >= self.count {
-            return false;
-        }
-        figures.truncate(self.count - 1);
-        figures.insert(place, figure);
-        if figures.len() == self.count {
-            self.threshold.store(figures[self.count - 1], Relaxed);
-        }
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_highest_of_a_window() {
-        let mut top = Top::new(Extremes {
-            count: 2,
-            window: Duration::ZERO,
-        });
-        top.window = 100;
-        let figures = [5, 3, 3, 4, 5, 5, 9, 5];
-        let admitted = figures.map(|figure| top.admits(figure, 1000));
-        assert_eq!(
-            admitted,
-            [true, true, false, true, true, false, true, false]
-        );
-        assert!(top.admits(8, 1099));
-        assert!(top.admits(1, 1100), "another window");
-        let none = Top::new(Extremes {
-            count: 0,
-            window: Duration::ZERO,
-        });
-        assert!(!none.admits(u64::MAX, 1));
-    }
 
     #[test]
     fn beyond_the_most_all_are_others() {

@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::Limits;
 
+use super::finished::Finished;
 use super::policy::Policy;
 use super::queue::Queue;
-use super::recording::Finished;
 use super::ring::Ring;
 use super::route::Routes;
 use super::stripe::Stripes;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crate::report::{Outcome, Report, Request};
 
 use super::compare::compare;
-use super::recording::Finished;
+use super::finished::Finished;
 use super::shared::Shared;
 use super::sinks::Sink;
 

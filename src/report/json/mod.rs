@@ -83,6 +83,7 @@
 
 pub(crate) mod counts;
 mod lines;
+mod parts;
 mod request;
 mod schema;
 

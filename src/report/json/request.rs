@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{Compared, Percentiles, Request};
 
-use super::schema::{Labels, OutcomeInJson, borrowed, ns};
+use super::parts::{Labels, OutcomeInJson, borrowed, ns};
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a request")]

@@ -1,0 +1,22 @@
+//! A kept request on its way.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::report::Outcome;
+use crate::trace::Trace;
+
+use super::policy::Reason;
+use super::route::Route;
+
+/// A kept request on its way to the sinks.
+pub(super) struct Finished {
+    pub(super) trace: Trace,
+    pub(super) route: Arc<Route>,
+    pub(super) id: Option<Arc<str>>,
+    pub(super) labels: Vec<(Cow<'static, str>, String)>,
+    pub(super) wall: Duration,
+    pub(super) outcome: Outcome,
+    pub(super) reasons: Vec<Reason>,
+}

@@ -1,0 +1,119 @@
+//! What calls and requests have in common, in JSON: outcomes, labels, texts and times.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::report::Outcome;
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OutcomeInJson {
+    Ok,
+    Failed,
+    Panicked,
+    Cancelled,
+    Running,
+}
+
+impl OutcomeInJson {
+    /// The outcome, and the message of a failed one.
+    pub(super) fn of(outcome: &Outcome) -> (Self, Option<Cow<'_, str>>) {
+        match outcome {
+            Outcome::Ok => (Self::Ok, None),
+            Outcome::Failed(message) => (Self::Failed, Some(borrowed(message))),
+            Outcome::Panicked => (Self::Panicked, None),
+            Outcome::Cancelled => (Self::Cancelled, None),
+            Outcome::Running => (Self::Running, None),
+        }
+    }
+
+    pub(super) fn into_outcome(self, message: Option<Cow<'_, str>>) -> Outcome {
+        match self {
+            Self::Ok => Outcome::Ok,
+            Self::Failed => Outcome::Failed(message.map(Cow::into_owned).unwrap_or_default()),
+            Self::Panicked => Outcome::Panicked,
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Running => Outcome::Running,
+        }
+    }
+}
+
+/// In JSON an object; where a label was given twice, its name stands there twice.
+#[derive(Default)]
+pub(super) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Labels<'a> {
+    pub(super) fn of(labels: &'a [(Cow<'static, str>, String)]) -> Self {
+        let labels = labels.iter();
+        let labels = labels.map(|(name, value)| (borrowed(name), borrowed(value)));
+        Self(labels.collect())
+    }
+
+    pub(super) fn into_labels(self) -> Vec<(Cow<'static, str>, String)> {
+        let labels = self.0.into_iter();
+        labels
+            .map(|(name, value)| (owned(name), value.into_owned()))
+            .collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+struct LabelsVisitor;
+
+/// A text within another; a bare `Cow` is always owned when it is read.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = Labels<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of labels, whose values are strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels<'de>, A::Error> {
+        let mut labels = Vec::new();
+        while let Some((Borrowed(name), Borrowed(value))) = map.next_entry()? {
+            labels.push((name, value));
+        }
+        Ok(Labels(labels))
+    }
+}
+
+pub(super) fn borrowed(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+pub(super) fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+/// At most 584 years.
+pub(super) fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
