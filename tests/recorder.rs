@@ -649,6 +649,25 @@ fn a_file_that_cannot_be_opened_is_told() {
 }
 
 #[test]
+fn a_file_of_something_else_is_left_as_it_is() {
+    let path = path("something-else.txt");
+    std::fs::write(&path, "Dear diary").unwrap();
+    let error = Recorder::builder()
+        .file(&path, Rotation::default())
+        .start()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the file for kept reports: cannot read {}: \
+             expected reports, but byte 0 begins a line of something else",
+            path.display()
+        )
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "Dear diary");
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_costs_nothing_but_the_report() {
     let recorder = Recorder::builder()

@@ -191,7 +191,12 @@ impl Baseline {
         if let Some(number) = numbers.find(hash, |number| is_it(&nodes[*number as usize])) {
             return Some(*number);
         }
-        *room = room.checked_sub(NODE_BYTES)?;
+        if nodes.len() == nodes.capacity() {
+            // Little by little, as doubling would take what there is no room for.
+            let more = (nodes.len() / 8).max(8);
+            *room = room.checked_sub(more * NODE_BYTES)?;
+            nodes.try_reserve_exact(more).ok()?;
+        }
         let number = u32::try_from(nodes.len()).ok()?;
         nodes.push(Node {
             callsite,
@@ -239,6 +244,8 @@ impl Baseline {
             return;
         }
         let nodes = std::mem::take(&mut self.nodes);
+        let used = nodes.iter().filter(|node| is_used(node)).count();
+        self.nodes.reserve_exact(used);
         self.numbers.clear();
         self.first = NOWHERE;
         let mut places = Vec::with_capacity(nodes.len());
@@ -267,11 +274,10 @@ impl Baseline {
     }
 
     fn bytes(&self) -> usize {
-        let nodes = self.nodes.iter();
-        let nodes: usize = nodes
-            .map(|node| NODE_BYTES + node.windows.iter().map(Calls::bytes).sum::<usize>())
-            .sum();
-        nodes + self.requests.iter().map(Requests::bytes).sum::<usize>()
+        let windows = self.nodes.iter().flat_map(|node| &node.windows);
+        let bins: usize = windows.map(Calls::bytes).sum();
+        let nodes = self.nodes.capacity() * NODE_BYTES;
+        nodes + bins + self.requests.iter().map(Requests::bytes).sum::<usize>()
     }
 
     /// Calls whose path found no room.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::callsite::Callsite;
-use crate::report::{CallReport, Compared, Percentiles, Report};
+use crate::report::{Compared, Percentiles, Report};
 
 use super::baseline::{Calls, Requests};
 use super::route::Route;
@@ -20,7 +19,7 @@ pub(super) fn compare(
     report: &mut Report,
     wall: Duration,
 ) -> Option<Compared> {
-    let paths = OnPath::of(report);
+    let (paths, numbers) = OnPath::of(report);
     let mut requests = Requests::default();
     let mut usual: Vec<Calls> = vec![Calls::default(); paths.len()];
     for place in shared.stripes.places() {
@@ -34,19 +33,20 @@ pub(super) fn compare(
         // The place, in the report, of each path that the baseline has.
         let mut places: Vec<Option<usize>> = Vec::new();
         for (callsite, parent, windows) in figures.baseline.paths() {
-            let parent = parent.map(|parent| places[parent]);
-            let is_it = |path: &OnPath| {
-                let parent_is = match parent {
-                    None => path.parent.is_none(),
-                    Some(parent) => parent.is_some() && path.parent == parent,
+            let found = callsite.and_then(|callsite| {
+                let parent = match parent {
+                    None => None,
+                    // Where the way there is not in the report, nor is this.
+                    Some(parent) => Some(places[parent]?),
                 };
-                parent_is && callsite.is_some_and(|it| is_of(it, &report.calls[path.first]))
-            };
-            let found = match parent {
-                // Nor is what is on the way there.
-                Some(None) => None,
-                _ => paths.iter().position(is_it),
-            };
+                let place = (
+                    callsite.name(),
+                    callsite.module(),
+                    callsite.file(),
+                    callsite.line(),
+                );
+                numbers.get(&(parent, place)).copied()
+            });
             if let Some(found) = found {
                 for window in windows {
                     usual[found].merge(window);
@@ -55,6 +55,7 @@ pub(super) fn compare(
             places.push(found);
         }
     }
+    drop(numbers);
     for (path, usual) in paths.iter().zip(&usual) {
         let figures = (path.calls, path.wall, path.allocates);
         let spreads = (&usual.per_request, &usual.wall, &usual.allocates);
@@ -90,28 +91,22 @@ fn beside(
     })
 }
 
-fn is_of(callsite: &Callsite, call: &CallReport) -> bool {
-    callsite.line() == call.line
-        && callsite.file() == call.file
-        && callsite.name() == call.name
-        && callsite.module() == call.module
-}
-
 /// What the calls of one path did in a report, and the first of them.
 #[derive(Clone, Debug)]
 struct OnPath {
     /// The index of its first call.
     first: usize,
-    /// The path that leads here, as an index of a path before.
-    parent: Option<usize>,
     calls: u64,
     wall: Duration,
     allocates: Option<u64>,
 }
 
+/// The number of the path that leads there, if any, and a function's name, module, file and line.
+type Key<'a> = (Option<usize>, (&'a str, &'a str, &'a str, u32));
+
 impl OnPath {
-    /// The paths of a report, in the order of their first calls.
-    fn of(report: &Report) -> Vec<Self> {
+    /// The paths of a report, in the order of their first calls, and the number of each.
+    fn of(report: &Report) -> (Vec<Self>, HashMap<Key<'_>, usize>) {
         let mut paths: Vec<Self> = Vec::new();
         let mut numbers: HashMap<_, usize> = HashMap::new();
         let mut path_of: Vec<usize> = Vec::with_capacity(report.calls.len());
@@ -121,7 +116,6 @@ impl OnPath {
             let path = *numbers.entry((parent, place)).or_insert_with(|| {
                 paths.push(Self {
                     first: index,
-                    parent,
                     calls: 0,
                     wall: Duration::ZERO,
                     allocates: call.total.map(|_| 0),
@@ -135,6 +129,6 @@ impl OnPath {
             let more = call.total.as_ref().map(Counts::allocates);
             path.allocates = path.allocates.zip(more).map(|(sum, more)| sum + more);
         }
-        paths
+        (paths, numbers)
     }
 }

@@ -153,8 +153,11 @@ impl ReportFile {
     }
 }
 
+/// What each line begins with.
+const BEGINNING: &[u8] = b"{\"tracer_report\":";
+
 /// Cuts a file behind its last whole line: a process that was killed may have left half of one.
-/// Answers its length then.
+/// Answers its length then. A file of something else is left as it is.
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
     const STEP: u64 = 64 << 10;
     // What is no file has neither a length nor lines that were there before.
@@ -179,6 +182,14 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
         end = start;
     }
     if end < length {
+        file.seek(SeekFrom::Start(end))?;
+        bytes.clear();
+        let beginning = BEGINNING.len() as u64;
+        Read::by_ref(file).take(beginning).read_to_end(&mut bytes)?;
+        if !BEGINNING.starts_with(&bytes) {
+            let why = format!("expected reports, but byte {end} begins a line of something else");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         file.set_len(end)?;
     }
     Ok(end)

@@ -105,8 +105,8 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 /// Begins the traces of requests, and keeps those that matter: see the [module](self).
 ///
-/// A handle: it clones cheaply. When the last one is gone, and the last [`Recording`] with it, what
-/// was kept is written out, for which at most five seconds are waited.
+/// A handle: it clones cheaply. When the last one is gone, what was kept is written out, for which at
+/// most five seconds are waited; what ends later is [dropped](Statistics::dropped).
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
@@ -171,12 +171,12 @@ impl Recorder {
     ///
     /// Cost: some 150 ns.
     pub fn begin(&self, name: &str) -> Recording {
-        Recording::begin(&self.inner, name, None)
+        Recording::begin(&self.inner.shared, name, None)
     }
 
     #[cfg(feature = "tower")]
     pub(crate) fn begin_with_id(&self, name: &str, id: Arc<str>) -> Recording {
-        Recording::begin(&self.inner, name, Some(id))
+        Recording::begin(&self.inner.shared, name, Some(id))
     }
 
     /// Records `work` on this thread as a request of this name.

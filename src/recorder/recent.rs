@@ -44,9 +44,13 @@ impl Recorder {
         {
             for place in shared.stripes.places() {
                 let mut stripe = shared.stripes.lock(place);
-                if let Some((figures, room)) = stripe.get(&route) {
+                let recent = stripe.get(&route).map(|(figures, room)| {
                     figures.baseline.turn_to(window, room);
-                    add(&mut hotspots, &figures.baseline, shared.is_counted);
+                    Recent::of(&figures.baseline)
+                });
+                drop(stripe);
+                if let Some(recent) = recent {
+                    recent.add_to(&mut hotspots, shared.is_counted);
                 }
             }
         }
@@ -54,33 +58,51 @@ impl Recorder {
     }
 }
 
-fn add(hotspots: &mut Hotspots, baseline: &Baseline, is_counted: bool) {
-    for requests in baseline.requests() {
-        let total = is_counted.then_some(requests.total);
-        hotspots.add_requests(requests.count, total);
-    }
-    let paths: Vec<_> = baseline.paths().collect();
-    let mut sums: Vec<Calls> = Vec::with_capacity(paths.len());
-    let mut inside = vec![Inside::default(); paths.len()];
-    for (_, parent, windows) in &paths {
-        let mut sum = Calls::default();
-        windows.iter().for_each(|window| sum.merge_totals(window));
-        if let Some(parent) = parent {
-            inside[*parent].add(&sum);
+/// What there is of one name in one stripe: copied, so that nobody waits while it is added up.
+struct Recent {
+    requests: u64,
+    total: Counts,
+    /// The callsite, the path that leads there, and what the calls did.
+    paths: Vec<(Option<&'static Callsite>, Option<usize>, Calls)>,
+}
+
+impl Recent {
+    fn of(baseline: &Baseline) -> Self {
+        let paths = baseline.paths().map(|(callsite, parent, windows)| {
+            let mut sum = Calls::default();
+            for window in windows {
+                sum.merge_totals(window);
+            }
+            (callsite, parent, sum)
+        });
+        let requests = baseline.requests();
+        Self {
+            requests: requests.iter().map(|it| it.count).sum(),
+            total: requests.iter().map(|it| it.total).sum(),
+            paths: paths.collect(),
         }
-        sums.push(sum);
     }
-    let mut numbers: Vec<usize> = Vec::with_capacity(paths.len());
-    for (((callsite, parent, _), sum), inside) in paths.iter().zip(&sums).zip(&inside) {
-        let frame = Frame {
-            name: callsite.map_or("?", Callsite::name),
-            module: callsite.map_or("", Callsite::module),
-            file: callsite.map_or("", Callsite::file),
-            line: callsite.map_or(0, Callsite::line),
-        };
-        let totals = totals(sum, inside, is_counted);
-        let parent = parent.map(|parent| numbers[parent]);
-        numbers.push(hotspots.add_path(parent, frame, &totals));
+
+    fn add_to(&self, hotspots: &mut Hotspots, is_counted: bool) {
+        hotspots.add_requests(self.requests, is_counted.then_some(self.total));
+        let mut inside = vec![Inside::default(); self.paths.len()];
+        for (_, parent, sum) in &self.paths {
+            if let Some(parent) = parent {
+                inside[*parent].add(sum);
+            }
+        }
+        let mut numbers: Vec<usize> = Vec::with_capacity(self.paths.len());
+        for ((callsite, parent, sum), inside) in self.paths.iter().zip(&inside) {
+            let frame = Frame {
+                name: callsite.map_or("?", Callsite::name),
+                module: callsite.map_or("", Callsite::module),
+                file: callsite.map_or("", Callsite::file),
+                line: callsite.map_or(0, Callsite::line),
+            };
+            let totals = totals(sum, inside, is_counted);
+            let parent = parent.map(|parent| numbers[parent]);
+            numbers.push(hotspots.add_path(parent, frame, &totals));
+        }
     }
 }
 

@@ -19,7 +19,6 @@ use crate::tally::Tally;
 use crate::text;
 use crate::trace::Trace;
 
-use super::Inner;
 use super::finished::Finished;
 use super::policy::{Ended, Reason};
 use super::route::Route;
@@ -33,7 +32,7 @@ use super::stripe::{Active, Totals};
 /// is shown as running.
 #[must_use = "a recording that is dropped at once is over at once"]
 pub struct Recording {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
     trace: Trace,
     /// When it began, in ticks.
     started: u64,
@@ -63,8 +62,7 @@ pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
 }
 
 impl Recording {
-    pub(super) fn begin(inner: &Arc<Inner>, name: &str, id: Option<Arc<str>>) -> Self {
-        let shared = &inner.shared;
+    pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<Arc<str>>) -> Self {
         alloc_counter::exclude(|| {
             let trace = Trace::with_limits(shared.capacity, shared.limits);
             let started = trace.started().unwrap_or_else(clock::ticks);
@@ -86,7 +84,7 @@ impl Recording {
             });
             drop(stripe);
             Self {
-                inner: Arc::clone(inner),
+                shared: Arc::clone(shared),
                 trace,
                 started,
                 route,
@@ -122,7 +120,7 @@ impl Recording {
             let id = text::Text::of(&id).to_string();
             let id: Arc<str> = bounded(&id).into();
             let (stripe, place) = self.place;
-            let mut stripe = self.inner.shared.stripes.lock(stripe);
+            let mut stripe = self.shared.stripes.lock(stripe);
             let active = stripe.in_flight.get_mut(place);
             let before = active.and_then(|active| active.id.replace(Arc::clone(&id)));
             drop(stripe);
@@ -303,8 +301,7 @@ impl Recording {
     }
 
     fn end_with(&mut self, tally: &mut Tally, describe: &mut impl FnMut(&mut Self)) {
-        let inner = Arc::clone(&self.inner);
-        let shared = &*inner.shared;
+        let shared = Arc::clone(&self.shared);
         let now = clock::ticks();
         tally.read(&self.trace);
         let wall = clock::between(self.started, now);
@@ -346,7 +343,7 @@ impl Recording {
         } else {
             drop(stripe);
             describe(self);
-            let is_taken = self.keep(shared, tally, wall, outcome, reasons);
+            let is_taken = self.keep(&shared, tally, wall, outcome, reasons);
             totals.kept = u64::from(is_taken);
             totals.dropped = u64::from(!is_taken);
             stripe = shared.stripes.lock(here);
