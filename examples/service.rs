@@ -1,16 +1,16 @@
-//! A small service with a trace around every request.
+//! A small service, every request of which is recorded.
 //!
 //! `POST /message` decodes a JSON body and stores it in a database. When a request is over, however
-//! it ended, its trace is printed: line by line, and as a tree.
+//! it ended, its trace is printed: line by line, and as a tree. While it serves, a page shows them.
 //!
 //! ```text
-//! cargo run --example service                       three requests of its own
-//! cargo run --example service -- FILE               one request, with this file as its body
-//! cargo run --example service -- --serve [ADDR]     goes on serving
+//! cargo run --example service                              three requests of its own
+//! cargo run --example service -- FILE                      one request, with this file as its body
+//! cargo run --example service -- --serve [ADDR] [--load]   goes on serving, with some load of its own
 //! ```
 //!
-//! All that the tracer needs: the allocator that counts, [`explain`] around every request, a line
-//! at the top of each function that is to be seen ([`handle`], [`fetch_data`],
+//! All that the tracer needs: the allocator that counts, a recorder around every request and its page
+//! ([`service`]), a line at the top of each function that is to be seen ([`handle`], [`fetch_data`],
 //! [`store_into_database`]), and two lines where the work moves to another thread.
 //!
 //! What is counted are the allocations of Rust code; the database is C, and makes its own.
@@ -18,6 +18,7 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,16 +26,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{self, Next};
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 use rusqlite::Connection;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, spawn_blocking};
-use tracer::{Counting, Outcome, Trace, call, traced};
+use tracer::recorder::{Policy, Recorder};
+use tracer::tower::{RecorderLayer, RequestId};
+use tracer::{Counting, Report, call, traced};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -44,17 +46,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 // ---- The service ----
 
-fn service(database: Database, in_flight: InFlight) -> Router {
-    let explained = middleware::from_fn_with_state(in_flight, explain);
-    let message = axum::routing::post(handle).route_layer(explained);
+fn service(database: Database, recorder: Recorder) -> Router {
+    let layer = RecorderLayer::new(recorder.clone());
+    let message = axum::routing::post(handle).route_layer(layer);
     Router::new()
         .route("/message", message)
         .with_state(database)
+        .nest("/debug/traces", tracer::web::router(recorder))
 }
 
 async fn handle(
     State(database): State<Database>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(request_id): Extension<RequestId>,
     body: Body,
 ) -> Result<(StatusCode, String), Refusal> {
     let call = call!("{request_id}");
@@ -155,7 +158,9 @@ impl Database {
     fn create(file: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(file)?;
         connection.busy_timeout(PATIENCE)?;
-        connection.execute_batch("CREATE TABLE messages (author TEXT, text TEXT, tags TEXT)")?;
+        connection.execute_batch(
+            "CREATE TABLE messages (author TEXT CHECK (author <> ''), text TEXT, tags TEXT)",
+        )?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
@@ -173,58 +178,24 @@ impl Database {
 
 // ---- Its traces ----
 
-/// Puts a trace around a request.
-async fn explain(State(in_flight): State<InFlight>, mut request: Request, next: Next) -> Response {
-    let trace = Trace::with_capacity(10);
-    let request_id = RequestId::of(request.headers(), &trace);
-    request.extensions_mut().insert(request_id.clone());
-    lock(&in_flight).push(trace.clone());
-    let mut explained = Explained {
-        trace: trace.clone(),
-        request_id,
-        status: None,
-        in_flight,
+/// Keeps every request, to be printed; or under load, only those that are worth a look.
+fn recorder(is_under_load: bool) -> Result<Recorder, Box<dyn Error>> {
+    let builder = Recorder::builder();
+    let recorder = if is_under_load {
+        builder.policy(Policy::default().slower_than(Duration::from_millis(50)))
+    } else {
+        let everything = Policy::none().when("everything", |_| true);
+        builder.policy(everything).callback("print", explain)
     };
-    let response = trace.instrument(next.run(request)).await;
-    explained.status = Some(response.status());
-    response
+    Ok(recorder.start()?)
 }
 
-/// Prints the trace when it is dropped: also when the request's future is, because the client is
-/// gone, and when a panic comes through.
-struct Explained {
-    trace: Trace,
-    request_id: RequestId,
-    status: Option<StatusCode>,
-    in_flight: InFlight,
-}
-
-/// The traces of the requests that are not over. Any thread may read them at any time.
-type InFlight = Arc<Mutex<Vec<Trace>>>;
-
-impl Drop for Explained {
-    fn drop(&mut self) {
-        let RequestId(id) = &self.request_id;
-        let answer = self.status.map(|status| status.to_string());
-        let answer = answer.as_deref().unwrap_or("no answer");
-        let report = self.trace.report();
+/// Prints a request: what the recorder knows of it, its calls line by line, and as a tree.
+fn explain(report: &Arc<Report>) {
+    let mut report = Report::clone(report);
+    if let Some(request) = report.request.take() {
         let tree = report.tree().colour_for(&std::io::stdout());
-        print(format_args!(
-            "POST /message [{id}]: {answer}\n\n{report}\n\n{tree}\n"
-        ));
-        lock(&self.in_flight).retain(|trace| trace.id() != self.trace.id());
-    }
-}
-
-#[derive(Clone)]
-struct RequestId(String);
-
-impl RequestId {
-    /// The client's where it can be shown, else one of our own.
-    fn of(headers: &HeaderMap, trace: &Trace) -> Self {
-        let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        let given = given.filter(|id| (1..=64).contains(&id.len()));
-        Self(given.map_or_else(|| format!("request-{}", trace.id()), str::to_owned))
+        print(format_args!("{request}\n\n{report}\n\n{tree}\n"));
     }
 }
 
@@ -243,12 +214,14 @@ fn print(text: impl Display) {
 const GOOD: &str = r#"{"author": "gopher", "text": "dead simple", "tags": ["go", "rust"]}"#;
 const MALFORMED: &str = r#"{"author": "gopher", "text": "dead si"#;
 
-async fn demonstrate(url: &str, file: &Path, in_flight: &InFlight) -> Result<(), Box<dyn Error>> {
+async fn demonstrate(url: &str, file: &Path, recorder: &Recorder) -> Result<(), Box<dyn Error>> {
     print("A good request.");
     post(url, "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271", GOOD).await?;
+    recorder.flush(PATIENCE);
 
     print("A malformed body.");
     post(url, "6c1f3a52-0b7e-4b9a-9d0e-3f5a1c2e8d47", MALFORMED).await?;
+    recorder.flush(PATIENCE);
 
     print("A client that hangs up while the database works.");
     let other_writer = Connection::open(file)?;
@@ -258,15 +231,57 @@ async fn demonstrate(url: &str, file: &Path, in_flight: &InFlight) -> Result<(),
             return answer.and(Err("the insert did not wait for the other writer".into()));
         }
         // When this is ready first, the other is dropped, and its connection closed.
-        waits = until("insert", || lock(in_flight).iter().any(is_storing)) => waits?,
+        waits = until("insert", || is_storing(recorder)) => waits?,
     }
-    until("end of the request", || lock(in_flight).is_empty()).await?;
+    until("end of the request", || {
+        recorder.statistics().in_flight == 0
+    })
+    .await?;
     Ok(other_writer.execute_batch("ROLLBACK")?)
 }
 
-fn is_storing(trace: &Trace) -> bool {
-    let mut calls = trace.report().calls.into_iter();
-    calls.any(|call| call.name == "store_into_database" && call.outcome == Outcome::Running)
+fn is_storing(recorder: &Recorder) -> bool {
+    let in_flight = recorder.in_flight();
+    let mut open = in_flight.iter().flat_map(|request| &request.now.open);
+    open.any(|call| call.name == "store_into_database")
+}
+
+/// Requests without end, and among them rare ones that are slow, heavy, fail, or are abandoned.
+async fn load(url: &str, file: &Path) -> Result<(), Box<dyn Error>> {
+    let other_writer = Connection::open(file)?;
+    other_writer.busy_timeout(PATIENCE)?;
+    let message = |author: &str, tags: usize| {
+        let tags = vec![r#""tag""#; tags].join(",");
+        format!(r#"{{"author": "{author}", "text": "dead simple", "tags": [{tags}]}}"#)
+    };
+    for number in 1_u64.. {
+        let id = format!("load-{number}");
+        let post = async |body: String| post(url, &id, body).await;
+        match number {
+            _ if number.is_multiple_of(211) => {
+                other_writer.execute_batch("BEGIN IMMEDIATE")?;
+                let release = async {
+                    tokio::time::sleep(Duration::from_millis(80)).await;
+                    other_writer.execute_batch("ROLLBACK")
+                };
+                let is_abandoned = number.is_multiple_of(2);
+                let patience = if is_abandoned {
+                    PATIENCE / 500
+                } else {
+                    PATIENCE
+                };
+                let asked = tokio::time::timeout(patience, post(message("gopher", 2)));
+                let (released, _) = tokio::join!(release, asked);
+                released?;
+            }
+            _ if number.is_multiple_of(307) => post(message("gopher", 5_000)).await?,
+            _ if number.is_multiple_of(101) => post(message("", 2)).await?,
+            _ if number.is_multiple_of(37) => post(MALFORMED.to_owned()).await?,
+            _ => post(message("gopher", 2)).await?,
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
 }
 
 async fn until(what: &str, is_there: impl Fn() -> bool) -> Result<(), String> {
@@ -293,39 +308,52 @@ async fn post(
 // ---- The command line ----
 
 const USAGE: &str = "\
-Usage: service [FILE | --serve [ADDR]]
+Usage: service [FILE | --serve [ADDR] [--load]]
 
 Starts a service, sends it three requests of its own, and prints their traces.
 
   FILE            send one request instead, with the content of this file as its body
   --serve [ADDR]  send none, and go on serving, on 127.0.0.1:3000 or this address
+  --load          send requests without end, of which some are slow, heavy, fail, or
+                  are abandoned, and print none
   --help          print this";
 
 enum Task {
     Demonstrate,
     Send(Vec<u8>),
-    Serve(String),
+    Serve { address: String, load: bool },
 }
 
 impl Task {
     fn parse(arguments: &[&str]) -> Result<Self, String> {
+        let (arguments, load) = match arguments {
+            [arguments @ .., "--load"] if arguments.first() == Some(&"--serve") => {
+                (arguments, true)
+            }
+            arguments => (arguments, false),
+        };
+        let serve = |address: &str| Self::Serve {
+            address: address.to_owned(),
+            load,
+        };
         match arguments {
             [] => Ok(Self::Demonstrate),
-            ["--serve"] => Ok(Self::Serve("127.0.0.1:3000".to_owned())),
-            ["--serve", address] => Ok(Self::Serve((*address).to_owned())),
+            ["--serve"] => Ok(serve("127.0.0.1:3000")),
+            ["--serve", address] => Ok(serve(address)),
             [file] if !file.starts_with('-') => match std::fs::read(file) {
                 Ok(body) => Ok(Self::Send(body)),
                 Err(error) => Err(format!("cannot read {file:?}: {error}")),
             },
             _ => Err(format!(
-                "cannot make sense of {arguments:?}: expected one FILE, or --serve [ADDR], or nothing"
+                "cannot make sense of {arguments:?}: expected one FILE, or --serve [ADDR] [--load], \
+                 or nothing"
             )),
         }
     }
 
     fn run(self) -> Result<(), Box<dyn Error>> {
         // The first trace in a process calibrates the clock: not while a request waits.
-        drop(Trace::new());
+        drop(tracer::Trace::new());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -343,33 +371,47 @@ impl Task {
     }
 
     async fn serve(self, file: &Path) -> Result<(), Box<dyn Error>> {
-        let address = match &self {
-            Self::Serve(address) => address,
-            Self::Demonstrate | Self::Send(_) => "127.0.0.1:0",
+        let (address, is_under_load) = match &self {
+            Self::Serve { address, load } => (&**address, *load),
+            Self::Demonstrate | Self::Send(_) => ("127.0.0.1:0", false),
         };
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        let url = format!("http://{}/message", listener.local_addr()?);
-        let in_flight = InFlight::default();
-        let service = service(Database::create(file)?, in_flight.clone());
+        let address = listener.local_addr()?;
+        let url = format!("http://{address}/message");
+        let recorder = recorder(is_under_load)?;
+        let service = service(Database::create(file)?, recorder.clone());
+        // The page asks who it is that asks.
+        let service = service.into_make_service_with_connect_info::<SocketAddr>();
         let clients = async {
             match self {
-                Self::Demonstrate => demonstrate(&url, file, &in_flight).await,
+                Self::Demonstrate => demonstrate(&url, file, &recorder).await,
                 Self::Send(body) => post(&url, "file", body).await,
-                Self::Serve(_) => {
+                Self::Serve { .. } => {
                     let file = file.display();
                     print(format_args!(
                         "listening on {url} until Ctrl-C, storing in {file} until then\n\
+                         traces: http://{address}/debug/traces\n\
                          try: curl {url} -H 'X-Request-Id: 1' -d '{GOOD}'\n"
                     ));
                     Ok(tokio::signal::ctrl_c().await?)
                 }
             }
         };
-        tokio::select! {
+        let loaded = async {
+            if is_under_load {
+                load(&url, file).await
+            } else {
+                std::future::pending().await
+            }
+        };
+        let result = tokio::select! {
             served = async { axum::serve(listener, service).await } => Ok(served?),
+            loaded = loaded => loaded,
             done = clients => done,
-        }
+        };
+        recorder.flush(PATIENCE);
+        result
     }
 }
 

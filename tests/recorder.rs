@@ -259,7 +259,7 @@ fn spawned_strands_and_folded_calls_are_in_the_baseline() {
         .trace(2, limits)
         .start()
         .unwrap();
-    for id in ["first", "last"] {
+    for id in std::iter::repeat_n("first", 19).chain(["last"]) {
         let mut recording = recorder.begin("job");
         recording.id(id);
         let _scope = recording.inject();
@@ -287,7 +287,7 @@ fn spawned_strands_and_folded_calls_are_in_the_baseline() {
     let spawned = kept[0].calls[1].compared.as_ref().unwrap();
     assert_eq!(
         (spawned.requests, spawned.usual_allocates.unwrap().p50),
-        (2, 5)
+        (20, 5)
     );
     assert_eq!(kept[0].folded[0].calls, 10);
 }

@@ -12,6 +12,9 @@ use super::route::Route;
 use super::shared::Shared;
 use super::sketch::Sketch;
 
+/// What fewer requests did is not usual.
+const ENOUGH: u64 = 20;
+
 /// Notes on the first call of each path what is usual on it; answers the same of whole requests.
 pub(super) fn compare(
     shared: &Shared,
@@ -56,6 +59,9 @@ pub(super) fn compare(
         }
     }
     drop(numbers);
+    if requests.count < ENOUGH {
+        return None;
+    }
     for (path, usual) in paths.iter().zip(&usual) {
         let figures = (path.calls, path.wall, path.allocates);
         let spreads = (&usual.per_request, &usual.wall, &usual.allocates);

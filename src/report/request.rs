@@ -33,7 +33,8 @@ pub struct Request {
 /// What the calls of one path did in a request, beside what they usually do.
 ///
 /// A path is a sequence of functions, each called by the one before it. "Usually" is over all
-/// requests of the same name in the last minutes that came along it, kept or not.
+/// requests of the same name in the last minutes that came along it, kept or not; there are at least
+/// 20 of that name.
 ///
 /// `Display` is `10.4 ms (usual 1.20 ms) · allocates 3,412 (usual 41) · 37 calls (usual 1)`; usual
 /// is the median.
