@@ -442,7 +442,7 @@ fn a_slow_callback_keeps_nobody_waiting_and_a_panicking_one_is_counted() {
         .unwrap();
     for _ in 0..2000 {
         recorder.begin("job").fail("always");
-        if recorder.statistics().waiting > 100 {
+        while recorder.statistics().waiting > 100 {
             std::thread::yield_now();
         }
     }
