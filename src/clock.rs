@@ -33,14 +33,13 @@ pub(crate) fn ticks() -> u64 {
 
 /// The time of so many ticks.
 pub(crate) fn duration(ticks: u64) -> Duration {
-    Duration::from_nanos(clock().delta_as_nanos(0, ticks))
+    Duration::from_nanos(nanoseconds(ticks))
 }
 
-/// A moment in nanoseconds, since one that is the same in the whole process.
-#[cfg(feature = "recorder")]
+/// The same in nanoseconds; of a moment, since one that is the same in the whole process.
 #[inline]
-pub(crate) fn nanoseconds(moment: u64) -> u64 {
-    clock().delta_as_nanos(0, moment)
+pub(crate) fn nanoseconds(ticks: u64) -> u64 {
+    clock().delta_as_nanos(0, ticks)
 }
 
 /// The time between two moments; zero where they are out of order, as readings of two processors

@@ -26,6 +26,14 @@ pub(crate) enum End {
     Cancelled,
 }
 
+#[cfg(feature = "recorder")]
+impl End {
+    /// Whether the call is over, and did not end well.
+    pub(crate) fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Panicked | Self::Cancelled)
+    }
+}
+
 /// The record's kind, form and outcome in one word, and its version in the upper half.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State(u32);

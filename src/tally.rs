@@ -147,7 +147,7 @@ impl Tally {
             callsite: record.callsite(),
             parent: around,
             calls: 1,
-            failures: u64::from(is_failure(end)),
+            failures: u64::from(end.is_failure()),
             wall: stop.saturating_sub(record.start()),
             busy: used.busy,
             total: used.counts,
@@ -198,13 +198,9 @@ impl Tally {
                 stopped.end
             }
         };
-        if !is_failure(call.end) {
+        if !call.end.is_failure() {
             call.end = end;
-            call.failures = u64::from(is_failure(end));
+            call.failures = u64::from(end.is_failure());
         }
     }
-}
-
-fn is_failure(end: End) -> bool {
-    matches!(end, End::Failed | End::Panicked | End::Cancelled)
 }

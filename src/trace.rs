@@ -270,13 +270,7 @@ impl Trace {
     /// A handle of each trace of which some strand is not over.
     pub(crate) fn all_in_flight() -> impl Iterator<Item = Self> {
         let handles = TRACES.members().filter_map(Self::of_living);
-        handles.filter(|trace| {
-            trace
-                .state
-                .iter()
-                .flat_map(|it| it.strands())
-                .any(|it| !it.is_over())
-        })
+        handles.filter(|trace| trace.strands_newest_first().any(|it| !it.is_over()))
     }
 
     /// None where there is no handle: the trace is free, or is being made or recycled.
@@ -321,18 +315,13 @@ impl Trace {
     }
 
     /// The strands, the last that came first.
-    #[cfg(feature = "recorder")]
     pub(crate) fn strands_newest_first(&self) -> impl Iterator<Item = &'static Member<Strand>> {
         self.state.iter().flat_map(|state| state.strands())
     }
 
     /// The strands, in order of creation.
     pub(crate) fn strands(&self) -> Vec<&'static Member<Strand>> {
-        let mut strands: Vec<_> = self
-            .state
-            .iter()
-            .flat_map(|state| state.strands())
-            .collect();
+        let mut strands: Vec<_> = self.strands_newest_first().collect();
         strands.sort_by_key(|strand| strand.ordinal.load(Relaxed));
         strands
     }

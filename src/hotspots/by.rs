@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use alloc_counter::Counts;
+
+use crate::report::duration::nanoseconds;
 
 use super::Totals;
 
@@ -125,10 +126,6 @@ impl By {
             Self::Peak => None,
         }
     }
-}
-
-pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Display for By {

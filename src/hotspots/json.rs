@@ -3,9 +3,9 @@
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
+use crate::report::duration::nanoseconds;
 use crate::report::json::counts::CountsInJson;
 
-use super::by::nanoseconds;
 use super::{Frame, Hotspot, Path, Percentiles, Table, Totals};
 
 /// Of the schema that is written.

@@ -37,9 +37,9 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use crate::report::Report;
+use crate::report::duration::nanoseconds;
 use crate::report::escape::Escaped;
 
-use by::nanoseconds;
 use functions::Functions;
 use paths::Paths;
 use totals::add_counts;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::report::{CallReport, FoldedReport, Outcome};
+use crate::report::{CallReport, FoldedReport};
 
 /// What several calls did together.
 ///
@@ -44,7 +44,7 @@ impl Totals {
     /// same function is around.
     pub(super) fn add_call(&mut self, call: &CallReport, own_wall: Duration, is_within: bool) {
         self.calls += 1;
-        self.failures += u64::from(is_failure(&call.outcome));
+        self.failures += u64::from(call.outcome.is_failure());
         self.own_wall = self.own_wall.saturating_add(own_wall);
         self.own_busy = self.own_busy.saturating_add(call.own_busy);
         add_counts(&mut self.own, call.own);
@@ -82,13 +82,6 @@ impl Totals {
         add_counts(&mut self.own, other.own);
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
         self.partial = self.partial.saturating_add(other.partial);
-    }
-}
-
-fn is_failure(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed(_) | Outcome::Panicked | Outcome::Cancelled => true,
-        Outcome::Ok | Outcome::Running => false,
     }
 }
 

@@ -58,36 +58,43 @@ struct Node {
     parent: u32,
     /// The path of the call that came after one of this path, last time.
     next: u32,
-    /// In the request that is being added.
-    now: Now,
+    /// In the request that is being added, in ticks; none where there was no call yet.
+    now: Option<Sums>,
     windows: [Calls; 2],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Now {
-    is_touched: bool,
-    calls: u64,
-    failures: u64,
-    wall: u64,
-    busy: u64,
-    total: Counts,
-    peak_bytes: u64,
 }
 
 /// The calls of one path, in one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
-    pub(super) count: u64,
-    pub(super) failures: u64,
-    pub(super) wall_ns: u64,
-    pub(super) busy_ns: u64,
-    pub(super) total: Counts,
-    pub(super) peak_bytes: u64,
+    /// Times are in nanoseconds.
+    pub(super) sums: Sums,
     /// Calls in each request that had any, the time of these together in nanoseconds, and their
     /// requests for memory.
     pub(super) per_request: Sketch,
     pub(super) wall: Sketch,
     pub(super) allocates: Sketch,
+}
+
+/// What several calls did together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) calls: u64,
+    pub(super) failures: u64,
+    pub(super) wall: u64,
+    pub(super) busy: u64,
+    pub(super) total: Counts,
+    pub(super) peak_bytes: u64,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.failures += other.failures;
+        self.wall = self.wall.saturating_add(other.wall);
+        self.busy = self.busy.saturating_add(other.busy);
+        self.total += other.total;
+        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+    }
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -152,22 +159,24 @@ impl Baseline {
             }
             self.paths.push(path);
             let node = &mut self.nodes[path as usize];
-            let now = &mut node.now;
-            if !std::mem::replace(&mut now.is_touched, true) {
+            if node.now.is_none() {
                 self.touched.push(path);
             }
-            now.calls += call.calls;
-            now.failures += call.failures;
-            now.wall = now.wall.saturating_add(call.wall);
-            now.busy = now.busy.saturating_add(call.busy);
-            now.total += call.total;
-            now.peak_bytes = now.peak_bytes.max(call.peak_bytes);
+            node.now.get_or_insert_default().add(&Sums {
+                calls: call.calls,
+                failures: call.failures,
+                wall: call.wall,
+                busy: call.busy,
+                total: call.total,
+                peak_bytes: call.peak_bytes,
+            });
             (before, guess) = (path, node.next);
         }
         for path in self.touched.drain(..) {
             let node = &mut self.nodes[path as usize];
-            let now = std::mem::take(&mut node.now);
-            node.windows[0].add(&now, room);
+            if let Some(now) = node.now.take() {
+                node.windows[0].add(&now, room);
+            }
         }
         if self.paths.capacity() > MOST_KEPT {
             self.paths = Vec::new();
@@ -187,7 +196,7 @@ impl Baseline {
             hasher,
             ..
         } = self;
-        let hash = hasher.hash_one((parent, callsite.to_bits()));
+        let hash = hash(hasher, parent, callsite);
         if let Some(number) = numbers.find(hash, |number| is_it(&nodes[*number as usize])) {
             return Some(*number);
         }
@@ -202,13 +211,11 @@ impl Baseline {
             callsite,
             parent,
             next: NOWHERE,
-            now: Now::default(),
+            now: None,
             windows: Default::default(),
         });
-        numbers.insert_unique(hash, number, |number| {
-            let node = &nodes[*number as usize];
-            hasher.hash_one((node.parent, node.callsite.to_bits()))
-        });
+        let hash_of = |number: &u32| nodes[*number as usize].hash(hasher);
+        numbers.insert_unique(hash, number, hash_of);
         Some(number)
     }
 
@@ -239,7 +246,7 @@ impl Baseline {
     /// Drops the paths on which nobody came for two windows.
     fn forget_unused(&mut self) {
         // A path stands after the one that leads to it, which has as many calls.
-        let is_used = |node: &Node| node.windows[1].count > 0;
+        let is_used = |node: &Node| node.windows[1].sums.calls > 0;
         if self.nodes.iter().all(is_used) {
             return;
         }
@@ -265,11 +272,9 @@ impl Baseline {
             let number = u32::try_from(number).unwrap_or(NOWHERE);
             places.push(Some(number));
             let (nodes, hasher) = (&self.nodes, &self.hasher);
-            let hash = |number: &u32| {
-                let node = &nodes[*number as usize];
-                hasher.hash_one((node.parent, node.callsite.to_bits()))
-            };
-            self.numbers.insert_unique(hash(&number), number, hash);
+            let hash_of = |number: &u32| nodes[*number as usize].hash(hasher);
+            self.numbers
+                .insert_unique(hash_of(&number), number, hash_of);
         }
     }
 
@@ -301,6 +306,16 @@ impl Baseline {
     }
 }
 
+fn hash(hasher: &DefaultHashBuilder, parent: u32, callsite: Number) -> u64 {
+    hasher.hash_one((parent, callsite.to_bits()))
+}
+
+impl Node {
+    fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
+        hash(hasher, self.parent, self.callsite)
+    }
+}
+
 impl Requests {
     fn bytes(&self) -> usize {
         self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
@@ -319,35 +334,25 @@ impl Requests {
 }
 
 impl Calls {
-    fn add(&mut self, now: &Now, room: &mut usize) {
-        let wall_ns = clock::nanoseconds(now.wall);
-        self.count += now.calls;
-        self.failures += now.failures;
-        self.wall_ns = self.wall_ns.saturating_add(wall_ns);
-        self.busy_ns = self.busy_ns.saturating_add(clock::nanoseconds(now.busy));
-        self.total += now.total;
-        self.peak_bytes = self.peak_bytes.max(now.peak_bytes);
+    /// Adds what the calls of one request did, in ticks.
+    fn add(&mut self, now: &Sums, room: &mut usize) {
+        let now = Sums {
+            wall: clock::nanoseconds(now.wall),
+            busy: clock::nanoseconds(now.busy),
+            ..*now
+        };
+        self.sums.add(&now);
         if now.calls == 0 {
             // Folded calls that are still open.
             return;
         }
         self.per_request.record(now.calls, room);
-        self.wall.record(wall_ns, room);
+        self.wall.record(now.wall, room);
         self.allocates.record(now.total.allocates(), room);
     }
 
-    /// Adds what others did, but for how it is spread.
-    pub(super) fn merge_totals(&mut self, other: &Self) {
-        self.count += other.count;
-        self.failures += other.failures;
-        self.wall_ns = self.wall_ns.saturating_add(other.wall_ns);
-        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
-        self.total += other.total;
-        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
-    }
-
     pub(super) fn merge(&mut self, other: &Self) {
-        self.merge_totals(other);
+        self.sums.add(&other.sums);
         self.per_request.add(&other.per_request);
         self.wall.add(&other.wall);
         self.allocates.add(&other.allocates);

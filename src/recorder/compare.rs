@@ -10,7 +10,6 @@ use crate::report::{Compared, Percentiles, Report};
 use super::baseline::{Calls, Requests};
 use super::route::Route;
 use super::shared::Shared;
-use super::sketch::Sketch;
 
 /// What fewer requests did is not usual.
 const ENOUGH: u64 = 20;
@@ -23,11 +22,12 @@ pub(super) fn compare(
     wall: Duration,
 ) -> Option<Compared> {
     let (paths, numbers) = OnPath::of(report);
+    let window = shared.window_now();
     let mut requests = Requests::default();
     let mut usual: Vec<Calls> = vec![Calls::default(); paths.len()];
     for place in shared.stripes.places() {
         let mut stripe = shared.stripes.lock(place);
-        let Some((figures, _)) = stripe.get(route) else {
+        let Some(figures) = stripe.get(route, window) else {
             continue;
         };
         for window in figures.baseline.requests() {
@@ -63,39 +63,39 @@ pub(super) fn compare(
         return None;
     }
     for (path, usual) in paths.iter().zip(&usual) {
-        let figures = (path.calls, path.wall, path.allocates);
-        let spreads = (&usual.per_request, &usual.wall, &usual.allocates);
-        let compared = beside(figures, requests.count, spreads);
+        let spreads = usual.per_request.percentiles().zip(usual.wall.durations());
+        let compared = spreads.map(|(usual_calls, usual_wall)| Compared {
+            calls: path.calls,
+            wall: path.wall,
+            allocates: path.allocates,
+            of: requests.count,
+            requests: usual.per_request.count(),
+            usual_calls,
+            usual_wall,
+            usual_allocates: { path.allocates }.and_then(|_| usual.allocates.percentiles()),
+        });
         report.calls[path.first].compared = compared.map(Box::new);
     }
-    let mut once = Sketch::default();
-    once.record(1, &mut usize::MAX.clone());
     let allocates = report.total.map(|total| total.allocates());
-    let whole = (&once, &requests.wall, &requests.allocates);
-    let mut compared = beside((1, wall, allocates), requests.count, whole)?;
-    compared.requests = requests.count;
-    Some(compared)
-}
-
-fn beside(
-    (calls, wall, allocates): (u64, Duration, Option<u64>),
-    of: u64,
-    (usual_calls, usual_wall, usual_allocates): (&Sketch, &Sketch, &Sketch),
-) -> Option<Compared> {
     Some(Compared {
-        calls,
+        calls: 1,
         wall,
         allocates,
-        of,
-        requests: usual_calls.count(),
-        usual_calls: usual_calls.percentiles()?,
-        usual_wall: usual_wall.percentiles()?.map(Duration::from_nanos),
-        usual_allocates: match allocates {
-            Some(_) => usual_allocates.percentiles(),
-            None => None::<Percentiles<u64>>,
-        },
+        of: requests.count,
+        requests: requests.count,
+        usual_calls: ONCE,
+        usual_wall: requests.wall.durations()?,
+        usual_allocates: allocates.and_then(|_| requests.allocates.percentiles()),
     })
 }
+
+/// A request is there once.
+const ONCE: Percentiles<u64> = Percentiles {
+    p50: 1,
+    p95: 1,
+    p99: 1,
+    max: 1,
+};
 
 /// What the calls of one path did in a report, and the first of them.
 #[derive(Clone, Debug)]

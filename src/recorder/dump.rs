@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use crate::in_flight::InFlight;
 use crate::report::escape::Escaped;
-use crate::report::units::time;
+use crate::report::units::{plural, time};
 
 use super::stripe::{Active, Stripe};
 use super::{Inner, Recorder};
@@ -109,8 +109,7 @@ struct Dump(Vec<RequestInFlight>);
 impl Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(requests) = self;
-        let ending = if requests.len() == 1 { "" } else { "s" };
-        writeln!(f, "{} request{ending} in flight", requests.len())?;
+        writeln!(f, "{} in flight", plural(requests.len() as u64, "request"))?;
         requests.iter().try_for_each(|it| writeln!(f, "{it}"))
     }
 }

@@ -161,8 +161,9 @@ const BEGINNING: &[u8] = b"{\"tracer_report\":";
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
     const STEP: u64 = 64 << 10;
     // What is no file has neither a length nor lines that were there before.
-    let length = if file.metadata()?.is_file() {
-        file.metadata()?.len()
+    let metadata = file.metadata()?;
+    let length = if metadata.is_file() {
+        metadata.len()
     } else {
         0
     };

@@ -70,7 +70,7 @@ mod worker;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,7 @@ use crate::limits::Limits;
 #[cfg(doc)]
 use crate::report::Compared;
 use crate::report::Report;
+use crate::report::duration::nanoseconds;
 
 use file::ReportFile;
 use shared::Shared;
@@ -99,8 +100,9 @@ const LEAST_BYTES: usize = 64 << 10;
 /// How long a recorder that is dropped waits for its sinks.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+/// What is behind these locks is never left half done: no foreign code runs under them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Begins the traces of requests, and keeps those that matter: see the [module](self).
@@ -253,9 +255,11 @@ impl Inner {
             is_done &= sink.queue.wait(deadline);
         }
         if is_done {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
             let me = std::thread::current().id();
-            for thread in threads.drain(..).filter(|it| it.thread().id() != me) {
+            for thread in lock(&self.threads)
+                .drain(..)
+                .filter(|it| it.thread().id() != me)
+            {
                 // It has nothing left to do; what panics in it is caught.
                 let _ = thread.join();
             }
@@ -372,11 +376,10 @@ impl Builder {
     fn start_excluded(self) -> Result<Recorder, StartError> {
         let mut takers = self.callbacks;
         if let Some((path, rotation)) = self.file {
-            let file = ReportFile::open(&path, rotation).map_err(|error| StartError {
+            let mut file = ReportFile::open(&path, rotation).map_err(|error| StartError {
                 what: "the file for kept reports".to_owned(),
                 source: Box::new(error),
             })?;
-            let mut file = file;
             let take: Taker = Box::new(move |report| {
                 let written = alloc_counter::exclude(|| file.write(report));
                 written.map_err(|error| error.to_string())

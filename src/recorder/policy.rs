@@ -3,11 +3,14 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use alloc_counter::Counts;
 
 use crate::report::Outcome;
+use crate::report::duration::nanoseconds;
 use crate::report::units::{bytes, count, time};
 
 use super::top::{Extremes, Top};
@@ -224,13 +227,13 @@ impl Policy {
         ended: &Ended<'_>,
         (slowest, heaviest): (&Top, &Top),
         now: u64,
-        panics: &mut u64,
+        panics: &AtomicU64,
     ) -> Vec<Reason> {
         let mut reasons = Vec::new();
         for rule in &self.rules {
             reasons.extend(rule.judge(ended, panics));
         }
-        if slowest.admits(super::nanoseconds(ended.wall), now) {
+        if slowest.admits(nanoseconds(ended.wall), now) {
             reasons.push(Reason::Slowest);
         }
         let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
@@ -246,7 +249,7 @@ impl Policy {
 }
 
 impl Rule {
-    fn judge(&self, ended: &Ended<'_>, panics: &mut u64) -> Option<Reason> {
+    fn judge(&self, ended: &Ended<'_>, panics: &AtomicU64) -> Option<Reason> {
         let over = |figure: Option<u64>, limit: &u64| figure.is_some_and(|it| it > *limit);
         let total = ended.total.as_ref();
         let (applies, reason) = match self {
@@ -267,7 +270,7 @@ impl Rule {
                 let said = catch_unwind(AssertUnwindSafe(|| condition(ended)));
                 let applies = said.unwrap_or_else(|payload| {
                     crate::text::drop_quietly(payload);
-                    *panics += 1;
+                    panics.fetch_add(1, Relaxed);
                     false
                 });
                 return applies.then(|| Reason::Rule(Arc::clone(name)));

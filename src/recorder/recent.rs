@@ -5,11 +5,10 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use crate::callsite::Callsite;
-use crate::clock;
 use crate::hotspots::{Frame, Hotspots, Totals};
 
 use super::Recorder;
-use super::baseline::{Baseline, Calls};
+use super::baseline::{Baseline, Sums};
 
 impl Recorder {
     /// What all requests of the last minutes did, kept or not, by function and by path: those of
@@ -33,7 +32,7 @@ impl Recorder {
     /// ```
     pub fn hotspots(&self, name: Option<&str>) -> Hotspots {
         let shared = &self.inner.shared;
-        let window = clock::nanoseconds(clock::ticks()) / shared.window_ns;
+        let window = shared.window_now();
         let mut hotspots = Hotspots::new();
         let is_wanted = |route: &str| name.is_none_or(|name| name == route);
         for route in shared
@@ -44,10 +43,8 @@ impl Recorder {
         {
             for place in shared.stripes.places() {
                 let mut stripe = shared.stripes.lock(place);
-                let recent = stripe.get(&route).map(|(figures, room)| {
-                    figures.baseline.turn_to(window, room);
-                    Recent::of(&figures.baseline)
-                });
+                let recent = stripe.get(&route, window);
+                let recent = recent.map(|figures| Recent::of(&figures.baseline));
                 drop(stripe);
                 if let Some(recent) = recent {
                     recent.add_to(&mut hotspots, shared.is_counted);
@@ -63,17 +60,17 @@ struct Recent {
     requests: u64,
     total: Counts,
     /// The callsite, the path that leads there, and what the calls did.
-    paths: Vec<(Option<&'static Callsite>, Option<usize>, Calls)>,
+    paths: Vec<(Option<&'static Callsite>, Option<usize>, Sums)>,
 }
 
 impl Recent {
     fn of(baseline: &Baseline) -> Self {
         let paths = baseline.paths().map(|(callsite, parent, windows)| {
-            let mut sum = Calls::default();
+            let mut sums = Sums::default();
             for window in windows {
-                sum.merge_totals(window);
+                sums.add(&window.sums);
             }
-            (callsite, parent, sum)
+            (callsite, parent, sums)
         });
         let requests = baseline.requests();
         Self {
@@ -85,55 +82,40 @@ impl Recent {
 
     fn add_to(&self, hotspots: &mut Hotspots, is_counted: bool) {
         hotspots.add_requests(self.requests, is_counted.then_some(self.total));
-        let mut inside = vec![Inside::default(); self.paths.len()];
-        for (_, parent, sum) in &self.paths {
+        let mut inside = vec![Sums::default(); self.paths.len()];
+        for (_, parent, sums) in &self.paths {
             if let Some(parent) = parent {
-                inside[*parent].add(sum);
+                inside[*parent].add(sums);
             }
         }
         let mut numbers: Vec<usize> = Vec::with_capacity(self.paths.len());
-        for ((callsite, parent, sum), inside) in self.paths.iter().zip(&inside) {
+        for ((callsite, parent, sums), inside) in self.paths.iter().zip(&inside) {
             let frame = Frame {
                 name: callsite.map_or("?", Callsite::name),
                 module: callsite.map_or("", Callsite::module),
                 file: callsite.map_or("", Callsite::file),
                 line: callsite.map_or(0, Callsite::line),
             };
-            let totals = totals(sum, inside, is_counted);
+            let totals = totals(sums, inside, is_counted);
             let parent = parent.map(|parent| numbers[parent]);
             numbers.push(hotspots.add_path(parent, frame, &totals));
         }
     }
 }
 
-/// What the calls inside those of a path did.
-#[derive(Clone, Default)]
-struct Inside {
-    wall_ns: u64,
-    busy_ns: u64,
-    total: Counts,
-}
-
-impl Inside {
-    fn add(&mut self, calls: &Calls) {
-        self.wall_ns = self.wall_ns.saturating_add(calls.wall_ns);
-        self.busy_ns = self.busy_ns.saturating_add(calls.busy_ns);
-        self.total += calls.total;
-    }
-}
-
-fn totals(calls: &Calls, inside: &Inside, is_counted: bool) -> Totals {
+/// `inside`: what the calls inside these did.
+fn totals(sums: &Sums, inside: &Sums, is_counted: bool) -> Totals {
     let ns = Duration::from_nanos;
     Totals {
-        calls: calls.count,
-        failures: calls.failures,
-        wall: ns(calls.wall_ns),
-        own_wall: ns(calls.wall_ns.saturating_sub(inside.wall_ns)),
-        busy: ns(calls.busy_ns),
-        own_busy: ns(calls.busy_ns.saturating_sub(inside.busy_ns)),
-        total: is_counted.then_some(calls.total),
-        own: is_counted.then(|| calls.total.saturating_sub(inside.total)),
-        peak_bytes: is_counted.then_some(calls.peak_bytes),
+        calls: sums.calls,
+        failures: sums.failures,
+        wall: ns(sums.wall),
+        own_wall: ns(sums.wall.saturating_sub(inside.wall)),
+        busy: ns(sums.busy),
+        own_busy: ns(sums.busy.saturating_sub(inside.busy)),
+        total: is_counted.then_some(sums.total),
+        own: is_counted.then(|| sums.total.saturating_sub(inside.total)),
+        peak_bytes: is_counted.then_some(sums.peak_bytes),
         partial: 0,
     }
 }

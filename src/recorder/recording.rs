@@ -1,7 +1,7 @@
 //! One request, from its beginning to its end.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::clock;
 use crate::context::Scope;
 use crate::future::Instrumented;
 use crate::report::Outcome;
+use crate::report::duration::nanoseconds;
 use crate::state::End;
 use crate::tally::Tally;
 use crate::text;
@@ -262,7 +263,7 @@ impl fmt::Debug for Recording {
 
 thread_local! {
     /// Kept for its memory.
-    static TALLY: RefCell<Tally> = const { RefCell::new(Tally::new()) };
+    static TALLY: Cell<Tally> = const { Cell::new(Tally::new()) };
 }
 
 impl Drop for Recording {
@@ -280,28 +281,18 @@ impl Drop for Recording {
 }
 
 impl Recording {
+    /// Where the request is kept, `describe` labels it before.
     fn end(&mut self, describe: impl FnOnce(&mut Self)) {
         self.is_over = true;
-        let mut describe = Some(describe);
-        let mut describe = |recording: &mut Self| {
-            if let Some(describe) = describe.take() {
-                describe(recording);
-            }
-        };
-        let ended = TALLY.try_with(|tally| {
-            // A rule of the program's own may end a request, too.
-            let mut tally = tally.try_borrow_mut().ok()?;
-            self.end_with(&mut tally, &mut describe);
-            Some(())
-        });
-        if !matches!(ended, Ok(Some(()))) {
-            // The thread is at its very end, or in such a rule.
-            self.end_with(&mut Tally::new(), &mut describe);
-        }
+        // A rule of the program's own may end a request meanwhile, which has another one. At the very
+        // end of a thread there is none to be kept.
+        let tally = TALLY.try_with(|it| it.replace(Tally::new()));
+        let mut tally = tally.unwrap_or_else(|_| Tally::new());
+        self.end_with(&mut tally, describe);
+        let _ = TALLY.try_with(|it| it.set(tally));
     }
 
-    fn end_with(&mut self, tally: &mut Tally, describe: &mut impl FnMut(&mut Self)) {
-        let shared = Arc::clone(&self.shared);
+    fn end_with(&mut self, tally: &mut Tally, describe: impl FnOnce(&mut Self)) {
         let now = clock::ticks();
         tally.read(&self.trace);
         let wall = clock::between(self.started, now);
@@ -312,6 +303,7 @@ impl Recording {
                 outcome_of(tally)
             }
         });
+        let shared = &self.shared;
         let now = clock::nanoseconds(now);
         let ended = Ended {
             name: &self.route.name,
@@ -322,17 +314,15 @@ impl Recording {
             peak_bytes: shared.is_counted.then_some(tally.peak_bytes),
             calls: tally.calls.iter().map(|call| call.calls).sum(),
         };
-        let mut panics = 0;
-        let reasons = {
-            let tops = (&self.route.slowest, &self.route.heaviest);
-            shared.policy.judge(&ended, tops, now, &mut panics)
-        };
-        shared.note_panics(panics);
-        let window = now / shared.window_ns;
+        let tops = (&self.route.slowest, &self.route.heaviest);
+        let reasons = shared
+            .policy
+            .judge(&ended, tops, now, &shared.policy_panics);
+        let window = shared.window(now);
         let here = shared.stripes.here();
         let mut stripe = shared.stripes.lock(here);
         let (figures, room) = stripe.of(&self.route);
-        let wall_ns = super::nanoseconds(wall);
+        let wall_ns = nanoseconds(wall);
         figures.baseline.add(tally, wall_ns, &outcome, window, room);
         let mut totals = Totals {
             requests: 1,
@@ -343,16 +333,16 @@ impl Recording {
         } else {
             drop(stripe);
             describe(self);
-            let is_taken = self.keep(&shared, tally, wall, outcome, reasons);
+            let is_taken = self.keep(tally, wall, outcome, reasons);
             totals.kept = u64::from(is_taken);
             totals.dropped = u64::from(!is_taken);
-            stripe = shared.stripes.lock(here);
+            stripe = self.shared.stripes.lock(here);
         }
         stripe.of(&self.route).0.totals.add(totals);
         let (of_place, place) = self.place;
         if of_place != here {
             drop(stripe);
-            stripe = shared.stripes.lock(of_place);
+            stripe = self.shared.stripes.lock(of_place);
         }
         let active = stripe.in_flight.remove(place);
         drop(stripe);
@@ -362,7 +352,6 @@ impl Recording {
 
     fn keep(
         &mut self,
-        shared: &Shared,
         tally: &Tally,
         wall: Duration,
         outcome: Outcome,
@@ -377,7 +366,8 @@ impl Recording {
             outcome,
             reasons,
         };
-        shared.queue.push(finished, tally.memory_bytes()).is_ok()
+        let queue = &self.shared.queue;
+        queue.push(finished, tally.memory_bytes()).is_ok()
     }
 }
 

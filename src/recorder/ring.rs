@@ -20,7 +20,6 @@ pub(super) struct Ring {
     evicted: u64,
     /// In order of their coming.
     reports: BTreeMap<u64, Arc<Report>>,
-    by_trace: HashMap<u64, u64>,
     groups: HashMap<Group, OfGroup>,
     came: u64,
 }
@@ -42,14 +41,14 @@ impl Ring {
             bytes: 0,
             evicted: 0,
             reports: BTreeMap::new(),
-            by_trace: HashMap::new(),
             groups: HashMap::new(),
             came: 0,
         }
     }
 
-    pub(super) fn push(&mut self, report: Arc<Report>, route: usize, reason: Reason) {
-        let bytes = PLACE_BYTES + bytes_of(&report);
+    /// `bytes`: what the report takes.
+    pub(super) fn push(&mut self, report: Arc<Report>, bytes: usize, route: usize, reason: Reason) {
+        let bytes = PLACE_BYTES + bytes;
         if bytes > self.most_bytes {
             self.evicted += 1;
             return;
@@ -60,7 +59,6 @@ impl Ring {
         let came = self.came;
         self.came += 1;
         self.bytes += bytes;
-        self.by_trace.insert(report.trace, came);
         self.reports.insert(came, report);
         let group = self.groups.entry((route, reason)).or_default();
         group.bytes += bytes;
@@ -83,9 +81,7 @@ impl Ring {
         }
         self.bytes -= bytes;
         self.evicted += 1;
-        if let Some(report) = self.reports.remove(&came) {
-            self.by_trace.remove(&report.trace);
-        }
+        self.reports.remove(&came);
     }
 
     /// The last that came first.
@@ -94,7 +90,8 @@ impl Ring {
     }
 
     pub(super) fn get(&self, trace: u64) -> Option<Arc<Report>> {
-        self.reports.get(self.by_trace.get(&trace)?).cloned()
+        let mut reports = self.reports.values().rev();
+        reports.find(|report| report.trace == trace).cloned()
     }
 
     pub(super) fn load(&self) -> (usize, usize, u64) {
@@ -163,6 +160,12 @@ mod tests {
         Arc::new(report)
     }
 
+    fn push(ring: &mut Ring, trace: u64, route: usize, reason: Reason) {
+        let report = report(trace);
+        let bytes = bytes_of(&report);
+        ring.push(report, bytes, route, reason);
+    }
+
     fn traces(ring: &Ring) -> Vec<u64> {
         ring.reports().iter().map(|report| report.trace).collect()
     }
@@ -171,17 +174,17 @@ mod tests {
     fn the_oldest_of_those_of_which_there_is_most_goes_first() {
         let each = PLACE_BYTES + bytes_of(&report(0));
         let mut ring = Ring::new(4 * each + 1);
-        ring.push(report(1), 1, Reason::Failed);
-        ring.push(report(2), 2, Reason::Slowest);
+        push(&mut ring, 1, 1, Reason::Failed);
+        push(&mut ring, 2, 2, Reason::Slowest);
         for trace in 3..=6 {
-            ring.push(report(trace), 1, Reason::Failed);
+            push(&mut ring, trace, 1, Reason::Failed);
         }
         assert_eq!(
             (traces(&ring), ring.load()),
             (vec![6, 5, 4, 2], (4, 4 * each, 2))
         );
         for trace in 7..=9 {
-            ring.push(report(trace), 3, Reason::Cancelled);
+            push(&mut ring, trace, 3, Reason::Cancelled);
         }
         assert_eq!(traces(&ring), [9, 8, 6, 2]);
         assert!(ring.get(8).is_some() && ring.get(7).is_none());
@@ -190,7 +193,7 @@ mod tests {
     #[test]
     fn what_is_larger_than_all_is_not_kept() {
         let mut ring = Ring::new(0);
-        ring.push(report(1), 1, Reason::Failed);
+        push(&mut ring, 1, 1, Reason::Failed);
         assert_eq!((traces(&ring), ring.load()), (vec![], (0, 0, 1)));
     }
 }

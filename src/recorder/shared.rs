@@ -1,9 +1,9 @@
 //! What a recorder's handles, its requests and its threads share.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::clock;
 use crate::limits::Limits;
 
 use super::finished::Finished;
@@ -17,13 +17,14 @@ pub(super) struct Shared {
     pub(super) policy: Policy,
     pub(super) capacity: usize,
     pub(super) limits: Limits,
-    pub(super) window_ns: u64,
+    window_ns: u64,
     pub(super) is_counted: bool,
     pub(super) routes: Routes,
     pub(super) stripes: Stripes,
     pub(super) queue: Queue<Finished>,
     ring: Mutex<Ring>,
-    policy_panics: AtomicU64,
+    /// How often a rule of the program's own panicked.
+    pub(super) policy_panics: AtomicU64,
 }
 
 impl Shared {
@@ -49,16 +50,16 @@ impl Shared {
     }
 
     pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        super::lock(&self.ring)
     }
 
-    pub(super) fn note_panics(&self, panics: u64) {
-        if panics > 0 {
-            self.policy_panics.fetch_add(panics, Relaxed);
-        }
+    /// The number of the window of time in which a moment is, which is in the clock's nanoseconds.
+    pub(super) fn window(&self, moment_ns: u64) -> u64 {
+        moment_ns / self.window_ns
     }
 
-    pub(super) fn policy_panics(&self) -> u64 {
-        self.policy_panics.load(Relaxed)
+    /// That of the present one.
+    pub(super) fn window_now(&self) -> u64 {
+        self.window(clock::nanoseconds(clock::ticks()))
     }
 }

@@ -5,13 +5,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::report::Report;
 
+use super::lock;
 use super::queue::Queue;
-use super::ring::bytes_of;
 
 /// What a sink takes: an error, or a panic's text, where it could not.
 pub(super) type Taker = Box<dyn FnMut(&Arc<Report>) -> Result<(), String> + Send>;
@@ -90,35 +90,24 @@ impl Sink {
             }
         };
         self.failed.fetch_add(1, Relaxed);
-        let mut last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some(crate::text::Text::of(&error).to_string());
+        *lock(&self.last_error) = Some(crate::text::Text::of(&error).to_string());
     }
 
-    pub(super) fn offer(&self, report: &Arc<Report>) {
-        if self
-            .queue
-            .push(Arc::clone(report), bytes_of(report))
-            .is_err()
-        {
+    /// `bytes`: what the report takes.
+    pub(super) fn offer(&self, report: &Arc<Report>, bytes: usize) {
+        if self.queue.push(Arc::clone(report), bytes).is_err() {
             self.dropped.fetch_add(1, Relaxed);
         }
     }
 
     pub(super) fn statistics(&self) -> SinkStatistics {
-        let last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         SinkStatistics {
             name: self.name.clone(),
             taken: self.taken.load(Relaxed),
             failed: self.failed.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             waiting: self.queue.load().0,
-            last_error: last.clone(),
+            last_error: lock(&self.last_error).clone(),
         }
     }
 }

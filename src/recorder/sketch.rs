@@ -1,5 +1,7 @@
 //! How a figure is spread over requests, in some hundred bytes.
 
+use std::time::Duration;
+
 use crate::report::Percentiles;
 
 /// So many bins for each doubling: a value is told to a thirty-second of itself.
@@ -148,6 +150,11 @@ impl Sketch {
             (lowest, next, u64::from(*count))
         });
         bins.collect()
+    }
+
+    /// The same of values that are nanoseconds.
+    pub(super) fn durations(&self) -> Option<Percentiles<Duration>> {
+        Some(self.percentiles()?.map(Duration::from_nanos))
     }
 
     /// The middle of the bin in which the value stands that so many of a hundred do not exceed; of the

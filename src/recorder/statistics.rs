@@ -1,10 +1,10 @@
 //! What a recorder has counted.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::clock;
 use crate::report::Percentiles;
 
 use super::Recorder;
@@ -107,7 +107,7 @@ impl Recorder {
             in_memory_bytes,
             evicted,
             not_compared: lost,
-            policy_panics: shared.policy_panics(),
+            policy_panics: shared.policy_panics.load(Relaxed),
             sinks: self
                 .inner
                 .sinks
@@ -120,19 +120,25 @@ impl Recorder {
     /// The same by name, in order of the names; those of which there was no request are left out.
     pub fn routes(&self) -> Vec<RouteStatistics> {
         let shared = &self.inner.shared;
-        let window = clock::nanoseconds(clock::ticks()) / shared.window_ns;
-        let routes = shared.routes.all().into_iter().map(|route| {
-            let (mut totals, mut requests, mut in_flight) =
-                (Totals::default(), Requests::default(), 0);
+        let window = shared.window_now();
+        let routes = shared.routes.all();
+        // By the route's number; some may have come since.
+        let mut in_flight = vec![0; routes.len()];
+        for place in shared.stripes.places() {
+            for active in shared.stripes.lock(place).in_flight.iter() {
+                if let Some(count) = in_flight.get_mut(active.route.number) {
+                    *count += 1;
+                }
+            }
+        }
+        let routes = routes.into_iter().map(|route| {
+            let (mut totals, mut requests) = (Totals::default(), Requests::default());
             for place in shared.stripes.places() {
                 let mut stripe = shared.stripes.lock(place);
-                let active = stripe.in_flight.iter();
-                in_flight += active.filter(|it| it.route.number == route.number).count() as u64;
-                let Some((figures, room)) = stripe.get(&route) else {
+                let Some(figures) = stripe.get(&route, window) else {
                     continue;
                 };
                 totals.add(figures.totals);
-                figures.baseline.turn_to(window, room);
                 for of_window in figures.baseline.requests() {
                     requests.merge(of_window);
                 }
@@ -140,7 +146,7 @@ impl Recorder {
             let is_counted = shared.is_counted;
             RouteStatistics {
                 name: route.name.to_string(),
-                in_flight,
+                in_flight: in_flight[route.number],
                 ended: totals.requests,
                 kept: totals.kept,
                 not_kept: totals.not_kept,
@@ -150,10 +156,7 @@ impl Recorder {
                 panicked: requests.panicked,
                 cancelled: requests.cancelled,
                 total: is_counted.then_some(requests.total),
-                wall: requests
-                    .wall
-                    .percentiles()
-                    .map(|it| it.map(Duration::from_nanos)),
+                wall: requests.wall.durations(),
                 wall_bins: { requests.wall.bins().into_iter() }
                     .map(|(from, to, count)| {
                         (Duration::from_nanos(from), Duration::from_nanos(to), count)

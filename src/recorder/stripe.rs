@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
@@ -88,16 +88,15 @@ impl Stripes {
     }
 
     pub(super) fn lock(&self, place: usize) -> MutexGuard<'_, Stripe> {
-        // Nothing in here is foreign code, and nothing is left half done.
-        self.0[place].lock().unwrap_or_else(PoisonError::into_inner)
+        super::lock(&self.0[place])
     }
 
     /// The same for who must not wait: none where another thread has it.
     pub(super) fn try_lock(&self, place: usize) -> Option<MutexGuard<'_, Stripe>> {
         match self.0[place].try_lock() {
             Ok(stripe) => Some(stripe),
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(std::sync::TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -131,10 +130,11 @@ impl Stripe {
         (figures, &mut self.room)
     }
 
-    /// The same for a reader.
-    pub(super) fn get(&mut self, route: &Route) -> Option<(&mut OfRoute, &mut usize)> {
+    /// The same for a reader, as it is in this window of time.
+    pub(super) fn get(&mut self, route: &Route, window: u64) -> Option<&OfRoute> {
         let figures = self.figures.get_mut(route.number)?.as_deref_mut()?;
-        Some((figures, &mut self.room))
+        figures.baseline.turn_to(window, &mut self.room);
+        Some(figures)
     }
 }
 

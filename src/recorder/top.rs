@@ -1,13 +1,15 @@
 //! The highest figures of a window of time: of one name, those of the slowest and the heaviest.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use super::nanoseconds;
+use crate::report::duration::nanoseconds;
+
+use super::lock;
 
 /// So many of each name in each window of time.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,7 @@ impl Top {
 
     #[cold]
     fn admit(&self, figure: u64, now: u64) -> bool {
-        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut figures = lock(&self.figures);
         if now >= self.end.load(Relaxed) {
             figures.clear();
             self.threshold.store(0, Relaxed);

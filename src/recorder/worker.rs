@@ -8,6 +8,7 @@ use crate::report::{Outcome, Report, Request};
 
 use super::compare::compare;
 use super::finished::Finished;
+use super::ring::bytes_of;
 use super::shared::Shared;
 use super::sinks::Sink;
 
@@ -17,11 +18,13 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: &Arc<[Arc<Sink>]>) -> io::Resul
         shared.queue.each(|finished| {
             let (route, reason) = (finished.route.number, finished.reasons.first().cloned());
             let report = Arc::new(report(&shared, finished));
+            let bytes = bytes_of(&report);
             if let Some(reason) = reason {
-                shared.ring().push(Arc::clone(&report), route, reason);
+                let mut ring = shared.ring();
+                ring.push(Arc::clone(&report), bytes, route, reason);
             }
             for sink in &*sinks {
-                sink.offer(&report);
+                sink.offer(&report, bytes);
             }
         });
     };

@@ -3,6 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+/// In nanoseconds, of which there is room for 584 years.
+#[cfg(any(feature = "serde", feature = "hotspots"))]
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Shown as `14.038083ms`: in the largest unit of which there is one, to the nanosecond, without
 /// zeros at the end.
 pub(crate) struct Exactly(pub(crate) Duration);

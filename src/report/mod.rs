@@ -190,6 +190,16 @@ pub enum Outcome {
     Running,
 }
 
+impl Outcome {
+    /// Whether it is over, and did not end well.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Panicked | Self::Cancelled => true,
+            Self::Ok | Self::Running => false,
+        }
+    }
+}
+
 impl Report {
     /// The report as a tree, aligned to be read by a person.
     pub fn tree(&self) -> Tree<'_> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use super::escape::Escaped;
-use super::units::{count, percent, time};
+use super::units::{count, percent, plural, time};
 use super::{Outcome, Percentiles};
 
 /// The request whose trace this was, as its recorder knows it.
@@ -114,9 +114,8 @@ impl Display for Compared {
         }
         let usual = self.usual_calls.p50;
         if (self.calls, usual) != (1, 1) {
-            let ending = if self.calls == 1 { "" } else { "s" };
-            let (calls, usual) = (count(self.calls), count(usual));
-            write!(f, " · {calls} call{ending} (usual {usual})")?;
+            let (calls, usual) = (plural(self.calls, "call"), count(usual));
+            write!(f, " · {calls} (usual {usual})")?;
         }
         if self.is_rare() {
             let part = percent(self.requests, self.of);

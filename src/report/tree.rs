@@ -8,7 +8,7 @@ use alloc_counter::Counts;
 
 use super::escape::Escaped;
 use super::text::{Beside, Failures, Title, ending};
-use super::units::count;
+use super::units::{count, or_unknown};
 use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
 /// A [`Report`] shown as a tree: see [`Report::tree`].
@@ -86,9 +86,9 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     write!(
         out,
         ", allocates {}",
-        or_unknown(report.total.as_ref(), Counts::allocates)
+        or_unknown(report.total.as_ref(), |it| count(it.allocates()))
     )?;
-    let bytes = or_unknown(report.total.as_ref(), |total| total.bytes_allocated);
+    let bytes = or_unknown(report.total.as_ref(), |it| count(it.bytes_allocated));
     writeln!(out, " ({bytes} bytes)")?;
     let rows = rows(report);
     let mut widths = HEADINGS.map(|heading| heading.chars().count());
@@ -254,16 +254,17 @@ fn call_row(
         figures: [
             micros(call.wall),
             micros(call.busy),
-            or_unknown(total, Counts::allocates),
-            or_unknown(own, Counts::allocates),
-            or_unknown(total, |counts| counts.bytes_allocated),
-            or_unknown(own, |counts| counts.bytes_allocated),
-            call.peak_bytes.map_or_else(unknown, count),
+            or_unknown(total, |it| count(it.allocates())),
+            or_unknown(own, |it| count(it.allocates())),
+            or_unknown(total, |it| count(it.bytes_allocated)),
+            or_unknown(own, |it| count(it.bytes_allocated)),
+            or_unknown(call.peak_bytes, count),
         ],
         text,
-        colour: match call.outcome {
-            Outcome::Ok | Outcome::Running => is_heavy(report, call).then_some(HEAVY),
-            _ => Some(BAD),
+        colour: if call.outcome.is_failure() {
+            Some(BAD)
+        } else {
+            is_heavy(report, call).then_some(HEAVY)
         },
     }
 }
@@ -277,10 +278,10 @@ fn folded_row(folded: &FoldedReport, mut text: String) -> Row {
         figures: [
             micros(folded.wall),
             micros(folded.busy),
-            or_unknown(total, Counts::allocates),
-            or_unknown(own, Counts::allocates),
-            or_unknown(total, |counts| counts.bytes_allocated),
-            or_unknown(own, |counts| counts.bytes_allocated),
+            or_unknown(total, |it| count(it.allocates())),
+            or_unknown(own, |it| count(it.allocates())),
+            or_unknown(total, |it| count(it.bytes_allocated)),
+            or_unknown(own, |it| count(it.bytes_allocated)),
             String::new(),
         ],
         text,
@@ -295,9 +296,9 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
         figures: [
             micros(checkpoint.wall),
             none(),
-            or_unknown(counts, Counts::allocates),
+            or_unknown(counts, |it| count(it.allocates())),
             none(),
-            or_unknown(counts, |counts| counts.bytes_allocated),
+            or_unknown(counts, |it| count(it.bytes_allocated)),
             none(),
             none(),
         ],
@@ -323,14 +324,6 @@ impl Display for OnThread<'_> {
             None => write!(f, "thread #{}", self.0.number),
         }
     }
-}
-
-fn unknown() -> String {
-    "n/a".to_owned()
-}
-
-fn or_unknown(counts: Option<&Counts>, figure: impl Fn(&Counts) -> u64) -> String {
-    counts.map_or_else(unknown, |counts| count(figure(counts)))
 }
 
 /// `14,038.083`: microseconds to the last nanosecond.

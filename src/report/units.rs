@@ -16,10 +16,14 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// `1 call`, `1,234 calls`
-#[cfg(feature = "hotspots")]
 pub(crate) fn plural(number: u64, thing: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {thing}{ending}", count(number))
+}
+
+/// A figure, where it is known.
+pub(crate) fn or_unknown<T>(figure: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    figure.map_or_else(|| "n/a".to_owned(), show)
 }
 
 /// Three digits or more, and the unit: `0 ns`, `12.3 ms`, `1,234 s`.

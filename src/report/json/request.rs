@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::duration::nanoseconds;
 use crate::report::{Compared, Percentiles, Request};
 
-use super::parts::{Labels, OutcomeInJson, borrowed, ns};
+use super::parts::{Labels, OutcomeInJson, borrowed};
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a request")]
@@ -59,7 +60,7 @@ impl<'a> RequestInJson<'a> {
             name: borrowed(&request.name),
             id: request.id.as_deref().map(borrowed),
             labels: Labels::of(&request.labels),
-            wall_ns: ns(request.wall),
+            wall_ns: nanoseconds(request.wall),
             outcome,
             message,
             reasons: request.reasons.clone(),
@@ -84,12 +85,12 @@ impl ComparedInJson {
     pub(super) fn of(compared: &Compared) -> Self {
         Self {
             calls: compared.calls,
-            wall_ns: ns(compared.wall),
+            wall_ns: nanoseconds(compared.wall),
             allocates: compared.allocates,
             of: compared.of,
             requests: compared.requests,
             usual_calls: PercentilesInJson::of(compared.usual_calls),
-            usual_wall_ns: PercentilesInJson::of(compared.usual_wall.map(ns)),
+            usual_wall_ns: PercentilesInJson::of(compared.usual_wall.map(nanoseconds)),
             usual_allocates: compared.usual_allocates.map(PercentilesInJson::of),
         }
     }

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::report::duration::nanoseconds;
 use crate::report::{CallReport, CheckpointReport, FoldedReport, Report, Thread};
 
 use super::VERSION;
 use super::counts::CountsInJson;
-use super::parts::{Labels, OutcomeInJson, borrowed, ns, owned};
+use super::parts::{Labels, OutcomeInJson, borrowed, owned};
 use super::request::{ComparedInJson, RequestInJson};
 
 impl Serialize for Report {
@@ -161,7 +162,7 @@ impl<'a> ReportInJson<'a> {
             request: report.request.as_deref().map(RequestInJson::of),
             trace: report.trace,
             started_unix_ns: unix_ns(report.started),
-            elapsed_ns: ns(report.elapsed),
+            elapsed_ns: nanoseconds(report.elapsed),
             grown: report.grown,
             dropped: report.dropped,
             memory_bytes: report.memory_bytes,
@@ -222,10 +223,10 @@ impl<'a> CallInJson<'a> {
                 number: call.thread.number,
                 name: call.thread.name.as_deref().map(borrowed),
             },
-            start_ns: ns(call.start),
-            wall_ns: ns(call.wall),
-            busy_ns: ns(call.busy),
-            self_busy_ns: ns(call.own_busy),
+            start_ns: nanoseconds(call.start),
+            wall_ns: nanoseconds(call.wall),
+            busy_ns: nanoseconds(call.busy),
+            self_busy_ns: nanoseconds(call.own_busy),
             total: call.total.map(CountsInJson::of),
             own: call.own.map(CountsInJson::of),
             peak_bytes: call.peak_bytes,
@@ -274,8 +275,8 @@ impl<'a> CheckpointInJson<'a> {
     fn of(checkpoint: &'a CheckpointReport) -> Self {
         Self {
             name: borrowed(&checkpoint.name),
-            at_ns: ns(checkpoint.at),
-            wall_ns: ns(checkpoint.wall),
+            at_ns: nanoseconds(checkpoint.at),
+            wall_ns: nanoseconds(checkpoint.wall),
             counts: checkpoint.counts.map(CountsInJson::of),
         }
     }
@@ -300,8 +301,8 @@ impl<'a> FoldedInJson<'a> {
             parent: folded.parent,
             calls: folded.calls,
             failures: folded.failures,
-            wall_ns: ns(folded.wall),
-            busy_ns: ns(folded.busy),
+            wall_ns: nanoseconds(folded.wall),
+            busy_ns: nanoseconds(folded.busy),
             total: folded.total.map(CountsInJson::of),
             own: folded.own.map(CountsInJson::of),
             partial: folded.partial,
