@@ -60,7 +60,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
             @let picture = asked.link(&format!("/flamegraph.svg{}", query(by)));
             h2 { "Flame graph" }
             div.wide tabindex="0" role="region" aria-label="Flame graph" {
-                a href=(picture) { img.flames src=(picture) alt="Flame graph: the same figures as in the table below, by path"; }
+                a href=(picture) title="Open it to search it and to zoom in" { img.flames src=(picture) alt="Flame graph: the same figures as in the table below, by path"; }
             }
             h2 { "Functions" }
             div.wide tabindex="0" role="region" aria-label="Functions" {
@@ -109,8 +109,11 @@ pub(super) fn flamegraph(page: &Page, asked: &Asked) -> Result<Response, Refused
         header::CONTENT_TYPE,
         HeaderValue::from_static("image/svg+xml"),
     );
-    // Its own style, and none of its script.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    // Opened by itself it can be searched and zoomed into: with a style and a script of its own, in a
+    // sandbox, in which it has no part of this site and reaches nobody.
+    let policy = "sandbox allow-scripts allow-modals; default-src 'none'; \
+                  script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; \
+                  form-action 'none'; frame-ancestors 'none'";
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(policy),

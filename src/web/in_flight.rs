@@ -1,4 +1,4 @@
-//! The requests that are not over; the page loads itself again.
+//! The requests that are not over; the page loads itself again, until it is told not to.
 
 use axum::response::{IntoResponse, Response};
 use maud::html;
@@ -14,9 +14,19 @@ const MOST: usize = 200;
 
 pub(super) fn page(page: &Page, asked: &Asked) -> Response {
     let in_flight = page.recorder.in_flight();
+    let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);
     let content = html! {
         h1 { "In flight" }
-        p.faint { "The oldest first; this page is loaded again every " (AGAIN_SECONDS) " seconds." }
+        p.faint {
+            "The oldest first; "
+            @match again {
+                Some(seconds) => {
+                    "this page is loaded again every " (seconds) " seconds. "
+                    a href=(asked.link("/in-flight?pause")) { "Pause" }
+                }
+                None => { "as they were a moment ago. " a href=(asked.link("/in-flight")) { "Go on" } }
+            }
+        }
         @if in_flight.is_empty() { p { "No request is in flight." } }
         @else {
             div.wide tabindex="0" role="region" aria-label="Requests in flight" {
@@ -43,5 +53,5 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
             @if in_flight.len() > MOST { p.faint { "And " (count((in_flight.len() - MOST) as u64)) " more." } }
         }
     };
-    layout::page(asked, "In flight", Some(AGAIN_SECONDS), &content).into_response()
+    layout::page(asked, "In flight", again, &content).into_response()
 }

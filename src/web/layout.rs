@@ -32,6 +32,7 @@ pub(super) fn page(
                 meta name="color-scheme" content="light dark";
                 @if let Some(seconds) = again { meta http-equiv="refresh" content=(seconds); }
                 title { (title) " · tracer" }
+                link rel="icon" type="image/svg+xml" href=(asked.link("/icon.svg"));
                 link rel="stylesheet" href=(asked.link("/style.css"));
             }
             body {
@@ -54,4 +55,10 @@ pub(super) fn page(
 pub(super) fn style() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
     (headers, include_str!("style.css")).into_response()
+}
+
+/// A waterfall.
+pub(super) fn icon() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml")];
+    (headers, include_str!("icon.svg")).into_response()
 }

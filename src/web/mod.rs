@@ -30,7 +30,8 @@
 //!
 //! Nothing on the page changes anything; there are no cookies and no scripts, and nothing is loaded
 //! from elsewhere, to which a `Content-Security-Policy` holds the browser. All that came from outside
-//! is shown as text.
+//! is shown as text. Only the flame graph, where it is opened by itself, has a script to be searched
+//! and zoomed into, in a sandbox that keeps it from the site.
 //!
 //! The paths below where it is mounted: `/` the overview, `/route?name=…` what was kept of one route,
 //! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and `/trace/N/chrome` to take away),
@@ -96,6 +97,7 @@ where
             "/in-flight",
             shown(|page, asked| Ok(in_flight::page(page, asked))),
         )
+        .route("/icon.svg", shown(|_, _| Ok(layout::icon())))
         .route("/style.css", shown(|_, _| Ok(layout::style())))
         .with_state(page)
 }

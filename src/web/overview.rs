@@ -33,7 +33,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
         @else { (routes_table(asked, &routes, &kept)) }
         @for (title, reports) in [("Failed", &failed), ("Slowest", &slowest), ("Heaviest", &heaviest)] {
             h2 { (title) }
-            (list(asked, reports, MOST))
+            (list(asked, title, reports, MOST))
         }
     };
     layout::page(asked, "Overview", None, &content).into_response()
@@ -134,12 +134,12 @@ pub(super) fn shown(text: &str) -> String {
     crate::report::escape::Escaped(text).to_string()
 }
 
-/// The first so many of these.
-pub(super) fn list(asked: &Asked, reports: &[Arc<Report>], most: usize) -> Markup {
+/// The first so many of these, of which the title says what they are.
+pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: usize) -> Markup {
     html! {
         @if reports.is_empty() { p.faint { "None is kept." } }
         @else {
-            div.wide tabindex="0" role="region" aria-label="Requests" {
+            div.wide tabindex="0" role="region" aria-label=(title) {
                 table {
                     thead { tr {
                         th.text { "Request" } th { "Time" } th { "Allocates" } th { "Bytes" }

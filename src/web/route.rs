@@ -75,7 +75,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
         @if kept.is_empty() { p { "None of it is in memory." } }
         @for (title, reports) in &buckets {
             h2 { (title) " (" (count(reports.len() as u64)) ")" }
-            (list(asked, reports, 100))
+            (list(asked, title, reports, 100))
         }
     };
     Ok(layout::page(asked, &shown(name), None, &content).into_response())

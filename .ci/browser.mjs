@@ -1,0 +1,291 @@
+// Whether a person who opens the page of a recorder in a browser sees what is true, on every page of
+// it: the example service is asked for this and that, and Chromium reads what it shows.
+//
+// node browser.mjs PACKAGES SERVICE SCREENSHOTS
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import { createRequire } from 'node:module'
+
+const [packages, service, screenshots] = process.argv.slice(2)
+const require = createRequire(path.join(packages, 'node_modules/'))
+const { chromium } = require('playwright-core')
+const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
+
+const LAPTOP = { width: 1280, height: 900 }
+const PHONE = { width: 390, height: 844 }
+const PATIENCE = 20_000
+
+// ---- The service ----
+
+// However this ends, they end with it.
+const children = []
+process.on('exit', () => children.forEach(child => child.kill()))
+process.on('SIGTERM', () => process.exit(1))
+
+async function serve(...options) {
+  const child = spawn(service, ['--serve', '127.0.0.1:0', ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  let said = ''
+  child.stdout.on('data', bytes => (said += bytes))
+  const found = await until('the address of the service', () => /listening on (http:\S+)\/message[^]*traces: (\S+)/.exec(said))
+  return { child, base: found[1], traces: found[2] }
+}
+
+async function until(what, isThere) {
+  const end = Date.now() + PATIENCE
+  while (Date.now() < end) {
+    const found = await isThere()
+    if (found) return found
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  throw new Error(`no ${what} within ${PATIENCE} ms`)
+}
+
+const post = (site, body, id) =>
+  fetch(`${site.base}/message`, { method: 'POST', headers: { 'X-Request-Id': id }, body })
+
+// ---- The browser ----
+
+/// A tab, in which nothing may go wrong that a console would tell, and from which nothing may go out.
+async function open(browser, options) {
+  const context = await browser.newContext(options)
+  const page = await context.newPage()
+  const wrong = []
+  page.setDefaultTimeout(PATIENCE)
+  page.on('console', message => ['error', 'warning'].includes(message.type()) && wrong.push(message.text()))
+  page.on('pageerror', error => wrong.push(String(error)))
+  page.on('dialog', dialog => wrong.push(`a dialog: ${dialog.message()}`) && dialog.dismiss())
+  page.on('requestfailed', request => {
+    // A download and a page left behind are no failures.
+    if (request.failure().errorText !== 'net::ERR_ABORTED') wrong.push(`${request.url()}: ${request.failure().errorText}`)
+  })
+  const asked = new Set()
+  page.on('request', request => asked.add(new URL(request.url()).origin))
+  return { context, page, wrong, asked }
+}
+
+/// Follows every link from the page of the recorder on, at most so many of each kind; what is to be
+/// taken away is fetched.
+async function everyPage(tab, site, most, look) {
+  const kind = url => new URL(url).pathname.replace(/\d+/, 'N')
+  const seen = new Set()
+  const counted = new Map()
+  const next = [site.traces]
+  while (next.length > 0) {
+    const url = next.shift()
+    if (seen.has(url)) continue
+    seen.add(url)
+    const number = (counted.get(kind(url)) ?? 0) + 1
+    if (number > most) continue
+    counted.set(kind(url), number)
+    if (/\/(json|chrome|text)$/.test(url)) {
+      const answer = await fetch(url)
+      assert.equal(answer.status, 200, url)
+      if (!url.endsWith('text')) JSON.parse(await answer.text())
+      continue
+    }
+    const answer = await tab.page.goto(url)
+    assert.equal(answer.status(), 200, url)
+    // A picture is loaded within another page, too.
+    const links = await tab.page.$$eval('a[href], img[src]', all => all.map(it => it.href || it.src))
+    for (const link of links) assert(link.startsWith(site.traces), `${url} leads to ${link}`)
+    const pictures = await tab.page.$$eval('img', all => all.filter(it => !it.complete || it.naturalWidth === 0).length)
+    assert.equal(pictures, 0, `${url}: pictures that are not shown`)
+    next.push(...links)
+    await look?.(url)
+  }
+  return counted
+}
+
+/// As a browser sees it that draws for those who do not see: https://github.com/dequelabs/axe-core
+async function accessible(page, url) {
+  if (url.includes('.svg')) return
+  await page.evaluate(axe)
+  // A page that loads itself again is no harm where one can tell it not to.
+  const rules = { 'meta-refresh': { enabled: await page.$$eval('a[href$="?pause"]', all => all.length === 0) } }
+  const { violations } = await page.evaluate(rules => globalThis.axe.run({ rules }), rules)
+  const told = violations.map(it => `${it.id}: ${it.help}: ${it.nodes[0].html}: ${it.nodes[0].failureSummary}`)
+  assert.deepEqual(told, [], url)
+}
+
+// ---- Figures ----
+
+const UNITS = { ns: 1, µs: 1e3, ms: 1e6, s: 1e9, B: 1, KiB: 1024, MiB: 1024 ** 2 }
+
+/// Whether a text such as `12.3 ms` or `1,234` is this figure, rounded.
+function assertShown(text, figure, what) {
+  const found = /^([\d,]+(?:\.(\d+))?)(?: (\S+))?$/.exec(text)
+  assert(found, `${what}: ${text}`)
+  const unit = found[3] ? UNITS[found[3]] : 1
+  const half = (unit / 10 ** (found[2]?.length ?? 0)) * 0.5
+  const shown = Number(found[1].replaceAll(',', '')) * unit
+  assert(Math.abs(shown - figure) <= half * 1.0001, `${what}: shown as ${text}, is ${figure}`)
+}
+
+/// The first line of each cell of each row of the first table: what is usual stands below.
+const cells = page =>
+  page.$$eval('main table tbody tr', rows =>
+    rows.map(row => [...row.cells].map(cell => cell.innerText.split('\n')[0].trim())))
+
+async function assertTraceIsItsJson(page, url) {
+  const report = await (await fetch(`${url}/json`)).json()
+  const rows = await cells(page)
+  assert.equal(rows.length, report.calls.length, url)
+  const sum = counts => counts.allocations + (counts.reallocations ?? 0)
+  report.calls.forEach((call, index) => {
+    const [name, , time, self, allocates, own, bytes, , peak] = rows[index]
+    assert(name.trim().startsWith(call.name), `${name} is ${call.name}`)
+    assertShown(time, call.wall_ns, `${url}: time`)
+    assertShown(self, call.self_busy_ns, `${url}: self`)
+    assertShown(allocates, sum(call.total), `${url}: allocates`)
+    assertShown(own, sum(call.self), `${url}: own`)
+    assertShown(bytes, call.total.bytes_allocated, `${url}: bytes`)
+    assertShown(peak, call.peak_bytes, `${url}: peak`)
+  })
+  return report
+}
+
+// ---- What is tried ----
+
+const HOSTILE = `<script>alert(1)</script><img src=x onerror=alert(2)>"'&`
+
+/// Requests that are known, each of them kept: the page says neither more nor less.
+async function known(browser) {
+  const site = await serve()
+  const good = JSON.stringify({ author: 'gopher', text: 'dead simple', tags: [] })
+  for (let number = 0; number < 30; number++) assert.equal((await post(site, good, `good-${number}`)).status, 201)
+  assert.equal((await post(site, good, HOSTILE)).status, 201)
+  assert.equal((await post(site, JSON.stringify({ author: 1, text: `\u001b[2J${HOSTILE}` }), 'malformed')).status, 400)
+  assert.equal((await post(site, JSON.stringify({ author: HOSTILE, text: '', tags: `\u001b[2J${HOSTILE}` }), 'hostile')).status, 400)
+  assert.equal((await post(site, JSON.stringify({ author: '', text: '' }), 'failed')).status, 500)
+
+  const tab = await open(browser, { viewport: LAPTOP })
+  const { page } = tab
+  await page.goto(site.traces)
+  await until('last request', async () => (await page.reload(), await page.innerText('#kept')) === '34')
+  assert.equal(await page.innerText('#ended'), '34')
+  const [route] = await cells(page)
+  assert.deepEqual([...route.slice(0, 4), route.at(-1)], ['POST /message', '34', '0', '1', '34'])
+
+  // From the overview to a request, as a person goes.
+  await page.click('h2:text("Failed") + * a')
+  assert.match(await page.innerText('h1'), /^POST \/message failed$/)
+  assert.match(await page.innerText('ul.facts'), /failed/)
+  let report = await assertTraceIsItsJson(page, page.url())
+  assert.equal(report.request.id, 'failed')
+  assert.equal(report.request.outcome.failed !== undefined || report.request.outcome === 'failed', true)
+  await page.click('h1 a')
+  assert.equal(await page.innerText('h1'), 'POST /message')
+  assert.equal((await cells(page)).length, 34)
+  await page.goBack()
+  await page.click('summary')
+  const text = await page.inputValue('textarea')
+  assert.equal(`${text}\n`, await (await fetch(`${page.url()}/text`)).text())
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:text("Chrome trace")')])
+  assert.match(download.suggestedFilename(), /^trace-\d+\.trace\.json$/)
+  const events = JSON.parse(fs.readFileSync(await download.path(), 'utf8')).traceEvents
+  assert.equal(events.filter(it => it.ph === 'B').length, report.calls.length)
+
+  const shown = new Set()
+  await everyPage(tab, site, 50, async url => {
+    if (/\/trace\/\d+$/.test(url)) shown.add((await assertTraceIsItsJson(page, url)).request.id)
+    if (url.includes('.svg')) return
+    // Text from outside is text: no element comes of it.
+    assert.equal(await page.$$eval('script, img:not(.flames), b[onclick]', all => all.length), 0, url)
+    assert(!(await page.content()).includes('\u001b'), url)
+  })
+  assert.equal(shown.size, 34)
+  assert(shown.has(HOSTILE))
+  await page.goto(`${site.traces}/route?name=POST%20%2Fmessage`)
+  const everything = await page.innerText('main')
+  assert(everything.includes(HOSTILE), everything)
+
+  // Opened by itself the flame graph is zoomed into, in a sandbox.
+  await page.goto(`${site.traces}/hotspots?by=self-allocations`)
+  const graph = await page.getAttribute('.wide a', 'href')
+  await page.click('.wide a')
+  assert(page.url().endsWith(graph))
+  assert.equal(await page.evaluate(() => globalThis.origin), 'null')
+  const bar = page.locator('#frames g').filter({ hasText: 'fetch_data' })
+  const width = async () => (await bar.locator('rect').boundingBox()).width
+  const before = await width()
+  await bar.click()
+  assert(await width() > 1.05 * before, `${before} pixels wide, and then ${await width()}`)
+
+  // What is in flight, without touching anything.
+  const socket = net.connect(new URL(site.base).port, '127.0.0.1')
+  await page.goto(`${site.traces}/in-flight`)
+  assert.match(await page.innerText('main'), /No request is in flight/)
+  socket.write('POST /message HTTP/1.1\r\nhost: localhost\r\nx-request-id: slow\r\ncontent-length: 99\r\n\r\n{')
+  await until('request in flight', async () => /slow[^]*handle/.test(await page.innerText('main').catch(() => '')))
+  socket.destroy()
+  await until('end of it', async () => /No request is in flight/.test(await page.innerText('main').catch(() => '')))
+  await page.goto(site.traces)
+  await page.click('h2:text("Slowest") + * a')
+  assert.equal(await page.innerText('h1'), 'POST /message slow')
+  assert.match((await cells(page))[0].at(-1), /^(failed: .+|cancelled)$/)
+
+  assert.deepEqual(tab.wrong, [])
+  // The socket that was cut is of ours; the browser itself has asked nobody else.
+  assert.deepEqual([...tab.asked], [new URL(site.base).origin])
+
+  // What is wrong is told, and looks like the rest.
+  for (const [wrong, status] of [['trace/7x', 400], ['trace/99999999', 404], ['hotspots?by=%3Cb%3E', 400], ['route?name=%3Cb%3E', 404]]) {
+    assert.equal((await page.goto(`${site.traces}/${wrong}`)).status(), status, wrong)
+    assert.match(await page.innerText('h1'), new RegExp(`^${status} `))
+    assert.equal(await page.$$eval('main b', all => all.length), 0)
+  }
+  await tab.context.close()
+  site.child.kill()
+}
+
+/// Under load: every page in both schemes and on both screens, with scripts and without.
+async function loaded(browser) {
+  const site = await serve('--load')
+  const watch = await open(browser, { viewport: LAPTOP })
+  await watch.page.goto(site.traces)
+  await until('failed request', async () => (await watch.page.reload(), Number(await watch.page.innerText('#kept')) >= 12))
+  await watch.context.close()
+  for (const [name, options] of [
+    ['laptop-light', { viewport: LAPTOP, colorScheme: 'light' }],
+    ['laptop-dark', { viewport: LAPTOP, colorScheme: 'dark' }],
+    ['phone-light', { viewport: PHONE, colorScheme: 'light', isMobile: true, hasTouch: true }],
+    ['phone-dark', { viewport: PHONE, colorScheme: 'dark', isMobile: true, hasTouch: true, javaScriptEnabled: false }],
+  ]) {
+    const tab = await open(browser, options)
+    const drawn = new Set()
+    const counted = await everyPage(tab, site, 2, async url => {
+      const wide = await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+      assert(url.includes('.svg') || wide <= 0, `${url} at ${name} is ${wide} pixels too wide`)
+      if (options.javaScriptEnabled !== false) await accessible(tab.page, url)
+      const kind = new URL(url).pathname.split('/')[3] ?? 'overview'
+      if (!url.includes('.svg') && !drawn.has(kind) && drawn.add(kind)) {
+        await tab.page.screenshot({ path: path.join(screenshots, `${kind}-${name}.png`), fullPage: true })
+      }
+    })
+    const kinds = [...counted.keys()].map(it => it.replace('/debug/traces', '')).sort()
+    assert.deepEqual(kinds, ['', '/flamegraph.svg', '/hotspots', '/in-flight', '/route',
+      '/trace/N', '/trace/N/chrome', '/trace/N/json', '/trace/N/text'], name)
+    assert.deepEqual(tab.wrong, [], name)
+    assert.deepEqual([...tab.asked], [new URL(site.base).origin], name)
+    await tab.context.close()
+  }
+  site.child.kill()
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+})
+try {
+  await known(browser)
+  await loaded(browser)
+  console.log(`Chromium ${browser.version()}: every page is as it should be; ${screenshots}`)
+} finally {
+  await browser.close()
+}
+process.exit(0)
