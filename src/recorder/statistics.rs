@@ -78,6 +78,8 @@ pub struct RouteStatistics {
     pub wall_bins: Vec<(Duration, Duration, u64)>,
     /// How often each requested memory.
     pub allocates: Option<Percentiles<u64>>,
+    /// How that is spread, as the times are.
+    pub allocates_bins: Vec<(u64, u64, u64)>,
     /// How many bytes each allocated.
     pub bytes: Option<Percentiles<u64>>,
 }
@@ -163,6 +165,11 @@ impl Recorder {
                     })
                     .collect(),
                 allocates: { requests.allocates.percentiles() }.filter(|_| is_counted),
+                allocates_bins: if is_counted {
+                    requests.allocates.bins()
+                } else {
+                    Vec::new()
+                },
                 bytes: requests.bytes.percentiles().filter(|_| is_counted),
             }
         });

@@ -4,44 +4,62 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-const WIDTH: u64 = 120;
+const WIDTH: u64 = 90;
 const HEIGHT: u64 = 24;
-/// A tenth of a decade each, over six decades of time.
 const BARS: usize = 30;
+/// From the lowest figure at the left to the highest at the right.
+const DECADES: u128 = 7;
 
-/// How times are spread, from 1 µs at the left to 10 s at the right, each bar as high as its share of
-/// the highest.
-pub(super) fn spread(bins: &[(Duration, Duration, u64)]) -> Markup {
+/// How times are spread, each bar as high as its share of the highest.
+pub(super) fn times(bins: &[(Duration, Duration, u64)]) -> Markup {
+    let bins = bins.iter();
+    let bins =
+        bins.map(|(from, to, count)| (u128::midpoint(from.as_nanos(), to.as_nanos()), *count));
+    spread("time", "How times are spread, from 1 µs to 10 s", 3, bins)
+}
+
+/// The same of numbers of allocations.
+pub(super) fn allocations(bins: &[(u64, u64, u64)]) -> Markup {
+    let bins = bins.iter();
+    let bins = bins.map(|(from, to, count)| (u128::from(u64::midpoint(*from, *to)), *count));
+    spread(
+        "heap",
+        "How allocations are spread, from 1 to 10 million",
+        0,
+        bins,
+    )
+}
+
+/// `from`: the power of ten at the left.
+fn spread(class: &str, says: &str, from: u32, bins: impl Iterator<Item = (u128, u64)>) -> Markup {
     let mut bars = [0_u64; BARS];
-    for (from, to, count) in bins {
-        let middle = u128::midpoint(from.as_nanos(), to.as_nanos());
-        bars[bar_of(middle)] += count;
+    for (middle, count) in bins {
+        bars[bar_of(middle, from)] += count;
     }
     let highest = bars.iter().copied().max().unwrap_or(0).max(1);
     let width = WIDTH / BARS as u64;
     html! {
-        svg width=(WIDTH) height=(HEIGHT) viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
-            aria-label="how times are spread, from 1 µs to 10 s" {
-            title { "From 1 µs at the left to 10 s at the right" }
+        svg width=(WIDTH) height=(HEIGHT) viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(says) {
+            title { (says) }
             rect class="track" x="0" y=(HEIGHT - 1) width=(WIDTH) height="1" {}
             @for (place, count) in bars.iter().enumerate().filter(|(_, count)| **count > 0) {
-                @let height = (count * (HEIGHT - 2)).div_ceil(highest).max(1);
-                rect class="time" x=(place as u64 * width) y=(HEIGHT - 1 - height)
+                @let height = (u128::from(*count) * u128::from(HEIGHT - 2)).div_ceil(u128::from(highest)).max(1);
+                rect class=(class) x=(place as u64 * width) y=(u128::from(HEIGHT - 1) - height)
                     width=(width - 1) height=(height) {}
             }
         }
     }
 }
 
-/// Seven decades in bars of equal width.
-fn bar_of(nanoseconds: u128) -> usize {
+/// The place of a figure among bars that are equally wide in its logarithm.
+fn bar_of(figure: u128, from: u32) -> usize {
     // Thousandths of the logarithm to base 2, of which there are 3,322 in a decade.
-    let ns = nanoseconds.max(1);
-    let octave = u128::from(ns.ilog2());
-    let within = (ns * 1000) / (1 << octave) - 1000;
+    const DECADE: u128 = 3322;
+    let figure = figure.max(1);
+    let octave = u128::from(figure.ilog2());
+    let within = (figure * 1000) / (1 << octave) - 1000;
     let log = octave * 1000 + within;
-    let from = log.saturating_sub(3 * 3322);
-    let bar = from * BARS as u128 / (7 * 3322);
+    let bar = log.saturating_sub(u128::from(from) * DECADE) * BARS as u128 / (DECADES * DECADE);
     usize::try_from(bar).unwrap_or(BARS).min(BARS - 1)
 }
 
@@ -50,7 +68,7 @@ pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
     html! {
         svg width="100%" height="14" viewBox="0 0 1000 14" preserveAspectRatio="none" aria-hidden="true" {
             rect class="track" x="0" y="6" width="1000" height="2" {}
-            rect class=(class) x=(from.min(998)) y="2" width=(to.saturating_sub(from).max(2)) height="10" {}
+            rect class=(class) x=(from.min(996)) y="2" width=(to.saturating_sub(from).max(4)) height="10" {}
             @for mark in marks { rect class="mark" x=((*mark).min(998)) y="0" width="2" height="14" {} }
         }
     }
@@ -60,4 +78,36 @@ pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
 pub(super) fn part(part: u128, whole: u128) -> u64 {
     let part = (part * 1000).checked_div(whole).unwrap_or(0);
     u64::try_from(part.min(1000)).unwrap_or(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_equally_wide_in_the_logarithm() {
+        let microseconds = [
+            0,
+            1,
+            10,
+            100,
+            1_000,
+            10_000,
+            100_000,
+            1_000_000,
+            10_000_000,
+            u128::from(u64::MAX),
+        ];
+        let bars = microseconds.map(|it| bar_of(it * 1000, 3));
+        assert_eq!(bars, [0, 0, 4, 8, 12, 17, 21, 25, 29, 29]);
+        assert_eq!(
+            [0, 1, 9, 10, 1_000_000].map(|it| bar_of(it, 0)),
+            [0, 0, 4, 4, 25]
+        );
+    }
+
+    #[test]
+    fn parts_of_nothing_are_nothing() {
+        assert_eq!((part(1, 0), part(1, 3), part(4, 3)), (0, 333, 1000));
+    }
 }

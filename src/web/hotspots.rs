@@ -5,9 +5,9 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 
 use crate::hotspots::By;
-use crate::report::units::{bytes, count, percent, time};
+use crate::report::units::{bytes, count, or_unknown, percent, time};
 
-use super::overview::{encoded, shown};
+use super::layout::{cell, encoded, shown};
 use super::{Asked, Page, Refused, layout};
 
 /// So many functions.
@@ -67,22 +67,24 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
                 table {
                     thead { tr {
                         th.text { "Function" } th { "Share" } th { "Calls" } th { "Failures" } th { "Time" } th { "Self time" }
-                        th { "Allocates" } th { "Self" } th { "Bytes" } th { "Self" } th { "Peak" } th.text { "At" }
+                        th { "Allocates" } th { "Self" } th { "Bytes" } th { "Self bytes" } th { "Peak" } th.text { "At" }
                     } }
                     tbody {
                         @for function in functions.iter().take(MOST) {
                             @let totals = function.totals;
                             tr {
                                 th.text { (shown(function.frame.name)) }
-                                td { (percent(by.of(totals), figures)) }
-                                td { (count(totals.calls)) }
-                                td.bad[totals.failures > 0] { (count(totals.failures)) }
-                                td { (time(totals.wall)) }
-                                td { (time(totals.own_wall)) }
-                                @for counts in [&totals.total, &totals.own] { td { @match counts { Some(it) => (count(it.allocates())), None => "n/a" } } }
-                                @for counts in [&totals.total, &totals.own] { td { @match counts { Some(it) => (bytes(it.bytes_allocated)), None => "n/a" } } }
-                                td { @match totals.peak_bytes { Some(peak) => (bytes(peak)), None => "n/a" } }
-                                td.text.faint { (shown(function.frame.file)) ":" (function.frame.line) }
+                                (cell("Share", &percent(by.of(totals), figures)))
+                                (cell("Calls", &count(totals.calls)))
+                                td.bad[totals.failures > 0] data-of="Failures" { (count(totals.failures)) }
+                                (cell("Time", &time(totals.wall)))
+                                (cell("Self time", &time(totals.own_wall)))
+                                (cell("Allocates", &or_unknown(totals.total, |it| count(it.allocates()))))
+                                (cell("Self", &or_unknown(totals.own, |it| count(it.allocates()))))
+                                (cell("Bytes", &or_unknown(totals.total, |it| bytes(it.bytes_allocated))))
+                                (cell("Self bytes", &or_unknown(totals.own, |it| bytes(it.bytes_allocated))))
+                                (cell("Peak", &or_unknown(totals.peak_bytes, bytes)))
+                                td.text.faint data-of="At" { (shown(function.frame.file)) ":" (function.frame.line) }
                             }
                         }
                     }

@@ -3,9 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
-use crate::report::units::{count, time};
+use crate::report::units::{count, or_unknown, time};
 
-use super::overview::shown;
+use super::layout::{cell, shown};
 use super::{Asked, Page, layout};
 
 const AGAIN_SECONDS: u32 = 2;
@@ -36,9 +36,9 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
                         @for request in in_flight.iter().take(MOST) {
                             tr {
                                 th.text { (shown(&request.name)) @if let Some(id) = &request.id { " " span.faint { (shown(id)) } } }
-                                td { (time(request.now.age)) }
-                                td { @match &request.now.total { Some(total) => (count(total.allocates())), None => "n/a" } }
-                                td.text {
+                                (cell("Age", &time(request.now.age)))
+                                (cell("Allocates", &or_unknown(request.now.total, |it| count(it.allocates()))))
+                                td.text data-of="Where it is" {
                                     @for (place, call) in request.now.open.iter().enumerate() {
                                         @if place > 0 { " › " }
                                         (shown(&call.name))

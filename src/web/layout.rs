@@ -1,8 +1,12 @@
 //! What all pages share.
 
+use std::fmt::Write as _;
+
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
+
+use crate::report::escape::Escaped;
 
 use super::Asked;
 
@@ -61,4 +65,44 @@ pub(super) fn style() -> Response {
 pub(super) fn icon() -> Response {
     let headers = [(header::CONTENT_TYPE, "image/svg+xml")];
     (headers, include_str!("icon.svg")).into_response()
+}
+
+/// A figure in a table. What it is stands in the head of its column, and, on a screen that is too
+/// narrow for columns, before it.
+pub(super) fn cell(of: &str, figure: &str) -> Markup {
+    html! { td data-of=(of) { (figure) } }
+}
+
+/// The same, with what is usual below it.
+pub(super) fn beside_usual(
+    of: &str,
+    figure: &str,
+    usual: Option<String>,
+    stands_out: bool,
+) -> Markup {
+    html! {
+        td.warm[stands_out] data-of=(of) {
+            (figure)
+            @if let Some(usual) = usual { span.usual { "usual " (usual) } }
+        }
+    }
+}
+
+/// A text from outside, on one line.
+pub(super) fn shown(text: &str) -> String {
+    Escaped(text).to_string()
+}
+
+/// A text as a value in a query: all but letters and digits as bytes.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            // A string takes all that is written.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }

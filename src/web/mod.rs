@@ -43,6 +43,7 @@ mod hotspots;
 mod in_flight;
 mod layout;
 mod overview;
+mod requests;
 mod route;
 mod trace;
 
@@ -150,6 +151,11 @@ impl Asked {
     /// The path of one of the pages.
     fn link(&self, page: &str) -> String {
         format!("{}{page}", self.base)
+    }
+
+    /// The path of a route's page.
+    fn route(&self, name: &str) -> String {
+        self.link(&format!("/route?name={}", layout::encoded(name)))
     }
 }
 

@@ -1,15 +1,18 @@
 //! The overview: all routes, and what of them is worth a look.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use crate::recorder::{RouteStatistics, Statistics};
-use crate::report::units::{bytes, count, time};
-use crate::report::{Compared, Outcome, Report, Request};
+use crate::report::Report;
+use crate::report::units::{bytes, count, or_unknown, time};
 
+use super::layout::{cell, shown};
+use super::requests::{Bucket, bytes_allocated, is_ok, list, name, wall};
 use super::{Asked, Page, charts, layout};
 
 /// So many of each list.
@@ -22,8 +25,8 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
     let mut slowest = kept.clone();
     slowest.sort_by_key(|report| Reverse(wall(report)));
     let mut heaviest = kept.clone();
-    heaviest.sort_by_key(|report| Reverse(report.total.map_or(0, |it| it.bytes_allocated)));
-    heaviest.retain(|report| report.total.is_some_and(|it| it.bytes_allocated > 0));
+    heaviest.retain(|report| bytes_allocated(report) > 0);
+    heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
     let failed: Vec<_> = { kept.iter() }.filter(|it| !is_ok(it)).cloned().collect();
     let content = html! {
         h1 { "Overview" }
@@ -39,15 +42,6 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
     layout::page(asked, "Overview", None, &content).into_response()
 }
 
-pub(super) fn wall(report: &Report) -> std::time::Duration {
-    report.request.as_ref().map_or(report.elapsed, |it| it.wall)
-}
-
-fn is_ok(report: &Report) -> bool {
-    let request = report.request.as_ref();
-    request.is_none_or(|it| it.outcome == Outcome::Ok)
-}
-
 fn facts(statistics: &Statistics) -> Markup {
     html! {
         ul.facts {
@@ -59,10 +53,10 @@ fn facts(statistics: &Statistics) -> Markup {
             @if statistics.not_compared > 0 { li.warm { "Calls not compared " b { (count(statistics.not_compared)) } } }
             @if statistics.policy_panics > 0 { li.bad { "Rules that panicked " b { (count(statistics.policy_panics)) } } }
             @for sink in &statistics.sinks {
-                li { (sink.name) ": " b { (count(sink.taken)) }
+                li { (shown(&sink.name)) ": " b { (count(sink.taken)) }
                     @if sink.failed > 0 { ", " span.bad { "failed " (count(sink.failed)) } }
                     @if sink.dropped > 0 { ", " span.bad { "dropped " (count(sink.dropped)) } }
-                    @if let Some(error) = &sink.last_error { " " span.faint { "(" (error) ")" } }
+                    @if let Some(error) = &sink.last_error { " " span.faint { "(" (shown(error)) ")" } }
                 }
             }
         }
@@ -70,36 +64,29 @@ fn facts(statistics: &Statistics) -> Markup {
 }
 
 fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>]) -> Markup {
+    let mut by_route: HashMap<&str, Vec<&Arc<Report>>> = HashMap::new();
+    for report in kept {
+        by_route.entry(name(report)).or_default().push(report);
+    }
     html! {
-        p.faint { "Errors, times and allocations are those of the last minutes." }
+        p.faint { "Errors, times and allocations are those of the last minutes; kept are those in memory, by their time." }
         div.wide tabindex="0" role="region" aria-label="Routes" {
-            table {
-                thead { tr {
-                    th.text { "Route" } th { "Requests" } th { "In flight" } th { "Errors" }
-                    th { "p50" } th { "p95" } th { "p99" } th { "Max" } th { "Spread" }
-                    th { "Allocates p50" } th { "p99" } th { "Bytes p50" } th { "Kept" }
-                } }
+            table.routes {
+                thead {
+                    tr {
+                        th.text rowspan="2" { "Route" } th rowspan="2" { "Requests" }
+                        th rowspan="2" { "In flight" } th rowspan="2" { "Errors" }
+                        th.text colspan="5" { "Time" } th.text colspan="4" { "Allocates" }
+                        th rowspan="2" { "Bytes p50" } th.text rowspan="2" { "Kept" }
+                    }
+                    tr {
+                        th.text { "Spread" } th { "p50" } th { "p95" } th { "p99" } th { "Max" }
+                        th.text { "Spread" } th { "p50" } th { "p95" } th { "p99" }
+                    }
+                }
                 tbody {
                     @for route in routes {
-                        @let errors = route.failed + route.panicked + route.cancelled;
-                        @let here = kept.iter().filter(|it| of_route(it, &route.name)).count();
-                        tr {
-                            th.text { a href=(route_link(asked, &route.name)) { (shown(&route.name)) } }
-                            td { (count(route.ended)) }
-                            td { (count(route.in_flight)) }
-                            td.bad[errors > 0] { (count(errors)) }
-                            @match &route.wall {
-                                Some(wall) => @for figure in [wall.p50, wall.p95, wall.p99, wall.max] { td { (time(figure)) } },
-                                None => { td {} td {} td {} td {} }
-                            }
-                            td { (charts::spread(&route.wall_bins)) }
-                            @match &route.allocates {
-                                Some(figure) => { td { (count(figure.p50)) } td { (count(figure.p99)) } }
-                                None => { td { "n/a" } td { "n/a" } }
-                            }
-                            td { @match &route.bytes { Some(figure) => (bytes(figure.p50)), None => "n/a" } }
-                            td { (count(here as u64)) }
-                        }
+                        (route_row(asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
                     }
                 }
             }
@@ -107,87 +94,31 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
     }
 }
 
-pub(super) fn of_route(report: &Report, name: &str) -> bool {
-    report.request.as_ref().is_some_and(|it| it.name == name)
-}
-
-pub(super) fn route_link(asked: &Asked, name: &str) -> String {
-    asked.link(&format!("/route?name={}", encoded(name)))
-}
-
-/// As a value in a query: all but letters and digits as bytes.
-pub(super) fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-/// A text from outside, on one line.
-pub(super) fn shown(text: &str) -> String {
-    crate::report::escape::Escaped(text).to_string()
-}
-
-/// The first so many of these, of which the title says what they are.
-pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: usize) -> Markup {
-    html! {
-        @if reports.is_empty() { p.faint { "None is kept." } }
-        @else {
-            div.wide tabindex="0" role="region" aria-label=(title) {
-                table {
-                    thead { tr {
-                        th.text { "Request" } th { "Time" } th { "Allocates" } th { "Bytes" }
-                        th.text { "Outcome" } th.text { "Kept because" }
-                    } }
-                    tbody {
-                        @for report in reports.iter().take(most) {
-                            @if let Some(request) = &report.request { (line(asked, report, request)) }
-                        }
-                    }
-                }
-            }
-            @if reports.len() > most { p.faint { "And " (count((reports.len() - most) as u64)) " more." } }
-        }
-    }
-}
-
-fn line(asked: &Asked, report: &Report, request: &Request) -> Markup {
-    let compared = request.compared.as_ref();
+fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> Markup {
+    let errors = route.failed + route.panicked + route.cancelled;
+    let here = asked.route(&route.name);
+    let (wall, allocates) = (route.wall.as_ref(), route.allocates.as_ref());
     html! {
         tr {
-            th.text {
-                a href=(asked.link(&format!("/trace/{}", report.trace))) { (shown(&request.name)) }
-                @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
+            th.text { a href=(here) { (shown(&route.name)) } }
+            (cell("Requests", &count(route.ended)))
+            (cell("In flight", &count(route.in_flight)))
+            td.bad[errors > 0] data-of="Errors" { (count(errors)) }
+            td.text data-of="Times" { (charts::times(&route.wall_bins)) }
+            (cell("p50", &or_unknown(wall, |it| time(it.p50))))
+            (cell("p95", &or_unknown(wall, |it| time(it.p95))))
+            (cell("p99", &or_unknown(wall, |it| time(it.p99))))
+            (cell("max", &or_unknown(wall, |it| time(it.max))))
+            td.text data-of="Allocates" { (charts::allocations(&route.allocates_bins)) }
+            (cell("p50", &or_unknown(allocates, |it| count(it.p50))))
+            (cell("p95", &or_unknown(allocates, |it| count(it.p95))))
+            (cell("p99", &or_unknown(allocates, |it| count(it.p99))))
+            (cell("Bytes p50", &or_unknown(route.bytes, |it| bytes(it.p50))))
+            td.text.buckets data-of="Kept" {
+                @for bucket in Bucket::of(kept.iter().copied()) {
+                    a href=(format!("{here}#{}", bucket.anchor)) { (bucket.title) ": " b { (count(bucket.reports.len() as u64)) } } " "
+                }
             }
-            td.warm[compared.is_some_and(Compared::wall_stands_out)] {
-                (time(request.wall))
-                @if let Some(compared) = compared { span.usual { "usual " (time(compared.usual_wall.p50)) } }
-            }
-            td.warm[compared.is_some_and(Compared::allocates_stand_out)] {
-                @match &report.total { Some(total) => (count(total.allocates())), None => "n/a" }
-                @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.usual { "usual " (count(usual.p50)) } }
-            }
-            td { @match &report.total { Some(total) => (bytes(total.bytes_allocated)), None => "n/a" } }
-            td.text { (ending(&request.outcome)) }
-            td.text { (request.reasons.iter().map(|it| shown(it)).collect::<Vec<_>>().join(", ")) }
-        }
-    }
-}
-
-pub(super) fn ending(outcome: &Outcome) -> Markup {
-    html! {
-        @match outcome {
-            Outcome::Ok => "ok",
-            Outcome::Failed(why) => span.bad { "failed" @if !why.is_empty() { ": " (shown(why)) } },
-            Outcome::Panicked => span.bad { "panicked" },
-            Outcome::Cancelled => span.bad { "cancelled" },
-            Outcome::Running => "running",
         }
     }
 }

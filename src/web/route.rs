@@ -1,27 +1,17 @@
 //! One route: what was kept of it, by how long it took.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
-use crate::report::Report;
 use crate::report::units::{count, time};
 
-use super::overview::{encoded, list, of_route, shown, wall};
+use super::layout::{encoded, shown};
+use super::requests::{self, Bucket, list};
 use super::{Asked, Page, Refused, charts, layout};
 
-/// The bounds of what is shown together.
-const BOUNDS: [Duration; 6] = [
-    Duration::from_millis(1),
-    Duration::from_millis(10),
-    Duration::from_millis(100),
-    Duration::from_secs(1),
-    Duration::from_secs(10),
-    Duration::MAX,
-];
+/// So many of each list.
+const MOST: usize = 100;
 
 pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     let name = asked.get("name").ok_or_else(|| {
@@ -39,22 +29,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
         )
     })?;
     let mut kept = page.recorder.kept();
-    kept.retain(|report| of_route(report, name));
-    let mut lowest = Duration::ZERO;
-    let buckets: Vec<(String, Vec<Arc<Report>>)> = BOUNDS
-        .into_iter()
-        .map(|below| {
-            let is_in = |report: &&Arc<Report>| (lowest..below).contains(&wall(report));
-            let reports = kept.iter().filter(is_in).cloned().collect();
-            let title = match below {
-                Duration::MAX => format!("{} and more", time(lowest)),
-                below => format!("below {}", time(below)),
-            };
-            lowest = below;
-            (title, reports)
-        })
-        .filter(|(_, reports): &(String, Vec<_>)| !reports.is_empty())
-        .collect();
+    kept.retain(|report| requests::name(report) == name);
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let content = html! {
         h1 { (shown(name)) }
@@ -64,18 +39,26 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
             li { "Not kept " b { (count(route.not_kept)) } }
             li { "Dropped " b { (count(route.dropped)) } }
             li { "In flight " b { (count(route.in_flight)) } }
-            @if let Some(wall) = &route.wall {
-                li { "p50 " b { (time(wall.p50)) } }
-                li { "p95 " b { (time(wall.p95)) } }
-                li { "p99 " b { (time(wall.p99)) } }
-            }
-            li { (charts::spread(&route.wall_bins)) }
             li { a href=(hotspots) { "Hotspots" } }
         }
+        p.faint { "Of the last minutes:" }
+        ul.facts {
+            li { "Failed " b.bad[route.failed > 0] { (count(route.failed)) } }
+            li { "Panicked " b.bad[route.panicked > 0] { (count(route.panicked)) } }
+            li { "Cancelled " b.bad[route.cancelled > 0] { (count(route.cancelled)) } }
+            @if let Some(wall) = &route.wall {
+                li { "p50 " b { (time(wall.p50)) } ", p95 " b { (time(wall.p95)) } ", p99 " b { (time(wall.p99)) } }
+                li { (charts::times(&route.wall_bins)) }
+            }
+            @if let Some(allocates) = &route.allocates {
+                li { "allocates p50 " b { (count(allocates.p50)) } ", p95 " b { (count(allocates.p95)) } ", p99 " b { (count(allocates.p99)) } }
+                li { (charts::allocations(&route.allocates_bins)) }
+            }
+        }
         @if kept.is_empty() { p { "None of it is in memory." } }
-        @for (title, reports) in &buckets {
-            h2 { (title) " (" (count(reports.len() as u64)) ")" }
-            (list(asked, title, reports, 100))
+        @for Bucket { title, anchor, reports } in &Bucket::of(&kept) {
+            h2 id=(anchor) { "Kept, " (title) " (" (count(reports.len() as u64)) ")" }
+            (list(asked, title, reports, MOST))
         }
     };
     Ok(layout::page(asked, &shown(name), None, &content).into_response())

@@ -6,10 +6,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
-use crate::report::units::{bytes, count, time};
-use crate::report::{CallReport, Compared, Report, chrome};
+use crate::report::units::{bytes, count, or_unknown, percent, time};
+use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, chrome};
 
-use super::overview::{ending, route_link, shown};
+use super::layout::{beside_usual, cell, shown};
+use super::requests::{ending, name, reasons};
 use super::{Asked, Page, Refused, charts, layout, number};
 
 /// So many calls; the rest is in the text and in JSON.
@@ -64,10 +65,10 @@ pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
 pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let here = asked.link(&format!("/trace/{}", report.trace));
-    let name = report.request.as_ref().map_or("", |it| &it.name);
+    let name = name(&report);
     let text = format!("{report}\n\n{report:#}");
     let content = html! {
-        h1 { a href=(route_link(asked, name)) { (shown(name)) }
+        h1 { a href=(asked.route(name)) { (shown(name)) }
             @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
         (facts(&report))
         (waterfall(&report))
@@ -99,10 +100,10 @@ fn facts(report: &Report) -> Markup {
                 }
                 li.warm[compared.is_some_and(Compared::allocates_stand_out)] {
                     "allocates "
-                    b { @match &report.total { Some(total) => { (count(total.allocates())) " (" (bytes(total.bytes_allocated)) ")" }, None => "n/a" } }
+                    b { (or_unknown(report.total, |it| format!("{} ({})", count(it.allocates()), bytes(it.bytes_allocated)))) }
                     @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.faint { " (usual " (count(usual.p50)) ", p99 " (count(usual.p99)) ")" } }
                 }
-                li { "kept: " (request.reasons.iter().map(|it| shown(it)).collect::<Vec<_>>().join(", ")) }
+                li { "kept: " (reasons(request)) }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
             }
         }
@@ -156,20 +157,28 @@ fn waterfall(report: &Report) -> Markup {
                     } }
                     tbody {
                         @for index in order.iter().copied().take(MOST) { (row(&report.calls[index], depths[index], whole, heap)) }
-                        @for folded in &report.folded {
-                            tr {
-                                th.text.tree { (shown(&folded.name)) span.faint { " × " (count(folded.calls)) " folded" } }
-                                td {} td { (time(folded.wall)) } td {}
-                                @for counts in [&folded.total, &folded.own] { td { @match counts { Some(it) => (count(it.allocates())), None => "n/a" } } }
-                                td { @match &folded.total { Some(it) => (bytes(it.bytes_allocated)), None => "n/a" } }
-                                td {} td {}
-                                td.text { @if folded.failures > 0 { span.bad { (count(folded.failures)) " failed" } } }
-                            }
-                        }
+                        @for it in &report.folded { (folded(it)) }
                     }
                 }
             }
             @if order.len() > MOST { p.faint { "And " (count((order.len() - MOST) as u64)) " more, in the text." } }
+        }
+    }
+}
+
+/// Calls that are only known together.
+fn folded(folded: &FoldedReport) -> Markup {
+    html! {
+        tr {
+            th.text.tree { (shown(&folded.name)) span.faint { " × " (count(folded.calls)) " folded" } }
+            td {}
+            (cell("Time", &time(folded.wall)))
+            td {}
+            (cell("Allocates", &or_unknown(folded.total, |it| count(it.allocates()))))
+            (cell("Self", &or_unknown(folded.own, |it| count(it.allocates()))))
+            (cell("Bytes", &or_unknown(folded.total, |it| bytes(it.bytes_allocated))))
+            td {} td {}
+            td.text data-of="Outcome" { @if folded.failures > 0 { span.bad { (count(folded.failures)) " failed" } } }
         }
     }
 }
@@ -180,39 +189,49 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
         .map(|it| charts::part(start.saturating_add(it.at).as_nanos(), whole))
         .collect();
     let compared = call.compared.as_deref();
+    let usual = compared.and_then(|it| it.usual_allocates);
     let own = call.own.map_or(0, |it| it.bytes_allocated);
-    let is_bad = !matches!(
-        call.outcome,
-        crate::report::Outcome::Ok | crate::report::Outcome::Running
-    );
-    let indent = "\u{2003}".repeat(depth.min(MAX_INDENT));
+    let class = match call.outcome {
+        Outcome::Ok | Outcome::Running => "time",
+        Outcome::Failed(_) | Outcome::Panicked | Outcome::Cancelled => "failed",
+    };
+    let (from, to) = (start.as_nanos(), stop.as_nanos());
     html! {
         tr {
-            th.text.tree title=(format!("{}::{} {}:{}", call.module, call.name, call.file, call.line)) {
-                (indent) (shown(&call.name))
-                @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
-                @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
-                @if let Some(it) = compared.filter(|it| it.calls > 1 || it.calls_stand_out()) {
-                    span.usual.warm[it.calls_stand_out()] { (indent) (count(it.calls)) " calls on this path (usual " (count(it.usual_calls.p50)) "), together " (time(it.wall)) }
-                }
-                @if let Some(it) = compared.filter(|it| it.is_rare()) { span.usual.warm { (indent) "in " (crate::report::units::percent(it.requests, it.of)) " of requests" } }
-                @for it in &call.checkpoints { span.usual { (indent) "· " (shown(&it.name)) " " (time(it.wall)) @if let Some(counts) = &it.counts { ", allocates " (count(counts.allocates())) } } }
+            th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
+                (what(call, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
             }
-            td.text.when { (charts::bar(if is_bad { "failed" } else { "time" }, charts::part(start.as_nanos(), whole), charts::part(stop.as_nanos(), whole), &marks)) }
-            td.warm[compared.is_some_and(Compared::wall_stands_out)] {
-                (time(call.wall))
-                @if let Some(it) = compared { span.usual { "usual " (time(it.usual_wall.p50)) } }
-            }
-            td { (time(call.own_busy)) }
-            td.warm[compared.is_some_and(Compared::allocates_stand_out)] {
-                @match &call.total { Some(it) => (count(it.allocates())), None => "n/a" }
-                @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.usual { "usual " (count(usual.p50)) } }
-            }
-            td { @match &call.own { Some(it) => (count(it.allocates())), None => "n/a" } }
-            td { @match &call.total { Some(it) => (bytes(it.bytes_allocated)), None => "n/a" } }
-            td.text.when { (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[])) }
-            td { @match call.peak_bytes { Some(peak) => (bytes(peak)), None => "n/a" } }
-            td.text { (ending(&call.outcome)) @if call.partial { span.faint { " partial" } } }
+            td.text.when data-of="When" { (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks)) }
+            (beside_usual("Time", &time(call.wall), compared.map(|it| time(it.usual_wall.p50)),
+                compared.is_some_and(Compared::wall_stands_out)))
+            (cell("Self busy", &time(call.own_busy)))
+            (beside_usual("Allocates", &or_unknown(call.total, |it| count(it.allocates())), usual.map(|it| count(it.p50)),
+                compared.is_some_and(Compared::allocates_stand_out)))
+            (cell("Self", &or_unknown(call.own, |it| count(it.allocates()))))
+            (cell("Bytes", &or_unknown(call.total, |it| bytes(it.bytes_allocated))))
+            td.text.when data-of="Heap" { (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[])) }
+            (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
+            td.text data-of="Outcome" { (ending(&call.outcome)) @if call.partial { span.faint { " partial" } } }
+        }
+    }
+}
+
+/// Which call it is, how often it is there, and its checkpoints.
+fn what(call: &CallReport, indent: &str) -> Markup {
+    let compared = call.compared.as_deref();
+    html! {
+        (indent) (shown(&call.name))
+        @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
+        @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
+        @if let Some(it) = compared.filter(|it| it.calls > 1 || it.calls_stand_out()) {
+            span.usual.warm[it.calls_stand_out()] { (indent) (count(it.calls)) " calls on this path (usual " (count(it.usual_calls.p50)) "), together " (time(it.wall)) }
+        }
+        @if let Some(it) = compared.filter(|it| it.is_rare()) {
+            span.usual.warm { (indent) "in " (percent(it.requests, it.of)) " of requests" }
+        }
+        @for it in &call.checkpoints {
+            span.usual { (indent) "· " (shown(&it.name)) " " (time(it.wall))
+                @if let Some(counts) = &it.counts { ", allocates " (count(counts.allocates())) } }
         }
     }
 }

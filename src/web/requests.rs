@@ -1,0 +1,131 @@
+//! Kept requests in a list, and how one is shown in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use crate::report::units::{bytes, count, or_unknown, time};
+use crate::report::{Compared, Outcome, Report, Request};
+
+use super::Asked;
+use super::layout::{beside_usual, cell, shown};
+
+/// Those of one route that took as long, to a power of ten.
+pub(super) struct Bucket {
+    pub(super) title: &'static str,
+    /// Its place on the route's page.
+    pub(super) anchor: String,
+    pub(super) reports: Vec<Arc<Report>>,
+}
+
+/// What is shown together, and what is too long for it.
+const BUCKETS: [(&str, Duration); 6] = [
+    ("under 1 ms", Duration::from_millis(1)),
+    ("1 to 10 ms", Duration::from_millis(10)),
+    ("10 to 100 ms", Duration::from_millis(100)),
+    ("0.1 to 1 s", Duration::from_secs(1)),
+    ("1 to 10 s", Duration::from_secs(10)),
+    ("over 10 s", Duration::MAX),
+];
+
+impl Bucket {
+    /// Those in which there is any, the fastest first.
+    pub(super) fn of<'a>(kept: impl IntoIterator<Item = &'a Arc<Report>>) -> Vec<Self> {
+        let mut buckets: Vec<_> = { BUCKETS.iter().enumerate() }
+            .map(|(place, (title, _))| Self {
+                title,
+                anchor: format!("kept-{place}"),
+                reports: Vec::new(),
+            })
+            .collect();
+        for report in kept {
+            let wall = wall(report);
+            let place = BUCKETS.partition_point(|(_, end)| *end <= wall);
+            buckets[place.min(BUCKETS.len() - 1)]
+                .reports
+                .push(Arc::clone(report));
+        }
+        buckets.retain(|bucket| !bucket.reports.is_empty());
+        buckets
+    }
+}
+
+pub(super) fn wall(report: &Report) -> Duration {
+    report.request.as_ref().map_or(report.elapsed, |it| it.wall)
+}
+
+pub(super) fn is_ok(report: &Report) -> bool {
+    let request = report.request.as_ref();
+    request.is_none_or(|it| it.outcome == Outcome::Ok)
+}
+
+pub(super) fn bytes_allocated(report: &Report) -> u64 {
+    report.total.map_or(0, |total| total.bytes_allocated)
+}
+
+/// The name of its route.
+pub(super) fn name(report: &Report) -> &str {
+    report.request.as_ref().map_or("", |it| &it.name)
+}
+
+/// The first so many of these, of which the title says what they are.
+pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: usize) -> Markup {
+    html! {
+        @if reports.is_empty() { p.faint { "None is kept." } }
+        @else {
+            div.wide tabindex="0" role="region" aria-label=(title) {
+                table.list {
+                    thead { tr {
+                        th.text { "Request" } th { "Time" } th { "Allocates" } th { "Bytes" }
+                        th.text { "Outcome" } th.text { "Kept because" }
+                    } }
+                    tbody {
+                        @for report in reports.iter().take(most) {
+                            @if let Some(request) = &report.request { (line(asked, report, request)) }
+                        }
+                    }
+                }
+            }
+            @if reports.len() > most { p.faint { "And " (count((reports.len() - most) as u64)) " more." } }
+        }
+    }
+}
+
+fn line(asked: &Asked, report: &Report, request: &Request) -> Markup {
+    let compared = request.compared.as_ref();
+    let allocates = or_unknown(report.total, |it| count(it.allocates()));
+    let usual = compared.and_then(|it| it.usual_allocates);
+    html! {
+        tr {
+            th.text {
+                a href=(asked.link(&format!("/trace/{}", report.trace))) { (shown(&request.name)) }
+                @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
+            }
+            (beside_usual("Time", &time(request.wall), compared.map(|it| time(it.usual_wall.p50)),
+                compared.is_some_and(Compared::wall_stands_out)))
+            (beside_usual("Allocates", &allocates, usual.map(|it| count(it.p50)),
+                compared.is_some_and(Compared::allocates_stand_out)))
+            (cell("Bytes", &or_unknown(report.total, |it| bytes(it.bytes_allocated))))
+            td.text data-of="Outcome" { (ending(&request.outcome)) }
+            td.text data-of="Kept because" { (reasons(request)) }
+        }
+    }
+}
+
+pub(super) fn reasons(request: &Request) -> String {
+    let reasons: Vec<_> = request.reasons.iter().map(|it| shown(it)).collect();
+    reasons.join(", ")
+}
+
+pub(super) fn ending(outcome: &Outcome) -> Markup {
+    html! {
+        @match outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed(why) => span.bad { "failed" @if !why.is_empty() { ": " (shown(why)) } },
+            Outcome::Panicked => span.bad { "panicked" },
+            Outcome::Cancelled => span.bad { "cancelled" },
+            Outcome::Running => "running",
+        }
+    }
+}
