@@ -49,7 +49,7 @@ pub(crate) struct Tallied {
 }
 
 /// Beyond so many calls the memory is given back.
-const KEPT_CALLS: usize = 1024;
+const KEPT_CALLS: usize = 256;
 
 impl Tally {
     pub(crate) const fn new() -> Self {

@@ -26,14 +26,19 @@ pub(super) struct Baseline {
     nodes: Vec<Node>,
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// The path of each call of the request that is being added.
-    paths: Vec<u32>,
-    /// The paths on which there were any.
-    touched: Vec<u32>,
     /// The path of the first call, last time.
     first: u32,
     /// Calls whose path found no room.
     lost: u64,
+}
+
+/// What is needed to add a request, and nothing after that; kept for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The path of each call of the request.
+    paths: Vec<u32>,
+    /// The paths on which there were any.
+    touched: Vec<u32>,
 }
 
 /// Whole requests, in one window.
@@ -102,8 +107,8 @@ const NOWHERE: u32 = u32::MAX;
 /// Of a request with more calls, the memory is given back.
 const MOST_KEPT: usize = 1024;
 
-/// What a path takes, its bins aside.
-const NODE_BYTES: usize = size_of::<Node>() + 2 * size_of::<u32>();
+/// What a path takes, its bins aside: a node, and a number in a table of which at least half is used.
+const NODE_BYTES: usize = size_of::<Node>() + 3 * size_of::<u32>();
 
 impl Baseline {
     pub(super) fn new() -> Self {
@@ -120,6 +125,7 @@ impl Baseline {
         wall_ns: u64,
         outcome: &Outcome,
         window: u64,
+        Scratch { paths, touched }: &mut Scratch,
         room: &mut usize,
     ) {
         self.turn_to(window, room);
@@ -135,20 +141,18 @@ impl Baseline {
         requests.wall.record(wall_ns, room);
         requests.allocates.record(tally.total.allocates(), room);
         requests.bytes.record(tally.total.bytes_allocated, room);
-        self.paths.clear();
+        paths.clear();
         let mut guess = self.first;
         let mut before = NOWHERE;
         for call in &tally.calls {
             let parent = match call.parent {
                 None => Some(NOWHERE),
-                Some(parent) => { self.paths.get(parent) }
-                    .copied()
-                    .filter(|it| *it != NOWHERE),
+                Some(parent) => { paths.get(parent) }.copied().filter(|it| *it != NOWHERE),
             };
             let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, room));
             let Some(path) = path else {
                 self.lost += call.calls;
-                self.paths.push(NOWHERE);
+                paths.push(NOWHERE);
                 continue;
             };
             if path != guess {
@@ -157,10 +161,10 @@ impl Baseline {
                     None => self.first = path,
                 }
             }
-            self.paths.push(path);
+            paths.push(path);
             let node = &mut self.nodes[path as usize];
             if node.now.is_none() {
-                self.touched.push(path);
+                touched.push(path);
             }
             node.now.get_or_insert_default().add(&Sums {
                 calls: call.calls,
@@ -172,15 +176,15 @@ impl Baseline {
             });
             (before, guess) = (path, node.next);
         }
-        for path in self.touched.drain(..) {
+        for path in touched.drain(..) {
             let node = &mut self.nodes[path as usize];
             if let Some(now) = node.now.take() {
                 node.windows[0].add(&now, room);
             }
         }
-        if self.paths.capacity() > MOST_KEPT {
-            self.paths = Vec::new();
-            self.touched = Vec::new();
+        if paths.capacity() > MOST_KEPT {
+            *paths = Vec::new();
+            *touched = Vec::new();
         }
     }
 

@@ -25,11 +25,7 @@ pub(super) fn compare(
     let window = shared.window_now();
     let mut requests = Requests::default();
     let mut usual: Vec<Calls> = vec![Calls::default(); paths.len()];
-    for place in shared.stripes.places() {
-        let mut stripe = shared.stripes.lock(place);
-        let Some(figures) = stripe.get(route, window) else {
-            continue;
-        };
+    shared.stripes.read_route(route, window, |figures| {
         for window in figures.baseline.requests() {
             requests.merge(window);
         }
@@ -57,7 +53,7 @@ pub(super) fn compare(
             }
             places.push(found);
         }
-    }
+    });
     drop(numbers);
     if requests.count < ENOUGH {
         return None;

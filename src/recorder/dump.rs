@@ -8,7 +8,7 @@ use crate::in_flight::InFlight;
 use crate::report::escape::Escaped;
 use crate::report::units::{plural, time};
 
-use super::stripe::{Active, Stripe};
+use super::stripe::Active;
 use super::{Inner, Recorder};
 
 /// A request that is not over.
@@ -52,8 +52,7 @@ impl Recorder {
     ///
     /// Nobody is stopped for it. It costs a report of each.
     pub fn in_flight(&self) -> Vec<RequestInFlight> {
-        self.inner
-            .in_flight(|inner, place| Some(inner.shared.stripes.lock(place)))
+        self.inner.in_flight(true)
     }
 
     /// Writes all of them, with how many there are; without signals and from any thread. For a
@@ -78,8 +77,7 @@ impl Recorder {
         std::panic::set_hook(Box::new(move |panic| {
             before(panic);
             if let Some(inner) = inner.upgrade() {
-                let in_flight =
-                    inner.in_flight(|inner, place| inner.shared.stripes.try_lock(place));
+                let in_flight = inner.in_flight(false);
                 // Nobody is there to be told that it can't be written.
                 let _ = io::stderr().write_all(Dump(in_flight).to_string().as_bytes());
             }
@@ -88,16 +86,8 @@ impl Recorder {
 }
 
 impl Inner {
-    fn in_flight<'a>(
-        &'a self,
-        lock: impl Fn(&'a Self, usize) -> Option<std::sync::MutexGuard<'a, Stripe>>,
-    ) -> Vec<RequestInFlight> {
-        let mut active: Vec<Active> = Vec::new();
-        for place in self.shared.stripes.places() {
-            if let Some(stripe) = lock(self, place) {
-                active.extend(stripe.in_flight.iter().cloned());
-            }
-        }
+    fn in_flight(&self, may_wait: bool) -> Vec<RequestInFlight> {
+        let active = self.shared.stripes.in_flight(may_wait);
         let mut in_flight: Vec<_> = active.iter().map(RequestInFlight::of).collect();
         in_flight.sort_by_key(|it| it.now.trace);
         in_flight

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::report::Outcome;
 use crate::trace::Trace;
 
+use super::bytes::{of_labels, of_outcome};
 use super::policy::Reason;
 use super::route::Route;
 
@@ -19,4 +20,15 @@ pub(super) struct Finished {
     pub(super) wall: Duration,
     pub(super) outcome: Outcome,
     pub(super) reasons: Vec<Reason>,
+}
+
+impl Finished {
+    /// What it takes, the trace's records aside.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.id.as_ref().map_or(0, |id| id.len())
+            + of_labels(&self.labels)
+            + of_outcome(&self.outcome)
+            + self.reasons.capacity() * size_of::<Reason>()
+    }
 }

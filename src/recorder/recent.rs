@@ -41,14 +41,12 @@ impl Recorder {
             .into_iter()
             .filter(|it| is_wanted(&it.name))
         {
-            for place in shared.stripes.places() {
-                let mut stripe = shared.stripes.lock(place);
-                let recent = stripe.get(&route, window);
-                let recent = recent.map(|figures| Recent::of(&figures.baseline));
-                drop(stripe);
-                if let Some(recent) = recent {
-                    recent.add_to(&mut hotspots, shared.is_counted);
-                }
+            let mut recent = Vec::new();
+            shared.stripes.read_route(&route, window, |of_route| {
+                recent.push(Recent::of(&of_route.baseline));
+            });
+            for recent in recent {
+                recent.add_to(&mut hotspots, shared.is_counted);
             }
         }
         hotspots

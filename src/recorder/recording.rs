@@ -24,7 +24,7 @@ use super::finished::Finished;
 use super::policy::{Ended, Reason};
 use super::route::Route;
 use super::shared::Shared;
-use super::stripe::{Active, Totals};
+use super::stripe::{Place, Totals};
 
 /// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
 /// it is [finished](Self::finish) or dropped.
@@ -43,8 +43,8 @@ pub struct Recording {
     /// What it was told of its end.
     outcome: Option<Outcome>,
     was_panicking: bool,
-    /// Where it stands among those in flight: the stripe, and the place in it.
-    place: (usize, usize),
+    /// Where it stands among those in flight.
+    place: Place,
     is_over: bool,
 }
 
@@ -67,23 +67,8 @@ impl Recording {
         alloc_counter::exclude(|| {
             let trace = Trace::with_limits(shared.capacity, shared.limits);
             let started = trace.started().unwrap_or_else(clock::ticks);
-            let here = shared.stripes.here();
-            let mut stripe = shared.stripes.lock(here);
-            let route = if let Some(route) = stripe.known(name) {
-                Arc::clone(route)
-            } else {
-                drop(stripe);
-                let route = shared.routes.get(&bounded(name), &shared.policy);
-                stripe = shared.stripes.lock(here);
-                stripe.know(&route);
-                route
-            };
-            let place = stripe.in_flight.add(Active {
-                route: Arc::clone(&route),
-                id: id.clone(),
-                trace: trace.clone(),
-            });
-            drop(stripe);
+            let look_up = || shared.routes.get(&bounded(name), &shared.policy);
+            let (route, place) = shared.stripes.begin(name, id.as_ref(), &trace, look_up);
             Self {
                 shared: Arc::clone(shared),
                 trace,
@@ -93,7 +78,7 @@ impl Recording {
                 labels: Vec::new(),
                 outcome: None,
                 was_panicking: std::thread::panicking(),
-                place: (here, place),
+                place,
                 is_over: false,
             }
         })
@@ -120,13 +105,8 @@ impl Recording {
         alloc_counter::exclude(|| {
             let id = text::Text::of(&id).to_string();
             let id: Arc<str> = bounded(&id).into();
-            let (stripe, place) = self.place;
-            let mut stripe = self.shared.stripes.lock(stripe);
-            let active = stripe.in_flight.get_mut(place);
-            let before = active.and_then(|active| active.id.replace(Arc::clone(&id)));
-            drop(stripe);
+            self.shared.stripes.identify(self.place, Arc::clone(&id));
             self.id = Some(id);
-            drop(before);
         });
     }
 
@@ -319,11 +299,12 @@ impl Recording {
             .policy
             .judge(&ended, tops, now, &shared.policy_panics);
         let window = shared.window(now);
-        let here = shared.stripes.here();
-        let mut stripe = shared.stripes.lock(here);
-        let (figures, room) = stripe.of(&self.route);
+        drop(shared.stripes.remove(self.place));
+        let mut figures = shared.stripes.figures();
+        let (of_route, scratch, room) = figures.of(&self.route);
         let wall_ns = nanoseconds(wall);
-        figures.baseline.add(tally, wall_ns, &outcome, window, room);
+        let baseline = &mut of_route.baseline;
+        baseline.add(tally, wall_ns, &outcome, window, scratch, room);
         let mut totals = Totals {
             requests: 1,
             ..Totals::default()
@@ -331,23 +312,14 @@ impl Recording {
         if reasons.is_empty() {
             totals.not_kept = 1;
         } else {
-            drop(stripe);
+            drop(figures);
             describe(self);
             let is_taken = self.keep(tally, wall, outcome, reasons);
             totals.kept = u64::from(is_taken);
             totals.dropped = u64::from(!is_taken);
-            stripe = self.shared.stripes.lock(here);
+            figures = self.shared.stripes.figures();
         }
-        stripe.of(&self.route).0.totals.add(totals);
-        let (of_place, place) = self.place;
-        if of_place != here {
-            drop(stripe);
-            stripe = self.shared.stripes.lock(of_place);
-        }
-        let active = stripe.in_flight.remove(place);
-        drop(stripe);
-        // Where it was the trace's last handle, its records are given back: outside of the lock.
-        drop(active);
+        figures.of(&self.route).0.totals.add(totals);
     }
 
     fn keep(
@@ -366,8 +338,8 @@ impl Recording {
             outcome,
             reasons,
         };
-        let queue = &self.shared.queue;
-        queue.push(finished, tally.memory_bytes()).is_ok()
+        let bytes = finished.bytes() + tally.memory_bytes();
+        self.shared.queue.push(finished, bytes).is_ok()
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, Request};
+use crate::report::Report;
 
 use super::policy::Reason;
 
@@ -99,59 +99,10 @@ impl Ring {
     }
 }
 
-/// What a report takes.
-pub(super) fn bytes_of(report: &Report) -> usize {
-    let calls: usize = report.calls.iter().map(bytes_of_call).sum();
-    let spare = report.calls.capacity() - report.calls.len();
-    size_of::<Report>()
-        + report.request.as_deref().map_or(0, bytes_of_request)
-        + calls
-        + spare * size_of::<CallReport>()
-        + report.folded.capacity() * size_of::<FoldedReport>()
-}
-
-fn bytes_of_request(request: &Request) -> usize {
-    let reasons: usize = request
-        .reasons
-        .iter()
-        .map(|it| it.capacity() + size_of::<String>())
-        .sum();
-    size_of::<Request>()
-        + request.name.capacity()
-        + request.id.as_ref().map_or(0, String::capacity)
-        + bytes_of_labels(&request.labels)
-        + bytes_of_outcome(&request.outcome)
-        + reasons
-}
-
-fn bytes_of_labels(labels: &[(std::borrow::Cow<'static, str>, String)]) -> usize {
-    let values: usize = labels.iter().map(|(_, value)| value.capacity()).sum();
-    values + size_of_val(labels)
-}
-
-fn bytes_of_outcome(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Failed(message) => message.capacity(),
-        _ => 0,
-    }
-}
-
-fn bytes_of_call(call: &CallReport) -> usize {
-    let checkpoints = call.checkpoints.iter();
-    let names: usize = checkpoints
-        .map(|it| it.name.capacity() + size_of_val(it))
-        .sum();
-    size_of::<CallReport>()
-        + call.id.as_ref().map_or(0, String::capacity)
-        + bytes_of_labels(&call.labels)
-        + bytes_of_outcome(&call.outcome)
-        + call.compared.as_ref().map_or(0, |_| size_of::<Compared>())
-        + names
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::bytes::bytes_of;
     use crate::trace::Trace;
 
     fn report(trace: u64) -> Arc<Report> {

@@ -35,6 +35,8 @@ impl Shared {
         names: usize,
         (ring_bytes, queue_bytes, baseline_bytes): (usize, usize, usize),
     ) -> Self {
+        let stripes = Stripes::new(baseline_bytes);
+        let names = names.min(stripes.most_names(baseline_bytes));
         Self {
             routes: Routes::new(names, &policy),
             policy,
@@ -42,7 +44,7 @@ impl Shared {
             limits,
             window_ns,
             is_counted: alloc_counter::is_installed(),
-            stripes: Stripes::new(baseline_bytes),
+            stripes,
             queue: Queue::new(super::MOST_WAITING, queue_bytes),
             ring: Mutex::new(Ring::new(ring_bytes)),
             policy_panics: AtomicU64::new(0),

@@ -9,6 +9,7 @@ use crate::report::Percentiles;
 
 use super::Recorder;
 use super::baseline::Requests;
+use super::route::Route;
 use super::sinks::SinkStatistics;
 use super::stripe::Totals;
 
@@ -88,18 +89,18 @@ impl Recorder {
     /// What was counted until now.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
-        let (mut in_flight, mut totals, mut lost) = (0, Totals::default(), 0);
-        for place in shared.stripes.places() {
-            let stripe = shared.stripes.lock(place);
-            in_flight += stripe.in_flight.iter().count() as u64;
-            for figures in stripe.figures.iter().flatten() {
-                totals.add(figures.totals);
-                lost += figures.baseline.lost();
+        let (mut totals, mut lost) = (Totals::default(), 0);
+        shared.stripes.read(|figures| {
+            for of_route in figures.all() {
+                totals.add(of_route.totals);
+                lost += of_route.baseline.lost();
             }
-        }
+        });
+        // Read last, so that nothing has ended that did not begin.
+        let begun: u64 = shared.stripes.begun().iter().sum();
         let (in_memory, in_memory_bytes, evicted) = shared.ring().load();
         Statistics {
-            in_flight,
+            in_flight: begun.saturating_sub(totals.requests),
             ended: totals.requests,
             kept: totals.kept,
             not_kept: totals.not_kept,
@@ -124,31 +125,25 @@ impl Recorder {
         let shared = &self.inner.shared;
         let window = shared.window_now();
         let routes = shared.routes.all();
-        // By the route's number; some may have come since.
-        let mut in_flight = vec![0; routes.len()];
-        for place in shared.stripes.places() {
-            for active in shared.stripes.lock(place).in_flight.iter() {
-                if let Some(count) = in_flight.get_mut(active.route.number) {
-                    *count += 1;
-                }
-            }
-        }
-        let routes = routes.into_iter().map(|route| {
+        let read = |route: &Route| {
             let (mut totals, mut requests) = (Totals::default(), Requests::default());
-            for place in shared.stripes.places() {
-                let mut stripe = shared.stripes.lock(place);
-                let Some(figures) = stripe.get(&route, window) else {
-                    continue;
-                };
-                totals.add(figures.totals);
-                for of_window in figures.baseline.requests() {
+            shared.stripes.read_route(route, window, |of_route| {
+                totals.add(of_route.totals);
+                for of_window in of_route.baseline.requests() {
                     requests.merge(of_window);
                 }
-            }
+            });
+            (totals, requests)
+        };
+        let read: Vec<_> = routes.iter().map(|route| read(route)).collect();
+        // Read last, as above.
+        let begun = shared.stripes.begun();
+        let routes = routes.iter().zip(read).map(|(route, (totals, requests))| {
+            let begun = begun.get(route.number).copied().unwrap_or(0);
             let is_counted = shared.is_counted;
             RouteStatistics {
                 name: route.name.to_string(),
-                in_flight: in_flight[route.number],
+                in_flight: begun.saturating_sub(totals.requests),
                 ended: totals.requests,
                 kept: totals.kept,
                 not_kept: totals.not_kept,

@@ -1,7 +1,9 @@
 //! A stripe: what the requests of some threads share, so that those of others need not wait.
 //!
-//! A thread begins and ends requests in its own stripe. A reader looks at one stripe after the
-//! other, and at one route in it after the other, so nobody waits for it long.
+//! A thread begins and ends requests in its own stripe; in another one where its own is taken, as
+//! whoever reads adds all of them up. A reader takes the figures of one stripe at a time, and there
+//! is one reader at a time, so that a request always finds a stripe that no reader has. Of a list of
+//! requests in flight, it takes a few at a time.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
@@ -13,23 +15,63 @@ use hashbrown::HashMap;
 
 use crate::trace::Trace;
 
-use super::baseline::Baseline;
+use super::baseline::{Baseline, Scratch};
+use super::lock;
 use super::route::Route;
 
 /// More are no use: two threads seldom end a request in the same half microsecond.
 const MOST: usize = 16;
+/// So often a request looks whether one of the stripes is free, each of which is taken for less than
+/// a microsecond, before it waits for its own.
+const ROUNDS: usize = 100;
+/// So many requests in flight are copied while those that begin and end wait.
+const AT_ONCE: usize = 32;
 
-pub(super) struct Stripes(Box<[CachePadded<Mutex<Stripe>>]>);
+pub(super) struct Stripes {
+    all: Box<[CachePadded<Stripe>]>,
+    /// Of whoever reads figures.
+    reader: Mutex<()>,
+}
 
-/// What the requests of some threads share.
-pub(super) struct Stripe {
+struct Stripe {
+    begun: Mutex<Begun>,
+    figures: Mutex<Figures>,
+}
+
+/// The requests that began in a stripe.
+#[derive(Default)]
+pub(super) struct Begun {
     /// The names that were looked up before.
     routes: HashMap<Arc<str>, Arc<Route>>,
+    /// How many there ever were, by the route's number.
+    counts: Vec<u64>,
+    /// Those that are not over.
+    places: Vec<Option<Active>>,
+    free: Vec<usize>,
+}
+
+/// A request that is not over.
+#[derive(Clone)]
+pub(super) struct Active {
+    pub(super) route: Arc<Route>,
+    pub(super) id: Option<Arc<str>>,
+    pub(super) trace: Trace,
+}
+
+/// Where a request stands among those that are not over.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    stripe: usize,
+    index: usize,
+}
+
+/// What the requests did that ended in a stripe.
+pub(super) struct Figures {
     /// By the route's number.
-    pub(super) figures: Vec<Option<Box<OfRoute>>>,
-    pub(super) in_flight: InFlight,
-    /// How many bytes the baselines may take more.
-    pub(super) room: usize,
+    routes: Vec<Option<Box<OfRoute>>>,
+    scratch: Scratch,
+    /// How many bytes all this may take more.
+    room: usize,
 }
 
 /// What there is of one name.
@@ -37,6 +79,13 @@ pub(super) struct OfRoute {
     pub(super) baseline: Baseline,
     pub(super) totals: Totals,
 }
+
+/// What a name takes in each stripe at least.
+const ROUTE_BYTES: usize = size_of::<OfRoute>()
+    + size_of::<Route>()
+    + super::recording::MAX_TEXT_BYTES
+    + 2 * size_of::<(Arc<str>, Arc<Route>)>()
+    + size_of::<u64>();
 
 /// How many requests ended, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,104 +106,179 @@ impl Totals {
 }
 
 impl Stripes {
-    /// As many as threads run at once; `baseline_bytes` for all of them.
-    pub(super) fn new(baseline_bytes: usize) -> Self {
+    /// As many as threads run at once, and two at least; `bytes` for all of them.
+    pub(super) fn new(bytes: usize) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = threads.clamp(1, MOST);
+        let count = threads.clamp(2, MOST);
         let stripe = |_| {
-            CachePadded::new(Mutex::new(Stripe {
-                routes: HashMap::new(),
-                figures: Vec::new(),
-                in_flight: InFlight::default(),
-                room: baseline_bytes / count,
-            }))
+            CachePadded::new(Stripe {
+                begun: Mutex::default(),
+                figures: Mutex::new(Figures {
+                    routes: Vec::new(),
+                    scratch: Scratch::default(),
+                    room: bytes / count,
+                }),
+            })
         };
-        Self((0..count).map(stripe).collect())
+        Self {
+            all: (0..count).map(stripe).collect(),
+            reader: Mutex::new(()),
+        }
+    }
+
+    /// How many names there is room for in so many bytes.
+    pub(super) fn most_names(&self, bytes: usize) -> usize {
+        bytes / (ROUTE_BYTES * self.all.len())
     }
 
     /// This thread's.
-    pub(super) fn here(&self) -> usize {
+    fn here(&self) -> usize {
         thread_local! {
             static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
         }
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         let place = PLACE.get();
         if place != usize::MAX {
-            return place % self.0.len();
+            return place % self.all.len();
         }
         let place = THREADS.fetch_add(1, Relaxed);
         PLACE.set(place);
-        place % self.0.len()
+        place % self.all.len()
     }
 
-    pub(super) fn lock(&self, place: usize) -> MutexGuard<'_, Stripe> {
-        super::lock(&self.0[place])
-    }
-
-    /// The same for who must not wait: none where another thread has it.
-    pub(super) fn try_lock(&self, place: usize) -> Option<MutexGuard<'_, Stripe>> {
-        match self.0[place].try_lock() {
-            Ok(stripe) => Some(stripe),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
+    /// This thread's stripe, or one that is free.
+    fn any<T>(&self, part: impl Fn(&Stripe) -> &Mutex<T>) -> (usize, MutexGuard<'_, T>) {
+        let here = self.here();
+        for _ in 0..ROUNDS {
+            for offset in 0..self.all.len() {
+                let place = (here + offset) % self.all.len();
+                if let Some(free) = try_lock(part(&self.all[place])) {
+                    return (place, free);
+                }
+            }
+            std::hint::spin_loop();
         }
+        (here, lock(part(&self.all[here])))
     }
 
-    pub(super) fn places(&self) -> std::ops::Range<usize> {
-        0..self.0.len()
-    }
-}
-
-impl Stripe {
-    pub(super) fn known(&self, name: &str) -> Option<&Arc<Route>> {
-        self.routes.get(name)
-    }
-
-    pub(super) fn know(&mut self, route: &Arc<Route>) {
-        self.routes
-            .insert(Arc::clone(&route.name), Arc::clone(route));
-    }
-
-    /// What there is of a route, and how many bytes its baseline may take more.
-    pub(super) fn of(&mut self, route: &Route) -> (&mut OfRoute, &mut usize) {
-        if self.figures.len() <= route.number {
-            self.figures.resize_with(route.number + 1, || None);
-        }
-        let figures = self.figures[route.number].get_or_insert_with(|| {
-            self.room = self.room.saturating_sub(size_of::<OfRoute>());
-            Box::new(OfRoute {
-                baseline: Baseline::new(),
-                totals: Totals::default(),
-            })
+    /// Takes a request among those that are not over. `look_up` finds a name that is not known here.
+    pub(super) fn begin(
+        &self,
+        name: &str,
+        id: Option<&Arc<str>>,
+        trace: &Trace,
+        look_up: impl FnOnce() -> Arc<Route>,
+    ) -> (Arc<Route>, Place) {
+        let (mut stripe, mut begun) = self.any(|it| &it.begun);
+        let route = if let Some(route) = begun.routes.get(name) {
+            Arc::clone(route)
+        } else {
+            drop(begun);
+            let route = look_up();
+            (stripe, begun) = self.any(|it| &it.begun);
+            begun
+                .routes
+                .insert(Arc::clone(&route.name), Arc::clone(&route));
+            route
+        };
+        let index = begun.add(Active {
+            route: Arc::clone(&route),
+            id: id.cloned(),
+            trace: trace.clone(),
         });
-        (figures, &mut self.room)
+        (route, Place { stripe, index })
     }
 
-    /// The same for a reader, as it is in this window of time.
-    pub(super) fn get(&mut self, route: &Route, window: u64) -> Option<&OfRoute> {
-        let figures = self.figures.get_mut(route.number)?.as_deref_mut()?;
-        figures.baseline.turn_to(window, &mut self.room);
-        Some(figures)
+    /// What is known of the request at this place; answers the id that it had before.
+    pub(super) fn identify(&self, place: Place, id: Arc<str>) -> Option<Arc<str>> {
+        let mut begun = lock(&self.all[place.stripe].begun);
+        let active = begun.places.get_mut(place.index)?.as_mut()?;
+        active.id.replace(id)
+    }
+
+    /// The request at this place is over. What is known of it is to be dropped outside of the lock:
+    /// with a trace's last handle its records are given back.
+    pub(super) fn remove(&self, place: Place) -> Option<Active> {
+        let mut begun = lock(&self.all[place.stripe].begun);
+        let active = begun.places.get_mut(place.index)?.take();
+        begun.free.push(place.index);
+        active
+    }
+
+    /// The figures of this thread's stripe, or of one that is free.
+    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.any(|it| &it.figures).1
+    }
+
+    /// Reads the figures of each stripe. No reader may be in another.
+    pub(super) fn read(&self, mut look: impl FnMut(&mut Figures)) {
+        let _reader = lock(&self.reader);
+        for stripe in &self.all {
+            look(&mut lock(&stripe.figures));
+        }
+    }
+
+    /// The same of one route, as it is in this window of time, where there is something of it.
+    pub(super) fn read_route(&self, route: &Route, window: u64, mut look: impl FnMut(&OfRoute)) {
+        self.read(|figures| {
+            if let Some(of_route) = figures.get(route, window) {
+                look(of_route);
+            }
+        });
+    }
+
+    /// How many requests have begun, by the route's number.
+    pub(super) fn begun(&self) -> Vec<u64> {
+        let mut sums: Vec<u64> = Vec::new();
+        for stripe in &self.all {
+            let begun = lock(&stripe.begun);
+            if sums.len() < begun.counts.len() {
+                sums.resize(begun.counts.len(), 0);
+            }
+            for (sum, count) in sums.iter_mut().zip(&begun.counts) {
+                *sum += count;
+            }
+        }
+        sums
+    }
+
+    /// The requests that are not over. Whoever must not wait leaves out what others have taken.
+    pub(super) fn in_flight(&self, may_wait: bool) -> Vec<Active> {
+        let mut in_flight = Vec::new();
+        for stripe in &self.all {
+            for from in (0..).step_by(AT_ONCE) {
+                let begun = if may_wait {
+                    Some(lock(&stripe.begun))
+                } else {
+                    try_lock(&stripe.begun)
+                };
+                let places = begun.as_ref().and_then(|it| it.places.get(from..));
+                let Some(places) = places.filter(|it| !it.is_empty()) else {
+                    break;
+                };
+                in_flight.extend(places.iter().take(AT_ONCE).flatten().cloned());
+            }
+        }
+        in_flight
     }
 }
 
-/// The requests that are not over.
-#[derive(Default)]
-pub(super) struct InFlight {
-    places: Vec<Option<Active>>,
-    free: Vec<usize>,
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
-/// A request that is not over.
-#[derive(Clone)]
-pub(super) struct Active {
-    pub(super) route: Arc<Route>,
-    pub(super) id: Option<Arc<str>>,
-    pub(super) trace: Trace,
-}
-
-impl InFlight {
-    pub(super) fn add(&mut self, active: Active) -> usize {
+impl Begun {
+    /// Answers its place.
+    fn add(&mut self, active: Active) -> usize {
+        let number = active.route.number;
+        if self.counts.len() <= number {
+            self.counts.resize(number + 1, 0);
+        }
+        self.counts[number] += 1;
         if let Some(place) = self.free.pop() {
             self.places[place] = Some(active);
             return place;
@@ -162,18 +286,32 @@ impl InFlight {
         self.places.push(Some(active));
         self.places.len() - 1
     }
+}
 
-    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Active> {
-        self.places.get_mut(place)?.as_mut()
+impl Figures {
+    /// What there is of a route, what is needed to add to it, and how many bytes it may take more.
+    pub(super) fn of(&mut self, route: &Route) -> (&mut OfRoute, &mut Scratch, &mut usize) {
+        if self.routes.len() <= route.number {
+            self.routes.resize_with(route.number + 1, || None);
+        }
+        let figures = self.routes[route.number].get_or_insert_with(|| {
+            self.room = self.room.saturating_sub(ROUTE_BYTES);
+            Box::new(OfRoute {
+                baseline: Baseline::new(),
+                totals: Totals::default(),
+            })
+        });
+        (figures, &mut self.scratch, &mut self.room)
     }
 
-    pub(super) fn remove(&mut self, place: usize) -> Option<Active> {
-        let active = self.places.get_mut(place)?.take()?;
-        self.free.push(place);
-        Some(active)
+    /// The same for a reader, as it is in this window of time.
+    fn get(&mut self, route: &Route, window: u64) -> Option<&OfRoute> {
+        let figures = self.routes.get_mut(route.number)?.as_deref_mut()?;
+        figures.baseline.turn_to(window, &mut self.room);
+        Some(figures)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Active> {
-        self.places.iter().flatten()
+    pub(super) fn all(&self) -> impl Iterator<Item = &OfRoute> {
+        self.routes.iter().flatten().map(|it| &**it)
     }
 }

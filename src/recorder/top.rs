@@ -5,8 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
-
 use crate::report::duration::nanoseconds;
 
 use super::lock;
@@ -37,17 +35,18 @@ pub(super) struct Top {
     threshold: AtomicU64,
     /// When the window ends, by the clock's nanoseconds.
     end: AtomicU64,
-    figures: Mutex<ArrayVec<u64, MOST>>,
+    figures: Mutex<Vec<u64>>,
 }
 
 impl Top {
     pub(super) fn new(extremes: Extremes) -> Self {
+        let count = extremes.count.min(MOST);
         Self {
-            count: extremes.count.min(MOST),
+            count,
             window: nanoseconds(extremes.window.max(Duration::from_millis(1))),
             threshold: AtomicU64::new(0),
             end: AtomicU64::new(0),
-            figures: Mutex::new(ArrayVec::new()),
+            figures: Mutex::new(Vec::with_capacity(count)),
         }
     }
 

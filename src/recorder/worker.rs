@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 
 use crate::report::{Outcome, Report, Request};
 
+use super::bytes::bytes_of;
 use super::compare::compare;
 use super::finished::Finished;
-use super::ring::bytes_of;
 use super::shared::Shared;
 use super::sinks::Sink;
 

@@ -1,0 +1,66 @@
+//! What a report takes in memory, and what the parts take of which it is made.
+
+use std::borrow::Cow;
+
+use crate::report::{
+    CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Request,
+};
+
+/// The two counts of an `Arc`.
+const COUNTS: usize = 2 * size_of::<usize>();
+
+/// What a shared report takes.
+pub(super) fn bytes_of(report: &Report) -> usize {
+    let of_calls: usize = report.calls.iter().map(of_call).sum();
+    COUNTS
+        + size_of::<Report>()
+        + report.request.as_deref().map_or(0, of_request)
+        + report.calls.capacity() * size_of::<CallReport>()
+        + of_calls
+        + report.folded.capacity() * size_of::<FoldedReport>()
+}
+
+fn of_request(request: &Request) -> usize {
+    let of_reasons: usize = request.reasons.iter().map(String::capacity).sum();
+    size_of::<Request>()
+        + request.name.capacity()
+        + request.id.as_ref().map_or(0, String::capacity)
+        + of_labels(&request.labels)
+        + of_outcome(&request.outcome)
+        + request.reasons.capacity() * size_of::<String>()
+        + of_reasons
+}
+
+fn of_call(call: &CallReport) -> usize {
+    let names: usize = { call.checkpoints.iter() }
+        .map(|checkpoint| checkpoint.name.capacity())
+        .sum();
+    call.thread.name.as_ref().map_or(0, of_name)
+        + call.id.as_ref().map_or(0, String::capacity)
+        + of_labels(&call.labels)
+        + of_outcome(&call.outcome)
+        + call.compared.as_ref().map_or(0, |_| size_of::<Compared>())
+        + call.checkpoints.capacity() * size_of::<CheckpointReport>()
+        + names
+}
+
+pub(super) fn of_labels(labels: &Vec<(Cow<'static, str>, String)>) -> usize {
+    let of_texts: usize = { labels.iter() }
+        .map(|(name, value)| of_name(name) + value.capacity())
+        .sum();
+    labels.capacity() * size_of::<(Cow<'static, str>, String)>() + of_texts
+}
+
+fn of_name(name: &Cow<'static, str>) -> usize {
+    match name {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(name) => name.capacity(),
+    }
+}
+
+pub(super) fn of_outcome(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Failed(message) => message.capacity(),
+        _ => 0,
+    }
+}
