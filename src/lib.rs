@@ -133,6 +133,8 @@ mod snapshot;
 mod reader;
 
 #[cfg(feature = "recorder")]
+mod own;
+#[cfg(feature = "recorder")]
 mod tally;
 
 pub mod report;

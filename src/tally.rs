@@ -16,7 +16,7 @@ use crate::pool::{Member, Number};
 use crate::record::Record;
 use crate::state::{End, Kind};
 use crate::strand::{Afar, Deed, Strand};
-use crate::sum::Sum;
+use crate::sum::{SharedSum, Sum};
 use crate::trace::Trace;
 
 /// What a trace did until it was read.
@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) peak_bytes: u64,
     places: Places,
     strands: Vec<&'static Member<Strand>>,
+    /// How many sums of folded calls there are.
+    sums: usize,
 }
 
 /// A call, or several that were folded.
@@ -59,6 +61,7 @@ impl Tally {
             peak_bytes: 0,
             places: Places::new(),
             strands: Vec::new(),
+            sums: 0,
         }
     }
 
@@ -70,6 +73,7 @@ impl Tally {
         self.calls.clear();
         self.places.clear();
         self.strands.clear();
+        self.sums = 0;
         self.total = Counts::ZERO;
         self.peak_bytes = 0;
         self.strands.extend(trace.strands_newest_first());
@@ -92,6 +96,8 @@ impl Tally {
     pub(crate) fn memory_bytes(&self) -> usize {
         let chunks: usize = self.strands.iter().map(|it| it.chunks() as usize).sum();
         chunks * size_of::<Chunk>()
+            + self.strands.len() * size_of::<Member<Strand>>()
+            + self.sums * size_of::<Member<SharedSum>>()
     }
 
     /// The calls that are in no other.
@@ -109,6 +115,7 @@ impl Tally {
             }
         }
         for shared in strand.sums() {
+            self.sums += 1;
             let (sum, _) = shared.read();
             let parent = self.places.get(shared.parent()).or(parent);
             self.add_sum(parent, shared.callsite(), &sum);
@@ -166,7 +173,12 @@ impl Tally {
             busy: sum.busy,
             total: sum.total,
             peak_bytes: 0,
-            end: End::Ok,
+            // How they did not end well is not known.
+            end: if sum.failures > 0 {
+                End::Failed
+            } else {
+                End::Ok
+            },
         });
     }
 

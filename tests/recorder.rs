@@ -4,15 +4,13 @@
 mod common;
 
 use std::pin::pin;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use common::allocate;
-use tracer::recorder::{Policy, Recorder, Rotation};
-use tracer::report::{Request, json};
+use tracer::recorder::{Policy, Recorder};
+use tracer::report::Request;
 use tracer::{Counting, Limits, Outcome, Report, call};
 
 #[global_allocator]
@@ -293,6 +291,103 @@ fn spawned_strands_and_folded_calls_are_in_the_baseline() {
 }
 
 #[test]
+fn what_is_folded_is_beside_what_is_usual_too() {
+    let policy = Policy::none().when("many", |ended| ended.calls > 1000);
+    let recorder = Recorder::builder()
+        .policy(policy)
+        .trace(10, Limits::default().calls(100))
+        .start()
+        .unwrap();
+    for _ in 0..39 {
+        with_queries(&recorder, 300, 1);
+    }
+    with_queries(&recorder, 5000, 1);
+    let kept = kept(&recorder);
+    let query = kept[0].calls[1].compared.as_ref().unwrap();
+    assert_eq!((query.calls, query.allocates), (5000, Some(5000)));
+    // To a thirty-second.
+    assert!(query.usual_calls.p50.abs_diff(300) <= 10, "{query}");
+    assert!(query.calls_stand_out() && query.allocates_stand_out());
+}
+
+#[test]
+fn a_folded_failure_is_one() {
+    let recorder = Recorder::builder()
+        .policy(Policy::none().failed())
+        .trace(10, Limits::default().calls(2))
+        .start()
+        .unwrap();
+    let recording = recorder.begin("batch");
+    let scope = recording.inject();
+    for number in 0..5 {
+        let call = call!("{number}");
+        if number == 3 {
+            call.fail("unread");
+        }
+    }
+    drop((scope, recording));
+    let kept = kept(&recorder);
+    assert_eq!((kept[0].calls.len(), kept[0].folded[0].failures), (2, 1));
+    // The message is not kept of what is folded.
+    assert_eq!(request(&kept[0]).outcome, Outcome::Failed(String::new()));
+    assert_eq!(recorder.routes()[0].failed, 1);
+}
+
+/// One after another of a hundred calls on paths of their own.
+fn on_path(number: u64) {
+    macro_rules! calls {
+        ($($digit:literal)*) => { match number % 10 { $($digit => {
+            let _call = call!();
+            if number >= 10 { on_path(number / 10); }
+        })* _ => {} } };
+    }
+    calls!(0 1 2 3 4 5 6 7 8 9);
+}
+
+#[test]
+fn without_room_a_figure_is_right_or_not_told() {
+    let everything = Policy::none().when("last", |ended| ended.id == Some("last"));
+    let recorder = Recorder::builder()
+        .policy(everything)
+        .memory_bytes(64 << 10)
+        .start()
+        .unwrap();
+    let requests = 2000;
+    for number in 0..requests {
+        let mut recording = recorder.begin("job");
+        recording.id(if number == requests - 1 { "last" } else { "" });
+        let _scope = recording.inject();
+        on_path(number);
+        let _call = call!("allocates");
+        // One in ten is heavy.
+        allocate(if number % 10 == 9 {
+            5000
+        } else {
+            100 + number % 50
+        });
+    }
+    let kept = kept(&recorder);
+    let statistics = recorder.statistics();
+    assert!(statistics.not_compared > 0, "{statistics:?}");
+    let usual = request(&kept[0]).compared.as_ref().unwrap();
+    let usual = usual.usual_allocates.unwrap();
+    // Of the whole it is known, be it to a doubling.
+    assert!((64..256).contains(&usual.p50), "{usual:?}");
+    assert!(usual.p95 >= 2500 && usual.max == 5000, "{usual:?}");
+    // Of a path, where it is told at all, too.
+    for call in &kept[0].calls {
+        if let Some(usual) = { call.compared.as_ref() }.and_then(|it| it.usual_allocates)
+            && usual.max == 5000
+        {
+            assert!((64..256).contains(&usual.p50), "{usual:?}");
+        }
+    }
+    let route = &recorder.routes()[0];
+    let counted: u64 = route.allocates_bins.iter().map(|(.., count)| count).sum();
+    assert_eq!(counted, requests);
+}
+
+#[test]
 fn what_is_not_kept_allocates_nothing_for_the_request() {
     let recorder = recorder(Policy::none());
     let once = || {
@@ -425,59 +520,6 @@ fn texts_from_outside_are_bounded() {
 }
 
 #[test]
-fn a_slow_callback_keeps_nobody_waiting_and_a_panicking_one_is_counted() {
-    let (go_on, wait) = mpsc::channel::<()>();
-    let seen = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&seen);
-    let recorder = Recorder::builder()
-        .policy(Policy::none().failed())
-        .callback("slow", move |_| {
-            wait.recv().unwrap();
-            counted.fetch_add(1, Relaxed);
-        })
-        .callback("panics", |_| {
-            std::panic::resume_unwind(Box::new("not today"))
-        })
-        .start()
-        .unwrap();
-    for _ in 0..2000 {
-        recorder.begin("job").fail("always");
-        while recorder.statistics().waiting > 100 {
-            std::thread::yield_now();
-        }
-    }
-    let statistics = loop {
-        let statistics = recorder.statistics();
-        let [slow, panics] = &statistics.sinks[..] else {
-            panic!()
-        };
-        let done = panics.failed + panics.dropped == statistics.kept;
-        if statistics.waiting == 0
-            && done
-            && slow.waiting as u64 + slow.dropped + 1 >= statistics.kept
-        {
-            break statistics;
-        }
-        std::thread::yield_now();
-    };
-    assert_eq!(statistics.kept + statistics.dropped, 2000);
-    assert_eq!(
-        statistics.sinks[1].last_error.as_deref(),
-        Some("panicked: not today")
-    );
-    let slow = &statistics.sinks[0];
-    assert_eq!((&*slow.name, slow.taken, slow.failed), ("slow", 0, 0));
-    assert!(slow.dropped > 0 && slow.waiting <= 1024);
-    assert!(!recorder.flush(Duration::from_millis(1)));
-    let taken = statistics.kept - slow.dropped;
-    for _ in 0..taken {
-        go_on.send(()).unwrap();
-    }
-    assert!(recorder.flush(PATIENCE));
-    assert_eq!(seen.load(Relaxed), taken);
-}
-
-#[test]
 fn a_rule_that_panics_has_said_no() {
     let policy = Policy::none()
         .when("panics", |_| std::panic::resume_unwind(Box::new(())))
@@ -500,6 +542,50 @@ fn a_rule_may_end_other_requests() {
     recorder.record("outer", || handle(2));
     assert_eq!(kept(&recorder)[0].total.unwrap().allocates(), 2);
     assert_eq!(other.statistics().ended, 1);
+}
+
+#[test]
+fn a_rule_may_end_requests_of_its_own_recorder() {
+    static RECORDER: OnceLock<Recorder> = OnceLock::new();
+    let recorder = recorder(Policy::none().when("audits", |_| {
+        let recorder = RECORDER.get().unwrap();
+        recorder.record("audit", || ());
+        true
+    }));
+    RECORDER.set(recorder.clone()).unwrap();
+    recorder.record("job", || ());
+    assert_eq!(kept(&recorder).len(), 1);
+    assert_eq!(recorder.statistics().ended, 2);
+}
+
+#[test]
+fn the_largest_request_is_not_too_large() {
+    let recorder = Recorder::builder()
+        .policy(Policy::none().failed())
+        .memory_bytes(1 << 20)
+        .callback("counts", |_| ())
+        .start()
+        .unwrap();
+    let strands = recorder.begin("strands");
+    for _ in 0..200 {
+        let _scope = strands.inject();
+        call!().stop();
+    }
+    let mut strands = strands;
+    strands.fail("each takes a page");
+    drop(strands);
+    let calls = recorder.begin("calls");
+    let scope = calls.inject();
+    (0..6000).for_each(|_| call!().stop());
+    drop(scope);
+    assert!(recorder.flush(PATIENCE));
+    let mut calls = calls;
+    calls.fail("a report of megabytes");
+    drop(calls);
+    assert!(recorder.flush(PATIENCE));
+    let statistics = recorder.statistics();
+    assert_eq!((statistics.kept, statistics.dropped), (2, 0));
+    assert_eq!(statistics.sinks[0].taken, 2);
 }
 
 #[test]
@@ -529,22 +615,6 @@ fn nothing_is_lost_when_many_threads_end_requests_at_once() {
 }
 
 #[test]
-fn after_shutting_down_what_ends_is_counted_and_dropped() {
-    let recorder = recorder(Policy::none().failed());
-    recorder.begin("job").fail("before");
-    let mut late = recorder.begin("job");
-    assert!(recorder.shut_down(PATIENCE));
-    late.fail("after");
-    drop(late);
-    let statistics = recorder.statistics();
-    assert_eq!(
-        (statistics.ended, statistics.kept, statistics.dropped),
-        (2, 1, 1)
-    );
-    assert_eq!(recorder.kept().len(), 1);
-}
-
-#[test]
 fn what_is_in_flight_is_told() {
     let recorder = recorder(Policy::none());
     let mut recording = recorder.begin("GET /\n");
@@ -569,121 +639,6 @@ fn what_is_in_flight_is_told() {
             "\tcall what_is_in_flight_is_told",
             "\t\tcheckpoint [half]"
         ]
-    );
-}
-
-fn path(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorder-{name}"))
-}
-
-fn read(path: &std::path::Path) -> Vec<Report> {
-    let file = std::fs::File::open(path).unwrap();
-    json::Lines::new(std::io::BufReader::new(file))
-        .map(|it| it.unwrap())
-        .collect()
-}
-
-#[test]
-fn a_file_is_continued_and_rotated() {
-    let path = path("rotated.jsonl");
-    let numbered = |number: u32| path.with_extension(format!("jsonl.{number}"));
-    for file in [path.clone(), numbered(1), numbered(2), numbered(3)] {
-        let _ = std::fs::remove_file(file);
-    }
-    let start = |rotation: Rotation| {
-        let builder = Recorder::builder().policy(Policy::none().failed());
-        builder.file(&path, rotation).start().unwrap()
-    };
-    let fail = |recorder: &Recorder, id: u64| {
-        let mut recording = recorder.begin("job");
-        recording.id(id);
-        recording.fail("why");
-    };
-    let recorder = start(Rotation::default());
-    fail(&recorder, 0);
-    drop(recorder);
-    let line = std::fs::metadata(&path).unwrap().len();
-    assert_eq!(read(&path).len(), 1);
-    // A process that was killed in the middle of a line.
-    let mut file = std::fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .unwrap();
-    std::io::Write::write_all(&mut file, b"{\"tracer_report\":1,\"tra").unwrap();
-    let recorder = start(Rotation::default().max_bytes(line * 5 / 2).files(3));
-    for id in 1..8 {
-        fail(&recorder, id);
-    }
-    assert!(recorder.flush(PATIENCE));
-    let sink = &recorder.statistics().sinks[0];
-    assert_eq!(
-        (sink.taken, sink.failed, &*sink.name),
-        (7, 0, path.to_str().unwrap())
-    );
-    let ids = |path: &std::path::Path| -> Vec<_> {
-        read(path)
-            .iter()
-            .map(|it| request(it).id.clone().unwrap())
-            .collect()
-    };
-    assert_eq!(ids(&numbered(2)), ["2", "3"]);
-    assert_eq!(ids(&numbered(1)), ["4", "5"]);
-    assert_eq!(ids(&path), ["6", "7"]);
-    assert!(!numbered(3).exists());
-}
-
-#[test]
-fn a_file_that_cannot_be_opened_is_told() {
-    let path = path("no/such/directory.jsonl");
-    let error = Recorder::builder()
-        .file(&path, Rotation::default())
-        .start()
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the file for kept reports: cannot open {}: No such file or directory (os error 2)",
-            path.display()
-        )
-    );
-}
-
-#[test]
-fn a_file_of_something_else_is_left_as_it_is() {
-    let path = path("something-else.txt");
-    std::fs::write(&path, "Dear diary").unwrap();
-    let error = Recorder::builder()
-        .file(&path, Rotation::default())
-        .start()
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the file for kept reports: cannot read {}: \
-             expected reports, but byte 0 begins a line of something else",
-            path.display()
-        )
-    );
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "Dear diary");
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_full_disk_costs_nothing_but_the_report() {
-    let recorder = Recorder::builder()
-        .policy(Policy::none().failed())
-        .file("/dev/full", Rotation::default())
-        .start()
-        .unwrap();
-    for _ in 0..2 {
-        recorder.begin("job").fail("why");
-    }
-    assert_eq!(kept(&recorder).len(), 2);
-    let sink = &recorder.statistics().sinks[0];
-    assert_eq!((sink.taken, sink.failed), (0, 2));
-    assert_eq!(
-        sink.last_error.as_deref(),
-        Some("cannot write to /dev/full: No space left on device (os error 28)")
     );
 }
 

@@ -28,7 +28,11 @@ pub(super) struct Baseline {
     hasher: DefaultHashBuilder,
     /// The path of the first call, last time.
     first: u32,
-    /// Calls whose path found no room.
+    /// How many paths there may be.
+    most_paths: usize,
+    /// How many bytes the figures of whole requests may take, whatever the paths take.
+    reserved: usize,
+    /// Calls whose path, or whose figures, found no room.
     lost: u64,
 }
 
@@ -111,11 +115,21 @@ const MOST_KEPT: usize = 1024;
 const NODE_BYTES: usize = size_of::<Node>() + 3 * size_of::<u32>();
 
 impl Baseline {
-    pub(super) fn new() -> Self {
+    /// Enough for six sketches with a bin for each doubling.
+    pub(super) const RESERVED_BYTES: usize = 600;
+
+    pub(super) fn new(most_paths: usize) -> Self {
         Self {
             first: NOWHERE,
+            most_paths,
+            reserved: Self::RESERVED_BYTES,
             ..Self::default()
         }
+    }
+
+    /// How many paths so many bytes are enough for, their bins aside.
+    pub(super) fn most_paths(bytes: usize) -> usize {
+        bytes / NODE_BYTES
     }
 
     /// Adds a request. `room` is how many bytes may be taken more.
@@ -138,9 +152,15 @@ impl Baseline {
             Outcome::Cancelled => requests.cancelled += 1,
         }
         requests.total += tally.total;
-        requests.wall.record(wall_ns, room);
-        requests.allocates.record(tally.total.allocates(), room);
-        requests.bytes.record(tally.total.bytes_allocated, room);
+        let mut all_room = *room + self.reserved;
+        requests.wall.record(wall_ns, &mut all_room);
+        let allocates = tally.total.allocates();
+        requests.allocates.record(allocates, &mut all_room);
+        let bytes = tally.total.bytes_allocated;
+        requests.bytes.record(bytes, &mut all_room);
+        // The reserve is taken from last.
+        self.reserved = self.reserved.min(all_room);
+        *room = all_room - self.reserved;
         paths.clear();
         let mut guess = self.first;
         let mut before = NOWHERE;
@@ -179,7 +199,9 @@ impl Baseline {
         for path in touched.drain(..) {
             let node = &mut self.nodes[path as usize];
             if let Some(now) = node.now.take() {
-                node.windows[0].add(&now, room);
+                if !node.windows[0].add(&now, room) {
+                    self.lost += now.calls;
+                }
             }
         }
         if paths.capacity() > MOST_KEPT {
@@ -207,6 +229,10 @@ impl Baseline {
         if nodes.len() == nodes.capacity() {
             // Little by little, as doubling would take what there is no room for.
             let more = (nodes.len() / 8).max(8);
+            let more = more.min(self.most_paths.checked_sub(nodes.len())?);
+            if more == 0 {
+                return None;
+            }
             *room = room.checked_sub(more * NODE_BYTES)?;
             nodes.try_reserve_exact(more).ok()?;
         }
@@ -225,7 +251,8 @@ impl Baseline {
 
     /// Forgets what is too long ago, where another window has begun.
     pub(super) fn turn_to(&mut self, window: u64, room: &mut usize) {
-        if window <= self.window {
+        // A thread may come late; but where the clock was set back, another window has begun, too.
+        if (window..window.saturating_add(3)).contains(&self.window) {
             return;
         }
         let is_next = window == self.window + 1;
@@ -244,7 +271,12 @@ impl Baseline {
             }
         }
         self.forget_unused();
-        *room += before.saturating_sub(self.bytes());
+        let mut free = before.saturating_sub(self.bytes());
+        // What was taken of the reserve is given back to it first.
+        let owed = (Self::RESERVED_BYTES - self.reserved).min(free);
+        self.reserved += owed;
+        free -= owed;
+        *room += free;
     }
 
     /// Drops the paths on which nobody came for two windows.
@@ -289,7 +321,7 @@ impl Baseline {
         nodes + bins + self.requests.iter().map(Requests::bytes).sum::<usize>()
     }
 
-    /// Calls whose path found no room.
+    /// Calls whose path, or whose figures, found no room.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
@@ -338,8 +370,8 @@ impl Requests {
 }
 
 impl Calls {
-    /// Adds what the calls of one request did, in ticks.
-    fn add(&mut self, now: &Sums, room: &mut usize) {
+    /// Adds what the calls of one request did, in ticks; `false` where there was no room for all of it.
+    fn add(&mut self, now: &Sums, room: &mut usize) -> bool {
         let now = Sums {
             wall: clock::nanoseconds(now.wall),
             busy: clock::nanoseconds(now.busy),
@@ -348,11 +380,15 @@ impl Calls {
         self.sums.add(&now);
         if now.calls == 0 {
             // Folded calls that are still open.
-            return;
+            return true;
         }
-        self.per_request.record(now.calls, room);
-        self.wall.record(now.wall, room);
-        self.allocates.record(now.total.allocates(), room);
+        let sketches = [
+            (&mut self.per_request, now.calls),
+            (&mut self.wall, now.wall),
+            (&mut self.allocates, now.total.allocates()),
+        ];
+        let fit = sketches.map(|(sketch, figure)| sketch.record(figure, room));
+        fit == [true; 3]
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -65,7 +65,8 @@ pub(super) fn compare(
             wall: path.wall,
             allocates: path.allocates,
             of: requests.count,
-            requests: usual.per_request.count(),
+            // Two calls on one line are one path here, and two in the baseline.
+            requests: usual.per_request.count().min(requests.count),
             usual_calls,
             usual_wall,
             usual_allocates: { path.allocates }.and_then(|_| usual.allocates.percentiles()),
@@ -107,6 +108,13 @@ struct OnPath {
 type Key<'a> = (Option<usize>, (&'a str, &'a str, &'a str, u32));
 
 impl OnPath {
+    fn add(&mut self, calls: u64, wall: Duration, total: Option<Counts>) {
+        self.calls += calls;
+        self.wall = self.wall.saturating_add(wall);
+        let sums = self.allocates.zip(total);
+        self.allocates = sums.map(|(sum, total)| sum + total.allocates());
+    }
+
     /// The paths of a report, in the order of their first calls, and the number of each.
     fn of(report: &Report) -> (Vec<Self>, HashMap<Key<'_>, usize>) {
         let mut paths: Vec<Self> = Vec::new();
@@ -125,11 +133,18 @@ impl OnPath {
                 paths.len() - 1
             });
             path_of.push(path);
-            let path = &mut paths[path];
-            path.calls += 1;
-            path.wall = path.wall.saturating_add(call.wall);
-            let more = call.total.as_ref().map(Counts::allocates);
-            path.allocates = path.allocates.zip(more).map(|(sum, more)| sum + more);
+            paths[path].add(1, call.wall, call.total);
+        }
+        // On the paths of which there are calls to be shown beside what is usual.
+        for folded in &report.folded {
+            let parent = folded
+                .parent
+                .and_then(|parent| path_of.get(parent).copied());
+            let place = (&*folded.name, &*folded.module, &*folded.file, folded.line);
+            let Some(path) = numbers.get(&(parent, place)) else {
+                continue;
+            };
+            paths[*path].add(folded.calls, folded.wall, folded.total);
         }
         (paths, numbers)
     }

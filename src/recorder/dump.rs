@@ -2,14 +2,17 @@
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::in_flight::InFlight;
 use crate::report::escape::Escaped;
 use crate::report::units::{plural, time};
 
+use super::Recorder;
+use super::shared::Shared;
 use super::stripe::Active;
-use super::{Inner, Recorder};
 
 /// A request that is not over.
 ///
@@ -52,7 +55,7 @@ impl Recorder {
     ///
     /// Nobody is stopped for it. It costs a report of each.
     pub fn in_flight(&self) -> Vec<RequestInFlight> {
-        self.inner.in_flight(true)
+        self.inner.shared.in_flight(true)
     }
 
     /// Writes all of them, with how many there are; without signals and from any thread. For a
@@ -66,28 +69,46 @@ impl Recorder {
         out.write_all(text.as_bytes())
     }
 
-    /// Dumps them to standard error at each panic of any thread, after what is said there anyway.
+    /// Dumps them to standard error at a panic of any thread, after what is said there anyway; once in
+    /// a second at most, as a program may panic often and go on.
     ///
     /// The hook that was set before is called first. It lasts as long as the recorder; where there
     /// are several, each dumps its own. What it can't have at once, because the thread that panics
-    /// holds it, is left out.
+    /// holds it, is left out. Called again, or while the thread is panicking, it does nothing.
     pub fn dump_on_panic(&self) {
-        let inner: Weak<Inner> = Arc::downgrade(&self.inner);
+        let shared = &self.inner.shared;
+        if std::thread::panicking() || shared.dumps_on_panic.swap(true, Relaxed) {
+            return;
+        }
+        let shared = Arc::downgrade(shared);
+        let last = Mutex::new(None::<Instant>);
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             before(panic);
-            if let Some(inner) = inner.upgrade() {
-                let in_flight = inner.in_flight(false);
-                // Nobody is there to be told that it can't be written.
-                let _ = io::stderr().write_all(Dump(in_flight).to_string().as_bytes());
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            // Who comes at the same time is told of by the other.
+            let Ok(mut last) = last.try_lock() else {
+                return;
+            };
+            if last.is_none_or(|last| last.elapsed() >= BETWEEN_DUMPS) {
+                *last = Some(Instant::now());
+                alloc_counter::exclude(|| {
+                    let text = Dump(shared.in_flight(false)).to_string();
+                    // Nobody is there to be told that it can't be written.
+                    let _ = io::stderr().write_all(text.as_bytes());
+                });
             }
         }));
     }
 }
 
-impl Inner {
+const BETWEEN_DUMPS: Duration = Duration::from_secs(1);
+
+impl Shared {
     fn in_flight(&self, may_wait: bool) -> Vec<RequestInFlight> {
-        let active = self.shared.stripes.in_flight(may_wait);
+        let active = self.stripes.in_flight(may_wait);
         let mut in_flight: Vec<_> = active.iter().map(RequestInFlight::of).collect();
         in_flight.sort_by_key(|it| it.now.trace);
         in_flight

@@ -1,7 +1,7 @@
 //! Kept reports in a file, a line of JSON each.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -78,8 +78,13 @@ pub(super) struct ReportFile {
 impl ReportFile {
     /// Goes on with the file where there is one.
     pub(super) fn open(path: &Path, rotation: Rotation) -> Result<Self, FileError> {
+        // Files are renamed beside each other, and not the link that leads there.
+        let path = match std::fs::canonicalize(path) {
+            Ok(real) if path.is_symlink() => real,
+            _ => path.to_owned(),
+        };
         let mut file = Self {
-            path: path.to_owned(),
+            path,
             rotation,
             open: None,
         };
@@ -96,6 +101,12 @@ impl ReportFile {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         let mut file = options.open(&self.path).map_err(self.failed("open"))?;
+        // Two that write and rotate the same files would lose each other's. It is free again when the
+        // file is closed, however the process ends.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let why = "another recorder writes to it";
+            return Err(self.failed("open")(io::Error::other(why)));
+        }
         let whole = end_of_lines(&mut file).map_err(self.failed("read"))?;
         Ok((file, whole))
     }
@@ -117,7 +128,10 @@ impl ReportFile {
         }
         if let Err(error) = file.write_all(&line) {
             // Half a line may be there, where the disk is full.
-            let _ = file.set_len(length);
+            let ours = length..length + line.len() as u64;
+            if file.metadata().is_ok_and(|it| ours.contains(&it.len())) {
+                let _ = file.set_len(length);
+            }
             return Err(self.failed("write to")(error));
         }
         self.open = Some((file, length + line.len() as u64));
@@ -131,7 +145,9 @@ impl ReportFile {
             PathBuf::from(name)
         };
         let kept = self.rotation.files.saturating_sub(1);
-        for number in (1..kept).rev() {
+        // Up to the first that is not there; where all are, the last one goes.
+        let present = (1..kept).find(|number| !before(*number).exists());
+        for number in (1..present.unwrap_or(kept)).rev() {
             match std::fs::rename(before(number), before(number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(self.failed("rename the files before")(error));
@@ -156,10 +172,10 @@ impl ReportFile {
 /// What each line begins with.
 const BEGINNING: &[u8] = b"{\"tracer_report\":";
 
-/// Cuts a file behind its last whole line: a process that was killed may have left half of one.
-/// Answers its length then. A file of something else is left as it is.
+/// Cuts a file behind its last whole line: a process that was killed may have left half of one, and a
+/// machine that was, bytes that were never written. Answers its length then. A file of something else is
+/// left as it is.
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
-    const STEP: u64 = 64 << 10;
     // What is no file has neither a length nor lines that were there before.
     let metadata = file.metadata()?;
     let length = if metadata.is_file() {
@@ -167,6 +183,44 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
     } else {
         0
     };
+    let end = end_of_last_line(file, length)?;
+    for start in [0, end] {
+        if start == length || begins_a_report(file, start)? {
+            continue;
+        }
+        if start == 0 && end > 0 || !is_blank(file, start)? {
+            let why = format!("expected reports, but byte {start} begins a line of something else");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+    }
+    if end < length {
+        file.set_len(end)?;
+    }
+    Ok(end)
+}
+
+/// Also where less is there than a report begins with.
+fn begins_a_report(file: &mut File, start: u64) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(start))?;
+    let most = BEGINNING.len() as u64;
+    Read::by_ref(file).take(most).read_to_end(&mut bytes)?;
+    Ok(BEGINNING.starts_with(&bytes))
+}
+
+/// Whether nothing but zeros comes.
+fn is_blank(file: &mut File, start: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(start))?;
+    for byte in io::BufReader::new(file).bytes() {
+        if byte? != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
+    const STEP: u64 = 64 << 10;
     let mut end = length;
     let mut bytes = Vec::new();
     while end > 0 {
@@ -177,21 +231,9 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
             .take(end - start)
             .read_to_end(&mut bytes)?;
         if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
-            end = start + last as u64 + 1;
-            break;
+            return Ok(start + last as u64 + 1);
         }
         end = start;
     }
-    if end < length {
-        file.seek(SeekFrom::Start(end))?;
-        bytes.clear();
-        let beginning = BEGINNING.len() as u64;
-        Read::by_ref(file).take(beginning).read_to_end(&mut bytes)?;
-        if !BEGINNING.starts_with(&bytes) {
-            let why = format!("expected reports, but byte {end} begins a line of something else");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        file.set_len(end)?;
-    }
-    Ok(end)
+    Ok(0)
 }

@@ -55,6 +55,7 @@ mod dump;
 mod file;
 mod finished;
 mod policy;
+mod process_lock;
 mod queue;
 mod recent;
 mod recording;
@@ -71,19 +72,21 @@ mod worker;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
+use crate::own::Own;
 #[cfg(doc)]
 use crate::report::Compared;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 
 use file::ReportFile;
+use process_lock::ProcessLock;
 use shared::Shared;
-use sinks::{Sink, Taker};
+use sinks::{Sink, Sinks, Taker};
 
 pub use dump::RequestInFlight;
 pub use file::Rotation;
@@ -101,18 +104,12 @@ const LEAST_BYTES: usize = 64 << 10;
 /// How long a recorder that is dropped waits for its sinks.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is behind these locks is never left half done: no foreign code runs under them.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Begins the traces of requests, and keeps those that matter: see the [module](self).
 ///
 /// A handle: it clones cheaply. When the last one is gone, what was kept is written out, for which at
 /// most five seconds are waited; what ends later is [dropped](Statistics::dropped).
-#[derive(Clone)]
 pub struct Recorder {
-    inner: Arc<Inner>,
+    inner: Own<Arc<Inner>>,
 }
 
 /// A recorder to be: see [`Recorder::builder`].
@@ -131,7 +128,8 @@ pub struct Builder {
 struct Inner {
     shared: Arc<Shared>,
     sinks: Arc<[Arc<Sink>]>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// A forked process has none of them.
+    threads: ProcessLock<Vec<JoinHandle<()>>>,
 }
 
 /// Why a recorder could not be started: a file that can't be written, or no thread to be had.
@@ -202,16 +200,20 @@ impl Recorder {
     /// A request that has just ended comes here when its report is built: [`flush`](Self::flush)
     /// waits for that.
     pub fn kept(&self) -> Vec<Arc<Report>> {
-        self.inner.shared.ring().reports()
+        self.inner
+            .shared
+            .ring(|ring| ring.reports())
+            .unwrap_or_default()
     }
 
     /// The kept request with this [trace](Report::trace), where it is in memory.
     pub fn get(&self, trace: u64) -> Option<Arc<Report>> {
-        self.inner.shared.ring().get(trace)
+        self.inner.shared.ring(|ring| ring.get(trace))?
     }
 
     /// Waits until all requests that have ended are where they are to be: in memory, and at every
-    /// sink. `false` where that takes longer than `patience`.
+    /// sink. `false` where that takes longer than `patience`, and at once where it would wait for
+    /// itself, in a callback.
     pub fn flush(&self, patience: Duration) -> bool {
         let deadline = deadline(patience);
         let is_built = self.inner.shared.queue.wait(deadline);
@@ -224,9 +226,10 @@ impl Recorder {
 
     /// Ends the recorder's threads, after what was kept is written out. What ends later is counted,
     /// but what should be kept of it is dropped. `false` where that takes longer than `patience`:
-    /// then they end later.
+    /// then they end later, by themselves.
     ///
-    /// For the end of `main`; dropping the last handle does it, too.
+    /// For the end of `main`; dropping the last handle does it, too. In a process that was forked since,
+    /// there is nothing to be ended, nor to be waited for.
     pub fn shut_down(&self, patience: Duration) -> bool {
         self.inner.shut_down(patience)
     }
@@ -245,43 +248,68 @@ fn deadline(patience: Duration) -> Instant {
 
 impl Inner {
     fn shut_down(&self, patience: Duration) -> bool {
+        if !self.threads.is_of_this_process() {
+            // They are not even to be dropped: what a thread's handle refers to is its parent's.
+            self.threads
+                .take()
+                .map(|mut it| std::mem::forget(std::mem::take(&mut *it)));
+            return false;
+        }
         let deadline = deadline(patience);
+        // The recorder's thread closes the sinks' queues, when there is nothing left to bring.
         self.shared.queue.close();
-        let mut is_done = self.shared.queue.wait(deadline);
-        for sink in &*self.sinks {
-            if is_done {
-                // Nobody brings anything any more.
-                sink.queue.close();
+        let queues = { self.sinks.iter() }.map(|sink| &sink.queue);
+        let is_done = queues.fold(self.shared.queue.wait(deadline), |is_done, queue| {
+            queue.wait(deadline) && is_done
+        });
+        is_done && self.join(deadline)
+    }
+
+    /// Waits for the threads, which have nothing left to do but to drop what they have.
+    fn join(&self, deadline: Instant) -> bool {
+        let Some(mut of_all) = self.threads.take() else {
+            return false;
+        };
+        let mut threads = std::mem::take(&mut *of_all);
+        drop(of_all);
+        loop {
+            // What panics in them is caught.
+            threads.retain(|thread| !thread.is_finished());
+            if threads.is_empty() {
+                return true;
             }
-            is_done &= sink.queue.wait(deadline);
-        }
-        if is_done {
-            let me = std::thread::current().id();
-            for thread in lock(&self.threads)
-                .drain(..)
-                .filter(|it| it.thread().id() != me)
-            {
-                // It has nothing left to do; what panics in it is caught.
-                let _ = thread.join();
+            if Instant::now() >= deadline {
+                if let Some(mut of_all) = self.threads.take() {
+                    of_all.append(&mut threads);
+                }
+                return false;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        is_done
+    }
+
+    fn is_one_of_its_threads(&self) -> bool {
+        let mut sinks = self.sinks.iter();
+        self.shared.queue.is_worked_here() || sinks.any(|sink| sink.queue.is_worked_here())
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let me = std::thread::current().id();
-        let threads = self
-            .threads
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if threads.iter().any(|thread| thread.thread().id() == me) {
+        if self.is_one_of_its_threads() {
             // In a callback, which can't wait for itself.
             self.shared.queue.close();
-            return;
+        } else {
+            self.shut_down(PATIENCE);
         }
-        self.shut_down(PATIENCE);
+    }
+}
+
+impl Clone for Recorder {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Own::new(Arc::clone(&self.inner)),
+        }
     }
 }
 
@@ -394,13 +422,6 @@ impl Builder {
             source: Box::new(error),
         };
         let for_each = memory / 8 / takers.len().max(1);
-        let (mut sinks, mut threads) = (Vec::new(), Vec::new());
-        for (name, take) in takers {
-            let (sink, thread) = Sink::start(name, for_each, take).map_err(no_thread)?;
-            sinks.push(sink);
-            threads.push(thread);
-        }
-        let sinks: Arc<[_]> = sinks.into();
         let shared = Arc::new(Shared::new(
             self.policy,
             (self.capacity, self.limits),
@@ -408,13 +429,20 @@ impl Builder {
             self.names,
             (memory / 8 * 3, memory / 8, memory / 4),
         ));
-        threads.push(worker::start(&shared, &sinks).map_err(no_thread)?);
+        let (mut sinks, mut threads) = (Sinks::default(), Vec::new());
+        for (name, take) in takers {
+            let (sink, thread) = Sink::start(name, for_each, take).map_err(no_thread)?;
+            sinks.0.push(sink);
+            threads.push(thread);
+        }
+        let all: Arc<[_]> = sinks.0.as_slice().into();
+        threads.push(worker::start(&shared, sinks).map_err(no_thread)?);
         Ok(Recorder {
-            inner: Arc::new(Inner {
+            inner: Own::new(Arc::new(Inner {
                 shared,
-                sinks,
-                threads: Mutex::new(threads),
-            }),
+                sinks: all,
+                threads: ProcessLock::new(threads),
+            })),
         })
     }
 }

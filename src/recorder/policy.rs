@@ -1,5 +1,6 @@
 //! The tail policy: which requests are kept, decided when they are over.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -206,7 +207,7 @@ impl Policy {
 
     /// Keeps what this says, under this name. It runs at the end of every request, on its thread:
     /// let it be quick. Where it panics, that is [counted](super::Statistics::policy_panics), and
-    /// it has said no.
+    /// it has said no. Of requests that it ends itself it is not asked.
     #[must_use]
     pub fn when(
         self,
@@ -267,17 +268,30 @@ impl Rule {
             ),
             Self::PeakOver(limit) => (over(ended.peak_bytes, limit), Reason::PeakOver(*limit)),
             Self::When(name, condition) => {
-                let said = catch_unwind(AssertUnwindSafe(|| condition(ended)));
-                let applies = said.unwrap_or_else(|payload| {
-                    crate::text::drop_quietly(payload);
-                    panics.fetch_add(1, Relaxed);
-                    false
-                });
+                let applies = says(&**condition, ended, panics);
                 return applies.then(|| Reason::Rule(Arc::clone(name)));
             }
         };
         applies.then_some(reason)
     }
+}
+
+/// What a rule of the program's own says.
+fn says(condition: &Condition, ended: &Ended<'_>, panics: &AtomicU64) -> bool {
+    thread_local! {
+        static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+    }
+    if IS_ASKING.replace(true) {
+        // It ended a request itself.
+        return false;
+    }
+    let said = catch_unwind(AssertUnwindSafe(|| condition(ended)));
+    IS_ASKING.set(false);
+    said.unwrap_or_else(|payload| {
+        crate::text::drop_quietly(payload);
+        panics.fetch_add(1, Relaxed);
+        false
+    })
 }
 
 impl fmt::Debug for Policy {

@@ -1,12 +1,18 @@
 //! A bounded queue in front of a thread: who brings something never waits.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, OnceLock, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-/// Bounded in number and in bytes.
+use super::process_lock::ProcessLock;
+
+/// Bounded in number and in bytes, but that one is taken of whatever size where there is no other: what
+/// is largest of all is no less worth having.
 pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+    state: ProcessLock<State<T>>,
+    /// The one that takes.
+    worker: OnceLock<ThreadId>,
     /// Something came, or nothing will any more.
     came: Condvar,
     /// Something is done.
@@ -27,13 +33,14 @@ struct State<T> {
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, most_bytes: usize) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: ProcessLock::new(State {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 is_closed: false,
                 came: 0,
                 done: 0,
             }),
+            worker: OnceLock::new(),
             came: Condvar::new(),
             done: Condvar::new(),
             most,
@@ -41,14 +48,13 @@ impl<T> Queue<T> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        super::lock(&self.state)
-    }
-
     /// Gives it back where there is no room for it, or nobody takes it any more.
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), T> {
-        let mut state = self.state();
-        let fits = state.waiting.len() < self.most && bytes <= self.most_bytes - state.bytes;
+        let Some(mut state) = self.state.take() else {
+            return Err(item);
+        };
+        let has_room = bytes <= self.most_bytes.saturating_sub(state.bytes);
+        let fits = state.waiting.len() < self.most && (has_room || state.bytes == 0);
         if state.is_closed || !fits {
             return Err(item);
         }
@@ -62,12 +68,18 @@ impl<T> Queue<T> {
 
     /// Hands over one after the other, until the queue is closed and empty.
     pub(super) fn each(&self, mut work: impl FnMut(T)) {
-        let mut state = self.state();
+        let _ = self.worker.set(std::thread::current().id());
+        let Some(mut state) = self.state.take() else {
+            return;
+        };
         loop {
             if let Some((item, bytes)) = state.waiting.pop_front() {
                 drop(state);
                 work(item);
-                state = self.state();
+                let Some(again) = self.state.take() else {
+                    return;
+                };
+                state = again;
                 // Until then it took its memory.
                 state.bytes -= bytes;
                 state.done += 1;
@@ -84,13 +96,26 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn close(&self) {
-        self.state().is_closed = true;
+        if let Some(mut state) = self.state.take() {
+            state.is_closed = true;
+        }
         self.came.notify_all();
     }
 
-    /// Waits until all is done with that has come until now; `false` where that takes longer.
+    /// Whether this thread is the one that takes.
+    pub(super) fn is_worked_here(&self) -> bool {
+        self.worker.get() == Some(&std::thread::current().id())
+    }
+
+    /// Waits until all is done with that has come until now; `false` where that takes longer, and at
+    /// once where it would wait for itself.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
-        let mut state = self.state();
+        if self.is_worked_here() {
+            return false;
+        }
+        let Some(mut state) = self.state.take() else {
+            return false;
+        };
         let until = state.came;
         while state.done < until {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -105,8 +130,8 @@ impl<T> Queue<T> {
 
     /// How many wait, and what they take in bytes.
     pub(super) fn load(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.waiting.len(), state.bytes)
+        let state = self.state.take();
+        state.map_or((0, 0), |state| (state.waiting.len(), state.bytes))
     }
 }
 
@@ -129,6 +154,16 @@ mod tests {
         let mut taken = Vec::new();
         queue.each(|item| taken.push(item));
         assert_eq!((taken, queue.load()), (vec![1, 3, 4], (0, 0)));
-        assert!(queue.wait(Instant::now()));
+        // It was this thread that took them.
+        assert!(!queue.wait(Instant::now()));
+        std::thread::scope(|it| it.spawn(|| assert!(queue.wait(Instant::now()))).join()).unwrap();
+    }
+
+    #[test]
+    fn one_is_taken_of_whatever_size() {
+        let queue = Queue::new(3, 10);
+        assert_eq!(queue.push(1, 1000), Ok(()));
+        assert_eq!(queue.push(2, 1), Err(2));
+        assert_eq!(queue.load(), (1, 1000));
     }
 }

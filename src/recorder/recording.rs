@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use crate::clock;
 use crate::context::Scope;
 use crate::future::Instrumented;
+use crate::own::Own;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::state::End;
@@ -33,7 +34,6 @@ use super::stripe::{Place, Totals};
 /// is shown as running.
 #[must_use = "a recording that is dropped at once is over at once"]
 pub struct Recording {
-    shared: Arc<Shared>,
     trace: Trace,
     /// When it began, in ticks.
     started: u64,
@@ -44,8 +44,9 @@ pub struct Recording {
     outcome: Option<Outcome>,
     was_panicking: bool,
     /// Where it stands among those in flight.
-    place: Place,
+    place: Option<Place>,
     is_over: bool,
+    shared: Own<Arc<Shared>>,
 }
 
 /// Names, ids, and the names and values of labels are cut at so many bytes.
@@ -70,7 +71,7 @@ impl Recording {
             let look_up = || shared.routes.get(&bounded(name), &shared.policy);
             let (route, place) = shared.stripes.begin(name, id.as_ref(), &trace, look_up);
             Self {
-                shared: Arc::clone(shared),
+                shared: Own::new(Arc::clone(shared)),
                 trace,
                 started,
                 route,
@@ -105,7 +106,9 @@ impl Recording {
         alloc_counter::exclude(|| {
             let id = text::Text::of(&id).to_string();
             let id: Arc<str> = bounded(&id).into();
-            self.shared.stripes.identify(self.place, Arc::clone(&id));
+            if let Some(place) = self.place {
+                self.shared.stripes.identify(place, Arc::clone(&id));
+            }
             self.id = Some(id);
         });
     }
@@ -299,27 +302,30 @@ impl Recording {
             .policy
             .judge(&ended, tops, now, &shared.policy_panics);
         let window = shared.window(now);
-        drop(shared.stripes.remove(self.place));
-        let mut figures = shared.stripes.figures();
-        let (of_route, scratch, room) = figures.of(&self.route);
-        let wall_ns = nanoseconds(wall);
-        let baseline = &mut of_route.baseline;
-        baseline.add(tally, wall_ns, &outcome, window, scratch, room);
-        let mut totals = Totals {
-            requests: 1,
-            ..Totals::default()
-        };
-        if reasons.is_empty() {
-            totals.not_kept = 1;
-        } else {
-            drop(figures);
-            describe(self);
-            let is_taken = self.keep(tally, wall, outcome, reasons);
-            totals.kept = u64::from(is_taken);
-            totals.dropped = u64::from(!is_taken);
-            figures = self.shared.stripes.figures();
+        drop(self.place.and_then(|place| shared.stripes.remove(place)));
+        // None where this process was forked at the wrong moment: then nobody counts.
+        if let Some(mut figures) = shared.stripes.figures() {
+            let (of_route, scratch, room) = figures.of(&self.route);
+            let baseline = &mut of_route.baseline;
+            baseline.add(tally, nanoseconds(wall), &outcome, window, scratch, room);
+            if reasons.is_empty() {
+                of_route.totals.add(Totals::NOT_KEPT);
+            }
         }
-        figures.of(&self.route).0.totals.add(totals);
+        if reasons.is_empty() {
+            return;
+        }
+        // In the baseline before its report is built.
+        describe(self);
+        let is_taken = self.keep(tally, wall, outcome, reasons);
+        if let Some(mut figures) = self.shared.stripes.figures() {
+            let of_route = figures.of(&self.route).0;
+            of_route.totals.add(if is_taken {
+                Totals::KEPT
+            } else {
+                Totals::DROPPED
+            });
+        }
     }
 
     fn keep(

@@ -50,8 +50,7 @@ impl Ring {
     pub(super) fn push(&mut self, report: Arc<Report>, bytes: usize, route: usize, reason: Reason) {
         let bytes = PLACE_BYTES + bytes;
         if bytes > self.most_bytes {
-            self.evicted += 1;
-            return;
+            return self.lose();
         }
         while self.bytes + bytes > self.most_bytes {
             self.evict();
@@ -63,6 +62,11 @@ impl Ring {
         let group = self.groups.entry((route, reason)).or_default();
         group.bytes += bytes;
         group.oldest.push_back((came, bytes));
+    }
+
+    /// One that is not to be had counts as one that had to go.
+    pub(super) fn lose(&mut self) {
+        self.evicted += 1;
     }
 
     fn evict(&mut self) {

@@ -1,9 +1,10 @@
 //! What the requests of one name share, and the bounded list of names.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::policy::Policy;
+use super::process_lock::ProcessLock;
 use super::top::Top;
 
 /// The name under which the requests are that found no room for a name of their own.
@@ -32,7 +33,7 @@ impl Route {
 
 /// All names there are, so many at most; the others have one together.
 pub(super) struct Routes {
-    all: RwLock<HashMap<Arc<str>, Arc<Route>>>,
+    all: ProcessLock<HashMap<Arc<str>, Arc<Route>>>,
     other: Arc<Route>,
     most: usize,
 }
@@ -41,7 +42,7 @@ impl Routes {
     pub(super) fn new(most: usize, policy: &Policy) -> Self {
         let other = Arc::new(Route::new(OTHER.into(), 0, policy));
         Self {
-            all: RwLock::new(HashMap::from([(
+            all: ProcessLock::new(HashMap::from([(
                 Arc::clone(&other.name),
                 Arc::clone(&other),
             )])),
@@ -52,15 +53,9 @@ impl Routes {
 
     /// The route of this name. Where there are as many as may be, the one of all others.
     pub(super) fn get(&self, name: &str, policy: &Policy) -> Arc<Route> {
-        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = all.get(name) {
-            return Arc::clone(route);
-        }
-        if all.len() > self.most {
+        let Some(mut all) = self.all.take() else {
             return Arc::clone(&self.other);
-        }
-        drop(all);
-        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        };
         let number = all.len();
         if let Some(route) = all.get(name) {
             return Arc::clone(route);
@@ -76,8 +71,9 @@ impl Routes {
 
     /// In order of their names.
     pub(super) fn all(&self) -> Vec<Arc<Route>> {
-        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        let mut routes: Vec<_> = all.values().cloned().collect();
+        let all = self.all.take();
+        let routes = all.iter().flat_map(|all| all.values());
+        let mut routes: Vec<_> = routes.cloned().collect();
         drop(all);
         routes.sort_by(|one, other| one.name.cmp(&other.name));
         routes

@@ -1,13 +1,13 @@
 //! What a recorder's handles, its requests and its threads share.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::clock;
 use crate::limits::Limits;
 
 use super::finished::Finished;
 use super::policy::Policy;
+use super::process_lock::ProcessLock;
 use super::queue::Queue;
 use super::ring::Ring;
 use super::route::Routes;
@@ -22,9 +22,11 @@ pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) stripes: Stripes,
     pub(super) queue: Queue<Finished>,
-    ring: Mutex<Ring>,
+    ring: ProcessLock<Ring>,
     /// How often a rule of the program's own panicked.
     pub(super) policy_panics: AtomicU64,
+    /// Whether a panic hook is set.
+    pub(super) dumps_on_panic: AtomicBool,
 }
 
 impl Shared {
@@ -46,13 +48,15 @@ impl Shared {
             is_counted: alloc_counter::is_installed(),
             stripes,
             queue: Queue::new(super::MOST_WAITING, queue_bytes),
-            ring: Mutex::new(Ring::new(ring_bytes)),
+            ring: ProcessLock::new(Ring::new(ring_bytes)),
             policy_panics: AtomicU64::new(0),
+            dumps_on_panic: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
-        super::lock(&self.ring)
+    /// None in a process that was forked while another thread had it.
+    pub(super) fn ring<T>(&self, look: impl FnOnce(&mut Ring) -> T) -> Option<T> {
+        Some(look(&mut *self.ring.take()?))
     }
 
     /// The number of the window of time in which a moment is, which is in the clock's nanoseconds.

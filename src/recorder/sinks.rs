@@ -1,16 +1,17 @@
 //! Where kept reports go besides the memory: each place has a thread and a queue of its own, so that
 //! a slow one keeps nobody waiting.
 
+use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::report::Report;
 
-use super::lock;
+use super::process_lock::ProcessLock;
 use super::queue::Queue;
 
 /// What a sink takes: an error, or a panic's text, where it could not.
@@ -23,7 +24,7 @@ pub(super) struct Sink {
     taken: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
-    last_error: Mutex<Option<String>>,
+    last_error: ProcessLock<Option<String>>,
 }
 
 /// What became of the reports that were kept, at one of the places to which they go.
@@ -44,6 +45,18 @@ pub struct SinkStatistics {
     pub last_error: Option<String>,
 }
 
+/// All of them, as their only bringer has them: without it they come to an end.
+#[derive(Default)]
+pub(super) struct Sinks(pub(super) Vec<Arc<Sink>>);
+
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        for sink in &self.0 {
+            sink.queue.close();
+        }
+    }
+}
+
 impl Sink {
     /// Starts its thread.
     pub(super) fn start(
@@ -57,7 +70,7 @@ impl Sink {
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-            last_error: Mutex::new(None),
+            last_error: ProcessLock::new(None),
         });
         let mine = Arc::clone(&sink);
         let work = move || {
@@ -89,8 +102,15 @@ impl Sink {
                 text
             }
         };
+        self.fail(error);
+    }
+
+    /// Of one it failed, for this reason.
+    pub(super) fn fail(&self, why: impl Display) {
         self.failed.fetch_add(1, Relaxed);
-        *lock(&self.last_error) = Some(crate::text::Text::of(&error).to_string());
+        if let Some(mut last_error) = self.last_error.take() {
+            *last_error = Some(crate::text::Text::of(&why).to_string());
+        }
     }
 
     /// `bytes`: what the report takes.
@@ -107,7 +127,7 @@ impl Sink {
             failed: self.failed.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             waiting: self.queue.load().0,
-            last_error: lock(&self.last_error).clone(),
+            last_error: self.last_error.take().and_then(|it| it.clone()),
         }
     }
 }

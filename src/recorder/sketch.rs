@@ -9,18 +9,27 @@ const BINS_PER_OCTAVE: u32 = 16;
 /// Smaller values have a bin each.
 const EXACT: u64 = 2 * BINS_PER_OCTAVE as u64;
 
+/// Bins are made wider where there is no room for more of them: by so many powers of two at most, to one
+/// for each doubling.
+const WIDEST: u32 = BINS_PER_OCTAVE.ilog2();
+
 /// Counts of values, in bins whose width grows with the value, as those of HDR histograms
 /// (<http://hdrhistogram.org>) do.
 ///
 /// Only the bins from the lowest value that came to the highest take memory: most figures of one
 /// place in a program are within a few doublings of each other. (`hdrhistogram` begins at zero, and
-/// takes five to ten times as much.)
+/// takes five to ten times as much.) Where even that is too much, neighbouring bins become one; and
+/// where that does not help either, it is only known how many values were below all bins, or above.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     /// The first bin's number.
     first: usize,
     bins: Vec<u32>,
+    /// How often bins were put together by twos.
+    wider: u32,
     count: u64,
+    below: u64,
+    above: u64,
     max: u64,
 }
 
@@ -56,100 +65,129 @@ impl Sketch {
         self.count
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Counts a value. Where there is no room for its bin, the nearest is taken. `room` is how many
-    /// bytes the bins may take more.
-    pub(super) fn record(&mut self, value: u64, room: &mut usize) {
+    /// Counts a value. `room` is how many bytes the bins may take more. `false` where there is none for
+    /// its bin.
+    pub(super) fn record(&mut self, value: u64, room: &mut usize) -> bool {
         self.max = self.max.max(value);
         self.count += 1;
-        let bin = bin_of(value);
-        if let Some(count) = bin
-            .checked_sub(self.first)
-            .and_then(|bin| self.bins.get_mut(bin))
-        {
-            *count = count.saturating_add(1);
-        } else {
-            self.widen(bin, 1, room);
+        self.put(bin_of(value), 1, room)
+    }
+
+    /// `bin`: its number where bins are narrowest.
+    #[inline]
+    fn put(&mut self, bin: usize, by: u32, room: &mut usize) -> bool {
+        let place = (bin >> self.wider).checked_sub(self.first);
+        if let Some(count) = place.and_then(|place| self.bins.get_mut(place)) {
+            *count = count.saturating_add(by);
+            return true;
         }
+        self.extend_to(bin, by, room)
     }
 
     #[cold]
-    fn widen(&mut self, bin: usize, by: u32, room: &mut usize) {
-        let (first, end) = match self.bins.len() {
-            0 => (bin, bin + 1),
-            len => (self.first.min(bin), (self.first + len).max(bin + 1)),
-        };
-        let more = (end - first).saturating_sub(self.bins.capacity()) * size_of::<u32>();
-        let fits = more <= *room
-            && self
-                .bins
-                .try_reserve_exact(end - first - self.bins.len())
-                .is_ok();
+    fn extend_to(&mut self, bin: usize, by: u32, room: &mut usize) -> bool {
+        loop {
+            let wide = bin >> self.wider;
+            let (first, end) = match self.bins.len() {
+                0 => (wide, wide + 1),
+                len => (self.first.min(wide), (self.first + len).max(wide + 1)),
+            };
+            if self.reserve(end - first, room) {
+                let before = if self.bins.is_empty() {
+                    0
+                } else {
+                    self.first - first
+                };
+                self.bins.splice(0..0, std::iter::repeat_n(0, before));
+                self.bins.resize(end - first, 0);
+                self.first = first;
+                let count = &mut self.bins[wide - first];
+                *count = count.saturating_add(by);
+                return true;
+            }
+            if self.wider == WIDEST || self.bins.is_empty() {
+                let is_below = !self.bins.is_empty() && wide < self.first;
+                let unknown = if is_below {
+                    &mut self.below
+                } else {
+                    &mut self.above
+                };
+                *unknown += u64::from(by);
+                return false;
+            }
+            self.widen();
+        }
+    }
+
+    /// Whether there is memory for so many bins.
+    fn reserve(&mut self, bins: usize, room: &mut usize) -> bool {
+        let more = bins.saturating_sub(self.bins.capacity()) * size_of::<u32>();
+        let fits = more <= *room && self.bins.try_reserve_exact(bins - self.bins.len()).is_ok();
         if fits {
             *room -= more;
-            let before = if self.bins.is_empty() {
-                0
-            } else {
-                self.first - first
-            };
-            self.bins.splice(0..0, std::iter::repeat_n(0, before));
-            self.bins.resize(end - first, 0);
-            self.first = first;
         }
-        let nearest = bin.saturating_sub(self.first);
-        let nearest = nearest.min(self.bins.len().saturating_sub(1));
-        if let Some(count) = self.bins.get_mut(nearest) {
-            *count = count.saturating_add(by);
+        fits
+    }
+
+    /// Puts bins together by twos, in the memory that they have.
+    fn widen(&mut self) {
+        let first = self.first / 2;
+        for place in 0..self.bins.len() {
+            let count = std::mem::take(&mut self.bins[place]);
+            let wide = &mut self.bins[(self.first + place) / 2 - first];
+            *wide = wide.saturating_add(count);
         }
+        let end = (self.first + self.bins.len()).div_ceil(2);
+        self.bins.truncate(end - first);
+        self.first = first;
+        self.wider += 1;
     }
 
     /// Adds what another counted.
     pub(super) fn add(&mut self, other: &Self) {
-        let mut room = usize::MAX;
-        for (place, count) in other
-            .bins
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-        {
-            let bin = other.first + place;
-            match bin
-                .checked_sub(self.first)
-                .and_then(|bin| self.bins.get_mut(bin))
-            {
-                Some(mine) => *mine = mine.saturating_add(*count),
-                None => self.widen(bin, *count, &mut room),
+        while self.wider < other.wider {
+            self.widen();
+        }
+        for (place, count) in other.bins.iter().enumerate() {
+            if *count > 0 {
+                self.put(
+                    (other.first + place) << other.wider,
+                    *count,
+                    &mut usize::MAX.clone(),
+                );
             }
         }
         self.count += other.count;
+        self.below += other.below;
+        self.above += other.above;
         self.max = self.max.max(other.max);
     }
 
-    /// None where no value came.
+    /// None where no value came, or where one of them is not known, for want of room.
     pub(super) fn percentiles(&self) -> Option<Percentiles<u64>> {
-        (!self.is_empty()).then(|| Percentiles {
-            p50: self.at(50),
-            p95: self.at(95),
-            p99: self.at(99),
+        Some(Percentiles {
+            p50: self.at(50)?,
+            p95: self.at(95)?,
+            p99: self.at(99)?,
             max: self.max,
         })
     }
 
     /// How many values there are between bounds: each is from the first bound to below the second.
     pub(super) fn bins(&self) -> Vec<(u64, u64, u64)> {
-        let bins = self
-            .bins
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0);
-        let bins = bins.map(|(place, count)| {
-            let (lowest, next) = bounds(self.first + place);
+        let bins = { self.bins.iter().enumerate() }.filter(|(_, count)| **count > 0);
+        bins.map(|(place, count)| {
+            let (lowest, next) = self.bounds(place);
             (lowest, next, u64::from(*count))
-        });
-        bins.collect()
+        })
+        .collect()
+    }
+
+    /// The lowest value of a bin, and that of the next.
+    fn bounds(&self, place: usize) -> (u64, u64) {
+        let first = (self.first + place) << self.wider;
+        let last = first + (1 << self.wider) - 1;
+        (bounds(first).0, bounds(last).1)
     }
 
     /// The same of values that are nanoseconds.
@@ -158,22 +196,25 @@ impl Sketch {
     }
 
     /// The middle of the bin in which the value stands that so many of a hundred do not exceed; of the
-    /// last bin, the highest value.
-    fn at(&self, percent: u64) -> u64 {
-        let counted: u64 = self.bins.iter().map(|count| u64::from(*count)).sum();
-        let rank = (u128::from(counted) * u128::from(percent)).div_ceil(100);
-        let mut below = 0;
+    /// last bin, the highest value. None where it is in no bin.
+    fn at(&self, percent: u64) -> Option<u64> {
+        let rank = u128::from(self.count) * u128::from(percent);
+        let rank = u64::try_from(rank.div_ceil(100)).unwrap_or(u64::MAX);
+        let mut until = self.below;
+        if rank <= until {
+            return None;
+        }
         for (place, count) in self.bins.iter().enumerate() {
-            below += u128::from(*count);
-            if below >= rank && *count > 0 {
-                let (lowest, next) = bounds(self.first + place);
+            until += u64::from(*count);
+            if until >= rank {
+                let (lowest, next) = self.bounds(place);
                 // Of the last bin one value is known.
-                let is_last = below == u128::from(counted);
+                let is_last = until == self.count;
                 let middle = lowest + (next - lowest) / 2;
-                return if is_last { self.max } else { middle };
+                return Some(if is_last { self.max } else { middle });
             }
         }
-        self.max
+        None
     }
 }
 
@@ -199,15 +240,32 @@ mod tests {
     }
 
     #[test]
-    fn without_room_a_value_is_in_the_nearest_bin() {
+    fn without_room_bins_are_wider_and_what_is_in_none_is_not_known() {
         let mut sketch = Sketch::default();
         let mut room = 8;
-        for value in [10, 11, 30, 2] {
-            sketch.record(value, &mut room);
+        let fit = [10, 11, 30, 1].map(|value| sketch.record(value, &mut room));
+        // Two bins for 0 to 15 and 16 to 31.
+        assert_eq!((fit, sketch.bytes(), room), ([true; 4], 8, 0));
+        assert_eq!(sketch.bins(), [(0, 16, 3), (16, 32, 1)]);
+        let percentiles = |sketch: &Sketch| sketch.percentiles().map(|it| (it.p50, it.p99, it.max));
+        assert_eq!(percentiles(&sketch), Some((8, 30, 30)));
+        assert!(!sketch.record(100, &mut room));
+        assert_eq!(percentiles(&sketch), None, "the highest one in a hundred");
+        for _ in 0..100 {
+            assert!(sketch.record(20, &mut room));
         }
-        assert_eq!((sketch.bytes(), room), (8, 0));
-        assert_eq!(sketch.bins(), [(10, 11, 2), (11, 12, 2)]);
-        assert_eq!((sketch.count(), sketch.percentiles().unwrap().max), (4, 30));
+        assert_eq!(percentiles(&sketch), Some((24, 24, 100)));
+        let mut none = Sketch::default();
+        assert!(!none.record(7, &mut 0));
+        assert_eq!((percentiles(&none), none.max), (None, 7));
+        let mut all = Sketch::default();
+        all.record(5, &mut usize::MAX.clone());
+        all.add(&sketch);
+        assert_eq!(all.bins(), [(0, 16, 4), (16, 32, 101)]);
+        assert_eq!(percentiles(&all), Some((24, 24, 100)));
+        all.add(&none);
+        all.add(&none);
+        assert_eq!(percentiles(&all), None);
     }
 
     fn at(values: &[u64], percent: usize) -> u64 {
@@ -220,11 +278,15 @@ mod tests {
             mut values in proptest::collection::vec(0_u64..1 << 40, 1..200),
             shift in 0_u32..40,
             split in 0_usize..200,
+            wider in 0..=WIDEST,
         ) {
             for value in &mut values {
                 *value >>= shift;
             }
             let (mut sketch, mut other) = (Sketch::default(), Sketch::default());
+            for _ in 0..wider {
+                other.widen();
+            }
             for (place, value) in values.iter().enumerate() {
                 let into = if place < split { &mut sketch } else { &mut other };
                 into.record(*value, &mut usize::MAX.clone());
@@ -235,7 +297,8 @@ mod tests {
             prop_assert_eq!(found.max, *values.last().unwrap());
             for (found, percent) in [(found.p50, 50), (found.p95, 95), (found.p99, 99)] {
                 let exact = at(&values, percent);
-                prop_assert!(found.abs_diff(exact) <= exact / 16, "{} for {}", found, exact);
+                let most = (exact >> (4 - wider)).max((1 << wider) - 1);
+                prop_assert!(found.abs_diff(exact) <= most, "{} for {}", found, exact);
             }
         }
     }

@@ -98,7 +98,8 @@ impl Recorder {
         });
         // Read last, so that nothing has ended that did not begin.
         let begun: u64 = shared.stripes.begun().iter().sum();
-        let (in_memory, in_memory_bytes, evicted) = shared.ring().load();
+        let (in_memory, in_memory_bytes, evicted) =
+            shared.ring(|ring| ring.load()).unwrap_or_default();
         Statistics {
             in_flight: begun.saturating_sub(totals.requests),
             ended: totals.requests,

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, MutexGuard};
 
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
@@ -16,11 +16,11 @@ use hashbrown::HashMap;
 use crate::trace::Trace;
 
 use super::baseline::{Baseline, Scratch};
-use super::lock;
+use super::process_lock::ProcessLock;
 use super::route::Route;
 
 /// More are no use: two threads seldom end a request in the same half microsecond.
-const MOST: usize = 16;
+const MOST: usize = 8;
 /// So often a request looks whether one of the stripes is free, each of which is taken for less than
 /// a microsecond, before it waits for its own.
 const ROUNDS: usize = 100;
@@ -30,12 +30,12 @@ const AT_ONCE: usize = 32;
 pub(super) struct Stripes {
     all: Box<[CachePadded<Stripe>]>,
     /// Of whoever reads figures.
-    reader: Mutex<()>,
+    reader: ProcessLock<()>,
 }
 
 struct Stripe {
-    begun: Mutex<Begun>,
-    figures: Mutex<Figures>,
+    begun: ProcessLock<Begun>,
+    figures: ProcessLock<Figures>,
 }
 
 /// The requests that began in a stripe.
@@ -72,6 +72,8 @@ pub(super) struct Figures {
     scratch: Scratch,
     /// How many bytes all this may take more.
     room: usize,
+    /// How many paths one name may have, so that no other is left without.
+    most_paths: usize,
 }
 
 /// What there is of one name.
@@ -80,12 +82,10 @@ pub(super) struct OfRoute {
     pub(super) totals: Totals,
 }
 
-/// What a name takes in each stripe at least.
-const ROUTE_BYTES: usize = size_of::<OfRoute>()
-    + size_of::<Route>()
-    + super::recording::MAX_TEXT_BYTES
-    + 2 * size_of::<(Arc<str>, Arc<Route>)>()
-    + size_of::<u64>();
+/// What a name takes once, at most.
+const SHARED_BYTES: usize = size_of::<Route>() + super::recording::MAX_TEXT_BYTES;
+/// What it takes in each stripe: its places in lists and tables, and what there is of it.
+const ROUTE_BYTES: usize = 128 + size_of::<OfRoute>() + Baseline::RESERVED_BYTES;
 
 /// How many requests ended, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +97,29 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    const NONE: Self = Self {
+        requests: 0,
+        kept: 0,
+        not_kept: 0,
+        dropped: 0,
+    };
+    /// One request that was kept, and so on.
+    pub(super) const KEPT: Self = Self {
+        requests: 1,
+        kept: 1,
+        ..Self::NONE
+    };
+    pub(super) const NOT_KEPT: Self = Self {
+        requests: 1,
+        not_kept: 1,
+        ..Self::NONE
+    };
+    pub(super) const DROPPED: Self = Self {
+        requests: 1,
+        dropped: 1,
+        ..Self::NONE
+    };
+
     pub(super) fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.kept += other.kept;
@@ -112,23 +135,24 @@ impl Stripes {
         let count = threads.clamp(2, MOST);
         let stripe = |_| {
             CachePadded::new(Stripe {
-                begun: Mutex::default(),
-                figures: Mutex::new(Figures {
+                begun: ProcessLock::new(Begun::default()),
+                figures: ProcessLock::new(Figures {
                     routes: Vec::new(),
                     scratch: Scratch::default(),
                     room: bytes / count,
+                    most_paths: Baseline::most_paths(bytes / count / 4),
                 }),
             })
         };
         Self {
             all: (0..count).map(stripe).collect(),
-            reader: Mutex::new(()),
+            reader: ProcessLock::new(()),
         }
     }
 
-    /// How many names there is room for in so many bytes.
+    /// How many names there is room for in half of so many bytes.
     pub(super) fn most_names(&self, bytes: usize) -> usize {
-        bytes / (ROUTE_BYTES * self.all.len())
+        bytes / 2 / (SHARED_BYTES + ROUTE_BYTES * self.all.len())
     }
 
     /// This thread's.
@@ -146,52 +170,59 @@ impl Stripes {
         place % self.all.len()
     }
 
-    /// This thread's stripe, or one that is free.
-    fn any<T>(&self, part: impl Fn(&Stripe) -> &Mutex<T>) -> (usize, MutexGuard<'_, T>) {
+    /// This thread's stripe, or one that is free. None where none is given back.
+    fn any<T>(
+        &self,
+        part: impl Fn(&Stripe) -> &ProcessLock<T>,
+    ) -> Option<(usize, MutexGuard<'_, T>)> {
         let here = self.here();
         for _ in 0..ROUNDS {
             for offset in 0..self.all.len() {
                 let place = (here + offset) % self.all.len();
-                if let Some(free) = try_lock(part(&self.all[place])) {
-                    return (place, free);
+                if let Some(free) = part(&self.all[place]).try_take() {
+                    return Some((place, free));
                 }
             }
             std::hint::spin_loop();
         }
-        (here, lock(part(&self.all[here])))
+        Some((here, part(&self.all[here]).take()?))
     }
 
     /// Takes a request among those that are not over. `look_up` finds a name that is not known here.
+    /// No place where no stripe is given back.
     pub(super) fn begin(
         &self,
         name: &str,
         id: Option<&Arc<str>>,
         trace: &Trace,
         look_up: impl FnOnce() -> Arc<Route>,
-    ) -> (Arc<Route>, Place) {
-        let (mut stripe, mut begun) = self.any(|it| &it.begun);
-        let route = if let Some(route) = begun.routes.get(name) {
-            Arc::clone(route)
-        } else {
-            drop(begun);
+    ) -> (Arc<Route>, Option<Place>) {
+        let mut free = self.any(|it| &it.begun);
+        let known = { free.as_ref() }.and_then(|(_, begun)| begun.routes.get(name).cloned());
+        let route = known.unwrap_or_else(|| {
+            drop(free.take());
             let route = look_up();
-            (stripe, begun) = self.any(|it| &it.begun);
-            begun
-                .routes
-                .insert(Arc::clone(&route.name), Arc::clone(&route));
+            free = self.any(|it| &it.begun);
+            if let Some((_, begun)) = &mut free {
+                let known = (Arc::clone(&route.name), Arc::clone(&route));
+                begun.routes.extend([known]);
+            }
             route
+        });
+        let Some((stripe, mut begun)) = free else {
+            return (route, None);
         };
         let index = begun.add(Active {
             route: Arc::clone(&route),
             id: id.cloned(),
             trace: trace.clone(),
         });
-        (route, Place { stripe, index })
+        (route, Some(Place { stripe, index }))
     }
 
     /// What is known of the request at this place; answers the id that it had before.
     pub(super) fn identify(&self, place: Place, id: Arc<str>) -> Option<Arc<str>> {
-        let mut begun = lock(&self.all[place.stripe].begun);
+        let mut begun = self.all[place.stripe].begun.take()?;
         let active = begun.places.get_mut(place.index)?.as_mut()?;
         active.id.replace(id)
     }
@@ -199,22 +230,24 @@ impl Stripes {
     /// The request at this place is over. What is known of it is to be dropped outside of the lock:
     /// with a trace's last handle its records are given back.
     pub(super) fn remove(&self, place: Place) -> Option<Active> {
-        let mut begun = lock(&self.all[place.stripe].begun);
+        let mut begun = self.all[place.stripe].begun.take()?;
         let active = begun.places.get_mut(place.index)?.take();
         begun.free.push(place.index);
         active
     }
 
     /// The figures of this thread's stripe, or of one that is free.
-    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.any(|it| &it.figures).1
+    pub(super) fn figures(&self) -> Option<MutexGuard<'_, Figures>> {
+        Some(self.any(|it| &it.figures)?.1)
     }
 
     /// Reads the figures of each stripe. No reader may be in another.
     pub(super) fn read(&self, mut look: impl FnMut(&mut Figures)) {
-        let _reader = lock(&self.reader);
+        let _reader = self.reader.take();
         for stripe in &self.all {
-            look(&mut lock(&stripe.figures));
+            if let Some(mut figures) = stripe.figures.take() {
+                look(&mut figures);
+            }
         }
     }
 
@@ -231,7 +264,9 @@ impl Stripes {
     pub(super) fn begun(&self) -> Vec<u64> {
         let mut sums: Vec<u64> = Vec::new();
         for stripe in &self.all {
-            let begun = lock(&stripe.begun);
+            let Some(begun) = stripe.begun.take() else {
+                continue;
+            };
             if sums.len() < begun.counts.len() {
                 sums.resize(begun.counts.len(), 0);
             }
@@ -248,9 +283,9 @@ impl Stripes {
         for stripe in &self.all {
             for from in (0..).step_by(AT_ONCE) {
                 let begun = if may_wait {
-                    Some(lock(&stripe.begun))
+                    stripe.begun.take()
                 } else {
-                    try_lock(&stripe.begun)
+                    stripe.begun.try_take()
                 };
                 let places = begun.as_ref().and_then(|it| it.places.get(from..));
                 let Some(places) = places.filter(|it| !it.is_empty()) else {
@@ -260,14 +295,6 @@ impl Stripes {
             }
         }
         in_flight
-    }
-}
-
-fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -295,9 +322,9 @@ impl Figures {
             self.routes.resize_with(route.number + 1, || None);
         }
         let figures = self.routes[route.number].get_or_insert_with(|| {
-            self.room = self.room.saturating_sub(ROUTE_BYTES);
+            self.room = self.room.saturating_sub(SHARED_BYTES + ROUTE_BYTES);
             Box::new(OfRoute {
-                baseline: Baseline::new(),
+                baseline: Baseline::new(self.most_paths),
                 totals: Totals::default(),
             })
         });

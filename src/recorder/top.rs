@@ -1,13 +1,12 @@
 //! The highest figures of a window of time: of one name, those of the slowest and the heaviest.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::report::duration::nanoseconds;
 
-use super::lock;
+use super::process_lock::ProcessLock;
 
 /// So many of each name in each window of time.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +34,7 @@ pub(super) struct Top {
     threshold: AtomicU64,
     /// When the window ends, by the clock's nanoseconds.
     end: AtomicU64,
-    figures: Mutex<Vec<u64>>,
+    figures: ProcessLock<Vec<u64>>,
 }
 
 impl Top {
@@ -46,24 +45,30 @@ impl Top {
             window: nanoseconds(extremes.window.max(Duration::from_millis(1))),
             threshold: AtomicU64::new(0),
             end: AtomicU64::new(0),
-            figures: Mutex::new(Vec::with_capacity(count)),
+            figures: ProcessLock::new(Vec::with_capacity(count)),
         }
     }
 
     /// Whether the figure is among the highest of its window until now; then it counts as one.
     pub(super) fn admits(&self, figure: u64, now: u64) -> bool {
-        if self.count == 0
-            || (now < self.end.load(Relaxed) && figure <= self.threshold.load(Relaxed))
-        {
+        if self.count == 0 || (self.is_within(now) && figure <= self.threshold.load(Relaxed)) {
             return false;
         }
         self.admit(figure, now)
     }
 
+    /// Where the clock was set back, a window that would last too long is none.
+    fn is_within(&self, now: u64) -> bool {
+        let left = self.end.load(Relaxed).saturating_sub(now);
+        (1..=self.window).contains(&left)
+    }
+
     #[cold]
     fn admit(&self, figure: u64, now: u64) -> bool {
-        let mut figures = lock(&self.figures);
-        if now >= self.end.load(Relaxed) {
+        let Some(mut figures) = self.figures.take() else {
+            return false;
+        };
+        if !self.is_within(now) {
             figures.clear();
             self.threshold.store(0, Relaxed);
             self.end.store(now.saturating_add(self.window), Relaxed);
@@ -101,6 +106,8 @@ mod tests {
         );
         assert!(top.admits(8, 1099));
         assert!(top.admits(1, 1100), "another window");
+        assert!(top.admits(9, 1101) && top.admits(9, 1102) && !top.admits(9, 1103));
+        assert!(top.admits(1, 500), "a clock that was set back");
         let none = Top::new(Extremes {
             count: 0,
             window: Duration::ZERO,

@@ -1,6 +1,7 @@
 //! The recorder's thread: builds the reports of kept requests and hands them on.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -9,21 +10,28 @@ use crate::report::{Outcome, Report, Request};
 use super::bytes::bytes_of;
 use super::compare::compare;
 use super::finished::Finished;
+use super::ring::Ring;
 use super::shared::Shared;
-use super::sinks::Sink;
+use super::sinks::Sinks;
 
-pub(super) fn start(shared: &Arc<Shared>, sinks: &Arc<[Arc<Sink>]>) -> io::Result<JoinHandle<()>> {
-    let (shared, sinks) = (Arc::clone(shared), Arc::clone(sinks));
+pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
     let work = move || {
         shared.queue.each(|finished| {
             let (route, reason) = (finished.route.number, finished.reasons.first().cloned());
-            let report = Arc::new(report(&shared, finished));
+            let built = catch_unwind(AssertUnwindSafe(|| Arc::new(report(&shared, finished))));
+            let Ok(report) = built else {
+                // Not known to happen; then it is one report and not all that come after.
+                shared.ring(Ring::lose);
+                { sinks.0.iter() }.for_each(|sink| sink.fail("the report could not be built"));
+                return;
+            };
             let bytes = bytes_of(&report);
             if let Some(reason) = reason {
-                let mut ring = shared.ring();
-                ring.push(Arc::clone(&report), bytes, route, reason);
+                let report = Arc::clone(&report);
+                shared.ring(|ring| ring.push(report, bytes, route, reason));
             }
-            for sink in &*sinks {
+            for sink in &sinks.0 {
                 sink.offer(&report, bytes);
             }
         });

@@ -1,0 +1,203 @@
+//! Kept reports in files: rotated, continued, locked; and what is in the way.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracer::Report;
+use tracer::recorder::{Policy, Recorder, Rotation, StartError};
+use tracer::report::json;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(path: &Path, rotation: Rotation) -> Result<Recorder, StartError> {
+    let builder = Recorder::builder().policy(Policy::none().failed());
+    builder.file(path, rotation).start()
+}
+
+fn fail(recorder: &Recorder, id: u64) {
+    let mut recording = recorder.begin("job");
+    recording.id(id);
+    recording.fail("why");
+}
+
+fn id(report: &Report) -> String {
+    let request = report.request.as_deref().expect("a recorder kept it");
+    request.id.clone().unwrap()
+}
+
+fn ids(path: &Path) -> Vec<String> {
+    read(path).iter().map(id).collect()
+}
+
+fn read(path: &Path) -> Vec<Report> {
+    let file = std::fs::File::open(path).unwrap();
+    let lines = json::Lines::new(std::io::BufReader::new(file));
+    lines.map(|it| it.unwrap()).collect()
+}
+
+/// The file that was the present one so often before.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    path.with_extension(format!("jsonl.{number}"))
+}
+
+fn directory() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kept.jsonl");
+    (directory, path)
+}
+
+/// A file with one report.
+fn with_one(path: &Path) -> u64 {
+    let recorder = start(path, Rotation::default()).unwrap();
+    fail(&recorder, 0);
+    drop(recorder);
+    assert_eq!(ids(path), ["0"]);
+    std::fs::metadata(path).unwrap().len()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[test]
+fn a_file_is_continued_and_rotated() {
+    let (_directory, path) = directory();
+    let line = with_one(&path);
+    // A process that was killed in the middle of a line.
+    append(&path, b"{\"tracer_report\":1,\"tra");
+    let rotation = Rotation::default().max_bytes(line * 5 / 2).files(3);
+    let recorder = start(&path, rotation).unwrap();
+    (1..8).for_each(|id| fail(&recorder, id));
+    assert!(recorder.flush(PATIENCE));
+    let sink = &recorder.statistics().sinks[0];
+    assert_eq!(
+        (sink.taken, sink.failed, &*sink.name),
+        (7, 0, path.to_str().unwrap())
+    );
+    assert_eq!(ids(&numbered(&path, 2)), ["2", "3"]);
+    assert_eq!(ids(&numbered(&path, 1)), ["4", "5"]);
+    assert_eq!(ids(&path), ["6", "7"]);
+    assert!(!numbered(&path, 3).exists());
+}
+
+#[test]
+fn all_files_may_be_kept() {
+    let (_directory, path) = directory();
+    let rotation = Rotation::default().max_bytes(1).files(u32::MAX);
+    let recorder = start(&path, rotation).unwrap();
+    (0..4).for_each(|id| fail(&recorder, id));
+    drop(recorder);
+    let found = [3, 2, 1].map(|number| ids(&numbered(&path, number)).remove(0));
+    assert_eq!(
+        (found, ids(&path)),
+        (["0", "1", "2"].map(String::from), vec!["3".to_owned()])
+    );
+}
+
+#[test]
+fn what_a_machine_has_not_written_is_cut_off() {
+    let (_directory, path) = directory();
+    with_one(&path);
+    append(&path, &[0; 100_000]);
+    let recorder = start(&path, Rotation::default()).unwrap();
+    fail(&recorder, 1);
+    drop(recorder);
+    assert_eq!(ids(&path), ["0", "1"]);
+    append(&path, &[0, 0, b'x']);
+    assert!(
+        start(&path, Rotation::default()).is_err(),
+        "it has something else"
+    );
+}
+
+#[test]
+fn two_do_not_write_to_one_file() {
+    let (_directory, path) = directory();
+    let one = start(&path, Rotation::default().max_bytes(1)).unwrap();
+    let told = format!(
+        "the file for kept reports: cannot open {}: another recorder writes to it",
+        path.display()
+    );
+    let refused = || start(&path, Rotation::default()).unwrap_err().to_string();
+    assert_eq!(refused(), told);
+    // The same after it has begun another.
+    (0..2).for_each(|id| fail(&one, id));
+    assert!(one.flush(PATIENCE));
+    assert_eq!(refused(), told);
+    drop(one);
+    assert!(start(&path, Rotation::default()).is_ok());
+}
+
+#[test]
+#[cfg(unix)]
+fn behind_a_link_the_files_are_beside_each_other() {
+    let (directory, path) = directory();
+    let real = directory.path().join("large-disk");
+    std::fs::create_dir(&real).unwrap();
+    let real = real.join("kept.jsonl");
+    with_one(&real);
+    std::os::unix::fs::symlink(&real, &path).unwrap();
+    let recorder = start(&path, Rotation::default().max_bytes(1)).unwrap();
+    fail(&recorder, 1);
+    drop(recorder);
+    assert_eq!(
+        (ids(&path), ids(&numbered(&real, 1))),
+        (vec!["1".to_owned()], vec!["0".to_owned()])
+    );
+    assert!(path.is_symlink() && !numbered(&path, 1).exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_told() {
+    let (directory, _) = directory();
+    let path = directory.path().join("no/such/directory.jsonl");
+    let error = start(&path, Rotation::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the file for kept reports: cannot open {}: No such file or directory (os error 2)",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn a_file_of_something_else_is_left_as_it_is() {
+    let (_directory, path) = directory();
+    for (something, place) in [
+        ("Dear diary", 0),
+        ("Dear diary\n", 0),
+        ("\0\0\n", 0),
+        ("{\n", 0),
+    ] {
+        std::fs::write(&path, something).unwrap();
+        let error = start(&path, Rotation::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the file for kept reports: cannot read {}: \
+                 expected reports, but byte {place} begins a line of something else",
+                path.display()
+            )
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), something);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_costs_nothing_but_the_report() {
+    let recorder = start(Path::new("/dev/full"), Rotation::default()).unwrap();
+    (0..2).for_each(|id| fail(&recorder, id));
+    assert!(recorder.flush(PATIENCE));
+    assert_eq!(recorder.kept().len(), 2);
+    let sink = &recorder.statistics().sinks[0];
+    assert_eq!((sink.taken, sink.failed), (0, 2));
+    assert_eq!(
+        sink.last_error.as_deref(),
+        Some("cannot write to /dev/full: No space left on device (os error 28)")
+    );
+}
