@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Extension;
@@ -149,7 +149,9 @@ impl Server {
 
     /// The requests that are over, so many, the first first.
     fn ended(&self, count: u64) -> Vec<Arc<Report>> {
+        let end = Instant::now() + PATIENCE;
         while self.recorder.statistics().ended < count {
+            assert!(Instant::now() < end, "{:?}", self.recorder.statistics());
             std::thread::sleep(Duration::from_millis(1));
         }
         assert!(self.recorder.flush(PATIENCE));
@@ -287,6 +289,66 @@ fn without_a_route_it_goes_by_its_method() {
     let server = Server::of(|layer| Router::new().layer(layer.name_by(named)));
     server.send("GET /tenant/7", b"");
     assert_eq!(request(&server.only()).name, "tenant");
+}
+
+#[test]
+fn a_client_does_not_make_names() {
+    let server = Server::new();
+    server.send("BREW /orders/7", b"");
+    server.send("M7 /", b"");
+    let grpc = b"content-type: application/grpc\r\n";
+    server.send("POST /a.B/C", grpc);
+    let reports = server.ended(3);
+    let told = |report: &Report| {
+        (
+            request(report).name.clone(),
+            label(report, "method").to_owned(),
+        )
+    };
+    let told: Vec<_> = reports.iter().map(|it| told(it)).collect();
+    let of = |name: &str, method: &str| (name.to_owned(), method.to_owned());
+    // A route knows its methods, but not this one.
+    let expected = [
+        of("HTTP /orders/{id}", "BREW"),
+        of("HTTP", "M7"),
+        of("POST", ""),
+    ];
+    assert_eq!(told, expected);
+    // Where paths are names, only what looks like one is.
+    let server = Server::of(|layer| app().layer(layer.grpc(true)));
+    for path in [
+        "/a.B/C",
+        "/orders/7",
+        "/a.B/C/D",
+        "/a.B/",
+        "/a%20b/C",
+        "/a.B",
+    ] {
+        server.send(&format!("POST {path}"), grpc);
+    }
+    let reports = server.ended(6);
+    let names: Vec<_> = reports.iter().map(|it| &*request(it).name).collect();
+    let expected = [
+        "POST /a.B/C",
+        "POST /orders/{id}",
+        "POST",
+        "POST",
+        "POST",
+        "POST",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_rule_for_names_that_panics_has_said_nothing() {
+    let server =
+        Server::of(|layer| app().layer(layer.name_by(|_| std::panic::resume_unwind(Box::new(())))));
+    assert!(
+        server
+            .send("GET /orders/7", b"")
+            .starts_with("HTTP/1.1 200")
+    );
+    assert_eq!(request(&server.only()).name, "GET /orders/{id}");
 }
 
 #[test]
@@ -429,7 +491,7 @@ fn a_panic_in_the_handler() {
 #[test]
 fn timeouts_below_and_above() {
     let timeout =
-        || TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(5));
+        || TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(200));
     let server = Server::of(|layer| app().layer(timeout()).layer(layer));
     server.send("GET /sleeps", b"");
     let report = server.only();
@@ -510,7 +572,10 @@ fn a_grpc_request_fails_by_its_trailers() {
         any(async move || {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", HeaderValue::from_static(status));
-            trailers.insert("grpc-message", HeaderValue::from_static("no such order"));
+            trailers.insert(
+                "grpc-message",
+                HeaderValue::from_static("no%20such%20%E2%82%AC"),
+            );
             let frames = [
                 Ok::<_, Infallible>(http_body::Frame::data(Bytes::from_static(b"data"))),
                 Ok(http_body::Frame::trailers(trailers)),
@@ -523,16 +588,13 @@ fn a_grpc_request_fails_by_its_trailers() {
     let app = Router::new()
         .route("/shop.Orders/{*rest}", grpc("5"))
         .route("/ok/Get", grpc("0"));
-    let server = Server::of(|layer| app.layer(layer));
+    let server = Server::of(|layer| app.layer(layer.grpc(true)));
     let headers = b"content-type: application/grpc+proto\r\nte: trailers\r\n";
     server.send("POST /shop.Orders/Get", headers);
     server.send("POST /ok/Get", headers);
     let reports = server.ended(2);
     assert_eq!(request(&reports[0]).name, "POST /shop.Orders/Get");
-    assert_eq!(
-        *outcome(&reports[0]),
-        failed("grpc-status 5: no such order")
-    );
+    assert_eq!(*outcome(&reports[0]), failed("grpc-status 5: no such €"));
     assert_eq!(*outcome(&reports[1]), Outcome::Ok);
 }
 

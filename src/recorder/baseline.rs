@@ -402,3 +402,51 @@ impl Calls {
         self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recent_is_of_this_window_and_the_one_before() {
+        let mut baseline = Baseline::new(0);
+        let mut room = 10_000;
+        let mut recent = |window| {
+            let (tally, mut scratch) = (Tally::new(), Scratch::default());
+            let ok = Outcome::Ok;
+            baseline.add(&tally, 1000, &ok, window, &mut scratch, &mut room);
+            baseline.requests().clone().map(|it| it.count)
+        };
+        assert_eq!(recent(10), [1, 0]);
+        assert_eq!(recent(10), [2, 0]);
+        assert_eq!(recent(11), [1, 2]);
+        // A thread that comes late.
+        assert_eq!(recent(10), [2, 2]);
+        assert_eq!(recent(13), [1, 0]);
+        // A clock that was set back.
+        assert_eq!(recent(7), [1, 0]);
+        assert_eq!(recent(8), [1, 1]);
+    }
+
+    #[test]
+    fn the_reserve_is_for_whole_requests() {
+        let mut baseline = Baseline::new(0);
+        let (mut room, mut scratch) = (0, Scratch::default());
+        for (number, window) in [(3, 1), (1000, 1), (7, 2), (9, 3), (5, 4)] {
+            let tally = Tally::new();
+            baseline.add(
+                &tally,
+                number,
+                &Outcome::Ok,
+                window,
+                &mut scratch,
+                &mut room,
+            );
+            let [now, _] = baseline.requests();
+            assert_eq!(now.wall.percentiles().map(|it| it.max), Some(number));
+        }
+        assert_eq!(room, 0);
+        let used: usize = baseline.requests.iter().map(Requests::bytes).sum();
+        assert_eq!(baseline.reserved, Baseline::RESERVED_BYTES - used);
+    }
+}

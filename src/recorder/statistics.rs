@@ -15,7 +15,9 @@ use super::stripe::Totals;
 
 /// What a recorder has counted since it was started.
 ///
-/// `ended` is the sum of `kept`, `not_kept` and `dropped`, exactly.
+/// `ended` is the sum of `kept`, `not_kept` and `dropped`, exactly and at any moment; and every request
+/// that began is either in flight or has ended. Other figures are not of the same moment: a request that
+/// is being kept is in memory a little before it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -38,7 +40,7 @@ pub struct Statistics {
     pub in_memory_bytes: usize,
     /// Kept requests that are no longer in memory, because others came.
     pub evicted: u64,
-    /// Calls that are in no baseline, because there was no room for their paths.
+    /// Calls that are in no baseline, or not with all of their figures, because there was no room.
     pub not_compared: u64,
     /// How often a rule of the program's own panicked.
     pub policy_panics: u64,

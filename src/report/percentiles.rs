@@ -5,7 +5,8 @@
 /// `max` is exact. The others are exact where they are small, and else a little off, as values are
 /// counted in bins: those of `Hotspots` up to 255 are exact and others
 /// at most 0.8 % too high; those of a `Recorder`'s baseline up to 31
-/// are exact and others at most 6.3 % off.
+/// are exact and others at most 6.3 % off, and more only where its memory is used up, at most the double
+/// or the half. Where even that can't be said, there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Percentiles<T> {

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf as _;
+use http::header::{self, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::Exchange;
+use super::exchange::Shared;
 
 pin_project! {
     /// The body of a [`RecorderService`](super::RecorderService)'s response: with it the request is
@@ -17,7 +18,7 @@ pin_project! {
         #[pin]
         body: Option<B>,
         // There until the request is over.
-        exchange: Option<Box<Exchange>>,
+        exchange: Option<Shared>,
         // How many bytes there are, where that is known.
         length: Option<u64>,
     }
@@ -26,24 +27,33 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if let Some(exchange) = this.exchange {
-                exchange.cancel(|| this.body.set(None));
+                exchange.drop_with(|| this.body.set(None));
             }
         }
     }
 }
 
 impl<B: Body> RecordedBody<B> {
-    pub(super) fn new(body: B, mut exchange: Box<Exchange>) -> Self {
+    pub(super) fn new(body: B, headers: &HeaderMap, mut exchange: Shared) -> Self {
+        let length = body.size_hint().exact();
+        let length = length.or_else(|| content_length(headers));
+        exchange.expects(length);
         let is_over = exchange.ends_with_head() || body.is_end_stream();
         if is_over {
             exchange.end();
         }
         Self {
-            length: body.size_hint().exact(),
+            length,
             exchange: (!is_over).then_some(exchange),
             body: Some(body),
         }
     }
+}
+
+/// After so many bytes HTTP/1 asks for no more, and does not wait for the word that nothing comes.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 impl<B> Body for RecordedBody<B>
@@ -59,32 +69,39 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        // There until the drop.
-        let Some(mut body) = this.body.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
-        };
         let Some(exchange) = this.exchange.as_mut() else {
-            return body.poll_frame(context);
+            let body = this.body.as_mut().as_pin_mut();
+            return body.map_or(Poll::Ready(None), |body| body.poll_frame(context));
         };
-        let frame = ready!(exchange.run(|| body.as_mut().poll_frame(context)));
-        let is_over = match &frame {
-            None => true,
-            Some(Err(error)) => {
-                exchange.fail(error);
-                true
+        exchange.body_begins();
+        let (frame, is_over) = ready!(exchange.run(|| {
+            let Some(mut body) = this.body.as_mut().as_pin_mut() else {
+                return Poll::Ready((None, true));
+            };
+            let frame = ready!(body.as_mut().poll_frame(context));
+            let is_over = match &frame {
+                None | Some(Err(_)) => true,
+                // Trailers are the last.
+                Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
+            };
+            if is_over {
+                // What it still has is given back in the request's name, too.
+                this.body.set(None);
             }
+            Poll::Ready((frame, is_over))
+        }));
+        match &frame {
+            None => {}
+            Some(Err(error)) => exchange.fail(error),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    exchange.sent(data.remaining());
+                    exchange.sent(data.remaining(), *this.length);
                 }
                 if let Some(trailers) = frame.trailers_ref() {
                     exchange.grpc_status(trailers);
                 }
-                let is_whole = this.length.is_some_and(|it| exchange.sent_bytes() >= it);
-                // Trailers are the last.
-                body.is_end_stream() || is_whole || frame.is_trailers()
             }
-        };
+        }
         if is_over {
             exchange.end();
             *this.exchange = None;

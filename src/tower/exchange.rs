@@ -1,14 +1,17 @@
 //! A request and its response, as they are recorded.
 
 use std::fmt::{Display, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrayvec::ArrayString;
 use axum::extract::MatchedPath;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::percent_decode;
 
 use crate::context::Entered;
+use crate::own::Own;
 use crate::pool::Member;
 use crate::recorder::{Recorder, Recording};
 use crate::report::Outcome;
@@ -24,44 +27,58 @@ pub(super) struct Exchange {
     /// Everything that the service does for the request, until then.
     strand: Option<&'static Member<Strand>>,
     path: Option<PathAndQuery>,
+    /// Where the name does not tell.
+    method: Option<Method>,
     is_head: bool,
     is_connect: bool,
     status: Option<StatusCode>,
     sent_bytes: u64,
     frames: u64,
+    /// How the body has come along.
+    body: Progress,
     /// Something of the service is being polled: if that does not return, it panics.
     is_polled: bool,
 }
+
+/// How a response's body has come along.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nobody has asked for it.
+    NotAskedFor,
+    Begun,
+    /// All its bytes are there. What may come are trailers, or the word that nothing comes, for which
+    /// not everybody waits.
+    Whole,
+}
+
+/// An exchange, as it goes from the service to the future and on to the body.
+pub(super) type Shared = Own<Box<Exchange>>;
 
 /// Longer names are cut.
 type Name = ArrayString<256>;
 
 impl Exchange {
-    pub(super) fn begin(
-        recorder: &Recorder,
-        options: &Options,
-        parts: &Parts,
-    ) -> (Box<Self>, RequestId) {
+    pub(super) fn begin(recorder: &Recorder, options: &Options, parts: &mut Parts) -> Shared {
         alloc_counter::exclude(|| {
             let id = RequestId::of(parts.headers.get(&options.id_header));
-            let named = options.name_by.as_ref().and_then(|name_by| name_by(parts));
-            let recording = match named {
+            let recording = match named_by(options, parts) {
                 Some(name) => recorder.begin_with_id(&name, id.shared()),
-                None => recorder.begin_with_id(&name(parts), id.shared()),
+                None => recorder.begin_with_id(&name(options, parts), id.shared()),
             };
-            // In a box, as it goes from the service to the future to the body.
-            let exchange = Box::new(Self {
+            parts.extensions.insert(id);
+            Own::new(Box::new(Self {
                 strand: recording.trace().new_strand(),
                 recording: Some(recording),
                 path: parts.uri.path_and_query().cloned(),
+                method: known(&parts.method).is_none().then(|| parts.method.clone()),
                 is_head: parts.method == Method::HEAD,
                 is_connect: parts.method == Method::CONNECT,
                 status: None,
                 sent_bytes: 0,
                 frames: 0,
+                body: Progress::NotAskedFor,
                 is_polled: false,
-            });
-            (exchange, id)
+            }))
         })
     }
 
@@ -80,14 +97,39 @@ impl Exchange {
         value
     }
 
-    /// Drops what the service had begun and not finished; the calls that stop meanwhile are
-    /// cancelled.
-    pub(super) fn cancel(&mut self, work: impl FnOnce()) {
+    /// Drops what the service had begun; the calls that stop meanwhile are cancelled, where it had not
+    /// finished.
+    pub(super) fn drop_with(&mut self, work: impl FnOnce()) {
         let _entered = self.strand.map(Entered::new);
-        if let Some(strand) = self.strand {
+        if let Some(strand) = self.strand
+            && self.is_cancelled()
+        {
             strand.cancelling.begin();
         }
         work();
+    }
+
+    /// Whether it is, if it ends now.
+    fn is_cancelled(&self) -> bool {
+        match self.body {
+            Progress::NotAskedFor => self.status.is_none(),
+            Progress::Begun => true,
+            Progress::Whole => false,
+        }
+    }
+
+    /// How many bytes the body has, where that is known: by itself, or by what the head says.
+    pub(super) fn expects(&mut self, length: Option<u64>) {
+        if length == Some(0) {
+            self.body = Progress::Whole;
+        }
+    }
+
+    /// The body is asked for.
+    pub(super) fn body_begins(&mut self) {
+        if self.body == Progress::NotAskedFor {
+            self.body = Progress::Begun;
+        }
     }
 
     /// The head of the response is there.
@@ -114,7 +156,7 @@ impl Exchange {
             let status = String::from_utf8_lossy(status.as_bytes());
             match message {
                 Some(message) => {
-                    let message = String::from_utf8_lossy(message.as_bytes());
+                    let message = percent_decode(message.as_bytes()).decode_utf8_lossy();
                     recording.fail(format_args!("grpc-status {status}: {message}"));
                 }
                 None => recording.fail(format_args!("grpc-status {status}")),
@@ -130,13 +172,13 @@ impl Exchange {
         self.is_head || has_no_body || (self.is_connect && status.is_success())
     }
 
-    pub(super) fn sent(&mut self, bytes: usize) {
+    /// `length`: how many there are in all.
+    pub(super) fn sent(&mut self, bytes: usize, length: Option<u64>) {
         self.frames += 1;
         self.sent_bytes += bytes as u64;
-    }
-
-    pub(super) fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
+        if length.is_some_and(|length| self.sent_bytes >= length) {
+            self.body = Progress::Whole;
+        }
     }
 
     pub(super) fn fail(&mut self, error: impl Display) {
@@ -155,6 +197,9 @@ impl Exchange {
             recording.trace().end(strand);
         }
         recording.finish_with(|recording| {
+            if let Some(method) = &self.method {
+                recording.label("method", method);
+            }
             if let Some(path) = &self.path {
                 recording.label("path", path.path());
             }
@@ -169,13 +214,14 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        let is_cancelled = self.is_cancelled();
         if let Some(recording) = &mut self.recording {
-            // Who asked may leave before a failure is told in full; it stays one.
-            recording.outcome_unless_failed(if self.is_polled {
-                Outcome::Panicked
-            } else {
-                Outcome::Cancelled
-            });
+            if self.is_polled {
+                recording.outcome_unless_failed(Outcome::Panicked);
+            } else if is_cancelled {
+                // Who asked may leave before a failure is told in full; it stays one.
+                recording.outcome_unless_failed(Outcome::Cancelled);
+            }
             self.end();
         }
     }
@@ -186,23 +232,64 @@ fn failed_with(status: StatusCode) -> Outcome {
     Outcome::Failed(status.to_string())
 }
 
+/// What a rule of the program's own says.
+fn named_by(options: &Options, parts: &Parts) -> Option<String> {
+    let name_by = options.name_by.as_deref()?;
+    let said = catch_unwind(AssertUnwindSafe(|| name_by(parts)));
+    said.unwrap_or_else(|payload| {
+        crate::text::drop_quietly(payload);
+        None
+    })
+}
+
 /// Method and route.
-fn name(parts: &Parts) -> Name {
+fn name(options: &Options, parts: &Parts) -> Name {
     let mut name = Name::new();
     let mut append = |text: &str| {
         let room = name.remaining_capacity();
         let _ = name.write_str(&text[..text.floor_char_boundary(room)]);
     };
-    append(parts.method.as_str());
-    let content = parts.headers.get(header::CONTENT_TYPE);
-    let is_grpc = content.is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
-    let route = match parts.extensions.get::<MatchedPath>() {
-        _ if is_grpc => Some(parts.uri.path()),
-        route => route.map(MatchedPath::as_str),
+    append(known(&parts.method).unwrap_or("HTTP"));
+    let route = parts.extensions.get::<MatchedPath>();
+    let route = route.map(MatchedPath::as_str);
+    let path = parts.uri.path();
+    // What catches all is none of the service's methods.
+    let is_known = route.is_some_and(|route| !route.contains("{*"));
+    let route = if options.is_grpc && !is_known && is_grpc_method(path) {
+        Some(path)
+    } else {
+        route
     };
     if let Some(route) = route {
         append(" ");
         append(route);
     }
     name
+}
+
+/// The methods of <https://www.rfc-editor.org/rfc/rfc9110#section-9> and
+/// <https://www.rfc-editor.org/rfc/rfc5789>. Others are whatever a client likes.
+fn known(method: &Method) -> Option<&'static str> {
+    Some(match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => return None,
+    })
+}
+
+/// `/package.Service/Method`
+fn is_grpc_method(path: &str) -> bool {
+    let is_name = |name: &str| {
+        let mut bytes = name.bytes();
+        !name.is_empty() && bytes.all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_'))
+    };
+    let names = path.strip_prefix('/').and_then(|it| it.split_once('/'));
+    names.is_some_and(|(service, method)| is_name(service) && is_name(method))
 }

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use crate::trace::Trace;
 
 use super::body::RecordedBody;
-use super::exchange::Exchange;
+use super::exchange::Shared;
 
 pin_project! {
     /// The future of a [`RecorderService`](super::RecorderService)'s response.
@@ -23,7 +23,7 @@ pin_project! {
         #[pin]
         future: Option<F>,
         // There until the response is.
-        exchange: Option<Box<Exchange>>,
+        exchange: Option<Shared>,
         has_server_timing: bool,
     }
 
@@ -31,14 +31,14 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if let Some(exchange) = this.exchange {
-                exchange.cancel(|| this.future.set(None));
+                exchange.drop_with(|| this.future.set(None));
             }
         }
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(future: F, exchange: Box<Exchange>, has_server_timing: bool) -> Self {
+    pub(super) fn new(future: F, exchange: Shared, has_server_timing: bool) -> Self {
         Self {
             future: Some(future),
             exchange: Some(exchange),
@@ -57,12 +57,20 @@ where
     type Output = Result<Response<RecordedBody<Out>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         // There until it is ready.
-        let (Some(exchange), Some(future)) = (&mut *this.exchange, this.future.as_pin_mut()) else {
+        let Some(exchange) = &mut *this.exchange else {
             return Poll::Pending;
         };
-        let answer = ready!(exchange.run(|| future.poll(context)));
+        let answer = ready!(exchange.run(|| {
+            let future = this.future.as_mut().as_pin_mut();
+            let answer = future.map_or(Poll::Pending, |future| future.poll(context));
+            if answer.is_ready() {
+                // What it still has is given back in the request's name, too.
+                this.future.set(None);
+            }
+            answer
+        }));
         let Some(mut exchange) = this.exchange.take() else {
             return Poll::Pending;
         };
@@ -73,10 +81,8 @@ where
                 if *this.has_server_timing {
                     tell_timing(exchange.trace(), &mut parts.headers);
                 }
-                Ok(Response::from_parts(
-                    parts,
-                    RecordedBody::new(body, exchange),
-                ))
+                let body = RecordedBody::new(body, &parts.headers, exchange);
+                Ok(Response::from_parts(parts, body))
             }
             Err(error) => {
                 exchange.fail(&error);
@@ -101,7 +107,9 @@ fn tell_timing(trace: &Trace, headers: &mut HeaderMap) {
         let _ = write!(value, ", heap;desc=\"{} allocations\"", total.allocates());
     }
     if let Ok(value) = HeaderValue::from_str(&value) {
-        headers.append(HeaderName::from_static("server-timing"), value);
+        // Where there is no room for one header more, there is none.
+        let name = HeaderName::from_static("server-timing");
+        let _ = alloc_counter::exclude(|| headers.try_append(name, value));
     }
 }
 

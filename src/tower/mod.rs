@@ -14,26 +14,29 @@
 //! ```
 //!
 //! - The **name** is method and route, `GET /orders/{id}`, where axum knows the route: so the layer
-//!   belongs on the `Router` ([`Router::layer`](axum::Router::layer)), not around it. A gRPC request
-//!   goes by its path, which is its method's name. Elsewhere it is the method alone, as a path is
-//!   whatever a client likes (the same rule as in
-//!   [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name));
+//!   belongs on the `Router` ([`Router::layer`](axum::Router::layer)), not around it. Elsewhere it is the
+//!   method alone, as a path is whatever a client likes, and so is a method that is none of the nine
+//!   known ones: it goes by `HTTP` (the same rules as in
+//!   [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name)). In a
+//!   [gRPC](RecorderLayer::grpc) service it is the path, which is the method's name;
 //!   [`name_by`](RecorderLayer::name_by) knows better.
 //! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
-//!   [`RequestId`].
+//!   [`RequestId`]. (That is freed with the request, by whoever handles it: a few frees more than there
+//!   were allocations.)
 //! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an
 //!   error of the service or of the response's body. A status of 400 to 499 is the client's failure,
 //!   not the service's; where an outermost call failed, the request did, unless it was answered with
 //!   such a status.
 //! - It is **over** when the response's body is: ended, failed or dropped. Where the client hangs up
-//!   before, it is [cancelled](crate::Outcome::Cancelled), with how many bytes and frames it came to
-//!   in its labels. Where a body has nothing to send (`HEAD`, 204, 304) or the connection is upgraded,
-//!   it is over with the head.
+//!   before all of it was taken, it is [cancelled](crate::Outcome::Cancelled), with how many bytes and
+//!   frames it came to in its labels. Where a body has nothing to send (`HEAD`, 204, 304) or the
+//!   connection is upgraded, it is over with the head. A response whose body nobody asked for, because
+//!   a layer above tried again or answered something else, is not cancelled.
 //! - It **panics** where the handler does, also if something within catches the panic and answers
 //!   with 500: then it failed, and the call panicked.
 //!
-//! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`. (Not for the query, in
-//! which there are secrets often enough.)
+//! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`, and for the `method` where
+//! it is not in the name. (Not for the query, in which there are secrets often enough.)
 //!
 //! Beneath a timeout the handler is dropped, and its calls are cancelled: the request is what the
 //! layers above make of it. With [retries](https://docs.rs/tower/latest/tower/retry/) below, all
@@ -74,6 +77,7 @@ pub struct RecorderLayer {
 struct Options {
     id_header: HeaderName,
     has_server_timing: bool,
+    is_grpc: bool,
     name_by: Option<Arc<NameBy>>,
 }
 
@@ -87,6 +91,7 @@ impl RecorderLayer {
             options: Arc::new(Options {
                 id_header: HeaderName::from_static("x-request-id"),
                 has_server_timing: false,
+                is_grpc: false,
                 name_by: None,
             }),
         }
@@ -105,6 +110,15 @@ impl RecorderLayer {
         self.with(|options| options.has_server_timing = yes)
     }
 
+    /// Names requests by their path where no route is known: for a service such as tonic's, whose paths
+    /// are the names of methods, `/package.Service/Method`. What does not look like one is named as
+    /// elsewhere. (Methods that there are not are names too, for whoever asks for them; of names there
+    /// are [so many](crate::recorder::Builder::names).)
+    #[must_use]
+    pub fn grpc(self, yes: bool) -> Self {
+        self.with(|options| options.is_grpc = yes)
+    }
+
     /// Takes ids from another header than `x-request-id`.
     #[must_use]
     pub fn id_header(self, name: HeaderName) -> Self {
@@ -113,7 +127,8 @@ impl RecorderLayer {
 
     /// Names requests by what this says; those of which it says nothing go by method and route.
     ///
-    /// It runs for each request. Let there be few names: what tells requests apart is no name.
+    /// It runs for each request. Let there be few names: what tells requests apart is no name. Where it
+    /// panics, it has said nothing.
     #[must_use]
     pub fn name_by(
         self,
@@ -173,8 +188,7 @@ where
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let RecorderLayer { recorder, options } = &self.layer;
-        let (mut exchange, id) = Exchange::begin(recorder, options, &parts);
-        parts.extensions.insert(id);
+        let mut exchange = Exchange::begin(recorder, options, &mut parts);
         let request = Request::from_parts(parts, body);
         // What the service does before it answers with a future is of the request, too.
         let future = exchange.run(|| self.inner.call(request));
