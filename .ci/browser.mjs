@@ -147,7 +147,7 @@ async function assertTraceIsItsJson(page, url) {
   const sum = counts => counts.allocations + (counts.reallocations ?? 0)
   report.calls.forEach((call, index) => {
     const [name, , time, self, allocates, own, bytes, , peak] = rows[index]
-    assert(name.trim().startsWith(call.name), `${name} is ${call.name}`)
+    assert(name.startsWith(call.name), `${name} is ${call.name}`)
     assertShown(time, call.wall_ns, `${url}: time`)
     assertShown(self, call.self_busy_ns, `${url}: self`)
     assertShown(allocates, sum(call.total), `${url}: allocates`)

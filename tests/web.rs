@@ -10,9 +10,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode, Version};
 use common::allocate;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tower::ServiceExt;
 use tracer::recorder::{Policy, Recorder};
 use tracer::{Counting, Report, call};
 
@@ -219,45 +223,47 @@ fn in_flight_says_where_each_is() {
 #[test]
 fn who_sees_it() {
     let site = Site::new();
-    let page = "/debug/traces/in-flight";
-    for host in [
+    let status = |headers: &str| site.status("/debug/traces/in-flight", headers);
+    let local = [
         "localhost",
-        "localhost:80",
+        "LocalHost:80",
+        "localhost.",
         "127.0.0.1:8080",
         "[::1]:80",
+        "[::ffff:127.0.0.1]",
         "traces.localhost",
-    ] {
-        assert_eq!(
-            site.status(page, &format!("Host: {host}\r\n")),
-            "200",
-            "{host}"
-        );
-    }
-    for host in [
+    ];
+    let others = [
         "example.com",
         "localhost.example.com",
         "10.0.0.1",
         "",
         "[::1",
-    ] {
-        let expected = if host == "[::1" { "200" } else { "403" };
-        assert_eq!(
-            site.status(page, &format!("Host: {host}\r\n")),
-            expected,
-            "{host}"
-        );
+        "localhost:80@example.com",
+    ];
+    for (hosts, expected) in [(&local[..], "200"), (&others, "403")] {
+        for host in hosts {
+            // A name that makes no sense is refused by whoever sees it first.
+            let found = status(&format!("Host: {host}\r\n"));
+            assert!(found == expected || found == "400", "{host}: {found}");
+            assert!(expected == "403" || found == "200", "{host}: {found}");
+        }
     }
     for header in [
         "forwarded: for=1",
         "X-Forwarded-For: 127.0.0.1",
+        "x-forwarded-host: localhost",
+        "X-Forwarded-Proto: https",
+        "x-envoy-internal: true",
         "via: 1.1 a",
         "x-real-ip: ::1",
+        "cf-connecting-ip: ::1",
+        "sec-fetch-site: cross-site",
     ] {
-        assert_eq!(
-            site.status(page, &format!("{header}\r\n")),
-            "403",
-            "{header}"
-        );
+        assert_eq!(status(&format!("{header}\r\n")), "403", "{header}");
+    }
+    for header in ["sec-fetch-site: same-origin", "sec-fetch-site: none"] {
+        assert_eq!(status(&format!("{header}\r\n")), "200", "{header}");
     }
     let unknown = Site::of(tracer::web::router, false);
     let (head, body) = unknown.get("/in-flight", "");
@@ -273,6 +279,83 @@ fn who_sees_it() {
         "200"
     );
     assert_eq!(own.status("/", ""), "403");
+}
+
+/// What a page answers to who comes from there, as this version of HTTP.
+fn status_for(peer: &str, version: Version) -> StatusCode {
+    let recorder = Recorder::builder().start().unwrap();
+    let peer: SocketAddr = peer.parse().unwrap();
+    let request = Request::builder()
+        .version(version)
+        .header("host", "localhost")
+        .extension(ConnectInfo(peer))
+        .body(Body::empty())
+        .unwrap();
+    let page = tracer::web::router::<()>(recorder);
+    let runtime = Runtime::new().unwrap();
+    let Ok(answer) = runtime.block_on(page.oneshot(request));
+    answer.status()
+}
+
+#[test]
+fn others_do_not_see_it() {
+    for peer in [
+        "127.0.0.1:1",
+        "127.8.0.1:1",
+        "[::1]:1",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        assert_eq!(status_for(peer, Version::HTTP_11), StatusCode::OK, "{peer}");
+        assert_eq!(status_for(peer, Version::HTTP_2), StatusCode::OK, "{peer}");
+        // As nginx comes that was told nothing.
+        assert_eq!(status_for(peer, Version::HTTP_10), StatusCode::FORBIDDEN);
+    }
+    for peer in [
+        "10.0.0.1:1",
+        "192.168.1.1:1",
+        "[::ffff:10.0.0.1]:1",
+        "[fe80::1]:1",
+        "0.0.0.0:1",
+    ] {
+        assert_eq!(
+            status_for(peer, Version::HTTP_11),
+            StatusCode::FORBIDDEN,
+            "{peer}"
+        );
+    }
+}
+
+#[test]
+fn mounted_anywhere_the_links_lead_to_the_same_place() {
+    let mounted = [
+        ("/", "/"),
+        ("/debug/", "/debug/"),
+        ("/t/{tenant}/debug", "/t/acme%20%22inc/debug"),
+    ];
+    for (pattern, home) in mounted {
+        let nested = |recorder| match pattern {
+            "/" => tracer::web::router(recorder),
+            pattern => Router::new().nest(pattern, tracer::web::router(recorder)),
+        };
+        let site = Site::of(nested, true);
+        site.work();
+        let mut seen = BTreeSet::new();
+        let mut next = vec![home.to_owned()];
+        while let Some(path) = next.pop() {
+            if seen.insert(path.clone()) {
+                let (head, body) = site.get(&path, "");
+                assert!(
+                    head.starts_with("HTTP/1.1 200"),
+                    "{pattern}, {path}: {head}"
+                );
+                next.extend(values(&body, " href").filter(|_| head.contains("text/html")));
+            }
+        }
+        // Overview, route, in flight and paused, hotspots of both and by three figures, their flame
+        // graphs, two traces and their three forms, style and icon.
+        assert_eq!(seen.len(), 1 + 1 + 2 + 8 + 6 + 8 + 2, "{pattern}: {seen:?}");
+        assert!(seen.iter().all(|it| it.starts_with(home)), "{seen:?}");
+    }
 }
 
 #[test]
@@ -306,9 +389,13 @@ fn what_cannot_be_shown_is_told() {
         (
             "/flamegraph.svg?route=nobody",
             "404",
-            "There is no flame graph: ",
+            "There is no route “nobody”.",
         ),
-        ("/hotspots?route=nobody", "200", "There was no call."),
+        (
+            "/hotspots?route=nobody",
+            "404",
+            "There is no route “nobody”.",
+        ),
         ("/route?name=%FF%zz", "404", "There is no route"),
     ];
     for (path, status, text) in told {

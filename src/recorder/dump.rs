@@ -55,7 +55,13 @@ impl Recorder {
     ///
     /// Nobody is stopped for it. It costs a report of each.
     pub fn in_flight(&self) -> Vec<RequestInFlight> {
-        self.inner.shared.in_flight(true)
+        self.inner.shared.in_flight(true, usize::MAX).0
+    }
+
+    /// The oldest of them, so many at most, and how many there are.
+    #[cfg(feature = "web")]
+    pub(crate) fn oldest_in_flight(&self, most: usize) -> (Vec<RequestInFlight>, usize) {
+        self.inner.shared.in_flight(true, most)
     }
 
     /// Writes all of them, with how many there are; without signals and from any thread. For a
@@ -95,7 +101,7 @@ impl Recorder {
             if last.is_none_or(|last| last.elapsed() >= BETWEEN_DUMPS) {
                 *last = Some(Instant::now());
                 alloc_counter::exclude(|| {
-                    let text = Dump(shared.in_flight(false)).to_string();
+                    let text = Dump(shared.in_flight(false, usize::MAX).0).to_string();
                     // Nobody is there to be told that it can't be written.
                     let _ = io::stderr().write_all(text.as_bytes());
                 });
@@ -107,11 +113,12 @@ impl Recorder {
 const BETWEEN_DUMPS: Duration = Duration::from_secs(1);
 
 impl Shared {
-    fn in_flight(&self, may_wait: bool) -> Vec<RequestInFlight> {
-        let active = self.stripes.in_flight(may_wait);
-        let mut in_flight: Vec<_> = active.iter().map(RequestInFlight::of).collect();
-        in_flight.sort_by_key(|it| it.now.trace);
-        in_flight
+    /// The oldest so many, and how many there are.
+    fn in_flight(&self, may_wait: bool, most: usize) -> (Vec<RequestInFlight>, usize) {
+        let mut active = self.stripes.in_flight(may_wait);
+        active.sort_by_key(|it| it.trace.id());
+        let oldest = active.iter().take(most).map(RequestInFlight::of);
+        (oldest.collect(), active.len())
     }
 }
 

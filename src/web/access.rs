@@ -1,11 +1,13 @@
 //! Who may see the page.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, Version};
 
 pub(super) enum Rule {
     Loopback,
@@ -14,14 +16,18 @@ pub(super) enum Rule {
 
 pub(super) type MaySee = dyn Fn(&Parts) -> bool + Send + Sync;
 
-/// Which a proxy sets.
-const OF_PROXIES: [&str; 5] = [
+/// Which proxies set.
+const OF_PROXIES: [&str; 7] = [
+    "cf-connecting-ip",
+    "client-ip",
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-real-ip",
+    "true-client-ip",
     "via",
+    "x-client-ip",
+    "x-real-ip",
 ];
+/// How those begin of which there are many.
+const BEGINNINGS: [&str; 3] = ["l5d-", "x-envoy-", "x-forwarded"];
 
 impl Rule {
     /// Otherwise, why not.
@@ -29,48 +35,52 @@ impl Rule {
         match self {
             Self::Own(may_see) if may_see(parts) => Ok(()),
             Self::Own(_) => Err("This page is not for you."),
-            Self::Loopback => {
-                let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>()
-                else {
-                    return Err("It is not known who asks: serve the application with \
-                        into_make_service_with_connect_info::<SocketAddr>(), or give a rule.");
-                };
-                if !peer.ip().to_canonical().is_loopback() {
-                    return Err("This page is shown on the machine itself only.");
-                }
-                if OF_PROXIES
-                    .iter()
-                    .any(|name| parts.headers.contains_key(*name))
-                {
-                    return Err("This page is not shown through a proxy.");
-                }
-                if !is_local(parts) {
-                    return Err(
-                        "This page is shown under a name of the machine itself only, \
-                        such as localhost.",
-                    );
-                }
-                Ok(())
-            }
+            Self::Loopback => on_this_machine(parts),
         }
     }
 }
 
+fn on_this_machine(parts: &Parts) -> Result<(), &'static str> {
+    let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else {
+        return Err("It is not known who asks: serve the application with \
+            into_make_service_with_connect_info::<SocketAddr>(), or give a rule.");
+    };
+    if !peer.ip().to_canonical().is_loopback() {
+        return Err("This page is shown on the machine itself only.");
+    }
+    // As nginx asks, unless it is told otherwise; no browser does.
+    let is_old = parts.version < Version::HTTP_11;
+    if is_old || parts.headers.keys().any(is_of_proxies) {
+        return Err("This page is not shown through a proxy.");
+    }
+    if !is_local(parts) {
+        return Err(
+            "This page is shown under a name of the machine itself only, \
+            such as localhost.",
+        );
+    }
+    let from = parts.headers.get("sec-fetch-site");
+    if from.is_some_and(|from| from.as_bytes() == b"cross-site") {
+        return Err("This page is not shown within another site's, nor by a link from there.");
+    }
+    Ok(())
+}
+
+fn is_of_proxies(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    OF_PROXIES.contains(&name) || BEGINNINGS.iter().any(|it| name.starts_with(it))
+}
+
 /// Whether the name that was asked for is one for the machine itself.
 fn is_local(parts: &Parts) -> bool {
-    let of_header = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|it| it.to_str().ok());
-    let asked = parts.uri.host().or(of_header).unwrap_or_default();
-    let host = match asked.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => asked.split(':').next().unwrap_or_default(),
+    let of_header = parts.headers.get(header::HOST);
+    let of_header = of_header.and_then(|it| Authority::try_from(it.as_bytes()).ok());
+    let Some(asked) = parts.uri.authority().cloned().or(of_header) else {
+        return false;
     };
-    let is_name =
-        host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
-    is_name
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|it| it.is_loopback())
+    let host = asked.host().to_ascii_lowercase();
+    let host = host.trim_end_matches('.');
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_address = |it: IpAddr| it.to_canonical().is_loopback();
+    host == "localhost" || host.ends_with(".localhost") || address.parse().is_ok_and(is_address)
 }

@@ -63,13 +63,19 @@ fn bar_of(figure: u128, from: u32) -> usize {
     usize::try_from(bar).unwrap_or(BARS).min(BARS - 1)
 }
 
-/// A bar from one part in a thousand to another, with marks on it.
+/// A bar from one part in a thousand to another, with marks on it. However narrow it is drawn, the bar
+/// and the marks are to be seen.
 pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
+    let line = |class: &str, at: u64, from: u64, to: u64| {
+        let at = at.clamp(2, 998);
+        html! { line class=(class) x1=(at) x2=(at) y1=(from) y2=(to) vector-effect="non-scaling-stroke" {} }
+    };
     html! {
         svg width="100%" height="14" viewBox="0 0 1000 14" preserveAspectRatio="none" aria-hidden="true" {
             rect class="track" x="0" y="6" width="1000" height="2" {}
-            rect class=(class) x=(from.min(996)) y="2" width=(to.saturating_sub(from).max(4)) height="10" {}
-            @for mark in marks { rect class="mark" x=((*mark).min(998)) y="0" width="2" height="14" {} }
+            rect class=(class) x=(from) y="2" width=(to.saturating_sub(from)) height="10" {}
+            (line(class, from, 2, 12))
+            @for mark in marks { (line("mark", *mark, 0, 14)) }
         }
     }
 }

@@ -33,9 +33,18 @@ fn by(asked: &Asked) -> Result<By, Refused> {
     })
 }
 
+/// The route that was asked for, if any.
+fn route<'a>(page: &Page, asked: &'a Asked) -> Result<Option<&'a str>, Refused> {
+    let route = asked.get("route");
+    if let Some(route) = route {
+        page.route(route)?;
+    }
+    Ok(route)
+}
+
 pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     let by = by(asked)?;
-    let route = asked.get("route");
+    let route = route(page, asked)?;
     let hotspots = page.recorder.hotspots(route);
     let functions = hotspots.functions(by);
     let figures: u64 = functions
@@ -59,9 +68,10 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
         @else {
             @let picture = asked.link(&format!("/flamegraph.svg{}", query(by)));
             h2 { "Flame graph" }
-            div.wide tabindex="0" role="region" aria-label="Flame graph" {
+            @if figures == 0 { p { "There is nothing to draw: none of it in any call, or it is not counted." } }
+            @else { div.wide tabindex="0" role="region" aria-label="Flame graph" {
                 a href=(picture) title="Open it to search it and to zoom in" { img.flames src=(picture) alt="Flame graph: the same figures as in the table below, by path"; }
-            }
+            } }
             h2 { "Functions" }
             div.wide tabindex="0" role="region" aria-label="Functions" {
                 table {
@@ -98,7 +108,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
 pub(super) fn flamegraph(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     let by = by(asked)?;
     let mut picture = Vec::new();
-    let hotspots = page.recorder.hotspots(asked.get("route"));
+    let hotspots = page.recorder.hotspots(route(page, asked)?);
     hotspots.write_flamegraph(by, &mut picture).map_err(|why| {
         Refused(
             StatusCode::NOT_FOUND,

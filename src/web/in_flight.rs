@@ -13,7 +13,7 @@ const AGAIN_SECONDS: u32 = 2;
 const MOST: usize = 200;
 
 pub(super) fn page(page: &Page, asked: &Asked) -> Response {
-    let in_flight = page.recorder.in_flight();
+    let (in_flight, count_of_all) = page.recorder.oldest_in_flight(MOST);
     let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);
     let content = html! {
         h1 { "In flight" }
@@ -33,7 +33,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
                 table {
                     thead { tr { th.text { "Request" } th { "Age" } th { "Allocates" } th.text { "Where it is" } } }
                     tbody {
-                        @for request in in_flight.iter().take(MOST) {
+                        @for request in &in_flight {
                             tr {
                                 th.text { (shown(&request.name)) @if let Some(id) = &request.id { " " span.faint { (shown(id)) } } }
                                 (cell("Age", &time(request.now.age)))
@@ -50,7 +50,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
                     }
                 }
             }
-            @if in_flight.len() > MOST { p.faint { "And " (count((in_flight.len() - MOST) as u64)) " more." } }
+            @if count_of_all > in_flight.len() { p.faint { "And " (count((count_of_all - in_flight.len()) as u64)) " more." } }
         }
     };
     layout::page(asked, "In flight", again, &content).into_response()

@@ -22,9 +22,8 @@ pub(super) fn page(
         ("/hotspots", "Hotspots"),
         ("/in-flight", "In flight"),
     ];
-    let home = asked.base.clone();
     let link = |page: &str| match page {
-        "/" if !home.is_empty() => home.clone(),
+        "/" => asked.home.clone(),
         page => asked.link(page),
     };
     let markup = html! {

@@ -23,17 +23,21 @@
 //!
 //! Whoever comes from this machine itself, over a loopback address, has asked for a loopback name
 //! (so that no page elsewhere can send a browser here by a name of its own), and comes through no
-//! proxy: a request with one of the headers `forwarded`, `x-forwarded-for`, `x-forwarded-host`,
-//! `x-real-ip` or `via` is refused. A proxy on this machine that sets none of them can't be told from
-//! a person: let it set one, or give a rule with [`router_for`]. Such a rule decides alone, and should
-//! look at something that no one else can send: a session, a client certificate.
+//! proxy: a request of HTTP/1.0 is refused, and one with a header that proxies set (`forwarded`, `via`,
+//! `x-real-ip`, `x-forwarded-…` and the like).
+//!
+//! **A proxy on this machine** that sets none of them can't be told from a person. With nginx, whose
+//! own default it is to tell nothing, write
+//! `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`, or keep it from the path. Or give a
+//! rule with [`router_for`]: that decides alone, and should look at something that no one else can
+//! send, such as a session or a client certificate.
 //!
 //! Nothing on the page changes anything; there are no cookies and no scripts, and nothing is loaded
 //! from elsewhere, to which a `Content-Security-Policy` holds the browser. All that came from outside
 //! is shown as text. Only the flame graph, where it is opened by itself, has a script to be searched
 //! and zoomed into, in a sandbox that keeps it from the site.
 //!
-//! The paths below where it is mounted: `/` the overview, `/route?name=…` what was kept of one route,
+//! The paths below where it is mounted (without a slash at its end): `/` the overview, `/route?name=…` what was kept of one route,
 //! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and `/trace/N/chrome` to take away),
 //! `/hotspots` and `/flamegraph.svg` over all requests of the last minutes, `/in-flight`.
 
@@ -50,13 +54,13 @@ mod trace;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{NestedPath, State};
+use axum::extract::{NestedPath, OriginalUri, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, RouteStatistics};
 
 use access::Rule;
 
@@ -109,10 +113,23 @@ struct Page {
     rule: Arc<Rule>,
 }
 
+impl Page {
+    /// What is known of the route of this name.
+    fn route(&self, name: &str) -> Result<RouteStatistics, Refused> {
+        let mut routes = self.recorder.routes().into_iter();
+        routes.find(|it| it.name == name).ok_or_else(|| {
+            let name = layout::shown(&crate::recorder::bounded(name));
+            let why = format!("There is no route “{name}”.");
+            Refused(StatusCode::NOT_FOUND, why)
+        })
+    }
+}
+
 /// What was asked for.
 struct Asked {
-    /// The path under which the page is mounted.
+    /// The path under which the page is mounted, and the overview's.
     base: String,
+    home: String,
     /// The last parts of the path, after the name of the page.
     path: Vec<String>,
     query: Vec<(String, String)>,
@@ -123,11 +140,19 @@ struct Refused(StatusCode, String);
 
 impl Asked {
     fn of(parts: &Parts) -> Self {
-        let base = parts.extensions.get::<NestedPath>();
-        let base = base
-            .map_or("", |base| base.as_str().trim_end_matches('/'))
-            .to_owned();
         let path = parts.uri.path();
+        let asked = parts.extensions.get::<OriginalUri>();
+        let asked = asked.map_or(path, |asked| asked.0.path());
+        // The way it was asked for: where it is mounted may have parameters.
+        let base = asked.strip_suffix(path).unwrap_or(asked);
+        let base = base.trim_end_matches('/').to_owned();
+        let nested = parts.extensions.get::<NestedPath>();
+        let has_slash = nested.is_some_and(|nested| nested.as_str().ends_with('/'));
+        let home = if has_slash || base.is_empty() {
+            format!("{base}/")
+        } else {
+            base.clone()
+        };
         let path = path.trim_start_matches('/').split('/').skip(1);
         let query = parts.uri.query().unwrap_or_default();
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(
@@ -135,6 +160,7 @@ impl Asked {
         );
         Self {
             base,
+            home,
             path: path.map(str::to_owned).collect(),
             query: query.map(|it| it.0).unwrap_or_default(),
         }
@@ -159,26 +185,19 @@ impl Asked {
     }
 }
 
+type Show = fn(&Page, &Asked) -> Result<Response, Refused>;
+
 /// A page that this shows, to who may see it. What is made for it is in no request's figures.
-fn shown(show: fn(&Page, &Asked) -> Result<Response, Refused>) -> MethodRouter<Page> {
+fn shown(show: Show) -> MethodRouter<Page> {
     get(async move |State(page): State<Page>, parts: Parts| {
         let asked = Asked::of(&parts);
-        let shown = match page.rule.may_see(&parts) {
-            Ok(()) => alloc_counter::exclude(|| show(&page, &asked)),
-            Err(why) => Err(Refused(StatusCode::FORBIDDEN, why.to_owned())),
+        let allowed = page.rule.may_see(&parts);
+        let answer = move || {
+            let allowed = allowed.map_err(|why| Refused(StatusCode::FORBIDDEN, why.to_owned()));
+            let shown = allowed.and_then(|()| show(&page, &asked));
+            shown.unwrap_or_else(|refused| refused.page(&asked))
         };
-        let mut response = shown.unwrap_or_else(|Refused(status, why)| {
-            let page = layout::page(
-                &asked,
-                status.canonical_reason().unwrap_or_default(),
-                None,
-                &maud::html! {
-                    h1 { (status.as_u16()) " " (status.canonical_reason().unwrap_or_default()) }
-                    p { (why) }
-                },
-            );
-            (status, page).into_response()
-        });
+        let mut response = aside(move || alloc_counter::exclude(answer)).await;
         let headers = response.headers_mut();
         let policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
@@ -187,6 +206,10 @@ fn shown(show: fn(&Page, &Asked) -> Result<Response, Refused>) -> MethodRouter<P
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
             (header::CACHE_CONTROL, "no-store"),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                "same-origin",
+            ),
         ] {
             headers
                 .entry(name)
@@ -194,6 +217,27 @@ fn shown(show: fn(&Page, &Asked) -> Result<Response, Refused>) -> MethodRouter<P
         }
         response
     })
+}
+
+/// A large page takes some ten milliseconds, in which no other request is to wait.
+async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return answer();
+    }
+    let answered = tokio::task::spawn_blocking(answer).await;
+    answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+impl Refused {
+    fn page(self, asked: &Asked) -> Response {
+        let Self(status, why) = self;
+        let reason = status.canonical_reason().unwrap_or_default();
+        let content = maud::html! {
+            h1 { (status.as_u16()) " " (reason) }
+            p { (why) }
+        };
+        (status, layout::page(asked, reason, None, &content)).into_response()
+    }
 }
 
 /// A number in the path or the query.

@@ -74,8 +74,8 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
             table.routes {
                 thead {
                     tr {
-                        th.text rowspan="2" { "Route" } th rowspan="2" { "Requests" }
-                        th rowspan="2" { "In flight" } th rowspan="2" { "Errors" }
+                        th.text rowspan="2" { "Route" } th rowspan="2" { "Ended" }
+                        th rowspan="2" { "In flight" } th rowspan="2" { "Errors" } th rowspan="2" { "Cancelled" }
                         th.text colspan="5" { "Time" } th.text colspan="4" { "Allocates" }
                         th rowspan="2" { "Bytes p50" } th.text rowspan="2" { "Kept" }
                     }
@@ -95,15 +95,16 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
 }
 
 fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> Markup {
-    let errors = route.failed + route.panicked + route.cancelled;
+    let errors = route.failed + route.panicked;
     let here = asked.route(&route.name);
     let (wall, allocates) = (route.wall.as_ref(), route.allocates.as_ref());
     html! {
         tr {
             th.text { a href=(here) { (shown(&route.name)) } }
-            (cell("Requests", &count(route.ended)))
+            (cell("Ended", &count(route.ended)))
             (cell("In flight", &count(route.in_flight)))
             td.bad[errors > 0] data-of="Errors" { (count(errors)) }
+            (cell("Cancelled", &count(route.cancelled)))
             td.text data-of="Times" { (charts::times(&route.wall_bins)) }
             (cell("p50", &or_unknown(wall, |it| time(it.p50))))
             (cell("p95", &or_unknown(wall, |it| time(it.p95))))

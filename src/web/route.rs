@@ -20,14 +20,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
             "expected ?name= and a route's name".to_owned(),
         )
     })?;
-    let routes = page.recorder.routes();
-    let route = routes.iter().find(|it| it.name == name).ok_or_else(|| {
-        let name = shown(&crate::recorder::bounded(name));
-        Refused(
-            StatusCode::NOT_FOUND,
-            format!("There is no route “{name}”."),
-        )
-    })?;
+    let route = page.route(name)?;
     let mut kept = page.recorder.kept();
     kept.retain(|report| requests::name(report) == name);
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));

@@ -15,6 +15,8 @@ use super::{Asked, Page, Refused, charts, layout, number};
 
 /// So many calls; the rest is in the text and in JSON.
 const MOST: usize = 2000;
+/// So many bytes of text; there is a link to what is longer.
+const MOST_TEXT: usize = 256 << 10;
 /// Deeper levels are not indented further.
 const MAX_INDENT: usize = 24;
 
@@ -27,6 +29,11 @@ fn report(page: &Page, asked: &Asked) -> Result<Arc<Report>, Refused> {
         );
         Refused(StatusCode::NOT_FOUND, why)
     })
+}
+
+/// Line by line, and as a tree.
+fn text(report: &Report) -> String {
+    format!("{report}\n\n{report:#}")
 }
 
 pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
@@ -43,7 +50,7 @@ pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     };
     let no_form = |why: String| Refused(StatusCode::NOT_FOUND, why);
     match asked.path.get(1).map_or("", String::as_str) {
-        "text" => Ok(format!("{report}\n\n{report:#}\n").into_response()),
+        "text" => Ok(format!("{}\n", text(&report)).into_response()),
         "json" => {
             let json = serde_json::to_vec(&*report).map_err(|why| no_form(why.to_string()))?;
             Ok((file("json"), json).into_response())
@@ -66,7 +73,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let here = asked.link(&format!("/trace/{}", report.trace));
     let name = name(&report);
-    let text = format!("{report}\n\n{report:#}");
+    let text = text(&report);
     let content = html! {
         h1 { a href=(asked.route(name)) { (shown(name)) }
             @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
@@ -77,7 +84,9 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
             a href=(format!("{here}/json")) { "JSON" } ", "
             a href=(format!("{here}/chrome")) { "Chrome trace" }
             span.faint { " (for Perfetto and speedscope)" } }
-        details { summary { "Copy as text" } textarea readonly aria-label="The trace as text" { (text) } }
+        @if text.len() <= MOST_TEXT {
+            details { summary { "Copy as text" } textarea readonly aria-label="The trace as text" { (text) } }
+        }
     };
     Ok(layout::page(
         asked,
@@ -143,17 +152,19 @@ fn order(report: &Report) -> Vec<usize> {
 
 fn waterfall(report: &Report) -> Markup {
     let (order, depths) = (order(report), depths(report));
-    let whole = report.elapsed.as_nanos();
+    let request = report.request.as_ref().map(|it| it.wall);
+    let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
+    let whole = whole.as_nanos();
     let heap = report.total.map_or(0, |it| it.bytes_allocated);
     html! {
         h2 { "Calls" }
         @if order.is_empty() { p.faint { "No call was recorded." } }
         @else {
             div.wide tabindex="0" role="region" aria-label="Calls" {
-                table {
+                table.calls {
                     thead { tr {
                         th.text { "Call" } th.text { "When" } th { "Time" } th { "Self busy" } th { "Allocates" } th { "Self" }
-                        th { "Bytes" } th.text { "Heap" } th { "Peak" } th.text { "Outcome" }
+                        th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
                         @for index in order.iter().copied().take(MOST) { (row(&report.calls[index], depths[index], whole, heap)) }
@@ -201,7 +212,10 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
             th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
                 (what(call, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
             }
-            td.text.when data-of="When" { (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks)) }
+            td.text.when data-of="When" {
+                (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks))
+                span.usual { "at " (time(start)) span.unseen { ", level " (depth + 1) } }
+            }
             (beside_usual("Time", &time(call.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))
             (cell("Self busy", &time(call.own_busy)))
@@ -209,7 +223,10 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
                 compared.is_some_and(Compared::allocates_stand_out)))
             (cell("Self", &or_unknown(call.own, |it| count(it.allocates()))))
             (cell("Bytes", &or_unknown(call.total, |it| bytes(it.bytes_allocated))))
-            td.text.when data-of="Heap" { (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[])) }
+            td.text.when data-of="Self bytes" {
+                (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
+                span.usual { (or_unknown(call.own, |it| bytes(it.bytes_allocated))) }
+            }
             (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
             td.text data-of="Outcome" { (ending(&call.outcome)) @if call.partial { span.faint { " partial" } } }
         }
