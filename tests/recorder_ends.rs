@@ -1,5 +1,6 @@
 //! A recorder's callbacks, and its end.
 
+use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, mpsc};
@@ -110,7 +111,7 @@ fn who_has_no_patience_is_told_and_the_threads_end_later() {
     let alive = Arc::new(());
     let mine = Arc::clone(&alive);
     let recorder = recorder(move || {
-        let _mine = &mine;
+        black_box(&mine);
         wait.recv().unwrap();
     });
     fail(&recorder);
@@ -130,7 +131,7 @@ fn the_last_handle_may_go_in_a_callback() {
     let alive = Arc::new(());
     let (mine, slot) = (Arc::clone(&alive), Arc::clone(&last));
     let recorder = recorder(move || {
-        let _mine = &mine;
+        black_box(&mine);
         until(|| slot.lock().unwrap().is_some());
         let last = slot.lock().unwrap().take();
         drop(last);
@@ -168,7 +169,7 @@ fn what_a_callback_has_may_take_its_time_to_go() {
     let (go_on, wait) = mpsc::channel();
     let slow = Slow(wait);
     let recorder = recorder(move || {
-        let _slow = &slow;
+        black_box(&slow);
     });
     fail(&recorder);
     assert!(recorder.flush(PATIENCE));

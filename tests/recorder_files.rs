@@ -101,7 +101,7 @@ fn all_files_may_be_kept() {
 fn what_a_machine_has_not_written_is_cut_off() {
     let (_directory, path) = directory();
     with_one(&path);
-    append(&path, &[0; 100_000]);
+    append(&path, &vec![0; 100_000]);
     let recorder = start(&path, Rotation::default()).unwrap();
     fail(&recorder, 1);
     drop(recorder);

@@ -38,7 +38,7 @@ fn in_child(recorder: Recorder) {
         recorder.in_flight(),
         recorder.hotspots(None),
     ));
-    assert!(!recorder.shut_down(Duration::from_secs(60)));
+    assert!(!recorder.shut_down(Duration::from_mins(1)));
     // It may have one of its own.
     let own = Recorder::builder().policy(Policy::none().failed()).start();
     let own = own.unwrap();
@@ -87,7 +87,7 @@ fn main() {
         }
         done.store(true, Relaxed);
     });
-    assert!(recorder.shut_down(Duration::from_secs(60)));
+    assert!(recorder.shut_down(Duration::from_mins(1)));
     let it = recorder.statistics();
     assert_eq!(
         (it.ended, it.in_flight),

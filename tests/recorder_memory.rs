@@ -92,17 +92,18 @@ fn never_more_than_it_was_given() {
             let recorder = &recorder;
             let numbers = (worker..REQUESTS).step_by(usize::try_from(THREADS).unwrap());
             threads.spawn(|| {
-                numbers
-                    .into_iter()
-                    .for_each(|number| request(recorder, number))
+                for number in numbers {
+                    request(recorder, number);
+                }
             })
         });
-        let workers: Vec<_> = workers.collect();
-        workers.into_iter().for_each(|it| it.join().unwrap());
+        for worker in workers.collect::<Vec<_>>() {
+            worker.join().unwrap();
+        }
         is_over.store(true, Relaxed);
         watch.join().unwrap()
     });
-    assert!(recorder.flush(Duration::from_secs(60)));
+    assert!(recorder.flush(Duration::from_mins(1)));
     let statistics = recorder.statistics();
     assert_eq!((statistics.ended, statistics.in_flight), (REQUESTS, 0));
     assert_eq!(

@@ -198,10 +198,10 @@ impl Baseline {
         }
         for path in touched.drain(..) {
             let node = &mut self.nodes[path as usize];
-            if let Some(now) = node.now.take() {
-                if !node.windows[0].add(&now, room) {
-                    self.lost += now.calls;
-                }
+            if let Some(now) = node.now.take()
+                && !node.windows[0].add(&now, room)
+            {
+                self.lost += now.calls;
             }
         }
         if paths.capacity() > MOST_KEPT {

@@ -6,6 +6,8 @@ use crate::report::{
     CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Request,
 };
 
+type Name = Cow<'static, str>;
+
 /// The two counts of an `Arc`.
 const COUNTS: usize = 2 * size_of::<usize>();
 
@@ -44,17 +46,17 @@ fn of_call(call: &CallReport) -> usize {
         + names
 }
 
-pub(super) fn of_labels(labels: &Vec<(Cow<'static, str>, String)>) -> usize {
+pub(super) fn of_labels(labels: &Vec<(Name, String)>) -> usize {
     let of_texts: usize = { labels.iter() }
         .map(|(name, value)| of_name(name) + value.capacity())
         .sum();
-    labels.capacity() * size_of::<(Cow<'static, str>, String)>() + of_texts
+    labels.capacity() * size_of::<(Name, String)>() + of_texts
 }
 
-fn of_name(name: &Cow<'static, str>) -> usize {
+fn of_name(name: &Name) -> usize {
     match name {
-        Cow::Borrowed(_) => 0,
-        Cow::Owned(name) => name.capacity(),
+        Name::Borrowed(_) => 0,
+        Name::Owned(name) => name.capacity(),
     }
 }
 

@@ -250,9 +250,9 @@ impl Inner {
     fn shut_down(&self, patience: Duration) -> bool {
         if !self.threads.is_of_this_process() {
             // They are not even to be dropped: what a thread's handle refers to is its parent's.
-            self.threads
-                .take()
-                .map(|mut it| std::mem::forget(std::mem::take(&mut *it)));
+            if let Some(mut threads) = self.threads.take() {
+                std::mem::forget(std::mem::take(&mut *threads));
+            }
             return false;
         }
         let deadline = deadline(patience);

@@ -134,7 +134,7 @@ impl Sketch {
         let first = self.first / 2;
         for place in 0..self.bins.len() {
             let count = std::mem::take(&mut self.bins[place]);
-            let wide = &mut self.bins[(self.first + place) / 2 - first];
+            let wide = &mut self.bins[((self.first + place) >> 1) - first];
             *wide = wide.saturating_add(count);
         }
         let end = (self.first + self.bins.len()).div_ceil(2);
