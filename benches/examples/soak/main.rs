@@ -1,0 +1,81 @@
+//! A recorder at full load for a while: is its memory flat and bounded, and is no request lost?
+//!
+//! ```text
+//! cargo run --release -p tracer-benches --example soak [-- SECONDS]
+//! ```
+//!
+//! Half of the time with [jobs], which end as fast as the processors can, and half with a [service]
+//! behind the layer, whose clients hang up now and then. What is kept goes to a file that is rotated
+//! and to a callback that is too slow. It fails where the tracer's own memory is more than was given or
+//! grows in the second half by more than a mebibyte, or where the sums do not come out: of requests
+//! that were begun, or that clients have sent, each is kept, not kept or dropped.
+
+mod jobs;
+mod service;
+mod watch;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tracer::Counting;
+use tracer::recorder::{Policy, Recorder, Rotation};
+
+use watch::Watch;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
+
+const GIVEN: i64 = 16 << 20;
+const MOST_GROWTH: i64 = 1 << 20;
+
+fn start(file: &Path) -> Recorder {
+    Recorder::builder()
+        .policy(Policy::default())
+        .window(Duration::from_secs(2))
+        .file(file, Rotation::default().max_bytes(8 << 20))
+        .callback("slow", |_| std::thread::sleep(Duration::from_millis(1)))
+        .start()
+        .expect("a recorder")
+}
+
+/// Whether the figures come out.
+fn soak(name: &str, time: Duration, load: fn(&Recorder, &Watch) -> u64) -> bool {
+    println!("{name}:");
+    let directory = format!("tracer-soak-{}-{name}", std::process::id());
+    let directory = std::env::temp_dir().join(directory);
+    std::fs::create_dir(&directory).expect("a directory for the reports");
+    let recorder = start(&directory.join("kept.jsonl"));
+    let watch = Watch::new(time);
+    let begun = load(&recorder, &watch);
+    let is_flushed = recorder.flush(Duration::from_secs(30));
+    let it = recorder.statistics();
+    println!("{it:#?}");
+    drop(recorder);
+    let _ = std::fs::remove_dir_all(&directory);
+    let sum = it.kept + it.not_kept + it.dropped;
+    let is_exact = sum == begun && it.ended == begun && it.in_flight == 0;
+    let of_sinks =
+        { it.sinks.iter() }.all(|sink| sink.taken + sink.failed + sink.dropped == it.kept);
+    let (growth, highest) = (watch.growth(), watch.highest());
+    println!(
+        "begun {begun}, in all {sum}; own memory {highest} bytes at most, grown by {growth} in the second half\n"
+    );
+    is_flushed && is_exact && of_sinks && highest <= GIVEN && growth <= MOST_GROWTH
+}
+
+fn main() -> ExitCode {
+    let seconds = std::env::args().nth(1).map_or(Ok(60), |it| it.parse());
+    let Ok(seconds) = seconds else {
+        eprintln!("soak: expected a number of seconds");
+        return ExitCode::from(2);
+    };
+    let half = Duration::from_secs(seconds) / 2;
+    let is_well = soak("jobs", half, jobs::run) & soak("service", half, service::run);
+    if is_well {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("soak: the figures above do not come out");
+        ExitCode::FAILURE
+    }
+}
