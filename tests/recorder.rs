@@ -497,6 +497,28 @@ fn a_million_names_are_bounded() {
 }
 
 #[test]
+fn a_recorder_of_nothing_still_counts() {
+    let policy = Policy::none()
+        .failed()
+        .slowest(0, LONG)
+        .heaviest(0, Duration::ZERO);
+    let recorder = Recorder::builder()
+        .policy(policy)
+        .memory_bytes(0)
+        .names(0)
+        .window(Duration::ZERO)
+        .trace(0, Limits::default().calls(0).strands(0).text_bytes(0))
+        .start()
+        .unwrap();
+    recorder.record("job", || handle(3));
+    recorder.begin("another").fail("why");
+    let kept = kept(&recorder);
+    assert_eq!((kept.len(), &*request(&kept[0]).name), (1, "(other)"));
+    let it = recorder.statistics();
+    assert_eq!((it.ended, it.not_kept, it.kept), (2, 1, 1));
+}
+
+#[test]
 fn texts_from_outside_are_bounded() {
     let recorder = recorder(Policy::none().failed());
     let mut recording = recorder.begin(&"é".repeat(1 << 20));

@@ -49,6 +49,7 @@
 //! faster than reports can be built. What happened to a kept one at each sink is counted there.
 
 mod baseline;
+mod bounded;
 mod bytes;
 mod compare;
 mod dump;
@@ -88,11 +89,11 @@ use process_lock::ProcessLock;
 use shared::Shared;
 use sinks::{Sink, Sinks, Taker};
 
+#[cfg(feature = "tower")]
+pub(crate) use bounded::bounded;
 pub use dump::RequestInFlight;
 pub use file::Rotation;
 pub use policy::{Ended, Policy, Reason};
-#[cfg(feature = "tower")]
-pub(crate) use recording::bounded;
 pub use recording::{Recorded, Recording};
 pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};

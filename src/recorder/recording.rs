@@ -21,6 +21,7 @@ use crate::tally::Tally;
 use crate::text;
 use crate::trace::Trace;
 
+use super::bounded::bounded;
 use super::finished::Finished;
 use super::policy::{Ended, Reason};
 use super::route::Route;
@@ -49,19 +50,8 @@ pub struct Recording {
     shared: Own<Arc<Shared>>,
 }
 
-/// Names, ids, and the names and values of labels are cut at so many bytes.
-pub(super) const MAX_TEXT_BYTES: usize = 256;
 /// A request has at most so many labels.
 const MAX_LABELS: usize = 32;
-
-/// As much of a text as is kept; what was cut ends with an ellipsis.
-pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_TEXT_BYTES {
-        return Cow::Borrowed(text);
-    }
-    let end = text.floor_char_boundary(MAX_TEXT_BYTES - text::CUT.len());
-    Cow::Owned(text[..end].to_owned() + text::CUT)
-}
 
 impl Recording {
     pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<Arc<str>>) -> Self {

@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use crate::trace::Trace;
 
 use super::baseline::{Baseline, Scratch};
+use super::bounded::MAX_TEXT_BYTES;
 use super::process_lock::ProcessLock;
 use super::route::Route;
 
@@ -83,7 +84,7 @@ pub(super) struct OfRoute {
 }
 
 /// What a name takes once, at most.
-const SHARED_BYTES: usize = size_of::<Route>() + super::recording::MAX_TEXT_BYTES;
+const SHARED_BYTES: usize = size_of::<Route>() + MAX_TEXT_BYTES;
 /// What it takes in each stripe: its places in lists and tables, and what there is of it.
 const ROUTE_BYTES: usize = 128 + size_of::<OfRoute>() + Baseline::RESERVED_BYTES;
 
