@@ -16,7 +16,7 @@ use tracer::{Counting, call};
 #[global_allocator]
 static A: Counting = Counting::system();
 
-const FORKS: u64 = 200;
+const FORKS: u64 = 100;
 /// A child that takes longer is held up: it has the work of a millisecond, and waits for a lock or two.
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -30,14 +30,13 @@ fn request(recorder: &Recorder, number: u64) {
     }
 }
 
-fn in_child(recorder: Recorder) {
+fn in_child(recorder: Recorder, round: u64) {
     (0..4).for_each(|number| request(&recorder, number));
-    assert!(recorder.statistics().ended <= recorder.statistics().ended);
-    drop((
-        recorder.routes(),
-        recorder.in_flight(),
-        recorder.hotspots(None),
-    ));
+    drop((recorder.statistics(), recorder.routes()));
+    if round.is_multiple_of(20) {
+        // Here calls are looked at that other threads were writing, each of which is waited for.
+        drop((recorder.in_flight(), recorder.hotspots(None)));
+    }
     assert!(!recorder.shut_down(Duration::from_mins(1)));
     // It may have one of its own.
     let own = Recorder::builder().policy(Policy::none().failed()).start();
@@ -65,7 +64,7 @@ fn main() {
             let mine = recorder.clone();
             match fork::fork().unwrap() {
                 Fork::Child => {
-                    let child = AssertUnwindSafe(|| in_child(mine));
+                    let child = AssertUnwindSafe(|| in_child(mine, round));
                     let is_ok = catch_unwind(child).is_ok();
                     let _ = there.write_all(b"done");
                     exit(i32::from(!is_ok));
