@@ -6,6 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::wait::Patience;
 
+/// It is had for less than a microsecond by requests; so often it is tried before it is waited for.
+const LOOKS: u32 = 50;
+
 /// A lock of this process. In one that was forked while another thread had it, nobody gives it back,
 /// and it is not waited for.
 ///
@@ -13,7 +16,7 @@ use crate::wait::Patience;
 pub(super) struct ProcessLock<T> {
     mutex: Mutex<T>,
     process: u32,
-    /// It was waited for once, in another process.
+    /// It was waited for in vain, in another process.
     is_given_up: AtomicBool,
 }
 
@@ -38,21 +41,22 @@ impl<T> ProcessLock<T> {
     /// None where nobody gives it back.
     pub(super) fn take(&self) -> Option<MutexGuard<'_, T>> {
         let mut patience = Patience::new();
-        loop {
+        for looks in 0.. {
             if let Some(guard) = self.try_take() {
                 return Some(guard);
+            }
+            // To ask takes a system call, but so does it to wait.
+            if looks == LOOKS && self.is_of_this_process() {
+                return Some(self.wait());
             }
             if self.is_given_up.load(Relaxed) {
                 return None;
             }
             if !patience.again() {
-                // A matter of milliseconds, or for ever; to ask which takes a system call.
-                if self.is_of_this_process() {
-                    return Some(self.wait());
-                }
                 self.is_given_up.store(true, Relaxed);
             }
         }
+        None
     }
 
     fn wait(&self) -> MutexGuard<'_, T> {

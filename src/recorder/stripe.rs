@@ -205,8 +205,8 @@ impl Stripes {
             let route = look_up();
             free = self.any(|it| &it.begun);
             if let Some((_, begun)) = &mut free {
-                let known = (Arc::clone(&route.name), Arc::clone(&route));
-                begun.routes.extend([known]);
+                let name = Arc::clone(&route.name);
+                begun.routes.insert(name, Arc::clone(&route));
             }
             route
         });
