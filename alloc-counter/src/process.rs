@@ -1,7 +1,7 @@
 //! The figures of the whole process and of every thread in it.
 
 use crate::counts::Counts;
-use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
+use crate::registry::{self, UNATTRIBUTED};
 use crate::slot::Slot;
 use crate::thread::{self, Local};
 
@@ -42,7 +42,7 @@ pub struct Process {
 pub fn process() -> Option<Process> {
     thread::is_installed().then(|| Process {
         counts: registry::counts(),
-        overhead: OVERHEAD.counts(),
+        overhead: registry::overhead(),
         unattributed: UNATTRIBUTED.counts(),
         slots: registry::slot_count(),
     })

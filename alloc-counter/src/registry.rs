@@ -13,7 +13,8 @@ use crate::slot::{Link, Slot};
 use crate::sync::{AtomicCell, AtomicU64, AtomicUsize, const_fn, shared_static};
 
 shared_static! {
-    /// The tracer's own memory: what [`exclude`](crate::exclude) leaves out, and the slots.
+    /// The tracer's own memory, where no slot takes it: the slots, and what threads without one
+    /// [exclude](crate::exclude).
     pub(crate) static OVERHEAD: CachePadded<Slot> = CachePadded::new(Slot::new());
 }
 shared_static! {
@@ -107,7 +108,13 @@ pub(crate) fn slots() -> impl Iterator<Item = &'static Slot> {
 /// What all slots hold together: every thread that ever lived, and the two shared ones.
 pub(crate) fn counts() -> Counts {
     let owned: Counts = slots().map(Slot::counts).sum();
-    owned + OVERHEAD.counts() + UNATTRIBUTED.counts()
+    owned + overhead() + UNATTRIBUTED.counts()
+}
+
+/// The tracer's own memory.
+pub(crate) fn overhead() -> Counts {
+    let owned: Counts = slots().map(Slot::overhead).sum();
+    owned + OVERHEAD.counts()
 }
 
 pub(crate) fn slot_count() -> usize {

@@ -34,6 +34,8 @@ pub(crate) struct Slot {
     owner: AtomicU64,
     /// What the totals were when the owner came.
     inherited: Totals,
+    /// What the owner counts as overhead, apart from all of the above.
+    overhead: Totals,
     /// The slot registered before this one.
     pub(crate) next: AtomicCell<Option<Link>>,
 }
@@ -71,6 +73,20 @@ impl Totals {
             reallocations: self.reallocations.load(Relaxed),
             bytes_allocated: self.bytes_allocated.load(Relaxed),
             bytes_deallocated: self.bytes_deallocated.load(Relaxed),
+        }
+    }
+
+    /// The two that an operation changes, and how much the second by.
+    fn of(&self, operation: Operation, old: usize, new: usize) -> (&AtomicU64, &AtomicU64, u64) {
+        let count = match operation {
+            Operation::Allocate => &self.allocations,
+            Operation::Free => &self.deallocations,
+            Operation::Resize => &self.reallocations,
+        };
+        if new > old {
+            (count, &self.bytes_allocated, (new - old) as u64)
+        } else {
+            (count, &self.bytes_deallocated, (old - new) as u64)
         }
     }
 
@@ -122,6 +138,7 @@ impl Slot {
                 misnested: AtomicU32::new(0),
                 owner: AtomicU64::new(FREE),
                 inherited: Totals::new(),
+                overhead: Totals::new(),
                 next: AtomicCell::new(None),
             }
         }
@@ -160,24 +177,22 @@ impl Slot {
         }
     }
 
+    /// Counts as the owner what is the tracer's own. It has no peak.
+    pub(crate) fn count_overhead(&self, operation: Operation, old: usize, new: usize) {
+        let (count, bytes, amount) = self.overhead.of(operation, old, new);
+        add(count, 1);
+        add(bytes, amount);
+    }
+
+    pub(crate) fn overhead(&self) -> Counts {
+        self.overhead.load()
+    }
+
     /// Counts as one of many. A shared slot has no peak: it belongs to no stretch of code.
     pub(crate) fn count_shared(&self, operation: Operation, old: usize, new: usize) {
-        let totals = &self.totals;
-        let count = match operation {
-            Operation::Allocate => &totals.allocations,
-            Operation::Free => &totals.deallocations,
-            Operation::Resize => &totals.reallocations,
-        };
+        let (count, bytes, amount) = self.totals.of(operation, old, new);
         count.fetch_add(1, Relaxed);
-        if new > old {
-            totals
-                .bytes_allocated
-                .fetch_add((new - old) as u64, Relaxed);
-        } else {
-            totals
-                .bytes_deallocated
-                .fetch_add((old - new) as u64, Relaxed);
-        }
+        bytes.fetch_add(amount, Relaxed);
     }
 
     #[inline]

@@ -3,7 +3,8 @@
 //! A thread owns a slot from its first allocation until its thread-locals are destroyed; the slot
 //! then goes to another thread, its counters going on from where they stand. Where a thread has
 //! no slot, it counts into one of two shared ones with atomic additions: [`OVERHEAD`] for memory
-//! that is the tracer's own, [`UNATTRIBUTED`] for what comes after the thread gave its slot back.
+//! that is the tracer's own, [`UNATTRIBUTED`] for what comes after the thread gave its slot back. (A
+//! slot has totals of their own for the tracer's memory: so nobody writes where others do.)
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -78,7 +79,10 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) {
         INSTALLED.store(true, Relaxed);
     }
     if EXCLUDED.get() {
-        return OVERHEAD.count_shared(operation, old, new);
+        return match STANDING.get() {
+            Standing::Owner(slot) => slot.count_overhead(operation, old, new),
+            _ => OVERHEAD.count_shared(operation, old, new),
+        };
     }
     if let Some(slot) = own_slot() {
         SLOT.set(Some(slot));

@@ -7,7 +7,7 @@ use arrayvec::ArrayString;
 use axum::extract::MatchedPath;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use percent_encoding::percent_decode;
 
 use crate::context::Entered;
@@ -53,6 +53,10 @@ pub(super) enum Progress {
 
 /// An exchange, as it goes from the service to the future and on to the body.
 pub(super) type Shared = Own<Box<Exchange>>;
+
+/// <https://grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html>
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Longer names are cut.
 type Name = ArrayString<256>;
@@ -148,11 +152,9 @@ impl Exchange {
 
     /// In the head of a response without a body, or in the trailers.
     pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
-        let status = headers
-            .get("grpc-status")
-            .filter(|it| it.as_bytes() != b"0");
+        let status = headers.get(&GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
         if let (Some(status), Some(recording)) = (status, &mut self.recording) {
-            let message = headers.get("grpc-message");
+            let message = headers.get(&GRPC_MESSAGE);
             let status = String::from_utf8_lossy(status.as_bytes());
             match message {
                 Some(message) => {
