@@ -292,6 +292,15 @@ fn without_a_route_it_goes_by_its_method() {
 }
 
 #[test]
+fn a_long_path_is_cut() {
+    let server = Server::new();
+    server.send(&format!("GET /orders/{}", "x".repeat(1000)), b"");
+    let report = server.only();
+    let path = format!("/orders/{}…", "x".repeat(256 - 8 - 3));
+    assert_eq!(label(&report, "path"), path);
+}
+
+#[test]
 fn a_client_does_not_make_names() {
     let server = Server::new();
     server.send("BREW /orders/7", b"");

@@ -6,14 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrayvec::ArrayString;
 use axum::extract::MatchedPath;
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use percent_encoding::percent_decode;
 
 use crate::context::Entered;
 use crate::own::Own;
 use crate::pool::Member;
-use crate::recorder::{Recorder, Recording};
+use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
 use crate::strand::Strand;
 use crate::trace::Trace;
@@ -26,7 +25,9 @@ pub(super) struct Exchange {
     recording: Option<Recording>,
     /// Everything that the service does for the request, until then.
     strand: Option<&'static Member<Strand>>,
-    path: Option<PathAndQuery>,
+    /// A copy, as what the request has is a part of what was read from the client, all of which it
+    /// would keep.
+    path: Name,
     /// Where the name does not tell.
     method: Option<Method>,
     is_head: bool,
@@ -58,22 +59,25 @@ pub(super) type Shared = Own<Box<Exchange>>;
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Longer names are cut.
+/// Longer names and paths are cut.
 type Name = ArrayString<256>;
 
 impl Exchange {
-    pub(super) fn begin(recorder: &Recorder, options: &Options, parts: &mut Parts) -> Shared {
+    pub(super) fn begin(
+        recorder: &Recorder,
+        options: &Options,
+        parts: &Parts,
+    ) -> (Shared, RequestId) {
         alloc_counter::exclude(|| {
             let id = RequestId::of(parts.headers.get(&options.id_header));
             let recording = match named_by(options, parts) {
                 Some(name) => recorder.begin_with_id(&name, id.shared()),
                 None => recorder.begin_with_id(&name(options, parts), id.shared()),
             };
-            parts.extensions.insert(id);
-            Own::new(Box::new(Self {
+            let exchange = Own::new(Box::new(Self {
                 strand: recording.trace().new_strand(),
                 recording: Some(recording),
-                path: parts.uri.path_and_query().cloned(),
+                path: cut(parts.uri.path()),
                 method: known(&parts.method).is_none().then(|| parts.method.clone()),
                 is_head: parts.method == Method::HEAD,
                 is_connect: parts.method == Method::CONNECT,
@@ -82,7 +86,8 @@ impl Exchange {
                 frames: 0,
                 body: Progress::NotAskedFor,
                 is_polled: false,
-            }))
+            }));
+            (exchange, id)
         })
     }
 
@@ -202,9 +207,7 @@ impl Exchange {
             if let Some(method) = &self.method {
                 recording.label("method", method);
             }
-            if let Some(path) = &self.path {
-                recording.label("path", path.path());
-            }
+            recording.label("path", self.path);
             if let Some(status) = self.status {
                 recording.label("status", status.as_u16());
                 recording.label("sent", self.sent_bytes);
@@ -242,6 +245,14 @@ fn named_by(options: &Options, parts: &Parts) -> Option<String> {
         crate::text::drop_quietly(payload);
         None
     })
+}
+
+/// As much of a text as there is room for.
+fn cut(text: &str) -> Name {
+    let mut cut = Name::new();
+    // It has room for what is left of it.
+    let _ = cut.write_str(&bounded(text));
+    cut
 }
 
 /// Method and route.

@@ -21,8 +21,7 @@
 //!   [gRPC](RecorderLayer::grpc) service it is the path, which is the method's name;
 //!   [`name_by`](RecorderLayer::name_by) knows better.
 //! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
-//!   [`RequestId`]. (That is freed with the request, by whoever handles it: a few frees more than there
-//!   were allocations.)
+//!   [`RequestId`]. (That an extension is made is of the request, and in none of its calls.)
 //! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an
 //!   error of the service or of the response's body. A status of 400 to 499 is the client's failure,
 //!   not the service's; where an outermost call failed, the request did, unless it was answered with
@@ -188,10 +187,13 @@ where
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let RecorderLayer { recorder, options } = &self.layer;
-        let mut exchange = Exchange::begin(recorder, options, &mut parts);
-        let request = Request::from_parts(parts, body);
-        // What the service does before it answers with a future is of the request, too.
-        let future = exchange.run(|| self.inner.call(request));
+        let (mut exchange, id) = Exchange::begin(recorder, options, &parts);
+        // What the service does before it answers with a future is of the request, too. So is the
+        // extension, as it is given back by whoever handles the request.
+        let future = exchange.run(|| {
+            parts.extensions.insert(id);
+            self.inner.call(Request::from_parts(parts, body))
+        });
         ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }
