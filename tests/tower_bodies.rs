@@ -238,15 +238,19 @@ fn a_body_that_nobody_asks_for_is_not_cancelled() {
 }
 
 /// A service that allocates, and has something left when it has answered.
-fn busy() -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> {
-    service_fn(|_: Request<()>| {
+fn busy(
+    status: StatusCode,
+) -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> {
+    service_fn(move |_: Request<()>| {
         let kept = black_box(vec![0_u8; 1 << 20]);
         // Boxed, so that it is gone only with the future.
         Box::pin(async move {
             let _call = call!("busy");
             allocate(3);
             black_box(&kept);
-            Ok(Response::new(frames(vec![data(b"x"), data(b"y")])))
+            let mut response = Response::new(frames(vec![data(b"x"), data(b"y")]));
+            *response.status_mut() = status;
+            Ok(response)
         })
     })
 }
@@ -264,7 +268,7 @@ fn extension() -> Counts {
 #[test]
 fn what_the_service_gives_back_is_given_back_by_the_request() {
     let recorder = recorder();
-    let mut service = RecorderLayer::new(recorder.clone()).layer(busy());
+    let mut service = RecorderLayer::new(recorder.clone()).layer(busy(StatusCode::OK));
     run(&mut service, 3);
     let total = last(&recorder, 1).total.unwrap();
     assert!(total.bytes_allocated > 1 << 20, "{total:?}");
@@ -274,9 +278,10 @@ fn what_the_service_gives_back_is_given_back_by_the_request() {
 #[test]
 fn around_it_nothing_is_seen_of_the_tracer() {
     let recorder = recorder();
-    let mut layered = RecorderLayer::new(recorder.clone()).layer(busy());
-    let mut bare = busy();
-    for asks in [0, 1, 3] {
+    for (status, asks) in [(200, 0), (200, 1), (200, 3), (502, 3), (404, 0)] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut layered = RecorderLayer::new(recorder.clone()).layer(busy(status));
+        let mut bare = busy(status);
         let with = measure(|| run(&mut layered, asks)).counts.unwrap();
         let mut without = measure(|| run(&mut bare, asks)).counts.unwrap();
         let extension = extension();
@@ -285,6 +290,6 @@ fn around_it_nothing_is_seen_of_the_tracer() {
         without.bytes_allocated += extension.bytes_allocated;
         without.deallocations += extension.allocations;
         without.bytes_deallocated += extension.bytes_allocated;
-        assert_eq!(with, without, "{asks}");
+        assert_eq!(with, without, "{status}, {asks}");
     }
 }

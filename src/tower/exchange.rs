@@ -148,7 +148,7 @@ impl Exchange {
             return;
         };
         if status.is_server_error() {
-            recording.outcome(failed_with(status));
+            recording.fail(status);
         } else if status.is_client_error() {
             recording.outcome(Outcome::Ok);
         }
@@ -230,11 +230,6 @@ impl Drop for Exchange {
             self.end();
         }
     }
-}
-
-/// `500 Internal Server Error`
-fn failed_with(status: StatusCode) -> Outcome {
-    Outcome::Failed(status.to_string())
 }
 
 /// What a rule of the program's own says.
