@@ -241,11 +241,37 @@ fn a_path_that_few_requests_take_is_rare() {
     let kept = kept(&recorder);
     let compared = kept[0].calls[1].compared.as_ref().unwrap();
     assert_eq!((compared.requests, compared.of), (1, 400));
-    assert!(compared.is_rare() && !compared.stands_out());
-    assert!(
-        compared.to_string().ends_with(" · in 0.3% of requests"),
-        "{compared}"
-    );
+    assert_eq!(compared.usual_calls.p95, 0);
+    assert!(compared.is_rare() && compared.calls_stand_out());
+    let said = " · allocates 0 · 1 call (usually none) · in 0.3% of requests";
+    assert!(compared.to_string().ends_with(said), "{compared}");
+}
+
+#[test]
+fn what_no_other_request_does_is_not_usual() {
+    let recorder = recorder(Policy::none().when("odd", |ended| ended.calls > 2));
+    for number in 0..94 {
+        let recording = recorder.begin("GET /orders/{id}");
+        let _scope = recording.inject();
+        let _call = call!("order");
+        if number == 93 {
+            for _ in 0..60 {
+                let _query = call!("load_item");
+                allocate(1);
+            }
+        } else {
+            call!("load_items").stop();
+        }
+    }
+    let kept = kept(&recorder);
+    let compared = kept[0].calls[1].compared.as_ref().unwrap();
+    assert_eq!((compared.requests, compared.of), (1, 94));
+    assert_eq!((compared.calls, compared.usual_calls.p50), (60, 0));
+    assert!(compared.calls_stand_out() && compared.allocates_stand_out());
+    let said = " · allocates 60 · 60 calls (usually none)";
+    assert!(compared.to_string().ends_with(said), "{compared}");
+    let order = kept[0].calls[0].compared.as_ref().unwrap();
+    assert_eq!((order.requests, order.usual_calls.p50), (94, 1));
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn the_figures_are_those_of_the_json() {
     assert_eq!(report, *site.recorder.kept()[0]);
     assert_eq!(report.calls.len(), 38);
     let (_, page) = site.get(&format!("/debug/traces/trace/{trace}"), "");
-    assert!(page.contains("37 calls on this path (usual 1)"), "{page}");
+    assert!(page.contains(" · 37 calls (usual 1)"), "{page}");
     assert!(
         page.contains("<b>111 (111 B)</b><span class=\"faint\"> (usual 3, p99 3)"),
         "{page}"

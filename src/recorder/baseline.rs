@@ -32,8 +32,9 @@ pub(super) struct Baseline {
     most_paths: usize,
     /// How many bytes the figures of whole requests may take, whatever the paths take.
     reserved: usize,
-    /// Calls whose path, or whose figures, found no room.
+    /// Calls whose path, or whose figures, found no room: ever, and in both windows.
     lost: u64,
+    recently_lost: [u64; 2],
 }
 
 /// What is needed to add a request, and nothing after that; kept for its memory.
@@ -172,6 +173,7 @@ impl Baseline {
             let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, room));
             let Some(path) = path else {
                 self.lost += call.calls;
+                self.recently_lost[0] += call.calls;
                 paths.push(NOWHERE);
                 continue;
             };
@@ -202,6 +204,7 @@ impl Baseline {
                 && !node.windows[0].add(&now, room)
             {
                 self.lost += now.calls;
+                self.recently_lost[0] += now.calls;
             }
         }
         if paths.capacity() > MOST_KEPT {
@@ -260,8 +263,10 @@ impl Baseline {
         let before = self.bytes();
         self.requests.swap(0, 1);
         self.requests[0] = Requests::default();
+        self.recently_lost = [0, self.recently_lost[0]];
         if !is_next {
             self.requests[1] = Requests::default();
+            self.recently_lost[1] = 0;
         }
         for node in &mut self.nodes {
             node.windows.swap(0, 1);
@@ -324,6 +329,11 @@ impl Baseline {
     /// Calls whose path, or whose figures, found no room.
     pub(super) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Whether all calls of both windows are in here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.recently_lost == [0, 0]
     }
 
     /// The requests of both windows.
@@ -389,6 +399,13 @@ impl Calls {
         ];
         let fit = sketches.map(|(sketch, figure)| sketch.record(figure, room));
         fit == [true; 3]
+    }
+
+    /// Counts so many requests more that had no such call.
+    pub(super) fn add_without(&mut self, requests: u64) {
+        self.per_request.add_zeros(requests);
+        self.wall.add_zeros(requests);
+        self.allocates.add_zeros(requests);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

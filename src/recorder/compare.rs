@@ -24,8 +24,10 @@ pub(super) fn compare(
     let (paths, numbers) = OnPath::of(report);
     let window = shared.window_now();
     let mut requests = Requests::default();
+    let mut is_whole = true;
     let mut usual: Vec<Calls> = vec![Calls::default(); paths.len()];
     shared.stripes.read_route(route, window, |figures| {
+        is_whole &= figures.baseline.is_whole();
         for window in figures.baseline.requests() {
             requests.merge(window);
         }
@@ -58,15 +60,22 @@ pub(super) fn compare(
     if requests.count < ENOUGH {
         return None;
     }
-    for (path, usual) in paths.iter().zip(&usual) {
+    for (path, mut usual) in paths.iter().zip(usual) {
+        // Two calls on one line are one path here, and two in the baseline.
+        let came_along = usual.per_request.count().min(requests.count);
+        if is_whole {
+            usual.add_without(requests.count - came_along);
+        } else if came_along < requests.count {
+            // Whether the others did not, or found no room, nobody knows.
+            continue;
+        }
         let spreads = usual.per_request.percentiles().zip(usual.wall.durations());
         let compared = spreads.map(|(usual_calls, usual_wall)| Compared {
             calls: path.calls,
             wall: path.wall,
             allocates: path.allocates,
             of: requests.count,
-            // Two calls on one line are one path here, and two in the baseline.
-            requests: usual.per_request.count().min(requests.count),
+            requests: came_along,
             usual_calls,
             usual_wall,
             usual_allocates: { path.allocates }.and_then(|_| usual.allocates.percentiles()),

@@ -73,6 +73,13 @@ impl Sketch {
         self.put(bin_of(value), 1, room)
     }
 
+    /// Counts so many zeros more.
+    pub(super) fn add_zeros(&mut self, zeros: u64) {
+        self.count += zeros;
+        let by = u32::try_from(zeros).unwrap_or(u32::MAX);
+        self.put(0, by, &mut usize::MAX.clone());
+    }
+
     /// `bin`: its number where bins are narrowest.
     #[inline]
     fn put(&mut self, bin: usize, by: u32, room: &mut usize) -> bool {

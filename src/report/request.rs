@@ -33,11 +33,12 @@ pub struct Request {
 /// What the calls of one path did in a request, beside what they usually do.
 ///
 /// A path is a sequence of functions, each called by the one before it. "Usually" is over all
-/// requests of the same name in the last minutes that came along it, kept or not; there are at least
-/// 20 of that name.
+/// requests of the same name in the last minutes, kept or not; there are at least 20. Those that did
+/// not come along the path had no calls there, which took no time: so what only this request does
+/// stands out.
 ///
-/// `Display` is `10.4 ms (usual 1.20 ms) · allocates 3,412 (usual 41) · 37 calls (usual 1)`; usual
-/// is the median.
+/// `Display` is `10.4 ms (usual 1.20 ms) · allocates 3,412 (usual 41) · 37 calls (usual 1)`, or
+/// `70.2 ms · allocates 60 · 60 calls (usually none)`; usual is the median.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compared {
@@ -51,11 +52,11 @@ pub struct Compared {
     pub of: u64,
     /// In how many of them there was such a call.
     pub requests: u64,
-    /// How many calls these had.
+    /// How many calls there are usually.
     pub usual_calls: Percentiles<u64>,
-    /// What time they took.
+    /// What time they take.
     pub usual_wall: Percentiles<Duration>,
-    /// How often they requested memory.
+    /// How often they request memory.
     pub usual_allocates: Option<Percentiles<u64>>,
 }
 
@@ -95,8 +96,19 @@ impl Compared {
         self.of >= RARE && self.requests.saturating_mul(RARE) <= self.of
     }
 
+    /// Whether most requests come this way.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.usual_calls.p50 > 0
+    }
+
+    /// Whether it is about one call that there is once in most requests: then it is as long as that.
+    #[cfg(feature = "web")]
+    pub(crate) fn is_of_one_call(&self) -> bool {
+        self.calls == 1 && self.usual_calls.p50 == 1
+    }
+
     fn is_enough(&self) -> bool {
-        self.requests >= ENOUGH
+        self.of >= ENOUGH
     }
 }
 
@@ -106,16 +118,21 @@ fn stands_out(now: u64, usual: Percentiles<u64>) -> bool {
 
 impl Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usual = time(self.usual_wall.p50);
-        write!(f, "{} (usual {usual})", time(self.wall))?;
-        if let (Some(now), Some(usual)) = (self.allocates, self.usual_allocates) {
-            let usual = count(usual.p50);
-            write!(f, " · allocates {} (usual {usual})", count(now))?;
+        write!(f, "{}", time(self.wall))?;
+        if self.is_usual() {
+            write!(f, " (usual {})", time(self.usual_wall.p50))?;
         }
-        let usual = self.usual_calls.p50;
-        if (self.calls, usual) != (1, 1) {
-            let (calls, usual) = (plural(self.calls, "call"), count(usual));
-            write!(f, " · {calls} (usual {usual})")?;
+        if let (Some(now), Some(usual)) = (self.allocates, self.usual_allocates) {
+            write!(f, " · allocates {}", count(now))?;
+            if self.is_usual() {
+                write!(f, " (usual {})", count(usual.p50))?;
+            }
+        }
+        let calls = plural(self.calls, "call");
+        match (self.calls, self.usual_calls.p50) {
+            (1, 1) => {}
+            (_, 0) => write!(f, " · {calls} (usually none)")?,
+            (_, usual) => write!(f, " · {calls} (usual {})", count(usual))?,
         }
         if self.is_rare() {
             let part = percent(self.requests, self.of);

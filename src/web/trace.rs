@@ -199,7 +199,8 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
     let marks: Vec<u64> = { call.checkpoints.iter() }
         .map(|it| charts::part(start.saturating_add(it.at).as_nanos(), whole))
         .collect();
-    let compared = call.compared.as_deref();
+    // What is said of several calls stands below the first one's name.
+    let compared = { call.compared.as_deref() }.filter(|it| it.is_of_one_call());
     let usual = compared.and_then(|it| it.usual_allocates);
     let own = call.own.map_or(0, |it| it.bytes_allocated);
     let class = match call.outcome {
@@ -240,10 +241,9 @@ fn what(call: &CallReport, indent: &str) -> Markup {
         (indent) (shown(&call.name))
         @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
         @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
-        @if let Some(it) = compared.filter(|it| it.calls > 1 || it.calls_stand_out()) {
-            span.usual.warm[it.calls_stand_out()] { (indent) (count(it.calls)) " calls on this path (usual " (count(it.usual_calls.p50)) "), together " (time(it.wall)) }
-        }
-        @if let Some(it) = compared.filter(|it| it.is_rare()) {
+        @if let Some(it) = compared.filter(|it| !it.is_of_one_call()) {
+            span.usual.warm[it.stands_out()] { (indent) "all: " (it) }
+        } @else if let Some(it) = compared.filter(|it| it.is_rare()) {
             span.usual.warm { (indent) "in " (percent(it.requests, it.of)) " of requests" }
         }
         @for it in &call.checkpoints {
