@@ -52,7 +52,7 @@ fn service(database: Database, recorder: Recorder) -> Router {
     Router::new()
         .route("/message", message)
         .with_state(database)
-        .nest("/debug/traces", tracer::web::router(recorder))
+        .nest_service("/debug/traces", tracer::web::router(recorder))
 }
 
 async fn handle(

@@ -32,7 +32,7 @@ fn main() {
             "GET /slow [1]",
             "\tcall child",
             "\t\tcheckpoint [half]",
-            "POST /panics [2]",
+            "panicking",
             "\tcall panics",
             "before",
             "before",

@@ -68,6 +68,14 @@ fn app() -> Router {
             }),
         )
         .route("/broken", get(async || StatusCode::BAD_GATEWAY))
+        .route(
+            "/deep",
+            get(async || {
+                let _outer = call!("outer");
+                call!("inner").fail("deadlock on 7");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }),
+        )
         .route("/fails", get(fails))
         .route("/stream", get(async || frames(10)))
         .route("/endless", get(async || frames(usize::MAX)))
@@ -366,7 +374,10 @@ fn a_server_error_is_a_failure_and_a_clients_is_not() {
     server.send("GET /broken", b"");
     server.send("GET /fails", b"");
     server.send("GET /cut", b"");
-    let reports = server.ended(3);
+    server.send("GET /deep", b"");
+    let reports = server.ended(4);
+    let why = "500 Internal Server Error: deadlock on 7";
+    assert_eq!(*outcome(&reports[3]), failed(why));
     assert_eq!(*outcome(&reports[0]), failed("502 Bad Gateway"));
     assert_eq!(
         (outcome(&reports[1]), label(&reports[1], "status")),

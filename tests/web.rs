@@ -329,12 +329,15 @@ fn others_do_not_see_it() {
 fn mounted_anywhere_the_links_lead_to_the_same_place() {
     let mounted = [
         ("/", "/"),
+        ("/service", "/service"),
+        ("/service", "/service/"),
         ("/debug/", "/debug/"),
         ("/t/{tenant}/debug", "/t/acme%20%22inc/debug"),
     ];
     for (pattern, home) in mounted {
         let nested = |recorder| match pattern {
             "/" => tracer::web::router(recorder),
+            "/service" => Router::new().nest_service("/service", tracer::web::router(recorder)),
             pattern => Router::new().nest(pattern, tracer::web::router(recorder)),
         };
         let site = Site::of(nested, true);
@@ -353,7 +356,18 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         }
         // Overview, route, in flight and paused, hotspots of both and by three figures, their flame
         // graphs, two traces and their three forms, style and icon.
-        assert_eq!(seen.len(), 1 + 1 + 2 + 8 + 6 + 8 + 2, "{pattern}: {seen:?}");
+        seen.insert(format!("{}/", home.trim_end_matches('/')));
+        let overviews = if home == "/" || home == "/debug/" {
+            1
+        } else {
+            2
+        };
+        assert_eq!(
+            seen.len(),
+            overviews + 1 + 2 + 8 + 6 + 8 + 2,
+            "{pattern}: {seen:?}"
+        );
+        let home = home.trim_end_matches('/');
         assert!(seen.iter().all(|it| it.starts_with(home)), "{seen:?}");
     }
 }

@@ -71,7 +71,15 @@ impl Recorder {
     ///
     /// Those of `out`.
     pub fn dump(&self, mut out: impl Write) -> io::Result<()> {
-        let text = alloc_counter::exclude(|| Dump(self.in_flight()).to_string());
+        let text = alloc_counter::exclude(|| {
+            let requests = self.in_flight();
+            let panicking = 0;
+            Dump {
+                requests,
+                panicking,
+            }
+            .to_string()
+        });
         out.write_all(text.as_bytes())
     }
 
@@ -101,7 +109,13 @@ impl Recorder {
             if last.is_none_or(|last| last.elapsed() >= BETWEEN_DUMPS) {
                 *last = Some(Instant::now());
                 alloc_counter::exclude(|| {
-                    let text = Dump(shared.in_flight(false, usize::MAX).0).to_string();
+                    let panicking = crate::fetch().id();
+                    let requests = shared.in_flight(false, usize::MAX).0;
+                    let dump = Dump {
+                        requests,
+                        panicking,
+                    };
+                    let text = dump.to_string();
                     // Nobody is there to be told that it can't be written.
                     let _ = io::stderr().write_all(text.as_bytes());
                 });
@@ -122,12 +136,22 @@ impl Shared {
     }
 }
 
-struct Dump(Vec<RequestInFlight>);
+struct Dump {
+    requests: Vec<RequestInFlight>,
+    /// The trace of the one that panics, as far as that is known; traces have numbers from 1.
+    panicking: u64,
+}
 
 impl Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(requests) = self;
+        let Self { requests, .. } = self;
         writeln!(f, "{} in flight", plural(requests.len() as u64, "request"))?;
-        requests.iter().try_for_each(|it| writeln!(f, "{it}"))
+        for request in requests {
+            if self.panicking > 0 && request.now.trace == self.panicking {
+                f.write_str("panicking: ")?;
+            }
+            writeln!(f, "{request}")?;
+        }
+        Ok(())
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Finished {
     pub(super) labels: Vec<(Cow<'static, str>, String)>,
     pub(super) wall: Duration,
     pub(super) outcome: Outcome,
+    /// A failure of which its calls may know more.
+    pub(super) is_general: bool,
     pub(super) reasons: Vec<Reason>,
 }
 

@@ -43,6 +43,8 @@ pub struct Recording {
     labels: Vec<(Cow<'static, str>, String)>,
     /// What it was told of its end.
     outcome: Option<Outcome>,
+    /// A failure of which its calls may know more.
+    is_general: bool,
     was_panicking: bool,
     /// Where it stands among those in flight.
     place: Option<Place>,
@@ -68,6 +70,7 @@ impl Recording {
                 id,
                 labels: Vec::new(),
                 outcome: None,
+                is_general: false,
                 was_panicking: std::thread::panicking(),
                 place,
                 is_over: false,
@@ -140,7 +143,15 @@ impl Recording {
         alloc_counter::exclude(|| {
             let why = text::Text::of(&why).to_string();
             self.outcome = Some(Outcome::Failed(why));
+            self.is_general = false;
         });
+    }
+
+    /// The same, where a call may know more of it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn fail_in_general(&mut self, why: impl Display) {
+        self.fail(why);
+        self.is_general = true;
     }
 
     /// The request is over. The same as dropping it.
@@ -332,6 +343,7 @@ impl Recording {
             labels: std::mem::take(&mut self.labels),
             wall,
             outcome,
+            is_general: self.is_general,
             reasons,
         };
         let bytes = finished.bytes() + tally.memory_bytes();

@@ -45,15 +45,13 @@ fn report(shared: &Shared, finished: Finished) -> Report {
     let compared = compare(shared, &finished.route, &mut report, finished.wall);
     let mut outcome = finished.outcome;
     if let Outcome::Failed(why) = &mut outcome
-        && why.is_empty()
+        && let Some(said) = said_by_a_call(&report)
     {
-        // It was not told; its outermost call was.
-        let mut calls = report.calls.iter().filter(|call| call.parent.is_none());
-        if let Some(said) = calls.find_map(|call| match &call.outcome {
-            Outcome::Failed(said) => Some(said),
-            _ => None,
-        }) {
-            why.clone_from(said);
+        if why.is_empty() {
+            said.clone_into(why);
+        } else if finished.is_general {
+            why.push_str(": ");
+            why.push_str(said);
         }
     }
     let reasons = finished.reasons.iter().map(ToString::to_string).collect();
@@ -67,4 +65,14 @@ fn report(shared: &Shared, finished: Finished) -> Report {
         compared,
     }));
     report
+}
+
+/// Why a call failed: an outermost one, where one did, or else the first.
+fn said_by_a_call(report: &Report) -> Option<&str> {
+    let mut failed = report.calls.iter().filter_map(|call| match &call.outcome {
+        Outcome::Failed(said) if !said.is_empty() => Some((call, &**said)),
+        _ => None,
+    });
+    let outermost = failed.clone().find(|(call, _)| call.parent.is_none());
+    Some(outermost.or_else(|| failed.next())?.1)
 }

@@ -148,7 +148,7 @@ impl Exchange {
             return;
         };
         if status.is_server_error() {
-            recording.fail(status);
+            recording.fail_in_general(status);
         } else if status.is_client_error() {
             recording.outcome(Outcome::Ok);
         }

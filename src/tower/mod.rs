@@ -22,7 +22,7 @@
 //!   [`name_by`](RecorderLayer::name_by) knows better.
 //! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
 //!   [`RequestId`]. (That an extension is made is of the request, and in none of its calls.)
-//! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an
+//! - A request **fails** with a status of 500 or more (and with what a call that failed says of it), with a `grpc-status` other than 0, with an
 //!   error of the service or of the response's body. A status of 400 to 499 is the client's failure,
 //!   not the service's; where an outermost call failed, the request did, unless it was answered with
 //!   such a status.

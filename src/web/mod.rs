@@ -11,7 +11,7 @@
 //! let app: Router = Router::new()
 //!     // …the service's routes, and above them:
 //!     .layer(RecorderLayer::new(recorder.clone()))
-//!     .nest("/debug/traces", tracer::web::router(recorder));
+//!     .nest_service("/debug/traces", tracer::web::router(recorder));
 //!
 //! // The page is shown to who is on this machine: it has to be known who that is.
 //! let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
@@ -37,7 +37,9 @@
 //! is shown as text. Only the flame graph, where it is opened by itself, has a script to be searched
 //! and zoomed into, in a sandbox that keeps it from the site.
 //!
-//! The paths below where it is mounted (without a slash at its end): `/` the overview, `/route?name=…` what was kept of one route,
+//! `nest_service` answers under `/debug/traces` and under `/debug/traces/`, `nest` under the first alone.
+//!
+//! The paths below that: `/` the overview, `/route?name=…` what was kept of one route,
 //! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and `/trace/N/chrome` to take away),
 //! `/hotspots` and `/flamegraph.svg` over all requests of the last minutes, `/in-flight`.
 

@@ -31,6 +31,9 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
     let content = html! {
         h1 { "Overview" }
         (facts(&statistics))
+        @if !alloc_counter::is_installed() {
+            p.warm { "Allocations are not counted, and no rule about them applies: " code { "Counting" } " is not the global allocator." }
+        }
         h2 { "Routes" }
         @if routes.is_empty() { p { "No request has begun yet." } }
         @else { (routes_table(asked, &routes, &kept)) }
