@@ -14,7 +14,8 @@
 //! ```
 //!
 //! - The **name** is method and route, `GET /orders/{id}`, where axum knows the route: so the layer
-//!   belongs on the `Router` ([`Router::layer`](axum::Router::layer)), not around it. Elsewhere it is the
+//!   belongs on the `Router`, behind the routes that are to be recorded
+//!   ([`Router::layer`](axum::Router::layer)), not around it. Elsewhere it is the
 //!   method alone, as a path is whatever a client likes, and so is a method that is none of the nine
 //!   known ones: it goes by `HTTP` (the same rules as in
 //!   [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name)). In a
