@@ -72,7 +72,7 @@
 //! |---|---|
 //! | `calls`, `wall_ns`, `allocates`? | those of its path in this request, together |
 //! | `of`, `requests` | how many requests were looked at, and in how many of them there were some |
-//! | `usual_calls`, `usual_wall_ns`, `usual_allocates`? | `p50`, `p95`, `p99` and `max` over those |
+//! | `usual_calls`, `usual_wall_ns`, `usual_allocates`? | `p50`, `p95`, `p99` and `max` over all requests, also those without such a call |
 //!
 //! Counts are objects of `allocations`, `reallocations`, `deallocations`, `bytes_allocated` and
 //! `bytes_deallocated`. With [jq](https://jqlang.org), the slowest calls of a function:
