@@ -138,16 +138,31 @@ fn behind_a_link_the_files_are_beside_each_other() {
     let real = directory.path().join("large-disk");
     std::fs::create_dir(&real).unwrap();
     let real = real.join("kept.jsonl");
-    with_one(&real);
+    // Before there is anything behind it.
     std::os::unix::fs::symlink(&real, &path).unwrap();
     let recorder = start(&path, Rotation::default().max_bytes(1)).unwrap();
-    fail(&recorder, 1);
+    (0..2).for_each(|id| fail(&recorder, id));
     drop(recorder);
     assert_eq!(
         (ids(&path), ids(&numbered(&real, 1))),
         (vec!["1".to_owned()], vec!["0".to_owned()])
     );
     assert!(path.is_symlink() && !numbered(&path, 1).exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_is_never_full() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let (_directory, path) = directory();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let recorder = start(&path, Rotation::default().max_bytes(1)).unwrap();
+    (0..3).for_each(|id| fail(&recorder, id));
+    assert!(recorder.flush(PATIENCE));
+    assert_eq!(recorder.statistics().sinks[0].taken, 3);
+    assert!(path.metadata().unwrap().file_type().is_fifo());
+    assert!(!numbered(&path, 1).exists());
 }
 
 #[test]

@@ -153,15 +153,23 @@ impl Baseline {
             Outcome::Cancelled => requests.cancelled += 1,
         }
         requests.total += tally.total;
-        let mut all_room = *room + self.reserved;
-        requests.wall.record(wall_ns, &mut all_room);
-        let allocates = tally.total.allocates();
-        requests.allocates.record(allocates, &mut all_room);
-        let bytes = tally.total.bytes_allocated;
-        requests.bytes.record(bytes, &mut all_room);
-        // The reserve is taken from last.
-        self.reserved = self.reserved.min(all_room);
-        *room = all_room - self.reserved;
+        let figures = [
+            (&mut requests.wall, wall_ns),
+            (&mut requests.allocates, tally.total.allocates()),
+            (&mut requests.bytes, tally.total.bytes_allocated),
+        ];
+        for (sketch, figure) in figures {
+            // Its share of the reserve is taken from last.
+            let share = (Self::RESERVED_BYTES / 6).saturating_sub(sketch.bytes());
+            let share = share.min(self.reserved);
+            let mut all_room = *room + share;
+            if !sketch.record(figure, &mut all_room) {
+                self.lost += 1;
+            }
+            let left = share.min(all_room);
+            self.reserved -= share - left;
+            *room = all_room - left;
+        }
         paths.clear();
         let mut guess = self.first;
         let mut before = NOWHERE;
@@ -449,20 +457,30 @@ mod tests {
     fn the_reserve_is_for_whole_requests() {
         let mut baseline = Baseline::new(0);
         let (mut room, mut scratch) = (0, Scratch::default());
-        for (number, window) in [(3, 1), (1000, 1), (7, 2), (9, 3), (5, 4)] {
-            let tally = Tally::new();
-            baseline.add(
-                &tally,
-                number,
-                &Outcome::Ok,
-                window,
-                &mut scratch,
-                &mut room,
-            );
-            let [now, _] = baseline.requests();
-            assert_eq!(now.wall.percentiles().map(|it| it.max), Some(number));
+        let mut tally = Tally::new();
+        let mut number: u64 = 1;
+        for window in 1..=6 {
+            for _ in 0..2000 {
+                number = number
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let figure = |bits: u32| (16 << (number >> 60)) + (number << bits >> 44);
+                tally.total.allocations = figure(3) >> 8;
+                tally.total.bytes_allocated = figure(9);
+                let wall = figure(15);
+                let ok = Outcome::Ok;
+                baseline.add(&tally, wall, &ok, window, &mut scratch, &mut room);
+            }
+            for requests in baseline.requests().iter().filter(|it| it.count > 0) {
+                for sketch in [&requests.wall, &requests.bytes] {
+                    assert!(sketch.percentiles().is_some(), "in window {window}");
+                }
+                let bins = requests.allocates.bins();
+                let counted: u64 = bins.iter().map(|(.., count)| count).sum();
+                assert_eq!(counted, requests.count);
+            }
         }
-        assert_eq!(room, 0);
+        assert_eq!((room, baseline.lost), (0, 0));
         let used: usize = baseline.requests.iter().map(Requests::bytes).sum();
         assert_eq!(baseline.reserved, Baseline::RESERVED_BYTES - used);
     }

@@ -78,17 +78,18 @@ pub(super) struct ReportFile {
 impl ReportFile {
     /// Goes on with the file where there is one.
     pub(super) fn open(path: &Path, rotation: Rotation) -> Result<Self, FileError> {
-        // Files are renamed beside each other, and not the link that leads there.
-        let path = match std::fs::canonicalize(path) {
-            Ok(real) if path.is_symlink() => real,
-            _ => path.to_owned(),
-        };
         let mut file = Self {
-            path,
+            path: path.to_owned(),
             rotation,
             open: None,
         };
         file.open = Some(file.reopen()?);
+        // Files are renamed beside each other, and not the link that leads there.
+        if path.is_symlink()
+            && let Ok(real) = std::fs::canonicalize(path)
+        {
+            file.path = real;
+        }
         Ok(file)
     }
 
@@ -121,7 +122,11 @@ impl ReportFile {
             Some(open) => open,
             None => self.reopen()?,
         };
-        if length > 0 && length.saturating_add(line.len() as u64) > self.rotation.max_bytes {
+        let is_full = length > 0
+            && length.saturating_add(line.len() as u64) > self.rotation.max_bytes
+            // A pipe or a terminal is never full, and not to be renamed.
+            && file.metadata().is_ok_and(|it| it.is_file());
+        if is_full {
             drop(file);
             self.rotate()?;
             (file, length) = self.reopen()?;
@@ -129,9 +134,13 @@ impl ReportFile {
         if let Err(error) = file.write_all(&line) {
             // Half a line may be there, where the disk is full.
             let ours = length..length + line.len() as u64;
-            if file.metadata().is_ok_and(|it| ours.contains(&it.len())) {
-                let _ = file.set_len(length);
-            }
+            let is_whole = match file.metadata() {
+                Ok(it) if it.len() == length => true,
+                Ok(it) if ours.contains(&it.len()) => file.set_len(length).is_ok(),
+                _ => false,
+            };
+            // With its lock, if it can be.
+            self.open = is_whole.then_some((file, length));
             return Err(self.failed("write to")(error));
         }
         self.open = Some((file, length + line.len() as u64));

@@ -268,21 +268,17 @@ impl Inner {
 
     /// Waits for the threads, which have nothing left to do but to drop what they have.
     fn join(&self, deadline: Instant) -> bool {
-        let Some(mut of_all) = self.threads.take() else {
-            return false;
-        };
-        let mut threads = std::mem::take(&mut *of_all);
-        drop(of_all);
         loop {
+            let Some(mut threads) = self.threads.take() else {
+                return false;
+            };
             // What panics in them is caught.
             threads.retain(|thread| !thread.is_finished());
             if threads.is_empty() {
                 return true;
             }
+            drop(threads);
             if Instant::now() >= deadline {
-                if let Some(mut of_all) = self.threads.take() {
-                    of_all.append(&mut threads);
-                }
                 return false;
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -247,7 +247,7 @@ impl fmt::Debug for Recording {
 
 thread_local! {
     /// Kept for its memory.
-    static TALLY: Cell<Tally> = const { Cell::new(Tally::new()) };
+    static TALLY: Cell<Own<Tally>> = const { Cell::new(Own::new(Tally::new())) };
 }
 
 impl Drop for Recording {
@@ -270,8 +270,8 @@ impl Recording {
         self.is_over = true;
         // A rule of the program's own may end a request meanwhile, which has another one. At the very
         // end of a thread there is none to be kept.
-        let tally = TALLY.try_with(|it| it.replace(Tally::new()));
-        let mut tally = tally.unwrap_or_else(|_| Tally::new());
+        let tally = TALLY.try_with(|it| it.replace(Own::new(Tally::new())));
+        let mut tally = tally.unwrap_or_else(|_| Own::new(Tally::new()));
         self.end_with(&mut tally, describe);
         let _ = TALLY.try_with(|it| it.set(tally));
     }

@@ -27,6 +27,8 @@ pub(super) struct Sketch {
     bins: Vec<u32>,
     /// How often bins were put together by twos.
     wider: u32,
+    /// Values that are 0, which are in no bin.
+    zeros: u64,
     count: u64,
     below: u64,
     above: u64,
@@ -70,14 +72,17 @@ impl Sketch {
     pub(super) fn record(&mut self, value: u64, room: &mut usize) -> bool {
         self.max = self.max.max(value);
         self.count += 1;
+        if value == 0 {
+            self.zeros += 1;
+            return true;
+        }
         self.put(bin_of(value), 1, room)
     }
 
     /// Counts so many zeros more.
     pub(super) fn add_zeros(&mut self, zeros: u64) {
         self.count += zeros;
-        let by = u32::try_from(zeros).unwrap_or(u32::MAX);
-        self.put(0, by, &mut usize::MAX.clone());
+        self.zeros += zeros;
     }
 
     /// `bin`: its number where bins are narrowest.
@@ -165,6 +170,7 @@ impl Sketch {
             }
         }
         self.count += other.count;
+        self.zeros += other.zeros;
         self.below += other.below;
         self.above += other.above;
         self.max = self.max.max(other.max);
@@ -182,19 +188,20 @@ impl Sketch {
 
     /// How many values there are between bounds: each is from the first bound to below the second.
     pub(super) fn bins(&self) -> Vec<(u64, u64, u64)> {
+        let zeros = (self.zeros > 0).then_some((0, 1, self.zeros));
         let bins = { self.bins.iter().enumerate() }.filter(|(_, count)| **count > 0);
-        bins.map(|(place, count)| {
+        let bins = bins.map(|(place, count)| {
             let (lowest, next) = self.bounds(place);
             (lowest, next, u64::from(*count))
-        })
-        .collect()
+        });
+        zeros.into_iter().chain(bins).collect()
     }
 
     /// The lowest value of a bin, and that of the next.
     fn bounds(&self, place: usize) -> (u64, u64) {
         let first = (self.first + place) << self.wider;
         let last = first + (1 << self.wider) - 1;
-        (bounds(first).0, bounds(last).1)
+        (bounds(first).0.max(1), bounds(last).1)
     }
 
     /// The same of values that are nanoseconds.
@@ -203,11 +210,17 @@ impl Sketch {
     }
 
     /// The middle of the bin in which the value stands that so many of a hundred do not exceed; of the
-    /// last bin, the highest value. None where it is in no bin.
+    /// last bin, the highest value. None where it is in no bin, or in one of which the middle says nothing.
     fn at(&self, percent: u64) -> Option<u64> {
         let rank = u128::from(self.count) * u128::from(percent);
         let rank = u64::try_from(rank.div_ceil(100)).unwrap_or(u64::MAX);
-        let mut until = self.below;
+        if self.count == 0 {
+            return None;
+        }
+        if rank <= self.zeros {
+            return Some(0);
+        }
+        let mut until = self.zeros + self.below;
         if rank <= until {
             return None;
         }
@@ -218,7 +231,9 @@ impl Sketch {
                 // Of the last bin one value is known.
                 let is_last = until == self.count;
                 let middle = lowest + (next - lowest) / 2;
-                return Some(if is_last { self.max } else { middle });
+                let says_something = next - lowest <= lowest;
+                let known = if is_last { self.max } else { middle };
+                return (is_last || says_something).then_some(known);
             }
         }
         None
@@ -253,9 +268,9 @@ mod tests {
         let fit = [10, 11, 30, 1].map(|value| sketch.record(value, &mut room));
         // Two bins for 0 to 15 and 16 to 31.
         assert_eq!((fit, sketch.bytes(), room), ([true; 4], 8, 0));
-        assert_eq!(sketch.bins(), [(0, 16, 3), (16, 32, 1)]);
+        assert_eq!(sketch.bins(), [(1, 16, 3), (16, 32, 1)]);
         let percentiles = |sketch: &Sketch| sketch.percentiles().map(|it| (it.p50, it.p99, it.max));
-        assert_eq!(percentiles(&sketch), Some((8, 30, 30)));
+        assert_eq!((sketch.at(50), sketch.at(99)), (None, Some(30)));
         assert!(!sketch.record(100, &mut room));
         assert_eq!(percentiles(&sketch), None, "the highest one in a hundred");
         for _ in 0..100 {
@@ -268,11 +283,21 @@ mod tests {
         let mut all = Sketch::default();
         all.record(5, &mut usize::MAX.clone());
         all.add(&sketch);
-        assert_eq!(all.bins(), [(0, 16, 4), (16, 32, 101)]);
+        assert_eq!(all.bins(), [(1, 16, 4), (16, 32, 101)]);
         assert_eq!(percentiles(&all), Some((24, 24, 100)));
-        all.add(&none);
-        all.add(&none);
-        assert_eq!(percentiles(&all), None);
+        all.add_zeros(200);
+        assert_eq!(
+            (percentiles(&all), all.bins()[0]),
+            (Some((0, 24, 100)), (0, 1, 200))
+        );
+        for _ in 0..10 {
+            all.add(&none);
+        }
+        assert_eq!(
+            percentiles(&all),
+            None,
+            "of so many it is not known what they were"
+        );
     }
 
     fn at(values: &[u64], percent: usize) -> u64 {
@@ -300,12 +325,16 @@ mod tests {
             }
             sketch.add(&other);
             values.sort_unstable();
-            let found = sketch.percentiles().unwrap();
-            prop_assert_eq!(found.max, *values.last().unwrap());
-            for (found, percent) in [(found.p50, 50), (found.p95, 95), (found.p99, 99)] {
+            prop_assert_eq!(sketch.max, *values.last().unwrap());
+            for percent in [50, 95, 99] {
                 let exact = at(&values, percent);
+                let Some(found) = sketch.at(percent as u64) else {
+                    prop_assert!(wider > 0 && exact < 1 << wider, "none for {}", exact);
+                    continue;
+                };
                 let most = (exact >> (4 - wider)).max((1 << wider) - 1);
                 prop_assert!(found.abs_diff(exact) <= most, "{} for {}", found, exact);
+                prop_assert!(exact > 0 || found == 0);
             }
         }
     }
