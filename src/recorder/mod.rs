@@ -77,6 +77,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::limits::Limits;
 use crate::own::Own;
 #[cfg(doc)]
@@ -391,7 +392,8 @@ impl Builder {
         self
     }
 
-    /// Starts it.
+    /// Starts it. The first time in a process this takes as long as the first
+    /// [trace](crate::Trace::new): it makes the clock ready.
     ///
     /// # Errors
     ///
@@ -401,6 +403,8 @@ impl Builder {
     }
 
     fn start_excluded(self) -> Result<Recorder, StartError> {
+        // Not while the first request waits.
+        clock::warm_up();
         let mut takers = self.callbacks;
         if let Some((path, rotation)) = self.file {
             let mut file = ReportFile::open(&path, rotation).map_err(|error| StartError {
