@@ -135,6 +135,14 @@ pub(crate) fn character_boundary(text: &[u8], at_most: usize) -> usize {
     place
 }
 
+/// What foreign code answers; none where it panics.
+#[cfg(feature = "recorder")]
+pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(drop_quietly)
+        .ok()
+}
+
 /// Drops what a panic carried, whose own drop may panic; what that carries is forgotten.
 pub(crate) fn drop_quietly(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -32,9 +32,21 @@ pub(super) struct Baseline {
     most_paths: usize,
     /// How many bytes the figures of whole requests may take, whatever the paths take.
     reserved: usize,
-    /// Calls whose path, or whose figures, found no room: ever, and in both windows.
-    lost: u64,
-    recently_lost: [u64; 2],
+    lost: Lost,
+}
+
+/// Calls whose path, or whose figures, found no room: ever, and in both windows.
+#[derive(Debug, Default)]
+struct Lost {
+    ever: u64,
+    recently: [u64; 2],
+}
+
+impl Lost {
+    fn add(&mut self, calls: u64) {
+        self.ever += calls;
+        self.recently[0] += calls;
+    }
 }
 
 /// What is needed to add a request, and nothing after that; kept for its memory.
@@ -164,7 +176,8 @@ impl Baseline {
             let share = share.min(self.reserved);
             let mut all_room = *room + share;
             if !sketch.record(figure, &mut all_room) {
-                self.lost += 1;
+                // Whole requests: of their paths nothing is missing.
+                self.lost.ever += 1;
             }
             let left = share.min(all_room);
             self.reserved -= share - left;
@@ -180,8 +193,7 @@ impl Baseline {
             };
             let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, room));
             let Some(path) = path else {
-                self.lost += call.calls;
-                self.recently_lost[0] += call.calls;
+                self.lost.add(call.calls);
                 paths.push(NOWHERE);
                 continue;
             };
@@ -211,8 +223,7 @@ impl Baseline {
             if let Some(now) = node.now.take()
                 && !node.windows[0].add(&now, room)
             {
-                self.lost += now.calls;
-                self.recently_lost[0] += now.calls;
+                self.lost.add(now.calls);
             }
         }
         if paths.capacity() > MOST_KEPT {
@@ -271,10 +282,10 @@ impl Baseline {
         let before = self.bytes();
         self.requests.swap(0, 1);
         self.requests[0] = Requests::default();
-        self.recently_lost = [0, self.recently_lost[0]];
+        self.lost.recently = [0, self.lost.recently[0]];
         if !is_next {
             self.requests[1] = Requests::default();
-            self.recently_lost[1] = 0;
+            self.lost.recently[1] = 0;
         }
         for node in &mut self.nodes {
             node.windows.swap(0, 1);
@@ -336,12 +347,12 @@ impl Baseline {
 
     /// Calls whose path, or whose figures, found no room.
     pub(super) fn lost(&self) -> u64 {
-        self.lost
+        self.lost.ever
     }
 
     /// Whether all calls of both windows are in here.
     pub(super) fn is_whole(&self) -> bool {
-        self.recently_lost == [0, 0]
+        self.lost.recently == [0, 0]
     }
 
     /// The requests of both windows.
@@ -480,7 +491,7 @@ mod tests {
                 assert_eq!(counted, requests.count);
             }
         }
-        assert_eq!((room, baseline.lost), (0, 0));
+        assert_eq!((room, baseline.lost()), (0, 0));
         let used: usize = baseline.requests.iter().map(Requests::bytes).sum();
         assert_eq!(baseline.reserved, Baseline::RESERVED_BYTES - used);
     }

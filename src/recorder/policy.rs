@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,6 +12,7 @@ use alloc_counter::Counts;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::report::units::{bytes, count, time};
+use crate::text::unless_it_panics;
 
 use super::top::{Extremes, Top};
 
@@ -285,10 +285,9 @@ fn says(condition: &Condition, ended: &Ended<'_>, panics: &AtomicU64) -> bool {
         // It ended a request itself.
         return false;
     }
-    let said = catch_unwind(AssertUnwindSafe(|| condition(ended)));
+    let said = unless_it_panics(|| condition(ended));
     IS_ASKING.set(false);
-    said.unwrap_or_else(|payload| {
-        crate::text::drop_quietly(payload);
+    said.unwrap_or_else(|| {
         panics.fetch_add(1, Relaxed);
         false
     })

@@ -1,5 +1,6 @@
 //! What a recorder has counted.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -125,9 +126,21 @@ impl Recorder {
 
     /// The same by name, in order of the names; those of which there was no request are left out.
     pub fn routes(&self) -> Vec<RouteStatistics> {
+        let routes = self.inner.shared.routes.all();
+        self.statistics_of(&routes)
+    }
+
+    /// The one of this name.
+    #[cfg(feature = "web")]
+    pub(crate) fn route(&self, name: &str) -> Option<RouteStatistics> {
+        let mut routes = self.inner.shared.routes.all();
+        routes.retain(|route| &*route.name == name);
+        self.statistics_of(&routes).pop()
+    }
+
+    fn statistics_of(&self, routes: &[Arc<Route>]) -> Vec<RouteStatistics> {
         let shared = &self.inner.shared;
         let window = shared.window_now();
-        let routes = shared.routes.all();
         let read = |route: &Route| {
             let (mut totals, mut requests) = (Totals::default(), Requests::default());
             shared.stripes.read_route(route, window, |of_route| {

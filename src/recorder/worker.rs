@@ -1,11 +1,11 @@
 //! The recorder's thread: builds the reports of kept requests and hands them on.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::report::{Outcome, Report, Request};
+use crate::text::unless_it_panics;
 
 use super::bytes::bytes_of;
 use super::compare::compare;
@@ -19,8 +19,8 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     let work = move || {
         shared.queue.each(|finished| {
             let (route, reason) = (finished.route.number, finished.reasons.first().cloned());
-            let built = catch_unwind(AssertUnwindSafe(|| Arc::new(report(&shared, finished))));
-            let Ok(report) = built else {
+            let built = unless_it_panics(|| Arc::new(report(&shared, finished)));
+            let Some(report) = built else {
                 // Not known to happen; then it is one report and not all that come after.
                 shared.ring(Ring::lose);
                 { sinks.0.iter() }.for_each(|sink| sink.fail("the report could not be built"));

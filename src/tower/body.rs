@@ -19,8 +19,6 @@ pin_project! {
         body: Option<B>,
         // There until the request is over.
         exchange: Option<Shared>,
-        // How many bytes there are, where that is known.
-        length: Option<u64>,
     }
 
     impl<B> PinnedDrop for RecordedBody<B> {
@@ -43,7 +41,6 @@ impl<B: Body> RecordedBody<B> {
             exchange.end();
         }
         Self {
-            length,
             exchange: (!is_over).then_some(exchange),
             body: Some(body),
         }
@@ -95,7 +92,7 @@ where
             Some(Err(error)) => exchange.fail(error),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    exchange.sent(data.remaining(), *this.length);
+                    exchange.sent(data.remaining());
                 }
                 if let Some(trailers) = frame.trailers_ref() {
                     exchange.grpc_status(trailers);

@@ -1,7 +1,6 @@
 //! A request and its response, as they are recorded.
 
 use std::fmt::{Display, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrayvec::ArrayString;
 use axum::extract::MatchedPath;
@@ -15,6 +14,7 @@ use crate::pool::Member;
 use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
 use crate::strand::Strand;
+use crate::text::unless_it_panics;
 use crate::trace::Trace;
 
 use super::{Options, RequestId};
@@ -28,28 +28,15 @@ pub(super) struct Exchange {
     /// A copy, as what the request has is a part of what was read from the client, all of which it
     /// would keep.
     path: Name,
-    /// Where the name does not tell.
-    method: Option<Method>,
-    is_head: bool,
-    is_connect: bool,
+    method: Method,
     status: Option<StatusCode>,
+    /// How many bytes the response's body has, where that is known.
+    length: Option<u64>,
     sent_bytes: u64,
     frames: u64,
-    /// How the body has come along.
-    body: Progress,
+    is_body_asked_for: bool,
     /// Something of the service is being polled: if that does not return, it panics.
     is_polled: bool,
-}
-
-/// How a response's body has come along.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Nobody has asked for it.
-    NotAskedFor,
-    Begun,
-    /// All its bytes are there. What may come are trailers, or the word that nothing comes, for which
-    /// not everybody waits.
-    Whole,
 }
 
 /// An exchange, as it goes from the service to the future and on to the body.
@@ -78,13 +65,12 @@ impl Exchange {
                 strand: recording.trace().new_strand(),
                 recording: Some(recording),
                 path: cut(parts.uri.path()),
-                method: known(&parts.method).is_none().then(|| parts.method.clone()),
-                is_head: parts.method == Method::HEAD,
-                is_connect: parts.method == Method::CONNECT,
+                method: parts.method.clone(),
                 status: None,
+                length: None,
                 sent_bytes: 0,
                 frames: 0,
-                body: Progress::NotAskedFor,
+                is_body_asked_for: false,
                 is_polled: false,
             }));
             (exchange, id)
@@ -120,25 +106,20 @@ impl Exchange {
 
     /// Whether it is, if it ends now.
     fn is_cancelled(&self) -> bool {
-        match self.body {
-            Progress::NotAskedFor => self.status.is_none(),
-            Progress::Begun => true,
-            Progress::Whole => false,
-        }
+        // Where all bytes are there, what may come are trailers, or the word that nothing comes, for
+        // which not everybody waits.
+        let is_whole = self.length.is_some_and(|length| self.sent_bytes >= length);
+        self.status.is_none() || (self.is_body_asked_for && !is_whole)
     }
 
     /// How many bytes the body has, where that is known: by itself, or by what the head says.
     pub(super) fn expects(&mut self, length: Option<u64>) {
-        if length == Some(0) {
-            self.body = Progress::Whole;
-        }
+        self.length = length;
     }
 
     /// The body is asked for.
     pub(super) fn body_begins(&mut self) {
-        if self.body == Progress::NotAskedFor {
-            self.body = Progress::Begun;
-        }
+        self.is_body_asked_for = true;
     }
 
     /// The head of the response is there.
@@ -176,16 +157,13 @@ impl Exchange {
         let status = self.status.unwrap_or_default();
         let has_no_body = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        self.is_head || has_no_body || (self.is_connect && status.is_success())
+        let is_connected = self.method == Method::CONNECT && status.is_success();
+        self.method == Method::HEAD || has_no_body || is_connected
     }
 
-    /// `length`: how many there are in all.
-    pub(super) fn sent(&mut self, bytes: usize, length: Option<u64>) {
+    pub(super) fn sent(&mut self, bytes: usize) {
         self.frames += 1;
         self.sent_bytes += bytes as u64;
-        if length.is_some_and(|length| self.sent_bytes >= length) {
-            self.body = Progress::Whole;
-        }
     }
 
     pub(super) fn fail(&mut self, error: impl Display) {
@@ -204,8 +182,8 @@ impl Exchange {
             recording.trace().end(strand);
         }
         recording.finish_with(|recording| {
-            if let Some(method) = &self.method {
-                recording.label("method", method);
+            if known(&self.method).is_none() {
+                recording.label("method", &self.method);
             }
             recording.label("path", self.path);
             if let Some(status) = self.status {
@@ -235,11 +213,7 @@ impl Drop for Exchange {
 /// What a rule of the program's own says.
 fn named_by(options: &Options, parts: &Parts) -> Option<String> {
     let name_by = options.name_by.as_deref()?;
-    let said = catch_unwind(AssertUnwindSafe(|| name_by(parts)));
-    said.unwrap_or_else(|payload| {
-        crate::text::drop_quietly(payload);
-        None
-    })
+    unless_it_panics(|| name_by(parts))?
 }
 
 /// As much of a text as there is room for.

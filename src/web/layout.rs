@@ -1,10 +1,9 @@
 //! What all pages share.
 
-use std::fmt::Write as _;
-
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::report::escape::Escaped;
 
@@ -94,14 +93,5 @@ pub(super) fn shown(text: &str) -> String {
 
 /// A text as a value in a query: all but letters and digits as bytes.
 pub(super) fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            encoded.push(char::from(byte));
-        } else {
-            // A string takes all that is written.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

@@ -118,8 +118,7 @@ struct Page {
 impl Page {
     /// What is known of the route of this name.
     fn route(&self, name: &str) -> Result<RouteStatistics, Refused> {
-        let mut routes = self.recorder.routes().into_iter();
-        routes.find(|it| it.name == name).ok_or_else(|| {
+        self.recorder.route(name).ok_or_else(|| {
             let name = layout::shown(&crate::recorder::bounded(name));
             let why = format!("There is no route “{name}”.");
             Refused(StatusCode::NOT_FOUND, why)
