@@ -5,16 +5,14 @@
 
 use std::hash::BuildHasher;
 
-use alloc_counter::Counts;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::callsite::Callsite;
-use crate::clock;
 use crate::pool::Number;
 use crate::report::Outcome;
 use crate::tally::Tally;
 
-use super::sketch::Sketch;
+use super::window::{Calls, Requests, Sums};
 
 /// What requests of one name did.
 #[derive(Debug, Default)]
@@ -58,20 +56,6 @@ pub(super) struct Scratch {
     touched: Vec<u32>,
 }
 
-/// Whole requests, in one window.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Requests {
-    pub(super) count: u64,
-    pub(super) failed: u64,
-    pub(super) panicked: u64,
-    pub(super) cancelled: u64,
-    pub(super) total: Counts,
-    /// In nanoseconds.
-    pub(super) wall: Sketch,
-    pub(super) allocates: Sketch,
-    pub(super) bytes: Sketch,
-}
-
 /// A callsite as it was reached on one path.
 #[derive(Debug)]
 struct Node {
@@ -83,40 +67,6 @@ struct Node {
     /// In the request that is being added, in ticks; none where there was no call yet.
     now: Option<Sums>,
     windows: [Calls; 2],
-}
-
-/// The calls of one path, in one window.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Calls {
-    /// Times are in nanoseconds.
-    pub(super) sums: Sums,
-    /// Calls in each request that had any, the time of these together in nanoseconds, and their
-    /// requests for memory.
-    pub(super) per_request: Sketch,
-    pub(super) wall: Sketch,
-    pub(super) allocates: Sketch,
-}
-
-/// What several calls did together.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
-    pub(super) calls: u64,
-    pub(super) failures: u64,
-    pub(super) wall: u64,
-    pub(super) busy: u64,
-    pub(super) total: Counts,
-    pub(super) peak_bytes: u64,
-}
-
-impl Sums {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.failures += other.failures;
-        self.wall = self.wall.saturating_add(other.wall);
-        self.busy = self.busy.saturating_add(other.busy);
-        self.total += other.total;
-        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
-    }
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -378,64 +328,6 @@ fn hash(hasher: &DefaultHashBuilder, parent: u32, callsite: Number) -> u64 {
 impl Node {
     fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
         hash(hasher, self.parent, self.callsite)
-    }
-}
-
-impl Requests {
-    fn bytes(&self) -> usize {
-        self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
-    }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.count += other.count;
-        self.failed += other.failed;
-        self.panicked += other.panicked;
-        self.cancelled += other.cancelled;
-        self.total += other.total;
-        self.wall.add(&other.wall);
-        self.allocates.add(&other.allocates);
-        self.bytes.add(&other.bytes);
-    }
-}
-
-impl Calls {
-    /// Adds what the calls of one request did, in ticks; `false` where there was no room for all of it.
-    fn add(&mut self, now: &Sums, room: &mut usize) -> bool {
-        let now = Sums {
-            wall: clock::nanoseconds(now.wall),
-            busy: clock::nanoseconds(now.busy),
-            ..*now
-        };
-        self.sums.add(&now);
-        if now.calls == 0 {
-            // Folded calls that are still open.
-            return true;
-        }
-        let sketches = [
-            (&mut self.per_request, now.calls),
-            (&mut self.wall, now.wall),
-            (&mut self.allocates, now.total.allocates()),
-        ];
-        let fit = sketches.map(|(sketch, figure)| sketch.record(figure, room));
-        fit == [true; 3]
-    }
-
-    /// Counts so many requests more that had no such call.
-    pub(super) fn add_without(&mut self, requests: u64) {
-        self.per_request.add_zeros(requests);
-        self.wall.add_zeros(requests);
-        self.allocates.add_zeros(requests);
-    }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.sums.add(&other.sums);
-        self.per_request.add(&other.per_request);
-        self.wall.add(&other.wall);
-        self.allocates.add(&other.allocates);
-    }
-
-    fn bytes(&self) -> usize {
-        self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes()
     }
 }
 

@@ -7,9 +7,9 @@ use alloc_counter::Counts;
 
 use crate::report::{Compared, Percentiles, Report};
 
-use super::baseline::{Calls, Requests};
 use super::route::Route;
 use super::shared::Shared;
+use super::window::{Calls, Requests};
 
 /// What fewer requests did is not usual.
 const ENOUGH: u64 = 20;

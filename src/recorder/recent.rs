@@ -8,7 +8,8 @@ use crate::callsite::Callsite;
 use crate::hotspots::{Frame, Hotspots, Totals};
 
 use super::Recorder;
-use super::baseline::{Baseline, Sums};
+use super::baseline::Baseline;
+use super::window::Sums;
 
 impl Recorder {
     /// What all requests of the last minutes did, kept or not, by function and by path: those of

@@ -9,10 +9,10 @@ use alloc_counter::Counts;
 use crate::report::Percentiles;
 
 use super::Recorder;
-use super::baseline::Requests;
 use super::route::Route;
 use super::sinks::SinkStatistics;
 use super::stripe::Totals;
+use super::window::Requests;
 
 /// What a recorder has counted since it was started.
 ///

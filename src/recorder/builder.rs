@@ -1,0 +1,200 @@
+//! A recorder to be.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::limits::Limits;
+use crate::own::Own;
+use crate::report::Report;
+use crate::report::duration::nanoseconds;
+
+use super::file::{ReportFile, Rotation};
+use super::policy::Policy;
+use super::process_lock::ProcessLock;
+use super::shared::Shared;
+#[cfg(doc)]
+use super::sinks::SinkStatistics;
+use super::sinks::{Sink, Sinks, Taker};
+use super::{Inner, Recorder, worker};
+
+/// Less is not enough for anything.
+const LEAST_BYTES: usize = 64 << 10;
+
+/// A recorder to be: see [`Recorder::builder`].
+#[must_use = "a recorder has to be started"]
+pub struct Builder {
+    policy: Policy,
+    memory_bytes: usize,
+    names: usize,
+    window: Duration,
+    capacity: usize,
+    limits: Limits,
+    file: Option<(PathBuf, Rotation)>,
+    callbacks: Vec<(String, Taker)>,
+}
+
+/// Why a recorder could not be started: a file that can't be written, or no thread to be had.
+#[derive(Debug)]
+pub struct StartError {
+    what: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.source)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            policy: Policy::default(),
+            memory_bytes: 16 << 20,
+            names: 256,
+            window: Duration::from_mins(5),
+            capacity: 10,
+            limits: Limits::default(),
+            file: None,
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// Which requests are kept.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The memory of the recorder, 16 MiB unless told otherwise, and 64 KiB at least: three eighths of
+    /// it for kept reports, two for names and what is usual of each, one for requests whose reports
+    /// are to be built, one for reports on their way to the sinks, and one for the report that is being
+    /// built or written. (A single one that is larger is built all the same.)
+    pub fn memory_bytes(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    /// How many names there may be, 256 unless told otherwise, and no more than there is
+    /// [memory](Self::memory_bytes) for. The requests of all others are those of the name `(other)`.
+    pub fn names(mut self, names: usize) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// How long what is usual counts: what ended in the present window and in the one before. Five
+    /// minutes unless told otherwise, and one millisecond at least.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// For how many calls each trace has room beforehand, and its [limits](crate::Limits): as
+    /// [`Trace::with_limits`](crate::Trace::with_limits).
+    pub fn trace(mut self, capacity: usize, limits: Limits) -> Self {
+        self.capacity = capacity;
+        self.limits = limits;
+        self
+    }
+
+    /// Writes kept reports to this file, a line of [JSON](crate::report::json) each, for the command
+    /// `tracer` and its kin. An existing file is continued; half a line at its end, which a process
+    /// left that was killed, is cut off.
+    ///
+    /// Where it can't be written while the recorder runs, because the disk is full, the report is
+    /// counted as [failed](SinkStatistics::failed), no part of it stays, and the next one is tried
+    /// again.
+    pub fn file(mut self, path: impl Into<PathBuf>, rotation: Rotation) -> Self {
+        self.file = Some((path.into(), rotation));
+        self
+    }
+
+    /// Hands kept reports to `callback`, on a thread of its own. It may take its time, while others
+    /// wait in a bounded queue; beyond that they are [dropped](SinkStatistics::dropped). Where it
+    /// panics, that is counted as [failed](SinkStatistics::failed).
+    pub fn callback(
+        mut self,
+        name: impl Into<String>,
+        mut callback: impl FnMut(&Arc<Report>) + Send + 'static,
+    ) -> Self {
+        let take = move |report: &Arc<Report>| {
+            callback(report);
+            Ok(())
+        };
+        self.callbacks.push((name.into(), Box::new(take)));
+        self
+    }
+
+    /// Starts it. The first time in a process this takes as long as the first
+    /// [trace](crate::Trace::new): it makes the clock ready.
+    ///
+    /// # Errors
+    ///
+    /// Where the file can't be opened, or a thread not be started.
+    pub fn start(self) -> Result<Recorder, StartError> {
+        alloc_counter::exclude(|| self.start_excluded())
+    }
+
+    fn start_excluded(self) -> Result<Recorder, StartError> {
+        // Not while the first request waits.
+        clock::warm_up();
+        let mut takers = self.callbacks;
+        if let Some((path, rotation)) = self.file {
+            let mut file = ReportFile::open(&path, rotation).map_err(|error| StartError {
+                what: "the file for kept reports".to_owned(),
+                source: Box::new(error),
+            })?;
+            let take: Taker = Box::new(move |report| {
+                let written = alloc_counter::exclude(|| file.write(report));
+                written.map_err(|error| error.to_string())
+            });
+            takers.insert(0, (path.display().to_string(), take));
+        }
+        let memory = self.memory_bytes.max(LEAST_BYTES);
+        let no_thread = |error| StartError {
+            what: "a thread of the recorder's".to_owned(),
+            source: Box::new(error),
+        };
+        let for_each = memory / 8 / takers.len().max(1);
+        let shared = Arc::new(Shared::new(
+            self.policy,
+            (self.capacity, self.limits),
+            nanoseconds(self.window.max(Duration::from_millis(1))),
+            self.names,
+            (memory / 8 * 3, memory / 8, memory / 4),
+        ));
+        let (mut sinks, mut threads) = (Sinks::default(), Vec::new());
+        for (name, take) in takers {
+            let (sink, thread) = Sink::start(name, for_each, take).map_err(no_thread)?;
+            sinks.0.push(sink);
+            threads.push(thread);
+        }
+        let all: Arc<[_]> = sinks.0.as_slice().into();
+        threads.push(worker::start(&shared, sinks).map_err(no_thread)?);
+        Ok(Recorder {
+            inner: Own::new(Arc::new(Inner {
+                shared,
+                sinks: all,
+                threads: ProcessLock::new(threads),
+            })),
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("policy", &self.policy)
+            .field("memory_bytes", &self.memory_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! What was done in one window of time: by whole requests, and by the calls of one path.
+
+use alloc_counter::Counts;
+
+use crate::clock;
+
+use super::sketch::Sketch;
+
+/// Whole requests, in one window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Requests {
+    pub(super) count: u64,
+    pub(super) failed: u64,
+    pub(super) panicked: u64,
+    pub(super) cancelled: u64,
+    pub(super) total: Counts,
+    /// In nanoseconds.
+    pub(super) wall: Sketch,
+    pub(super) allocates: Sketch,
+    pub(super) bytes: Sketch,
+}
+
+impl Requests {
+    /// What the bins take.
+    pub(super) fn bytes(&self) -> usize {
+        self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.failed += other.failed;
+        self.panicked += other.panicked;
+        self.cancelled += other.cancelled;
+        self.total += other.total;
+        self.wall.add(&other.wall);
+        self.allocates.add(&other.allocates);
+        self.bytes.add(&other.bytes);
+    }
+}
+
+/// The calls of one path, in one window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calls {
+    /// Times are in nanoseconds.
+    pub(super) sums: Sums,
+    /// Calls in each request that had any, the time of these together in nanoseconds, and their
+    /// requests for memory.
+    pub(super) per_request: Sketch,
+    pub(super) wall: Sketch,
+    pub(super) allocates: Sketch,
+}
+
+impl Calls {
+    /// Adds what the calls of one request did, in ticks; `false` where there was no room for all of it.
+    pub(super) fn add(&mut self, now: &Sums, room: &mut usize) -> bool {
+        let now = Sums {
+            wall: clock::nanoseconds(now.wall),
+            busy: clock::nanoseconds(now.busy),
+            ..*now
+        };
+        self.sums.add(&now);
+        if now.calls == 0 {
+            // Folded calls that are still open.
+            return true;
+        }
+        let sketches = [
+            (&mut self.per_request, now.calls),
+            (&mut self.wall, now.wall),
+            (&mut self.allocates, now.total.allocates()),
+        ];
+        let fit = sketches.map(|(sketch, figure)| sketch.record(figure, room));
+        fit == [true; 3]
+    }
+
+    /// Counts so many requests more that had no such call.
+    pub(super) fn add_without(&mut self, requests: u64) {
+        self.per_request.add_zeros(requests);
+        self.wall.add_zeros(requests);
+        self.allocates.add_zeros(requests);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.sums.add(&other.sums);
+        self.per_request.add(&other.per_request);
+        self.wall.add(&other.wall);
+        self.allocates.add(&other.allocates);
+    }
+
+    /// What the bins take.
+    pub(super) fn bytes(&self) -> usize {
+        self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes()
+    }
+}
+
+/// What several calls did together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) calls: u64,
+    pub(super) failures: u64,
+    pub(super) wall: u64,
+    pub(super) busy: u64,
+    pub(super) total: Counts,
+    pub(super) peak_bytes: u64,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.failures += other.failures;
+        self.wall = self.wall.saturating_add(other.wall);
+        self.busy = self.busy.saturating_add(other.busy);
+        self.total += other.total;
+        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+    }
+}
