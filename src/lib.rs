@@ -98,6 +98,7 @@ mod state;
 mod record;
 
 mod chunk;
+mod paths;
 mod sum;
 
 mod limits;
@@ -127,6 +128,7 @@ mod rest;
 
 mod future;
 
+mod moves;
 mod places;
 mod snapshot;
 

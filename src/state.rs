@@ -26,6 +26,16 @@ pub(crate) enum End {
     Cancelled,
 }
 
+impl End {
+    /// The end of a call that was told to have failed, unless something worse has happened to it.
+    pub(crate) fn failed(self) -> Self {
+        match self {
+            Self::Ok | Self::Cancelled => Self::Failed,
+            end => end,
+        }
+    }
+}
+
 #[cfg(feature = "recorder")]
 impl End {
     /// Whether the call is over, and did not end well.

@@ -56,7 +56,7 @@ fn traced(work: impl FnOnce()) -> Report {
         }
         call.start = Duration::ZERO;
         call.wall = Duration::from_micros(10);
-        (call.busy, call.own_busy) = (call.wall, call.wall);
+        (call.busy, call.own_busy, call.own_wall) = (call.wall, call.wall, call.wall);
     }
     report
 }

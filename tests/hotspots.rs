@@ -179,7 +179,8 @@ fn folded_calls_are_in_the_sums_and_not_in_the_percentiles() {
     );
     let functions = hotspots.functions(By::SelfAllocations);
     assert_eq!(functions[0].allocates.unwrap().max, 2);
-    assert_eq!(functions[0].totals.partial, 3);
+    // All but their peaks is known.
+    assert_eq!(functions[0].totals.partial, 0);
     assert_eq!(hotspots.outside_calls(), Some(boxes(0)));
 }
 

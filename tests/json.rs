@@ -18,7 +18,7 @@ const GOLDEN: &str = concat!(
     r#""total":{"allocations":12,"reallocations":3,"deallocations":11,"bytes_allocated":4096,"bytes_deallocated":4000},"#,
     r#""calls":[{"name":"handle","module":"service::web","file":"src/web.rs","line":12,"#,
     r#""id":"ca7a87c4","labels":{"rows":"3","\u0000\"\n":"</script>"},"strand":0,"#,
-    r#""thread":{"number":1,"name":"main"},"start_ns":5,"wall_ns":14038078,"busy_ns":1000,"self_busy_ns":400,"#,
+    r#""thread":{"number":1,"name":"main"},"start_ns":5,"wall_ns":14038078,"self_wall_ns":14037478,"busy_ns":1000,"self_busy_ns":400,"#,
     r#""total":{"allocations":10,"reallocations":3,"deallocations":11,"bytes_allocated":4000,"bytes_deallocated":4000},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""peak_bytes":2048,"outcome":"failed","message":"write: broken pipe","partial":true,"#,
@@ -26,12 +26,14 @@ const GOLDEN: &str = concat!(
     r#""counts":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0}},"#,
     r#"{"name":"store","at_ns":9,"wall_ns":6}]},"#,
     r#"{"name":"store","module":"service::db","file":"src/db.rs","line":3,"parent":0,"strand":1,"#,
-    r#""thread":{"number":2},"start_ns":8,"wall_ns":600,"busy_ns":600,"self_busy_ns":600,"outcome":"cancelled"}],"#,
-    r#""folded":[{"name":"row","module":"service::db","file":"src/db.rs","line":40,"parent":1,"calls":1000,"#,
-    r#""failures":1,"wall_ns":500,"busy_ns":400,"#,
+    r#""thread":{"number":2},"start_ns":8,"wall_ns":600,"self_wall_ns":100,"busy_ns":600,"self_busy_ns":600,"outcome":"cancelled"}],"#,
+    r#""folded":[{"name":"row","module":"service::db","file":"src/db.rs","line":40,"parent":1,"calls":1000,"running":1,"#,
+    r#""failures":1,"cancelled":2,"wall_ns":500,"self_wall_ns":300,"busy_ns":400,"self_busy_ns":350,"#,
     r#""total":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
-    r#""partial":true}]}"#,
+    r#""partial":true},"#,
+    r#"{"name":"cell","module":"service::db","file":"src/db.rs","line":50,"parent":1,"within":0,"calls":3,"#,
+    r#""wall_ns":200,"self_wall_ns":200,"busy_ns":50,"self_busy_ns":50}]}"#,
     "\n",
 );
 
@@ -222,7 +224,7 @@ fn what_is_no_report() {
         ),
         (
             cut.replace("\"wall_ns\":600", "\"wall_ns\":\"\\u001b[2J\""),
-            "line 1, column 1146: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
+            "line 1, column 1170: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
         ),
         (
             cut.replace("\"parent\":0", "\"parent\":1"),
@@ -234,11 +236,11 @@ fn what_is_no_report() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1563: not JSON: trailing characters",
+            "line 1, column 1834: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),
-            "line 1, column 750: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
+            "line 1, column 774: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
         ),
     ];
     for (input, message) in cases {

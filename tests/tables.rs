@@ -52,7 +52,7 @@ fn fixed(mut report: Report) -> Report {
         } else {
             Duration::from_nanos(12_345) * number
         };
-        (call.busy, call.own_busy) = (call.wall, call.wall);
+        (call.busy, call.own_busy, call.own_wall) = (call.wall, call.wall, call.wall);
     }
     report.calls[0].own_busy = Duration::from_millis(1);
     report

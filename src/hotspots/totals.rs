@@ -33,19 +33,17 @@ pub struct Totals {
     pub own: Option<Counts>,
     /// The highest peak of a single call, in live bytes above those at its start.
     pub peak_bytes: Option<u64>,
-    /// How many calls have a figure that is not known to the last:
-    /// [`partial`](CallReport::partial) ones, and [folded](crate::Report::folded) ones, of which
-    /// neither the times without the calls inside nor the peaks are known.
+    /// How many calls have a figure that is not known to the last: see
+    /// [`partial`](CallReport::partial). Of [folded](crate::Report::folded) ones, no peaks are known.
     pub partial: u64,
 }
 
 impl Totals {
-    /// `own_wall`: the part of the time in which nothing inside was open. `is_within`: a call of the
-    /// same function is around.
-    pub(super) fn add_call(&mut self, call: &CallReport, own_wall: Duration, is_within: bool) {
+    /// `is_within`: a call of the same function is around.
+    pub(super) fn add_call(&mut self, call: &CallReport, is_within: bool) {
         self.calls += 1;
         self.failures += u64::from(call.outcome.is_failure());
-        self.own_wall = self.own_wall.saturating_add(own_wall);
+        self.own_wall = self.own_wall.saturating_add(call.own_wall);
         self.own_busy = self.own_busy.saturating_add(call.own_busy);
         add_counts(&mut self.own, call.own);
         if !is_within {
@@ -62,13 +60,19 @@ impl Totals {
     pub(super) fn add_folded(&mut self, folded: &FoldedReport, is_within: bool) {
         self.calls = self.calls.saturating_add(folded.calls);
         self.failures = self.failures.saturating_add(folded.failures);
+        self.own_wall = self.own_wall.saturating_add(folded.own_wall);
+        self.own_busy = self.own_busy.saturating_add(folded.own_busy);
         add_counts(&mut self.own, folded.own);
         if !is_within {
             self.wall = self.wall.saturating_add(folded.wall);
             self.busy = self.busy.saturating_add(folded.busy);
             add_counts(&mut self.total, folded.total);
+        } else if folded.total.is_some() {
+            add_counts(&mut self.total, Some(Counts::ZERO));
         }
-        self.partial = self.partial.saturating_add(folded.calls);
+        if folded.partial {
+            self.partial = self.partial.saturating_add(folded.calls);
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {

@@ -139,7 +139,7 @@ enum Item<'a> {
     Call(usize),
     Checkpoint(&'a CheckpointReport),
     /// Comes last, as it has no one time.
-    Folded(&'a FoldedReport),
+    Folded(usize),
 }
 
 /// One level of the tree while it is walked: what is still to come on it.
@@ -151,8 +151,8 @@ struct Level<'a> {
 
 /// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
-    let children = children(report);
-    let roots = children[report.calls.len()].clone();
+    let children = Children::of(report);
+    let roots = children.of_none.clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
         rest: roots.into_iter(),
@@ -179,19 +179,20 @@ fn rows(report: &Report) -> Vec<Row> {
                 let _ = write!(text, "· {}", Escaped(&checkpoint.name));
                 rows.push(checkpoint_row(checkpoint, text));
             }
-            Item::Folded(folded) => rows.push(folded_row(folded, text)),
+            Item::Folded(index) => {
+                rows.push(folded_row(&report.folded[index], text));
+                levels.push(Level {
+                    rest: children.of_folded[index].clone().into_iter(),
+                    indent: indent_below(depth, is_last, indent),
+                    parent: None,
+                });
+            }
             Item::Call(index) => {
                 let call = &report.calls[index];
                 rows.push(call_row(report, call, parent, text));
-                let indent = match (depth, is_last) {
-                    (0, _) => String::new(),
-                    (1..MAX_INDENT, true) => indent + "   ",
-                    (1..MAX_INDENT, false) => indent + "│  ",
-                    _ => indent,
-                };
                 levels.push(Level {
-                    rest: below(report, call, &children[index]).into_iter(),
-                    indent,
+                    rest: below(report, call, &children.of_calls[index]).into_iter(),
+                    indent: indent_below(depth, is_last, indent),
                     parent: Some(call),
                 });
             }
@@ -200,20 +201,51 @@ fn rows(report: &Report) -> Vec<Row> {
     rows
 }
 
-/// What stands below each call, but for its checkpoints, and what below none, in the last place.
-fn children(report: &Report) -> Vec<Vec<Item<'_>>> {
-    let roots = report.calls.len();
-    let mut children = vec![Vec::new(); roots + 1];
-    // A report may come from elsewhere; only what stands before a call can be above it.
-    for (index, call) in report.calls.iter().enumerate() {
-        let parent = call.parent.filter(|parent| *parent < index);
-        children[parent.unwrap_or(roots)].push(Item::Call(index));
+/// What the lines below one begin with.
+fn indent_below(depth: usize, is_last: bool, indent: String) -> String {
+    match (depth, is_last) {
+        (0, _) => String::new(),
+        (1..MAX_INDENT, true) => indent + "   ",
+        (1..MAX_INDENT, false) => indent + "│  ",
+        _ => indent,
     }
-    for folded in &report.folded {
-        let parent = folded.parent.filter(|parent| *parent < roots);
-        children[parent.unwrap_or(roots)].push(Item::Folded(folded));
+}
+
+/// What stands below what, but for checkpoints.
+struct Children<'a> {
+    of_calls: Vec<Vec<Item<'a>>>,
+    of_folded: Vec<Vec<Item<'a>>>,
+    of_none: Vec<Item<'a>>,
+}
+
+impl Children<'_> {
+    fn of(report: &Report) -> Self {
+        let mut children = Self {
+            of_calls: vec![Vec::new(); report.calls.len()],
+            of_folded: vec![Vec::new(); report.folded.len()],
+            of_none: Vec::new(),
+        };
+        // A report may come from elsewhere; only what stands before something can be above it.
+        for (index, call) in report.calls.iter().enumerate() {
+            let parent = call.parent.filter(|parent| *parent < index);
+            let below = parent.map(|parent| &mut children.of_calls[parent]);
+            below
+                .unwrap_or(&mut children.of_none)
+                .push(Item::Call(index));
+        }
+        for (index, folded) in report.folded.iter().enumerate() {
+            let within = folded.within.filter(|within| *within < index);
+            let below = match (within, folded.parent) {
+                (Some(within), _) => children.of_folded.get_mut(within),
+                (None, Some(parent)) => children.of_calls.get_mut(parent),
+                (None, None) => None,
+            };
+            below
+                .unwrap_or(&mut children.of_none)
+                .push(Item::Folded(index));
+        }
+        children
     }
-    children
 }
 
 /// A call's checkpoints and children, in order of time.

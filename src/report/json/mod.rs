@@ -46,20 +46,23 @@
 //! | `parent`? | the index in `calls` of the call around it |
 //! | `strand`, `thread` | numbers; `thread` is an object of `number` and `name`? |
 //! | `start_ns` | since the trace began |
-//! | `wall_ns`, `busy_ns`, `self_busy_ns` | from start to stop; while polled; without calls inside |
+//! | `wall_ns`, `busy_ns` | from start to stop; while polled |
+//! | `self_wall_ns`, `self_busy_ns` | the parts of those in no call inside |
 //! | `total`?, `self`? | counts with and without the calls inside |
 //! | `peak_bytes`? | see [`CallReport`](crate::CallReport::peak_bytes) |
 //! | `outcome` | `ok`, `failed`, `panicked`, `cancelled` or `running` |
 //! | `message`? | of a failed call |
 //! | `compared`? | on the first call of each path, where a recorder kept it: a comparison |
-//! | `partial`? | `true` where the counts are not known to the last |
+//! | `moved`? | `true` if it went on within another call than the one in which it was opened |
+//! | `partial`? | `true` if some figure is not known to the last |
 //! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
 //!
-//! | a sum of folded calls has | |
+//! | the sum of a path of folded calls has | |
 //! |---|---|
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
-//! | `calls`, `failures`? | how many |
-//! | `wall_ns`, `busy_ns`, `total`?, `self`?, `partial`? | together |
+//! | `within`? | the index in `folded` of the folded calls around them |
+//! | `calls`, `running`?, `failures`?, `cancelled`? | how many |
+//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `partial`? | together |
 //!
 //! | a request has | |
 //! |---|---|
