@@ -186,3 +186,65 @@ fn a_trace_prints_what_its_report_does_and_allocates_only_what_it_must() {
     assert_eq!(printed.counts.unwrap().deallocations, 0);
     assert_eq!(printed.counts.unwrap().allocations, 1);
 }
+
+/// Two modules of a service, each with a function of the same name.
+mod users {
+    pub(crate) fn get() {
+        tracer::call!().stop();
+    }
+}
+
+mod orders {
+    pub(crate) fn get() {
+        tracer::call!().stop();
+    }
+}
+
+/// The names in the tree, as they stand behind the figures.
+fn names_in_tree(report: &Report) -> Vec<String> {
+    let tree = format!("{report:#}");
+    let lines = tree
+        .lines()
+        .skip(2)
+        .take(report.calls.len() + report.folded.len());
+    let name = |line: &str| {
+        line.split("  ")
+            .last()
+            .unwrap()
+            .trim_start_matches(['├', '└', '─', ' '])
+            .to_owned()
+    };
+    lines.map(|line| name(line)).collect()
+}
+
+#[test]
+fn functions_of_one_name_are_told_apart_in_the_tree() {
+    let trace = Trace::with_limits(10, Limits::default().calls(3));
+    let scope = trace.inject();
+    let handle = call!("{}", 1);
+    users::get();
+    orders::get();
+    users::get();
+    handle.stop();
+    drop(scope);
+    let mut report = trace.report();
+    for call in &mut report.calls {
+        call.thread.name = Some("main".into());
+        call.thread.number = 1;
+    }
+    assert_eq!(
+        names_in_tree(&report),
+        [
+            "functions_of_one_name_are_told_apart_in_the_tree [1] @ main #1",
+            "users::get",
+            "orders::get",
+            "users::get, folded calls: 1",
+        ]
+    );
+    // The lines of the seed's format have the names alone.
+    let lines = report.to_string();
+    assert!(
+        lines.contains("\n\tcall get: ") && lines.contains("\n\tfolded get: "),
+        "{lines}"
+    );
+}

@@ -37,7 +37,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
 
 /// A call, and its checkpoints, each on a line of its own.
 pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result {
-    write!(out, "\n\tcall {}: {}", Title(call), Exactly(call.wall))?;
+    write!(out, "\n\tcall {}: {}", Title::of(call), Exactly(call.wall))?;
     if call.outcome == Outcome::Running {
         out.write_str(" running")?;
     }
@@ -64,15 +64,29 @@ pub(crate) fn write_allocates(total: Option<&Counts>, out: &mut impl Write) -> f
 }
 
 /// A call's name, id and labels: `handle [ca7a87c4] rows=3`.
-pub(super) struct Title<'a>(pub(super) &'a CallReport);
+pub(super) struct Title<'a> {
+    name: &'a str,
+    call: &'a CallReport,
+}
+
+impl<'a> Title<'a> {
+    pub(super) fn of(call: &'a CallReport) -> Self {
+        Self::named(&call.name, call)
+    }
+
+    /// With another name than the call's own.
+    pub(super) fn named(name: &'a str, call: &'a CallReport) -> Self {
+        Self { name, call }
+    }
+}
 
 impl Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Escaped(&self.0.name))?;
-        if let Some(id) = self.0.id.as_ref().filter(|id| !id.is_empty()) {
+        write!(f, "{}", Escaped(self.name))?;
+        if let Some(id) = self.call.id.as_ref().filter(|id| !id.is_empty()) {
             write!(f, " [{}]", Escaped(id))?;
         }
-        for (name, value) in &self.0.labels {
+        for (name, value) in &self.call.labels {
             write!(f, " {}={}", Escaped(name), Escaped(value))?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use super::escape::Escaped;
+use super::names::Names;
 use super::text::{Beside, Failures, Title, ending};
 use super::units::{count, or_unknown};
 use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
@@ -152,6 +153,7 @@ struct Level<'a> {
 /// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
     let children = children(report);
+    let names = names(report);
     let roots = children[report.calls.len()].clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
@@ -179,10 +181,10 @@ fn rows(report: &Report) -> Vec<Row> {
                 let _ = write!(text, "· {}", Escaped(&checkpoint.name));
                 rows.push(checkpoint_row(checkpoint, text));
             }
-            Item::Folded(folded) => rows.push(folded_row(folded, text)),
+            Item::Folded(folded) => rows.push(folded_row(folded, &names, text)),
             Item::Call(index) => {
                 let call = &report.calls[index];
-                rows.push(call_row(report, call, parent, text));
+                rows.push(call_row(report, call, parent, &names, text));
                 let indent = match (depth, is_last) {
                     (0, _) => String::new(),
                     (1..MAX_INDENT, true) => indent + "   ",
@@ -198,6 +200,13 @@ fn rows(report: &Report) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// How the tree's functions are named.
+fn names(report: &Report) -> Names<'_> {
+    let calls = report.calls.iter().map(|it| (&*it.module, &*it.name));
+    let folded = report.folded.iter().map(|it| (&*it.module, &*it.name));
+    Names::of(calls.chain(folded))
 }
 
 /// What stands below each call, but for its checkpoints, and what below none, in the last place.
@@ -233,9 +242,11 @@ fn call_row(
     report: &Report,
     call: &CallReport,
     parent: Option<&CallReport>,
+    names: &Names<'_>,
     mut text: String,
 ) -> Row {
-    let _ = write!(text, "{}", Title(call));
+    let name = names.get(&call.module, &call.name);
+    let _ = write!(text, "{}", Title::named(&name, call));
     if parent.is_none_or(|parent| parent.thread != call.thread) {
         let _ = write!(text, " @ {}", OnThread(&call.thread));
     }
@@ -269,9 +280,10 @@ fn call_row(
     }
 }
 
-fn folded_row(folded: &FoldedReport, mut text: String) -> Row {
+fn folded_row(folded: &FoldedReport, names: &Names<'_>, mut text: String) -> Row {
     let calls = count(folded.calls);
-    let name = Escaped(&folded.name);
+    let name = names.get(&folded.module, &folded.name);
+    let name = Escaped(&name);
     let _ = write!(text, "{name}, folded calls: {calls}{}", Failures(folded));
     let (total, own) = (folded.total.as_ref(), folded.own.as_ref());
     Row {
