@@ -39,6 +39,7 @@ use alloc_counter::Counts;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 use crate::report::escape::Escaped;
+use crate::report::names::Names;
 
 use functions::Functions;
 use paths::Paths;
@@ -322,6 +323,15 @@ impl Hotspots {
     pub fn outside_calls(&self) -> Option<Counts> {
         self.counts
             .map(|counts| counts.saturating_sub(self.in_calls))
+    }
+
+    /// How the functions are named beside one another.
+    fn names(&self) -> Names<'_> {
+        Names::of(self.frames().map(|it| (it.module, it.name)))
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.functions.iter().map(|function| function.frame())
     }
 
     /// The functions, the highest figure first; those with the same by name, module, file and line.
