@@ -28,9 +28,9 @@ pub(crate) enum End {
 
 #[cfg(feature = "recorder")]
 impl End {
-    /// Whether the call is over, and did not end well.
+    /// Whether the call failed or panicked. A cancelled one did not: so ends a branch of `select!`.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::Panicked | Self::Cancelled)
+        matches!(self, Self::Failed | Self::Panicked)
     }
 }
 

@@ -145,7 +145,8 @@ fn show_as_lines_and_as_trees() {
         (&["--plain", "--slowest", "2"], &[&first, &third]),
         (&["--plain", "--heaviest", "1"], &[&second]),
         (&["--plain", "--heaviest", "9"], &[&second, &third, &first]),
-        (&["--plain", "--failed"], &[&second]),
+        // `store` failed in the second, and `handle` did not.
+        (&["--plain", "--failed"], &[]),
         (&["--plain", "--slowest", "0"], &[]),
     ] {
         let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
@@ -165,13 +166,63 @@ trace 2: 1,000.000 µs, allocates 31 (3,100 bytes)
   500.000    500.000         30    30  3,000  3,000   100  └─ store, failed: write: broken pipe
 calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0
 ";
-    assert_eq!(folder.run(&["show", "traces.jsonl", "--failed"]).out, tree);
+    let heaviest = ["show", "traces.jsonl", "--heaviest", "1"];
+    assert_eq!(folder.run(&heaviest).out, tree);
     assert_eq!(
         folder
-            .run_with(&["show", "--failed", "--tree"], &three())
+            .run_with(&["show", "--heaviest", "1", "--tree"], &three())
             .out,
         tree
     );
+}
+
+/// The report of a kept request with this outcome, whose call `store` ended otherwise.
+fn kept(trace: u64, outcome: &str, of_call: &str) -> String {
+    let request = format!(
+        r#""request":{{"name":"GET /","id":"{trace}","wall_ns":1000,"outcome":{outcome},"reasons":[]}},"trace""#
+    );
+    line(trace, 1, 1000, of_call).replacen(r#""trace""#, &request, 1)
+}
+
+#[test]
+fn a_request_is_listed_by_its_own_outcome() {
+    let lines = [
+        // Its calls are fine, and its body was not.
+        kept(1, FAILED, "\"ok\""),
+        kept(2, "\"ok\"", FAILED),
+        // A branch of a `select!` that was dropped.
+        kept(3, "\"ok\"", "\"cancelled\""),
+        kept(4, "\"panicked\"", "\"ok\""),
+        kept(5, "\"cancelled\"", "\"ok\""),
+        // Without a recorder: `store` failed, and `handle` around it did not.
+        line(6, 1, 1000, FAILED),
+        line(7, 1, 1000, FAILED).replacen("\"ok\"", FAILED, 1),
+        line(8, 1, 1000, "\"ok\"").replacen("\"ok\"", "\"cancelled\"", 1),
+    ];
+    let folder = Folder::with(&[("traces.jsonl", &lines.concat())]);
+    let traces = |arguments: &[&str]| {
+        let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
+        assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+        let lines = ran
+            .out
+            .lines()
+            .filter_map(|line| line.strip_prefix("trace "));
+        lines
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(traces(&[]), ["1", "2", "3", "4", "5", "6", "7", "8"]);
+    assert_eq!(traces(&["--failed"]), ["1", "4", "7"]);
+    assert_eq!(traces(&["--cancelled"]), ["5", "8"]);
+    let ran = folder.run(&["hotspots", "traces.jsonl", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let store = { value["functions"].as_array().unwrap().iter() }.find(|it| it["name"] == "store");
+    let store = store.unwrap();
+    assert_eq!(
+        (&store["calls"], &store["failures"], &store["cancelled"]),
+        (&8.into(), &3.into(), &1.into())
+    );
+    assert_eq!(value["paths"][1]["cancelled"], 1);
 }
 
 #[test]

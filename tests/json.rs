@@ -28,7 +28,7 @@ const GOLDEN: &str = concat!(
     r#"{"name":"store","module":"service::db","file":"src/db.rs","line":3,"parent":0,"strand":1,"#,
     r#""thread":{"number":2},"start_ns":8,"wall_ns":600,"busy_ns":600,"self_busy_ns":600,"outcome":"cancelled"}],"#,
     r#""folded":[{"name":"row","module":"service::db","file":"src/db.rs","line":40,"parent":1,"calls":1000,"#,
-    r#""failures":1,"wall_ns":500,"busy_ns":400,"#,
+    r#""failures":1,"cancelled":2,"wall_ns":500,"busy_ns":400,"#,
     r#""total":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""partial":true}]}"#,
@@ -50,6 +50,18 @@ fn written(report: &Report) -> String {
 
 fn golden() -> Report {
     read(GOLDEN.as_bytes()).remove(0).unwrap()
+}
+
+#[test]
+fn a_file_of_before_has_no_cancelled_calls_among_the_folded() {
+    let before = GOLDEN.replace(r#""cancelled":2,"#, "");
+    assert_eq!(golden().folded[0].cancelled, 2);
+    let report = read(before.as_bytes()).remove(0).unwrap();
+    assert_eq!(
+        (report.folded[0].failures, report.folded[0].cancelled),
+        (1, 0)
+    );
+    assert_eq!(written(&report), before);
 }
 
 #[test]
@@ -234,7 +246,7 @@ fn what_is_no_report() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1563: not JSON: trailing characters",
+            "line 1, column 1577: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),

@@ -248,3 +248,64 @@ fn functions_of_one_name_are_told_apart_in_the_tree() {
         "{lines}"
     );
 }
+
+#[test]
+fn a_report_ends_as_its_outermost_calls_say() {
+    let end = |work: &dyn Fn()| {
+        let trace = Trace::with_limits(10, Limits::default().calls(3));
+        let scope = trace.inject();
+        work();
+        drop(scope);
+        trace.report().outcome().clone()
+    };
+    let failed = |why: &str| Outcome::Failed(why.to_owned());
+    let cancel = || drop(call!().instrument(async {}));
+    assert_eq!(end(&|| ()), Outcome::Ok);
+    assert_eq!(end(&|| call!().stop()), Outcome::Ok);
+    assert_eq!(end(&|| call!().fail("one")), failed("one"));
+    // What a call inside did was handled.
+    assert_eq!(
+        end(&|| {
+            let _handle = call!();
+            call!().fail("handled");
+            cancel();
+        }),
+        Outcome::Ok
+    );
+    // As branches of a `select!`.
+    assert_eq!(
+        end(&|| {
+            cancel();
+            call!().stop();
+        }),
+        Outcome::Ok
+    );
+    assert_eq!(
+        end(&|| {
+            cancel();
+            cancel();
+        }),
+        Outcome::Cancelled
+    );
+    assert_eq!(
+        end(&|| {
+            cancel();
+            call!().fail("two");
+            call!().fail("three");
+        }),
+        failed("two")
+    );
+    // Of calls beyond the limit nobody knows the message.
+    assert_eq!(
+        end(&|| {
+            (0..3).for_each(|_| call!().stop());
+            call!().fail("four");
+        }),
+        failed("")
+    );
+    let trace = Trace::new();
+    let _scope = trace.inject();
+    cancel();
+    let _running = call!();
+    assert_eq!(trace.report().outcome(), &Outcome::Running);
+}

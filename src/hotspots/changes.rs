@@ -88,9 +88,10 @@ impl fmt::Display for Changes<'_> {
 const PATH: Cut = Cut::Start(48);
 
 /// Beside the figure asked for, with the rank of its column.
-const FIGURES: [(By, u8); 7] = [
+const FIGURES: [(By, u8); 8] = [
     (By::Calls, 8),
     (By::Failures, 3),
+    (By::Cancelled, 2),
     (By::Allocations, 7),
     (By::Bytes, 7),
     (By::Peak, 4),

@@ -191,6 +191,7 @@ fn unit(by: By) -> &'static str {
         (Unit::Bytes, _) => "bytes",
         (Unit::Count, By::Calls) => "calls",
         (Unit::Count, By::Failures) => "failures",
+        (Unit::Count, By::Cancelled) => "cancelled calls",
         (Unit::Count, _) => "allocations",
     }
 }

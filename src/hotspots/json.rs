@@ -100,6 +100,7 @@ impl<'a> FrameInJson<'a> {
 struct TotalsInJson {
     calls: u64,
     failures: u64,
+    cancelled: u64,
     partial: u64,
     wall_ns: u64,
     self_wall_ns: u64,
@@ -116,6 +117,7 @@ impl TotalsInJson {
         Self {
             calls: totals.calls,
             failures: totals.failures,
+            cancelled: totals.cancelled,
             partial: totals.partial,
             wall_ns: nanoseconds(totals.wall),
             self_wall_ns: nanoseconds(totals.own_wall),

@@ -100,9 +100,10 @@ impl fmt::Display for Table<'_> {
 }
 
 /// A figure as it stands in the table, with the rank of its column.
-const FIGURES: [(By, u8); 11] = [
+const FIGURES: [(By, u8); 12] = [
     (By::Calls, 10),
     (By::Failures, 7),
+    (By::Cancelled, 4),
     (By::Time, 8),
     (By::SelfTime, 6),
     (By::Busy, 1),
@@ -132,10 +133,12 @@ impl Table<'_> {
         if whole.is_some() {
             columns.push(Column::number("share", ALWAYS));
         }
-        let has_failures = functions.iter().any(|it| it.totals.failures > 0);
-        let figures = FIGURES
-            .into_iter()
-            .filter(|(figure, _)| *figure != by && (*figure != By::Failures || has_failures));
+        let is_any = |figure: By| functions.iter().any(|it| figure.of(it.totals) > 0);
+        let figures = FIGURES.into_iter().filter(|(figure, _)| match figure {
+            figure if *figure == by => false,
+            By::Failures | By::Cancelled => is_any(*figure),
+            _ => true,
+        });
         let figures: Vec<(By, u8)> = figures.collect();
         for (figure, rank) in &figures {
             columns.push(Column::number(figure.name(), *rank));

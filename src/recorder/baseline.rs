@@ -10,6 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::callsite::Callsite;
 use crate::pool::Number;
 use crate::report::Outcome;
+use crate::state::End;
 use crate::tally::Tally;
 
 use super::window::{Calls, Requests, Sums};
@@ -161,6 +162,7 @@ impl Baseline {
             node.now.get_or_insert_default().add(&Sums {
                 calls: call.calls,
                 failures: call.failures,
+                cancelled: u64::from(call.end == End::Cancelled),
                 wall: call.wall,
                 busy: call.busy,
                 total: call.total,

@@ -92,6 +92,7 @@ fn folded(strands: &[StrandSnapshot], order: &Order, is_counted: bool) -> Vec<Fo
         parent,
         calls: sum.calls,
         failures: sum.failures,
+        cancelled: 0,
         wall: clock::duration(sum.wall),
         busy: clock::duration(sum.busy),
         total: is_counted.then_some(sum.total),

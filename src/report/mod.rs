@@ -79,8 +79,10 @@ pub struct FoldedReport {
     pub parent: Option<usize>,
     /// How many calls there were.
     pub calls: u64,
-    /// How many of them failed, panicked or were cancelled.
+    /// How many of them failed or panicked.
     pub failures: u64,
+    /// How many of them were [cancelled](Outcome::Cancelled).
+    pub cancelled: u64,
     /// Their times from start to stop, together.
     pub wall: Duration,
     /// The part of that in which they were polled.
@@ -185,23 +187,72 @@ pub enum Outcome {
     /// another panic unwinds can't be told from that other one: a call which it comes through is
     /// [`Ok`](Self::Ok).)
     Panicked,
-    /// Its future was dropped before it was ready.
+    /// Its future was dropped before it was ready. That is no failure: so end all branches of a
+    /// `select!` but one.
     Cancelled,
     /// Not stopped when the report was taken.
     Running,
 }
 
 impl Outcome {
-    /// Whether it is over, and did not end well.
+    /// Whether it is [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked).
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Failed(_) | Self::Panicked | Self::Cancelled => true,
-            Self::Ok | Self::Running => false,
+            Self::Failed(_) | Self::Panicked => true,
+            Self::Ok | Self::Cancelled | Self::Running => false,
         }
     }
 }
 
+/// The outcome of folded calls of which some failed; their messages are not known.
+static FAILED: Outcome = Outcome::Failed(String::new());
+
 impl Report {
+    /// Returns how the request ended: as its recorder says, or, in a report without
+    /// [`request`](Self::request), as its outermost calls say.
+    ///
+    /// Of several outermost calls, the first that failed or panicked decides. If there is none, the
+    /// request is running while one of them is, and cancelled only if all of them were: a branch of
+    /// a `select!` that is dropped says nothing about the request. A call inside another one says
+    /// nothing either, as the one around may have handled it.
+    ///
+    /// ```
+    /// use tracer::{Outcome, Trace, call};
+    ///
+    /// let trace = Trace::new();
+    /// let scope = trace.inject();
+    /// let handle = call!("handle");
+    /// call!("first try").fail("connection reset");
+    /// call!("second try").stop();
+    /// handle.stop();
+    /// drop(scope);
+    /// assert_eq!(trace.report().outcome(), &Outcome::Ok);
+    /// ```
+    pub fn outcome(&self) -> &Outcome {
+        if let Some(request) = &self.request {
+            return &request.outcome;
+        }
+        let calls = || { self.calls.iter() }.filter(|call| call.parent.is_none());
+        let folded = || { self.folded.iter() }.filter(|folded| folded.parent.is_none());
+        if let Some(call) = calls().find(|call| call.outcome.is_failure()) {
+            return &call.outcome;
+        }
+        if folded().any(|folded| folded.failures > 0) {
+            return &FAILED;
+        }
+        let is_any = calls().next().is_some() || folded().next().is_some();
+        if calls().any(|call| call.outcome == Outcome::Running) {
+            &Outcome::Running
+        } else if is_any
+            && calls().all(|call| call.outcome == Outcome::Cancelled)
+            && folded().all(|folded| folded.cancelled == folded.calls)
+        {
+            &Outcome::Cancelled
+        } else {
+            &Outcome::Ok
+        }
+    }
+
     /// The report as a tree, aligned to be read by a person.
     pub fn tree(&self) -> Tree<'_> {
         Tree::of(self)

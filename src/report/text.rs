@@ -113,6 +113,9 @@ impl Display for Failures<'_> {
         if self.0.failures > 0 {
             write!(f, ", failed: {}", self.0.failures)?;
         }
+        if self.0.cancelled > 0 {
+            write!(f, ", cancelled: {}", self.0.cancelled)?;
+        }
         f.write_str(if self.0.partial { ", partial" } else { "" })
     }
 }

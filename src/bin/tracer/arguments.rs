@@ -73,9 +73,12 @@ pub(crate) struct Show {
     /// Only so many, those that allocated most bytes, the most first
     #[arg(long, value_name = "N", group = "which")]
     pub(crate) heaviest: Option<usize>,
-    /// Only those with a call that failed, panicked or was cancelled
+    /// Only requests that failed or panicked
     #[arg(long, group = "which")]
     pub(crate) failed: bool,
+    /// Only requests that were cancelled
+    #[arg(long, group = "which")]
+    pub(crate) cancelled: bool,
 }
 
 #[derive(Args)]

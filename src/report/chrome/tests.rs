@@ -110,6 +110,7 @@ fn requests() -> [Report; 3] {
         parent: Some(1),
         calls: 1_000,
         failures: 1,
+        cancelled: 2,
         wall: ns(900),
         busy: ns(800),
         total: Some(blocks(1, 0)),

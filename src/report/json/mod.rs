@@ -58,7 +58,7 @@
 //! | a sum of folded calls has | |
 //! |---|---|
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
-//! | `calls`, `failures`? | how many |
+//! | `calls`, `failures`?, `cancelled`? | how many, and how many of them failed or panicked, or were cancelled |
 //! | `wall_ns`, `busy_ns`, `total`?, `self`?, `partial`? | together |
 //!
 //! | a request has | |

@@ -116,6 +116,8 @@ struct FoldedInJson<'a> {
     calls: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     failures: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cancelled: u64,
     wall_ns: u64,
     busy_ns: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -301,6 +303,7 @@ impl<'a> FoldedInJson<'a> {
             parent: folded.parent,
             calls: folded.calls,
             failures: folded.failures,
+            cancelled: folded.cancelled,
             wall_ns: nanoseconds(folded.wall),
             busy_ns: nanoseconds(folded.busy),
             total: folded.total.map(CountsInJson::of),
@@ -318,6 +321,7 @@ impl<'a> FoldedInJson<'a> {
             parent: self.parent,
             calls: self.calls,
             failures: self.failures,
+            cancelled: self.cancelled,
             wall: Duration::from_nanos(self.wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
             total: self.total.map(CountsInJson::into_counts),
