@@ -160,11 +160,11 @@ fn show_as_lines_and_as_trees() {
         assert_eq!(ran.code, Some(0));
     }
     let tree = "\
-trace 2: 1,000.000 µs, allocates 31 (3,100 bytes)
-  wall µs    busy µs  allocates  self  bytes   self  peak  call
-1,000.000  1,000.000         31     1  3,100    100   100  handle @ main #1
-  500.000    500.000         30    30  3,000  3,000   100  └─ store, failed: write: broken pipe
-calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0
+trace 2: 1.00 ms, allocates 31 (3,100 bytes)
+   wall     busy  allocates  self-allocs  bytes  self-bytes  peak  call
+1.00 ms  1.00 ms         31            1  3,100         100   100  handle @ main #1
+ 500 µs   500 µs         30           30  3,000       3,000   100  └─ store, failed: write: broken pipe
+calls recorded: 2, memory: 4,096 bytes
 ";
     let heaviest = ["show", "traces.jsonl", "--heaviest", "1"];
     assert_eq!(folder.run(&heaviest).out, tree);
@@ -223,6 +223,57 @@ fn a_request_is_listed_by_its_own_outcome() {
         (&8.into(), &3.into(), &1.into())
     );
     assert_eq!(value["paths"][1]["cancelled"], 1);
+}
+
+#[test]
+fn marks_in_a_tree_are_explained_below_it() {
+    let compared = |calls: u64, wall_ns: u64| {
+        let usual = |figure: u64| {
+            format!(r#"{{"p50":{figure},"p95":{figure},"p99":{figure},"max":{figure}}}"#)
+        };
+        format!(
+            r#""compared":{{"calls":{calls},"wall_ns":{wall_ns},"of":100,"requests":100,"usual_calls":{},"usual_wall_ns":{}}},"outcome""#,
+            usual(1),
+            usual(1000)
+        )
+    };
+    let shown = |calls: u64, wall_ns: u64| {
+        let line = kept(1, "\"ok\"", "\"ok\"");
+        let end = line.rfind("\"outcome\"").unwrap();
+        let line = format!(
+            "{}{}{}",
+            &line[..end],
+            compared(calls, wall_ns),
+            &line[end + 9..]
+        );
+        let ran = Folder::new().run_with(&["show"], &line);
+        assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+        let tree = ran.out.lines().skip(4).map(str::to_owned);
+        tree.collect::<Vec<_>>()
+    };
+    let store = |rest: &str| {
+        format!(
+            " 500 ns   500 ns          1            1    100         100   100  └─ store · {rest}"
+        )
+    };
+    let facts = "calls recorded: 2, memory: 4,096 bytes";
+    let outstanding =
+        "▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one";
+    let all = "all: the calls of this path together, of which this is the first";
+    assert_eq!(shown(1, 1000), [&*store("1.00 µs (usual 1.00 µs)"), facts]);
+    assert_eq!(
+        shown(1, 2000),
+        [&*store("▲ 2.00 µs (usual 1.00 µs)"), facts, outstanding]
+    );
+    assert_eq!(
+        shown(3, 1000),
+        [
+            &*store("▲ all: 1.00 µs (usual 1.00 µs) · 3 calls (usual 1)"),
+            facts,
+            outstanding,
+            all
+        ]
+    );
 }
 
 #[test]

@@ -9,13 +9,14 @@ use alloc_counter::Counts;
 use super::escape::Escaped;
 use super::names::Names;
 use super::text::{Beside, Failures, Title, ending};
-use super::units::{count, or_unknown};
-use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
+use super::units::{count, or_unknown, time};
+use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
 
 /// A [`Report`] shown as a tree: see [`Report::tree`].
 ///
-/// Times are in microseconds, memory in bytes. A checkpoint's figures are those since the one
-/// before. The thread is named where it is another than that of the call around.
+/// Times are rounded to three digits, memory is in bytes. A checkpoint's figures are those since the
+/// one before. The thread is named if it is another than that of the call around. A message that a
+/// call's failure has in common with that of a call below stands there only.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a tree is there to be shown"]
 pub struct Tree<'a> {
@@ -59,12 +60,12 @@ impl Display for Tree<'_> {
 
 const COLUMNS: usize = 7;
 const HEADINGS: [&str; COLUMNS] = [
-    "wall µs",
-    "busy µs",
+    "wall",
+    "busy",
     "allocates",
-    "self",
+    "self-allocs",
     "bytes",
-    "self",
+    "self-bytes",
     "peak",
 ];
 const HEAVY: &str = "\x1b[1m";
@@ -83,7 +84,7 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     if let Some(request) = &report.request {
         writeln!(out, "{request}")?;
     }
-    write!(out, "trace {}: {} µs", report.trace, micros(report.elapsed))?;
+    write!(out, "trace {}: {}", report.trace, time(report.elapsed))?;
     write!(
         out,
         ", allocates {}",
@@ -98,24 +99,50 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
             *width = (*width).max(figure.chars().count());
         }
     }
-    write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
-    writeln!(out)?;
+    if !rows.is_empty() {
+        write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
+        writeln!(out)?;
+    }
     for row in &rows {
         let colour = row.colour.filter(|_| is_coloured);
         out.write_str(colour.unwrap_or_default())?;
         write_row(out, &row.figures, &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
-    let folded: u64 = report.folded.iter().map(|folded| folded.calls).sum();
-    write!(
-        out,
-        "calls recorded: {}, folded: {}, not recorded: {}, memory: {} bytes, times grown: {}",
-        report.calls.len(),
-        folded,
-        report.dropped,
-        count(report.memory_bytes),
-        report.grown
-    )
+    write_facts(report, out)?;
+    write_legend(report, out)
+}
+
+/// What was recorded, and what it took.
+fn write_facts(report: &Report, out: &mut impl Write) -> fmt::Result {
+    match report.calls.len() {
+        0 => out.write_str("no calls recorded")?,
+        calls => write!(out, "calls recorded: {}", count(calls as u64))?,
+    }
+    let folded = { report.folded.iter() }.map(|folded| folded.calls);
+    for (fact, figure, unit) in [
+        ("folded", folded.fold(0, u64::saturating_add), ""),
+        ("not recorded", report.dropped, ""),
+        ("memory", report.memory_bytes, " bytes"),
+        ("times grown", report.grown, ""),
+    ] {
+        if figure > 0 {
+            write!(out, ", {fact}: {}{unit}", count(figure))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the marks of comparisons mean, for those that are in the tree.
+fn write_legend(report: &Report, out: &mut impl Write) -> fmt::Result {
+    let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
+    if compared().any(Compared::stands_out) {
+        out.write_str("\n▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one")?;
+    }
+    if compared().any(|it| it.calls > 1) {
+        out.write_str("\nall: the calls of this path together, of which this is the first")?;
+    }
+    Ok(())
 }
 
 fn write_row(
@@ -154,6 +181,7 @@ struct Level<'a> {
 fn rows(report: &Report) -> Vec<Row> {
     let children = children(report);
     let names = names(report);
+    let is_below = messages_below(report);
     let roots = children[report.calls.len()].clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
@@ -184,7 +212,14 @@ fn rows(report: &Report) -> Vec<Row> {
             Item::Folded(folded) => rows.push(folded_row(folded, &names, text)),
             Item::Call(index) => {
                 let call = &report.calls[index];
-                rows.push(call_row(report, call, parent, &names, text));
+                rows.push(call_row(
+                    report,
+                    index,
+                    parent,
+                    &names,
+                    is_below[index],
+                    text,
+                ));
                 let indent = match (depth, is_last) {
                     (0, _) => String::new(),
                     (1..MAX_INDENT, true) => indent + "   ",
@@ -200,6 +235,32 @@ fn rows(report: &Report) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Of each call, whether it failed with the message of a call below it: of an error that is handed
+/// on from call to call, the message stands at the innermost one.
+fn messages_below(report: &Report) -> Vec<bool> {
+    let message = |index: usize| match &report.calls[index].outcome {
+        Outcome::Failed(message) if !message.is_empty() => Some(message),
+        _ => None,
+    };
+    let mut is_below = vec![false; report.calls.len()];
+    // The nearest failed call above each. Only what stands before a call can be above it.
+    let mut above: Vec<Option<usize>> = Vec::with_capacity(report.calls.len());
+    for (index, call) in report.calls.iter().enumerate() {
+        let parent = call.parent.filter(|parent| *parent < index);
+        let failed = parent.and_then(|parent| match message(parent) {
+            Some(_) => Some(parent),
+            None => above[parent],
+        });
+        above.push(failed);
+        if let Some(failed) = failed
+            && message(index) == message(failed)
+        {
+            is_below[failed] = true;
+        }
+    }
+    is_below
 }
 
 /// How the tree's functions are named.
@@ -240,11 +301,13 @@ fn below<'a>(report: &Report, call: &'a CallReport, children: &[Item<'a>]) -> Ve
 
 fn call_row(
     report: &Report,
-    call: &CallReport,
+    index: usize,
     parent: Option<&CallReport>,
     names: &Names<'_>,
+    is_message_below: bool,
     mut text: String,
 ) -> Row {
+    let call = &report.calls[index];
     let name = names.get(&call.module, &call.name);
     let _ = write!(text, "{}", Title::named(&name, call));
     if parent.is_none_or(|parent| parent.thread != call.thread) {
@@ -253,7 +316,10 @@ fn call_row(
     if call.outcome == Outcome::Running {
         text += ", running";
     }
-    if let Some(ending) = ending(call) {
+    if is_message_below {
+        text += ", failed: see below";
+        text += if call.partial { ", partial" } else { "" };
+    } else if let Some(ending) = ending(call) {
         text += ", ";
         text += &ending;
     }
@@ -263,8 +329,8 @@ fn call_row(
     let (total, own) = (call.total.as_ref(), call.own.as_ref());
     Row {
         figures: [
-            micros(call.wall),
-            micros(call.busy),
+            time(call.wall),
+            time(call.busy),
             or_unknown(total, |it| count(it.allocates())),
             or_unknown(own, |it| count(it.allocates())),
             or_unknown(total, |it| count(it.bytes_allocated)),
@@ -288,8 +354,8 @@ fn folded_row(folded: &FoldedReport, names: &Names<'_>, mut text: String) -> Row
     let (total, own) = (folded.total.as_ref(), folded.own.as_ref());
     Row {
         figures: [
-            micros(folded.wall),
-            micros(folded.busy),
+            time(folded.wall),
+            time(folded.busy),
             or_unknown(total, |it| count(it.allocates())),
             or_unknown(own, |it| count(it.allocates())),
             or_unknown(total, |it| count(it.bytes_allocated)),
@@ -306,7 +372,7 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
     let none = String::new;
     Row {
         figures: [
-            micros(checkpoint.wall),
+            time(checkpoint.wall),
             none(),
             or_unknown(counts, |it| count(it.allocates())),
             none(),
@@ -336,10 +402,4 @@ impl Display for OnThread<'_> {
             None => write!(f, "thread #{}", self.0.number),
         }
     }
-}
-
-/// `14,038.083`: microseconds to the last nanosecond.
-fn micros(time: Duration) -> String {
-    let whole = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    format!("{}.{:03}", count(whole), time.subsec_nanos() % 1000)
 }
