@@ -649,11 +649,215 @@ fn a_reader_that_goes_away() {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(
-            errors,
-            "tracer: standard output: closed before all was written\n"
+        assert_eq!((errors.as_str(), output.status.code()), ("", Some(141)));
+    }
+    // A rule that is broken is told all the same, if there is somebody to be told.
+    let after = many.replace("\"allocations\":20,", "\"allocations\":21,");
+    fs::write(folder.path("after.jsonl"), after).unwrap();
+    let rule = "self-allocations > +0";
+    let diff = ["diff", "traces.jsonl", "after.jsonl", "--fail-on", rule];
+    let mut child = command(folder.0.path(), &diff).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.starts_with("tracer: store (src/store.rs:7): self-allocations 30,000 -> "),
+        "{errors}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let mut child = command(folder.0.path(), &diff).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// Where a result may go on Unix but into a new file.
+#[cfg(unix)]
+mod outputs {
+    use std::fs;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::{Folder, command, three};
+
+    const STACKS: [&str; 6] = [
+        "export",
+        "traces.jsonl",
+        "--to",
+        "folded",
+        "--by",
+        "allocations",
+    ];
+    const FOLDED: &str = "service::handle 63\nservice::handle;service::store 60\n";
+
+    fn folder() -> Folder {
+        Folder::with(&[("traces.jsonl", &three())])
+    }
+
+    /// What the command says to this, and its status.
+    fn export(folder: &Folder, to: &[&str]) -> (String, Option<i32>) {
+        let ran = folder.run(&[&STACKS, to].concat());
+        assert_eq!(ran.out, "");
+        (ran.errors, ran.code)
+    }
+
+    fn fine() -> (String, Option<i32>) {
+        (String::new(), Some(0))
+    }
+
+    fn make(program: &str, arguments: &[&str], folder: &Folder) -> bool {
+        let mut command = Command::new(program);
+        let command = command.args(arguments).current_dir(folder.0.path());
+        command.stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode_and_its_owner() {
+        let folder = folder();
+        let out = folder.path("out.txt");
+        for mode in [0o600, 0o664, 0o4755] {
+            fs::write(&out, "mine").unwrap();
+            // As root it may be anybody's; otherwise only one's own.
+            let _ = std::os::unix::fs::chown(&out, Some(1234), Some(4321));
+            fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
+            let before = fs::metadata(&out).unwrap();
+            assert_eq!(export(&folder, &["-o", "out.txt", "--force"]), fine());
+            let after = fs::metadata(&out).unwrap();
+            assert_eq!(text(&out), FOLDED);
+            let of = |it: &fs::Metadata| (it.mode(), it.uid(), it.gid());
+            assert_eq!(of(&after), of(&before));
+        }
+        assert_eq!(folder.names(), ["out.txt", "traces.jsonl"]);
+    }
+
+    #[test]
+    fn links_are_followed() {
+        let folder = folder();
+        fs::create_dir(folder.path("there")).unwrap();
+        fs::write(folder.path("there/old.txt"), "mine").unwrap();
+        for (link, to) in [
+            ("link", "there/link"),
+            ("there/link", "old.txt"),
+            ("dangling", "there/new.txt"),
+        ] {
+            symlink(to, folder.path(link)).unwrap();
+        }
+        let exists = |name: &str| {
+            let error = format!(
+                "tracer: {name}: it exists: expected a new file, or --force to replace it\n"
+            );
+            (error, Some(2))
+        };
+        for link in ["link", "dangling"] {
+            assert_eq!(export(&folder, &["-o", link]), exists(link));
+            assert_eq!(export(&folder, &["-o", link, "--force"]), fine());
+            assert!(
+                fs::symlink_metadata(folder.path(link))
+                    .unwrap()
+                    .is_symlink()
+            );
+        }
+        assert_eq!(text(&folder.path("there/old.txt")), FOLDED);
+        assert_eq!(text(&folder.path("there/new.txt")), FOLDED);
+        let names = fs::read_dir(folder.path("there")).unwrap();
+        assert_eq!(names.count(), 3);
+    }
+
+    #[test]
+    fn pipes_and_devices_are_written_through() {
+        let folder = folder();
+        assert!(make("mkfifo", &["pipe"], &folder));
+        for arguments in [&["-o", "pipe", "--force"][..], &["-o", "pipe"]] {
+            let pipe = folder.path("pipe");
+            let reader = std::thread::spawn(move || text(&pipe));
+            assert_eq!(export(&folder, arguments), fine());
+            assert_eq!(reader.join().unwrap(), FOLDED);
+        }
+        // A reader does not wait for ever for what never comes.
+        let pipe = folder.path("pipe");
+        let reader = std::thread::spawn(move || text(&pipe));
+        let ran = folder.run(&["export", "nothing", "--to", "folded", "-o", "pipe"]);
+        assert_eq!((reader.join().unwrap().as_str(), ran.code), ("", Some(2)));
+        assert!(
+            fs::metadata(folder.path("pipe"))
+                .unwrap()
+                .file_type()
+                .is_fifo()
         );
-        assert_eq!(output.status.code(), Some(2));
+        let ran = folder.run(&[&STACKS[..], &["-o", "/dev/stdout"]].concat());
+        assert_eq!(
+            (ran.out.as_str(), ran.errors.as_str(), ran.code),
+            (FOLDED, "", Some(0))
+        );
+        // Only root can make a device, and only root could replace one.
+        if make("mknod", &["null", "c", "1", "3"], &folder) {
+            assert_eq!(export(&folder, &["-o", "null", "--force"]), fine());
+            let null = fs::metadata(folder.path("null")).unwrap();
+            assert!(null.file_type().is_char_device());
+        }
+    }
+
+    #[test]
+    fn a_signal_leaves_nothing_behind() {
+        for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1), ("KILL", 9)] {
+            for arguments in [&["-o", "new.svg"][..], &["-o", "old.svg", "--force"]] {
+                let folder = Folder::with(&[("old.svg", "mine")]);
+                let mut child = command(folder.0.path(), &[&["flamegraph"], arguments].concat())
+                    .stdin(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                let mut stdin = child.stdin.take().unwrap();
+                // More than fits into a pipe: it is being read.
+                stdin.write_all(three().repeat(1000).as_bytes()).unwrap();
+                let id = child.id().to_string();
+                assert!(make("kill", &["-s", signal, &id], &folder));
+                let status = child.wait().unwrap();
+                assert_eq!(status.signal(), Some(number));
+                drop(stdin);
+                assert_eq!(folder.names(), ["old.svg"]);
+                assert_eq!(text(&folder.path("old.svg")), "mine");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_named() {
+        let folder = folder();
+        fs::create_dir(folder.path("folder")).unwrap();
+        for force in [&["--force"][..], &[]] {
+            let error = "tracer: folder: Is a directory (os error 21)\n".to_owned();
+            assert_eq!(
+                export(&folder, &[&["-o", "folder"], force].concat()),
+                (error, Some(2))
+            );
+        }
+        assert_eq!(folder.names(), ["folder", "traces.jsonl"]);
+        // As soon as the pipe's reader has gone it is like standard output.
+        assert!(make("mkfifo", &["pipe"], &folder));
+        let mut child = command(
+            folder.0.path(),
+            &["export", "-", "--to", "chrome", "-o", "pipe"],
+        )
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut pipe = fs::File::open(folder.path("pipe")).unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(three().repeat(500).as_bytes()).unwrap();
+        drop(stdin);
+        pipe.read_exact(&mut [0; 10]).unwrap();
+        drop(pipe);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.stderr, output.status.code()),
+            (Vec::new(), Some(141))
+        );
     }
 }
 

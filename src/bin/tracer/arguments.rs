@@ -49,10 +49,10 @@ pub(crate) struct Leniency {
 /// Where to a result is written.
 #[derive(Args)]
 pub(crate) struct Output {
-    /// Write to this file
+    /// Write to this file; a device or a pipe is written through
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace the file if it exists
+    /// Replace the file if it exists; its mode and owner stay
     #[arg(long, requires = "output")]
     pub(crate) force: bool,
 }
