@@ -343,6 +343,7 @@ fn a_flame_graph_to_a_file_or_to_standard_output() {
         ("", "", Some(0))
     );
     let svg = fs::read_to_string(folder.path("out.svg")).unwrap();
+    assert!(svg.contains(">6.15 KiB in 3 reports, calls inside in the bars above<"));
     assert!(svg.contains("<title>service::store (6,000 bytes, 95.24%)</title>"));
     assert_eq!(
         folder
@@ -426,6 +427,64 @@ fn exports() {
     assert_eq!(
         folder.names(),
         ["profile.pb.gz", "trace.json", "traces.jsonl"]
+    );
+}
+
+/// A report of a program without `Counting`.
+fn uncounted() -> String {
+    let mut report: serde_json::Value = serde_json::from_str(&line(1, 0, 1000, "\"ok\"")).unwrap();
+    report.as_object_mut().unwrap().remove("total");
+    for call in report["calls"].as_array_mut().unwrap() {
+        let call = call.as_object_mut().unwrap();
+        call.retain(|name, _| !["total", "self", "peak_bytes"].contains(&name.as_str()));
+    }
+    report.to_string() + "\n"
+}
+
+#[test]
+fn nothing_to_export_is_said_as_nothing_to_draw_is() {
+    let folder = Folder::with(&[
+        ("counted.jsonl", &three()),
+        ("uncounted.jsonl", &uncounted()),
+    ]);
+    for (file, by, error) in [
+        (
+            "uncounted.jsonl",
+            "self-bytes",
+            "self-bytes were not counted: expected another figure, such as time",
+        ),
+        (
+            "uncounted.jsonl",
+            "self-allocations",
+            "self-allocations were not counted: expected another figure, such as time",
+        ),
+        (
+            "counted.jsonl",
+            "cancelled",
+            "expected calls with cancelled above 0",
+        ),
+    ] {
+        for (command, doing) in [
+            (&["export", "--to", "folded"][..], "export"),
+            (&["flamegraph"], "draw"),
+        ] {
+            let ran = folder.run(&[command, &[file, "--by", by, "-o", "out"]].concat());
+            let error = format!("tracer: nothing to {doing}: {error}\n");
+            assert_eq!((ran.errors, ran.code), (error, Some(2)));
+        }
+    }
+    assert_eq!(folder.names(), ["counted.jsonl", "uncounted.jsonl"]);
+    let ran = folder.run(&[
+        "export",
+        "uncounted.jsonl",
+        "--to",
+        "folded",
+        "--by",
+        "time",
+    ]);
+    assert_eq!(
+        ran.out,
+        "service::handle 1000\nservice::handle;service::store 500\n"
     );
 }
 

@@ -102,8 +102,9 @@ impl By {
         }
     }
 
-    /// Whether it is known only where a `Counting` allocator is installed.
-    pub(crate) const fn is_counted(self) -> bool {
+    /// Returns whether it is known only of programs in which a [`Counting`](crate::Counting)
+    /// allocator is installed: allocations, bytes and peaks.
+    pub const fn is_counted(self) -> bool {
         matches!(
             self,
             Self::Allocations | Self::SelfAllocations | Self::Bytes | Self::SelfBytes | Self::Peak

@@ -319,6 +319,12 @@ impl Hotspots {
         self.counts
     }
 
+    /// Whether there are reports, and nothing was counted in any of them.
+    #[cfg(any(feature = "flamegraph", feature = "pprof"))]
+    fn is_uncounted(&self) -> bool {
+        self.reports > 0 && self.counts.is_none()
+    }
+
     /// The part of that which was in no call.
     pub fn outside_calls(&self) -> Option<Counts> {
         self.counts
