@@ -295,7 +295,7 @@ fn names_in_tree(report: &Report) -> Vec<String> {
             .trim_start_matches(['├', '└', '─', ' '])
             .to_owned()
     };
-    lines.map(|line| name(line)).collect()
+    lines.map(name).collect()
 }
 
 #[test]

@@ -58,6 +58,10 @@ pub(crate) struct Output {
 }
 
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) input: Input,
