@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 /// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     Open,
     Ok,
@@ -38,9 +38,9 @@ impl End {
 
 #[cfg(feature = "recorder")]
 impl End {
-    /// Whether the call is over, and did not end well.
+    /// Whether the call failed or panicked. A cancelled one did not: so ends a branch of `select!`.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::Panicked | Self::Cancelled)
+        matches!(self, Self::Failed | Self::Panicked)
     }
 }
 

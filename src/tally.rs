@@ -372,8 +372,10 @@ impl Tallied {
         // How they did not end well is not known of each.
         if self.failures > 0 {
             self.end = End::Failed;
-        } else if self.cancelled > 0 {
+        } else if self.cancelled == self.calls {
             self.end = End::Cancelled;
+        } else {
+            self.end = End::Ok;
         }
     }
 }

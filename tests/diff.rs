@@ -120,6 +120,35 @@ old                      -7  -100.0%       7      0     -1     -700 B  -100 B  -
 }
 
 #[test]
+fn functions_of_one_name_are_told_apart_by_their_modules() {
+    let report = |counts: [u64; 2]| {
+        let mut report = traced(|| {
+            leaf(counts[0]);
+            leaf(counts[1]);
+        });
+        for (call, module) in report.calls.iter_mut().zip(["shop::users", "shop::orders"]) {
+            call.module = module.into();
+        }
+        report
+    };
+    let (before, after) = (sum(&[report([1, 2])]), sum(&[report([3, 7])]));
+    let table = Diff::between(&before, &after).table().width(40).to_string();
+    let names: Vec<_> = table
+        .lines()
+        .skip(4)
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(names, ["orders::leaf", "users::leaf"]);
+    assert_eq!(
+        breaches(&before, &after, &["allocations > +2"]),
+        [
+            "all together: allocations 3 -> 10 (+7, +233.3%), allowed +2",
+            "orders::leaf (tests/diff.rs:1): allocations 2 -> 7 (+5, +250.0%), allowed +2",
+        ]
+    );
+}
+
+#[test]
 fn the_most_changed_and_what_stayed_the_same() {
     let (before, after) = (sum(&[before()]), sum(&[after()]));
     let diff = Diff::between(&before, &after);

@@ -55,6 +55,18 @@ fn golden() -> Report {
 }
 
 #[test]
+fn a_file_of_before_has_no_cancelled_calls_among_the_folded() {
+    let before = GOLDEN.replace(r#""cancelled":2,"#, "");
+    assert_eq!(golden().folded[0].cancelled, 2);
+    let report = read(before.as_bytes()).remove(0).unwrap();
+    assert_eq!(
+        (report.folded[0].failures, report.folded[0].cancelled),
+        (1, 0)
+    );
+    assert_eq!(written(&report), before);
+}
+
+#[test]
 fn the_schema() {
     let report = golden();
     assert_eq!(written(&report), GOLDEN);
@@ -131,6 +143,57 @@ fn a_trace_that_is_empty_and_one_without_calls() {
         let report = trace.report();
         assert!(report.calls.is_empty());
         assert_eq!(read(written(&report).as_bytes()), [Ok(report)]);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_at_the_beginning_is_read_over() {
+    let marked = format!("\u{feff}{GOLDEN}");
+    assert_eq!(read(marked.as_bytes()), [Ok(golden())]);
+    assert_eq!(read("\u{feff}\n".as_bytes()), []);
+    // Elsewhere it is no JSON.
+    let error = Err("line 2, column 1: not JSON: expected value".to_owned());
+    assert_eq!(
+        read(format!("{GOLDEN}{marked}").as_bytes()),
+        [Ok(golden()), error]
+    );
+}
+
+#[test]
+fn what_is_written_can_be_shown_anywhere() {
+    let hostile = "é漢\u{7f}\u{85}\u{9b}2J\u{200b}\u{200d}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{e0041}😀\u{2764}\u{fe0f}";
+    let escaped = "é漢\\u007f\\u0085\\u009b2J\\u200b\\u200d\\u202e\\u2028\\u2029\\u2066\\ufeff\\udb40\\udc41😀\u{2764}\u{fe0f}";
+    let mut report = golden();
+    let call = &mut report.calls[0];
+    call.name = hostile.into();
+    call.labels = vec![(hostile.into(), hostile.into())];
+    call.outcome = Outcome::Failed(hostile.into());
+    call.checkpoints[0].name = hostile.into();
+    let line = written(&report);
+    assert_eq!(line.matches(escaped).count(), 5, "{line}");
+    assert_eq!(read(line.as_bytes()), [Ok(report.clone())]);
+    let mut forms = vec![line];
+    #[cfg(feature = "chrome")]
+    {
+        let mut events = Vec::new();
+        tracer::report::chrome::write([&report], &mut events).unwrap();
+        forms.push(String::from_utf8(events).unwrap());
+    }
+    #[cfg(feature = "hotspots")]
+    {
+        let mut hotspots = tracer::hotspots::Hotspots::new();
+        hotspots.add(&report);
+        let mut json = Vec::new();
+        hotspots.table().write_json(&mut json).unwrap();
+        forms.push(String::from_utf8(json).unwrap());
+    }
+    for form in forms {
+        assert!(form.contains(escaped), "{form}");
+        let raw = |it: char| {
+            it != '\n' && it.is_control() || "\u{200b}\u{202e}\u{2028}\u{feff}".contains(it)
+        };
+        assert_eq!(form.chars().find(|it| raw(*it)), None, "{form}");
+        serde_json::from_str::<Value>(&form).unwrap();
     }
 }
 

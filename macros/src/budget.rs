@@ -42,6 +42,7 @@ fn body(limits: &Limits, function: &Function) -> TokenStream {
             budget: #budget,
             is_test: ::core::cfg!(test),
             is_debug: ::core::cfg!(debug_assertions),
+            raise: |text| ::std::panic::panic_any(text),
         }
     };
     let block = block(function);

@@ -39,6 +39,7 @@ use alloc_counter::Counts;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 use crate::report::escape::Escaped;
+use crate::report::names::Names;
 
 use functions::Functions;
 use paths::Paths;
@@ -298,10 +299,25 @@ impl Hotspots {
         self.counts
     }
 
+    /// Whether there are reports, and nothing was counted in any of them.
+    #[cfg(any(feature = "flamegraph", feature = "pprof"))]
+    fn is_uncounted(&self) -> bool {
+        self.reports > 0 && self.counts.is_none()
+    }
+
     /// The part of that which was in no call.
     pub fn outside_calls(&self) -> Option<Counts> {
         self.counts
             .map(|counts| counts.saturating_sub(self.in_calls))
+    }
+
+    /// How the functions are named beside one another.
+    fn names(&self) -> Names<'_> {
+        Names::of(self.frames().map(|it| (it.module, it.name)))
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.functions.iter().map(|function| function.frame())
     }
 
     /// The functions, the highest figure first; those with the same by name, module, file and line.

@@ -7,6 +7,7 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 #[cfg(feature = "serde")]
 pub mod json;
+pub(crate) mod names;
 mod percentiles;
 mod request;
 pub(crate) mod self_time;
@@ -205,23 +206,75 @@ pub enum Outcome {
     /// another panic unwinds can't be told from that other one: a call which it comes through is
     /// [`Ok`](Self::Ok).)
     Panicked,
-    /// Its future was dropped before it was ready.
+    /// Its future was dropped before it was ready. That is no failure: so end all branches of a
+    /// `select!` but one.
     Cancelled,
     /// Not stopped when the report was taken.
     Running,
 }
 
 impl Outcome {
-    /// Whether it is over, and did not end well.
+    /// Whether it is [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked).
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Failed(_) | Self::Panicked | Self::Cancelled => true,
-            Self::Ok | Self::Running => false,
+            Self::Failed(_) | Self::Panicked => true,
+            Self::Ok | Self::Cancelled | Self::Running => false,
         }
     }
 }
 
+/// The outcome of folded calls of which some failed; their messages are not known.
+static FAILED: Outcome = Outcome::Failed(String::new());
+
 impl Report {
+    /// Returns how the request ended: as its recorder says, or, in a report without
+    /// [`request`](Self::request), as its outermost calls say.
+    ///
+    /// Of several outermost calls, one that panicked decides, or else one that failed. If there is none, the
+    /// request is running while one of them is, and cancelled only if all of them were: a branch of
+    /// a `select!` that is dropped says nothing about the request. A call inside another one says
+    /// nothing either, as the one around may have handled it.
+    ///
+    /// ```
+    /// use tracer::{Outcome, Trace, call};
+    ///
+    /// let trace = Trace::new();
+    /// let scope = trace.inject();
+    /// let handle = call!("handle");
+    /// call!("first try").fail("connection reset");
+    /// call!("second try").stop();
+    /// handle.stop();
+    /// drop(scope);
+    /// assert_eq!(trace.report().outcome(), &Outcome::Ok);
+    /// ```
+    pub fn outcome(&self) -> &Outcome {
+        if let Some(request) = &self.request {
+            return &request.outcome;
+        }
+        let calls = || { self.calls.iter() }.filter(|call| call.parent.is_none());
+        let is_outermost = |it: &&FoldedReport| it.parent.is_none() && it.within.is_none();
+        let folded = || self.folded.iter().filter(is_outermost);
+        let panicked = calls().find(|call| call.outcome == Outcome::Panicked);
+        if let Some(call) = panicked.or_else(|| calls().find(|it| it.outcome.is_failure())) {
+            return &call.outcome;
+        }
+        if folded().any(|folded| folded.failures > 0) {
+            return &FAILED;
+        }
+        let is_any = calls().next().is_some() || folded().next().is_some();
+        let is_running = calls().any(|call| call.outcome == Outcome::Running);
+        if is_running || folded().any(|folded| folded.running > 0) {
+            &Outcome::Running
+        } else if is_any
+            && calls().all(|call| call.outcome == Outcome::Cancelled)
+            && folded().all(|folded| folded.cancelled == folded.calls)
+        {
+            &Outcome::Cancelled
+        } else {
+            &Outcome::Ok
+        }
+    }
+
     /// The report as a tree, aligned to be read by a person.
     pub fn tree(&self) -> Tree<'_> {
         Tree::of(self)

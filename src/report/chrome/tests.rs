@@ -114,7 +114,7 @@ fn requests() -> [Report; 3] {
         calls: 1_000,
         running: 0,
         failures: 1,
-        cancelled: 0,
+        cancelled: 2,
         wall: ns(900),
         own_wall: ns(900),
         busy: ns(800),

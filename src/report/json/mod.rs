@@ -85,6 +85,7 @@
 //! ```
 
 pub(crate) mod counts;
+pub(crate) mod escaping;
 mod lines;
 mod parts;
 mod request;
@@ -102,13 +103,14 @@ const VERSION: u64 = 1;
 /// Writes a report as one line.
 ///
 /// The line is made first and handed over at once, so that a writer that takes all or nothing has
-/// no broken lines.
+/// no broken lines. Characters that no terminal or editor should meet, such as those that turn the
+/// direction of a text, are written as `\u202e`, which JSON reads as the character.
 ///
 /// # Errors
 ///
 /// Those of `out`.
 pub fn write_line(report: &Report, mut out: impl io::Write) -> io::Result<()> {
-    let mut line = serde_json::to_vec(report)?;
+    let mut line = escaping::to_vec(report)?;
     line.push(b'\n');
     out.write_all(&line)
 }
