@@ -21,12 +21,22 @@ fn reads_back(rule: Rule, text: &str) {
     let written = rule.to_string();
     assert_eq!(written.parse::<Rule>().as_ref(), Ok(&rule), "{written}");
     assert_eq!(written.parse::<Rule>().unwrap().to_string(), written);
-    let by: By = text.trim().split(['>', ' ']).next().unwrap().trim().parse().unwrap();
+    let by: By = text
+        .trim()
+        .split(['>', ' '])
+        .next()
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert_eq!(rule.by(), by);
     // No spaces are needed, and more do not matter.
     let parts = || written.split(' ');
     assert_eq!(parts().collect::<String>().parse().as_ref(), Ok(&rule));
-    assert_eq!(parts().collect::<Vec<_>>().join(" \u{2003}\t").parse(), Ok(rule));
+    assert_eq!(
+        parts().collect::<Vec<_>>().join(" \u{2003}\t").parse(),
+        Ok(rule)
+    );
 }
 
 /// `rule `…`, column 8: expected …`
@@ -37,7 +47,10 @@ fn says_where(message: &str, text: &str) {
     let rest = &message[at + "`, column ".len()..];
     let (column, expected) = rest.split_once(": ").expect("what was expected");
     let column: usize = column.parse().expect("a number");
-    assert!((1..=text.chars().count() + 1).contains(&column), "{message}");
+    assert!(
+        (1..=text.chars().count() + 1).contains(&column),
+        "{message}"
+    );
     assert!(expected.starts_with("expected "), "{message}");
     let good = text.chars().take(column - 1).collect::<String>();
     // What stands before the place is no rule by itself that ends there with an error before it.

@@ -87,6 +87,8 @@ pub struct Model {
     pub outside: [u64; 2],
     /// Whether calls may be folded.
     pub has_limits: bool,
+    /// Whether a call may be open beside others of its strand.
+    pub has_futures: bool,
 }
 
 impl Model {
@@ -126,7 +128,10 @@ impl Model {
             return (*parent, spawned_in.clone());
         };
         let around = self.outwards(Some(inner)).map(|outer| (outer, inner));
-        (Some(inner), around.chain(spawned_in.iter().copied()).collect())
+        (
+            Some(inner),
+            around.chain(spawned_in.iter().copied()).collect(),
+        )
     }
 
     pub fn fetch(&self, thread: usize) -> Option<Handle> {
@@ -291,7 +296,7 @@ impl Model {
     }
 
     pub fn checkpoint(&mut self, thread: usize, call: CallId) {
-        if !self.is_current(thread, call) {
+        if !self.is_current(thread, call) || self.calls[call].state == State::Resting {
             self.calls[call].may_be_partial = true;
         }
     }
@@ -392,6 +397,7 @@ impl Model {
     /// put aside with it.
     pub fn rest_alone(&mut self, thread: usize, call: CallId) -> Option<CallId> {
         let strand = self.calls[call].strand;
+        self.has_futures = true;
         if !self.is_current(thread, call) {
             self.make_vague(strand);
             return None;

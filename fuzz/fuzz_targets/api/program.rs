@@ -216,7 +216,11 @@ fn from_last(length: usize, number: usize) -> Option<usize> {
     length.checked_sub(1)?.checked_sub(number)
 }
 
-fn steps(shared: &Arc<Shared>, mut body: Option<(&mut Vec<Guard>, &mut Vec<Held>)>, part: Part) -> End {
+fn steps(
+    shared: &Arc<Shared>,
+    mut body: Option<(&mut Vec<Guard>, &mut Vec<Held>)>,
+    part: Part,
+) -> End {
     while let Some(step) = next(shared) {
         let number = number(shared);
         match step {
@@ -271,8 +275,8 @@ fn steps(shared: &Arc<Shared>, mut body: Option<(&mut Vec<Guard>, &mut Vec<Held>
                 }
             }
             b'g' => {
-                if let (Some((guards, _)), Some(guard)) = (&mut body, guard(shared, number)) {
-                    exclude(|| guards.push(guard));
+                if let Some((guards, _)) = &mut body {
+                    exclude(|| guards.extend(guard(shared, number)));
                 }
             }
             b'm' => {
