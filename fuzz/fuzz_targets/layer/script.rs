@@ -84,6 +84,15 @@ fn step(byte: u8) -> Option<Step> {
     })
 }
 
+/// Nothing comes after an error or trailers.
+fn until_end(steps: impl Iterator<Item = Step>) -> Vec<Step> {
+    let is_last = |step: &Step| matches!(step, Step::Fail | Step::Trailers | Step::FailedTrailers);
+    let mut is_over = false;
+    { steps }
+        .take_while(|step| !std::mem::replace(&mut is_over, is_last(step)))
+        .collect()
+}
+
 impl Script {
     pub fn read(input: &[u8]) -> Option<Self> {
         let mut lines = input.split(|byte| *byte == b'\n');
@@ -115,7 +124,7 @@ impl Script {
                 .filter_map(|it| step(*it))
                 .filter(only_answer)
                 .collect(),
-            body: body.iter().filter_map(|it| step(*it)).collect(),
+            body: until_end(body.iter().filter_map(|it| step(*it))),
         })
     }
 
@@ -127,17 +136,9 @@ impl Script {
         request
     }
 
-    /// The body's steps until it ends.
-    fn until_end(&self) -> &[Step] {
-        let is_last =
-            |step: &Step| matches!(step, Step::Fail | Step::Trailers | Step::FailedTrailers);
-        let end = self.body.iter().position(is_last);
-        &self.body[..end.map_or(self.body.len(), |end| end + 1)]
-    }
-
     /// The lengths of its frames of data.
     pub fn frames(&self) -> impl Iterator<Item = usize> {
-        self.until_end().iter().filter_map(|step| match step {
+        self.body.iter().filter_map(|step| match step {
             Step::Data(length) => Some(*length),
             _ => None,
         })
@@ -190,7 +191,7 @@ impl Script {
             // The service contradicts itself, or says nothing new.
             return None;
         }
-        let steps = self.until_end();
+        let steps = &self.body[..];
         if !self.has_body() || (self.has_hint && steps.is_empty()) {
             return Some(by_head);
         }
