@@ -13,7 +13,7 @@ impl Address {
     pub(crate) const NONE: Self = Self(u32::MAX);
     const INDEX_BITS: u32 = 5;
     pub(crate) const MAX_IN_CHUNK: usize = 1 << Self::INDEX_BITS;
-    const OF_PATH: u32 = Self::MAX_IN_CHUNK as u32 - 1;
+    const OF_PATH: u32 = (1 << Self::INDEX_BITS) - 1;
 
     #[inline]
     pub(crate) const fn new(chunk: Number, index: u32) -> Self {

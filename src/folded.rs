@@ -12,6 +12,8 @@
 //! goes on within another, has what it did until then added up and charged, and begins anew; so a
 //! vacated record is in nobody's way.
 
+use alloc_counter::Counts;
+
 use crate::address::Address;
 use crate::callsite::Callsite;
 use crate::chunk::{CallRef, Vacant};
@@ -150,7 +152,7 @@ pub(crate) fn account(strand: &Strand, record: &Record, used: Figures) {
 
 fn add(strand: &Strand, record: &Record, mut sum: Sum) {
     let mut around = record.parent();
-    while (sum.busy, sum.total) != (0, Default::default())
+    while (sum.busy, sum.total) != (0, Counts::ZERO)
         && let Some(stopped) = around.record().filter(|it| !it.is_open())
     {
         // On another thread, which did not tell when.
@@ -204,4 +206,19 @@ pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
     let was_settled = !record.state().is_of_thread();
     let on_thread = strand.meter.on_thread(reading).filter(|_| !was_settled);
     record.resume(on_thread.unwrap_or(reading), on_thread.is_some());
+}
+
+/// A call goes on within another, or where it was before it was put to rest.
+pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
+    let address = Address::of(outer);
+    record.set_parent(address);
+    let serial = match outer {
+        Some(outer) if outer.record.state().is_folded() => outer.record.serial(),
+        _ => 0,
+    };
+    if record.opened_in() != (address, serial)
+        && let Some(shared) = SUMS.get(record.sum())
+    {
+        shared.change(|sum| sum.is_moved = true);
+    }
 }

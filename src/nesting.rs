@@ -99,7 +99,7 @@ pub(crate) fn adopt(
     let outer_address = Address::of(outer);
     let goes_into_folded = outer.is_some_and(|outer| outer.record.state().is_folded());
     if call.record.state().is_folded() {
-        return call.record.set_parent(outer_address);
+        return folded::go_on_in(call.record, outer);
     }
     if let (Some(outer), true) = (outer, goes_into_folded) {
         // Neither knows what the one does in the other.

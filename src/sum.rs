@@ -40,7 +40,10 @@ pub(crate) struct Sum {
     pub(crate) children: u64,
     pub(crate) since: u64,
     pub(crate) first: u64,
+    /// Some figure is not known to the last.
     pub(crate) is_partial: bool,
+    /// One of the calls went on within another than the one in which it was opened.
+    pub(crate) is_moved: bool,
 }
 
 impl Sum {
@@ -57,6 +60,7 @@ impl Sum {
         self.total += other.total;
         self.inside += other.inside;
         self.is_partial |= other.is_partial;
+        self.is_moved |= other.is_moved;
     }
 
     /// The time until `now` in which a folded call was open in the recorded call of this sum.
@@ -94,13 +98,14 @@ const WORDS: usize = HEAD + 2 * 5;
 
 /// A sum that one thread adds to and any thread reads.
 pub(crate) struct SharedSum {
-    /// Of the words and whether they are partial.
+    /// Of the words and the flags.
     version: Version,
     /// The path whose calls these are, or the recorded call within which they were.
     of: AtomicU32,
     /// The first chunk of the strand to which it belongs.
     owner: AtomicNumber,
     is_partial: AtomicBool,
+    is_moved: AtomicBool,
     words: [AtomicU64; WORDS],
     /// The strand's sum made before this one.
     next: AtomicNumber,
@@ -113,6 +118,7 @@ impl SharedSum {
             of: AtomicU32::new(0),
             owner: AtomicNumber::none(),
             is_partial: AtomicBool::new(false),
+            is_moved: AtomicBool::new(false),
             words: array![AtomicU64::new(0); WORDS],
             next: AtomicNumber::none(),
         }
@@ -171,6 +177,7 @@ impl SharedSum {
             word.store(*figure, Relaxed);
         }
         self.is_partial.store(sum.is_partial, Relaxed);
+        self.is_moved.store(sum.is_moved, Relaxed);
     }
 
     fn load(&self) -> Sum {
@@ -206,6 +213,7 @@ impl SharedSum {
             since,
             first,
             is_partial: self.is_partial.load(Relaxed),
+            is_moved: self.is_moved.load(Relaxed),
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Tally {
     /// Of calls, and of paths.
     places: Places,
     moves: Vec<Move>,
+    /// Calls that were stopped away from their strand, and when.
+    left: Vec<(usize, u64)>,
     strands: Vec<&'static Member<Strand>>,
     /// Of strands that fold: below what they stand, and what they did.
     folding: Vec<(Address, u64, Counts)>,
@@ -58,6 +60,8 @@ pub(crate) struct Tallied {
     pub(crate) total: Counts,
     pub(crate) peak_bytes: u64,
     pub(crate) end: End,
+    /// It was told to have failed.
+    has_failed: bool,
 }
 
 /// A call was in another before it went on elsewhere.
@@ -78,6 +82,7 @@ impl Tally {
             peak_bytes: 0,
             places: Places::new(),
             moves: Vec::new(),
+            left: Vec::new(),
             strands: Vec::new(),
             folding: Vec::new(),
             paths: Vec::new(),
@@ -93,12 +98,12 @@ impl Tally {
         self.calls.clear();
         self.places.clear();
         self.moves.clear();
+        self.left.clear();
         self.strands.clear();
         self.folding.clear();
         self.paths.clear();
         self.sums = 0;
         self.total = Counts::ZERO;
-        self.peak_bytes = 0;
         self.strands.extend(trace.strands_newest_first());
         // A strand's parent was there before it.
         self.strands
@@ -106,6 +111,9 @@ impl Tally {
         for place in 0..self.strands.len() {
             self.add_strand(self.strands[place]);
         }
+        // What was done from afar has changed some.
+        let peaks = self.calls.iter().map(|call| call.peak_bytes);
+        self.peak_bytes = peaks.max().unwrap_or(0);
         self.add_folding(trace);
         self.add_paths(trace);
         for place in 0..self.strands.len() {
@@ -155,6 +163,7 @@ impl Tally {
         if self.moves.len() > first_move {
             self.settle_moves(strand, first_call, of_strand);
         }
+        self.leave_stopped(strand);
         self.add_sums(strand);
     }
 
@@ -184,7 +193,6 @@ impl Tally {
         };
         let around = self.places.get(record.parent()).or(of_strand);
         self.places.insert(address, self.calls.len());
-        self.peak_bytes = self.peak_bytes.max(peak_bytes);
         let mut call = Tallied {
             callsite: record.callsite(),
             parent: around,
@@ -197,6 +205,7 @@ impl Tally {
             total: used.counts,
             peak_bytes,
             end: End::Open,
+            has_failed: state.has_failed(),
         };
         call.end(state.end());
         self.calls.push(call);
@@ -232,6 +241,23 @@ impl Tally {
         }
     }
 
+    /// What ran in a call when it was stopped away from the strand, or was opened in it before the
+    /// strand's thread saw that, is within the call around.
+    fn leave_stopped(&mut self, strand: &Strand) {
+        for (stopped, moment) in std::mem::take(&mut self.left) {
+            let around = self.calls[stopped].within;
+            for (address, record) in strand.records() {
+                let goes_on = record.stop().is_none_or(|stop| stop > moment);
+                let inside = self.places.get(address).filter(|_| goes_on);
+                if let Some(call) = inside.map(|inside| &mut self.calls[inside])
+                    && call.within == Some(stopped)
+                {
+                    call.within = around;
+                }
+            }
+        }
+    }
+
     fn has_moved(&self, call: usize) -> bool {
         self.moves_of(call).next().is_some()
     }
@@ -249,16 +275,17 @@ impl Tally {
         };
         match &afar.deed {
             Deed::Checkpoint(..) => {}
-            Deed::Failed(_) => call.end(call.end.failed()),
+            Deed::Failed(_) => {
+                call.has_failed = true;
+                call.end(call.end.failed());
+            }
             Deed::Stopped(stopped) => {
                 call.total = stopped.used.counts;
                 call.busy = stopped.used.busy;
                 if strand.has_peaks() {
                     call.peak_bytes = u64::try_from(stopped.used.peak).unwrap_or(0);
-                    self.peak_bytes = self.peak_bytes.max(call.peak_bytes);
                 }
-                let has_failed = call.end.is_failure();
-                call.end(if has_failed {
+                call.end(if call.has_failed {
                     stopped.end.failed()
                 } else {
                     stopped.end
@@ -266,6 +293,7 @@ impl Tally {
                 if let Some((inner, _)) = stopped.left_open {
                     self.add_move(inner, (afar.moment, afar.call), of_strand);
                 }
+                self.left.extend(place.map(|place| (place, afar.moment)));
             }
         }
     }
@@ -326,6 +354,7 @@ impl Tally {
                 total: Counts::ZERO,
                 peak_bytes: 0,
                 end: End::Ok,
+                has_failed: false,
             });
         }
         for (path, sum) in &self.paths {

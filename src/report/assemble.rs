@@ -96,10 +96,9 @@ fn folded(
     let mut is_there: Vec<bool> = shares.paths(calls).map(|share| share.calls > 0).collect();
     let around: Vec<Option<usize>> = paths.iter().map(|path| order.find(path.around)).collect();
     for path in (0..paths.len()).rev() {
-        if let (true, Some(around)) = (is_there[path], around[path]) {
-            if around >= calls {
-                is_there[around - calls] = true;
-            }
+        let around = around[path].and_then(|around| around.checked_sub(calls));
+        if let (true, Some(around)) = (is_there[path], around) {
+            is_there[around] = true;
         }
     }
     let mut inside: Vec<Vec<usize>> = vec![Vec::new(); paths.len()];
@@ -165,6 +164,7 @@ fn folded_report(
         own_busy: busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
         own: is_counted.then(|| share.total.saturating_sub(share.inside)),
+        moved: share.is_moved,
         partial: share.is_partial || share.running > 0,
     }
 }
@@ -370,6 +370,7 @@ struct Share {
     covered: Duration,
     first_covered: Option<Duration>,
     is_partial: bool,
+    is_moved: bool,
     // The rest is of paths only.
     calls: u64,
     running: u64,
@@ -452,6 +453,7 @@ impl Shares {
             share.is_partial |= sum.calls > 0;
             return;
         }
+        share.is_moved |= sum.is_moved;
         share.total += sum.total;
         share.busy_inside += clock::duration(sum.busy_inside);
         share.covered += clock::duration(sum.covered);

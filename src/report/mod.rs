@@ -102,6 +102,8 @@ pub struct FoldedReport {
     pub total: Option<Counts>,
     /// The part of that which was not in calls inside ("self").
     pub own: Option<Counts>,
+    /// One of them [went on](CallReport::moved) within another than the one in which it was opened.
+    pub moved: bool,
     /// Some figure is not known to the last: a call is running, or see [`CallReport::partial`].
     pub partial: bool,
 }

@@ -119,6 +119,7 @@ impl Display for Failures<'_> {
         if self.0.cancelled > 0 {
             write!(f, ", cancelled: {}", self.0.cancelled)?;
         }
+        f.write_str(if self.0.moved { ", moved" } else { "" })?;
         f.write_str(if self.0.partial { ", partial" } else { "" })
     }
 }

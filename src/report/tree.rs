@@ -182,7 +182,7 @@ fn rows(report: &Report) -> Vec<Row> {
     let children = Children::of(report);
     let names = names(report);
     let is_below = messages_below(report);
-    let roots = children.of_none.clone();
+    let roots = children.outermost.clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
         rest: roots.into_iter(),
@@ -212,7 +212,7 @@ fn rows(report: &Report) -> Vec<Row> {
             Item::Folded(index) => {
                 rows.push(folded_row(&report.folded[index], &names, text));
                 levels.push(Level {
-                    rest: children.of_folded[index].clone().into_iter(),
+                    rest: children.folded[index].clone().into_iter(),
                     indent: indent_below(depth, is_last, indent),
                     parent: None,
                 });
@@ -228,7 +228,7 @@ fn rows(report: &Report) -> Vec<Row> {
                     text,
                 ));
                 levels.push(Level {
-                    rest: below(report, call, &children.of_calls[index]).into_iter(),
+                    rest: below(report, call, &children.calls[index]).into_iter(),
                     indent: indent_below(depth, is_last, indent),
                     parent: Some(call),
                 });
@@ -283,35 +283,35 @@ fn indent_below(depth: usize, is_last: bool, indent: String) -> String {
 
 /// What stands below what, but for checkpoints.
 struct Children<'a> {
-    of_calls: Vec<Vec<Item<'a>>>,
-    of_folded: Vec<Vec<Item<'a>>>,
-    of_none: Vec<Item<'a>>,
+    calls: Vec<Vec<Item<'a>>>,
+    folded: Vec<Vec<Item<'a>>>,
+    outermost: Vec<Item<'a>>,
 }
 
 impl Children<'_> {
     fn of(report: &Report) -> Self {
         let mut children = Self {
-            of_calls: vec![Vec::new(); report.calls.len()],
-            of_folded: vec![Vec::new(); report.folded.len()],
-            of_none: Vec::new(),
+            calls: vec![Vec::new(); report.calls.len()],
+            folded: vec![Vec::new(); report.folded.len()],
+            outermost: Vec::new(),
         };
         // A report may come from elsewhere; only what stands before something can be above it.
         for (index, call) in report.calls.iter().enumerate() {
             let parent = call.parent.filter(|parent| *parent < index);
-            let below = parent.map(|parent| &mut children.of_calls[parent]);
+            let below = parent.map(|parent| &mut children.calls[parent]);
             below
-                .unwrap_or(&mut children.of_none)
+                .unwrap_or(&mut children.outermost)
                 .push(Item::Call(index));
         }
         for (index, folded) in report.folded.iter().enumerate() {
             let within = folded.within.filter(|within| *within < index);
             let below = match (within, folded.parent) {
-                (Some(within), _) => children.of_folded.get_mut(within),
-                (None, Some(parent)) => children.of_calls.get_mut(parent),
+                (Some(within), _) => children.folded.get_mut(within),
+                (None, Some(parent)) => children.calls.get_mut(parent),
                 (None, None) => None,
             };
             below
-                .unwrap_or(&mut children.of_none)
+                .unwrap_or(&mut children.outermost)
                 .push(Item::Folded(index));
         }
         children

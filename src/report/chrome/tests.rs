@@ -121,6 +121,7 @@ fn requests() -> [Report; 3] {
         own_busy: ns(800),
         total: Some(blocks(1, 0)),
         own: Some(blocks(1, 0)),
+        moved: false,
         partial: true,
     }];
 

@@ -62,7 +62,7 @@
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
 //! | `within`? | the index in `folded` of the folded calls around them |
 //! | `calls`, `running`?, `failures`?, `cancelled`? | how many |
-//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `partial`? | together |
+//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`? | together |
 //!
 //! | a request has | |
 //! |---|---|

@@ -139,6 +139,8 @@ struct FoldedInJson<'a> {
     #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
     own: Option<CountsInJson>,
     #[serde(default, skip_serializing_if = "is_false")]
+    moved: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
     partial: bool,
 }
 
@@ -343,6 +345,7 @@ impl<'a> FoldedInJson<'a> {
             self_busy_ns: nanoseconds(folded.own_busy),
             total: folded.total.map(CountsInJson::of),
             own: folded.own.map(CountsInJson::of),
+            moved: folded.moved,
             partial: folded.partial,
         }
     }
@@ -365,6 +368,7 @@ impl<'a> FoldedInJson<'a> {
             own_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),
             own: self.own.map(CountsInJson::into_counts),
+            moved: self.moved,
             partial: self.partial,
         }
     }
