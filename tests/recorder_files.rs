@@ -180,6 +180,20 @@ fn a_file_that_cannot_be_opened_is_told() {
 }
 
 #[test]
+fn a_chain_of_errors_tells_the_cause_once() {
+    let (directory, _) = directory();
+    let path = directory.path().join("no/such/directory.jsonl");
+    let error = start(&path, Rotation::default()).unwrap_err();
+    let errors = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
+    let chain: Vec<_> = errors.map(ToString::to_string).collect();
+    let told = format!(
+        "the file for kept reports: cannot open {}: No such file or directory (os error 2)",
+        path.display()
+    );
+    assert_eq!(chain, [told]);
+}
+
+#[test]
 fn a_file_of_something_else_is_left_as_it_is() {
     let (_directory, path) = directory();
     for (something, place) in [

@@ -50,8 +50,9 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.source)
+        self.source.source()
     }
 }
 

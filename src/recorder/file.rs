@@ -62,8 +62,9 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        self.error.source()
     }
 }
 

@@ -189,10 +189,11 @@ impl fmt::Display for Unplaced<'_> {
 }
 
 impl std::error::Error for Error {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
-            Problem::Input(error) => Some(error),
-            Problem::NotReport(error) => Some(error),
+            Problem::Input(error) => error.source(),
+            Problem::NotReport(error) => error.source(),
             _ => None,
         }
     }
