@@ -55,6 +55,7 @@ mod bytes;
 mod compare;
 mod dump;
 mod file;
+mod file_lock;
 mod finished;
 mod policy;
 mod process_lock;
