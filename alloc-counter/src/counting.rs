@@ -58,6 +58,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         let block = unsafe { self.inner.alloc(layout) };
         if !block.is_null() {
             thread::count(Operation::Allocate, 0, layout.size());
+        } else {
+            thread::note_failure();
         }
         block
     }
@@ -70,6 +72,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         if !block.is_null() {
             thread::count(Operation::Allocate, 0, layout.size());
+        } else {
+            thread::note_failure();
         }
         block
     }
@@ -93,6 +97,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if !moved.is_null() {
             thread::count(Operation::Resize, layout.size(), new_size);
+        } else {
+            thread::note_failure();
         }
         moved
     }
