@@ -31,6 +31,8 @@ pub(crate) struct Tally {
     strands: Vec<&'static Member<Strand>>,
     /// How many sums of folded calls there are.
     sums: usize,
+    /// Calls for which there was no memory.
+    pub(crate) lost: u64,
 }
 
 /// A call, or several that were folded.
@@ -62,6 +64,7 @@ impl Tally {
             places: Places::new(),
             strands: Vec::new(),
             sums: 0,
+            lost: 0,
         }
     }
 
@@ -74,9 +77,14 @@ impl Tally {
         self.places.clear();
         self.strands.clear();
         self.sums = 0;
+        self.lost = 0;
         self.total = Counts::ZERO;
         self.peak_bytes = 0;
-        self.strands.extend(trace.strands_newest_first());
+        for strand in trace.strands_newest_first() {
+            if self.strands.try_reserve(1).is_ok() {
+                self.strands.push(strand);
+            }
+        }
         // A strand's parent was there before it.
         self.strands
             .sort_unstable_by_key(|strand| strand.ordinal.load(Relaxed));
@@ -103,6 +111,15 @@ impl Tally {
     /// The calls that are in no other.
     pub(crate) fn outermost(&self) -> impl Iterator<Item = &Tallied> {
         self.calls.iter().filter(|call| call.parent.is_none())
+    }
+
+    /// Whether there is memory for one more call; if not, they are lost.
+    fn has_room(&mut self, calls: u64) -> bool {
+        let has_room = self.calls.try_reserve(1).is_ok() && self.places.reserve();
+        if !has_room {
+            self.lost += calls;
+        }
+        has_room
     }
 
     fn add_strand(&mut self, strand: &'static Member<Strand>) {
@@ -147,6 +164,9 @@ impl Tally {
         let end = state.end();
         let stop = stop.unwrap_or_else(clock::ticks);
         let peak_bytes = u64::try_from(used.peak).unwrap_or(0);
+        if !self.has_room(1) {
+            return;
+        }
         let around = self.places.get(record.parent()).or(of_strand);
         self.places.insert(address, self.calls.len());
         self.peak_bytes = self.peak_bytes.max(peak_bytes);
@@ -164,6 +184,9 @@ impl Tally {
     }
 
     fn add_sum(&mut self, parent: Option<usize>, callsite: Number, sum: &Sum) {
+        if !self.has_room(sum.calls) {
+            return;
+        }
         self.calls.push(Tallied {
             callsite,
             parent,

@@ -34,6 +34,13 @@ impl Text {
         &self.bytes
     }
 
+    /// What one text alone says.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn as_str(&self) -> &str {
+        // It was cut at a character's boundary.
+        std::str::from_utf8(&self.bytes).unwrap_or(BROKEN)
+    }
+
     /// One text alone.
     pub(crate) fn of(value: &dyn Display) -> Self {
         let mut text = Self::default();

@@ -1,7 +1,7 @@
 //! A recorder to be.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::own::Own;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 
+use super::bytes::bytes_of;
 use super::file::{ReportFile, Rotation};
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
@@ -18,6 +19,7 @@ use super::shared::Shared;
 #[cfg(doc)]
 use super::sinks::SinkStatistics;
 use super::sinks::{Sink, Sinks, Taker};
+use super::worker::has_memory;
 use super::{Inner, Recorder, worker};
 
 /// Less is not enough for anything.
@@ -150,26 +152,40 @@ impl Builder {
     /// # Errors
     ///
     /// Where the file can't be opened, or a thread not be started.
-    pub fn start(self) -> Result<Recorder, StartError> {
-        alloc_counter::exclude(|| self.start_excluded())
+    pub fn start(mut self) -> Result<Recorder, StartError> {
+        // The program's: copied, and given back as such.
+        let (file, callbacks) = (self.file.take(), std::mem::take(&mut self.callbacks));
+        let (titles, mut takers): (Vec<_>, Vec<_>) = callbacks.into_iter().unzip();
+        let file = file.as_ref().map(|(path, rotation)| (&**path, *rotation));
+        alloc_counter::exclude(|| self.start_excluded(file, &titles, &mut takers))
     }
 
-    fn start_excluded(self) -> Result<Recorder, StartError> {
+    fn start_excluded(
+        self,
+        file: Option<(&Path, Rotation)>,
+        titles: &[String],
+        takers: &mut Vec<Taker>,
+    ) -> Result<Recorder, StartError> {
         // Not while the first request waits.
         clock::warm_up();
-        let callbacks = self.callbacks.into_iter();
+        let callbacks = titles.iter().cloned().zip(takers.drain(..));
         let mut takers: Vec<_> = callbacks
             .map(|(name, take)| (name, take, Arc::default()))
             .collect();
-        if let Some((path, rotation)) = self.file {
-            let mut file = ReportFile::open(&path, rotation).map_err(|error| StartError {
+        if let Some((path, rotation)) = file {
+            let mut file = ReportFile::open(path, rotation).map_err(|error| StartError {
                 what: "the file for kept reports".to_owned(),
                 source: Box::new(error),
             })?;
             let reopened = file.reopened();
             let take: Taker = Box::new(move |report| {
-                let written = alloc_counter::exclude(|| file.write(report));
-                written.map_err(|error| error.to_string())
+                alloc_counter::exclude(|| {
+                    // JSON takes more than the report.
+                    if !has_memory(bytes_of(report).saturating_mul(4)) {
+                        return Err("no memory for the report as JSON".to_owned());
+                    }
+                    file.write(report).map_err(|error| error.to_string())
+                })
             });
             takers.insert(0, (path.display().to_string(), take, reopened));
         }
