@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::report::Report;
+use crate::report::{Report, json};
 
 use super::file_lock::{FileLock, is_at};
 
@@ -181,10 +181,7 @@ impl ReportFile {
 
     /// Writes a report, all of it or nothing.
     pub(super) fn write(&mut self, report: &Report) -> Result<(), FileError> {
-        let mut line = serde_json::to_vec(report)
-            .map_err(io::Error::from)
-            .map_err(self.failed("write a report to"))?;
-        line.push(b'\n');
+        let line = json::line(report).map_err(self.failed("write a report to"))?;
         let added = line.len() as u64;
         let (mut open, metadata) = self.present()?;
         // A pipe or a terminal is never full, and not to be renamed.
