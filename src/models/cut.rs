@@ -32,7 +32,7 @@ fn sum<'a>(counters: impl Iterator<Item = &'a Mutex<Counter<u64>>>, moment: Mome
 #[test]
 fn in_flight_is_a_number_that_there_was() {
     explore(3, || {
-        let (moments, groups) = &*leak((Moments::new(), [Group::new(), Group::new()]));
+        let (moments, groups) = leak((Moments::new(), [Group::new(), Group::new()]));
         // One request after the other, in whichever group.
         let writer = thread::spawn(|| {
             let [one, other] = groups;

@@ -4,7 +4,7 @@
 //! a lock of the process (`fcntl`): it ends with the process, however that ends, and a forked child has
 //! no part in it. Such a lock does not exclude its own process, and is lost when the process closes
 //! any handle of the file. So nobody but this module opens the file, and a list tells which
-//! files this process has locked, as LevelDB and RocksDB do it.
+//! files this process has locked, as `LevelDB` and `RocksDB` do it.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -95,10 +95,9 @@ fn lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, fcntl_lock};
     use rustix::io::Errno;
     match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
+        // The latter on a file system without locks.
+        Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(true),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-        // A file system without locks.
-        Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

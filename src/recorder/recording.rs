@@ -123,6 +123,7 @@ impl Recording {
     }
 
     /// Leaves out what there is no memory for.
+    #[expect(clippy::ptr_arg, reason = "a name that lives for ever is not copied")]
     fn set_label(&mut self, name: &Cow<'static, str>, value: &dyn Display) -> Option<()> {
         let value = copied(&bounded(text::Text::of(value).as_str()))?;
         let whole = bounded(name);
@@ -142,6 +143,7 @@ impl Recording {
     /// How the request ends, whatever its calls say. Without it, it ends as its first outermost call
     /// does that did not end well; or, where a panic drops it, [`Outcome::Panicked`]. Of the message of a
     /// failure 1,024 bytes are kept.
+    #[expect(clippy::needless_pass_by_value, reason = "one is made for this call")]
     pub fn outcome(&mut self, outcome: Outcome) {
         alloc_counter::exclude(|| {
             self.outcome = Some(match &outcome {

@@ -94,8 +94,9 @@ impl Recorder {
         let mut lost = 0;
         shared.stripes.read(|figures| lost += figures.lost());
         let mut counted = Counted::default();
-        let of_routes = shared.stripes.counted();
-        of_routes.iter().for_each(|it| counted.add(*it));
+        for of_route in shared.stripes.counted() {
+            counted.add(of_route);
+        }
         let totals = counted.ended;
         let (in_memory, in_memory_bytes, evicted) =
             shared.ring(|ring| ring.load()).unwrap_or_default();

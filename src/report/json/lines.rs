@@ -268,12 +268,9 @@ mod tests {
 
     #[test]
     fn a_long_line_has_a_limit() {
-        let line = [
-            b"{\"tracer_report\":1,\"more\":\"",
-            &[b'x'; 3 * BUFFERED][..],
-        ]
-        .concat();
-        let input = [&line[..], b"\nnext\n"].concat();
+        let text = "x".repeat(3 * BUFFERED);
+        let input = format!("{{\"tracer_report\":1,\"more\":\"{text}\nnext\n");
+        let input = input.as_bytes();
         for (most, told) in [
             (2 * BUFFERED, "line 1: expected a line of at most 1 GiB"),
             (
@@ -281,7 +278,7 @@ mod tests {
                 "line 1 breaks off after 3145755 bytes: expected the rest of a report",
             ),
         ] {
-            let mut lines = Lines::new(&input[..]);
+            let mut lines = Lines::new(input);
             lines.line = input[..BUFFERED].to_vec();
             lines.input = &input[BUFFERED..];
             let problem = lines.parse_long(false, most).unwrap_err();
@@ -292,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_long_blank_line_is_passed_over() {
-        let input = [&[b' '; 2 * BUFFERED][..], b"\n"].concat();
+        let input = [vec![b' '; 2 * BUFFERED], vec![b'\n']].concat();
         assert!(Lines::new(&input[..]).next().is_none());
     }
 }
