@@ -250,12 +250,12 @@ pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
         if let (Some(_), Some(allowance)) = (left_open, strand.allowance()) {
             allowance.note_moved(now);
         }
-        Deed::Stopped(Stopped {
+        Some(Deed::Stopped(Stopped {
             within: sum::within(call.record.parent()),
             end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
             used: strand.used_from_afar(call.record),
             left_open: left_open
                 .map(|inner| (inner.address(), strand.used_from_afar(inner.record))),
-        })
+        }))
     });
 }

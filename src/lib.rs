@@ -134,6 +134,10 @@ mod snapshot;
 
 mod reader;
 
+#[cfg(any(feature = "recorder", all(loom, test)))]
+mod cut;
+#[cfg(feature = "recorder")]
+mod fallible;
 #[cfg(feature = "recorder")]
 mod own;
 #[cfg(feature = "recorder")]

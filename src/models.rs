@@ -2,6 +2,7 @@
 //! relaxed loads with every value that the orderings allow.
 
 mod callsite;
+mod cut;
 mod meter;
 mod paths;
 mod pool;

@@ -9,6 +9,7 @@ use crate::short_text::ShortText;
 use crate::state::{Kind, State};
 use crate::strand::{Deed, Strand};
 use crate::text::Text;
+use crate::text::copied;
 
 /// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
 #[inline]
@@ -51,7 +52,9 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
         return Strand::do_from_afar(call, moment, |strand| {
-            Deed::Checkpoint(name.to_string(), strand.used_from_afar(call.record))
+            let name = copied(name.as_str())?;
+            let used = strand.used_from_afar(call.record);
+            Some(Deed::Checkpoint(name, used))
         });
     };
     let used = strand.used_from_afar(call.record).counts;
@@ -94,7 +97,7 @@ fn fail_here(here: &Position, call: CallRef, why: &Text) {
         );
         call.record.set_failed();
     } else {
-        Strand::do_from_afar(call, moment, |_| Deed::Failed(why.to_string()));
+        Strand::do_from_afar(call, moment, |_| copied(why.as_str()).map(Deed::Failed));
     }
 }
 

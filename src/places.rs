@@ -22,6 +22,12 @@ impl Places {
         self.chunks.clear();
     }
 
+    /// Makes sure that one more is inserted without a request for memory; `false` if there is none.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.chunks.try_reserve(1).is_ok()
+    }
+
     pub(crate) fn get(&self, address: Address) -> Option<usize> {
         let chunk = self.find(address.chunk_number()).ok()?;
         let place = self.chunks[chunk].1[address.index()];

@@ -109,9 +109,9 @@ impl StrandSnapshot {
             sums,
             chunks: 0,
         };
-        let calls = ended.calls.iter();
+        let calls = ended.calls().iter();
         let calls = calls.map(|(path, sum)| (CallId::at(*path), *sum)).collect();
-        let strands = ended.strands.iter().map(|(key, (counts, outside))| {
+        let strands = ended.strands().iter().map(|(key, (counts, outside))| {
             let sums = vec![(None, *outside)];
             strand(key.0, key.1, *counts, sums)
         });

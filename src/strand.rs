@@ -394,7 +394,11 @@ impl Strand {
 
     /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done
     /// where the strand has been recycled since: its lock keeps it from being so meanwhile.
-    pub(crate) fn do_from_afar(call: CallRef, moment: u64, deed: impl FnOnce(&Self) -> Deed) {
+    pub(crate) fn do_from_afar(
+        call: CallRef,
+        moment: u64,
+        deed: impl FnOnce(&Self) -> Option<Deed>,
+    ) {
         let Some(strand) = call.strand().and_then(|number| STRANDS.get(number)) else {
             return;
         };
@@ -407,12 +411,18 @@ impl Strand {
                 return;
             }
             let deed = deed(strand);
-            let is_stop = matches!(deed, Deed::Stopped(_));
-            if is_stop || left.len() < MAX_AFAR {
-                let call = call.address();
-                left.push(Afar { call, moment, deed });
-            } else if let Some(allowance) = strand.allowance() {
-                allowance.note_dropped();
+            let is_stop = matches!(deed, Some(Deed::Stopped(_)));
+            let has_room = is_stop || left.len() < MAX_AFAR;
+            match deed {
+                Some(deed) if has_room && left.try_reserve(1).is_ok() => {
+                    let call = call.address();
+                    left.push(Afar { call, moment, deed });
+                }
+                _ => {
+                    if let Some(allowance) = strand.allowance() {
+                        allowance.note_dropped();
+                    }
+                }
             }
             if is_stop {
                 call.record.close_from_afar(moment);
@@ -422,6 +432,13 @@ impl Strand {
 
     pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
         self.afar.take().map_or_else(Vec::new, |afar| afar.clone())
+    }
+
+    /// Looks at each, without a request for memory.
+    pub(crate) fn look_at_done_from_afar(&self, look: impl FnMut(&Afar)) {
+        if let Some(afar) = self.afar.take() {
+            afar.iter().for_each(look);
+        }
     }
 }
 

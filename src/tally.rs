@@ -40,6 +40,8 @@ pub(crate) struct Tally {
     paths: Vec<(Address, Sum)>,
     /// How many sums of folded calls there are.
     sums: usize,
+    /// Calls for which there was no memory.
+    pub(crate) lost: u64,
 }
 
 /// A call, or several that were folded.
@@ -87,6 +89,7 @@ impl Tally {
             folding: Vec::new(),
             paths: Vec::new(),
             sums: 0,
+            lost: 0,
         }
     }
 
@@ -103,8 +106,11 @@ impl Tally {
         self.folding.clear();
         self.paths.clear();
         self.sums = 0;
+        self.lost = 0;
         self.total = Counts::ZERO;
-        self.strands.extend(trace.strands_newest_first());
+        for strand in trace.strands_newest_first() {
+            push(&mut self.strands, strand);
+        }
         // A strand's parent was there before it.
         self.strands
             .sort_unstable_by_key(|strand| strand.ordinal.load(Relaxed));
@@ -140,6 +146,15 @@ impl Tally {
         self.calls.iter().filter(|call| call.parent.is_none())
     }
 
+    /// Whether there is memory for one more call; if not, they are lost.
+    fn has_room(&mut self, calls: u64) -> bool {
+        let has_room = self.calls.try_reserve(1).is_ok() && self.places.reserve();
+        if !has_room {
+            self.lost += calls;
+        }
+        has_room
+    }
+
     fn add_strand(&mut self, strand: &'static Member<Strand>) {
         let (reading, _) = strand.meter.read();
         let of_strand = self.places.get(strand.parent());
@@ -157,9 +172,7 @@ impl Tally {
                 _ => {}
             }
         }
-        for afar in strand.done_from_afar() {
-            self.apply(strand, &afar, of_strand);
-        }
+        strand.look_at_done_from_afar(|afar| self.apply(strand, afar, of_strand));
         if self.moves.len() > first_move {
             self.settle_moves(strand, first_call, of_strand);
         }
@@ -191,6 +204,9 @@ impl Tally {
         } else {
             0
         };
+        if !self.has_room(1) {
+            return;
+        }
         let around = self.places.get(record.parent()).or(of_strand);
         self.places.insert(address, self.calls.len());
         let mut call = Tallied {
@@ -220,7 +236,7 @@ impl Tally {
     ) {
         if let Some(call) = self.places.get(call) {
             let around = self.places.get(before).or(of_strand);
-            self.moves.push(Move { call, left, around });
+            push(&mut self.moves, Move { call, left, around });
         }
     }
 
@@ -293,7 +309,9 @@ impl Tally {
                 if let Some((inner, _)) = stopped.left_open {
                     self.add_move(inner, (afar.moment, afar.call), of_strand);
                 }
-                self.left.extend(place.map(|place| (place, afar.moment)));
+                if let Some(place) = place {
+                    push(&mut self.left, (place, afar.moment));
+                }
             }
         }
     }
@@ -303,13 +321,14 @@ impl Tally {
         for shared in strand.sums() {
             self.sums += 1;
             if shared.of().path().is_some() {
-                self.paths.push((shared.of(), shared.read().0));
+                push(&mut self.paths, (shared.of(), shared.read().0));
             }
         }
-        for afar in strand.done_from_afar() {
-            let sums = Strand::sums_from_afar(&afar);
-            self.paths.extend(sums.map(|[path, _]| path));
-        }
+        strand.look_at_done_from_afar(|afar| {
+            if let Some([path, _]) = Strand::sums_from_afar(afar) {
+                push(&mut self.paths, path);
+            }
+        });
     }
 
     /// Strands whose calls are all folded.
@@ -318,15 +337,17 @@ impl Tally {
             for strand in open {
                 self.add_sums(strand);
                 let counts = strand.meter.read().0.counts;
-                self.folding
-                    .push((strand.parent(), strand.made_after(), counts));
+                push(
+                    &mut self.folding,
+                    (strand.parent(), strand.made_after(), counts),
+                );
             }
-            let calls = ended.calls.iter();
-            self.paths.extend(calls.map(|(path, sum)| (*path, *sum)));
-            let strands = ended.strands.iter();
-            self.folding.extend(
-                strands.map(|((parent, made_after), (counts, _))| (*parent, *made_after, *counts)),
-            );
+            for (path, sum) in ended.calls() {
+                push(&mut self.paths, (*path, *sum));
+            }
+            for ((parent, made_after), (counts, _)) in ended.strands() {
+                push(&mut self.folding, (*parent, *made_after, *counts));
+            }
         });
     }
 
@@ -339,6 +360,9 @@ impl Tally {
             return;
         };
         for path in allowance.paths.in_order() {
+            if !self.has_room(0) {
+                break;
+            }
             let address = Address::of_path(path.number());
             let around = self.places.get(path.around());
             self.places.insert(address, self.calls.len());
@@ -359,8 +383,9 @@ impl Tally {
         }
         for (path, sum) in &self.paths {
             let place = self.places.get(*path);
-            if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
-                call.add(sum);
+            match place.and_then(|place| self.calls.get_mut(place)) {
+                Some(call) => call.add(sum),
+                None => self.lost += sum.calls,
             }
         }
     }
@@ -381,6 +406,13 @@ impl Tally {
                 around_at(self.moves_of(place), within, made_after)
             };
         }
+    }
+}
+
+/// Leaves out what there is no memory for: the figures that depend on it are too low.
+fn push<T>(all: &mut Vec<T>, item: T) {
+    if all.try_reserve(1).is_ok() {
+        all.push(item);
     }
 }
 

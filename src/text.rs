@@ -34,6 +34,12 @@ impl Text {
         &self.bytes
     }
 
+    /// What one text alone says.
+    pub(crate) fn as_str(&self) -> &str {
+        // It was cut at a character's boundary.
+        std::str::from_utf8(&self.bytes).unwrap_or(BROKEN)
+    }
+
     /// One text alone.
     pub(crate) fn of(value: &dyn Display) -> Self {
         let mut text = Self::default();
@@ -168,6 +174,14 @@ impl fmt::Write for Limited<'_> {
         }
         Ok(())
     }
+}
+
+/// Copies a text; `None` if there is no memory.
+pub(crate) fn copied(text: &str) -> Option<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).ok()?;
+    copy.push_str(text);
+    Some(copy)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ shared_static! {
 
 struct Name {
     number: Number,
-    text: Box<str>,
+    text: String,
 }
 
 /// A thread's number, counted from 1 in the order in which threads first recorded (and beginning
@@ -66,9 +66,17 @@ fn keep(name: &str) -> u32 {
     let known = NAMES.iter().find(|known| *known.text == *name);
     // Two threads of one name that come at once may keep it twice.
     let kept = known.or_else(|| {
-        let room = || (NAMES.len() < NAMELESS).then(|| Box::from(name));
-        NAMES.add(room, |text, number| {
-            Box::leak(Box::new(Name { number, text }))
+        let room = || {
+            let has_number = NAMES.len() < NAMELESS;
+            let (mut text, mut one) = (String::new(), Vec::new());
+            text.try_reserve_exact(name.len()).ok()?;
+            one.try_reserve_exact(1).ok()?;
+            text.push_str(name);
+            has_number.then_some((text, one))
+        };
+        NAMES.add(room, |(text, mut one), number| {
+            one.push(Name { number, text });
+            &one.leak()[0]
         })
     });
     let number = kept.map_or(NAMELESS, |name| name.number.to_bits());

@@ -1,6 +1,5 @@
 //! A trace: the record of one request, made of strands.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -85,8 +84,24 @@ struct Folded {
 pub(crate) struct Ended {
     /// All of it, and what folded calls outside all others did: by the call below which the strands
     /// stood, and [when they were made](Strand::made_after).
-    pub(crate) strands: BTreeMap<(Address, u64), (Counts, Sum)>,
-    pub(crate) calls: BTreeMap<Address, Sum>,
+    strands: Sorted<(Address, u64), (Counts, Sum)>,
+    calls: Sorted<Address, Sum>,
+}
+
+/// By key, in order: a map that can do without memory.
+type Sorted<K, V> = Vec<(K, V)>;
+
+/// What there is by this key; none if there is no memory for one more.
+fn entry<K: Ord + Copy, V: Default>(all: &mut Sorted<K, V>, key: K) -> Option<&mut V> {
+    let place = match all.binary_search_by_key(&key, |(key, _)| *key) {
+        Ok(place) => place,
+        Err(place) => {
+            all.try_reserve(1).ok()?;
+            all.insert(place, (key, V::default()));
+            place
+        }
+    };
+    Some(&mut all[place].1)
 }
 
 /// The strands that fold and are open, the newest first. The list's lock is held.
@@ -107,18 +122,32 @@ impl Ended {
         self.strands.is_empty()
     }
 
-    fn add(&mut self, strand: &Strand) {
+    pub(crate) fn strands(&self) -> &[((Address, u64), (Counts, Sum))] {
+        &self.strands
+    }
+
+    pub(crate) fn calls(&self) -> &[(Address, Sum)] {
+        &self.calls
+    }
+
+    /// `false` if there is no memory for all that the strand did.
+    fn add(&mut self, strand: &Strand) -> bool {
         let (reading, _) = strand.meter.read();
         let key = (strand.parent(), strand.made_after());
-        let (counts, outside) = self.strands.entry(key).or_default();
+        let Some((counts, outside)) = entry(&mut self.strands, key) else {
+            return false;
+        };
         *counts += reading.counts;
         let is_partial = strand.is_partial();
+        let mut is_whole = true;
         let mut add = |of: Address, mut sum: Sum| {
             sum.is_partial |= is_partial;
             if of == Address::NONE {
                 outside.add(&sum);
+            } else if let Some(known) = entry(&mut self.calls, of) {
+                known.add(&sum);
             } else {
-                self.calls.entry(of).or_default().add(&sum);
+                is_whole = false;
             }
         };
         for shared in strand.sums() {
@@ -133,11 +162,12 @@ impl Ended {
                 }
             }
         }
-        for afar in strand.done_from_afar() {
-            for (of, sum) in Strand::sums_from_afar(&afar).into_iter().flatten() {
+        strand.look_at_done_from_afar(|afar| {
+            for (of, sum) in Strand::sums_from_afar(afar).into_iter().flatten() {
                 add(of, sum);
             }
-        }
+        });
+        is_whole
     }
 }
 
@@ -184,7 +214,9 @@ impl State {
             // It stays in the list, for ever.
             return self.allowance.note_dropped();
         };
-        alloc_counter::exclude(|| folded.ended.add(strand));
+        if !alloc_counter::exclude(|| folded.ended.add(strand)) {
+            self.allowance.note_dropped();
+        }
         let next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         let previous = STRANDS.get(strand.previous_in_trace.load(Relaxed));
         let number =
@@ -412,7 +444,7 @@ impl Trace {
         let mut total: Counts = self.strands_newest_first().map(counts).sum();
         self.read_folding(|open, ended| {
             total += open.map(counts).sum();
-            total += ended.strands.values().map(|(counts, _)| *counts).sum();
+            total += ended.strands.iter().map(|(_, (counts, _))| *counts).sum();
         });
         alloc_counter::is_installed().then_some(total)
     }

@@ -327,9 +327,8 @@ fn lines_that_are_none_do_not_hide_those_that_are() {
 
 #[test]
 fn a_line_without_end_takes_bounded_memory() {
-    let most = json::Lines::<io::Empty>::MAX_BYTES as u64;
-    let input = io::repeat(b' ')
-        .take(most * 3)
+    let input = io::repeat(b'x')
+        .take(100 << 20)
         .chain(&b"\n"[..])
         .chain(GOLDEN.as_bytes());
     let measured = tracer::alloc::measure(|| {
@@ -337,12 +336,60 @@ fn a_line_without_end_takes_bounded_memory() {
         let error = lines.next().unwrap().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "line 1: expected a line of at most 64 MiB"
+            "line 1, column 1: not JSON: expected value"
         );
         assert_eq!(lines.next().unwrap().unwrap(), golden());
         assert!(lines.next().is_none());
     });
-    assert!(measured.peak_bytes.unwrap() < 3 * most);
+    let peak = measured.peak_bytes.unwrap();
+    assert!(peak < 4 << 20, "{peak}");
+}
+
+/// What reading the only report takes at most, and what the report takes then, in bytes.
+fn taken_by_reading(line: &[u8], report: &Report) -> (u64, u64) {
+    let mut read = None;
+    let measured = tracer::alloc::measure(|| {
+        let mut lines = json::Lines::new(BufReader::new(line));
+        read = lines.next();
+        assert!(lines.next().is_none());
+    });
+    assert_eq!(&read.unwrap().unwrap(), report);
+    let left = measured.counts.unwrap().net_bytes();
+    (measured.peak_bytes.unwrap(), left.cast_unsigned())
+}
+
+#[test]
+fn a_report_of_more_than_64_mib_comes_back() {
+    let mut report = golden();
+    let call = report.calls[0].clone();
+    report.calls = vec![call; 70];
+    for call in &mut report.calls {
+        call.parent = None;
+        call.id = Some("x".repeat(1 << 20));
+    }
+    let line = written(&report);
+    assert!(line.len() > 64 << 20);
+    let (peak, left) = taken_by_reading(line.as_bytes(), &report);
+    // The line's start, and the last text twice.
+    assert!(peak < left + (6 << 20), "{peak}, {left}");
+}
+
+#[test]
+fn reading_a_report_takes_little_more_than_the_report() {
+    let mut report = golden();
+    let call = report.calls[0].clone();
+    report.calls = vec![call; 5_000];
+    report.calls.iter_mut().for_each(|call| call.parent = None);
+    let line = written(&report);
+    let (peak, left) = taken_by_reading(line.as_bytes(), &report);
+    // The list of calls grows by doubling.
+    let list = report.calls.len() * size_of::<tracer::CallReport>();
+    let most = left + 2 * list as u64 + (3 << 20);
+    assert!(peak < most, "{peak}, {left}");
+    let written = tracer::alloc::measure(|| written(&report));
+    // The line grows by doubling, too.
+    let peak = written.peak_bytes.unwrap();
+    assert!(peak < 3 * line.len() as u64, "{peak}");
 }
 
 #[test]

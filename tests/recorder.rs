@@ -4,6 +4,8 @@
 mod common;
 
 use std::pin::pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -55,6 +57,49 @@ fn allocating(recorder: &Recorder, id: u64, allocations: u64) {
     recording.id(id);
     let _scope = recording.inject();
     handle(allocations);
+}
+
+#[test]
+fn in_flight_is_possible_whenever_it_is_read() {
+    const READINGS: u32 = 20_000;
+    let policy = Policy::none().failed();
+    let recorder = Recorder::builder().policy(policy).memory_bytes(1 << 20);
+    let recorder = recorder.start().unwrap();
+    let _held = ["held", "a"].map(|name| recorder.begin(name));
+    let done = AtomicBool::new(false);
+    let (mut read, mut read_by_route) = (Vec::new(), Vec::new());
+    let begun: u64 = std::thread::scope(|threads| {
+        let work = || {
+            let names = ["a", "b", "c"].iter().cycle();
+            let begin = |(number, name): (u64, &&str)| {
+                let mut recording = recorder.begin(name);
+                if number.is_multiple_of(5) {
+                    recording.fail("why");
+                }
+            };
+            let until = names.take_while(|_| !done.load(Relaxed));
+            (0..).zip(until).map(begin).count() as u64
+        };
+        let threads = [(); 3].map(|()| threads.spawn(work));
+        for _ in 0..READINGS {
+            read.push(recorder.statistics());
+        }
+        for _ in 0..READINGS / 20 {
+            read_by_route.push(recorder.routes());
+        }
+        done.store(true, Relaxed);
+        threads.map(|it| it.join().unwrap()).iter().sum()
+    });
+    for it in read {
+        assert!((2..=5).contains(&it.in_flight), "{}", it.in_flight);
+        assert_eq!(it.ended, it.kept + it.not_kept + it.dropped);
+    }
+    for routes in read_by_route {
+        let in_flight: u64 = routes.iter().map(|it| it.in_flight).sum();
+        assert!((2..=5).contains(&in_flight), "{in_flight}");
+    }
+    let it = recorder.statistics();
+    assert_eq!((it.ended, it.in_flight), (begun, 2));
 }
 
 #[test]

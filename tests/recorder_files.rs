@@ -84,6 +84,86 @@ fn a_file_is_continued_and_rotated() {
 }
 
 #[test]
+fn a_file_that_was_deleted_is_begun_again() {
+    let (_directory, path) = directory();
+    let recorder = start(&path, Rotation::default()).unwrap();
+    let fail_flushed = |id| {
+        fail(&recorder, id);
+        assert!(recorder.flush(PATIENCE));
+    };
+    fail_flushed(0);
+    std::fs::remove_file(&path).unwrap();
+    fail_flushed(1);
+    assert_eq!(ids(&path), ["1"]);
+    // With the directory around it, which comes back.
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    fail_flushed(2);
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    fail_flushed(3);
+    assert_eq!(ids(&path), ["3"]);
+    let sink = &recorder.statistics().sinks[0];
+    assert_eq!((sink.taken, sink.failed, sink.reopened), (3, 1, 2));
+}
+
+#[test]
+fn a_file_that_was_moved_is_begun_again() {
+    let (_directory, path) = directory();
+    let recorder = start(&path, Rotation::default()).unwrap();
+    let fail_flushed = |id| {
+        fail(&recorder, id);
+        assert!(recorder.flush(PATIENCE));
+    };
+    fail_flushed(0);
+    // As logrotate does it, with `create`.
+    let moved = numbered(&path, 1);
+    std::fs::rename(&path, &moved).unwrap();
+    std::fs::write(&path, "").unwrap();
+    fail_flushed(1);
+    fail_flushed(2);
+    assert_eq!(
+        (ids(&moved), ids(&path)),
+        (vec!["0".to_owned()], vec!["1".to_owned(), "2".to_owned()])
+    );
+    let sink = &recorder.statistics().sinks[0];
+    assert_eq!((sink.taken, sink.failed, sink.reopened), (3, 0, 1));
+    // What came in its place may be something else, which is not written to.
+    std::fs::rename(&path, &moved).unwrap();
+    std::fs::write(&path, "Dear diary\n").unwrap();
+    fail_flushed(3);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "Dear diary\n");
+    assert_eq!(recorder.statistics().sinks[0].failed, 1);
+}
+
+#[test]
+fn the_length_of_a_file_that_was_cut_is_read() {
+    let (_directory, path) = directory();
+    let line = with_one(&path);
+    let recorder = start(&path, Rotation::default().max_bytes(line * 5 / 2)).unwrap();
+    let fail_flushed = |id| {
+        fail(&recorder, id);
+        assert!(recorder.flush(PATIENCE));
+    };
+    fail_flushed(1);
+    // As logrotate does it, with `copytruncate`.
+    let truncate = |length| {
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(length).unwrap();
+    };
+    truncate(0);
+    fail_flushed(2);
+    fail_flushed(3);
+    // Two lines are below the limit: none was rotated away.
+    assert_eq!(ids(&path), ["2", "3"]);
+    assert!(!numbered(&path, 1).exists());
+    // In the middle of a line.
+    truncate(line + 10);
+    fail_flushed(4);
+    assert_eq!(ids(&path), ["2", "4"]);
+    let sink = &recorder.statistics().sinks[0];
+    assert_eq!((sink.taken, sink.failed, sink.reopened), (4, 0, 0));
+}
+
+#[test]
 fn all_files_may_be_kept() {
     let (_directory, path) = directory();
     let rotation = Rotation::default().max_bytes(1).files(u32::MAX);
@@ -127,8 +207,44 @@ fn two_do_not_write_to_one_file() {
     (0..2).for_each(|id| fail(&one, id));
     assert!(one.flush(PATIENCE));
     assert_eq!(refused(), told);
+    // Nor after somebody has tidied up: the file goes on to be the one recorder's.
+    for entry in path.parent().unwrap().read_dir().unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    fail(&one, 2);
+    assert!(one.flush(PATIENCE));
+    assert_eq!(refused(), told);
+    assert_eq!(ids(&path), ["2"]);
+    // By another name, too.
+    #[cfg(unix)]
+    {
+        let link = path.with_extension("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(start(&link, Rotation::default()).is_err());
+    }
     drop(one);
     assert!(start(&path, Rotation::default()).is_ok());
+}
+
+#[test]
+fn nothing_is_left_beside_the_files() {
+    let (directory, path) = directory();
+    with_one(&path);
+    let left = directory.path().read_dir().unwrap();
+    let left: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["kept.jsonl"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_device_is_written_to_by_several() {
+    let start = || start(Path::new("/dev/null"), Rotation::default()).unwrap();
+    let both = [start(), start()];
+    for recorder in &both {
+        fail(recorder, 0);
+        assert!(recorder.flush(PATIENCE));
+        assert_eq!(recorder.statistics().sinks[0].taken, 1);
+    }
 }
 
 #[test]
@@ -177,6 +293,20 @@ fn a_file_that_cannot_be_opened_is_told() {
             path.display()
         )
     );
+}
+
+#[test]
+fn a_chain_of_errors_tells_the_cause_once() {
+    let (directory, _) = directory();
+    let path = directory.path().join("no/such/directory.jsonl");
+    let error = start(&path, Rotation::default()).unwrap_err();
+    let errors = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
+    let chain: Vec<_> = errors.map(ToString::to_string).collect();
+    let told = format!(
+        "the file for kept reports: cannot open {}: No such file or directory (os error 2)",
+        path.display()
+    );
+    assert_eq!(chain, [told]);
 }
 
 #[test]

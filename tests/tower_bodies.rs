@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, Service, service_fn};
 use tracer::alloc::{Counts, measure};
 use tracer::recorder::{Policy, Recorder};
-use tracer::tower::RecorderLayer;
+use tracer::tower::{RecorderLayer, RequestId};
 use tracer::{Counting, Outcome, Report, call};
 
 #[global_allocator]
@@ -259,7 +259,7 @@ fn busy(
 fn extension() -> Counts {
     let measured = measure(|| {
         let mut extensions = axum::http::Extensions::new();
-        extensions.insert("as large as an id");
+        extensions.insert([0_u8; size_of::<RequestId>()]);
         extensions
     });
     measured.counts.unwrap()

@@ -56,7 +56,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc` for this very layout.
         let block = unsafe { self.inner.alloc(layout) };
-        if !block.is_null() {
+        if block.is_null() {
+            thread::note_failure();
+        } else {
             thread::count(Operation::Allocate, 0, layout.size());
         }
         block
@@ -68,7 +70,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc_zeroed` for this very layout.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if !block.is_null() {
+        if block.is_null() {
+            thread::note_failure();
+        } else {
             thread::count(Operation::Allocate, 0, layout.size());
         }
         block
@@ -91,7 +95,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as for `dealloc`; the caller also upholds the rules on `new_size`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        if !moved.is_null() {
+        if moved.is_null() {
+            thread::note_failure();
+        } else {
             thread::count(Operation::Resize, layout.size(), new_size);
         }
         moved

@@ -62,4 +62,4 @@ pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 pub use slot::Window;
-pub use thread::{Local, exclude, is_installed};
+pub use thread::{Local, exclude, include, is_installed};

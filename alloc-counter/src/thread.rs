@@ -18,6 +18,9 @@ use crate::slot::{Operation, Slot, Window};
 /// A request has come through the allocator at some time.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
+/// A request has failed at some time: since then it is not taken for granted that there is memory.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
 /// How the thread stands to its slot.
 #[derive(Clone, Copy)]
 enum Standing {
@@ -103,6 +106,10 @@ fn own_slot() -> Option<&'static Slot> {
         Standing::Claiming | Standing::Ended => None,
         Standing::New => {
             STANDING.set(Standing::Claiming);
+            if !is_memory_left() {
+                STANDING.set(Standing::New);
+                return None;
+            }
             // Registers the destructor. Refused where the thread is past its destructors; a slot
             // claimed then would never be given back.
             if GIVE_BACK.try_with(|_| ()).is_err() {
@@ -114,6 +121,19 @@ fn own_slot() -> Option<&'static Slot> {
             claimed
         }
     }
+}
+
+/// Without memory for a destructor's entry the C library ends the process. So memory is looked for
+/// before, in a size that is not kept for this thread's next request of that size only.
+fn is_memory_left() -> bool {
+    !HAS_FAILED.load(Relaxed) || Vec::<u8>::new().try_reserve_exact(4096).is_ok()
+}
+
+/// A request for memory has failed.
+#[cold]
+#[inline(never)]
+pub(crate) fn note_failure() {
+    HAS_FAILED.store(true, Relaxed);
 }
 
 /// Whether a [`Counting`](crate::Counting) allocator serves this process.
@@ -146,21 +166,47 @@ fn try_whether_installed() -> bool {
 /// assert_eq!(measured.counts.unwrap().allocates(), 0);
 /// ```
 pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
-    struct Restore {
-        slot: Option<&'static Slot>,
-        excluded: bool,
-    }
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            EXCLUDED.set(self.excluded);
-            SLOT.set(self.slot);
+    let _restore = Restore::after(true);
+    work()
+}
+
+/// Runs `work` so that what it allocates and frees is the program's again, inside of
+/// [`exclude`]: for what a measurement was handed by the program.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::{exclude, include, measure};
+///
+/// let text = String::from("the program's");
+/// let measured = measure(|| exclude(|| include(|| drop(text))));
+/// assert_eq!(measured.counts.unwrap().deallocations, 1);
+/// ```
+pub fn include<T>(work: impl FnOnce() -> T) -> T {
+    // The first count finds the thread's slot again.
+    let _restore = Restore::after(false);
+    work()
+}
+
+/// How the thread counted before.
+struct Restore {
+    slot: Option<&'static Slot>,
+    excluded: bool,
+}
+
+impl Restore {
+    fn after(is_excluded: bool) -> Self {
+        Self {
+            slot: SLOT.take(),
+            excluded: EXCLUDED.replace(is_excluded),
         }
     }
-    let _restore = Restore {
-        slot: SLOT.take(),
-        excluded: EXCLUDED.replace(true),
-    };
-    work()
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        EXCLUDED.set(self.excluded);
+        SLOT.set(self.slot);
+    }
 }
 
 /// The calling thread's counters, for code that takes many readings.

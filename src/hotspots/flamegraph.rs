@@ -254,9 +254,10 @@ impl fmt::Display for FlamegraphError {
 }
 
 impl std::error::Error for FlamegraphError {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
-            Problem::Drawing(error) | Problem::Output(error) => Some(error),
+            Problem::Drawing(error) | Problem::Output(error) => error.source(),
             Problem::NoSum(_) | Problem::Nothing(_) | Problem::NotCounted(_) | Problem::TooMuch => {
                 None
             }

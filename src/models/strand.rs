@@ -27,12 +27,12 @@ fn stop_from_afar(call: CallRef, value: u32) -> bool {
     Strand::do_from_afar(call, 1000, |_| {
         assert_whole(call.record, value);
         is_done = true;
-        Deed::Stopped(Stopped {
+        Some(Deed::Stopped(Stopped {
             within: Address::NONE,
             end: End::Ok,
             used: figures(1),
             left_open: None,
-        })
+        }))
     });
     is_done
 }

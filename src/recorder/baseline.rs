@@ -134,6 +134,14 @@ impl Baseline {
             *room = all_room - left;
         }
         paths.clear();
+        self.lost.add(tally.lost);
+        // A path that is touched is one of these.
+        let all = tally.calls.len();
+        if paths.try_reserve(all).is_err() || touched.try_reserve(all).is_err() {
+            return self
+                .lost
+                .add(tally.calls.iter().map(|call| call.calls).sum());
+        }
         let mut guess = self.first;
         let mut before = NOWHERE;
         for call in &tally.calls {
@@ -210,6 +218,8 @@ impl Baseline {
             nodes.try_reserve_exact(more).ok()?;
         }
         let number = u32::try_from(nodes.len()).ok()?;
+        let hash_of = |number: &u32| nodes[*number as usize].hash(hasher);
+        numbers.try_reserve(1, hash_of).ok()?;
         nodes.push(Node {
             callsite,
             parent,
@@ -261,12 +271,18 @@ impl Baseline {
         if self.nodes.iter().all(is_used) {
             return;
         }
-        let nodes = std::mem::take(&mut self.nodes);
-        let used = nodes.iter().filter(|node| is_used(node)).count();
-        self.nodes.reserve_exact(used);
+        let used = self.nodes.iter().filter(|node| is_used(node)).count();
+        let (mut kept, mut places) = (Vec::new(), Vec::new());
+        let has_room = kept.try_reserve_exact(used).is_ok()
+            && places.try_reserve_exact(self.nodes.len()).is_ok();
+        if !has_room {
+            // In the next window, then.
+            return;
+        }
+        let nodes = std::mem::replace(&mut self.nodes, kept);
+        // Its memory is enough for fewer.
         self.numbers.clear();
         self.first = NOWHERE;
-        let mut places = Vec::with_capacity(nodes.len());
         for mut node in nodes {
             let parent = match node.parent {
                 NOWHERE => Some(NOWHERE),

@@ -1,17 +1,43 @@
 //! Texts from outside, of which only so much is kept.
 
-use std::borrow::Cow;
+use std::ops::Deref;
+
+use arrayvec::ArrayString;
 
 use crate::text;
 
 /// Names, ids, and the names and values of labels are cut at so many bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 256;
 
+/// As much of a text as is kept.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "on the stack, to allocate nothing"
+)]
+pub(crate) enum Bounded<'a> {
+    Whole(&'a str),
+    Cut(ArrayString<MAX_TEXT_BYTES>),
+}
+
 /// As much of a text as is kept; what was cut ends with an ellipsis.
-pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
+pub(crate) fn bounded(text: &str) -> Bounded<'_> {
     if text.len() <= MAX_TEXT_BYTES {
-        return Cow::Borrowed(text);
+        return Bounded::Whole(text);
     }
     let end = text.floor_char_boundary(MAX_TEXT_BYTES - text::CUT.len());
-    Cow::Owned(text[..end].to_owned() + text::CUT)
+    let mut cut = ArrayString::new();
+    cut.push_str(&text[..end]);
+    cut.push_str(text::CUT);
+    Bounded::Cut(cut)
+}
+
+impl Deref for Bounded<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Whole(text) => text,
+            Self::Cut(text) => text,
+        }
+    }
 }

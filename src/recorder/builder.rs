@@ -1,7 +1,7 @@
 //! A recorder to be.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::own::Own;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 
+use super::bytes::bytes_of;
 use super::file::{ReportFile, Rotation};
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
@@ -18,6 +19,7 @@ use super::shared::Shared;
 #[cfg(doc)]
 use super::sinks::SinkStatistics;
 use super::sinks::{Sink, Sinks, Taker};
+use super::worker::has_memory;
 use super::{Inner, Recorder, worker};
 
 /// Less is not enough for anything.
@@ -50,8 +52,9 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.source)
+        self.source.source()
     }
 }
 
@@ -110,9 +113,18 @@ impl Builder {
     /// `tracer` and its kin. An existing file is continued; half a line at its end, which a process
     /// left that was killed, is cut off.
     ///
-    /// Where it can't be written while the recorder runs, because the disk is full, the report is
-    /// counted as [failed](SinkStatistics::failed), no part of it stays, and the next one is tried
-    /// again.
+    /// If it can't be written while the recorder runs, because the disk is full or the file would be
+    /// larger than the process's limit (`ulimit -f`), the report is counted as
+    /// [failed](SinkStatistics::failed), no part of it stays, and the next one is tried again. A file
+    /// that others delete or move is [created again](SinkStatistics::reopened) before the next report is
+    /// written; one that they cut is continued at its end.
+    ///
+    /// One recorder writes to a file at a time, in whichever process. While it does there is an empty file
+    /// beside it, with `.lock` behind its name. On Unix the lock ends with the process, and is not
+    /// inherited by a forked child. In a directory in which the process can't create files, the file itself
+    /// is locked; then it is not rotated either, and the lock is lost, until the next report is written,
+    /// when the process itself opens and closes the file. A pipe or a device is neither rotated nor
+    /// locked.
     pub fn file(mut self, path: impl Into<PathBuf>, rotation: Rotation) -> Self {
         self.file = Some((path.into(), rotation));
         self
@@ -140,24 +152,42 @@ impl Builder {
     /// # Errors
     ///
     /// Where the file can't be opened, or a thread not be started.
-    pub fn start(self) -> Result<Recorder, StartError> {
-        alloc_counter::exclude(|| self.start_excluded())
+    pub fn start(mut self) -> Result<Recorder, StartError> {
+        // The program's: copied, and given back as such.
+        let (file, callbacks) = (self.file.take(), std::mem::take(&mut self.callbacks));
+        let (titles, mut takers): (Vec<_>, Vec<_>) = callbacks.into_iter().unzip();
+        let file = file.as_ref().map(|(path, rotation)| (&**path, *rotation));
+        alloc_counter::exclude(|| self.start_excluded(file, &titles, &mut takers))
     }
 
-    fn start_excluded(self) -> Result<Recorder, StartError> {
+    fn start_excluded(
+        self,
+        file: Option<(&Path, Rotation)>,
+        titles: &[String],
+        takers: &mut Vec<Taker>,
+    ) -> Result<Recorder, StartError> {
         // Not while the first request waits.
         clock::warm_up();
-        let mut takers = self.callbacks;
-        if let Some((path, rotation)) = self.file {
-            let mut file = ReportFile::open(&path, rotation).map_err(|error| StartError {
+        let callbacks = titles.iter().cloned().zip(takers.drain(..));
+        let mut takers: Vec<_> = callbacks
+            .map(|(name, take)| (name, take, Arc::default()))
+            .collect();
+        if let Some((path, rotation)) = file {
+            let mut file = ReportFile::open(path, rotation).map_err(|error| StartError {
                 what: "the file for kept reports".to_owned(),
                 source: Box::new(error),
             })?;
+            let reopened = file.reopened();
             let take: Taker = Box::new(move |report| {
-                let written = alloc_counter::exclude(|| file.write(report));
-                written.map_err(|error| error.to_string())
+                alloc_counter::exclude(|| {
+                    // JSON takes more than the report.
+                    if !has_memory(bytes_of(report).saturating_mul(4)) {
+                        return Err("no memory for the report as JSON".to_owned());
+                    }
+                    file.write(report).map_err(|error| error.to_string())
+                })
             });
-            takers.insert(0, (path.display().to_string(), take));
+            takers.insert(0, (path.display().to_string(), take, reopened));
         }
         let memory = self.memory_bytes.max(LEAST_BYTES);
         let no_thread = |error| StartError {
@@ -173,8 +203,9 @@ impl Builder {
             (memory / 8 * 3, memory / 8, memory / 4),
         ));
         let (mut sinks, mut threads) = (Sinks::default(), Vec::new());
-        for (name, take) in takers {
-            let (sink, thread) = Sink::start(name, for_each, take).map_err(no_thread)?;
+        for (name, take, reopened) in takers {
+            let started = Sink::start(name, for_each, take, reopened);
+            let (sink, thread) = started.map_err(no_thread)?;
             sinks.0.push(sink);
             threads.push(thread);
         }

@@ -7,7 +7,6 @@ use alloc_counter::Counts;
 
 use crate::report::{Compared, Percentiles, Report};
 
-use super::route::Route;
 use super::shared::Shared;
 use super::window::{Calls, Requests};
 
@@ -17,7 +16,7 @@ const ENOUGH: u64 = 20;
 /// Notes on the first call of each path what is usual on it; answers the same of whole requests.
 pub(super) fn compare(
     shared: &Shared,
-    route: &Route,
+    route: usize,
     report: &mut Report,
     wall: Duration,
 ) -> Option<Compared> {
@@ -26,14 +25,14 @@ pub(super) fn compare(
     let mut requests = Requests::default();
     let mut is_whole = true;
     let mut usual: Vec<Calls> = vec![Calls::default(); paths.len()];
-    shared.stripes.read_route(route, window, |figures| {
-        is_whole &= figures.baseline.is_whole();
-        for window in figures.baseline.requests() {
+    shared.stripes.read_route(route, window, |baseline| {
+        is_whole &= baseline.is_whole();
+        for window in baseline.requests() {
             requests.merge(window);
         }
         // The place, in the report, of each path that the baseline has.
         let mut places: Vec<Option<usize>> = Vec::new();
-        for (callsite, parent, windows) in figures.baseline.paths() {
+        for (callsite, parent, windows) in baseline.paths() {
             let found = callsite.and_then(|callsite| {
                 let parent = match parent {
                     None => None,

@@ -30,10 +30,10 @@ pub struct RequestInFlight {
 }
 
 impl RequestInFlight {
-    fn of(active: &Active) -> Self {
+    fn of(active: &Active, shared: &Shared) -> Self {
         let report = active.trace.report();
         Self {
-            name: active.route.name.to_string(),
+            name: shared.routes.at(active.route).name.clone(),
             id: active.id.as_deref().map(str::to_owned),
             now: InFlight::of(active.trace.age(), report),
         }
@@ -131,7 +131,7 @@ impl Shared {
     fn in_flight(&self, may_wait: bool, most: usize) -> (Vec<RequestInFlight>, usize) {
         let mut active = self.stripes.in_flight(may_wait);
         active.sort_by_key(|it| it.trace.id());
-        let oldest = active.iter().take(most).map(RequestInFlight::of);
+        let oldest = { active.iter().take(most) }.map(|it| RequestInFlight::of(it, self));
         (oldest.collect(), active.len())
     }
 }

@@ -1,12 +1,16 @@
 //! Kept reports in a file, a line of JSON each.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::report::Report;
-use crate::report::json::escaping;
+use crate::report::{Report, json};
+
+use super::file_lock::{FileLock, is_at};
 
 /// How large files of reports become, and how many are kept.
 ///
@@ -63,8 +67,9 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        self.error.source()
     }
 }
 
@@ -73,25 +78,39 @@ pub(super) struct ReportFile {
     path: PathBuf,
     rotation: Rotation,
     /// None after something went wrong with it; it is opened again for the next report.
-    open: Option<(File, u64)>,
+    open: Option<Open>,
+    /// None until there is a regular file.
+    lock: Option<FileLock>,
+    /// How often the file was gone, or another one in its place.
+    reopened: Arc<AtomicU64>,
 }
 
+struct Open {
+    file: File,
+    /// After its last whole line.
+    length: u64,
+}
+
+/// How often a file is opened that others replace at the same time.
+const ATTEMPTS: u32 = 100;
+
 impl ReportFile {
-    /// Goes on with the file where there is one.
+    /// Goes on with the file if there is one.
     pub(super) fn open(path: &Path, rotation: Rotation) -> Result<Self, FileError> {
         let mut file = Self {
             path: path.to_owned(),
             rotation,
             open: None,
+            lock: None,
+            reopened: Arc::default(),
         };
         file.open = Some(file.reopen()?);
-        // Files are renamed beside each other, and not the link that leads there.
-        if path.is_symlink()
-            && let Ok(real) = std::fs::canonicalize(path)
-        {
-            file.path = real;
-        }
         Ok(file)
+    }
+
+    /// How often the file was gone, or another one in its place.
+    pub(super) fn reopened(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.reopened)
     }
 
     fn failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> FileError {
@@ -99,52 +118,104 @@ impl ReportFile {
         move |error| FileError { doing, path, error }
     }
 
-    fn reopen(&self) -> Result<(File, u64), FileError> {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        let mut file = options.open(&self.path).map_err(self.failed("open"))?;
-        // Two that write and rotate the same files would lose each other's. It is free again when the
-        // file is closed, however the process ends.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    fn reopen(&mut self) -> Result<Open, FileError> {
+        for _ in 0..ATTEMPTS {
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true);
+            let mut file = options.open(&self.path).map_err(self.failed("open"))?;
+            let metadata = file.metadata().map_err(self.failed("read"))?;
+            if !metadata.is_file() {
+                // What is no regular file is neither rotated nor locked.
+                return Ok(Open { file, length: 0 });
+            }
+            // Files are renamed beside each other, and not the link that leads there; and a file is
+            // the same by whatever name.
+            if let Ok(real) = std::fs::canonicalize(&self.path) {
+                self.path = real;
+            }
+            self.lock()?;
+            // Before it was locked another recorder may have rotated it.
+            if is_at(&metadata, &self.path) {
+                let length = end_of_lines(&mut file).map_err(self.failed("read"))?;
+                return Ok(Open { file, length });
+            }
+        }
+        let why = "others replace it again and again";
+        Err(self.failed("open")(io::Error::other(why)))
+    }
+
+    /// Two that write and rotate the same files would lose each other's.
+    fn lock(&mut self) -> Result<(), FileError> {
+        if self.lock.as_ref().is_some_and(FileLock::holds) {
+            return Ok(());
+        }
+        self.lock = None;
+        self.lock = FileLock::take(&self.path).map_err(self.failed("lock"))?;
+        if self.lock.is_none() {
             let why = "another recorder writes to it";
             return Err(self.failed("open")(io::Error::other(why)));
         }
-        let whole = end_of_lines(&mut file).map_err(self.failed("read"))?;
-        Ok((file, whole))
+        Ok(())
+    }
+
+    /// The file at the path, as it is now: it may have been deleted, moved or cut by others.
+    fn present(&mut self) -> Result<(Open, Metadata), FileError> {
+        if let Some(mut open) = self.open.take() {
+            let metadata = open.file.metadata().map_err(self.failed("read"))?;
+            if !metadata.is_file() {
+                return Ok((open, metadata));
+            }
+            if is_at(&metadata, &self.path) {
+                self.lock()?;
+                if metadata.len() != open.length {
+                    open.length = end_of_lines(&mut open.file).map_err(self.failed("read"))?;
+                }
+                return Ok((open, metadata));
+            }
+            self.reopened.fetch_add(1, Relaxed);
+        }
+        let open = self.reopen()?;
+        let metadata = open.file.metadata().map_err(self.failed("read"))?;
+        Ok((open, metadata))
     }
 
     /// Writes a report, all of it or nothing.
     pub(super) fn write(&mut self, report: &Report) -> Result<(), FileError> {
-        let mut line = escaping::to_vec(report)
-            .map_err(io::Error::from)
-            .map_err(self.failed("write a report to"))?;
-        line.push(b'\n');
-        let (mut file, mut length) = match self.open.take() {
-            Some(open) => open,
-            None => self.reopen()?,
-        };
-        let is_full = length > 0
-            && length.saturating_add(line.len() as u64) > self.rotation.max_bytes
-            // A pipe or a terminal is never full, and not to be renamed.
-            && file.metadata().is_ok_and(|it| it.is_file());
-        if is_full {
-            drop(file);
-            self.rotate()?;
-            (file, length) = self.reopen()?;
+        let line = json::line(report).map_err(self.failed("write a report to"))?;
+        let added = line.len() as u64;
+        let (mut open, metadata) = self.present()?;
+        // A pipe or a terminal is never full, and not to be renamed.
+        let is_full = metadata.is_file()
+            && open.length > 0
+            && open.length.saturating_add(added) > self.rotation.max_bytes;
+        let start = if is_full { 0 } else { open.length };
+        if metadata.is_file() && start.saturating_add(added) > most_bytes() {
+            self.open = Some(open);
+            return Err(self.failed("write to")(too_large()));
         }
+        if is_full {
+            drop(open);
+            self.rotate()?;
+            open = self.reopen()?;
+        }
+        let Open { mut file, length } = open;
         if let Err(error) = file.write_all(&line) {
             // Half a line may be there, where the disk is full.
-            let ours = length..length + line.len() as u64;
+            let ours = length..length + added;
             let is_whole = match file.metadata() {
                 Ok(it) if it.len() == length => true,
                 Ok(it) if ours.contains(&it.len()) => file.set_len(length).is_ok(),
                 _ => false,
             };
-            // With its lock, if it can be.
-            self.open = is_whole.then_some((file, length));
+            self.open = is_whole.then_some(Open { file, length });
             return Err(self.failed("write to")(error));
         }
-        self.open = Some((file, length + line.len() as u64));
+        let length = if metadata.is_file() {
+            length + added
+        } else {
+            0
+        };
+        self.open = Some(Open { file, length });
         Ok(())
     }
 
@@ -177,6 +248,25 @@ impl ReportFile {
             _ => Ok(()),
         }
     }
+}
+
+/// How large the process may make a file now (`ulimit -f`). Beyond, the system does not only refuse the
+/// write: it ends the process, by SIGXFSZ.
+fn most_bytes() -> u64 {
+    #[cfg(unix)]
+    let most = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    #[cfg(not(unix))]
+    let most = None;
+    most.unwrap_or(u64::MAX)
+}
+
+/// What the system would say.
+fn too_large() -> io::Error {
+    #[cfg(unix)]
+    let error = rustix::io::Errno::FBIG.into();
+    #[cfg(not(unix))]
+    let error = io::ErrorKind::FileTooLarge.into();
+    error
 }
 
 /// What each line begins with.

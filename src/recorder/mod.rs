@@ -55,7 +55,9 @@ mod bytes;
 mod compare;
 mod dump;
 mod file;
+mod file_lock;
 mod finished;
+mod id;
 mod policy;
 mod process_lock;
 mod queue;
@@ -92,6 +94,8 @@ pub(crate) use bounded::bounded;
 pub use builder::{Builder, StartError};
 pub use dump::RequestInFlight;
 pub use file::Rotation;
+#[cfg(feature = "tower")]
+pub(crate) use id::Id;
 pub use policy::{Ended, Policy, Reason};
 pub use recording::{Recorded, Recording};
 pub use sinks::SinkStatistics;
@@ -133,7 +137,7 @@ impl Recorder {
     }
 
     #[cfg(feature = "tower")]
-    pub(crate) fn begin_with_id(&self, name: &str, id: Arc<str>) -> Recording {
+    pub(crate) fn begin_with_id(&self, name: &str, id: Id) -> Recording {
         Recording::begin(&self.inner.shared, name, Some(id))
     }
 

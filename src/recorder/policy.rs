@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
+use crate::own::Programs;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::report::units::{bytes, count, time};
@@ -55,7 +56,7 @@ pub struct Ended<'a> {
 /// ```
 #[derive(Clone)]
 pub struct Policy {
-    rules: Vec<Rule>,
+    rules: Programs<Vec<Rule>>,
     slowest: Extremes,
     heaviest: Extremes,
 }
@@ -133,7 +134,7 @@ impl Policy {
     /// Keeps nothing.
     pub const fn none() -> Self {
         Self {
-            rules: Vec::new(),
+            rules: Programs::new(Vec::new()),
             slowest: Extremes::NONE,
             heaviest: Extremes::NONE,
         }
@@ -221,31 +222,49 @@ impl Policy {
         (self.slowest, self.heaviest)
     }
 
-    /// Why the request is to be kept; not at all, where there is no reason. `panics` counts the
-    /// program's own rules that panicked. Allocates only where there is a reason.
+    /// Whether the request is to be kept, and why. `panics` counts the program's own rules that panicked.
+    /// Allocates only if there is a reason.
     pub(super) fn judge(
         &self,
         ended: &Ended<'_>,
         (slowest, heaviest): (&Top, &Top),
         now: u64,
         panics: &AtomicU64,
-    ) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        for rule in &self.rules {
-            reasons.extend(rule.judge(ended, panics));
+    ) -> Verdict {
+        let mut verdict = Verdict::default();
+        for rule in self.rules.iter() {
+            verdict.add(rule.judge(ended, panics));
         }
         if slowest.admits(nanoseconds(ended.wall), now) {
-            reasons.push(Reason::Slowest);
+            verdict.add(Some(Reason::Slowest));
         }
         let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
         if bytes > 0 && heaviest.admits(bytes, now) {
-            reasons.push(Reason::Heaviest);
+            verdict.add(Some(Reason::Heaviest));
         }
-        if reasons.len() > 1 {
-            reasons.sort();
-            reasons.dedup();
+        if verdict.reasons.len() > 1 {
+            verdict.reasons.sort_unstable();
+            verdict.reasons.dedup();
         }
-        reasons
+        verdict
+    }
+}
+
+/// What a policy says of a request.
+#[derive(Default)]
+pub(super) struct Verdict {
+    pub(super) is_kept: bool,
+    /// Those that there is memory for.
+    pub(super) reasons: Vec<Reason>,
+}
+
+impl Verdict {
+    fn add(&mut self, reason: Option<Reason>) {
+        let Some(reason) = reason else { return };
+        self.is_kept = true;
+        if self.reasons.try_reserve(1).is_ok() {
+            self.reasons.push(reason);
+        }
     }
 }
 

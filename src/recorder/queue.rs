@@ -48,14 +48,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Gives it back where there is no room for it, or nobody takes it any more.
+    /// Gives it back if there is no room for it, no memory, or nobody takes it any more.
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), T> {
         let Some(mut state) = self.state.take() else {
             return Err(item);
         };
         let has_room = bytes <= self.most_bytes.saturating_sub(state.bytes);
         let fits = state.waiting.len() < self.most && (has_room || state.bytes == 0);
-        if state.is_closed || !fits {
+        if state.is_closed || !fits || state.waiting.try_reserve(1).is_err() {
             return Err(item);
         }
         state.bytes += bytes;

@@ -43,8 +43,8 @@ impl Recorder {
             .filter(|it| is_wanted(&it.name))
         {
             let mut recent = Vec::new();
-            shared.stripes.read_route(&route, window, |of_route| {
-                recent.push(Recent::of(&of_route.baseline));
+            shared.stripes.read_route(route.number, window, |baseline| {
+                recent.push(Recent::of(baseline));
             });
             for recent in recent {
                 recent.add_to(&mut hotspots, shared.is_counted);

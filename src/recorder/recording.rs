@@ -1,7 +1,6 @@
 //! One request, from its beginning to its end.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,14 +18,15 @@ use crate::report::duration::nanoseconds;
 use crate::state::End;
 use crate::tally::Tally;
 use crate::text;
+use crate::text::copied;
 use crate::trace::Trace;
 
-use super::bounded::bounded;
+use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::finished::Finished;
-use super::policy::{Ended, Reason};
-use super::route::Route;
+use super::id::Id;
+use super::policy::{Ended, Verdict};
 use super::shared::Shared;
-use super::stripe::{Place, Totals};
+use super::stripe::{Active, Place, Totals};
 
 /// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
 /// it is [finished](Self::finish) or dropped.
@@ -38,8 +38,9 @@ pub struct Recording {
     trace: Trace,
     /// When it began, in ticks.
     started: u64,
-    route: Arc<Route>,
-    id: Option<Arc<str>>,
+    /// The route's number.
+    route: usize,
+    id: Option<Id>,
     labels: Vec<(Cow<'static, str>, String)>,
     /// What it was told of its end.
     outcome: Option<Outcome>,
@@ -56,12 +57,21 @@ pub struct Recording {
 const MAX_LABELS: usize = 32;
 
 impl Recording {
-    pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<Arc<str>>) -> Self {
+    pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<Id>) -> Self {
         alloc_counter::exclude(|| {
             let trace = Trace::with_limits(shared.capacity, shared.limits);
             let started = trace.started().unwrap_or_else(clock::ticks);
-            let look_up = || shared.routes.get(&bounded(name), &shared.policy);
-            let (route, place) = shared.stripes.begin(name, id.as_ref(), &trace, look_up);
+            let (routes, stripes) = (&shared.routes, &shared.stripes);
+            let look_up = || {
+                let make_room = |number| stripes.make_room(number);
+                routes.get(&bounded(name), &shared.policy, make_room)
+            };
+            let make = |route| Active {
+                route,
+                id: id.as_deref().map(Id::new),
+                trace: trace.clone(),
+            };
+            let (route, place) = stripes.begin(name, routes, look_up, make);
             Self {
                 shared: Own::new(Arc::clone(shared)),
                 trace,
@@ -91,16 +101,15 @@ impl Recording {
 
     /// The request's name: the one it was begun with, or `(other)` where there were too many.
     pub fn name(&self) -> &str {
-        &self.route.name
+        &self.shared.routes.at(self.route).name
     }
 
     /// Which request it is. What is longer than 256 bytes is cut, here and in labels.
     pub fn id(&mut self, id: impl Display) {
         alloc_counter::exclude(|| {
-            let id = text::Text::of(&id).to_string();
-            let id: Arc<str> = bounded(&id).into();
+            let id = Id::new(text::Text::of(&id).as_str());
             if let Some(place) = self.place {
-                self.shared.stripes.identify(place, Arc::clone(&id));
+                self.shared.stripes.identify(place, Id::new(&id));
             }
             self.id = Some(id);
         });
@@ -108,27 +117,45 @@ impl Recording {
 
     /// Says something more of the request; at most 32 times. A label said again is replaced.
     pub fn label(&mut self, name: impl Into<Cow<'static, str>>, value: impl Display) {
-        alloc_counter::exclude(|| {
-            let name = name.into();
-            let name = match bounded(&name) {
-                Cow::Borrowed(_) => name,
-                Cow::Owned(cut) => Cow::Owned(cut),
+        // The program's: copied, and given back as such.
+        let name = name.into();
+        alloc_counter::exclude(|| self.set_label(&name, &value));
+    }
+
+    /// Leaves out what there is no memory for.
+    #[expect(clippy::ptr_arg, reason = "a name that lives for ever is not copied")]
+    fn set_label(&mut self, name: &Cow<'static, str>, value: &dyn Display) -> Option<()> {
+        let value = copied(&bounded(text::Text::of(value).as_str()))?;
+        let whole = bounded(name);
+        if let Some(label) = self.labels.iter_mut().find(|(known, _)| **known == *whole) {
+            label.1 = value;
+        } else if self.labels.len() < MAX_LABELS {
+            let name = match name {
+                Cow::Borrowed(name) if name.len() <= MAX_TEXT_BYTES => Cow::Borrowed(*name),
+                _ => Cow::Owned(copied(&whole)?),
             };
-            let value = text::Text::of(&value).to_string();
-            let value = bounded(&value).into_owned();
-            if let Some(label) = self.labels.iter_mut().find(|(known, _)| *known == name) {
-                label.1 = value;
-            } else if self.labels.len() < MAX_LABELS {
-                self.labels.push((name, value));
-            }
-        });
+            self.labels.try_reserve(1).ok()?;
+            self.labels.push((name, value));
+        }
+        Some(())
     }
 
     /// Says how the request ends, whatever its calls say. Without it, the request ends as the first
     /// of its outermost calls that failed or panicked; it is cancelled if all of them were; and if a
-    /// panic drops the recording, it is [`Outcome::Panicked`].
+    /// panic drops the recording, it is [`Outcome::Panicked`]. Of the message of a failure, 1,024 bytes
+    /// are kept.
+    #[expect(clippy::needless_pass_by_value, reason = "one is made for this call")]
     pub fn outcome(&mut self, outcome: Outcome) {
-        alloc_counter::exclude(|| self.outcome = Some(outcome));
+        alloc_counter::exclude(|| {
+            self.outcome = Some(match &outcome {
+                // The program's: copied, and given back as such.
+                Outcome::Failed(why) => failed(why),
+                Outcome::Ok => Outcome::Ok,
+                Outcome::Panicked => Outcome::Panicked,
+                Outcome::Cancelled => Outcome::Cancelled,
+                Outcome::Running => Outcome::Running,
+            });
+        });
     }
 
     /// The same for one that has not failed.
@@ -142,8 +169,7 @@ impl Recording {
     /// The request has failed, with this message, of which 1,024 bytes are kept.
     pub fn fail(&mut self, why: impl Display) {
         alloc_counter::exclude(|| {
-            let why = text::Text::of(&why).to_string();
-            self.outcome = Some(Outcome::Failed(why));
+            self.outcome = Some(failed(&why));
             self.is_general = false;
         });
     }
@@ -239,16 +265,17 @@ impl<F> fmt::Debug for Recorded<F> {
 impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording")
-            .field("name", &self.route.name)
+            .field("name", &self.name())
             .field("id", &self.id)
             .field("trace", &self.trace)
             .finish_non_exhaustive()
     }
 }
 
-thread_local! {
-    /// Kept for its memory.
-    static TALLY: Cell<Own<Tally>> = const { Cell::new(Own::new(Tally::new())) };
+/// A failure with as much of its message as is kept; without it if there is no memory.
+fn failed(why: &dyn Display) -> Outcome {
+    let why = copied(text::Text::of(why).as_str());
+    Outcome::Failed(why.unwrap_or_default())
 }
 
 impl Drop for Recording {
@@ -266,32 +293,40 @@ impl Drop for Recording {
 }
 
 impl Recording {
+    /// Counts as a request that was dropped, as there is no memory to go on with it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn lose(mut self) {
+        self.is_over = true;
+        alloc_counter::exclude(|| {
+            let stripes = &self.shared.stripes;
+            drop(self.place.and_then(|place| stripes.remove(place)));
+            if let Some(mut figures) = stripes.figures() {
+                stripes.count(&mut figures, self.route, Totals::DROPPED);
+            }
+        });
+    }
+
     /// Where the request is kept, `describe` labels it before.
     fn end(&mut self, describe: impl FnOnce(&mut Self)) {
         self.is_over = true;
-        // A rule of the program's own may end a request meanwhile, which has another one. At the very
-        // end of a thread there is none to be kept.
-        let tally = TALLY.try_with(|it| it.replace(Own::new(Tally::new())));
-        let mut tally = tally.unwrap_or_else(|_| Own::new(Tally::new()));
-        self.end_with(&mut tally, describe);
-        let _ = TALLY.try_with(|it| it.set(tally));
-    }
-
-    fn end_with(&mut self, tally: &mut Tally, describe: impl FnOnce(&mut Self)) {
         let now = clock::ticks();
+        // A rule of the program's own may end a request meanwhile, which has another one.
+        let spare = { self.shared.stripes.figures() }.and_then(|mut it| it.spare.take());
+        let mut tally = spare.unwrap_or_else(Tally::new);
         tally.read(&self.trace);
         let wall = clock::between(self.started, now);
         let outcome = self.outcome.take().unwrap_or_else(|| {
             if std::thread::panicking() && !self.was_panicking {
                 Outcome::Panicked
             } else {
-                outcome_of(tally)
+                outcome_of(&tally)
             }
         });
-        let shared = &self.shared;
+        let shared = Arc::clone(&self.shared);
+        let route = shared.routes.at(self.route);
         let now = clock::nanoseconds(now);
         let ended = Ended {
-            name: &self.route.name,
+            name: &route.name,
             id: self.id.as_deref(),
             wall,
             outcome: &outcome,
@@ -299,55 +334,65 @@ impl Recording {
             peak_bytes: shared.is_counted.then_some(tally.peak_bytes),
             calls: tally.calls.iter().map(|call| call.calls).sum(),
         };
-        let tops = (&self.route.slowest, &self.route.heaviest);
-        let reasons = shared
+        let tops = (&route.slowest, &route.heaviest);
+        let verdict = shared
             .policy
             .judge(&ended, tops, now, &shared.policy_panics);
         let window = shared.window(now);
+        let records = if verdict.is_kept {
+            tally.memory_bytes()
+        } else {
+            0
+        };
         drop(self.place.and_then(|place| shared.stripes.remove(place)));
         // None where this process was forked at the wrong moment: then nobody counts.
         if let Some(mut figures) = shared.stripes.figures() {
-            let (of_route, scratch, room) = figures.of(&self.route);
-            let baseline = &mut of_route.baseline;
-            baseline.add(tally, nanoseconds(wall), &outcome, window, scratch, room);
-            if reasons.is_empty() {
-                of_route.totals.add(Totals::NOT_KEPT);
+            if let Some((baseline, scratch, room)) = figures.of(self.route) {
+                baseline.add(&tally, nanoseconds(wall), &outcome, window, scratch, room);
+            } else {
+                figures.lose(tally.calls.iter().map(|call| call.calls).sum());
             }
+            if !verdict.is_kept {
+                let one = Totals::NOT_KEPT;
+                shared.stripes.count(&mut figures, self.route, one);
+            }
+            let other = figures.spare.replace(tally);
+            drop(figures);
+            drop(other);
         }
-        if reasons.is_empty() {
+        if !verdict.is_kept {
             return;
         }
         // In the baseline before its report is built.
         describe(self);
-        let is_taken = self.keep(tally, wall, outcome, reasons);
-        if let Some(mut figures) = self.shared.stripes.figures() {
-            let of_route = figures.of(&self.route).0;
-            of_route.totals.add(if is_taken {
-                Totals::KEPT
-            } else {
-                Totals::DROPPED
-            });
+        let one = if self.keep(records, wall, outcome, verdict) {
+            Totals::KEPT
+        } else {
+            Totals::DROPPED
+        };
+        if let Some(mut figures) = shared.stripes.figures() {
+            shared.stripes.count(&mut figures, self.route, one);
         }
     }
 
-    fn keep(
-        &mut self,
-        tally: &Tally,
-        wall: Duration,
-        outcome: Outcome,
-        reasons: Vec<Reason>,
-    ) -> bool {
+    /// `records` is what the trace's records take. `false` if it is dropped.
+    fn keep(&mut self, records: usize, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
+        if verdict.reasons.is_empty() {
+            // There is a reason, and no memory for it.
+            return false;
+        }
         let finished = Finished {
             trace: self.trace.clone(),
-            route: Arc::clone(&self.route),
+            route: self.route,
             id: self.id.take(),
             labels: std::mem::take(&mut self.labels),
+            records,
             wall,
             outcome,
             is_general: self.is_general,
-            reasons,
+            reasons: verdict.reasons,
         };
-        let bytes = finished.bytes() + tally.memory_bytes();
+        let bytes = finished.bytes();
         self.shared.queue.push(finished, bytes).is_ok()
     }
 }

@@ -1,7 +1,11 @@
 //! What the requests of one name share, and the bounded list of names.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::text::copied;
 
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
@@ -12,7 +16,7 @@ pub(super) const OTHER: &str = "(other)";
 
 /// What the requests of one name share.
 pub(super) struct Route {
-    pub(super) name: Arc<str>,
+    pub(super) name: String,
     /// Its place among all.
     pub(super) number: usize,
     pub(super) slowest: Top,
@@ -20,61 +24,121 @@ pub(super) struct Route {
 }
 
 impl Route {
-    fn new(name: Arc<str>, number: usize, policy: &Policy) -> Self {
+    /// None if there is no memory.
+    fn new(name: &str, number: usize, policy: &Policy) -> Option<Self> {
         let (slowest, heaviest) = policy.extremes();
-        Self {
-            name,
+        Some(Self {
+            name: copied(name)?,
             number,
-            slowest: Top::new(slowest),
-            heaviest: Top::new(heaviest),
-        }
+            slowest: Top::new(slowest)?,
+            heaviest: Top::new(heaviest)?,
+        })
     }
 }
 
-/// All names there are, so many at most; the others have one together.
+/// All names there are, so many at most; the others have one together, whose number is 0.
 pub(super) struct Routes {
-    all: ProcessLock<HashMap<Arc<str>, Arc<Route>>>,
-    other: Arc<Route>,
-    most: usize,
+    /// By number.
+    places: Box<[OnceLock<Route>]>,
+    known: ProcessLock<Known>,
+}
+
+/// The numbers of routes, found by their names.
+#[derive(Default)]
+pub(super) struct Known {
+    numbers: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Known {
+    pub(super) fn find(&self, name: &str, routes: &Routes) -> Option<usize> {
+        let is_it = |number: &usize| routes.at(*number).name == name;
+        self.numbers
+            .find(self.hasher.hash_one(name), is_it)
+            .copied()
+    }
+
+    /// Adds one that is not there; `false` if there is no memory.
+    fn add(&mut self, name: &str, number: usize, routes: &Routes) -> bool {
+        let hash = |name: &str| self.hasher.hash_one(name);
+        let hash_of = |number: &usize| hash(&routes.at(*number).name);
+        let has_room = self.numbers.try_reserve(1, hash_of).is_ok();
+        if has_room {
+            self.numbers.insert_unique(hash(name), number, hash_of);
+        }
+        has_room
+    }
+
+    /// Remembers a route, if there is memory.
+    pub(super) fn remember(&mut self, number: usize, routes: &Routes) {
+        let name = &routes.at(number).name;
+        if self.find(name, routes).is_none() {
+            self.add(name, number, routes);
+        }
+    }
 }
 
 impl Routes {
+    /// What the place of a name takes from the beginning.
+    pub(super) const PLACE_BYTES: usize = size_of::<OnceLock<Route>>();
+
     pub(super) fn new(most: usize, policy: &Policy) -> Self {
-        let other = Arc::new(Route::new(OTHER.into(), 0, policy));
-        Self {
-            all: ProcessLock::new(HashMap::from([(
-                Arc::clone(&other.name),
-                Arc::clone(&other),
-            )])),
-            other,
-            most,
+        let mut places = Vec::new();
+        places.resize_with(most + 1, OnceLock::new);
+        let other = Route::new(OTHER, 0, policy).map(OnceLock::from);
+        places[0] = other.unwrap_or_default();
+        let routes = Self {
+            places: places.into_boxed_slice(),
+            known: ProcessLock::new(Known::default()),
+        };
+        if let Some(mut known) = routes.known.take() {
+            known.add(OTHER, 0, &routes);
+        }
+        routes
+    }
+
+    /// The route with this number.
+    pub(super) fn at(&self, number: usize) -> &Route {
+        let known = self.places.get(number).and_then(OnceLock::get);
+        match known.or_else(|| self.places[0].get()) {
+            Some(route) => route,
+            None => unreachable!("the first one is there from the beginning"),
         }
     }
 
-    /// The route of this name. Where there are as many as may be, the one of all others.
-    pub(super) fn get(&self, name: &str, policy: &Policy) -> Arc<Route> {
-        let Some(mut all) = self.all.take() else {
-            return Arc::clone(&self.other);
+    /// The number of the route of this name. If there are as many as may be, or no memory for one
+    /// more, that of all others. `make_room` is told the number of a new one, and answers whether there is
+    /// room for it elsewhere.
+    pub(super) fn get(
+        &self,
+        name: &str,
+        policy: &Policy,
+        make_room: impl FnOnce(usize) -> bool,
+    ) -> usize {
+        let Some(mut known) = self.known.take() else {
+            return 0;
         };
-        let number = all.len();
-        if let Some(route) = all.get(name) {
-            return Arc::clone(route);
+        if let Some(number) = known.find(name, self) {
+            return number;
         }
-        if number > self.most {
-            return Arc::clone(&self.other);
+        let number = known.numbers.len();
+        if number >= self.places.len() || !make_room(number) {
+            return 0;
         }
-        let name: Arc<str> = name.into();
-        let route = Arc::new(Route::new(Arc::clone(&name), number, policy));
-        all.insert(name, Arc::clone(&route));
-        route
+        let Some(route) = Route::new(name, number, policy) else {
+            return 0;
+        };
+        if !known.add(name, number, self) {
+            return 0;
+        }
+        // Nobody else has this number.
+        let _ = self.places[number].set(route);
+        number
     }
 
     /// In order of their names.
-    pub(super) fn all(&self) -> Vec<Arc<Route>> {
-        let all = self.all.take();
-        let routes = all.iter().flat_map(|all| all.values());
-        let mut routes: Vec<_> = routes.cloned().collect();
-        drop(all);
+    pub(super) fn all(&self) -> Vec<&Route> {
+        let mut routes: Vec<_> = self.places.iter().filter_map(OnceLock::get).collect();
         routes.sort_by(|one, other| one.name.cmp(&other.name));
         routes
     }
@@ -88,9 +152,9 @@ mod tests {
     fn beyond_the_most_all_are_others() {
         let policy = Policy::none();
         let routes = Routes::new(2, &policy);
-        let number = |name: &str| routes.get(name, &policy).number;
+        let number = |name: &str| routes.get(name, &policy, |_| true);
         assert_eq!(["a", "b", "c", "a", "(other)"].map(number), [1, 2, 0, 1, 0]);
-        let names: Vec<_> = routes.all().iter().map(|it| it.name.to_string()).collect();
+        let names: Vec<_> = routes.all().iter().map(|it| &*it.name).collect();
         assert_eq!(names, ["(other)", "a", "b"]);
     }
 }

@@ -14,7 +14,6 @@ use super::route::Routes;
 use super::stripe::Stripes;
 
 pub(super) struct Shared {
-    pub(super) policy: Policy,
     pub(super) capacity: usize,
     pub(super) limits: Limits,
     window_ns: u64,
@@ -27,6 +26,8 @@ pub(super) struct Shared {
     pub(super) policy_panics: AtomicU64,
     /// Whether a panic hook is set.
     pub(super) dumps_on_panic: AtomicBool,
+    /// The last to go: the names of its rules are the program's.
+    pub(super) policy: Policy,
 }
 
 impl Shared {
@@ -37,20 +38,20 @@ impl Shared {
         names: usize,
         (ring_bytes, queue_bytes, baseline_bytes): (usize, usize, usize),
     ) -> Self {
-        let stripes = Stripes::new(baseline_bytes);
-        let names = names.min(stripes.most_names(baseline_bytes));
+        let names = names.min(Stripes::most_names(baseline_bytes));
+        let for_stripes = baseline_bytes.saturating_sub(names * Routes::PLACE_BYTES);
         Self {
             routes: Routes::new(names, &policy),
-            policy,
             capacity,
             limits,
             window_ns,
             is_counted: alloc_counter::is_installed(),
-            stripes,
+            stripes: Stripes::new(for_stripes),
             queue: Queue::new(super::MOST_WAITING, queue_bytes),
             ring: ProcessLock::new(Ring::new(ring_bytes)),
             policy_panics: AtomicU64::new(0),
             dumps_on_panic: AtomicBool::new(false),
+            policy,
         }
     }
 

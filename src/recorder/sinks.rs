@@ -24,6 +24,7 @@ pub(super) struct Sink {
     taken: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    reopened: Arc<AtomicU64>,
     last_error: ProcessLock<Option<String>>,
 }
 
@@ -39,6 +40,9 @@ pub struct SinkStatistics {
     pub failed: u64,
     /// Reports that did not find room in its queue, because it is slow.
     pub dropped: u64,
+    /// How often a file had been deleted, moved or replaced by others, and was opened or created again at
+    /// its path. 0 for a callback.
+    pub reopened: u64,
     /// Reports that wait in its queue.
     pub waiting: usize,
     /// What went wrong last.
@@ -58,11 +62,12 @@ impl Drop for Sinks {
 }
 
 impl Sink {
-    /// Starts its thread.
+    /// Starts its thread. `reopened` counts how often a file was opened again.
     pub(super) fn start(
         name: String,
         queue_bytes: usize,
         mut take: Taker,
+        reopened: Arc<AtomicU64>,
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let sink = Arc::new(Self {
             name,
@@ -70,6 +75,7 @@ impl Sink {
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            reopened,
             last_error: ProcessLock::new(None),
         });
         let mine = Arc::clone(&sink);
@@ -126,6 +132,7 @@ impl Sink {
             taken: self.taken.load(Relaxed),
             failed: self.failed.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
+            reopened: self.reopened.load(Relaxed),
             waiting: self.queue.load().0,
             last_error: self.last_error.take().and_then(|it| it.clone()),
         }

@@ -1,6 +1,5 @@
 //! What a recorder has counted.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -11,14 +10,14 @@ use crate::report::Percentiles;
 use super::Recorder;
 use super::route::Route;
 use super::sinks::SinkStatistics;
-use super::stripe::Totals;
+use super::stripe::Counted;
 use super::window::Requests;
 
 /// What a recorder has counted since it was started.
 ///
 /// `ended` is the sum of `kept`, `not_kept` and `dropped`, exactly and at any moment; and every request
-/// that began is either in flight or has ended. Other figures are not of the same moment: a request that
-/// is being kept is in memory a little before it is counted.
+/// that began is either in flight or has ended. These five figures are of one moment. The others are not: a
+/// request that is being kept is in memory a little before it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -92,19 +91,17 @@ impl Recorder {
     /// What was counted until now.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
-        let (mut totals, mut lost) = (Totals::default(), 0);
-        shared.stripes.read(|figures| {
-            for of_route in figures.all() {
-                totals.add(of_route.totals);
-                lost += of_route.baseline.lost();
-            }
-        });
-        // Read last, so that nothing has ended that did not begin.
-        let begun: u64 = shared.stripes.begun().iter().sum();
+        let mut lost = 0;
+        shared.stripes.read(|figures| lost += figures.lost());
+        let mut counted = Counted::default();
+        for of_route in shared.stripes.counted() {
+            counted.add(of_route);
+        }
+        let totals = counted.ended;
         let (in_memory, in_memory_bytes, evicted) =
             shared.ring(|ring| ring.load()).unwrap_or_default();
         Statistics {
-            in_flight: begun.saturating_sub(totals.requests),
+            in_flight: counted.in_flight(),
             ended: totals.requests,
             kept: totals.kept,
             not_kept: totals.not_kept,
@@ -134,32 +131,27 @@ impl Recorder {
     #[cfg(feature = "web")]
     pub(crate) fn route(&self, name: &str) -> Option<RouteStatistics> {
         let mut routes = self.inner.shared.routes.all();
-        routes.retain(|route| &*route.name == name);
+        routes.retain(|route| route.name == name);
         self.statistics_of(&routes).pop()
     }
 
-    fn statistics_of(&self, routes: &[Arc<Route>]) -> Vec<RouteStatistics> {
+    fn statistics_of(&self, routes: &[&Route]) -> Vec<RouteStatistics> {
         let shared = &self.inner.shared;
         let window = shared.window_now();
-        let read = |route: &Route| {
-            let (mut totals, mut requests) = (Totals::default(), Requests::default());
-            shared.stripes.read_route(route, window, |of_route| {
-                totals.add(of_route.totals);
-                for of_window in of_route.baseline.requests() {
+        let counted = shared.stripes.counted();
+        let routes = routes.iter().map(|route| {
+            let mut requests = Requests::default();
+            shared.stripes.read_route(route.number, window, |baseline| {
+                for of_window in baseline.requests() {
                     requests.merge(of_window);
                 }
             });
-            (totals, requests)
-        };
-        let read: Vec<_> = routes.iter().map(|route| read(route)).collect();
-        // Read last, as above.
-        let begun = shared.stripes.begun();
-        let routes = routes.iter().zip(read).map(|(route, (totals, requests))| {
-            let begun = begun.get(route.number).copied().unwrap_or(0);
+            let counted = counted.get(route.number).copied().unwrap_or_default();
+            let totals = counted.ended;
             let is_counted = shared.is_counted;
             RouteStatistics {
-                name: route.name.to_string(),
-                in_flight: begun.saturating_sub(totals.requests),
+                name: route.name.clone(),
+                in_flight: counted.in_flight(),
                 ended: totals.requests,
                 kept: totals.kept,
                 not_kept: totals.not_kept,

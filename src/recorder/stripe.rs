@@ -6,19 +6,22 @@
 //! requests in flight, it takes a few at a time.
 
 use std::cell::Cell;
+use std::sync::MutexGuard;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, MutexGuard};
 
 use crossbeam_utils::CachePadded;
-use hashbrown::HashMap;
 
+use crate::cut::{Counter, Moment, Moments};
+use crate::fallible::{Boxed, lengthen};
+use crate::tally::Tally;
 use crate::trace::Trace;
 
 use super::baseline::{Baseline, Scratch};
 use super::bounded::MAX_TEXT_BYTES;
+use super::id::Id;
 use super::process_lock::ProcessLock;
-use super::route::Route;
+use super::route::{Known, Routes};
 
 /// More are no use: two threads seldom end a request in the same half microsecond.
 const MOST: usize = 8;
@@ -32,6 +35,8 @@ pub(super) struct Stripes {
     all: Box<[CachePadded<Stripe>]>,
     /// Of whoever reads figures.
     reader: ProcessLock<()>,
+    /// Of whoever reads how many there are.
+    moments: CachePadded<Moments>,
 }
 
 struct Stripe {
@@ -43,19 +48,21 @@ struct Stripe {
 #[derive(Default)]
 pub(super) struct Begun {
     /// The names that were looked up before.
-    routes: HashMap<Arc<str>, Arc<Route>>,
+    known: Known,
     /// How many there ever were, by the route's number.
-    counts: Vec<u64>,
+    counts: Vec<Counter<u64>>,
     /// Those that are not over.
     places: Vec<Option<Active>>,
+    /// Has room for as many as there are places.
     free: Vec<usize>,
 }
 
 /// A request that is not over.
 #[derive(Clone)]
 pub(super) struct Active {
-    pub(super) route: Arc<Route>,
-    pub(super) id: Option<Arc<str>>,
+    /// The route's number.
+    pub(super) route: usize,
+    pub(super) id: Option<Id>,
     pub(super) trace: Trace,
 }
 
@@ -68,25 +75,43 @@ pub(super) struct Place {
 
 /// What the requests did that ended in a stripe.
 pub(super) struct Figures {
-    /// By the route's number.
-    routes: Vec<Option<Box<OfRoute>>>,
+    /// By the route's number: how many there were, and what is usual of them.
+    totals: Vec<Counter<Totals>>,
+    baselines: Vec<Option<Boxed<Baseline>>>,
     scratch: Scratch,
+    /// Kept for its memory, and not by each thread: a thread-local with a destructor can't be had without
+    /// memory.
+    pub(super) spare: Option<Tally>,
+    /// Calls of requests for whose names there was no memory.
+    lost: u64,
     /// How many bytes all this may take more.
     room: usize,
     /// How many paths one name may have, so that no other is left without.
     most_paths: usize,
 }
 
-/// What there is of one name.
-pub(super) struct OfRoute {
-    pub(super) baseline: Baseline,
-    pub(super) totals: Totals,
+/// What a name takes once, at most, besides its [place](Routes::PLACE_BYTES).
+const SHARED_BYTES: usize = 2 * MAX_TEXT_BYTES;
+/// What it takes in each stripe: its places in lists and tables, and what there is of it.
+const ROUTE_BYTES: usize = 256 + size_of::<Baseline>() + Baseline::RESERVED_BYTES;
+
+/// How many requests of one name there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) begun: u64,
+    pub(super) ended: Totals,
 }
 
-/// What a name takes once, at most.
-const SHARED_BYTES: usize = size_of::<Route>() + MAX_TEXT_BYTES;
-/// What it takes in each stripe: its places in lists and tables, and what there is of it.
-const ROUTE_BYTES: usize = 128 + size_of::<OfRoute>() + Baseline::RESERVED_BYTES;
+impl Counted {
+    pub(super) fn add(&mut self, other: Self) {
+        self.begun += other.begun;
+        self.ended.add(other.ended);
+    }
+
+    pub(super) fn in_flight(self) -> u64 {
+        self.begun.saturating_sub(self.ended.requests)
+    }
+}
 
 /// How many requests ended, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,28 +157,46 @@ impl Totals {
 impl Stripes {
     /// As many as threads run at once, and two at least; `bytes` for all of them.
     pub(super) fn new(bytes: usize) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = threads.clamp(2, MOST);
+        let count = count();
         let stripe = |_| {
+            // Of the route of all others, whatever memory there will be.
+            let mut begun = Begun::default();
+            lengthen(&mut begun.counts, 1);
+            let mut figures = Figures {
+                totals: Vec::new(),
+                baselines: Vec::new(),
+                scratch: Scratch::default(),
+                spare: None,
+                lost: 0,
+                room: bytes / count,
+                most_paths: Baseline::most_paths(bytes / count / 4),
+            };
+            figures.make_room(0);
             CachePadded::new(Stripe {
-                begun: ProcessLock::new(Begun::default()),
-                figures: ProcessLock::new(Figures {
-                    routes: Vec::new(),
-                    scratch: Scratch::default(),
-                    room: bytes / count,
-                    most_paths: Baseline::most_paths(bytes / count / 4),
-                }),
+                begun: ProcessLock::new(begun),
+                figures: ProcessLock::new(figures),
             })
         };
         Self {
             all: (0..count).map(stripe).collect(),
             reader: ProcessLock::new(()),
+            moments: CachePadded::new(Moments::new()),
         }
     }
 
     /// How many names there is room for in half of so many bytes.
-    pub(super) fn most_names(&self, bytes: usize) -> usize {
-        bytes / 2 / (SHARED_BYTES + ROUTE_BYTES * self.all.len())
+    pub(super) fn most_names(bytes: usize) -> usize {
+        bytes / 2 / (Routes::PLACE_BYTES + SHARED_BYTES + ROUTE_BYTES * count())
+    }
+
+    /// Makes places for the route with this number in each stripe: once a request has begun, there must be
+    /// one where it ends. `false` if there is no memory.
+    pub(super) fn make_room(&self, number: usize) -> bool {
+        self.all.iter().all(|stripe| {
+            let begun = { stripe.begun.take() }
+                .is_some_and(|mut begun| lengthen(&mut begun.counts, number + 1));
+            begun && { stripe.figures.take() }.is_some_and(|mut it| it.make_room(number))
+        })
     }
 
     /// This thread's.
@@ -189,40 +232,35 @@ impl Stripes {
         Some((here, part(&self.all[here]).take()?))
     }
 
-    /// Takes a request among those that are not over. `look_up` finds a name that is not known here.
-    /// No place where no stripe is given back.
+    /// Takes a request among those that are not over. `look_up` finds a name that is not known here, and
+    /// `make` is told the route's number. No place if no stripe is given back, or there is no memory.
     pub(super) fn begin(
         &self,
         name: &str,
-        id: Option<&Arc<str>>,
-        trace: &Trace,
-        look_up: impl FnOnce() -> Arc<Route>,
-    ) -> (Arc<Route>, Option<Place>) {
+        routes: &Routes,
+        look_up: impl FnOnce() -> usize,
+        make: impl FnOnce(usize) -> Active,
+    ) -> (usize, Option<Place>) {
         let mut free = self.any(|it| &it.begun);
-        let known = { free.as_ref() }.and_then(|(_, begun)| begun.routes.get(name).cloned());
+        let known = { free.as_ref() }.and_then(|(_, begun)| begun.known.find(name, routes));
         let route = known.unwrap_or_else(|| {
             drop(free.take());
             let route = look_up();
             free = self.any(|it| &it.begun);
             if let Some((_, begun)) = &mut free {
-                let name = Arc::clone(&route.name);
-                begun.routes.insert(name, Arc::clone(&route));
+                begun.known.remember(route, routes);
             }
             route
         });
         let Some((stripe, mut begun)) = free else {
             return (route, None);
         };
-        let index = begun.add(Active {
-            route: Arc::clone(&route),
-            id: id.cloned(),
-            trace: trace.clone(),
-        });
-        (route, Some(Place { stripe, index }))
+        let index = begun.add(make(route), self.moments.now());
+        (route, index.map(|index| Place { stripe, index }))
     }
 
     /// What is known of the request at this place; answers the id that it had before.
-    pub(super) fn identify(&self, place: Place, id: Arc<str>) -> Option<Arc<str>> {
+    pub(super) fn identify(&self, place: Place, id: Id) -> Option<Id> {
         let mut begun = self.all[place.stripe].begun.take()?;
         let active = begun.places.get_mut(place.index)?.as_mut()?;
         active.id.replace(id)
@@ -252,27 +290,47 @@ impl Stripes {
         }
     }
 
-    /// The same of one route, as it is in this window of time, where there is something of it.
-    pub(super) fn read_route(&self, route: &Route, window: u64, mut look: impl FnMut(&OfRoute)) {
+    /// Counts one more of the route with this number.
+    pub(super) fn count(&self, figures: &mut Figures, route: usize, one: Totals) {
+        let now = self.moments.now();
+        if let Some(totals) = figures.totals.get_mut(route) {
+            totals.change(now).add(one);
+        }
+    }
+
+    /// Reads what is usual of the route with this number, as it is in this window of time.
+    pub(super) fn read_route(&self, route: usize, window: u64, mut look: impl FnMut(&Baseline)) {
         self.read(|figures| {
-            if let Some(of_route) = figures.get(route, window) {
-                look(of_route);
+            if let Some(baseline) = figures.get(route, window) {
+                look(baseline);
             }
         });
     }
 
-    /// How many requests have begun, by the route's number.
-    pub(super) fn begun(&self) -> Vec<u64> {
-        let mut sums: Vec<u64> = Vec::new();
-        for stripe in &self.all {
-            let Some(begun) = stripe.begun.take() else {
-                continue;
-            };
-            if sums.len() < begun.counts.len() {
-                sums.resize(begun.counts.len(), 0);
+    /// How many requests began and ended, by the route's number, all of one moment.
+    pub(super) fn counted(&self) -> Vec<Counted> {
+        let _reader = self.reader.take();
+        let moment = self.moments.begin();
+        let mut sums: Vec<Counted> = Vec::new();
+        let mut add = |number: usize, counted: Counted| {
+            if sums.len() <= number {
+                sums.resize(number + 1, Counted::default());
             }
-            for (sum, count) in sums.iter_mut().zip(&begun.counts) {
-                *sum += count;
+            sums[number].add(counted);
+        };
+        for stripe in &self.all {
+            let figures = stripe.figures.take();
+            let totals = figures.iter().flat_map(|figures| &figures.totals);
+            for (number, ended) in totals.enumerate() {
+                let ended = ended.at(moment);
+                add(number, Counted { begun: 0, ended });
+            }
+            drop(figures);
+            let begun = stripe.begun.take();
+            let counts = begun.iter().flat_map(|begun| &begun.counts);
+            for (number, begun) in counts.enumerate() {
+                let (begun, ended) = (begun.at(moment), Totals::NONE);
+                add(number, Counted { begun, ended });
             }
         }
         sums
@@ -300,46 +358,60 @@ impl Stripes {
 }
 
 impl Begun {
-    /// Answers its place.
-    fn add(&mut self, active: Active) -> usize {
-        let number = active.route.number;
-        if self.counts.len() <= number {
-            self.counts.resize(number + 1, 0);
+    /// Answers its place; `None` if there is no memory for one.
+    fn add(&mut self, active: Active, now: Moment) -> Option<usize> {
+        if let Some(count) = self.counts.get_mut(active.route) {
+            *count.change(now) += 1;
         }
-        self.counts[number] += 1;
         if let Some(place) = self.free.pop() {
             self.places[place] = Some(active);
-            return place;
+            return Some(place);
         }
+        self.places.try_reserve(1).ok()?;
+        let all = self.places.capacity();
+        self.free.try_reserve(all).ok()?;
         self.places.push(Some(active));
-        self.places.len() - 1
+        Some(self.places.len() - 1)
     }
 }
 
 impl Figures {
-    /// What there is of a route, what is needed to add to it, and how many bytes it may take more.
-    pub(super) fn of(&mut self, route: &Route) -> (&mut OfRoute, &mut Scratch, &mut usize) {
-        if self.routes.len() <= route.number {
-            self.routes.resize_with(route.number + 1, || None);
-        }
-        let figures = self.routes[route.number].get_or_insert_with(|| {
+    fn make_room(&mut self, number: usize) -> bool {
+        lengthen(&mut self.totals, number + 1) && lengthen(&mut self.baselines, number + 1)
+    }
+
+    /// What is usual of a route, what is needed to add to it, and how many bytes it may take more; `None` if
+    /// there is no memory.
+    pub(super) fn of(&mut self, route: usize) -> Option<(&mut Baseline, &mut Scratch, &mut usize)> {
+        let baseline = self.baselines.get_mut(route)?;
+        if baseline.is_none() {
+            *baseline = Boxed::new(Baseline::new(self.most_paths)).ok();
             self.room = self.room.saturating_sub(SHARED_BYTES + ROUTE_BYTES);
-            Box::new(OfRoute {
-                baseline: Baseline::new(self.most_paths),
-                totals: Totals::default(),
-            })
-        });
-        (figures, &mut self.scratch, &mut self.room)
+        }
+        Some((baseline.as_mut()?, &mut self.scratch, &mut self.room))
     }
 
-    /// The same for a reader, as it is in this window of time.
-    fn get(&mut self, route: &Route, window: u64) -> Option<&OfRoute> {
-        let figures = self.routes.get_mut(route.number)?.as_deref_mut()?;
-        figures.baseline.turn_to(window, &mut self.room);
-        Some(figures)
+    /// Calls that are in no baseline.
+    pub(super) fn lose(&mut self, calls: u64) {
+        self.lost += calls;
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &OfRoute> {
-        self.routes.iter().flatten().map(|it| &**it)
+    /// For a reader, as it is in this window of time.
+    fn get(&mut self, route: usize, window: u64) -> Option<&Baseline> {
+        let baseline = self.baselines.get_mut(route)?.as_mut()?;
+        baseline.turn_to(window, &mut self.room);
+        Some(baseline)
     }
+
+    /// Calls that are in no baseline, or not with all of their figures.
+    pub(super) fn lost(&self) -> u64 {
+        let baselines = self.baselines.iter().flatten();
+        self.lost + baselines.map(|it| it.lost()).sum::<u64>()
+    }
+}
+
+/// How many stripes there are.
+fn count() -> usize {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    threads.clamp(2, MOST)
 }

@@ -38,15 +38,18 @@ pub(super) struct Top {
 }
 
 impl Top {
-    pub(super) fn new(extremes: Extremes) -> Self {
+    /// None if there is no memory.
+    pub(super) fn new(extremes: Extremes) -> Option<Self> {
         let count = extremes.count.min(MOST);
-        Self {
+        let mut figures = Vec::new();
+        figures.try_reserve_exact(count).ok()?;
+        Some(Self {
             count,
             window: nanoseconds(extremes.window.max(Duration::from_millis(1))),
             threshold: AtomicU64::new(0),
             end: AtomicU64::new(0),
-            figures: ProcessLock::new(Vec::with_capacity(count)),
-        }
+            figures: ProcessLock::new(figures),
+        })
     }
 
     /// Whether the figure is among the highest of its window until now; then it counts as one.
@@ -96,7 +99,8 @@ mod tests {
         let mut top = Top::new(Extremes {
             count: 2,
             window: Duration::ZERO,
-        });
+        })
+        .unwrap();
         top.window = 100;
         let figures = [5, 3, 3, 4, 5, 5, 9, 5];
         let admitted = figures.map(|figure| top.admits(figure, 1000));
@@ -111,7 +115,8 @@ mod tests {
         let none = Top::new(Extremes {
             count: 0,
             window: Duration::ZERO,
-        });
+        })
+        .unwrap();
         assert!(!none.admits(u64::MAX, 1));
     }
 }

@@ -18,13 +18,19 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     let shared = Arc::clone(shared);
     let work = move || {
         shared.queue.each(|finished| {
-            let (route, reason) = (finished.route.number, finished.reasons.first().cloned());
+            let (route, reason) = (finished.route, finished.reasons.first().cloned());
+            let lose = |why: &str| {
+                shared.ring(Ring::lose);
+                sinks.0.iter().for_each(|sink| sink.fail(why));
+            };
+            // A report takes more than its records, and requests all of it without a way back.
+            if !has_memory(finished.records.saturating_mul(4)) {
+                return lose("no memory for the report");
+            }
             let built = unless_it_panics(|| Arc::new(report(&shared, finished)));
             let Some(report) = built else {
                 // Not known to happen; then it is one report and not all that come after.
-                shared.ring(Ring::lose);
-                { sinks.0.iter() }.for_each(|sink| sink.fail("the report could not be built"));
-                return;
+                return lose("the report could not be built");
             };
             let bytes = bytes_of(&report);
             if let Some(reason) = reason {
@@ -40,9 +46,16 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     thread.spawn(move || alloc_counter::exclude(work))
 }
 
+/// Whether there is memory at this moment for what is about to be done, and to spare.
+pub(super) fn has_memory(bytes: usize) -> bool {
+    const SPARE: usize = 256 << 10;
+    let bytes = bytes.saturating_add(SPARE);
+    Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
+}
+
 fn report(shared: &Shared, finished: Finished) -> Report {
     let mut report = finished.trace.report();
-    let compared = compare(shared, &finished.route, &mut report, finished.wall);
+    let compared = compare(shared, finished.route, &mut report, finished.wall);
     let mut outcome = finished.outcome;
     if let Outcome::Failed(why) = &mut outcome
         && let Some(said) = said_by_a_call(&report)
@@ -56,7 +69,7 @@ fn report(shared: &Shared, finished: Finished) -> Report {
     }
     let reasons = finished.reasons.iter().map(ToString::to_string).collect();
     report.request = Some(Box::new(Request {
-        name: finished.route.name.to_string(),
+        name: shared.routes.at(finished.route).name.clone(),
         id: finished.id.map(|id| id.to_string()),
         labels: finished.labels,
         wall: finished.wall,

@@ -47,6 +47,16 @@ impl<B: Body> RecordedBody<B> {
     }
 }
 
+impl<B> RecordedBody<B> {
+    /// Of a request that is not recorded.
+    pub(super) fn unrecorded(body: B) -> Self {
+        Self {
+            body: Some(body),
+            exchange: None,
+        }
+    }
+}
+
 /// After so many bytes HTTP/1 asks for no more, and does not wait for the word that nothing comes.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use percent_encoding::percent_decode;
 
 use crate::context::Entered;
+use crate::fallible::Boxed;
 use crate::own::Own;
 use crate::pool::Member;
 use crate::recorder::{Recorder, Recording, bounded};
@@ -40,7 +41,7 @@ pub(super) struct Exchange {
 }
 
 /// An exchange, as it goes from the service to the future and on to the body.
-pub(super) type Shared = Own<Box<Exchange>>;
+pub(super) type Shared = Own<Boxed<Exchange>>;
 
 /// <https://grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html>
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -50,18 +51,19 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 type Name = ArrayString<256>;
 
 impl Exchange {
+    /// None if there is no memory: then the request is not recorded, and counts as dropped.
     pub(super) fn begin(
         recorder: &Recorder,
         options: &Options,
         parts: &Parts,
-    ) -> (Shared, RequestId) {
+        id: &RequestId,
+    ) -> Option<Shared> {
         alloc_counter::exclude(|| {
-            let id = RequestId::of(parts.headers.get(&options.id_header));
             let recording = match named_by(options, parts) {
-                Some(name) => recorder.begin_with_id(&name, id.shared()),
-                None => recorder.begin_with_id(&name(options, parts), id.shared()),
+                Some(name) => recorder.begin_with_id(&name, id.copy()),
+                None => recorder.begin_with_id(&name(options, parts), id.copy()),
             };
-            let exchange = Own::new(Box::new(Self {
+            let exchange = Boxed::new(Self {
                 strand: recording.trace().new_strand(),
                 recording: Some(recording),
                 path: cut(parts.uri.path()),
@@ -72,8 +74,19 @@ impl Exchange {
                 frames: 0,
                 is_body_asked_for: false,
                 is_polled: false,
-            }));
-            (exchange, id)
+            });
+            match exchange {
+                Ok(exchange) => Some(Own::new(exchange)),
+                Err(mut exchange) => {
+                    if let Some(recording) = exchange.recording.take() {
+                        if let Some(strand) = exchange.strand.take() {
+                            recording.trace().end(strand);
+                        }
+                        recording.lose();
+                    }
+                    None
+                }
+            }
         })
     }
 

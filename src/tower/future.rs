@@ -11,6 +11,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
+use crate::fallible::is_some_left;
 use crate::trace::Trace;
 
 use super::body::RecordedBody;
@@ -22,7 +23,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         future: Option<F>,
-        // There until the response is.
+        // There until the response is; not at all if the request is not recorded.
         exchange: Option<Shared>,
         has_server_timing: bool,
     }
@@ -38,10 +39,10 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(future: F, exchange: Shared, has_server_timing: bool) -> Self {
+    pub(super) fn new(future: F, exchange: Option<Shared>, has_server_timing: bool) -> Self {
         Self {
             future: Some(future),
-            exchange: Some(exchange),
+            exchange,
             has_server_timing,
         }
     }
@@ -60,7 +61,13 @@ where
         let mut this = self.project();
         // There until it is ready.
         let Some(exchange) = &mut *this.exchange else {
-            return Poll::Pending;
+            // Or the request is not recorded.
+            let Some(future) = this.future.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            let answer = ready!(future.poll(context));
+            this.future.set(None);
+            return Poll::Ready(answer.map(|it| it.map(RecordedBody::unrecorded)));
         };
         let answer = ready!(exchange.run(|| {
             let future = this.future.as_mut().as_pin_mut();
@@ -106,7 +113,9 @@ fn tell_timing(trace: &Trace, headers: &mut HeaderMap) {
     if let Some(total) = trace.total() {
         let _ = write!(value, ", heap;desc=\"{} allocations\"", total.allocates());
     }
-    if let Ok(value) = HeaderValue::from_str(&value) {
+    if is_some_left()
+        && let Ok(value) = HeaderValue::from_str(&value)
+    {
         // Where there is no room for one header more, there is none.
         let name = HeaderName::from_static("server-timing");
         let _ = alloc_counter::exclude(|| headers.try_append(name, value));

@@ -58,6 +58,8 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::fallible::is_some_left;
+use crate::own::Own;
 use crate::recorder::Recorder;
 
 use exchange::Exchange;
@@ -188,13 +190,21 @@ where
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let RecorderLayer { recorder, options } = &self.layer;
-        let (mut exchange, id) = Exchange::begin(recorder, options, &parts);
+        let header = parts.headers.get(&options.id_header);
+        let id = Own::new(alloc_counter::exclude(|| RequestId::of(header)));
+        let mut exchange = Exchange::begin(recorder, options, &parts, &id);
         // What the service does before it answers with a future is of the request, too. So is the
         // extension, as it is given back by whoever handles the request.
-        let future = exchange.run(|| {
-            parts.extensions.insert(id);
+        let call = || {
+            if is_some_left() {
+                parts.extensions.insert(id.again());
+            }
             self.inner.call(Request::from_parts(parts, body))
-        });
+        };
+        let future = match &mut exchange {
+            Some(exchange) => exchange.run(call),
+            None => call(),
+        };
         ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
+use serde::Deserialize;
 use serde_json::error::Category;
 
 use crate::report::Report;
 use crate::report::escape::Escaped;
 
-/// Reports from lines of JSON, read one at a time: the memory needed is that of the longest line.
+/// Reports from lines of JSON, read one at a time: the memory needed is that of the largest report, and
+/// 1 MiB for its line.
 ///
 /// After a line that is none, the next one is read: who wants to stop stops, who wants to pass over
 /// it goes on. Empty lines are passed over, and so is the mark of byte order with which some
@@ -23,10 +25,13 @@ pub struct Lines<R> {
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Longer lines are parsed while they are read, which takes no memory for the line.
+const BUFFERED: usize = 1 << 20;
 
 impl<R: BufRead> Lines<R> {
-    /// The longest line that is read. A trace at its default limits takes some 10 MiB.
-    pub const MAX_BYTES: usize = 64 << 20;
+    /// The longest line that is read, 1 GiB, and the longest that is written. A trace at its default
+    /// limits takes some 10 MiB.
+    pub const MAX_BYTES: usize = 1 << 30;
 
     /// Of what is read from `input`.
     pub fn new(input: R) -> Self {
@@ -35,25 +40,6 @@ impl<R: BufRead> Lines<R> {
             line: Vec::new(),
             number: 0,
             is_over: false,
-        }
-    }
-
-    /// Reads the next line; `false` where there is none.
-    fn read(&mut self) -> Result<bool, Problem> {
-        self.line.clear();
-        let limit = Self::MAX_BYTES as u64 + 1;
-        let read = self
-            .input
-            .by_ref()
-            .take(limit)
-            .read_until(b'\n', &mut self.line);
-        match read.map_err(Problem::Input)? {
-            0 => Ok(false),
-            _ if self.line.len() <= Self::MAX_BYTES || self.line.ends_with(b"\n") => Ok(true),
-            _ => {
-                self.pass_over_rest()?;
-                Err(Problem::TooLong)
-            }
         }
     }
 
@@ -76,17 +62,93 @@ impl<R: BufRead> Lines<R> {
     fn next_report(&mut self) -> Result<Option<Report>, Problem> {
         loop {
             self.number += 1;
-            if !self.read()? {
+            self.line.clear();
+            let mut start = self.input.by_ref().take(BUFFERED as u64);
+            let read = start.read_until(b'\n', &mut self.line);
+            if read.map_err(Problem::Input)? == 0 {
                 return Ok(None);
             }
-            let line = match self.line.strip_prefix(BYTE_ORDER_MARK) {
-                Some(line) if self.number == 1 => line,
-                _ => &self.line,
-            };
-            if !line.trim_ascii().is_empty() {
-                return parse(line).map(Some);
+            let is_all = self.line.len() < BUFFERED || self.line.ends_with(b"\n");
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
+            let is_blank = self.line.trim_ascii().is_empty();
+            if !is_all {
+                if let Some(report) = self.parse_long(is_blank, Self::MAX_BYTES)? {
+                    return Ok(Some(report));
+                }
+            } else if !is_blank {
+                return parse(&self.line).map(Some);
             }
         }
+    }
+
+    /// Parses a line of which the start is there; `None` if all of it is blank.
+    fn parse_long(&mut self, is_blank: bool, most: usize) -> Result<Option<Report>, Problem> {
+        let mut rest = Rest {
+            input: &mut self.input,
+            bytes: self.line.len(),
+            most,
+            is_blank,
+            is_over: false,
+        };
+        let text = io::BufReader::with_capacity(64 << 10, self.line.chain(&mut rest));
+        let mut json = serde_json::Deserializer::from_reader(text);
+        let parsed = Report::deserialize(&mut json);
+        let parsed = parsed.and_then(|report| json.end().map(|()| report));
+        let Rest {
+            bytes,
+            is_blank,
+            is_over,
+            ..
+        } = rest;
+        let error = match parsed {
+            Ok(report) => return Ok(Some(report)),
+            Err(error) => error,
+        };
+        let category = error.classify();
+        if category == Category::Io {
+            return Err(Problem::Input(error.into()));
+        }
+        if !is_over {
+            self.pass_over_rest()?;
+        }
+        match category {
+            _ if bytes > most => Err(Problem::TooLong),
+            Category::Eof if is_blank => Ok(None),
+            Category::Eof => Err(Problem::BreaksOff(bytes)),
+            _ => Err(Problem::NotReport(error)),
+        }
+    }
+}
+
+/// The rest of a line.
+struct Rest<'a, R> {
+    input: &'a mut R,
+    /// How many were read, the start included.
+    bytes: usize,
+    most: usize,
+    is_blank: bool,
+    /// The end of the line was read.
+    is_over: bool,
+}
+
+impl<R: BufRead> Read for Rest<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_over || self.bytes > self.most {
+            return Ok(0);
+        }
+        let there = self.input.fill_buf()?;
+        let there = &there[..there.len().min(buffer.len())];
+        let end = there.iter().position(|byte| *byte == b'\n');
+        let text = &there[..end.unwrap_or(there.len())];
+        buffer[..text.len()].copy_from_slice(text);
+        self.is_blank = self.is_blank && text.trim_ascii().is_empty();
+        self.is_over = end.is_some();
+        let length = text.len();
+        self.input.consume(length + usize::from(self.is_over));
+        self.bytes += length;
+        Ok(length)
     }
 }
 
@@ -154,8 +216,8 @@ impl fmt::Display for Error {
         match &self.problem {
             Problem::Input(error) => write!(f, ": {error}"),
             Problem::TooLong => {
-                let most = Lines::<&[u8]>::MAX_BYTES >> 20;
-                write!(f, ": expected a line of at most {most} MiB")
+                let most = Lines::<&[u8]>::MAX_BYTES >> 30;
+                write!(f, ": expected a line of at most {most} GiB")
             }
             Problem::NotUtf8(byte) => write!(f, ", byte {byte}: expected UTF-8"),
             Problem::BreaksOff(bytes) => {
@@ -197,11 +259,44 @@ impl fmt::Display for Unplaced<'_> {
 }
 
 impl std::error::Error for Error {
+    /// Returns what lies behind the cause, as the message has the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
-            Problem::Input(error) => Some(error),
-            Problem::NotReport(error) => Some(error),
+            Problem::Input(error) => error.source(),
+            Problem::NotReport(error) => error.source(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_has_a_limit() {
+        let text = "x".repeat(3 * BUFFERED);
+        let input = format!("{{\"tracer_report\":1,\"more\":\"{text}\nnext\n");
+        let input = input.as_bytes();
+        for (most, told) in [
+            (2 * BUFFERED, "line 1: expected a line of at most 1 GiB"),
+            (
+                4 * BUFFERED,
+                "line 1 breaks off after 3145755 bytes: expected the rest of a report",
+            ),
+        ] {
+            let mut lines = Lines::new(input);
+            lines.line = input[..BUFFERED].to_vec();
+            lines.input = &input[BUFFERED..];
+            let problem = lines.parse_long(false, most).unwrap_err();
+            assert_eq!(Error { line: 1, problem }.to_string(), told);
+            assert_eq!(lines.input, b"next\n");
+        }
+    }
+
+    #[test]
+    fn a_long_blank_line_is_passed_over() {
+        let input = [vec![b' '; 2 * BUFFERED], vec![b'\n']].concat();
+        assert!(Lines::new(&input[..]).next().is_none());
     }
 }

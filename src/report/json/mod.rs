@@ -108,9 +108,22 @@ const VERSION: u64 = 1;
 ///
 /// # Errors
 ///
-/// Those of `out`.
+/// Those of `out`; and if the line would be longer than [`Lines::MAX_BYTES`], which is not read.
 pub fn write_line(report: &Report, mut out: impl io::Write) -> io::Result<()> {
+    out.write_all(&line(report)?)
+}
+
+/// A report as a line, which is no longer than what is read.
+pub(crate) fn line(report: &Report) -> io::Result<Vec<u8>> {
     let mut line = escaping::to_vec(report)?;
+    let most = Lines::<&[u8]>::MAX_BYTES;
+    if line.len() > most {
+        let why = format!(
+            "the report has {} bytes: expected {most} at most",
+            line.len()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
     line.push(b'\n');
-    out.write_all(&line)
+    Ok(line)
 }

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::de::{self, Unexpected};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::duration::nanoseconds;
@@ -45,10 +48,105 @@ struct ReportInJson<'a> {
     memory_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total: Option<CountsInJson>,
-    #[serde(borrow)]
-    calls: Vec<CallInJson<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
-    folded: Vec<FoldedInJson<'a>>,
+    calls: List<'a, CallReport>,
+    #[serde(default, skip_serializing_if = "List::is_empty")]
+    folded: List<'a, FoldedReport>,
+}
+
+/// What a report has many of: each is turned into JSON and back by itself, so that there are never all of
+/// them in both forms.
+enum List<'a, T> {
+    Written(&'a [T]),
+    Read(Vec<T>),
+}
+
+/// A part of a report, in JSON.
+trait Part: Sized {
+    type InJson<'a>: Serialize + Deserialize<'a>;
+    fn to_json(&self) -> Self::InJson<'_>;
+    fn from_json(in_json: Self::InJson<'_>) -> Self;
+}
+
+impl Part for CallReport {
+    type InJson<'a> = CallInJson<'a>;
+
+    fn to_json(&self) -> CallInJson<'_> {
+        CallInJson::of(self)
+    }
+
+    fn from_json(in_json: CallInJson<'_>) -> Self {
+        in_json.into_call()
+    }
+}
+
+impl Part for FoldedReport {
+    type InJson<'a> = FoldedInJson<'a>;
+
+    fn to_json(&self) -> FoldedInJson<'_> {
+        FoldedInJson::of(self)
+    }
+
+    fn from_json(in_json: FoldedInJson<'_>) -> Self {
+        in_json.into_folded()
+    }
+}
+
+impl<T> List<'_, T> {
+    fn all(&self) -> &[T] {
+        match self {
+            Self::Written(all) => all,
+            Self::Read(all) => all,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    fn into_read(self) -> Vec<T> {
+        match self {
+            Self::Written(_) => Vec::new(),
+            Self::Read(all) => all,
+        }
+    }
+}
+
+impl<T> Default for List<'_, T> {
+    fn default() -> Self {
+        Self::Read(Vec::new())
+    }
+}
+
+impl<T: Part> Serialize for List<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.all().iter().map(T::to_json))
+    }
+}
+
+impl<'de, T: Part> Deserialize<'de> for List<'_, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = ListVisitor(PhantomData);
+        deserializer.deserialize_seq(visitor).map(Self::Read)
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Part> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(part) = sequence.next_element::<T::InJson<'de>>()? {
+            all.push(T::from_json(part));
+        }
+        all.shrink_to_fit();
+        Ok(all)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -185,22 +283,22 @@ impl<'a> ReportInJson<'a> {
             dropped: report.dropped,
             memory_bytes: report.memory_bytes,
             total: report.total.map(CountsInJson::of),
-            calls: report.calls.iter().map(CallInJson::of).collect(),
-            folded: report.folded.iter().map(FoldedInJson::of).collect(),
+            calls: List::Written(&report.calls),
+            folded: List::Written(&report.folded),
         }
     }
 
     /// Whose indexes lead somewhere: a parent stands before its calls.
     fn into_report(self) -> Result<Report, String> {
-        let calls = self.calls.len();
-        for (place, call) in self.calls.iter().enumerate() {
+        let calls = self.calls.all().len();
+        for (place, call) in self.calls.all().iter().enumerate() {
             if let Some(parent) = call.parent.filter(|parent| *parent >= place) {
                 return Err(format!(
                     "calls[{place}].parent is {parent}: expected the index of a call before it"
                 ));
             }
         }
-        for (place, folded) in self.folded.iter().enumerate() {
+        for (place, folded) in self.folded.all().iter().enumerate() {
             if let Some(parent) = folded.parent.filter(|parent| *parent >= calls) {
                 return Err(format!(
                     "folded[{place}].parent is {parent}: expected the index of one of {calls} calls"
@@ -212,9 +310,8 @@ impl<'a> ReportInJson<'a> {
                 ));
             }
         }
-        let has_self_walls = self.calls.iter().all(|call| call.self_wall_ns.is_some());
-        let mut calls: Vec<_> = self.calls.into_iter().map(CallInJson::into_call).collect();
-        if !has_self_walls {
+        let mut calls = self.calls.into_read();
+        if calls.iter().any(|call| call.own_wall == Duration::MAX) {
             let walls = self_walls(&calls);
             for (call, wall) in calls.iter_mut().zip(walls) {
                 call.own_wall = wall;
@@ -230,10 +327,7 @@ impl<'a> ReportInJson<'a> {
             memory_bytes: self.memory_bytes,
             total: self.total.map(CountsInJson::into_counts),
             calls,
-            folded: { self.folded }
-                .into_iter()
-                .map(FoldedInJson::into_folded)
-                .collect(),
+            folded: self.folded.into_read(),
         })
     }
 }
@@ -290,7 +384,8 @@ impl<'a> CallInJson<'a> {
             start: Duration::from_nanos(self.start_ns),
             wall: Duration::from_nanos(self.wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
-            own_wall: Duration::from_nanos(self.self_wall_ns.unwrap_or(0)),
+            // If it is not there, the report gets it when all calls are known.
+            own_wall: { self.self_wall_ns }.map_or(Duration::MAX, Duration::from_nanos),
             own_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),
             own: self.own.map(CountsInJson::into_counts),
