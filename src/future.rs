@@ -278,3 +278,17 @@ where
         }
     })
 }
+
+/// For `#[traced(err(Debug))]` on a future.
+#[doc(hidden)]
+pub fn traced_err_debug<F, T, E>(call: Call, future: F) -> InCall<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: std::fmt::Debug,
+{
+    around(call, future, |result, call| {
+        if let Err(error) = result {
+            call.fail(&format_args!("{error:?}"));
+        }
+    })
+}

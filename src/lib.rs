@@ -183,13 +183,49 @@ pub use trace::Trace;
 ///     input.parse()
 /// }
 ///
+/// #[traced(name = "connect", err(Debug))]
+/// fn connect_with_retries() -> Result<(), std::io::ErrorKind> {
+///     Err(std::io::ErrorKind::TimedOut)
+/// }
+///
 /// let trace = Trace::new();
 /// let scope = trace.inject();
 /// parse("300").unwrap_err();
+/// connect_with_retries().unwrap_err();
 /// drop(scope);
-/// let call = &trace.report().calls[0];
-/// assert_eq!((&*call.name, call.id.as_deref()), ("parse", Some("300")));
-/// assert!(matches!(&call.outcome, Outcome::Failed(why) if why.contains("too large")));
+/// let calls = &trace.report().calls;
+/// assert_eq!((&*calls[0].name, calls[0].id.as_deref()), ("parse", Some("300")));
+/// assert!(matches!(&calls[0].outcome, Outcome::Failed(why) if why.contains("too large")));
+/// assert_eq!((&*calls[1].name, &calls[1].outcome), ("connect", &Outcome::Failed("TimedOut".into())));
+/// ```
+///
+/// On a function that returns a boxed future, as `#[async_trait]` makes them of methods:
+///
+/// ```
+/// use std::pin::Pin;
+/// use tracer::{Trace, traced};
+///
+/// trait Load {
+///     fn load(&self, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
+/// }
+///
+/// struct Database;
+///
+/// impl Load for Database {
+///     #[traced("{id}")]
+///     fn load(&self, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+///         Box::pin(async move {
+///             tokio::task::yield_now().await;
+///             id
+///         })
+///     }
+/// }
+///
+/// let trace = Trace::new();
+/// let runtime = tokio::runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(trace.instrument(Database.load(7))), 7);
+/// assert_eq!(trace.report().calls[0].id.as_deref(), Some("7"));
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[cfg(feature = "macros")]
 pub use tracer_macros::traced;
@@ -219,12 +255,12 @@ pub use tracer_macros::traced;
 #[cfg(feature = "macros")]
 pub use tracer_macros::budget;
 
-/// For the expansion of `#[traced]` and `#[budget]`.
+/// For the expansion of the macros.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::budget::{Site, enter, enter_future};
-    pub use crate::call::run_err;
-    pub use crate::future::{traced, traced_err};
+    pub use crate::call::{run_err, run_err_debug};
+    pub use crate::future::{traced, traced_err, traced_err_debug};
 }
 
 /// The README's code blocks are tests.
