@@ -261,6 +261,7 @@ pub mod __private {
     pub use crate::budget::{Site, enter, enter_future};
     pub use crate::call::{run_err, run_err_debug};
     pub use crate::future::{traced, traced_err, traced_err_debug};
+    pub use crate::macros::label;
 }
 
 /// The README's code blocks are tests.

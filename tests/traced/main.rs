@@ -14,6 +14,7 @@ mod asynchronous;
 mod boxed;
 mod drop_order;
 mod err;
+mod hygiene;
 mod labels;
 mod lints;
 mod methods;
