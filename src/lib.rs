@@ -222,9 +222,9 @@ pub use tracer_macros::budget;
 /// For the expansion of `#[traced]` and `#[budget]`.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::budget::{Site, enter, enter_future};
+    pub use crate::budget::{Site, enter, in_budget, run_future};
     pub use crate::call::run_err;
-    pub use crate::future::{traced, traced_err};
+    pub use crate::future::{hold, traced, traced_err};
 }
 
 /// The README's code blocks are tests.

@@ -4,10 +4,11 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, Ident, LitStr, Result, Token};
+use syn::{Error, Expr, Ident, LitStr, Result, Token, braced, token};
 
 mod keyword {
     syn::custom_keyword!(err);
+    syn::custom_keyword!(__budget);
 }
 
 const ANYTHING: &str = "`err`, a format string such as \"{id}\", or a label such as `rows = count`";
@@ -16,6 +17,8 @@ const LABEL: &str = "a label such as `rows = count`";
 
 /// `err` first, then what `call!` takes.
 pub(crate) struct Arguments {
+    /// The budgets of an `async fn`, written before all else by `#[budget]`.
+    pub(crate) budgets: Vec<TokenStream>,
     /// Where `err` was written, if it was.
     pub(crate) err: Option<Span>,
     /// Id and labels for `call!`: the user's own tokens, so that an error in them is shown there.
@@ -24,6 +27,7 @@ pub(crate) struct Arguments {
 
 impl Parse for Arguments {
     fn parse(input: ParseStream) -> Result<Self> {
+        let budgets = parse_budgets(input)?;
         let err = parse_err(input)?;
         let mut call = TokenStream::new();
         if input.peek(LitStr) {
@@ -35,8 +39,19 @@ impl Parse for Arguments {
         while !input.is_empty() {
             parse_label(input, &mut call)?;
         }
-        Ok(Self { err, call })
+        Ok(Self { budgets, err, call })
     }
+}
+
+fn parse_budgets(input: ParseStream) -> Result<Vec<TokenStream>> {
+    let mut budgets = Vec::new();
+    while input.peek(keyword::__budget) && input.peek2(token::Brace) {
+        input.parse::<keyword::__budget>()?;
+        let budget;
+        braced!(budget in input);
+        budgets.push(budget.parse()?);
+    }
+    Ok(budgets)
 }
 
 /// `err` and the comma behind it; a label named `err` is left alone.

@@ -1,7 +1,7 @@
 //! What `#[traced]` makes of a function.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Result, parse_quote};
 
 use crate::arguments::Arguments;
@@ -75,11 +75,20 @@ fn body(arguments: &Arguments, function: &Function) -> TokenStream {
         // An `async fn` may return a future; of a block, the lint takes that for a mistake.
         let allow = (arguments.err.is_none() && !function.returns_nothing())
             .then(|| quote_spanned!(here=> #[allow(clippy::async_yields_async)]));
+        // Variables, so that they are not one in the other: see `tracer::future::hold`.
+        let budgets = &arguments.budgets;
+        let runs: Vec<_> = (0..budgets.len())
+            .map(|index| format_ident!("__running_{index}", span = here))
+            .collect();
         quote_spanned! {here=>
             #open
+            let mut __held = ::tracer::__private::hold(__call);
+            #(let mut #runs = ::tracer::__private::run_future(#budgets);)*
             #allow
             let __body = async move { #captures #hint #block };
-            ::tracer::__private::#traced(__call, __body).await
+            let __body = ::core::pin::pin!(__body);
+            #(let __body = ::tracer::__private::in_budget(&mut #runs, __body);)*
+            ::tracer::__private::#traced(&mut __held, __body).await
         }
     } else if arguments.err.is_some() {
         // Handed to a function, not called on the spot: only then does the compiler take the

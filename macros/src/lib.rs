@@ -40,6 +40,12 @@ use proc_macro::TokenStream;
 /// leaves a call that is *cancelled*. The arguments move into the call and are dropped in it, in
 /// their usual order.
 ///
+/// To find out whether a future is `Send`, as `tokio::spawn` requires, the compiler looks at the types
+/// of all futures inside, 128 layers deep by default. That is enough for 23 traced functions that
+/// await one another (and for 38 without attributes). For more, put
+/// `#![recursion_limit = "256"]` into the crate, or one of the futures into a
+/// `Pin<Box<dyn Future + Send>>`.
+///
 /// A function that is not `async` itself but returns a future (`impl Future`,
 /// `Pin<Box<dyn Future>>`, and so what `#[async_trait]` makes of a method) is traced as any other
 /// function: the call lasts until the future is returned, not until it is ready. Make it an
@@ -109,7 +115,8 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A function with a budget is a traced one: with `#[traced]` beside it, before or behind, as that
 /// says; without, as with a plain `#[traced]`. Cost: that of the call, and about half
-/// of one more, with a trace and without.
+/// of one more, with a trace and without. Async functions with a budget may await one another as deep
+/// as traced ones.
 ///
 /// # Compile errors
 ///
