@@ -43,6 +43,8 @@
 //!   future; [`fetch`] the current one to carry it to a spawned thread or task.
 //! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
 //!   failures. Elsewhere the field says "span" for what is a call here.
+//! - An integration that opens calls on behalf of other code makes its own [`Callsite`]s, as statics or
+//!   at run time ([`NewCallsite`]), for [`Call::open`].
 //! - [`Trace::report`] gives a [`Report`]: plain data. [`in_flight`] lists the traces that are not
 //!   over, with their open calls.
 //! - [`Limits`] say how much a trace holds one by one; what is beyond is [folded](Report::folded).
@@ -87,6 +89,7 @@ mod version;
 
 mod address;
 mod callsite;
+mod interned;
 mod text;
 mod threads;
 
@@ -167,6 +170,7 @@ pub use callsite::Callsite;
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
 pub use in_flight::{InFlight, in_flight};
+pub use interned::NewCallsite;
 pub use limits::Limits;
 pub use memory::{Memory, memory};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
