@@ -40,7 +40,8 @@
 //! # Where to look
 //!
 //! - [`Trace`]: [`inject`](Trace::inject) it into a thread, or [`instrument`](Trace::instrument) a
-//!   future; [`fetch`] the current one to carry it to a spawned thread or task.
+//!   future. Spawned work takes the current one along: closures by [`in_current_trace`], futures by
+//!   [`.in_current_trace()`](InCurrentTrace), and [`fetch`] returns a handle of it.
 //! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
 //!   failures. Elsewhere the field says "span" for what is a call here.
 //! - An integration that opens calls on behalf of other code makes its own [`Callsite`]s, as statics or
@@ -128,6 +129,7 @@ mod macros;
 
 mod rest;
 
+mod carry;
 mod future;
 
 mod places;
@@ -167,6 +169,7 @@ mod models;
 pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;
 pub use callsite::Callsite;
+pub use carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
 pub use in_flight::{InFlight, in_flight};
