@@ -26,8 +26,8 @@ use crate::future::Instrumented;
 /// assert_eq!(thread.join().unwrap(), 42);
 /// drop(resize);
 /// drop(scope);
-/// let report = trace.report();
-/// assert_eq!((&*report.calls[1].name, report.calls[1].parent), ("decode", Some(0)));
+/// let decode = &trace.report().calls[1];
+/// assert_eq!((decode.id.as_deref(), decode.parent), (Some("decode"), Some(0)));
 /// ```
 pub fn in_current_trace<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let trace = fetch();
