@@ -33,7 +33,7 @@ fn wrap(limits: &Limits, mut function: Function) -> TokenStream {
     if function.signature.asyncness.is_some() {
         // One future for both, so that the function's type has no layer more.
         let budget = quote!(__budget { #site });
-        function.give_to_traced(budget);
+        function.give_to_traced(&budget);
         return with_body(&function, None, function.body.clone());
     }
     let traced = (!function.has_attribute("traced")).then(|| quote!(#[::tracer::traced]));

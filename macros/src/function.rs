@@ -82,7 +82,7 @@ impl Function {
     }
 
     /// Puts something before the arguments of its `#[traced]`, or adds one.
-    pub(crate) fn give_to_traced(&mut self, more: TokenStream) {
+    pub(crate) fn give_to_traced(&mut self, more: &TokenStream) {
         let is_ours = |it: &&mut Attribute| {
             let path: Vec<_> = it.path().segments.iter().map(|it| &it.ident).collect();
             matches!(&path[..], [name] if *name == "traced")

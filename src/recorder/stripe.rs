@@ -240,15 +240,15 @@ impl Stripes {
         };
         let stripe = &self.all[place.stripe].begun;
         let mut begun = stripe.take()?;
-        let route = match begun.routes.get(name) {
-            Some(known) => Arc::clone(known),
-            None => {
-                drop(begun);
-                let route = look_up();
-                begun = stripe.take()?;
-                begun.know(&route);
-                route
-            }
+        let known = begun.routes.get(name).cloned();
+        let route = if let Some(known) = known {
+            known
+        } else {
+            drop(begun);
+            let route = look_up();
+            begun = stripe.take()?;
+            begun.know(&route);
+            route
         };
         begun.rename(place.index, &route);
         Some(route)
