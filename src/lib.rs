@@ -40,9 +40,12 @@
 //! # Where to look
 //!
 //! - [`Trace`]: [`inject`](Trace::inject) it into a thread, or [`instrument`](Trace::instrument) a
-//!   future; [`fetch`] the current one to carry it to a spawned thread or task.
+//!   future. Spawned work takes the current one along: closures by [`in_current_trace`], futures by
+//!   [`.in_current_trace()`](InCurrentTrace), and [`fetch`] returns a handle of it.
 //! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
 //!   failures. Elsewhere the field says "span" for what is a call here.
+//! - An integration that opens calls on behalf of other code makes its own [`Callsite`]s, as statics or
+//!   at run time ([`NewCallsite`]), for [`Call::open`].
 //! - [`Trace::report`] gives a [`Report`]: plain data. [`in_flight`] lists the traces that are not
 //!   over, with their open calls.
 //! - [`Limits`] say how much a trace holds one by one; what is beyond is [folded](Report::folded).
@@ -87,6 +90,7 @@ mod version;
 
 mod address;
 mod callsite;
+mod interned;
 mod text;
 mod threads;
 
@@ -125,6 +129,7 @@ mod macros;
 
 mod rest;
 
+mod carry;
 mod future;
 
 mod places;
@@ -164,9 +169,11 @@ mod models;
 pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;
 pub use callsite::Callsite;
+pub use carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
 pub use in_flight::{InFlight, in_flight};
+pub use interned::NewCallsite;
 pub use limits::Limits;
 pub use memory::{Memory, memory};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
@@ -258,9 +265,9 @@ pub use tracer_macros::budget;
 /// For the expansion of the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::budget::{Site, enter, enter_future};
+    pub use crate::budget::{Site, enter, in_budget, run_future};
     pub use crate::call::{run_err, run_err_debug};
-    pub use crate::future::{traced, traced_err, traced_err_debug};
+    pub use crate::future::{hold, traced, traced_err, traced_err_debug};
     pub use crate::macros::label;
 }
 

@@ -586,3 +586,16 @@ fn what_this_crate_allocates_to_write_a_report() {
     assert_eq!(report.calls.len(), 10);
     assert_eq!(plain(&report).lines().count(), 20);
 }
+
+#[budget(allocations <= numbers.len() as u64)]
+async fn limited_by_its_argument(numbers: Vec<u32>) -> usize {
+    allocate(3);
+    numbers.len()
+}
+
+#[test]
+fn a_limit_may_use_what_moves_into_the_future() {
+    let _one = policy(OnExceeded::Panic);
+    let mut run = pin!(limited_by_its_argument(vec![1, 2, 3]));
+    assert_eq!(poll(run.as_mut()), Poll::Ready(3));
+}

@@ -4,7 +4,11 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Error, Expr, Ident, LitStr, Result, Token, parenthesized, token};
+use syn::{Error, Expr, Ident, LitStr, Result, Token, braced, parenthesized, token};
+
+mod keyword {
+    syn::custom_keyword!(__budget);
+}
 
 const ANYTHING: &str = "`err`, a format string such as \"{id}\", or a label such as `rows = count`";
 const ERR_OR_LABEL: &str = "`err`, or a label such as `rows = count`";
@@ -17,11 +21,21 @@ const ELSEWHERE: [&str; 4] = ["level", "target", "parent", "follows_from"];
 /// What `#[traced]` is told.
 #[derive(Default)]
 pub(crate) struct Arguments {
+    /// The budgets of a future, written before all else by `#[budget]`.
+    pub(crate) budgets: Vec<Budget>,
     pub(crate) err: Option<Err>,
     /// The call's name, if it is not the function's.
     pub(crate) name: Option<LitStr>,
     /// Id and labels for `call!`: the user's own tokens, so that an error in them is shown there.
     pub(crate) call: TokenStream,
+}
+
+/// A budget as `#[budget]` hands it over.
+pub(crate) struct Budget {
+    /// What stands between the parentheses of `#[budget]`.
+    pub(crate) limits: TokenStream,
+    /// What is checked, as an expression.
+    pub(crate) site: TokenStream,
 }
 
 /// `err` or `err(Debug)`.
@@ -45,7 +59,10 @@ impl Arguments {
     /// Parses the arguments for a function; `binds_err` if one of its arguments is called `err`,
     /// which then may be an argument of the format string.
     pub(crate) fn parse(binds_err: bool, input: ParseStream) -> Result<Self> {
-        let mut arguments = Self::default();
+        let mut arguments = Self {
+            budgets: parse_budgets(input)?,
+            ..Self::default()
+        };
         let mut call = Vec::new();
         let mut stage = Stage::Nothing;
         while !input.is_empty() {
@@ -126,6 +143,21 @@ impl Arguments {
         }
         Ok(true)
     }
+}
+
+fn parse_budgets(input: ParseStream) -> Result<Vec<Budget>> {
+    let mut budgets = Vec::new();
+    while input.peek(keyword::__budget) && input.peek2(token::Paren) {
+        input.parse::<keyword::__budget>()?;
+        let (limits, site);
+        parenthesized!(limits in input);
+        braced!(site in input);
+        budgets.push(Budget {
+            limits: limits.parse()?,
+            site: site.parse()?,
+        });
+    }
+    Ok(budgets)
 }
 
 /// `Debug` or `Display` between the parentheses of `err`: whether it is the first.

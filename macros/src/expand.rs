@@ -1,7 +1,7 @@
 //! What `#[traced]` makes of a function.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Result, parse_quote};
 
@@ -71,27 +71,39 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
         Some(_) => "_err",
     };
     let traced = Ident::new(&format!("traced{look}"), here);
+    // Variables, so that they are not one in the other: see `tracer::future::hold`.
+    let sites = arguments.budgets.iter().map(|budget| &budget.site);
+    let runs: Vec<_> = (0..sites.len())
+        .map(|index| format_ident!("__running_{index}", span = here))
+        .collect();
     let run = |allow: Option<TokenStream>, future: TokenStream| {
         quote_spanned! {here=>
             #open
+            let mut __held = ::tracer::__private::hold(__call);
+            #(let mut #runs = ::tracer::__private::run_future(#sites);)*
             #allow
             let __body = #future;
-            ::tracer::__private::#traced(__call, __body).await
+            let __body = ::core::pin::pin!(__body);
+            #(let __body = ::tracer::__private::in_budget(&mut #runs, __body);)*
+            ::tracer::__private::#traced(&mut __held, __body).await
         }
     };
+    // All that may use arguments before the body does.
+    let limits = arguments.budgets.iter().map(|budget| &budget.limits);
+    let attribute = quote!(#call #(#limits)*);
     if function.signature.asyncness.is_some() {
         // An `async fn` may return a future; of a block, the lint takes that for a mistake.
         let allow = (arguments.err.is_none() && function.may_return_future())
             .then(|| quote_spanned!(here=> #[allow(clippy::async_yields_async)]));
-        run(allow, future(function, call))
+        run(allow, future(function, &attribute))
     } else if let Some(tail) = function.tail() {
-        let future = future_at_end(function, &tail, call);
+        let future = future_at_end(function, &tail, &attribute);
         with_future_at_end(&tail, &run(None, future))
     } else if arguments.err.is_some() {
         // Handed to a function, not called on the spot: only then does the compiler take the
         // closure for one that runs once, which may return what it borrows from `&mut self`.
         let run = Ident::new(&format!("run{look}"), here);
-        let closure = closure(function, call);
+        let closure = closure(function, &attribute);
         quote_spanned! {here=>
             #open
             ::tracer::__private::#run(

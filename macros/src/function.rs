@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, LitStr, Pat, Path, PathArguments, ReceiverKind,
+    Attribute, Error, FnArg, GenericArgument, LitStr, Meta, Pat, Path, PathArguments, ReceiverKind,
     Result, ReturnType, Signature, Token, Type, TypeParamBound, Visibility, braced, token,
 };
 
@@ -105,6 +105,25 @@ impl Function {
     pub(crate) fn has_attribute(&self, name: &str) -> bool {
         let last = |it: &Attribute| it.path().segments.last().map(|last| last.ident == name);
         self.attributes.iter().any(|it| last(it) == Some(true))
+    }
+
+    /// Puts something before the arguments of its `#[traced]`, or adds one.
+    pub(crate) fn give_to_traced(&mut self, more: &TokenStream) {
+        let is_ours = |it: &&mut Attribute| {
+            let path: Vec<_> = it.path().segments.iter().map(|it| &it.ident).collect();
+            matches!(&path[..], [name] if *name == "traced")
+                || matches!(&path[..], [krate, name] if *krate == "tracer" && *name == "traced")
+        };
+        let Some(attribute) = self.attributes.iter_mut().find(is_ours) else {
+            let traced = syn::parse_quote!(#[::tracer::traced(#more)]);
+            return self.attributes.insert(0, traced);
+        };
+        let path = attribute.path();
+        let given = match &attribute.meta {
+            Meta::List(list) => Some(&list.tokens),
+            _ => None,
+        };
+        attribute.meta = syn::parse_quote!(#path(#more #given));
     }
 
     /// The call's name.

@@ -47,6 +47,12 @@ use proc_macro::TokenStream;
 /// leaves a call that is *cancelled*. The arguments move into the call and are dropped in it, in
 /// their usual order.
 ///
+/// To find out whether a future is `Send`, as `tokio::spawn` requires, the compiler looks at the types
+/// of all futures inside, 128 layers deep by default. That is enough for 23 traced functions that
+/// await one another (and for 38 without attributes). For more, put
+/// `#![recursion_limit = "256"]` into the crate, or one of the futures into a
+/// `Pin<Box<dyn Future + Send>>`.
+///
 /// A function that is not `async` itself is traced in the same way if its body ends with
 /// `Box::pin(async move { ... })` or `async move { ... }`. That is what `#[async_trait]` makes of
 /// a method, so `#[traced]` can stand on methods in its traits and implementations. Id and labels
@@ -128,7 +134,8 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A function with a budget is a traced one: with `#[traced]` beside it, before or behind, as that
 /// says; without, as with a plain `#[traced]`. Cost: that of the call, and about half
-/// of one more, with a trace and without.
+/// of one more, with a trace and without. Async functions with a budget may await one another as deep
+/// as traced ones.
 ///
 /// # Compile errors
 ///

@@ -44,7 +44,7 @@ struct Stripe {
 pub(super) struct Begun {
     /// The names that were looked up before.
     routes: HashMap<Arc<str>, Arc<Route>>,
-    /// How many there ever were, by the route's number.
+    /// How many there ever were, by the route's number; one that was renamed is of its last name.
     counts: Vec<u64>,
     /// Those that are not over.
     places: Vec<Option<Active>>,
@@ -205,8 +205,7 @@ impl Stripes {
             let route = look_up();
             free = self.any(|it| &it.begun);
             if let Some((_, begun)) = &mut free {
-                let name = Arc::clone(&route.name);
-                begun.routes.insert(name, Arc::clone(&route));
+                begun.know(&route);
             }
             route
         });
@@ -226,6 +225,33 @@ impl Stripes {
         let mut begun = self.all[place.stripe].begun.take()?;
         let active = begun.places.get_mut(place.index)?.as_mut()?;
         active.id.replace(id)
+    }
+
+    /// The request at this place has another name, which `look_up` finds if it is not known here; answers
+    /// the route. None if its stripe is not given back: then it keeps its name.
+    pub(super) fn rename(
+        &self,
+        place: Option<Place>,
+        name: &str,
+        look_up: impl FnOnce() -> Arc<Route>,
+    ) -> Option<Arc<Route>> {
+        let Some(place) = place else {
+            return Some(look_up());
+        };
+        let stripe = &self.all[place.stripe].begun;
+        let mut begun = stripe.take()?;
+        let known = begun.routes.get(name).cloned();
+        let route = if let Some(known) = known {
+            known
+        } else {
+            drop(begun);
+            let route = look_up();
+            begun = stripe.take()?;
+            begun.know(&route);
+            route
+        };
+        begun.rename(place.index, &route);
+        Some(route)
     }
 
     /// The request at this place is over. What is known of it is to be dropped outside of the lock:
@@ -302,17 +328,34 @@ impl Stripes {
 impl Begun {
     /// Answers its place.
     fn add(&mut self, active: Active) -> usize {
-        let number = active.route.number;
-        if self.counts.len() <= number {
-            self.counts.resize(number + 1, 0);
-        }
-        self.counts[number] += 1;
+        self.count(&active.route);
         if let Some(place) = self.free.pop() {
             self.places[place] = Some(active);
             return place;
         }
         self.places.push(Some(active));
         self.places.len() - 1
+    }
+
+    fn know(&mut self, route: &Arc<Route>) {
+        let name = Arc::clone(&route.name);
+        self.routes.insert(name, Arc::clone(route));
+    }
+
+    fn count(&mut self, route: &Route) {
+        if self.counts.len() <= route.number {
+            self.counts.resize(route.number + 1, 0);
+        }
+        self.counts[route.number] += 1;
+    }
+
+    /// In one step for whoever reads: it is counted once, under either name.
+    fn rename(&mut self, place: usize, route: &Arc<Route>) {
+        if let Some(active) = self.places.get_mut(place).and_then(Option::as_mut) {
+            let before = std::mem::replace(&mut active.route, Arc::clone(route));
+            self.counts[before.number] -= 1;
+            self.count(route);
+        }
     }
 }
 
