@@ -1,8 +1,11 @@
-//! An address: where a record stands.
+//! An address: where a record stands, or which path is meant.
 
 use crate::pool::Number;
 
 /// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
+///
+/// The last index of a chunk is no record's: with it, the number is that of a path of folded calls.
+/// So a handle, a strand and a sum can stand below either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address(u32);
 
@@ -10,6 +13,7 @@ impl Address {
     pub(crate) const NONE: Self = Self(u32::MAX);
     const INDEX_BITS: u32 = 5;
     pub(crate) const MAX_IN_CHUNK: usize = 1 << Self::INDEX_BITS;
+    const OF_PATH: u32 = (1 << Self::INDEX_BITS) - 1;
 
     #[inline]
     pub(crate) const fn new(chunk: Number, index: u32) -> Self {
@@ -19,6 +23,17 @@ impl Address {
     #[inline]
     pub(crate) const fn chunk_number(self) -> Number {
         Number::from_bits(self.0 >> Self::INDEX_BITS)
+    }
+
+    /// The address that stands for a path.
+    pub(crate) const fn of_path(path: Number) -> Self {
+        Self::new(path, Self::OF_PATH)
+    }
+
+    /// The path, if the address stands for one.
+    pub(crate) fn path(self) -> Option<Number> {
+        let is_path = self.0 % (1 << Self::INDEX_BITS) == Self::OF_PATH && self != Self::NONE;
+        is_path.then(|| self.chunk_number())
     }
 
     /// Whether both stand in the same chunk.

@@ -74,6 +74,9 @@ pub struct Site {
     /// Compiled as a test, and with debug assertions.
     pub is_test: bool,
     pub is_debug: bool,
+    /// Panics with this text. It stands in the attribute's expansion, so that the panic's place is
+    /// the attribute and not a line of this file.
+    pub raise: fn(String) -> !,
 }
 
 impl Site {
@@ -142,7 +145,7 @@ impl Run {
             // In a service that counts nothing there is nothing to say; where it is counted, these are
             // the last moments of a thread, in which a panic would end the process.
             if self.site.panics_uncounted() && !alloc_counter::is_installed() {
-                raise(&format!("{}: {exceeded}", self.site.name));
+                self.raise(&format!("{}: {exceeded}", self.site.name));
             }
             return;
         }
@@ -156,7 +159,19 @@ impl Run {
             });
         }
         if self.site.panics() {
-            raise(&alloc_counter::exclude(|| self.text(exceeded)));
+            self.raise(&alloc_counter::exclude(|| self.text(exceeded)));
+        }
+    }
+
+    /// Panics; during another panic, which would end the process, it is told on standard error instead.
+    fn raise(&self, text: &str) {
+        if panicking() {
+            // Not even where there is no standard error.
+            let _ = alloc_counter::exclude(|| catch_unwind(|| eprintln!("{text}")));
+        } else {
+            IS_OURS.set(true);
+            // What catches it frees it.
+            (self.site.raise)(text.to_owned());
         }
     }
 
@@ -183,17 +198,6 @@ impl Run {
             }
             _ => report,
         }
-    }
-}
-
-/// Panics; during another panic, which would end the process, it is told on standard error instead.
-fn raise(text: &str) {
-    if panicking() {
-        // Not even where there is no standard error.
-        let _ = alloc_counter::exclude(|| catch_unwind(|| eprintln!("{text}")));
-    } else {
-        IS_OURS.set(true);
-        panic!("{text}");
     }
 }
 
@@ -486,6 +490,7 @@ mod tests {
                 budget: Budget::none(),
                 is_test,
                 is_debug,
+                raise: |text| panic!("{text}"),
             };
             (site.panics(), site.panics_uncounted())
         };

@@ -35,7 +35,8 @@ struct Head {
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
-const _: () = assert!(RECORDS <= Address::MAX_IN_CHUNK);
+// The last index stands for paths.
+const _: () = assert!(RECORDS < Address::MAX_IN_CHUNK);
 
 impl Chunk {
     pub(crate) fn new() -> Self {

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::pool::{Member, Number};
 use crate::position::{self, Position};
 use crate::strand::{STRANDS, Strand};
+use crate::sum;
 use crate::trace::Trace;
 
 /// The strands entered, the current one first.
@@ -277,18 +278,17 @@ impl Trace {
     }
 }
 
-/// The call that is open in a strand of this thread, or the one below which the strand stands.
+/// The call that is open in a strand of this thread, or its path if it is folded; or what the strand
+/// stands below.
 fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
     let innermost = if here.is_current(strand) {
         here.innermost()
     } else {
         strand.aside.innermost().call()
     };
-    let recorded = position::recorded(Address::of(position::running(innermost)));
-    if recorded == Address::NONE {
-        strand.parent()
-    } else {
-        recorded
+    match position::running(innermost) {
+        Some(call) => sum::within(call.address()),
+        None => strand.parent(),
     }
 }
 

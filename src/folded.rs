@@ -1,50 +1,134 @@
-//! Calls beyond their trace's limit: recorded while they are open, and then only added up.
+//! Calls beyond their trace's limit: recorded while they are open, and then only added up by path.
 //!
 //! A folded call has a record like any other as long as it is open, so a guard does with it what it
-//! does with any call. When it stops, what it did is added to the sum of its callsite, and the
-//! record is vacated for the next one: memory is bounded by how many are open at once.
+//! does with any call. When it stops, what it did is added to the sum of its path, and the record is
+//! vacated for the next one: memory is bounded by how many are open at once, and by how many paths
+//! there are.
+//!
+//! A call's path is that of its opening, as a recorded call's parent is. What it uses is also
+//! charged to the call within which it is used, which may be another by then: so selfs are exact.
 //!
 //! Whatever is opened inside a folded call is folded too. A folded call that is put to rest, or
-//! goes on within another, has what it did until then added up where that was done, and begins
-//! anew; so a vacated record is in nobody's way.
+//! goes on within another, has what it did until then added up and charged, and begins anew; so a
+//! vacated record is in nobody's way.
 
 use alloc_counter::Counts;
 
+use crate::address::Address;
+use crate::callsite::Callsite;
 use crate::chunk::{CallRef, Vacant};
 use crate::figures::Figures;
+use crate::pool::Member;
 use crate::position::{self, Position};
 use crate::record::Record;
-use crate::state::End;
+use crate::state::{End, Kind, State};
 use crate::strand::Strand;
-use crate::sum::Sum;
+use crate::sum::{self, SUMS, SharedSum, Sum};
+
+/// A folded call that is about to be opened.
+pub(crate) struct Opening {
+    pub(crate) sum: &'static Member<SharedSum>,
+    around: Around,
+    place: Place,
+}
+
+/// In which call a folded one is opened.
+enum Around {
+    /// A recorded one, or none at all: the sum of what folded calls do there.
+    Recorded(Option<CallRef>, &'static Member<SharedSum>),
+    Folded(CallRef),
+}
 
 /// Where a folded call is recorded while it is open.
-pub(crate) enum Place {
+enum Place {
     New(Vacant),
-    /// One that another has left; readers pass it over, as they did before.
+    /// One that another has left; readers know it as a folded call's.
     Vacated(CallRef),
 }
 
-impl Place {
-    /// None where the trace has no memory left, even for calls that are open.
-    pub(crate) fn find(here: &Position, strand: &Strand) -> Option<Self> {
-        match strand.take_vacated() {
-            Some(call) => Some(Self::Vacated(call)),
-            None => here.vacant(strand).map(Self::New),
+impl Opening {
+    /// Finds the path, the sum and the record of a call that is opened here; none when the trace
+    /// has no room or memory left for one of them. Then what the call does stays with the one
+    /// around.
+    pub(crate) fn find(
+        here: &Position,
+        strand: &Strand,
+        callsite: &'static Callsite,
+    ) -> Option<Self> {
+        let outer = here.innermost_running();
+        let found = Self::find_in(here, strand, callsite, outer);
+        if let (None, Some(allowance)) = (&found, strand.allowance()) {
+            allowance.note_dropped();
         }
+        found
+    }
+
+    fn find_in(
+        here: &Position,
+        strand: &Strand,
+        callsite: &'static Callsite,
+        outer: Option<CallRef>,
+    ) -> Option<Self> {
+        let around = match outer {
+            Some(outer) if outer.record.state().is_folded() => Around::Folded(outer),
+            recorded => Around::Recorded(recorded, strand.sum_of(Address::of(recorded))?),
+        };
+        let is_outermost = outer.is_none();
+        let address = match around {
+            _ if is_outermost => strand.parent(),
+            Around::Recorded(outer, _) => Address::of(outer),
+            Around::Folded(outer) => sum::path_of(outer.record),
+        };
+        let path = strand.allowance()?.paths.find(address, callsite.number())?;
+        let sum = strand.sum_of(Address::of_path(path.number()))?;
+        let place = match strand.take_vacated() {
+            Some(call) => Place::Vacated(call),
+            None => Place::New(here.vacant(strand)?),
+        };
+        Some(Self { sum, around, place })
     }
 
     pub(crate) fn record(&self) -> &'static Record {
-        match self {
-            Self::New(vacant) => vacant.record,
-            Self::Vacated(call) => call.record,
+        match &self.place {
+            Place::New(vacant) => vacant.record,
+            Place::Vacated(call) => call.record,
         }
     }
 
-    pub(crate) fn publish(self) -> CallRef {
-        match self {
-            Self::New(vacant) => vacant.publish(),
-            Self::Vacated(call) => call,
+    /// The state in which the call's record is written: nobody takes it for whole until it is
+    /// published.
+    pub(crate) fn begin(&self) -> State {
+        let state = State::new(Kind::Call).folded().next_version();
+        self.record().begin_again(state);
+        state
+    }
+
+    /// The call has begun, and its record is written but for what only folded calls have.
+    pub(crate) fn publish(self, strand: &Strand) -> CallRef {
+        let record = self.record();
+        let now = record.start();
+        let opened_in = match self.around {
+            Around::Recorded(outer, sum) => {
+                sum.change(|sum| match outer {
+                    Some(_) => sum.cover(now),
+                    None => sum.calls += 1,
+                });
+                (Address::of(outer), 0)
+            }
+            Around::Folded(outer) => {
+                outer.record.cover(now);
+                (outer.address(), outer.record.serial())
+            }
+        };
+        record.begin_folded(strand.next_serial(), opened_in);
+        self.sum.change(|sum| {
+            sum.calls += 1;
+            sum.running += 1;
+        });
+        record.is_whole();
+        match self.place {
+            Place::New(vacant) => vacant.publish(),
+            Place::Vacated(call) => call,
         }
     }
 }
@@ -53,45 +137,52 @@ impl Place {
 pub(crate) fn close(strand: &Strand, call: CallRef, used: Figures, now: u64, end: End) {
     let record = call.record;
     record.close(used, now, end);
-    let stopped = Sum {
-        calls: 1,
-        failures: u64::from(end != End::Ok),
-        wall: now.saturating_sub(record.start()),
-        ..Sum::default()
-    };
-    add(strand, record, used, stopped);
+    let sum = sum::ended(record, used, now, end);
+    add(strand, record, sum);
+    leave(strand, record, now);
     strand.vacate(call);
 }
 
 /// Adds up what a call has used until now; it goes on from nothing.
 pub(crate) fn account(strand: &Strand, record: &Record, used: Figures) {
-    add(strand, record, used, Sum::default());
+    let mut sum = sum::so_far(used);
+    sum.is_partial = record.state().is_partial();
+    add(strand, record, sum);
 }
 
-fn add(strand: &Strand, record: &Record, used: Figures, mut sum: Sum) {
-    let parent = record.parent();
-    let around = parent.record().filter(|it| it.state().is_folded());
-    let own = used.counts - record.inside();
-    record.set_inside(Counts::ZERO);
-    sum.busy = used.busy;
-    sum.outermost_busy = if around.is_none() { used.busy } else { 0 };
-    sum.total = used.counts;
-    sum.own = own;
-    sum.is_partial = record.state().is_partial();
-    let mut within = position::recorded(parent);
-    while used.counts != Counts::ZERO
-        && let Some(stopped) = within.record().filter(|it| !it.is_open())
+fn add(strand: &Strand, record: &Record, mut sum: Sum) {
+    let mut around = record.parent();
+    while (sum.busy, sum.total) != (0, Counts::ZERO)
+        && let Some(stopped) = around.record().filter(|it| !it.is_open())
     {
         // On another thread, which did not tell when.
-        within = position::recorded(stopped.parent());
+        around = stopped.parent();
         sum.is_partial = true;
-        if let Some(around) = within.record() {
+        if let Some(around) = around.record() {
             around.set_partial();
         }
     }
-    strand.add_to_sum(within, record.callsite(), &sum);
-    if let Some(around) = around {
-        around.set_inside(around.inside() + used.counts);
+    if let Some(shared) = SUMS.get(record.sum()) {
+        shared.change(|shared| shared.add(&sum));
+    }
+    if let Some(shared) = strand.sum_of(sum::within(around)) {
+        shared.change(|shared| shared.add(&sum::inside(&sum)));
+    }
+}
+
+/// The call in which this one was opened is not covered by it any more, if it is still there.
+fn leave(strand: &Strand, record: &Record, now: u64) {
+    let (address, serial) = record.opened_in();
+    let Some(around) = address.record() else {
+        return;
+    };
+    if around.state().is_folded() {
+        if around.is_open() && around.serial() == serial {
+            around.uncover(now);
+        }
+    } else if let Some(shared) = strand.sum_of(address) {
+        let now = around.stop().map_or(now, |stop| stop.min(now));
+        shared.change(|sum| sum.uncover(now));
     }
 }
 
@@ -115,4 +206,19 @@ pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
     let was_settled = !record.state().is_of_thread();
     let on_thread = strand.meter.on_thread(reading).filter(|_| !was_settled);
     record.resume(on_thread.unwrap_or(reading), on_thread.is_some());
+}
+
+/// A call goes on within another, or where it was before it was put to rest.
+pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
+    let address = Address::of(outer);
+    record.set_parent(address);
+    let serial = match outer {
+        Some(outer) if outer.record.state().is_folded() => outer.record.serial(),
+        _ => 0,
+    };
+    if record.opened_in() != (address, serial)
+        && let Some(shared) = SUMS.get(record.sum())
+    {
+        shared.change(|sum| sum.is_moved = true);
+    }
 }

@@ -1,6 +1,6 @@
 //! What a guard does: opens a call, and stops it, wherever that is.
 
-use alloc_counter::{Counts, Local};
+use alloc_counter::Local;
 
 use crate::address::Address;
 use crate::callsite::Callsite;
@@ -8,13 +8,14 @@ use crate::chunk::CallRef;
 use crate::clock;
 use crate::figures::Figures;
 use crate::folded;
-use crate::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used, used_from_afar};
-use crate::pool::Member;
+use crate::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used};
+use crate::pool::{Member, Number};
 use crate::position::{self, Position};
 use crate::record::{Opening, Record};
 use crate::short_text::ShortText;
 use crate::state::{End, Kind, State};
 use crate::strand::{Cancelling, Deed, Stopped, Strand};
+use crate::sum;
 
 /// Opens a call within the innermost one; none where there is no memory for it.
 #[inline(always)]
@@ -39,7 +40,7 @@ pub(crate) fn open(
     if let Some(text) = &short {
         vacant.record.write_short_text(text);
     }
-    begin(here, strand, callsite, vacant.record, state);
+    begin(here, strand, callsite.number(), vacant.record, state);
     let call = vacant.publish();
     here.set_innermost(Some(call));
     Some(call)
@@ -53,29 +54,19 @@ fn open_folded(
     strand: &'static Member<Strand>,
     callsite: &'static Callsite,
 ) -> Option<CallRef> {
-    let Some(place) = folded::Place::find(here, strand) else {
-        // What it does stays with the call around.
-        return None;
-    };
-    let record = place.record();
-    record.set_inside(Counts::ZERO);
-    let state = State::new(Kind::Call).folded();
-    begin(here, strand, callsite, record, state);
-    let call = place.publish();
+    let opening = folded::Opening::find(here, strand, callsite)?;
+    let state = opening.begin();
+    begin(here, strand, opening.sum.number(), opening.record(), state);
+    let call = opening.publish(strand);
     here.set_innermost(Some(call));
     Some(call)
 }
 
-/// Writes a call as it begins within the innermost one.
+/// Writes a call as it begins within the innermost one. `subject` is its callsite, or a folded
+/// one's sum.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that opening a call does")]
-fn begin(
-    here: &Position,
-    strand: &Strand,
-    callsite: &'static Callsite,
-    record: &'static Record,
-    state: State,
-) {
+fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Record, state: State) {
     // As most calls begin: within one that is running since this visit to the strand, or in none;
     // with counters; while nothing is going wrong.
     let outer = here.innermost();
@@ -85,12 +76,11 @@ fn begin(
         && strand.cancelling.get() == Cancelling::No
         && !std::thread::panicking()
     {
-        let callsite = callsite.number();
         let start = clock::ticks();
         record.open(&Opening {
             state: state.of_thread(true),
             parent: Address::of(outer),
-            callsite,
+            subject,
             thread: here.tag().to_bits(),
             start,
         });
@@ -100,7 +90,7 @@ fn begin(
             outer.record.raise_peak(highest);
         }
     } else {
-        begin_otherwise(here, strand, callsite, record, state);
+        begin_otherwise(here, strand, subject, record, state);
     }
 }
 
@@ -109,7 +99,7 @@ fn begin(
 fn begin_otherwise(
     here: &Position,
     strand: &Strand,
-    callsite: &'static Callsite,
+    subject: Number,
     record: &'static Record,
     state: State,
 ) {
@@ -125,7 +115,7 @@ fn begin_otherwise(
             .of_thread(on_thread.is_some())
             .partial(reading.is_none()),
         parent: Address::of(outer),
-        callsite: callsite.number(),
+        subject,
         thread: here.tag().to_bits(),
         start,
     });
@@ -256,16 +246,16 @@ fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
 #[inline(never)]
 pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
     Strand::do_from_afar(call, now, |strand| {
-        let parent = call.record.parent();
-        let around = parent.record();
+        let left_open = inside(strand, call).find(|inner| inner.record.is_running());
+        if let (Some(_), Some(allowance)) = (left_open, strand.allowance()) {
+            allowance.note_moved(now);
+        }
         Deed::Stopped(Stopped {
-            parent: position::recorded(parent),
-            in_folded: around.is_some_and(|around| around.state().is_folded()),
+            within: sum::within(call.record.parent()),
             end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
-            used: used_from_afar(strand, call.record),
-            left_open: inside(strand, call)
-                .find(|inner| inner.record.is_running())
-                .map(|inner| (inner.address(), used_from_afar(strand, inner.record))),
+            used: strand.used_from_afar(call.record),
+            left_open: left_open
+                .map(|inner| (inner.address(), strand.used_from_afar(inner.record))),
         })
     });
 }

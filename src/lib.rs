@@ -102,6 +102,7 @@ mod state;
 mod record;
 
 mod chunk;
+mod paths;
 mod sum;
 
 mod limits;
@@ -132,6 +133,7 @@ mod rest;
 mod carry;
 mod future;
 
+mod moves;
 mod places;
 mod snapshot;
 

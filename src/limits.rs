@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::chunk::{CHUNKS, Chunk, RECORDS};
+use crate::paths::Paths;
 use crate::pool::{Member, Number, Pool};
 use crate::record::TEXT_PIECE;
 use crate::sum::{SUMS, SharedSum};
@@ -19,7 +20,9 @@ const BATCH: u32 = 32;
 /// took this many records, and some more, for calls that are folded while they are open.
 const RECORDS_PER_CALL: u64 = 8;
 const CHUNKS_MORE: u64 = 64;
-/// And so many sums of folded calls, besides one for each call that is recorded.
+/// And so many paths of folded calls, and sums of such on each strand, for each call that may be
+/// recorded and each folding strand that may be open, and some more.
+const SUMS_PER_CALL: u32 = 4;
 const SUMS_MORE: u32 = 1024;
 
 /// What one trace may hold: see [`Trace::with_limits`](crate::Trace::with_limits).
@@ -43,6 +46,13 @@ pub struct Limits {
     /// Scopes and instrumented futures whose calls are recorded one by one: 1,000 unless told
     /// otherwise. Each takes a page of 4,096 bytes at least.
     pub strands: usize,
+    /// Scopes and futures beyond [`strands`](Self::strands) that may be open at once: 10,000 unless
+    /// told otherwise. Their calls are only added up, so each takes its page only until it ends.
+    /// Those beyond are not entered: what they do is in no call, and [`Report::dropped`] counts
+    /// them.
+    ///
+    /// [`Report::dropped`]: crate::Report::dropped
+    pub folded_strands: usize,
     /// Bytes of ids, labels, names and messages that are longer than the 39 bytes for which a
     /// record has room, together: 1 MiB unless told otherwise. Those beyond are cut at 39 bytes.
     pub text_bytes: usize,
@@ -53,6 +63,7 @@ impl Default for Limits {
         Self {
             calls: 10_000,
             strands: 1_000,
+            folded_strands: 10_000,
             text_bytes: 1 << 20,
         }
     }
@@ -73,6 +84,13 @@ impl Limits {
         self
     }
 
+    /// With another limit of [strands beyond that](Self::folded_strands).
+    #[must_use]
+    pub const fn folded_strands(mut self, strands: usize) -> Self {
+        self.folded_strands = strands;
+        self
+    }
+
     /// With another limit of [bytes of text](Self::text_bytes).
     #[must_use]
     pub const fn text_bytes(mut self, bytes: usize) -> Self {
@@ -86,17 +104,22 @@ fn count(amount: u64) -> u32 {
     u32::try_from(amount).unwrap_or(u32::MAX)
 }
 
-/// What is left to a trace, and what it has been refused.
+/// What the strands of a trace share: what is left to them and what they have been refused, the
+/// paths of their folded calls, and when one of their calls last went on within another.
 pub(crate) struct Allowance {
     calls: AtomicU32,
     chunks: AtomicU32,
     strands: AtomicU32,
+    /// Those beyond, of which fewer may be open.
+    folded_strands: AtomicU32,
     sums: AtomicU32,
     text_bytes: AtomicU32,
     /// Chunks that were asked for beforehand.
     reserved: AtomicU32,
     grown: AtomicU32,
     dropped: AtomicU64,
+    pub(crate) paths: Paths,
+    moved: AtomicU64,
 }
 
 /// Takes up to `amount` of what is left.
@@ -113,11 +136,14 @@ impl Allowance {
             calls: AtomicU32::new(0),
             chunks: AtomicU32::new(0),
             strands: AtomicU32::new(0),
+            folded_strands: AtomicU32::new(0),
             sums: AtomicU32::new(0),
             text_bytes: AtomicU32::new(0),
             reserved: AtomicU32::new(0),
             grown: AtomicU32::new(0),
             dropped: AtomicU64::new(0),
+            paths: Paths::new(),
+            moved: AtomicU64::new(0),
         }
     }
 
@@ -132,7 +158,14 @@ impl Allowance {
         self.chunks
             .store(count(records / RECORDS as u64 + CHUNKS_MORE), Relaxed);
         self.strands.store(count(limits.strands as u64), Relaxed);
-        self.sums.store(calls.saturating_add(SUMS_MORE), Relaxed);
+        let folded_strands = count(limits.folded_strands as u64);
+        self.folded_strands.store(folded_strands, Relaxed);
+        let paths = { calls.saturating_add(folded_strands) }
+            .saturating_mul(SUMS_PER_CALL)
+            .saturating_add(SUMS_MORE);
+        self.sums.store(paths, Relaxed);
+        self.paths.reset(paths);
+        self.moved.store(0, Relaxed);
         self.text_bytes.store(text_bytes, Relaxed);
         self.reserved.store(count(reserved as u64), Relaxed);
         self.grown.store(0, Relaxed);
@@ -158,6 +191,25 @@ impl Allowance {
     /// Whether one more strand may record.
     pub(crate) fn take_strand(&self) -> bool {
         take(&self.strands, 1) == 1
+    }
+
+    /// Whether one more strand may be open whose calls are folded.
+    pub(crate) fn take_folded_strand(&self) -> bool {
+        take(&self.folded_strands, 1) == 1
+    }
+
+    pub(crate) fn return_folded_strand(&self) {
+        self.folded_strands.fetch_add(1, Relaxed);
+    }
+
+    /// A call goes on within another than before.
+    pub(crate) fn note_moved(&self, now: u64) {
+        self.moved.fetch_max(now, Relaxed);
+    }
+
+    /// When one last did.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Relaxed)
     }
 
     /// Whether a text of so many bytes may stand outside its record.

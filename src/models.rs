@@ -3,6 +3,7 @@
 
 mod callsite;
 mod meter;
+mod paths;
 mod pool;
 mod reader;
 mod records;

@@ -8,7 +8,6 @@ use crate::chunk::CallRef;
 use crate::figures::Figures;
 use crate::folded;
 use crate::position::{self, Position};
-use crate::record::Record;
 use crate::state::{Kind, State};
 use crate::strand::Strand;
 
@@ -100,7 +99,7 @@ pub(crate) fn adopt(
     let outer_address = Address::of(outer);
     let goes_into_folded = outer.is_some_and(|outer| outer.record.state().is_folded());
     if call.record.state().is_folded() {
-        return call.record.set_parent(outer_address);
+        return folded::go_on_in(call.record, outer);
     }
     if let (Some(outer), true) = (outer, goes_into_folded) {
         // Neither knows what the one does in the other.
@@ -124,17 +123,10 @@ pub(crate) fn adopt(
         vacant.record.note(state, before, now);
         vacant.record.set_adopted(call.address(), so_far);
         vacant.publish();
+        if let Some(allowance) = strand.allowance() {
+            allowance.note_moved(now);
+        }
     });
-}
-
-/// What a call of the strand has used, as far as it can be known here.
-pub(crate) fn used_from_afar(strand: &Strand, record: &Record) -> Figures {
-    let (state, _, figures) = strand.meter.read_record(record);
-    if state.is_at_rest() {
-        return figures;
-    }
-    // The clocks of two processors may differ; what is known may be older than the start.
-    strand.meter.read().0.since_at_most(figures)
 }
 
 /// What was used since the start; where there is no reading, as far as it is known.

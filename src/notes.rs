@@ -4,7 +4,6 @@ use alloc_counter::{Counts, Local};
 
 use crate::chunk::CallRef;
 use crate::clock;
-use crate::nesting::used_from_afar;
 use crate::position::{self, Position};
 use crate::short_text::ShortText;
 use crate::state::{Kind, State};
@@ -52,10 +51,10 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
         return Strand::do_from_afar(call, moment, |strand| {
-            Deed::Checkpoint(name.to_string(), used_from_afar(strand, call.record))
+            Deed::Checkpoint(name.to_string(), strand.used_from_afar(call.record))
         });
     };
-    let used = used_from_afar(strand, call.record).counts;
+    let used = strand.used_from_afar(call.record).counts;
     note(
         here,
         strand,

@@ -13,17 +13,19 @@ use crate::clock;
 use crate::context;
 use crate::figures::Figures;
 use crate::limits::Allowance;
+use crate::moves::opened_in;
+use crate::paths::Path;
 use crate::places::Places;
-use crate::pool::Number;
+use crate::pool::Member;
 use crate::record::Record;
 use crate::snapshot::{
-    Adoption, CallId, CallSnapshot, CheckpointSnapshot, FoldedSnapshot, Snapshot, StrandSnapshot,
+    Adoption, CallId, CallSnapshot, CheckpointSnapshot, PathSnapshot, Snapshot, StrandSnapshot,
 };
 use crate::state::{End, Kind, State};
 use crate::strand::{Afar, Deed, Strand};
-use crate::sum::{SharedSum, Sum};
+use crate::sum::{self, SharedSum, Sum};
 use crate::threads::Tag;
-use crate::trace::{FoldedStrands, Trace};
+use crate::trace::{Ended, Trace};
 
 impl Snapshot {
     pub(crate) fn of(trace: &Trace) -> Self {
@@ -31,7 +33,14 @@ impl Snapshot {
             return Self::empty();
         };
         context::draw_boundary_here();
-        // The last first: a strand's parent was there before it, so it will be found.
+        // The last first: a strand's parent was there before it, so it will be found. Those that
+        // fold stand below others, or below paths.
+        let mut folding = Vec::new();
+        let mut ended = Vec::new();
+        let is_whole = trace.read_folding(|open, over| {
+            folding.extend(open.map(|strand| StrandSnapshot::of(strand, started)));
+            ended = StrandSnapshot::ended(over);
+        });
         let mut strands: Vec<_> = trace
             .strands()
             .into_iter()
@@ -39,15 +48,19 @@ impl Snapshot {
             .map(|strand| StrandSnapshot::of(strand, started))
             .collect();
         strands.reverse();
-        strands.extend(trace.folded().into_iter().map(StrandSnapshot::folded));
+        strands.extend(folding);
+        strands.extend(ended);
         let allowance = trace.allowance();
         Self {
             id: trace.id(),
             started: clock::wall_time(started),
             age: clock::between(started, clock::ticks()),
+            origin: started,
             grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
-            dropped: allowance.map_or(0, Allowance::dropped),
+            dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
             strands,
+            // After all that may lead there.
+            paths: allowance.map_or_else(Vec::new, PathSnapshot::all),
         }
     }
 
@@ -56,20 +69,26 @@ impl Snapshot {
             id: 0,
             started: SystemTime::now(),
             age: Duration::ZERO,
+            origin: 0,
             grown: 0,
             dropped: 0,
             strands: Vec::new(),
+            paths: Vec::new(),
         }
     }
 }
 
-impl FoldedSnapshot {
-    fn of(parent: Address, callsite: Number, sum: Sum) -> Option<Self> {
-        Some(Self {
-            parent: CallId::at(parent),
-            callsite: Callsite::get(callsite)?,
-            sum,
-        })
+impl PathSnapshot {
+    fn all(allowance: &Allowance) -> Vec<Self> {
+        let paths = allowance.paths.in_order().into_iter();
+        let path = |path: &'static Member<Path>| {
+            Some(Self {
+                id: CallId(Address::of_path(path.number())),
+                around: CallId::at(path.around()),
+                callsite: Callsite::get(path.callsite())?,
+            })
+        };
+        paths.filter_map(path).collect()
     }
 }
 
@@ -77,17 +96,27 @@ impl FoldedSnapshot {
 const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
 
 impl StrandSnapshot {
-    fn folded((parent, strands): (Address, FoldedStrands)) -> Self {
-        let of_callsite = |(callsite, sum)| FoldedSnapshot::of(Address::NONE, callsite, sum);
-        Self {
+    /// Strands that are over, of which only sums are left.
+    fn ended(ended: &Ended) -> Vec<Self> {
+        let strand = |parent, made_after, counts, sums| Self {
             // Several strands', without calls.
             ordinal: u32::MAX,
             parent: CallId::at(parent),
-            counts: strands.counts,
+            made_after,
+            counts,
             calls: Vec::new(),
-            folded: strands.sums.into_iter().filter_map(of_callsite).collect(),
+            sums,
             chunks: 0,
-        }
+        };
+        let calls = ended.calls.iter();
+        let calls = calls.map(|(path, sum)| (CallId::at(*path), *sum)).collect();
+        let strands = ended.strands.iter().map(|(key, (counts, outside))| {
+            let sums = vec![(None, *outside)];
+            strand(key.0, key.1, *counts, sums)
+        });
+        strands
+            .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
+            .collect()
     }
 
     /// The strand may be written meanwhile; the snapshot is to be one that could have been taken
@@ -119,7 +148,10 @@ struct Reader<'a> {
     places: Places,
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
-    folded_from_afar: Vec<FoldedSnapshot>,
+    /// The folded calls that are open, each with its state.
+    open: Vec<(&'static Record, State)>,
+    /// What is to be added to sums: what is done by calls that are open, and from afar.
+    more: Vec<(Address, Sum)>,
     /// The pieces of the text of the next record.
     text: Vec<u8>,
 }
@@ -134,21 +166,36 @@ impl<'a> Reader<'a> {
             calls: Vec::new(),
             places: Places::new(),
             sums: Vec::new(),
-            folded_from_afar: Vec::new(),
+            open: Vec::new(),
+            more: Vec::new(),
             text: Vec::new(),
         };
+        // Before the records: whoever closes a call meanwhile changes a sum.
+        reader.read_sums();
         for (address, record) in strand.records() {
             reader.add(address, record);
             reader.records += 1;
         }
-        reader.read_sums();
         (reader.reading, _) = strand.meter.read();
         // Inside out, as the level of a call is at least that of those running inside it.
         let mut levels = vec![i64::MIN; reader.calls.len()];
         for place in (0..reader.calls.len()).rev() {
             reader.read_figures(place, &mut levels);
         }
+        reader.read_open();
         reader
+    }
+
+    /// What the open folded calls have done that has not been added up.
+    fn read_open(&mut self) {
+        let now = clock::ticks();
+        for (record, _) in &self.open {
+            let read = self.read_now(record);
+            if read.stop.is_none() {
+                let (path, within, sum) = sum::open_now(record, read.used, now);
+                self.more.extend([(path, sum), (within, sum::inside(&sum))]);
+            }
+        }
     }
 
     fn read_sums(&mut self) {
@@ -160,12 +207,17 @@ impl<'a> Reader<'a> {
     /// Whether nothing has been opened, stopped or put aside since the first record was read: then
     /// the reading is that of all running calls together.
     fn is_still_true(&self) -> bool {
+        let is_still = |record: &Record, state: State| {
+            let now = record.state();
+            now.is_same_version(state) && !now.is_being_written()
+        };
         let is_same = |call: &CallSnapshot| {
-            let state = call.id.0.record().map(Record::state);
-            state.is_some_and(|now| now.is_same_version(call.state) && !now.is_being_written())
+            let record = call.id.0.record();
+            record.is_some_and(|record| is_still(record, call.state))
         };
         let is_same_sum = |(sum, _, version): &(&SharedSum, Sum, u32)| sum.version() == *version;
         self.calls.iter().all(is_same)
+            && { self.open.iter() }.all(|(record, state)| is_still(record, *state))
             && self.sums.iter().all(is_same_sum)
             && self.strand.sums().count() == self.sums.len()
             && self.strand.records().count() == self.records
@@ -187,6 +239,8 @@ impl<'a> Reader<'a> {
             self.add_late(address, record);
         }
         self.read_sums();
+        // What the open ones do may be in those already.
+        self.more.clear();
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }
@@ -198,9 +252,9 @@ impl<'a> Reader<'a> {
         for call in &mut calls {
             call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
             call.adoptions.sort_by_key(|adoption| adoption.moment);
-            if let Some(first) = call.adoptions.first() {
-                call.parent = first.within;
-            }
+            let moves = call.adoptions.iter();
+            let moves = moves.map(|adoption| (adoption.moment, adoption.within));
+            call.parent = opened_in(moves, call.parent);
             let is_known = exact || call.has_stopped();
             call.is_partial |= !is_known || self.strand.is_partial();
         }
@@ -211,24 +265,28 @@ impl<'a> Reader<'a> {
             let within: Counts = outermost.map(|call| call.counts).sum();
             counts = at_least(counts, within);
         }
-        let sums = self.sums.into_iter();
+        let now = clock::ticks();
         let is_partial = self.strand.is_partial();
-        let folded = sums.filter_map(|(shared, mut sum, _)| {
+        let sums = self.sums.into_iter().map(|(shared, mut sum, _)| {
             sum.is_partial |= is_partial;
-            FoldedSnapshot::of(shared.parent(), shared.callsite(), sum)
+            let stop = shared.of().record().and_then(Record::stop);
+            sum.covered = sum.covered_until(stop.unwrap_or(now));
+            (shared.of(), sum)
         });
+        let sums = sums.chain(self.more);
         StrandSnapshot {
             ordinal: self.strand.ordinal.load(Relaxed),
             parent: CallId::at(self.strand.parent()),
+            made_after: self.strand.made_after(),
             counts,
             calls,
-            folded: { folded }.chain(self.folded_from_afar).collect(),
+            sums: sums.map(|(of, sum)| (CallId::at(of), sum)).collect(),
             chunks: u64::from(self.strand.chunks()),
         }
     }
 
     /// Adds a record that came while others were read, if it belongs to a call that has stopped.
-    fn add_late(&mut self, address: Address, record: &Record) {
+    fn add_late(&mut self, address: Address, record: &'static Record) {
         let is_owned = match record.state().kind() {
             Kind::Text | Kind::Adoption => true,
             _ => self
@@ -245,11 +303,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Adds what never changes of a record.
-    fn add(&mut self, address: Address, record: &Record) {
+    fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
         match state.kind() {
             Kind::Text => record.read_text_piece(&mut self.text),
-            Kind::Call if state.is_folded() => {}
+            Kind::Call if state.is_folded() => {
+                if record.is_open() {
+                    self.open.push((record, state));
+                }
+            }
             Kind::Call => self.add_call(address, record),
             Kind::Checkpoint => {
                 let name = self.take_string(record);
@@ -402,9 +464,8 @@ impl<'a> Reader<'a> {
 
     /// What was done to a call away from its strand.
     fn apply(&mut self, afar: Afar) {
-        if let Some((parent, callsite, sum)) = Strand::sum_from_afar(&afar) {
-            let folded = FoldedSnapshot::of(parent, callsite, sum);
-            return self.folded_from_afar.extend(folded);
+        if let Some(sums) = Strand::sums_from_afar(&afar) {
+            return self.more.extend(sums);
         }
         let (moment, address) = (afar.moment, afar.call);
         match afar.deed {
@@ -417,7 +478,7 @@ impl<'a> Reader<'a> {
             Deed::Failed(message) => {
                 self.add_message(address, moment, message);
                 if let Some(call) = self.call(address) {
-                    call.end = failed(call.end);
+                    call.end = call.end.failed();
                 }
             }
             Deed::Stopped(stopped) => {
@@ -425,7 +486,7 @@ impl<'a> Reader<'a> {
                 let since_trace = clock::between(self.started, moment);
                 if let Some(call) = self.call(address) {
                     call.end = match call.message {
-                        Some(_) => failed(stopped.end),
+                        Some(_) => stopped.end.failed(),
                         None => stopped.end,
                     };
                     call.wall = since_trace.saturating_sub(call.start);
@@ -468,14 +529,6 @@ struct Now {
     /// The readings at its start, while it runs.
     start: Figures,
     used: Figures,
-}
-
-/// A message makes a call a failed one, if nothing worse has happened to it.
-fn failed(end: End) -> End {
-    match end {
-        End::Ok | End::Cancelled => End::Failed,
-        end => end,
-    }
 }
 
 fn at_least(counts: Counts, least: Counts) -> Counts {

@@ -22,7 +22,8 @@ pub(crate) struct Record {
     state: AtomicU32,
     /// The address of the call that this is in now.
     parent: AtomicU32,
-    /// A call's callsite, by number; an adopted call's address; a text's length.
+    /// A call's callsite, by number, or a folded one's sum; an adopted call's address; a text's
+    /// length.
     subject: AtomicU32,
     thread: AtomicU32,
     words: [AtomicU64; WORDS],
@@ -37,6 +38,12 @@ const PEAK: usize = 3;
 const COUNTS: usize = 4;
 const COUNTS_END: usize = COUNTS + 5;
 const TEXT: usize = COUNTS_END;
+// Of a folded call, in place of its text.
+const SERIAL: usize = TEXT;
+const OPENED_IN: usize = TEXT + 1;
+const CHILDREN: usize = TEXT + 2;
+const SINCE: usize = TEXT + 3;
+const COVERED: usize = TEXT + 4;
 
 /// A record that holds nothing but text holds so much.
 pub(crate) const TEXT_PIECE: usize = WORDS * WORD_BYTES;
@@ -47,7 +54,8 @@ const _: () = assert!(TEXT + ShortText::WORDS == WORDS);
 pub(crate) struct Opening {
     pub(crate) state: State,
     pub(crate) parent: Address,
-    pub(crate) callsite: Number,
+    /// The callsite, or a folded call's sum.
+    pub(crate) subject: Number,
     pub(crate) thread: u32,
     pub(crate) start: u64,
 }
@@ -70,7 +78,7 @@ impl Record {
     pub(crate) fn open(&self, opening: &Opening) {
         self.state.store(opening.state.to_bits(), Relaxed);
         self.parent.store(opening.parent.to_bits(), Relaxed);
-        self.subject.store(opening.callsite.to_bits(), Relaxed);
+        self.subject.store(opening.subject.to_bits(), Relaxed);
         self.thread.store(opening.thread, Relaxed);
         self.words[START].store(opening.start, Relaxed);
         self.words[STOP].store(0, Relaxed);
@@ -114,17 +122,71 @@ impl Record {
         }
     }
 
-    /// What the calls inside a folded call have used; stands where others have their text.
-    pub(crate) fn inside(&self) -> Counts {
-        Counts::from_array(std::array::from_fn(|index| {
-            self.words[TEXT + index].load(Relaxed)
-        }))
+    /// The sum of a folded call's path; stands where others have their callsite.
+    pub(crate) fn sum(&self) -> Number {
+        Number::from_bits(self.subject.load(Relaxed))
     }
 
-    pub(crate) fn set_inside(&self, counts: Counts) {
-        for (word, total) in self.words[TEXT..].iter().zip(counts.to_array()) {
-            word.store(total, Relaxed);
+    /// The record, which readers may know as another's, is about to be written as a folded call's.
+    pub(crate) fn begin_again(&self, writing: State) {
+        self.state.store(writing.to_bits(), Relaxed);
+        // As in `rewrite`.
+        fence(Release);
+    }
+
+    /// All of the folded call is written.
+    pub(crate) fn is_whole(&self) {
+        let whole = self.state().next_version();
+        self.state.store(whole.to_bits(), Release);
+    }
+
+    /// Begins a folded call, which has no text. `serial` tells it from others that stood here;
+    /// `opened_in` is the call in which it is opened, with that one's serial if it is folded.
+    pub(crate) fn begin_folded(&self, serial: u32, opened_in: (Address, u32)) {
+        let (address, around) = opened_in;
+        let both = u64::from(around) << u32::BITS | u64::from(address.to_bits());
+        self.words[SERIAL].store(serial.into(), Relaxed);
+        self.words[OPENED_IN].store(both, Relaxed);
+        self.words[CHILDREN].store(0, Relaxed);
+        self.words[COVERED].store(0, Relaxed);
+    }
+
+    pub(crate) fn serial(&self) -> u32 {
+        low(self.words[SERIAL].load(Relaxed))
+    }
+
+    /// The call in which a folded one was opened, and that one's serial.
+    pub(crate) fn opened_in(&self) -> (Address, u32) {
+        let both = self.words[OPENED_IN].load(Relaxed);
+        (Address::from_bits(low(both)), low(both >> u32::BITS))
+    }
+
+    /// A folded call was opened in this folded one.
+    pub(crate) fn cover(&self, now: u64) {
+        let children = self.words[CHILDREN].load(Relaxed);
+        if children == 0 {
+            self.words[SINCE].store(now, Relaxed);
         }
+        self.words[CHILDREN].store(children + 1, Relaxed);
+    }
+
+    /// One that was opened in it is open no more.
+    pub(crate) fn uncover(&self, now: u64) {
+        let children = self.words[CHILDREN].load(Relaxed).saturating_sub(1);
+        if children == 0 {
+            let covered = self.covered_until(now);
+            self.words[COVERED].store(covered, Relaxed);
+        }
+        self.words[CHILDREN].store(children, Relaxed);
+    }
+
+    /// The time until `now` in which a folded call that was opened in this folded one was open.
+    pub(crate) fn covered_until(&self, now: u64) -> u64 {
+        let covered = self.words[COVERED].load(Relaxed);
+        if self.words[CHILDREN].load(Relaxed) == 0 {
+            return covered;
+        }
+        covered.wrapping_add(now.saturating_sub(self.words[SINCE].load(Relaxed)))
     }
 
     /// Writes a piece of at most [`TEXT_PIECE`] bytes of the next record's text.
@@ -254,6 +316,12 @@ impl Record {
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.words[STOP].load(Relaxed) == 0
+    }
+
+    /// When the call was stopped, if it was.
+    pub(crate) fn stop(&self) -> Option<u64> {
+        let stop = self.words[STOP].load(Relaxed);
+        (stop != 0).then_some(stop)
     }
 
     /// The same, in the visit to its strand in which it started or was taken up.
@@ -390,6 +458,11 @@ impl Record {
         let stop = self.words[STOP].load(Acquire);
         ((stop != 0).then_some(stop), self.figures())
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn low(word: u64) -> u32 {
+    word as u32
 }
 
 /// The last two totals that went by: bytes allocated and bytes freed.

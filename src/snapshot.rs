@@ -16,33 +16,40 @@ pub(crate) struct Snapshot {
     pub(crate) id: u64,
     pub(crate) started: SystemTime,
     pub(crate) age: Duration,
+    /// When it began, in ticks.
+    pub(crate) origin: u64,
     pub(crate) grown: u64,
     pub(crate) dropped: u64,
     pub(crate) strands: Vec<StrandSnapshot>,
+    /// Those of folded calls, each after the one around it.
+    pub(crate) paths: Vec<PathSnapshot>,
 }
 
 /// A strand, its calls in order of start.
 pub(crate) struct StrandSnapshot {
     /// Its number within the trace.
     pub(crate) ordinal: u32,
-    /// The call, in another strand, below which this one stands.
+    /// The call, in another strand, or the path below which this one stands.
     pub(crate) parent: Option<CallId>,
+    /// The last moment before it was made at which a call went on within another.
+    pub(crate) made_after: u64,
     pub(crate) counts: Counts,
     pub(crate) calls: Vec<CallSnapshot>,
-    /// Calls that were not recorded one by one.
-    pub(crate) folded: Vec<FoldedSnapshot>,
+    /// What calls did that were not recorded one by one: by path, and by the recorded call within
+    /// which that was, none being outside all.
+    pub(crate) sums: Vec<(Option<CallId>, Sum)>,
     /// The pages that its records take.
     pub(crate) chunks: u64,
 }
 
-/// What the calls of one callsite did together in a call of the same strand.
-pub(crate) struct FoldedSnapshot {
-    pub(crate) parent: Option<CallId>,
+/// How folded calls of one callsite were reached.
+pub(crate) struct PathSnapshot {
+    pub(crate) id: CallId,
+    pub(crate) around: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
-    pub(crate) sum: Sum,
 }
 
-/// A call's name within its trace.
+/// A call's name within its trace, or a path's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallId(pub(crate) Address);
 

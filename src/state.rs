@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 /// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     Open,
     Ok,
@@ -26,11 +26,21 @@ pub(crate) enum End {
     Cancelled,
 }
 
+impl End {
+    /// The end of a call that was told to have failed, unless something worse has happened to it.
+    pub(crate) fn failed(self) -> Self {
+        match self {
+            Self::Ok | Self::Cancelled => Self::Failed,
+            end => end,
+        }
+    }
+}
+
 #[cfg(feature = "recorder")]
 impl End {
-    /// Whether the call is over, and did not end well.
+    /// Whether the call failed or panicked. A cancelled one did not: so ends a branch of `select!`.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::Panicked | Self::Cancelled)
+        matches!(self, Self::Failed | Self::Panicked)
     }
 }
 

@@ -2,18 +2,17 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use alloc_counter::Counts;
-
 use crate::address::Address;
 use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
 use crate::limits::Allowance;
 use crate::meter::Meter;
+use crate::paths::PATHS;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::Record;
 use crate::state::End;
-use crate::sum::{SUMS, SharedSum, Sum};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, shared_static};
+use crate::sum::{self, SUMS, SharedSum, Sum};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, shared_static};
 use crate::wait::Lock;
 
 shared_static! {
@@ -34,10 +33,15 @@ pub(crate) struct Strand {
     pub(crate) trace: AtomicNumber,
     allowance: AtomicNumber,
     pub(crate) next_in_trace: AtomicNumber,
+    /// Of a strand that folds: the one before it in the trace's list of those.
+    pub(crate) previous_in_trace: AtomicNumber,
     /// The strand's place among those of its trace, in order of creation.
     pub(crate) ordinal: AtomicU32,
-    /// The call, in another strand, that was open when this one was asked for.
+    /// The call, in another strand, that was open when this one was asked for, or the path of a
+    /// folded one.
     parent: AtomicU32,
+    /// The last moment before this strand was made at which a call went on within another.
+    made_after: AtomicU64,
     pub(crate) meter: Meter,
     /// Where the writer stood when it put the strand aside.
     pub(crate) aside: Aside,
@@ -46,12 +50,16 @@ pub(crate) struct Strand {
     /// The strand of the same trace that stands still while this one runs.
     pub(crate) pauses: AtomicNumber,
     pub(crate) cancelling: AtomicCancelling,
-    /// More strands than the trace may hold: all calls are folded, and the strand is when it ends.
+    /// More strands than the trace may hold, or below a folded call: all calls are folded, and the
+    /// strand is when it ends.
     is_folding: AtomicBool,
     /// The execution is over.
     is_over: AtomicBool,
-    /// The sum made last of calls that are folded, and the record that one of them left last.
+    /// The sum made last of calls that are folded, the one used last of those that no path knows,
+    /// how many such calls there were, and the record that one of them left last.
     sums: AtomicNumber,
+    last_around: AtomicNumber,
+    serial: AtomicU32,
     vacated: AtomicU32,
     /// Some figure could not be known; every call's is marked.
     partial: AtomicBool,
@@ -115,9 +123,8 @@ pub(crate) enum Deed {
 #[derive(Clone, Debug)]
 pub(crate) struct Stopped {
     pub(crate) end: End,
-    /// The recorded call around, and whether a folded one was in between.
-    pub(crate) parent: Address,
-    pub(crate) in_folded: bool,
+    /// The recorded call around, or the path of a folded one.
+    pub(crate) within: Address,
     /// What the call had used, as far as it was known.
     pub(crate) used: Figures,
     /// The call that was open within this one, and what it had used.
@@ -131,8 +138,10 @@ impl Strand {
             trace: AtomicNumber::none(),
             allowance: AtomicNumber::none(),
             next_in_trace: AtomicNumber::none(),
+            previous_in_trace: AtomicNumber::none(),
             ordinal: AtomicU32::new(0),
             parent: AtomicU32::new(Address::NONE.to_bits()),
+            made_after: AtomicU64::new(0),
             meter: Meter::new(),
             aside: Aside::new(),
             below: AtomicNumber::none(),
@@ -141,6 +150,8 @@ impl Strand {
             is_folding: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             sums: AtomicNumber::none(),
+            last_around: AtomicNumber::none(),
+            serial: AtomicU32::new(0),
             vacated: AtomicU32::new(Address::NONE.to_bits()),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
@@ -167,6 +178,8 @@ impl Strand {
         this.allowance.store(allowance, Relaxed);
         this.ordinal.store(ordinal, Relaxed);
         this.parent.store(parent.to_bits(), Relaxed);
+        let moved = Allowance::get(allowance).map_or(0, |it| it.moved());
+        this.made_after.store(moved, Relaxed);
         this.meter.reset();
         this.aside.put(this.first.number(), Address::NONE, 0);
         this.below.store(Number::NONE, Relaxed);
@@ -175,6 +188,7 @@ impl Strand {
         this.is_folding.store(is_folding, Relaxed);
         this.is_over.store(false, Relaxed);
         this.sums.store(Number::NONE, Relaxed);
+        this.last_around.store(Number::NONE, Relaxed);
         this.vacated.store(Address::NONE.to_bits(), Relaxed);
         this.partial.store(false, Relaxed);
         this.without_peaks.store(false, Relaxed);
@@ -191,6 +205,7 @@ impl Strand {
             alloc_counter::exclude(|| *afar = Vec::new());
         }
         for sum in this.sums() {
+            sum.end();
             SUMS.give(sum);
         }
         let mut next = this.first.next();
@@ -230,60 +245,62 @@ impl Strand {
         })
     }
 
-    /// Adds to the sum of a callsite's calls in a recorded call.
-    pub(crate) fn add_to_sum(&self, parent: Address, callsite: Number, more: &Sum) {
-        let of_callsite = |sum: &&Member<SharedSum>| sum.callsite() == callsite;
-        let mut found = self.sums().filter(of_callsite);
-        if let Some(sum) = found.find(|sum| sum.parent() == parent) {
-            return sum.add(more);
+    /// The sum of a path's calls, or of what folded calls do within a recorded one; none when the
+    /// trace may have no more, or there is no memory.
+    pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
+        let owner = self.first.number();
+        let path = of.path().and_then(|path| PATHS.get(path));
+        // Nearly always the one of last time; another strand may have written one of its own there.
+        let last = path.map_or(&self.last_around, |path| &path.last_sum);
+        if let Some(sum) = SUMS
+            .get(last.load(Relaxed))
+            .filter(|it| it.is_of(of, owner))
+        {
+            return Some(sum);
         }
-        if let Some(sum) = self.new_sum(parent, callsite) {
-            return sum.add(more);
-        }
-        // In another call, but at least by callsite.
-        if let Some(sum) = self.sums().find(of_callsite) {
-            let is_partial = true;
-            sum.add(&Sum {
-                is_partial,
-                ..*more
-            });
-        } else if let Some(allowance) = self.allowance() {
-            allowance.note_dropped();
-        }
+        let mut sums = self.sums();
+        let sum = { sums.find(|sum| sum.of() == of) }.or_else(|| self.new_sum(of))?;
+        last.store(sum.number(), Relaxed);
+        Some(sum)
     }
 
-    fn new_sum(&self, parent: Address, callsite: Number) -> Option<&'static Member<SharedSum>> {
+    fn new_sum(&self, of: Address) -> Option<&'static Member<SharedSum>> {
         let sum = self.allowance()?.take_sum()?;
-        sum.begin(parent, callsite, self.sums.load(Relaxed));
+        sum.begin(of, self.first.number(), self.sums.load(Relaxed));
         self.sums.store(sum.number(), Release);
         Some(sum)
     }
 
+    /// Tells a folded call from others whose record stood in the same place.
+    pub(crate) fn next_serial(&self) -> u32 {
+        let serial = self.serial.load(Relaxed).wrapping_add(1);
+        self.serial.store(serial, Relaxed);
+        serial
+    }
+
+    /// What a call of the strand has used, as far as it can be known on a thread that may not run it.
+    pub(crate) fn used_from_afar(&self, record: &Record) -> Figures {
+        let (state, _, figures) = self.meter.read_record(record);
+        if state.is_at_rest() {
+            return figures;
+        }
+        // The clocks of two processors may differ; what is known may be older than the start.
+        self.meter.read().0.since_at_most(figures)
+    }
+
     /// What a folded call did that was stopped away from the strand, whose thread does not add it up:
-    /// the call around, the callsite, and the sum.
-    pub(crate) fn sum_from_afar(afar: &Afar) -> Option<(Address, Number, Sum)> {
+    /// to which sums that is to be added.
+    pub(crate) fn sums_from_afar(afar: &Afar) -> Option<[(Address, Sum); 2]> {
         let Deed::Stopped(stopped) = &afar.deed else {
             return None;
         };
         let record = afar.call.record().filter(|it| it.state().is_folded())?;
-        let (total, inside) = (stopped.used.counts, record.inside());
-        let in_folded = stopped.in_folded;
-        let sum = Sum {
-            calls: 1,
-            failures: u64::from(stopped.end != End::Ok),
-            wall: afar.moment.saturating_sub(record.start()),
-            busy: stopped.used.busy,
-            outermost_busy: if in_folded { 0 } else { stopped.used.busy },
-            total,
-            // Where it was in another folded call, that one has it as its own.
-            own: if in_folded {
-                Counts::ZERO
-            } else {
-                total.saturating_sub(inside)
-            },
-            is_partial: true,
-        };
-        Some((stopped.parent, record.callsite(), sum))
+        let mut sum = sum::ended(record, stopped.used, afar.moment, stopped.end);
+        sum.is_partial = true;
+        let mut around = sum::inside(&sum);
+        // The call in which it was opened does not know that it is over.
+        around.is_partial = true;
+        Some([(sum::path_of(record), sum), (stopped.within, around)])
     }
 
     /// A folded call has stopped, and another may have its record.
@@ -301,6 +318,10 @@ impl Strand {
 
     pub(crate) fn parent(&self) -> Address {
         Address::from_bits(self.parent.load(Relaxed))
+    }
+
+    pub(crate) fn made_after(&self) -> u64 {
+        self.made_after.load(Relaxed)
     }
 
     pub(crate) fn allowance(&self) -> Option<&'static Member<Allowance>> {

@@ -1,11 +1,14 @@
-//! Sums: what calls did that are more than their trace may hold, by callsite.
+//! Sums: what folded calls did together, by path; and what they did within a call, by that call.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Counts;
 
 use crate::address::Address;
+use crate::figures::Figures;
 use crate::pool::{AtomicNumber, Number, Pool};
+use crate::record::Record;
+use crate::state::End;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
 use crate::version::Version;
 
@@ -13,46 +16,96 @@ shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
 }
 
-/// What several calls did together.
+/// What the folded calls of one path did together on one strand, or, with `calls` and `total`
+/// empty, what folded calls did within one recorded call, or outside all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
+    /// The calls opened, those that run included. Outside all: those opened there.
     pub(crate) calls: u64,
-    /// Those of them that did not end well.
+    pub(crate) running: u64,
+    /// Those that failed or panicked.
     pub(crate) failures: u64,
+    pub(crate) cancelled: u64,
     /// In ticks.
     pub(crate) wall: u64,
+    /// The part of that in which a folded call opened in one of these was open.
+    pub(crate) covered: u64,
     pub(crate) busy: u64,
-    /// Of those that were in no other folded call.
-    pub(crate) outermost_busy: u64,
+    pub(crate) busy_inside: u64,
     pub(crate) total: Counts,
-    /// Without the calls inside.
-    pub(crate) own: Counts,
+    /// The part of the total that the folded calls inside used.
+    pub(crate) inside: Counts,
+    /// Of a recorded call: how many folded calls opened in it are open now, since when there is
+    /// one, and when there was the first.
+    pub(crate) children: u64,
+    pub(crate) since: u64,
+    pub(crate) first: u64,
+    /// Some figure is not known to the last.
     pub(crate) is_partial: bool,
+    /// One of the calls went on within another than the one in which it was opened.
+    pub(crate) is_moved: bool,
 }
 
 impl Sum {
+    /// Adds what has been done; what is open at a moment is not for adding up.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.failures += other.failures;
+        self.calls = self.calls.wrapping_add(other.calls);
+        self.running = self.running.wrapping_add(other.running);
+        self.failures = self.failures.wrapping_add(other.failures);
+        self.cancelled = self.cancelled.wrapping_add(other.cancelled);
         self.wall = self.wall.wrapping_add(other.wall);
+        self.covered = self.covered.wrapping_add(other.covered);
         self.busy = self.busy.wrapping_add(other.busy);
-        self.outermost_busy = self.outermost_busy.wrapping_add(other.outermost_busy);
+        self.busy_inside = self.busy_inside.wrapping_add(other.busy_inside);
         self.total += other.total;
-        self.own += other.own;
+        self.inside += other.inside;
         self.is_partial |= other.is_partial;
+        self.is_moved |= other.is_moved;
+    }
+
+    /// The time until `now` in which a folded call was open in the recorded call of this sum.
+    pub(crate) fn covered_until(&self, now: u64) -> u64 {
+        let still = if self.children > 0 {
+            now.saturating_sub(self.since)
+        } else {
+            0
+        };
+        self.covered.wrapping_add(still)
+    }
+
+    /// A folded call was opened in the recorded call of this sum.
+    pub(crate) fn cover(&mut self, now: u64) {
+        if self.children == 0 {
+            self.since = now;
+        }
+        if self.first == 0 {
+            self.first = now;
+        }
+        self.children += 1;
+    }
+
+    /// One that was opened in it is open no more.
+    pub(crate) fn uncover(&mut self, now: u64) {
+        self.children = self.children.saturating_sub(1);
+        if self.children == 0 {
+            self.covered = self.covered.wrapping_add(now.saturating_sub(self.since));
+        }
     }
 }
 
-const WORDS: usize = 15;
+const HEAD: usize = 11;
+const WORDS: usize = HEAD + 2 * 5;
 
 /// A sum that one thread adds to and any thread reads.
 pub(crate) struct SharedSum {
-    /// Of the words and whether they are partial.
+    /// Of the words and the flags.
     version: Version,
-    /// The recorded call in which these calls were.
-    parent: AtomicU32,
-    callsite: AtomicNumber,
+    /// The path whose calls these are, or the recorded call within which they were.
+    of: AtomicU32,
+    /// The first chunk of the strand to which it belongs.
+    owner: AtomicNumber,
     is_partial: AtomicBool,
+    is_moved: AtomicBool,
     words: [AtomicU64; WORDS],
     /// The strand's sum made before this one.
     next: AtomicNumber,
@@ -62,28 +115,35 @@ impl SharedSum {
     pub(crate) fn new() -> Self {
         Self {
             version: Version::new(),
-            parent: AtomicU32::new(0),
-            callsite: AtomicNumber::none(),
+            of: AtomicU32::new(0),
+            owner: AtomicNumber::none(),
             is_partial: AtomicBool::new(false),
+            is_moved: AtomicBool::new(false),
             words: array![AtomicU64::new(0); WORDS],
             next: AtomicNumber::none(),
         }
     }
 
     /// Makes it a sum of nothing. Not published yet.
-    pub(crate) fn begin(&self, parent: Address, callsite: Number, next: Number) {
-        self.parent.store(parent.to_bits(), Relaxed);
-        self.callsite.store(callsite, Relaxed);
+    pub(crate) fn begin(&self, of: Address, owner: Number, next: Number) {
+        self.of.store(of.to_bits(), Relaxed);
+        self.owner.store(owner, Relaxed);
         self.next.store(next, Relaxed);
         self.store(&Sum::default());
     }
 
-    pub(crate) fn parent(&self) -> Address {
-        Address::from_bits(self.parent.load(Relaxed))
+    /// The strand's thread gives it back.
+    pub(crate) fn end(&self) {
+        self.owner.store(Number::NONE, Relaxed);
     }
 
-    pub(crate) fn callsite(&self) -> Number {
-        self.callsite.load(Relaxed)
+    /// A path, or the address of a recorded call; none for what is outside all calls.
+    pub(crate) fn of(&self) -> Address {
+        Address::from_bits(self.of.load(Relaxed))
+    }
+
+    pub(crate) fn is_of(&self, of: Address, owner: Number) -> bool {
+        self.of() == of && self.owner.load(Relaxed) == owner
     }
 
     pub(crate) fn next(&self) -> Number {
@@ -91,41 +151,69 @@ impl SharedSum {
     }
 
     /// For the thread that runs the strand.
-    pub(crate) fn add(&self, more: &Sum) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Sum)) {
         let mut sum = self.load();
-        sum.add(more);
+        change(&mut sum);
         self.version.change(|| self.store(&sum));
     }
 
     fn store(&self, sum: &Sum) {
-        let head = [
+        let head: [u64; HEAD] = [
             sum.calls,
+            sum.running,
             sum.failures,
+            sum.cancelled,
             sum.wall,
+            sum.covered,
             sum.busy,
-            sum.outermost_busy,
+            sum.busy_inside,
+            sum.children,
+            sum.since,
+            sum.first,
         ];
-        let counts = [sum.total.to_array(), sum.own.to_array()];
+        let counts = [sum.total.to_array(), sum.inside.to_array()];
         let words = head.iter().chain(counts.as_flattened());
         for (word, figure) in self.words.iter().zip(words) {
             word.store(*figure, Relaxed);
         }
         self.is_partial.store(sum.is_partial, Relaxed);
+        self.is_moved.store(sum.is_moved, Relaxed);
     }
 
     fn load(&self) -> Sum {
         let words: [u64; WORDS] = std::array::from_fn(|index| self.words[index].load(Relaxed));
         let counts =
             |from: usize| Counts::from_array(std::array::from_fn(|index| words[from + index]));
+        let [
+            calls,
+            running,
+            failures,
+            cancelled,
+            wall,
+            covered,
+            busy,
+            busy_inside,
+            children,
+            since,
+            first,
+            ..,
+        ] = words;
         Sum {
-            calls: words[0],
-            failures: words[1],
-            wall: words[2],
-            busy: words[3],
-            outermost_busy: words[4],
-            total: counts(5),
-            own: counts(10),
+            calls,
+            running,
+            failures,
+            cancelled,
+            wall,
+            covered,
+            busy,
+            busy_inside,
+            total: counts(HEAD),
+            inside: counts(HEAD + 5),
+            children,
+            since,
+            first,
             is_partial: self.is_partial.load(Relaxed),
+            is_moved: self.is_moved.load(Relaxed),
         }
     }
 
@@ -141,5 +229,69 @@ impl SharedSum {
 
     pub(crate) fn version(&self) -> u32 {
         self.version.number()
+    }
+}
+
+/// The path of a folded call.
+pub(crate) fn path_of(record: &Record) -> Address {
+    SUMS.get(record.sum()).map_or(Address::NONE, |sum| sum.of())
+}
+
+/// What a call's end adds to its path.
+pub(crate) fn ended(record: &Record, used: Figures, now: u64, end: End) -> Sum {
+    Sum {
+        running: u64::MAX, // One less.
+        failures: u64::from(matches!(end, End::Failed | End::Panicked)),
+        cancelled: u64::from(end == End::Cancelled),
+        wall: now.saturating_sub(record.start()),
+        covered: record.covered_until(now),
+        is_partial: record.state().is_partial(),
+        ..so_far(used)
+    }
+}
+
+/// What a call adds to its path that goes on.
+pub(crate) fn so_far(used: Figures) -> Sum {
+    Sum {
+        busy: used.busy,
+        total: used.counts,
+        ..Sum::default()
+    }
+}
+
+/// What a path's sum adds to that of what is around it.
+pub(crate) fn inside(sum: &Sum) -> Sum {
+    Sum {
+        busy_inside: sum.busy,
+        inside: sum.total,
+        ..Sum::default()
+    }
+}
+
+/// What a call that is open does at this moment, for a reader of its strand: the call's path, that
+/// within which it is, and what it has used since it was last added up.
+pub(crate) fn open_now(record: &Record, used: Figures, now: u64) -> (Address, Address, Sum) {
+    let sum = Sum {
+        wall: now.saturating_sub(record.start()),
+        covered: record.covered_until(now),
+        ..so_far(used)
+    };
+    (path_of(record), within(record.parent()), sum)
+}
+
+/// What a call that its strand does not outlive adds to its path, and to that within which it is:
+/// what it has used since it was last added up. How it ends will not be known.
+pub(crate) fn left_open(record: &Record, used: Figures, now: u64) -> [(Address, Sum); 2] {
+    let (path, around, mut sum) = open_now(record, used, now);
+    sum.running = u64::MAX; // One less.
+    sum.is_partial = true;
+    [(path, sum), (around, inside(&sum))]
+}
+
+/// The key of the sum for what is done within this call.
+pub(crate) fn within(call: Address) -> Address {
+    match call.record() {
+        Some(record) if record.state().is_folded() => path_of(record),
+        _ => call,
     }
 }

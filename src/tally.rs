@@ -11,6 +11,7 @@ use crate::address::Address;
 use crate::chunk::Chunk;
 use crate::clock;
 use crate::figures::Figures;
+use crate::moves::{around_at, opened_in};
 use crate::places::Places;
 use crate::pool::{Member, Number};
 use crate::record::Record;
@@ -21,14 +22,22 @@ use crate::trace::Trace;
 
 /// What a trace did until it was read.
 pub(crate) struct Tally {
-    /// A call stands after the one in which it was opened.
+    /// A call stands after the one in which it was opened; the paths of folded calls come last.
     pub(crate) calls: Vec<Tallied>,
     /// What all strands did, in calls and outside.
     pub(crate) total: Counts,
     /// The highest peak of a single call.
     pub(crate) peak_bytes: u64,
+    /// Of calls, and of paths.
     places: Places,
+    moves: Vec<Move>,
+    /// Calls that were stopped away from their strand, and when.
+    left: Vec<(usize, u64)>,
     strands: Vec<&'static Member<Strand>>,
+    /// Of strands that fold: below what they stand, and what they did.
+    folding: Vec<(Address, u64, Counts)>,
+    /// What was done on which path.
+    paths: Vec<(Address, Sum)>,
     /// How many sums of folded calls there are.
     sums: usize,
 }
@@ -36,11 +45,14 @@ pub(crate) struct Tally {
 /// A call, or several that were folded.
 pub(crate) struct Tallied {
     pub(crate) callsite: Number,
-    /// The call around, as an index.
+    /// The call in which it was opened, as an index.
     pub(crate) parent: Option<usize>,
+    /// The call in which it is now, or was when it stopped.
+    within: Option<usize>,
     pub(crate) calls: u64,
-    /// Those of them that did not end well.
+    /// Those of them that failed or panicked.
     pub(crate) failures: u64,
+    pub(crate) cancelled: u64,
     /// In ticks.
     pub(crate) wall: u64,
     pub(crate) busy: u64,
@@ -48,6 +60,15 @@ pub(crate) struct Tallied {
     pub(crate) total: Counts,
     pub(crate) peak_bytes: u64,
     pub(crate) end: End,
+    /// It was told to have failed.
+    has_failed: bool,
+}
+
+/// A call was in another before it went on elsewhere.
+struct Move {
+    call: usize,
+    left: u64,
+    around: Option<usize>,
 }
 
 /// Beyond so many calls the memory is given back.
@@ -60,7 +81,11 @@ impl Tally {
             total: Counts::ZERO,
             peak_bytes: 0,
             places: Places::new(),
+            moves: Vec::new(),
+            left: Vec::new(),
             strands: Vec::new(),
+            folding: Vec::new(),
+            paths: Vec::new(),
             sums: 0,
         }
     }
@@ -72,10 +97,13 @@ impl Tally {
         }
         self.calls.clear();
         self.places.clear();
+        self.moves.clear();
+        self.left.clear();
         self.strands.clear();
+        self.folding.clear();
+        self.paths.clear();
         self.sums = 0;
         self.total = Counts::ZERO;
-        self.peak_bytes = 0;
         self.strands.extend(trace.strands_newest_first());
         // A strand's parent was there before it.
         self.strands
@@ -83,12 +111,19 @@ impl Tally {
         for place in 0..self.strands.len() {
             self.add_strand(self.strands[place]);
         }
-        for (parent, strands) in trace.folded() {
-            let parent = self.places.get(parent);
-            for (callsite, sum) in strands.sums {
-                self.add_sum(parent, callsite, &sum);
-            }
-            self.add_total(parent, strands.counts);
+        // What was done from afar has changed some.
+        let peaks = self.calls.iter().map(|call| call.peak_bytes);
+        self.peak_bytes = peaks.max().unwrap_or(0);
+        self.add_folding(trace);
+        self.add_paths(trace);
+        for place in 0..self.strands.len() {
+            let strand = self.strands[place];
+            let counts = strand.meter.read().0.counts;
+            self.add_total(strand.parent(), strand.made_after(), counts);
+        }
+        for place in 0..self.folding.len() {
+            let (parent, made_after, counts) = self.folding[place];
+            self.add_total(parent, made_after, counts);
         }
     }
 
@@ -107,23 +142,29 @@ impl Tally {
 
     fn add_strand(&mut self, strand: &'static Member<Strand>) {
         let (reading, _) = strand.meter.read();
-        let parent = self.places.get(strand.parent());
+        let of_strand = self.places.get(strand.parent());
+        let (first_call, first_move) = (self.calls.len(), self.moves.len());
         for (address, record) in strand.records() {
             let state = record.state();
-            if state.kind() == Kind::Call && !state.is_folded() {
-                self.add_call(strand, parent, address, record, reading);
+            match state.kind() {
+                Kind::Call if !state.is_folded() => {
+                    self.add_call(strand, of_strand, address, record, reading);
+                }
+                Kind::Adoption => {
+                    let before = (record.start(), record.parent());
+                    self.add_move(record.adopted(), before, of_strand);
+                }
+                _ => {}
             }
         }
-        for shared in strand.sums() {
-            self.sums += 1;
-            let (sum, _) = shared.read();
-            let parent = self.places.get(shared.parent()).or(parent);
-            self.add_sum(parent, shared.callsite(), &sum);
-        }
         for afar in strand.done_from_afar() {
-            self.apply(&afar);
+            self.apply(strand, &afar, of_strand);
         }
-        self.add_total(parent, reading.counts);
+        if self.moves.len() > first_move {
+            self.settle_moves(strand, first_call, of_strand);
+        }
+        self.leave_stopped(strand);
+        self.add_sums(strand);
     }
 
     fn add_call(
@@ -144,75 +185,226 @@ impl Tally {
                 reading.since_at_most(start)
             };
         }
-        let end = state.end();
         let stop = stop.unwrap_or_else(clock::ticks);
-        let peak_bytes = u64::try_from(used.peak).unwrap_or(0);
+        let peak_bytes = if strand.has_peaks() {
+            u64::try_from(used.peak).unwrap_or(0)
+        } else {
+            0
+        };
         let around = self.places.get(record.parent()).or(of_strand);
         self.places.insert(address, self.calls.len());
-        self.peak_bytes = self.peak_bytes.max(peak_bytes);
-        self.calls.push(Tallied {
+        let mut call = Tallied {
             callsite: record.callsite(),
             parent: around,
+            within: around,
             calls: 1,
-            failures: u64::from(end.is_failure()),
+            failures: 0,
+            cancelled: 0,
             wall: stop.saturating_sub(record.start()),
             busy: used.busy,
             total: used.counts,
             peak_bytes,
-            end,
-        });
+            end: End::Open,
+            has_failed: state.has_failed(),
+        };
+        call.end(state.end());
+        self.calls.push(call);
     }
 
-    fn add_sum(&mut self, parent: Option<usize>, callsite: Number, sum: &Sum) {
-        self.calls.push(Tallied {
-            callsite,
-            parent,
-            calls: sum.calls,
-            failures: sum.failures,
-            wall: sum.wall,
-            busy: sum.busy,
-            total: sum.total,
-            peak_bytes: 0,
-            // How they did not end well is not known.
-            end: if sum.failures > 0 {
-                End::Failed
-            } else {
-                End::Ok
-            },
-        });
-    }
-
-    /// What a strand did is in the calls around it, too.
-    fn add_total(&mut self, parent: Option<usize>, counts: Counts) {
-        self.total += counts;
-        let mut around = parent;
-        while let Some(call) = around.and_then(|around| self.calls.get_mut(around)) {
-            call.total += counts;
-            around = call.parent;
+    /// A call of the strand was in another until that moment.
+    fn add_move(
+        &mut self,
+        call: Address,
+        (left, before): (u64, Address),
+        of_strand: Option<usize>,
+    ) {
+        if let Some(call) = self.places.get(call) {
+            let around = self.places.get(before).or(of_strand);
+            self.moves.push(Move { call, left, around });
         }
+    }
+
+    /// Where the strand's calls that moved were opened, and where they are now: within calls that may
+    /// have been opened after them.
+    #[cold]
+    fn settle_moves(&mut self, strand: &Strand, first_call: usize, of_strand: Option<usize>) {
+        for (address, record) in strand.records() {
+            let place = self.places.get(address).filter(|it| *it >= first_call);
+            let Some(place) = place.filter(|place| self.has_moved(*place)) else {
+                continue;
+            };
+            let now_in = self.places.get(record.parent()).or(of_strand);
+            let parent = opened_in(self.moves_of(place), now_in);
+            let call = &mut self.calls[place];
+            call.within = now_in;
+            call.parent = parent.filter(|parent| *parent < place);
+        }
+    }
+
+    /// What ran in a call when it was stopped away from the strand, or was opened in it before the
+    /// strand's thread saw that, is within the call around.
+    fn leave_stopped(&mut self, strand: &Strand) {
+        for (stopped, moment) in std::mem::take(&mut self.left) {
+            let around = self.calls[stopped].within;
+            for (address, record) in strand.records() {
+                let goes_on = record.stop().is_none_or(|stop| stop > moment);
+                let inside = self.places.get(address).filter(|_| goes_on);
+                if let Some(call) = inside.map(|inside| &mut self.calls[inside])
+                    && call.within == Some(stopped)
+                {
+                    call.within = around;
+                }
+            }
+        }
+    }
+
+    fn has_moved(&self, call: usize) -> bool {
+        self.moves_of(call).next().is_some()
+    }
+
+    fn moves_of(&self, call: usize) -> impl Iterator<Item = (u64, Option<usize>)> {
+        let moves = self.moves.iter().filter(move |it| it.call == call);
+        moves.map(|it| (it.left, it.around))
     }
 
     /// What was done to a call away from its strand.
-    fn apply(&mut self, afar: &Afar) {
-        if let Some((parent, callsite, sum)) = Strand::sum_from_afar(afar) {
-            return self.add_sum(self.places.get(parent), callsite, &sum);
-        }
+    fn apply(&mut self, strand: &Strand, afar: &Afar, of_strand: Option<usize>) {
         let place = self.places.get(afar.call);
         let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else {
             return;
         };
-        let end = match &afar.deed {
-            Deed::Checkpoint(..) => return,
-            Deed::Failed(_) => End::Failed,
+        match &afar.deed {
+            Deed::Checkpoint(..) => {}
+            Deed::Failed(_) => {
+                call.has_failed = true;
+                call.end(call.end.failed());
+            }
             Deed::Stopped(stopped) => {
                 call.total = stopped.used.counts;
                 call.busy = stopped.used.busy;
-                stopped.end
+                if strand.has_peaks() {
+                    call.peak_bytes = u64::try_from(stopped.used.peak).unwrap_or(0);
+                }
+                call.end(if call.has_failed {
+                    stopped.end.failed()
+                } else {
+                    stopped.end
+                });
+                if let Some((inner, _)) = stopped.left_open {
+                    self.add_move(inner, (afar.moment, afar.call), of_strand);
+                }
+                self.left.extend(place.map(|place| (place, afar.moment)));
             }
+        }
+    }
+
+    /// The sums of a strand's folded calls, until now.
+    fn add_sums(&mut self, strand: &Strand) {
+        for shared in strand.sums() {
+            self.sums += 1;
+            if shared.of().path().is_some() {
+                self.paths.push((shared.of(), shared.read().0));
+            }
+        }
+        for afar in strand.done_from_afar() {
+            let sums = Strand::sums_from_afar(&afar);
+            self.paths.extend(sums.map(|[path, _]| path));
+        }
+    }
+
+    /// Strands whose calls are all folded.
+    fn add_folding(&mut self, trace: &Trace) {
+        trace.read_folding(|open, ended| {
+            for strand in open {
+                self.add_sums(strand);
+                let counts = strand.meter.read().0.counts;
+                self.folding
+                    .push((strand.parent(), strand.made_after(), counts));
+            }
+            let calls = ended.calls.iter();
+            self.paths.extend(calls.map(|(path, sum)| (*path, *sum)));
+            let strands = ended.strands.iter();
+            self.folding.extend(
+                strands.map(|((parent, made_after), (counts, _))| (*parent, *made_after, *counts)),
+            );
+        });
+    }
+
+    /// The calls of each path, on whichever strands.
+    fn add_paths(&mut self, trace: &Trace) {
+        if self.paths.is_empty() {
+            return;
+        }
+        let Some(allowance) = trace.allowance() else {
+            return;
         };
-        if !call.end.is_failure() {
-            call.end = end;
-            call.failures = u64::from(end.is_failure());
+        for path in allowance.paths.in_order() {
+            let address = Address::of_path(path.number());
+            let around = self.places.get(path.around());
+            self.places.insert(address, self.calls.len());
+            self.calls.push(Tallied {
+                callsite: path.callsite(),
+                parent: around,
+                within: around,
+                calls: 0,
+                failures: 0,
+                cancelled: 0,
+                wall: 0,
+                busy: 0,
+                total: Counts::ZERO,
+                peak_bytes: 0,
+                end: End::Ok,
+                has_failed: false,
+            });
+        }
+        for (path, sum) in &self.paths {
+            let place = self.places.get(*path);
+            if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
+                call.add(sum);
+            }
+        }
+    }
+
+    /// What a strand did is in the calls that were around it when it was made, too.
+    fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
+        self.total += counts;
+        let mut around = self.places.get(parent);
+        // No more steps than there are calls: what was read of a trace that is written meanwhile may
+        // lead in a circle.
+        for _ in 0..self.calls.len() {
+            let Some(place) = around else { break };
+            self.calls[place].total += counts;
+            let within = self.calls[place].within;
+            around = if self.moves.is_empty() {
+                within
+            } else {
+                around_at(self.moves_of(place), within, made_after)
+            };
+        }
+    }
+}
+
+impl Tallied {
+    fn end(&mut self, end: End) {
+        self.end = end;
+        self.failures = u64::from(matches!(end, End::Failed | End::Panicked));
+        self.cancelled = u64::from(end == End::Cancelled);
+    }
+
+    fn add(&mut self, sum: &Sum) {
+        self.calls = self.calls.wrapping_add(sum.calls);
+        self.failures += sum.failures;
+        self.cancelled += sum.cancelled;
+        self.wall = self.wall.wrapping_add(sum.wall);
+        self.busy = self.busy.wrapping_add(sum.busy);
+        self.total += sum.total;
+        // How they did not end well is not known of each.
+        if self.failures > 0 {
+            self.end = End::Failed;
+        } else if self.cancelled == self.calls {
+            self.end = End::Cancelled;
+        } else {
+            self.end = End::Ok;
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::limits::{ALLOWANCES, Allowance, Limits};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::strand::{STRANDS, Strand};
-use crate::sum::Sum;
+use crate::sum::{self, Sum};
 use crate::sync::{AtomicU32, AtomicU64, fence, shared_static};
 use crate::wait::Lock;
 
@@ -67,18 +67,78 @@ pub(crate) struct State {
     /// The last strand that came, and how many there are.
     newest: AtomicNumber,
     strands: AtomicU32,
-    /// What strands did that were more than the trace may hold.
+    /// How many strands that fold are open.
+    folding: AtomicU32,
     folded: Lock<Folded>,
 }
 
-/// By the call below which the strands stood.
-pub(crate) type Folded = BTreeMap<Address, FoldedStrands>;
+/// Strands whose calls are all folded.
+#[derive(Default)]
+struct Folded {
+    /// The newest of those that are open: a list through `next_in_trace` and `previous_in_trace`.
+    newest: Option<&'static Member<Strand>>,
+    ended: Ended,
+}
 
-/// What several strands did: all of it, and what of it was in calls, by callsite.
+/// What folding strands did that are over.
 #[derive(Clone, Default)]
-pub(crate) struct FoldedStrands {
-    pub(crate) counts: Counts,
-    pub(crate) sums: BTreeMap<Number, Sum>,
+pub(crate) struct Ended {
+    /// All of it, and what folded calls outside all others did: by the call below which the strands
+    /// stood, and [when they were made](Strand::made_after).
+    pub(crate) strands: BTreeMap<(Address, u64), (Counts, Sum)>,
+    pub(crate) calls: BTreeMap<Address, Sum>,
+}
+
+/// The strands that fold and are open, the newest first. The list's lock is held.
+pub(crate) struct OpenStrands(Option<&'static Member<Strand>>);
+
+impl Iterator for OpenStrands {
+    type Item = &'static Member<Strand>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let strand = self.0?;
+        self.0 = STRANDS.get(strand.next_in_trace.load(Relaxed));
+        Some(strand)
+    }
+}
+
+impl Ended {
+    fn is_empty(&self) -> bool {
+        self.strands.is_empty()
+    }
+
+    fn add(&mut self, strand: &Strand) {
+        let (reading, _) = strand.meter.read();
+        let key = (strand.parent(), strand.made_after());
+        let (counts, outside) = self.strands.entry(key).or_default();
+        *counts += reading.counts;
+        let is_partial = strand.is_partial();
+        let mut add = |of: Address, mut sum: Sum| {
+            sum.is_partial |= is_partial;
+            if of == Address::NONE {
+                outside.add(&sum);
+            } else {
+                self.calls.entry(of).or_default().add(&sum);
+            }
+        };
+        for shared in strand.sums() {
+            add(shared.of(), shared.read().0);
+        }
+        // Of those that outlive the strand, the end will not be known.
+        for call in strand.calls_after(None) {
+            if call.record.is_open() {
+                let used = strand.used_from_afar(call.record);
+                for (of, sum) in sum::left_open(call.record, used, clock::ticks()) {
+                    add(of, sum);
+                }
+            }
+        }
+        for afar in strand.done_from_afar() {
+            for (of, sum) in Strand::sums_from_afar(&afar).into_iter().flatten() {
+                add(of, sum);
+            }
+        }
+    }
 }
 
 impl State {
@@ -90,12 +150,59 @@ impl State {
             started: AtomicU64::new(0),
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
-            folded: Lock::new(Folded::new()),
+            folding: AtomicU32::new(0),
+            folded: Lock::new(Folded::default()),
         }
     }
 
     fn take() -> Option<&'static Member<Self>> {
         TRACES.take_or_make(|| ALLOWANCES.take(Allowance::new).map(Self::new))
+    }
+
+    /// Puts a strand that folds into the list of those, in which it is seen while it is open.
+    fn begin_folding(&self, strand: &'static Member<Strand>) -> Option<&'static Member<Strand>> {
+        let Some(mut folded) = self.folded.take() else {
+            Strand::recycle(strand);
+            self.allowance.return_folded_strand();
+            self.allowance.note_dropped();
+            return None;
+        };
+        let next = folded.newest.replace(strand);
+        let number = next.map_or(Number::NONE, Member::number);
+        strand.next_in_trace.store(number, Relaxed);
+        strand.previous_in_trace.store(Number::NONE, Relaxed);
+        if let Some(next) = next {
+            next.previous_in_trace.store(strand.number(), Relaxed);
+        }
+        self.folding.fetch_add(1, Relaxed);
+        Some(strand)
+    }
+
+    /// Adds what the strand did to what others did before, and gives it back.
+    fn end_folding(&self, strand: &'static Member<Strand>) {
+        let Some(mut folded) = self.folded.take() else {
+            // It stays in the list, for ever.
+            return self.allowance.note_dropped();
+        };
+        alloc_counter::exclude(|| folded.ended.add(strand));
+        let next = STRANDS.get(strand.next_in_trace.load(Relaxed));
+        let previous = STRANDS.get(strand.previous_in_trace.load(Relaxed));
+        let number =
+            |strand: Option<&'static Member<Strand>>| strand.map_or(Number::NONE, Member::number);
+        match previous {
+            Some(previous) => previous.next_in_trace.store(number(next), Relaxed),
+            None => folded.newest = next,
+        }
+        if let Some(next) = next {
+            next.previous_in_trace.store(number(previous), Relaxed);
+        }
+        drop(folded);
+        self.folding.fetch_sub(1, Relaxed);
+        let sums = strand.sums().map(|_| 1).sum();
+        // The first chunk is the strand's own.
+        self.allowance.return_memory(strand.chunks() - 1, sums);
+        Strand::recycle(strand);
+        self.allowance.return_folded_strand();
     }
 
     fn strands(&self) -> impl Iterator<Item = &'static Member<Strand>> {
@@ -196,14 +303,25 @@ impl Trace {
         self.parent != Address::NONE
     }
 
-    /// A new strand, below the call at `parent`; none where the trace is empty, or there is no
-    /// memory. Where the trace has as many as it may, the strand is [folded](Self::end) in the end.
+    /// A new strand, below the call at `parent`; none if the trace is empty, there is no memory, or
+    /// no more folding ones may be open. If the trace has as many as it may, or the parent is
+    /// folded, the strand's calls are folded, and the strand [in the end](Self::end).
     pub(crate) fn strand(&self, parent: Address) -> Option<&'static Member<Strand>> {
         let state = self.state?;
-        let strand = Strand::take()?;
+        let allowance = state.allowance;
+        let is_folding = parent.path().is_some() || !allowance.take_strand();
+        if is_folding && !allowance.take_folded_strand() {
+            allowance.note_dropped();
+            return None;
+        }
+        let Some(strand) = Strand::take() else {
+            if is_folding {
+                allowance.return_folded_strand();
+            }
+            return None;
+        };
         let ordinal = state.strands.fetch_add(1, Relaxed);
-        let is_folding = !state.allowance.take_strand();
-        let allowance = state.allowance.number();
+        let allowance = allowance.number();
         Strand::begin(
             strand,
             state.number(),
@@ -213,7 +331,7 @@ impl Trace {
             is_folding,
         );
         if is_folding {
-            return Some(strand);
+            return state.begin_folding(strand);
         }
         let mut newest = state.newest.load(Relaxed);
         loop {
@@ -228,49 +346,30 @@ impl Trace {
     /// A strand of this trace is over. One beyond the limit is added to others of its parent.
     pub(crate) fn end(&self, strand: &'static Member<Strand>) {
         strand.end();
-        let Some(state) = self.state.filter(|_| strand.is_folding()) else {
-            return;
-        };
-        let (reading, _) = strand.meter.read();
-        alloc_counter::exclude(|| match state.folded.take() {
-            Some(mut folded) => {
-                let strands = folded.entry(strand.parent()).or_default();
-                strands.counts += reading.counts;
-                let is_partial = strand.is_partial();
-                for shared in strand.sums() {
-                    let (sum, _) = shared.read();
-                    let of_callsite = strands.sums.entry(shared.callsite()).or_default();
-                    of_callsite.add(&sum);
-                    of_callsite.is_partial |= is_partial;
-                }
-                for afar in strand.done_from_afar() {
-                    if let Some((_, callsite, sum)) = Strand::sum_from_afar(&afar) {
-                        strands.sums.entry(callsite).or_default().add(&sum);
-                    }
-                }
-            }
-            None => state.allowance.note_dropped(),
-        });
-        // Of those that outlive the strand, nothing will be known.
-        for _ in strand.calls_after(None).filter(|it| it.record.is_open()) {
-            state.allowance.note_dropped();
+        if let Some(state) = self.state.filter(|_| strand.is_folding()) {
+            state.end_folding(strand);
         }
-        let sums = strand.sums().map(|_| 1).sum();
-        // The first chunk is the strand's own.
-        state.allowance.return_memory(strand.chunks() - 1, sums);
-        Strand::recycle(strand);
     }
 
-    /// What strands did that were not recorded, by the call below which they stood.
-    pub(crate) fn folded(&self) -> Folded {
-        let folded = self.state.and_then(|state| state.folded.take());
-        folded.map_or_else(Folded::new, |folded| folded.clone())
+    /// Looks at the strands that fold and are open, and then at what those did that are over.
+    /// `false` if that could not be, as somebody was forked away with the lock.
+    pub(crate) fn read_folding(&self, read: impl FnOnce(OpenStrands, &Ended)) -> bool {
+        let Some(state) = self.state else { return true };
+        let Some(folded) = state.folded.take() else {
+            return false;
+        };
+        read(OpenStrands(folded.newest), &folded.ended);
+        true
     }
 
     /// A handle of each trace of which some strand is not over.
     pub(crate) fn all_in_flight() -> impl Iterator<Item = Self> {
         let handles = TRACES.members().filter_map(Self::of_living);
-        handles.filter(|trace| trace.strands_newest_first().any(|it| !it.is_over()))
+        handles.filter(|trace| {
+            let is_folding = |state: &'static Member<State>| state.folding.load(Relaxed) > 0;
+            trace.state.is_some_and(is_folding)
+                || trace.strands_newest_first().any(|it| !it.is_over())
+        })
     }
 
     /// None where there is no handle: the trace is free, or is being made or recycled.
@@ -309,8 +408,12 @@ impl Trace {
     /// What all strands have allocated and freed until now; none where nothing is counted.
     #[cfg(feature = "tower")]
     pub(crate) fn total(&self) -> Option<Counts> {
-        let strands = self.strands_newest_first();
-        let total = strands.map(|strand| strand.meter.read().0.counts).sum();
+        let counts = |strand: &'static Member<Strand>| strand.meter.read().0.counts;
+        let mut total: Counts = self.strands_newest_first().map(counts).sum();
+        self.read_folding(|open, ended| {
+            total += open.map(counts).sum();
+            total += ended.strands.values().map(|(counts, _)| *counts).sum();
+        });
         alloc_counter::is_installed().then_some(total)
     }
 
@@ -364,12 +467,22 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
-    match state.folded.take() {
-        Some(folded) if folded.is_empty() => {}
-        Some(mut folded) => alloc_counter::exclude(|| folded.clear()),
-        // Somebody was forked away with the lock: this trace is not used again.
-        None => return,
+    // Somebody may have been forked away with the lock: then this trace is not used again.
+    let Some(mut folded) = state.folded.take() else {
+        return;
+    };
+    // Of one that is still open, the scope was leaked in a child process.
+    let mut next = folded.newest.take();
+    while let Some(strand) = next {
+        next = STRANDS.get(strand.next_in_trace.load(Relaxed));
+        Strand::recycle(strand);
     }
+    if !folded.ended.is_empty() {
+        alloc_counter::exclude(|| folded.ended = Ended::default());
+    }
+    drop(folded);
+    state.folding.store(0, Relaxed);
+    state.allowance.paths.clear();
     TRACES.give(state);
 }
 

@@ -5,6 +5,7 @@ mod by_hand;
 #[expect(dead_code, reason = "not all of it is for this file")]
 mod common;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,45 @@ limited: allocation budget exceeded at tests/budgets.rs:{LINE}:1
     assert!(tree.contains("  leaf @ "), "{tree}");
     assert!(tree.contains("2,000  2,000"), "{tree}");
     assert!(!tree.contains("limited"), "{tree}");
+}
+
+#[budget(allocations <= 0)]
+async fn limited_future(polls: u32) {
+    allocate(1);
+    for _ in 0..polls {
+        tokio::task::yield_now().await;
+    }
+}
+
+const LINE_OF_FUTURE: u32 = line!() - 8;
+
+#[test]
+fn its_panic_is_at_the_attribute() {
+    thread_local! {
+        static PLACE: Cell<Option<(String, u32)>> = const { Cell::new(None) };
+    }
+    let _one = policy(OnExceeded::Panic);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().unwrap();
+        PLACE.set(Some((place.file().to_owned(), place.line())));
+    }));
+    let place_of = |work: &dyn Fn()| {
+        let panicked = panic_of(work).is_some();
+        (panicked, PLACE.take())
+    };
+    let places = [
+        place_of(&|| assert_eq!(limited(13), 13)),
+        place_of(&|| assert_eq!(poll(pin!(limited_future(0))), Poll::Ready(()))),
+        // Dropped between two polls.
+        place_of(&|| assert_eq!(poll(pin!(limited_future(1))), Poll::Pending)),
+    ];
+    std::panic::set_hook(before);
+    let here = |line| (true, Some((file!().to_owned(), line)));
+    assert_eq!(
+        places,
+        [here(LINE), here(LINE_OF_FUTURE), here(LINE_OF_FUTURE)]
+    );
 }
 
 #[test]

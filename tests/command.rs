@@ -145,7 +145,8 @@ fn show_as_lines_and_as_trees() {
         (&["--plain", "--slowest", "2"], &[&first, &third]),
         (&["--plain", "--heaviest", "1"], &[&second]),
         (&["--plain", "--heaviest", "9"], &[&second, &third, &first]),
-        (&["--plain", "--failed"], &[&second]),
+        // `store` failed in the second, and `handle` did not.
+        (&["--plain", "--failed"], &[]),
         (&["--plain", "--slowest", "0"], &[]),
     ] {
         let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
@@ -159,18 +160,119 @@ fn show_as_lines_and_as_trees() {
         assert_eq!(ran.code, Some(0));
     }
     let tree = "\
-trace 2: 1,000.000 µs, allocates 31 (3,100 bytes)
-  wall µs    busy µs  allocates  self  bytes   self  peak  call
-1,000.000  1,000.000         31     1  3,100    100   100  handle @ main #1
-  500.000    500.000         30    30  3,000  3,000   100  └─ store, failed: write: broken pipe
-calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0
+trace 2: 1.00 ms, allocates 31 (3,100 bytes)
+   wall     busy  allocates  self-allocs  bytes  self-bytes  peak  call
+1.00 ms  1.00 ms         31            1  3,100         100   100  handle @ main #1
+ 500 µs   500 µs         30           30  3,000       3,000   100  └─ store, failed: write: broken pipe
+calls recorded: 2, memory: 4,096 bytes
 ";
-    assert_eq!(folder.run(&["show", "traces.jsonl", "--failed"]).out, tree);
+    let heaviest = ["show", "traces.jsonl", "--heaviest", "1"];
+    assert_eq!(folder.run(&heaviest).out, tree);
     assert_eq!(
         folder
-            .run_with(&["show", "--failed", "--tree"], &three())
+            .run_with(&["show", "--heaviest", "1", "--tree"], &three())
             .out,
         tree
+    );
+}
+
+/// The report of a kept request with this outcome, whose call `store` ended otherwise.
+fn kept(trace: u64, outcome: &str, of_call: &str) -> String {
+    let request = format!(
+        r#""request":{{"name":"GET /","id":"{trace}","wall_ns":1000,"outcome":{outcome},"reasons":[]}},"trace""#
+    );
+    line(trace, 1, 1000, of_call).replacen(r#""trace""#, &request, 1)
+}
+
+#[test]
+fn a_request_is_listed_by_its_own_outcome() {
+    let lines = [
+        // Its calls are fine, and its body was not.
+        kept(1, FAILED, "\"ok\""),
+        kept(2, "\"ok\"", FAILED),
+        // A branch of a `select!` that was dropped.
+        kept(3, "\"ok\"", "\"cancelled\""),
+        kept(4, "\"panicked\"", "\"ok\""),
+        kept(5, "\"cancelled\"", "\"ok\""),
+        // Without a recorder: `store` failed, and `handle` around it did not.
+        line(6, 1, 1000, FAILED),
+        line(7, 1, 1000, FAILED).replacen("\"ok\"", FAILED, 1),
+        line(8, 1, 1000, "\"ok\"").replacen("\"ok\"", "\"cancelled\"", 1),
+    ];
+    let folder = Folder::with(&[("traces.jsonl", &lines.concat())]);
+    let traces = |arguments: &[&str]| {
+        let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
+        assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+        let lines = ran
+            .out
+            .lines()
+            .filter_map(|line| line.strip_prefix("trace "));
+        lines
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(traces(&[]), ["1", "2", "3", "4", "5", "6", "7", "8"]);
+    assert_eq!(traces(&["--failed"]), ["1", "4", "7"]);
+    assert_eq!(traces(&["--cancelled"]), ["5", "8"]);
+    let ran = folder.run(&["hotspots", "traces.jsonl", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let store = { value["functions"].as_array().unwrap().iter() }.find(|it| it["name"] == "store");
+    let store = store.unwrap();
+    assert_eq!(
+        (&store["calls"], &store["failures"], &store["cancelled"]),
+        (&8.into(), &3.into(), &1.into())
+    );
+    assert_eq!(value["paths"][1]["cancelled"], 1);
+}
+
+#[test]
+fn marks_in_a_tree_are_explained_below_it() {
+    let compared = |calls: u64, wall_ns: u64| {
+        let usual = |figure: u64| {
+            format!(r#"{{"p50":{figure},"p95":{figure},"p99":{figure},"max":{figure}}}"#)
+        };
+        format!(
+            r#""compared":{{"calls":{calls},"wall_ns":{wall_ns},"of":100,"requests":100,"usual_calls":{},"usual_wall_ns":{}}},"outcome""#,
+            usual(1),
+            usual(1000)
+        )
+    };
+    let shown = |calls: u64, wall_ns: u64| {
+        let line = kept(1, "\"ok\"", "\"ok\"");
+        let end = line.rfind("\"outcome\"").unwrap();
+        let line = format!(
+            "{}{}{}",
+            &line[..end],
+            compared(calls, wall_ns),
+            &line[end + 9..]
+        );
+        let ran = Folder::new().run_with(&["show"], &line);
+        assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
+        let tree = ran.out.lines().skip(4).map(str::to_owned);
+        tree.collect::<Vec<_>>()
+    };
+    let store = |rest: &str| {
+        format!(
+            " 500 ns   500 ns          1            1    100         100   100  └─ store · {rest}"
+        )
+    };
+    let facts = "calls recorded: 2, memory: 4,096 bytes";
+    let outstanding =
+        "▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one";
+    let all = "all: the calls of this path together, of which this is the first";
+    assert_eq!(shown(1, 1000), [&*store("1.00 µs (usual 1.00 µs)"), facts]);
+    assert_eq!(
+        shown(1, 2000),
+        [&*store("▲ 2.00 µs (usual 1.00 µs)"), facts, outstanding]
+    );
+    assert_eq!(
+        shown(3, 1000),
+        [
+            &*store("▲ all: 1.00 µs (usual 1.00 µs) · 3 calls (usual 1)"),
+            facts,
+            outstanding,
+            all
+        ]
     );
 }
 
@@ -241,6 +343,7 @@ fn a_flame_graph_to_a_file_or_to_standard_output() {
         ("", "", Some(0))
     );
     let svg = fs::read_to_string(folder.path("out.svg")).unwrap();
+    assert!(svg.contains(">6.15 KiB in 3 reports, calls inside in the bars above<"));
     assert!(svg.contains("<title>service::store (6,000 bytes, 95.24%)</title>"));
     assert_eq!(
         folder
@@ -324,6 +427,64 @@ fn exports() {
     assert_eq!(
         folder.names(),
         ["profile.pb.gz", "trace.json", "traces.jsonl"]
+    );
+}
+
+/// A report of a program without `Counting`.
+fn uncounted() -> String {
+    let mut report: serde_json::Value = serde_json::from_str(&line(1, 0, 1000, "\"ok\"")).unwrap();
+    report.as_object_mut().unwrap().remove("total");
+    for call in report["calls"].as_array_mut().unwrap() {
+        let call = call.as_object_mut().unwrap();
+        call.retain(|name, _| !["total", "self", "peak_bytes"].contains(&name.as_str()));
+    }
+    report.to_string() + "\n"
+}
+
+#[test]
+fn nothing_to_export_is_said_as_nothing_to_draw_is() {
+    let folder = Folder::with(&[
+        ("counted.jsonl", &three()),
+        ("uncounted.jsonl", &uncounted()),
+    ]);
+    for (file, by, error) in [
+        (
+            "uncounted.jsonl",
+            "self-bytes",
+            "self-bytes were not counted: expected another figure, such as time",
+        ),
+        (
+            "uncounted.jsonl",
+            "self-allocations",
+            "self-allocations were not counted: expected another figure, such as time",
+        ),
+        (
+            "counted.jsonl",
+            "cancelled",
+            "expected calls with cancelled above 0",
+        ),
+    ] {
+        for (command, doing) in [
+            (&["export", "--to", "folded"][..], "export"),
+            (&["flamegraph"], "draw"),
+        ] {
+            let ran = folder.run(&[command, &[file, "--by", by, "-o", "out"]].concat());
+            let error = format!("tracer: nothing to {doing}: {error}\n");
+            assert_eq!((ran.errors, ran.code), (error, Some(2)));
+        }
+    }
+    assert_eq!(folder.names(), ["counted.jsonl", "uncounted.jsonl"]);
+    let ran = folder.run(&[
+        "export",
+        "uncounted.jsonl",
+        "--to",
+        "folded",
+        "--by",
+        "time",
+    ]);
+    assert_eq!(
+        ran.out,
+        "service::handle 1000\nservice::handle;service::store 500\n"
     );
 }
 
@@ -547,11 +708,215 @@ fn a_reader_that_goes_away() {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(
-            errors,
-            "tracer: standard output: closed before all was written\n"
+        assert_eq!((errors.as_str(), output.status.code()), ("", Some(141)));
+    }
+    // A rule that is broken is told all the same, if there is somebody to be told.
+    let after = many.replace("\"allocations\":20,", "\"allocations\":21,");
+    fs::write(folder.path("after.jsonl"), after).unwrap();
+    let rule = "self-allocations > +0";
+    let diff = ["diff", "traces.jsonl", "after.jsonl", "--fail-on", rule];
+    let mut child = command(folder.0.path(), &diff).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.starts_with("tracer: store (src/store.rs:7): self-allocations 30,000 -> "),
+        "{errors}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let mut child = command(folder.0.path(), &diff).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// Where a result may go on Unix but into a new file.
+#[cfg(unix)]
+mod outputs {
+    use std::fs;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::{Folder, command, three};
+
+    const STACKS: [&str; 6] = [
+        "export",
+        "traces.jsonl",
+        "--to",
+        "folded",
+        "--by",
+        "allocations",
+    ];
+    const FOLDED: &str = "service::handle 63\nservice::handle;service::store 60\n";
+
+    fn folder() -> Folder {
+        Folder::with(&[("traces.jsonl", &three())])
+    }
+
+    /// What the command says to this, and its status.
+    fn export(folder: &Folder, to: &[&str]) -> (String, Option<i32>) {
+        let ran = folder.run(&[&STACKS, to].concat());
+        assert_eq!(ran.out, "");
+        (ran.errors, ran.code)
+    }
+
+    fn fine() -> (String, Option<i32>) {
+        (String::new(), Some(0))
+    }
+
+    fn make(program: &str, arguments: &[&str], folder: &Folder) -> bool {
+        let mut command = Command::new(program);
+        let command = command.args(arguments).current_dir(folder.0.path());
+        command.stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode_and_its_owner() {
+        let folder = folder();
+        let out = folder.path("out.txt");
+        for mode in [0o600, 0o664, 0o4755] {
+            fs::write(&out, "mine").unwrap();
+            // As root it may be anybody's; otherwise only one's own.
+            let _ = std::os::unix::fs::chown(&out, Some(1234), Some(4321));
+            fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
+            let before = fs::metadata(&out).unwrap();
+            assert_eq!(export(&folder, &["-o", "out.txt", "--force"]), fine());
+            let after = fs::metadata(&out).unwrap();
+            assert_eq!(text(&out), FOLDED);
+            let of = |it: &fs::Metadata| (it.mode(), it.uid(), it.gid());
+            assert_eq!(of(&after), of(&before));
+        }
+        assert_eq!(folder.names(), ["out.txt", "traces.jsonl"]);
+    }
+
+    #[test]
+    fn links_are_followed() {
+        let folder = folder();
+        fs::create_dir(folder.path("there")).unwrap();
+        fs::write(folder.path("there/old.txt"), "mine").unwrap();
+        for (link, to) in [
+            ("link", "there/link"),
+            ("there/link", "old.txt"),
+            ("dangling", "there/new.txt"),
+        ] {
+            symlink(to, folder.path(link)).unwrap();
+        }
+        let exists = |name: &str| {
+            let error = format!(
+                "tracer: {name}: it exists: expected a new file, or --force to replace it\n"
+            );
+            (error, Some(2))
+        };
+        for link in ["link", "dangling"] {
+            assert_eq!(export(&folder, &["-o", link]), exists(link));
+            assert_eq!(export(&folder, &["-o", link, "--force"]), fine());
+            assert!(
+                fs::symlink_metadata(folder.path(link))
+                    .unwrap()
+                    .is_symlink()
+            );
+        }
+        assert_eq!(text(&folder.path("there/old.txt")), FOLDED);
+        assert_eq!(text(&folder.path("there/new.txt")), FOLDED);
+        let names = fs::read_dir(folder.path("there")).unwrap();
+        assert_eq!(names.count(), 3);
+    }
+
+    #[test]
+    fn pipes_and_devices_are_written_through() {
+        let folder = folder();
+        assert!(make("mkfifo", &["pipe"], &folder));
+        for arguments in [&["-o", "pipe", "--force"][..], &["-o", "pipe"]] {
+            let pipe = folder.path("pipe");
+            let reader = std::thread::spawn(move || text(&pipe));
+            assert_eq!(export(&folder, arguments), fine());
+            assert_eq!(reader.join().unwrap(), FOLDED);
+        }
+        // A reader does not wait for ever for what never comes.
+        let pipe = folder.path("pipe");
+        let reader = std::thread::spawn(move || text(&pipe));
+        let ran = folder.run(&["export", "nothing", "--to", "folded", "-o", "pipe"]);
+        assert_eq!((reader.join().unwrap().as_str(), ran.code), ("", Some(2)));
+        assert!(
+            fs::metadata(folder.path("pipe"))
+                .unwrap()
+                .file_type()
+                .is_fifo()
         );
-        assert_eq!(output.status.code(), Some(2));
+        let ran = folder.run(&[&STACKS[..], &["-o", "/dev/stdout"]].concat());
+        assert_eq!(
+            (ran.out.as_str(), ran.errors.as_str(), ran.code),
+            (FOLDED, "", Some(0))
+        );
+        // Only root can make a device, and only root could replace one.
+        if make("mknod", &["null", "c", "1", "3"], &folder) {
+            assert_eq!(export(&folder, &["-o", "null", "--force"]), fine());
+            let null = fs::metadata(folder.path("null")).unwrap();
+            assert!(null.file_type().is_char_device());
+        }
+    }
+
+    #[test]
+    fn a_signal_leaves_nothing_behind() {
+        for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1), ("KILL", 9)] {
+            for arguments in [&["-o", "new.svg"][..], &["-o", "old.svg", "--force"]] {
+                let folder = Folder::with(&[("old.svg", "mine")]);
+                let mut child = command(folder.0.path(), &[&["flamegraph"], arguments].concat())
+                    .stdin(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                let mut stdin = child.stdin.take().unwrap();
+                // More than fits into a pipe: it is being read.
+                stdin.write_all(three().repeat(1000).as_bytes()).unwrap();
+                let id = child.id().to_string();
+                assert!(make("kill", &["-s", signal, &id], &folder));
+                let status = child.wait().unwrap();
+                assert_eq!(status.signal(), Some(number));
+                drop(stdin);
+                assert_eq!(folder.names(), ["old.svg"]);
+                assert_eq!(text(&folder.path("old.svg")), "mine");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_named() {
+        let folder = folder();
+        fs::create_dir(folder.path("folder")).unwrap();
+        for force in [&["--force"][..], &[]] {
+            let error = "tracer: folder: Is a directory (os error 21)\n".to_owned();
+            assert_eq!(
+                export(&folder, &[&["-o", "folder"], force].concat()),
+                (error, Some(2))
+            );
+        }
+        assert_eq!(folder.names(), ["folder", "traces.jsonl"]);
+        // As soon as the pipe's reader has gone it is like standard output.
+        assert!(make("mkfifo", &["pipe"], &folder));
+        let mut child = command(
+            folder.0.path(),
+            &["export", "-", "--to", "chrome", "-o", "pipe"],
+        )
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut pipe = fs::File::open(folder.path("pipe")).unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(three().repeat(500).as_bytes()).unwrap();
+        drop(stdin);
+        pipe.read_exact(&mut [0; 10]).unwrap();
+        drop(pipe);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.stderr, output.status.code()),
+            (Vec::new(), Some(141))
+        );
     }
 }
 

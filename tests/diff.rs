@@ -56,7 +56,7 @@ fn traced(work: impl FnOnce()) -> Report {
         }
         call.start = Duration::ZERO;
         call.wall = Duration::from_micros(10);
-        (call.busy, call.own_busy) = (call.wall, call.wall);
+        (call.busy, call.own_busy, call.own_wall) = (call.wall, call.wall, call.wall);
     }
     report
 }
@@ -116,6 +116,35 @@ store > leaf            -10   -50.0%      20     10      =   -1,000 B       =   
 new                      +9                0      9     +1     +900 B  +100 B  +10.0 µs  new   tests/diff.rs:14
 old                      -7  -100.0%       7      0     -1     -700 B  -100 B  -10.0 µs  gone  tests/diff.rs:14
 "
+    );
+}
+
+#[test]
+fn functions_of_one_name_are_told_apart_by_their_modules() {
+    let report = |counts: [u64; 2]| {
+        let mut report = traced(|| {
+            leaf(counts[0]);
+            leaf(counts[1]);
+        });
+        for (call, module) in report.calls.iter_mut().zip(["shop::users", "shop::orders"]) {
+            call.module = module.into();
+        }
+        report
+    };
+    let (before, after) = (sum(&[report([1, 2])]), sum(&[report([3, 7])]));
+    let table = Diff::between(&before, &after).table().width(40).to_string();
+    let names: Vec<_> = table
+        .lines()
+        .skip(4)
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(names, ["orders::leaf", "users::leaf"]);
+    assert_eq!(
+        breaches(&before, &after, &["allocations > +2"]),
+        [
+            "all together: allocations 3 -> 10 (+7, +233.3%), allowed +2",
+            "orders::leaf (tests/diff.rs:1): allocations 2 -> 7 (+5, +250.0%), allowed +2",
+        ]
     );
 }
 

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 
 use common::{allocate, boxes};
 use tracer::hotspots::{By, Hotspots, Path, Totals};
-use tracer::{Counting, Limits, Report, Trace, call};
+use tracer::{Counting, Limits, Outcome, Report, Trace, call};
 
 #[global_allocator]
 static A: Counting = Counting::system();
@@ -129,6 +129,72 @@ fn a_function_that_calls_itself_is_in_its_totals_once() {
     assert_eq!(functions[0].allocates.unwrap().max, 3);
 }
 
+/// A branch that is dropped because another one was ready.
+async fn select() {
+    let _call = call!();
+    tokio::select! {
+        biased;
+        () = call!("loses").instrument(std::future::pending()) => unreachable!(),
+        () = call!("wins").instrument(async {}) => {}
+    }
+}
+
+#[test]
+fn a_branch_that_a_select_drops_is_cancelled_and_no_failure() {
+    let trace = Trace::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(trace.instrument(select()));
+    let mut report = trace.report();
+    let outcomes: Vec<_> = report
+        .calls
+        .iter()
+        .map(|call| call.outcome.clone())
+        .collect();
+    assert_eq!(outcomes, [Outcome::Ok, Outcome::Cancelled, Outcome::Ok]);
+    for (call, name) in report.calls.iter_mut().zip(["select", "loses", "wins"]) {
+        call.name = name.into();
+    }
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&report);
+    let figures = |by: By| {
+        let functions = hotspots.functions(by).into_iter();
+        let figures = functions.map(|it| (it.frame.name.to_owned(), by.of(it.totals)));
+        figures
+            .filter(|(_, figure)| *figure > 0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(figures(By::Failures), []);
+    assert_eq!(figures(By::Cancelled), [("loses".to_owned(), 1)]);
+    // The column is there if there is something in it.
+    let titles = |hotspots: &Hotspots| {
+        let table = hotspots.table().width(300).to_string();
+        let titles = table.lines().nth(2).unwrap().split_whitespace();
+        titles.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of = |hotspots: &Hotspots| {
+        ["failures", "cancelled"].map(|title| titles(hotspots).contains(&title.to_owned()))
+    };
+    assert_eq!(of(&hotspots), [false, true]);
+    let mut failing = Hotspots::new();
+    failing.add(&traced(&Trace::new(), second_flow));
+    assert_eq!(of(&failing), [true, false]);
+    // And both add up.
+    hotspots.merge(&failing);
+    assert_eq!(of(&hotspots), [true, true]);
+    let markdown = hotspots
+        .table()
+        .by(By::Cancelled)
+        .top(1)
+        .markdown()
+        .to_string();
+    assert!(
+        markdown.contains("| `loses` | 1 | 100.0% | 1 |"),
+        "{markdown}"
+    );
+}
+
 #[test]
 fn the_time_of_a_call_itself_is_that_in_which_none_inside_was_open() {
     let trace = Trace::new();
@@ -179,7 +245,8 @@ fn folded_calls_are_in_the_sums_and_not_in_the_percentiles() {
     );
     let functions = hotspots.functions(By::SelfAllocations);
     assert_eq!(functions[0].allocates.unwrap().max, 2);
-    assert_eq!(functions[0].totals.partial, 3);
+    // All but their peaks is known.
+    assert_eq!(functions[0].totals.partial, 0);
     assert_eq!(hotspots.outside_calls(), Some(boxes(0)));
 }
 

@@ -18,7 +18,7 @@ const GOLDEN: &str = concat!(
     r#""total":{"allocations":12,"reallocations":3,"deallocations":11,"bytes_allocated":4096,"bytes_deallocated":4000},"#,
     r#""calls":[{"name":"handle","module":"service::web","file":"src/web.rs","line":12,"#,
     r#""id":"ca7a87c4","labels":{"rows":"3","\u0000\"\n":"</script>"},"strand":0,"#,
-    r#""thread":{"number":1,"name":"main"},"start_ns":5,"wall_ns":14038078,"busy_ns":1000,"self_busy_ns":400,"#,
+    r#""thread":{"number":1,"name":"main"},"start_ns":5,"wall_ns":14038078,"self_wall_ns":14037478,"busy_ns":1000,"self_busy_ns":400,"#,
     r#""total":{"allocations":10,"reallocations":3,"deallocations":11,"bytes_allocated":4000,"bytes_deallocated":4000},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""peak_bytes":2048,"outcome":"failed","message":"write: broken pipe","partial":true,"#,
@@ -26,12 +26,14 @@ const GOLDEN: &str = concat!(
     r#""counts":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0}},"#,
     r#"{"name":"store","at_ns":9,"wall_ns":6}]},"#,
     r#"{"name":"store","module":"service::db","file":"src/db.rs","line":3,"parent":0,"strand":1,"#,
-    r#""thread":{"number":2},"start_ns":8,"wall_ns":600,"busy_ns":600,"self_busy_ns":600,"outcome":"cancelled"}],"#,
-    r#""folded":[{"name":"row","module":"service::db","file":"src/db.rs","line":40,"parent":1,"calls":1000,"#,
-    r#""failures":1,"wall_ns":500,"busy_ns":400,"#,
+    r#""thread":{"number":2},"start_ns":8,"wall_ns":600,"self_wall_ns":100,"busy_ns":600,"self_busy_ns":600,"outcome":"cancelled"}],"#,
+    r#""folded":[{"name":"row","module":"service::db","file":"src/db.rs","line":40,"parent":1,"calls":1000,"running":1,"#,
+    r#""failures":1,"cancelled":2,"wall_ns":500,"self_wall_ns":300,"busy_ns":400,"self_busy_ns":350,"#,
     r#""total":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
-    r#""partial":true}]}"#,
+    r#""partial":true},"#,
+    r#"{"name":"cell","module":"service::db","file":"src/db.rs","line":50,"parent":1,"within":0,"calls":3,"#,
+    r#""wall_ns":200,"self_wall_ns":200,"busy_ns":50,"self_busy_ns":50}]}"#,
     "\n",
 );
 
@@ -50,6 +52,18 @@ fn written(report: &Report) -> String {
 
 fn golden() -> Report {
     read(GOLDEN.as_bytes()).remove(0).unwrap()
+}
+
+#[test]
+fn a_file_of_before_has_no_cancelled_calls_among_the_folded() {
+    let before = GOLDEN.replace(r#""cancelled":2,"#, "");
+    assert_eq!(golden().folded[0].cancelled, 2);
+    let report = read(before.as_bytes()).remove(0).unwrap();
+    assert_eq!(
+        (report.folded[0].failures, report.folded[0].cancelled),
+        (1, 0)
+    );
+    assert_eq!(written(&report), before);
 }
 
 #[test]
@@ -129,6 +143,57 @@ fn a_trace_that_is_empty_and_one_without_calls() {
         let report = trace.report();
         assert!(report.calls.is_empty());
         assert_eq!(read(written(&report).as_bytes()), [Ok(report)]);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_at_the_beginning_is_read_over() {
+    let marked = format!("\u{feff}{GOLDEN}");
+    assert_eq!(read(marked.as_bytes()), [Ok(golden())]);
+    assert_eq!(read("\u{feff}\n".as_bytes()), []);
+    // Elsewhere it is no JSON.
+    let error = Err("line 2, column 1: not JSON: expected value".to_owned());
+    assert_eq!(
+        read(format!("{GOLDEN}{marked}").as_bytes()),
+        [Ok(golden()), error]
+    );
+}
+
+#[test]
+fn what_is_written_can_be_shown_anywhere() {
+    let hostile = "é漢\u{7f}\u{85}\u{9b}2J\u{200b}\u{200d}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{e0041}😀\u{2764}\u{fe0f}";
+    let escaped = "é漢\\u007f\\u0085\\u009b2J\\u200b\\u200d\\u202e\\u2028\\u2029\\u2066\\ufeff\\udb40\\udc41😀\u{2764}\u{fe0f}";
+    let mut report = golden();
+    let call = &mut report.calls[0];
+    call.name = hostile.into();
+    call.labels = vec![(hostile.into(), hostile.into())];
+    call.outcome = Outcome::Failed(hostile.into());
+    call.checkpoints[0].name = hostile.into();
+    let line = written(&report);
+    assert_eq!(line.matches(escaped).count(), 5, "{line}");
+    assert_eq!(read(line.as_bytes()), [Ok(report.clone())]);
+    let mut forms = vec![line];
+    #[cfg(feature = "chrome")]
+    {
+        let mut events = Vec::new();
+        tracer::report::chrome::write([&report], &mut events).unwrap();
+        forms.push(String::from_utf8(events).unwrap());
+    }
+    #[cfg(feature = "hotspots")]
+    {
+        let mut hotspots = tracer::hotspots::Hotspots::new();
+        hotspots.add(&report);
+        let mut json = Vec::new();
+        hotspots.table().write_json(&mut json).unwrap();
+        forms.push(String::from_utf8(json).unwrap());
+    }
+    for form in forms {
+        assert!(form.contains(escaped), "{form}");
+        let raw = |it: char| {
+            it != '\n' && it.is_control() || "\u{200b}\u{202e}\u{2028}\u{feff}".contains(it)
+        };
+        assert_eq!(form.chars().find(|it| raw(*it)), None, "{form}");
+        serde_json::from_str::<Value>(&form).unwrap();
     }
 }
 
@@ -222,7 +287,7 @@ fn what_is_no_report() {
         ),
         (
             cut.replace("\"wall_ns\":600", "\"wall_ns\":\"\\u001b[2J\""),
-            "line 1, column 1146: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
+            "line 1, column 1170: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
         ),
         (
             cut.replace("\"parent\":0", "\"parent\":1"),
@@ -234,11 +299,11 @@ fn what_is_no_report() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1563: not JSON: trailing characters",
+            "line 1, column 1834: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),
-            "line 1, column 750: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
+            "line 1, column 774: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
         ),
     ];
     for (input, message) in cases {

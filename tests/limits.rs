@@ -188,7 +188,8 @@ fn strands_beyond_the_limit_stand_below_the_call_from_which_they_were_spawned() 
     assert_eq!(
         calls_of(&report),
         [
-            "around in -: 20, 0, Ok",
+            // How much of its time the strands below it were at work is not known.
+            "around in -: 20, 0, Ok, partial",
             "branch in around: 2, 1, Ok",
             "0 in branch: 0, 0, Ok",
             "1 in branch: 1, 1, Ok",
@@ -240,7 +241,8 @@ fn folded_calls_that_panic_or_are_stopped_out_of_order() {
         failures += folded.failures;
         own += folded.own.unwrap();
     }
-    assert_eq!((calls, failures), (3, 1));
+    // The leaked one goes on.
+    assert_eq!((calls, failures), (4, 1));
     let recorded = &report.calls[0];
     assert_eq!(
         (recorded.own.unwrap() + own).bytes_allocated,
@@ -533,14 +535,17 @@ fn folded_calls_of_a_folded_strand_stopped_elsewhere_or_late() {
     drop(scope);
     drop(late);
     let report = trace.report();
-    let [moved] = &report.folded[..] else {
-        panic!("{:?}", report.folded)
-    };
+    // The late one was opened in the other, and what it did until its strand was over is known.
+    let name = "folded_calls_of_a_folded_strand_stopped_elsewhere_or_late";
     assert_eq!(
-        (moved.calls, moved.total, moved.partial),
-        (1, Some(boxes(2)), true)
+        folded(&report),
+        [
+            format!("1 × {name} in -: 2, 0, 0 failed, partial"),
+            format!("1 × {name} in -: 2, 2, 0 failed, partial"),
+        ]
     );
-    assert_eq!((report.dropped, report.total), (1, Some(boxes(2))));
+    assert_eq!(report.folded[1].within, Some(0));
+    assert_eq!((report.dropped, report.total), (0, Some(boxes(2))));
 }
 
 #[test]
@@ -584,7 +589,7 @@ fn a_folded_call_outlives_the_recorded_one_stopped_elsewhere() {
     };
     assert_eq!(
         (folded.total, folded.parent, folded.partial),
-        (Some(boxes(10)), Some(0), true)
+        (Some(boxes(10)), Some(1), true)
     );
     assert_eq!(report.calls[0].own, Some(Counts::ZERO));
 }

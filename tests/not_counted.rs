@@ -55,12 +55,12 @@ allocates at call stack: 0, detailed call stack:
     assert_eq!(
         format!("{report:#}"),
         "\
-trace 7: 3.000 µs, allocates n/a (n/a bytes)
-wall µs  busy µs  allocates  self  bytes  self  peak  call
-  2.000    1.000        n/a   n/a    n/a   n/a   n/a  f [outer] @ thread #1
-  1.000                 n/a          n/a              ├─ · checkpoint
-  2.000    1.000        n/a   n/a    n/a   n/a   n/a  └─ f [inner]
-calls recorded: 2, folded: 0, not recorded: 0, memory: 4,096 bytes, times grown: 0"
+trace 7: 3.00 µs, allocates n/a (n/a bytes)
+   wall     busy  allocates  self-allocs  bytes  self-bytes  peak  call
+2.00 µs  1.00 µs        n/a          n/a    n/a         n/a   n/a  f [outer] @ thread #1
+1.00 µs                 n/a                 n/a                    ├─ · checkpoint
+2.00 µs  1.00 µs        n/a          n/a    n/a         n/a   n/a  └─ f [inner]
+calls recorded: 2, memory: 4,096 bytes"
     );
 }
 

@@ -203,6 +203,39 @@ fn what_has_changed_is_coloured() {
 }
 
 #[test]
+fn the_whole_is_told_below_the_title() {
+    let subtitle = |reports: &[Report], by| {
+        let svg = flamegraph(&hotspots(reports), by);
+        let options = roxmltree::ParsingOptions {
+            allow_dtd: true,
+            ..Default::default()
+        };
+        let document = roxmltree::Document::parse_with_options(&svg, options).unwrap();
+        let subtitle = { document.descendants() }.find(|it| it.attribute("id") == Some("subtitle"));
+        subtitle.unwrap().text().unwrap().to_owned()
+    };
+    let inside = "calls inside in the bars above";
+    let one = [traced(5)];
+    assert_eq!(
+        subtitle(&one, By::Allocations),
+        format!("113 allocations in 1 report, {inside}")
+    );
+    assert_eq!(
+        subtitle(&one, By::Bytes),
+        format!("113 B in 1 report, {inside}")
+    );
+    let many = [traced(5), traced(6), traced(1000)];
+    assert_eq!(
+        subtitle(&many, By::Calls),
+        format!("15 calls in 3 reports, {inside}")
+    );
+    assert_eq!(
+        subtitle(&many, By::SelfAllocations),
+        format!("2,331 allocations in 3 reports, {inside}")
+    );
+}
+
+#[test]
 fn nothing_to_draw() {
     let error = |hotspots: &Hotspots, by| {
         let mut out = Vec::new();
@@ -218,6 +251,19 @@ fn nothing_to_draw() {
     assert_eq!(
         error(&some, By::Failures),
         "nothing to draw: expected calls with failures above 0"
+    );
+    let mut uncounted = traced(5);
+    uncounted.total = None;
+    for call in &mut uncounted.calls {
+        (call.total, call.own, call.peak_bytes) = (None, None, None);
+    }
+    assert_eq!(
+        error(&hotspots(&[uncounted]), By::Bytes),
+        "nothing to draw: self-bytes were not counted: expected another figure, such as time"
+    );
+    assert_eq!(
+        error(&Hotspots::new(), By::Bytes),
+        "nothing to draw: expected calls with self-bytes above 0"
     );
     assert_eq!(
         error(&Hotspots::new(), By::Time),

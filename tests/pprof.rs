@@ -141,6 +141,23 @@ fn hostile_names_are_one_line() {
 }
 
 #[test]
+fn what_was_not_counted_is_not_shown_first() {
+    let mut report = traced();
+    report.total = None;
+    for call in &mut report.calls {
+        (call.total, call.own, call.peak_bytes) = (None, None, None);
+    }
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&report);
+    let mut profile = Vec::new();
+    hotspots.write_pprof(&mut profile).unwrap();
+    let Some(lines) = pprof(&profile, &["-top"]) else {
+        return;
+    };
+    assert_eq!(lines[..2], ["tracer: 1 report", "Type: time"]);
+}
+
+#[test]
 fn of_no_reports() {
     let mut profile = Vec::new();
     Hotspots::new().write_pprof(&mut profile).unwrap();

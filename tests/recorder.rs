@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use common::allocate;
+use tracer::hotspots::By;
 use tracer::recorder::{Policy, Recorder};
 use tracer::report::Request;
 use tracer::{Counting, Limits, Outcome, Report, call};
@@ -464,6 +465,49 @@ fn a_future_that_is_dropped_is_cancelled() {
         ]
     );
     assert_eq!(kept(&recorder)[0].calls[0].outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn a_branch_that_is_dropped_says_nothing_about_the_request() {
+    let recorder = recorder(Policy::default().when("all", |_| true));
+    let select = |mut recording: tracer::recorder::Recording, id: &str| {
+        recording.id(id);
+        let _scope = recording.inject();
+        drop(call!("loses").instrument(async {}));
+        if id == "ends well" {
+            call!("wins").stop();
+        }
+    };
+    select(recorder.begin("job"), "ends well");
+    select(recorder.begin("job"), "does not");
+    let outcomes: Vec<_> = kept(&recorder)
+        .iter()
+        .map(|it| (request(it).id.clone().unwrap(), request(it).outcome.clone()))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("ends well".to_owned(), Outcome::Ok),
+            ("does not".to_owned(), Outcome::Cancelled)
+        ]
+    );
+    for report in kept(&recorder) {
+        assert_eq!(report.outcome(), &request(&report).outcome);
+    }
+    let [job] = &recorder.routes()[..] else {
+        panic!()
+    };
+    assert_eq!((job.failed, job.panicked, job.cancelled), (0, 0, 1));
+    let hotspots = recorder.hotspots(None);
+    let loses = &hotspots.functions(By::Cancelled)[0];
+    assert_eq!(
+        (
+            loses.totals.calls,
+            loses.totals.failures,
+            loses.totals.cancelled
+        ),
+        (2, 0, 2)
+    );
 }
 
 #[test]

@@ -106,7 +106,7 @@ allocates at call stack: 1234, detailed call stack:
 \tcall f3 [failed]: 15.241µs, allocates: 1, failed: no rows\\r\\u{7f}
 \tcall f4: 4.822µs, allocates: 0, panicked
 \tcall f5 [cancelled]: 1.975µs, allocates: 0, cancelled
-\tcall f6 [moved]: 952ns, allocates: 0, partial
+\tcall f6 [moved]: 952ns, allocates: 0, moved, partial
 \t\tcheckpoint [once]: 1.5ms
 \tcall f7 [running]: 514ns running, allocates: 0
 \tfolded record: 3µs, allocates: 1002, calls: 2, failed: 1, partial
@@ -120,20 +120,20 @@ fn the_tree() {
     assert_eq!(
         format!("{report:#}"),
         "\
-trace 7: 14,038.083 µs, allocates 2,005 (1,236,567 bytes)
-  wall µs  busy µs  allocates   self      bytes       self       peak  call
-1,234.567  617.283      2,005  2,000  1,236,567      2,000  1,234,567  f1 [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] user=é\\n\\u{1b}[2J rows=3 @ work\\u{7}er #1
-   77.160   38.580          0      0          0          0          0  ├─ f2
-1,500.000               2,000             2,000                        ├─ · validate
-   15.241    7.620          1      1  1,234,567  1,234,567  1,234,567  ├─ f3 [failed], failed: no rows\\r\\u{7f}
-1,200.000                   0                 0                        ├─ · fetch\\u{202e}\\tdata
-    4.822    2.411          0      0          0          0          0  ├─ f4, panicked
-    1.975    0.987          0      0          0          0          0  ├─ f5 [cancelled], cancelled
-    0.952    0.476          0      0          0          0          0  └─ f6 [moved] @ thread #2, partial
-1,500.000                   0                 0                           └─ · once
-    0.514    0.257          0      0          0          0          0  f7 [running] @ work\\u{7}er #1, running
-    3.000    2.000      1,002  1,001        100         50             record, folded calls: 2, failed: 1, partial
-calls recorded: 7, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1234"
+trace 7: 14.0 ms, allocates 2,005 (1,236,567 bytes)
+   wall     busy  allocates  self-allocs      bytes  self-bytes       peak  call
+1.23 ms   617 µs      2,005        2,000  1,236,567       2,000  1,234,567  f1 [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] user=é\\n\\u{1b}[2J rows=3 @ work\\u{7}er #1
+77.2 µs  38.6 µs          0            0          0           0          0  ├─ f2
+1.50 ms               2,000                   2,000                         ├─ · validate
+15.2 µs  7.62 µs          1            1  1,234,567   1,234,567  1,234,567  ├─ f3 [failed], failed: no rows\\r\\u{7f}
+1.20 ms                   0                       0                         ├─ · fetch\\u{202e}\\tdata
+4.82 µs  2.41 µs          0            0          0           0          0  ├─ f4, panicked
+1.98 µs   987 ns          0            0          0           0          0  ├─ f5 [cancelled], cancelled
+ 952 ns   476 ns          0            0          0           0          0  └─ f6 [moved] @ thread #2, moved, partial
+1.50 ms                   0                       0                            └─ · once
+ 514 ns   257 ns          0            0          0           0          0  f7 [running] @ work\\u{7}er #1, running
+3.00 µs  2.00 µs      1,002        1,001        100          50             record, folded calls: 2, failed: 1, partial
+calls recorded: 7, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1,234"
     );
     assert_eq!(report.tree().to_string(), format!("{report:#}"));
 }
@@ -150,10 +150,91 @@ fn nothing_recorded() {
     assert_eq!(
         format!("{report:#}"),
         "\
-trace 7: 0.000 µs, allocates 0 (0 bytes)
-wall µs  busy µs  allocates  self  bytes  self  peak  call
-calls recorded: 0, folded: 0, not recorded: 0, memory: 0 bytes, times grown: 0"
+trace 7: 0 ns, allocates 0 (0 bytes)
+no calls recorded"
     );
+}
+
+/// Calls one inside another, each of which fails with its message, if it has one.
+fn failing(messages: &[&str]) {
+    if let [message, rest @ ..] = messages {
+        let call = call!();
+        failing(rest);
+        if !message.is_empty() {
+            call.fail(message);
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_handed_on_stands_at_the_innermost_call() {
+    let endings = |messages: &[&str]| {
+        let trace = Trace::new();
+        let scope = trace.inject();
+        failing(messages);
+        drop(scope);
+        let tree = trace.report().tree().to_string();
+        let lines = tree.lines().skip(2).take(messages.len());
+        lines
+            .map(|line| line.split_once(", ").map_or("", |it| it.1).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        endings(&["no rows", "no rows", "no rows"]),
+        ["failed: see below", "failed: see below", "failed: no rows"]
+    );
+    // Also past a call that was not told.
+    assert_eq!(
+        endings(&["no rows", "", "no rows", ""]),
+        ["failed: see below", "", "failed: no rows", ""]
+    );
+    // A message of its own says more than the one below.
+    assert_eq!(
+        endings(&["load user: no rows", "no rows", "no rows"]),
+        [
+            "failed: load user: no rows",
+            "failed: see below",
+            "failed: no rows"
+        ]
+    );
+    // The lines of the seed's format are read one by one.
+    let trace = Trace::new();
+    let scope = trace.inject();
+    failing(&["no rows", "no rows"]);
+    drop(scope);
+    assert_eq!(trace.to_string().matches("failed: no rows").count(), 2);
+}
+
+#[test]
+fn each_attempt_that_failed_has_its_message() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let retried = call!();
+    failing(&["no rows"]);
+    failing(&["no rows"]);
+    retried.fail("no rows");
+    retried.stop();
+    drop(scope);
+    let tree = trace.report().tree().to_string();
+    assert_eq!(tree.matches("failed: no rows").count(), 2, "{tree}");
+    assert_eq!(tree.matches("failed: see below").count(), 1, "{tree}");
+}
+
+#[test]
+fn times_have_three_digits_and_a_unit() {
+    let mut report = record(&Trace::new());
+    report.calls.truncate(4);
+    report.elapsed = Duration::from_nanos(1_994_245_099);
+    for (call, time) in { report.calls.iter_mut() }.zip([1_994_245_099, 52_000_400, 7_500, 0]) {
+        call.wall = Duration::from_nanos(time);
+        call.checkpoints.clear();
+    }
+    let tree = report.tree().to_string();
+    assert!(tree.starts_with("trace 7: 1.99 s, allocates "), "{tree}");
+    let times: Vec<_> = { tree.lines().skip(2).take(4) }
+        .map(|line| line.trim().split("  ").next().unwrap())
+        .collect();
+    assert_eq!(times, ["1.99 s", "52.0 ms", "7.50 µs", "0 ns"]);
 }
 
 #[test]
@@ -185,4 +266,127 @@ fn a_trace_prints_what_its_report_does_and_allocates_only_what_it_must() {
     let printed = measure(|| trace.to_string());
     assert_eq!(printed.counts.unwrap().deallocations, 0);
     assert_eq!(printed.counts.unwrap().allocations, 1);
+}
+
+/// Two modules of a service, each with a function of the same name.
+mod users {
+    pub(crate) fn get() {
+        tracer::call!().stop();
+    }
+}
+
+mod orders {
+    pub(crate) fn get() {
+        tracer::call!().stop();
+    }
+}
+
+/// The names in the tree, as they stand behind the figures.
+fn names_in_tree(report: &Report) -> Vec<String> {
+    let tree = format!("{report:#}");
+    let lines = tree
+        .lines()
+        .skip(2)
+        .take(report.calls.len() + report.folded.len());
+    let name = |line: &str| {
+        line.split("  ")
+            .last()
+            .unwrap()
+            .trim_start_matches(['├', '└', '─', ' '])
+            .to_owned()
+    };
+    lines.map(name).collect()
+}
+
+#[test]
+fn functions_of_one_name_are_told_apart_in_the_tree() {
+    let trace = Trace::with_limits(10, Limits::default().calls(3));
+    let scope = trace.inject();
+    let handle = call!("{}", 1);
+    users::get();
+    orders::get();
+    users::get();
+    handle.stop();
+    drop(scope);
+    let mut report = trace.report();
+    for call in &mut report.calls {
+        call.thread.name = Some("main".into());
+        call.thread.number = 1;
+    }
+    assert_eq!(
+        names_in_tree(&report),
+        [
+            "functions_of_one_name_are_told_apart_in_the_tree [1] @ main #1",
+            "users::get",
+            "orders::get",
+            "users::get, folded calls: 1",
+        ]
+    );
+    // The lines of the seed's format have the names alone.
+    let lines = report.to_string();
+    assert!(
+        lines.contains("\n\tcall get: ") && lines.contains("\n\tfolded get: "),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_report_ends_as_its_outermost_calls_say() {
+    let end = |work: &dyn Fn()| {
+        let trace = Trace::with_limits(10, Limits::default().calls(3));
+        let scope = trace.inject();
+        work();
+        drop(scope);
+        trace.report().outcome().clone()
+    };
+    let failed = |why: &str| Outcome::Failed(why.to_owned());
+    let cancel = || drop(call!().instrument(async {}));
+    assert_eq!(end(&|| ()), Outcome::Ok);
+    assert_eq!(end(&|| call!().stop()), Outcome::Ok);
+    assert_eq!(end(&|| call!().fail("one")), failed("one"));
+    // What a call inside did was handled.
+    assert_eq!(
+        end(&|| {
+            let _handle = call!();
+            call!().fail("handled");
+            cancel();
+        }),
+        Outcome::Ok
+    );
+    // As branches of a `select!`.
+    assert_eq!(
+        end(&|| {
+            cancel();
+            call!().stop();
+        }),
+        Outcome::Ok
+    );
+    assert_eq!(
+        end(&|| {
+            cancel();
+            cancel();
+        }),
+        Outcome::Cancelled
+    );
+    assert_eq!(
+        end(&|| {
+            cancel();
+            call!().fail("two");
+            call!().fail("three");
+        }),
+        failed("two")
+    );
+    // Of calls beyond the limit nobody knows the message.
+    assert_eq!(
+        end(&|| {
+            (0..3).for_each(|_| call!().stop());
+            call!().fail("four");
+        }),
+        failed("")
+    );
+    let trace = Trace::new();
+    let _scope = trace.inject();
+    cancel();
+    let _running = call!();
+    assert_eq!(trace.report().outcome(), &Outcome::Running);
 }

@@ -52,7 +52,7 @@ fn fixed(mut report: Report) -> Report {
         } else {
             Duration::from_nanos(12_345) * number
         };
-        (call.busy, call.own_busy) = (call.wall, call.wall);
+        (call.busy, call.own_busy, call.own_wall) = (call.wall, call.wall, call.wall);
     }
     report.calls[0].own_busy = Duration::from_millis(1);
     report
@@ -73,13 +73,81 @@ fn a_table() {
         "\
 3 reports, 66 calls, 600 allocations (9.03 MiB), of which outside calls 21 (3.5%)
 
-function                          self-bytes ▼  share  calls     time  allocations  at
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-store\\n\\u{1b}[2J|<b>`x`</b>           9.00 MiB  99.7%      3   778 µs            9  …c/handlers/requests/mod.rs:12
-fetch_data_from_…e_and_decode_it      27.8 KiB   0.3%     60  7.78 ms          570  …c/handlers/requests/mod.rs:11
-handle_request                             0 B   0.0%      3  60.0 ms          579  …c/handlers/requests/mod.rs:10
+function                                self-bytes ▼  share  calls     time  allocations  at
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+store\\n\\u{1b}[2J|<b>`x`</b>                 9.00 MiB  99.7%      3   778 µs            9  …c/handlers/requests/mod.rs:12
+fetch_data_from_the…vice_and_decode_it      27.8 KiB   0.3%     60  7.78 ms          570  …c/handlers/requests/mod.rs:11
+handle_request                                   0 B   0.0%      3  60.0 ms          579  …c/handlers/requests/mod.rs:10
 "
     );
+}
+
+#[test]
+fn what_is_left_of_a_line_goes_to_names_and_places() {
+    let table = |width| hotspots().table().top(2).width(width).to_string();
+    let ends = |width: usize| {
+        let table = table(width);
+        let line = table.lines().nth(5).unwrap();
+        let parts: Vec<_> = line.split("  ").filter(|it| !it.is_empty()).collect();
+        [parts[0].to_owned(), parts[parts.len() - 1].to_owned()]
+    };
+    let place = "…c/handlers/requests/mod.rs:11";
+    assert_eq!(ends(114), ["fetch_data_from_…e_and_decode_it", place]);
+    assert_eq!(ends(120), ["fetch_data_from_the…vice_and_decode_it", place]);
+    // There is room for all columns, and for all of their texts.
+    assert_eq!(
+        ends(400),
+        [
+            "fetch_data_from_the_remote_service_and_decode_it",
+            "services/gateway/src/handlers/requests/mod.rs:11"
+        ]
+    );
+    let longest = |width| table(width).lines().map(|it| it.chars().count()).max();
+    assert_eq!([114, 120].map(longest), [114, 120].map(Some));
+}
+
+#[test]
+fn functions_of_one_name_are_told_apart_by_their_modules() {
+    let mut report = handle();
+    report.calls.truncate(5);
+    let modules = [
+        "shop::api",
+        "shop::users",
+        "shop::orders",
+        "shop::v1::cart",
+        "shop::v2::cart",
+    ];
+    for (call, module) in report.calls.iter_mut().zip(modules) {
+        call.module = module.into();
+        call.name = if module == "shop::api" {
+            "serve"
+        } else {
+            "get"
+        }
+        .into();
+        call.file = "src/main.rs".into();
+    }
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&report);
+    let table = hotspots.table().by(By::Calls).width(40).to_string();
+    let names: Vec<_> = table
+        .lines()
+        .skip(4)
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "orders::get",
+            "users::get",
+            "v1::cart::get",
+            "v2::cart::get",
+            "serve"
+        ]
+    );
+    // Also if only one of them is in the table.
+    let one = hotspots.table().by(By::Calls).top(1).markdown().to_string();
+    assert!(one.contains("| `orders::get` |"), "{one}");
 }
 
 #[test]
@@ -148,10 +216,10 @@ fn a_table_in_markdown() {
         "\
 3 reports, 66 calls, 600 allocations (9.03 MiB), of which outside calls 21 (3.5%)
 
-| function | self-bytes ▼ | share | at |
-|---|--:|--:|---|
-| <code>store&#92;n&#92;u&#123;1b&#125;&#91;2J&#124;&#60;b&#62;&#96;x&#96;&#60;/b&#62;</code> | 9.00 MiB | 99.7% | `services/gateway/src/handlers/requests/mod.rs:12` |
-| `fetch_data_from_the_remote_service_and_decode_it` | 27.8 KiB | 0.3% | `services/gateway/src/handlers/requests/mod.rs:11` |
+| function | self-bytes ▼ | share | calls | time | allocations | at |
+|---|--:|--:|--:|--:|--:|---|
+| <code>store&#92;n&#92;u&#123;1b&#125;&#91;2J&#124;&#60;b&#62;&#96;x&#96;&#60;/b&#62;</code> | 9.00 MiB | 99.7% | 3 | 778 µs | 9 | `services/gateway/src/handlers/requests/mod.rs:12` |
+| `fetch_data_from_the_remote_service_and_decode_it` | 27.8 KiB | 0.3% | 60 | 7.78 ms | 570 | `services/gateway/src/handlers/requests/mod.rs:11` |
 
 1 more function
 ",

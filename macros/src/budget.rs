@@ -54,6 +54,7 @@ fn site(limits: &Limits, function: &Function) -> TokenStream {
             budget: #budget,
             is_test: ::core::cfg!(test),
             is_debug: ::core::cfg!(debug_assertions),
+            raise: |text| ::std::panic::panic_any(text),
         }
     }
 }

@@ -15,8 +15,10 @@ use super::Totals;
 pub enum By {
     /// Number of calls.
     Calls,
-    /// Number of those that failed, panicked or were cancelled.
+    /// Number of calls that failed or panicked.
     Failures,
+    /// Number of calls that were cancelled.
+    Cancelled,
     /// Nanoseconds from start to stop.
     Time,
     /// The part of that in which no call inside was open.
@@ -47,9 +49,10 @@ pub(crate) enum Unit {
 
 impl By {
     /// All there are, in the order of their documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Calls,
         Self::Failures,
+        Self::Cancelled,
         Self::Time,
         Self::SelfTime,
         Self::Busy,
@@ -66,6 +69,7 @@ impl By {
         match self {
             Self::Calls => "calls",
             Self::Failures => "failures",
+            Self::Cancelled => "cancelled",
             Self::Time => "time",
             Self::SelfTime => "self-time",
             Self::Busy => "busy",
@@ -85,6 +89,7 @@ impl By {
         match self {
             Self::Calls => totals.calls,
             Self::Failures => totals.failures,
+            Self::Cancelled => totals.cancelled,
             Self::Time => nanoseconds(totals.wall),
             Self::SelfTime => nanoseconds(totals.own_wall),
             Self::Busy => nanoseconds(totals.busy),
@@ -97,8 +102,9 @@ impl By {
         }
     }
 
-    /// Whether it is known only where a `Counting` allocator is installed.
-    pub(crate) const fn is_counted(self) -> bool {
+    /// Returns whether it is known only of programs in which a [`Counting`](crate::Counting)
+    /// allocator is installed: allocations, bytes and peaks.
+    pub const fn is_counted(self) -> bool {
         matches!(
             self,
             Self::Allocations | Self::SelfAllocations | Self::Bytes | Self::SelfBytes | Self::Peak
@@ -109,7 +115,11 @@ impl By {
         match self {
             Self::Time | Self::SelfTime | Self::Busy | Self::SelfBusy => Unit::Nanoseconds,
             Self::Bytes | Self::SelfBytes | Self::Peak => Unit::Bytes,
-            Self::Calls | Self::Failures | Self::Allocations | Self::SelfAllocations => Unit::Count,
+            Self::Calls
+            | Self::Failures
+            | Self::Cancelled
+            | Self::Allocations
+            | Self::SelfAllocations => Unit::Count,
         }
     }
 
@@ -123,6 +133,7 @@ impl By {
             Self::Bytes | Self::SelfBytes => Some(Self::SelfBytes),
             Self::Calls => Some(Self::Calls),
             Self::Failures => Some(Self::Failures),
+            Self::Cancelled => Some(Self::Cancelled),
             Self::Peak => None,
         }
     }
@@ -139,7 +150,7 @@ impl fmt::Display for By {
 ///
 /// assert_eq!("self-bytes".parse(), Ok(By::SelfBytes));
 /// let error = "size".parse::<By>().unwrap_err();
-/// assert!(error.to_string().starts_with("`size` is no figure: expected calls, failures, time,"));
+/// assert!(error.to_string().starts_with("`size` is no figure: expected calls, failures, cancelled, time,"));
 /// ```
 impl FromStr for By {
     type Err = UnknownFigure;

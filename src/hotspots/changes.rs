@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::By;
 use super::diff::{Change, Diff};
-use super::grid::{ALWAYS, Column, Grid, cut_start};
-use super::table::{name, place};
+use super::grid::{ALWAYS, Column, Cut, Grid};
+use super::table::{NAME, PLACE, place};
+use crate::report::names::Names;
 use crate::report::units::{count, plural};
 
 /// What has changed as a table to be read by a person: see [`Diff::table`].
@@ -68,7 +69,8 @@ impl fmt::Display for Changes<'_> {
             f.write_str("; figures are per report")?;
         }
         f.write_str("\n\n")?;
-        self.section(f, "function", self.diff.functions(self.by))?;
+        let names = self.diff.names();
+        self.section(f, "function", NAME, &names, self.diff.functions(self.by))?;
         let paths = self.diff.paths(self.by);
         // A path of one function says what the function does, unless there are others to it.
         if paths
@@ -76,19 +78,20 @@ impl fmt::Display for Changes<'_> {
             .any(|it| it.frames.len() > 1 && self.has_changed(it))
         {
             f.write_str("\n")?;
-            self.section(f, "path", paths)?;
+            self.section(f, "path", PATH, &names, paths)?;
         }
         Ok(())
     }
 }
 
-/// Most characters of a path.
-const PATH: usize = 48;
+/// How much of a path is shown for certain.
+const PATH: Cut = Cut::Start(48);
 
 /// Beside the figure asked for, with the rank of its column.
-const FIGURES: [(By, u8); 7] = [
+const FIGURES: [(By, u8); 8] = [
     (By::Calls, 8),
     (By::Failures, 3),
+    (By::Cancelled, 2),
     (By::Allocations, 7),
     (By::Bytes, 7),
     (By::Peak, 4),
@@ -105,6 +108,8 @@ impl Changes<'_> {
         &self,
         f: &mut fmt::Formatter<'_>,
         what: &str,
+        cut: Cut,
+        names: &Names<'_>,
         mut changes: Vec<Change<'_>>,
     ) -> fmt::Result {
         let all = changes.len();
@@ -115,7 +120,7 @@ impl Changes<'_> {
         let hidden = changes.len().saturating_sub(self.top);
         changes.truncate(self.top);
         if !changes.is_empty() {
-            let grid = self.grid(what, &changes);
+            let grid = self.grid(what, cut, names, &changes);
             if self.is_markdown {
                 grid.write_markdown(self.width, f)?;
             } else {
@@ -143,10 +148,10 @@ impl Changes<'_> {
         Ok(())
     }
 
-    fn grid(&self, what: &str, changes: &[Change<'_>]) -> Grid {
+    fn grid(&self, what: &str, cut: Cut, names: &Names<'_>, changes: &[Change<'_>]) -> Grid {
         let by = self.by;
         let mut columns = vec![
-            Column::foreign(what, ALWAYS),
+            Column::foreign(what, ALWAYS).cut(cut),
             Column::number(format!("{by} ▼"), ALWAYS),
             Column::number("growth", 9),
             Column::number("before", 10),
@@ -165,11 +170,10 @@ impl Changes<'_> {
         if has_states {
             columns.push(Column::word("", 11));
         }
-        columns.push(Column::foreign("at", 5));
+        columns.push(Column::foreign("at", 5).cut(PLACE));
         let row = |change: &Change<'_>| {
-            let frame = change.frame();
             let mut row = vec![
-                self.name(change),
+                change.path(names),
                 self.diff.shown_growth(by, change),
                 self.diff.shown_share(by, change),
                 self.diff.shown_side(by, change, 0),
@@ -180,24 +184,12 @@ impl Changes<'_> {
             if has_states {
                 row.push(change.state().to_owned());
             }
-            row.push(place(frame, self.is_markdown));
+            row.push(place(change.frame()));
             row
         };
         Grid {
             columns,
             rows: changes.iter().map(row).collect(),
-        }
-    }
-
-    fn name(&self, change: &Change<'_>) -> String {
-        if let [frame] = change.frames[..] {
-            return name(frame, self.is_markdown);
-        }
-        let path = change.path();
-        if self.is_markdown {
-            path
-        } else {
-            cut_start(&path, PATH)
         }
     }
 }

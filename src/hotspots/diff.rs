@@ -7,6 +7,7 @@ use std::fmt;
 use super::by::Unit;
 use super::table::{name, place};
 use super::{By, Frame, Hotspots, Path, Rule, Totals};
+use crate::report::names::Names;
 use crate::report::units::count;
 
 /// Each path has all its functions, so deep ones would take a lot of memory.
@@ -131,14 +132,21 @@ impl<'a> Diff<'a> {
     ///
     /// A rule on a figure that was not counted, before or after, is broken: nobody knows.
     pub fn breaches(&self, rules: &[Rule]) -> Vec<Breach> {
+        let names = self.names();
         let mut breaches = Vec::new();
         for rule in rules {
-            self.check(rule, &mut breaches);
+            self.check(rule, &names, &mut breaches);
         }
         breaches
     }
 
-    fn check(&self, rule: &Rule, breaches: &mut Vec<Breach>) {
+    /// How the functions of both sides are named beside one another.
+    pub(super) fn names(&self) -> Names<'a> {
+        let frames = self.before.frames().chain(self.after.frames());
+        Names::of(frames.map(|it| (it.module, it.name)))
+    }
+
+    fn check(&self, rule: &Rule, names: &Names<'_>, breaches: &mut Vec<Breach>) {
         let by = rule.by();
         let sides = [self.before, self.after];
         if by.is_counted()
@@ -165,7 +173,7 @@ impl<'a> Diff<'a> {
         for change in self.functions(by) {
             let frame = change.frame();
             let breach = self.breach(rule, self.scaled(by, &change), || {
-                format!("{} ({})", name(frame, true), place(frame, true))
+                format!("{} ({})", name(names, frame), place(frame))
             });
             if let Some(breach) = breach {
                 broken.insert((frame.name, frame.module));
@@ -176,7 +184,7 @@ impl<'a> Diff<'a> {
             let frame = change.frame();
             if change.frames.len() > 1 && !broken.contains(&(frame.name, frame.module)) {
                 breaches.extend(self.breach(rule, self.scaled(by, &change), || {
-                    format!("{} ({})", change.path(), place(frame, true))
+                    format!("{} ({})", change.path(names), place(frame))
                 }));
             }
         }
@@ -294,8 +302,8 @@ impl<'a> Change<'a> {
     }
 
     /// The functions' names, from the outermost inwards.
-    pub(super) fn path(&self) -> String {
-        let names = self.frames.iter().map(|frame| name(*frame, true));
+    pub(super) fn path(&self, names: &Names<'_>) -> String {
+        let names = self.frames.iter().map(|frame| name(names, *frame));
         names.collect::<Vec<_>>().join(" > ")
     }
 

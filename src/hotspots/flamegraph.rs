@@ -7,6 +7,8 @@ use std::io;
 use inferno::flamegraph::color::{BackgroundColor, BasicPalette, Palette};
 use inferno::flamegraph::{self, Options};
 
+use crate::report::units::plural;
+
 use super::by::Unit;
 use super::stacks::for_each_stack;
 use super::{By, Hotspots};
@@ -23,19 +25,19 @@ impl Hotspots {
     ///
     /// # Errors
     ///
-    /// Where there is nothing to draw: no path has any of the figure, or the figure is no sum
-    /// ([`By::Peak`]). Those of `out`, to which the picture is written whole.
+    /// Where there is nothing to draw: no path has any of the figure, it was not counted, or it is no
+    /// sum ([`By::Peak`]). Those of `out`, to which the picture is written whole.
     pub fn write_flamegraph(&self, by: By, out: impl io::Write) -> Result<(), FlamegraphError> {
         let own = by.own().ok_or(FlamegraphError(Problem::NoSum(by)))?;
         let mut whole = Sum::default();
         let lines = self.lines(own, |_, figure| whole.add(figure))?;
         if whole.0 == 0 {
-            return Err(FlamegraphError(Problem::Nothing(own)));
+            return Err(self.nothing(own));
         }
         let subtitle = format!(
-            "{} of {} reports, calls inside in the bars above",
-            own.shown(whole.0),
-            self.reports()
+            "{} in {}, calls inside in the bars above",
+            amount(own, whole.0),
+            plural(self.reports(), "report")
         );
         draw(own, own.name().to_owned(), subtitle, false, &lines, out)
     }
@@ -74,11 +76,11 @@ impl Hotspots {
             whole.add(figure)
         })?;
         if whole.0 == 0 {
-            return Err(FlamegraphError(Problem::Nothing(own)));
+            return Err(self.nothing(own));
         }
         let subtitle = format!(
             "{}, before {}: red has grown, blue has shrunk",
-            own.shown(whole.0),
+            amount(own, whole.0),
             own.shown(old.0)
         );
         draw(
@@ -89,6 +91,14 @@ impl Hotspots {
             &lines,
             out,
         )
+    }
+
+    fn nothing(&self, by: By) -> FlamegraphError {
+        FlamegraphError(if by.is_counted() && self.is_uncounted() {
+            Problem::NotCounted(by)
+        } else {
+            Problem::Nothing(by)
+        })
     }
 
     fn lines(
@@ -191,8 +201,21 @@ fn unit(by: By) -> &'static str {
         (Unit::Bytes, _) => "bytes",
         (Unit::Count, By::Calls) => "calls",
         (Unit::Count, By::Failures) => "failures",
+        (Unit::Count, By::Cancelled) => "cancelled calls",
         (Unit::Count, _) => "allocations",
     }
+}
+
+/// `3 calls`, `1 allocation`, `12.3 ms`
+fn amount(by: By, figure: u64) -> String {
+    let thing = match by {
+        By::Calls => "call",
+        By::Failures => "failure",
+        By::Cancelled => "cancelled call",
+        By::Allocations | By::SelfAllocations => "allocation",
+        _ => return by.shown(figure),
+    };
+    plural(figure, thing)
 }
 
 /// A flame graph was not drawn, or not written.
@@ -203,6 +226,7 @@ pub struct FlamegraphError(Problem);
 enum Problem {
     NoSum(By),
     Nothing(By),
+    NotCounted(By),
     TooMuch,
     Drawing(io::Error),
     Output(io::Error),
@@ -218,6 +242,10 @@ impl fmt::Display for FlamegraphError {
             Problem::Nothing(by) => {
                 write!(f, "nothing to draw: expected calls with {by} above 0")
             }
+            Problem::NotCounted(by) => write!(
+                f,
+                "nothing to draw: {by} were not counted: expected another figure, such as time"
+            ),
             Problem::TooMuch => f.write_str("the figures add up to more than can be drawn"),
             Problem::Drawing(error) => write!(f, "the flame graph could not be drawn: {error}"),
             Problem::Output(error) => write!(f, "the flame graph could not be written: {error}"),
@@ -229,7 +257,9 @@ impl std::error::Error for FlamegraphError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
             Problem::Drawing(error) | Problem::Output(error) => Some(error),
-            Problem::NoSum(_) | Problem::Nothing(_) | Problem::TooMuch => None,
+            Problem::NoSum(_) | Problem::Nothing(_) | Problem::NotCounted(_) | Problem::TooMuch => {
+                None
+            }
         }
     }
 }

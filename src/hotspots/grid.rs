@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-/// Rows of cells; which columns there are depends on the width.
+/// Rows of whole texts; which columns there are, and how much of a text, depends on the width.
 pub(super) struct Grid {
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Vec<String>>,
@@ -19,6 +19,31 @@ pub(super) struct Column {
     pub(super) is_foreign: bool,
     /// Where there is no room for all columns, those of higher rank have it.
     pub(super) rank: u8,
+    /// Texts are cut to this before a column is left out for them.
+    cut: Option<Cut>,
+}
+
+/// How much of a text is shown, and where the rest is left out.
+#[derive(Clone, Copy)]
+pub(super) enum Cut {
+    /// At most this many characters, with `…` for those in the middle.
+    Middle(usize),
+    /// At most this many characters, with `…` for those at the beginning.
+    Start(usize),
+}
+
+impl Cut {
+    fn most(&mut self) -> &mut usize {
+        let (Self::Middle(most) | Self::Start(most)) = self;
+        most
+    }
+
+    fn of(self, text: &str) -> String {
+        match self {
+            Self::Middle(most) => cut_middle(text, most),
+            Self::Start(most) => cut_start(text, most),
+        }
+    }
 }
 
 /// Columns of this rank are always there.
@@ -31,6 +56,15 @@ impl Column {
             is_number: false,
             is_foreign: true,
             rank,
+            cut: None,
+        }
+    }
+
+    /// Cuts the column's texts; if there is more room in a line, less is cut off.
+    pub(super) fn cut(self, cut: Cut) -> Self {
+        Self {
+            cut: Some(cut),
+            ..self
         }
     }
 
@@ -47,6 +81,7 @@ impl Column {
             is_number: true,
             is_foreign: false,
             rank,
+            cut: None,
         }
     }
 }
@@ -60,17 +95,23 @@ const STYLE: TableStyle =
 impl Grid {
     /// A line for each row, no longer than `width` if that can be.
     pub(super) fn write(&self, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.table(&self.fitting(width));
-        for line in table.lines() {
+        let cuts = self.cuts();
+        let shown = self.fitting(width, &cuts);
+        let cuts = self.grown(&shown, width, cuts);
+        for line in self.table(&shown, &cuts).lines() {
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }
 
+    fn cuts(&self) -> Vec<Option<Cut>> {
+        self.columns.iter().map(|column| column.cut).collect()
+    }
+
     /// The columns for which there is room.
-    fn fitting(&self, width: usize) -> Vec<usize> {
+    fn fitting(&self, width: usize, cuts: &[Option<Cut>]) -> Vec<usize> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
-        let widths = self.table(&all).column_max_content_widths();
+        let widths = self.table(&all, cuts).column_max_content_widths();
         // Those of the highest rank first; of two of the same, the earlier one.
         let mut by_rank = all;
         by_rank.sort_by_key(|column| Reverse(self.columns[*column].rank));
@@ -87,12 +128,33 @@ impl Grid {
         by_rank
     }
 
-    fn table(&self, shown: &[usize]) -> Table {
+    /// Gives what is left of a line to the columns whose texts are cut, the first one first.
+    fn grown(&self, shown: &[usize], width: usize, mut cuts: Vec<Option<Cut>>) -> Vec<Option<Cut>> {
+        let table = self.table(shown, &cuts);
+        let longest = table.lines().map(|line| line.chars().count()).max();
+        let mut room = width.saturating_sub(longest.unwrap_or(0));
+        for column in shown {
+            let Some(cut) = &mut cuts[*column] else {
+                continue;
+            };
+            let lengths = self.rows.iter().map(|row| row[*column].chars().count());
+            let missing = lengths.max().unwrap_or(0).saturating_sub(*cut.most());
+            let more = missing.min(room);
+            *cut.most() += more;
+            room -= more;
+        }
+        cuts
+    }
+
+    fn table(&self, shown: &[usize], cuts: &[Option<Cut>]) -> Table {
         let mut table = Table::new();
         table.load_style(STYLE);
         table.set_content_arrangement(ContentArrangement::Disabled);
         let cell = |column: usize, text: &str| {
-            let cell = Cell::new(text);
+            let cell = match cuts[column] {
+                Some(cut) => Cell::new(cut.of(text)),
+                None => Cell::new(text),
+            };
             if self.columns[column].is_number {
                 cell.set_alignment(CellAlignment::Right)
             } else {
@@ -119,9 +181,10 @@ impl Grid {
         table
     }
 
-    /// A table of GitHub's Markdown, with the columns that a terminal of this width shows.
+    /// A table of GitHub's Markdown, with the columns that a terminal of this width shows. No text
+    /// is cut.
     pub(super) fn write_markdown(&self, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.fitting(width);
+        let columns = self.fitting(width, &self.cuts());
         for column in &columns {
             write!(f, "| {} ", self.columns[*column].title)?;
         }
@@ -169,7 +232,7 @@ fn code(text: &str) -> String {
 }
 
 /// At most so many characters, with `…` where some were left out in the middle.
-pub(super) fn cut_middle(text: &str, most: usize) -> String {
+fn cut_middle(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
         return text.to_owned();
@@ -182,7 +245,7 @@ pub(super) fn cut_middle(text: &str, most: usize) -> String {
 }
 
 /// At most so many characters, with `…` where some were left out at the beginning.
-pub(super) fn cut_start(text: &str, most: usize) -> String {
+fn cut_start(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
         return text.to_owned();

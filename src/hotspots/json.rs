@@ -1,10 +1,13 @@
 //! Hotspots as JSON, for other programs.
 
+use std::io;
+
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
 use crate::report::duration::nanoseconds;
 use crate::report::json::counts::CountsInJson;
+use crate::report::json::escaping;
 
 use super::{Frame, Hotspot, Path, Percentiles, Table, Totals};
 
@@ -33,6 +36,29 @@ impl Serialize for Table<'_> {
         object.serialize_field("functions", &functions)?;
         object.serialize_field("paths", &paths)?;
         object.end()
+    }
+}
+
+impl Table<'_> {
+    /// Writes the table as one line of JSON, with the fields that its `Serialize` describes. In texts,
+    /// characters that no terminal or editor should meet are written as `\u202e`, which JSON reads
+    /// as the character.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    ///
+    /// ```
+    /// use tracer::hotspots::Hotspots;
+    ///
+    /// let mut json = Vec::new();
+    /// Hotspots::new().table().write_json(&mut json)?;
+    /// assert!(json.starts_with(b"{\"tracer_hotspots\":1,\"reports\":0,"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn write_json(&self, mut out: impl io::Write) -> io::Result<()> {
+        escaping::to_writer(&mut out, self)?;
+        out.write_all(b"\n")
     }
 }
 
@@ -100,6 +126,7 @@ impl<'a> FrameInJson<'a> {
 struct TotalsInJson {
     calls: u64,
     failures: u64,
+    cancelled: u64,
     partial: u64,
     wall_ns: u64,
     self_wall_ns: u64,
@@ -116,6 +143,7 @@ impl TotalsInJson {
         Self {
             calls: totals.calls,
             failures: totals.failures,
+            cancelled: totals.cancelled,
             partial: totals.partial,
             wall_ns: nanoseconds(totals.wall),
             self_wall_ns: nanoseconds(totals.own_wall),

@@ -39,6 +39,7 @@ use alloc_counter::Counts;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 use crate::report::escape::Escaped;
+use crate::report::names::Names;
 
 use functions::Functions;
 use paths::Paths;
@@ -87,22 +88,12 @@ pub use totals::Totals;
 pub struct Hotspots {
     reports: u64,
     counts: Option<Counts>,
-    /// What calls did that were in no other.
+    /// What was done in calls.
     in_calls: Counts,
     functions: Functions,
     paths: Paths,
-    /// Kept for its memory.
-    places: Vec<Place>,
-}
-
-/// Where a call of the report that is being added stands.
-#[derive(Clone, Debug)]
-struct Place {
-    path: usize,
-    stop: Duration,
-    /// Until when calls inside have been looked at, and how much of the time they were open.
-    seen: Duration,
-    inside: Duration,
+    /// The path of each call of the report that is being added; kept for its memory.
+    places: Vec<usize>,
 }
 
 /// A place in the code that opens calls.
@@ -181,36 +172,27 @@ impl Hotspots {
                 file: &call.file,
                 line: call.line,
             });
-            let around = parent.map(|parent| self.places[parent].path);
+            let around = parent.map(|parent| self.places[parent]);
             let path = self.paths.number(around, function);
-            let stop = call.start.saturating_add(call.wall);
-            if let Some(parent) = parent {
-                let parent = &mut self.places[parent];
-                let until = stop.min(parent.stop);
-                let from = call.start.max(parent.seen);
-                parent.inside += until.saturating_sub(from);
-                parent.seen = parent.seen.max(until);
-            } else {
-                self.in_calls += call.total.unwrap_or_default();
-            }
-            self.places.push(Place {
-                path,
-                stop,
-                seen: Duration::ZERO,
-                inside: Duration::ZERO,
-            });
+            // Not the totals of the outermost: what a call did after it moved is not in its parent's.
+            self.in_calls += call.own.unwrap_or_default();
+            self.places.push(path);
         }
-        for (call, place) in report.calls.iter().zip(&self.places) {
-            let node = self.paths.get_mut(place.path);
-            let own_wall = call.wall.saturating_sub(place.inside);
-            node.totals.add_call(call, own_wall, node.is_within);
+        for (call, path) in report.calls.iter().zip(&self.places) {
+            let node = self.paths.get_mut(*path);
+            node.totals.add_call(call, node.is_within);
             let function = self.functions.get_mut(node.function);
-            function.totals.add_call(call, own_wall, node.is_within);
+            function.totals.add_call(call, node.is_within);
             function.wall.record(nanoseconds(call.wall));
             if let Some(total) = call.total {
                 function.allocates.record(total.allocates());
             }
         }
+        self.add_folded(report);
+    }
+
+    fn add_folded(&mut self, report: &Report) {
+        let mut folded_paths: Vec<usize> = Vec::with_capacity(report.folded.len());
         for folded in &report.folded {
             let function = self.functions.number(Frame {
                 name: &folded.name,
@@ -218,14 +200,13 @@ impl Hotspots {
                 file: &folded.file,
                 line: folded.line,
             });
-            let parent = folded.parent.and_then(|parent| self.places.get(parent));
-            let path = self
-                .paths
-                .number(parent.map(|parent| parent.path), function);
-            if parent.is_none() {
-                // Folded calls may stand in others, so their selfs are added up.
-                self.in_calls += folded.own.unwrap_or_default();
-            }
+            let around = match folded.within {
+                Some(within) => folded_paths.get(within),
+                None => folded.parent.and_then(|parent| self.places.get(parent)),
+            };
+            let path = self.paths.number(around.copied(), function);
+            self.in_calls += folded.own.unwrap_or_default();
+            folded_paths.push(path);
             let node = self.paths.get_mut(path);
             node.totals.add_folded(folded, node.is_within);
             let function = self.functions.get_mut(function);
@@ -318,10 +299,25 @@ impl Hotspots {
         self.counts
     }
 
+    /// Whether there are reports, and nothing was counted in any of them.
+    #[cfg(any(feature = "flamegraph", feature = "pprof"))]
+    fn is_uncounted(&self) -> bool {
+        self.reports > 0 && self.counts.is_none()
+    }
+
     /// The part of that which was in no call.
     pub fn outside_calls(&self) -> Option<Counts> {
         self.counts
             .map(|counts| counts.saturating_sub(self.in_calls))
+    }
+
+    /// How the functions are named beside one another.
+    fn names(&self) -> Names<'_> {
+        Names::of(self.frames().map(|it| (it.module, it.name)))
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.functions.iter().map(|function| function.frame())
     }
 
     /// The functions, the highest figure first; those with the same by name, module, file and line.

@@ -12,6 +12,7 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 
 use crate::report::escape::Escaped;
+use crate::report::units::plural;
 
 use super::{By, Frame, Hotspots};
 
@@ -27,13 +28,14 @@ const FIGURES: [(By, &str, &str); 5] = [
     (By::SelfBytes, "bytes", "bytes"),
 ];
 
-/// The one that a viewer shows first.
+/// The one that a viewer shows first, and that if nothing was counted.
 const FIRST_SHOWN: &str = "bytes";
+const FIRST_SHOWN_UNCOUNTED: &str = "time";
 
 impl Hotspots {
     /// Writes a profile as pprof reads it: compressed, with the sample types `calls`, `time`, `busy`,
-    /// `allocations` and `bytes`, of which a viewer shows the last first. The same hotspots give the
-    /// same bytes.
+    /// `allocations` and `bytes`, of which a viewer shows the last first, or `time` if nothing was counted.
+    /// The same hotspots give the same bytes.
     ///
     /// ```sh
     /// go tool pprof -top -sample_index=allocations hotspots.pb.gz
@@ -63,10 +65,15 @@ impl Hotspots {
                     unit: names.number(unit),
                 })
                 .into(),
-            default_sample_type: names.number(FIRST_SHOWN),
+            default_sample_type: names.number(if self.is_uncounted() {
+                FIRST_SHOWN_UNCOUNTED
+            } else {
+                FIRST_SHOWN
+            }),
             ..Profile::default()
         };
-        profile.comment = vec![names.number(&format!("tracer: {} reports", self.reports()))];
+        profile.comment =
+            vec![names.number(&format!("tracer: {}", plural(self.reports(), "report")))];
         // The functions on the way to a path, the outermost first.
         let mut around: Vec<u64> = Vec::new();
         for path in self.paths() {

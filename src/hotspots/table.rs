@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::report::escape::Escaped;
+use crate::report::names::Names;
 
 use super::by::Unit;
-use super::grid::{ALWAYS, Column, Grid, cut_middle, cut_start};
+use super::grid::{ALWAYS, Column, Cut, Grid};
 use super::{By, Frame, Hotspot, Hotspots};
 use crate::report::units::{bytes, count, percent, plural, time};
 
@@ -60,9 +61,9 @@ impl Table<'_> {
     }
 }
 
-/// Most characters of a function's name, and of its place.
-const NAME: usize = 32;
-const PLACE: usize = 30;
+/// How much of a function's name is shown for certain, and of its place.
+pub(super) const NAME: Cut = Cut::Middle(32);
+pub(super) const PLACE: Cut = Cut::Start(30);
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,9 +100,10 @@ impl fmt::Display for Table<'_> {
 }
 
 /// A figure as it stands in the table, with the rank of its column.
-const FIGURES: [(By, u8); 11] = [
+const FIGURES: [(By, u8); 12] = [
     (By::Calls, 10),
     (By::Failures, 7),
+    (By::Cancelled, 4),
     (By::Time, 8),
     (By::SelfTime, 6),
     (By::Busy, 1),
@@ -125,16 +127,18 @@ impl Table<'_> {
         let by = self.by;
         let whole = self.whole();
         let mut columns = vec![
-            Column::foreign("function", ALWAYS),
+            Column::foreign("function", ALWAYS).cut(NAME),
             Column::number(format!("{by} ▼"), ALWAYS),
         ];
         if whole.is_some() {
             columns.push(Column::number("share", ALWAYS));
         }
-        let has_failures = functions.iter().any(|it| it.totals.failures > 0);
-        let figures = FIGURES
-            .into_iter()
-            .filter(|(figure, _)| *figure != by && (*figure != By::Failures || has_failures));
+        let is_any = |figure: By| functions.iter().any(|it| figure.of(it.totals) > 0);
+        let figures = FIGURES.into_iter().filter(|(figure, _)| match figure {
+            figure if *figure == by => false,
+            By::Failures | By::Cancelled => is_any(*figure),
+            _ => true,
+        });
         let figures: Vec<(By, u8)> = figures.collect();
         for (figure, rank) in &figures {
             columns.push(Column::number(figure.name(), *rank));
@@ -157,12 +161,11 @@ impl Table<'_> {
         ] {
             columns.push(Column::number(title, rank));
         }
-        columns.push(Column::foreign(
-            "at",
-            if self.is_markdown { ALWAYS } else { 9 },
-        ));
+        let rank = if self.is_markdown { ALWAYS } else { 9 };
+        columns.push(Column::foreign("at", rank).cut(PLACE));
+        let names = self.hotspots.names();
         let row = |it: &Hotspot<'_>| {
-            let mut row = vec![name(it.frame, self.is_markdown), shown(by, it)];
+            let mut row = vec![name(&names, it.frame), shown(by, it)];
             if let Some(whole) = whole {
                 row.push(percent(by.of(it.totals), whole));
             }
@@ -177,7 +180,7 @@ impl Table<'_> {
             row.extend(
                 allocates.unwrap_or_else(|| [const { String::new() }; 4].map(|_| NONE.into())),
             );
-            row.push(place(it.frame, self.is_markdown));
+            row.push(place(it.frame));
             row
         };
         Grid {
@@ -212,25 +215,14 @@ fn shown(by: By, it: &Hotspot<'_>) -> String {
     }
 }
 
-pub(super) fn name(frame: Frame<'_>, is_whole: bool) -> String {
-    let name = match frame.name {
-        "" => "?".to_owned(),
-        name => Escaped(name).to_string(),
-    };
-    if is_whole {
-        name
-    } else {
-        cut_middle(&name, NAME)
-    }
+/// The function's name, on one line.
+pub(super) fn name(names: &Names<'_>, frame: Frame<'_>) -> String {
+    Escaped(&names.get(frame.module, frame.name)).to_string()
 }
 
-pub(super) fn place(frame: Frame<'_>, is_whole: bool) -> String {
-    let place = format!("{}:{}", Escaped(frame.file), frame.line);
-    if is_whole {
-        place
-    } else {
-        cut_start(&place, PLACE)
-    }
+/// The function's place in the code, on one line.
+pub(super) fn place(frame: Frame<'_>) -> String {
+    format!("{}:{}", Escaped(frame.file), frame.line)
 }
 
 /// How many reports, and what they have in all.

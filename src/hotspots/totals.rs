@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::report::{CallReport, FoldedReport};
+use crate::report::{CallReport, FoldedReport, Outcome};
 
 /// What several calls did together.
 ///
@@ -17,8 +17,10 @@ use crate::report::{CallReport, FoldedReport};
 pub struct Totals {
     /// How many calls there were.
     pub calls: u64,
-    /// How many of them failed, panicked or were cancelled.
+    /// How many of them failed or panicked.
     pub failures: u64,
+    /// How many of them were cancelled, as is each branch of a `select!` that is dropped.
+    pub cancelled: u64,
     /// From start to stop.
     pub wall: Duration,
     /// The part of that in which no call inside was open, be it on this strand or on one spawned.
@@ -33,19 +35,18 @@ pub struct Totals {
     pub own: Option<Counts>,
     /// The highest peak of a single call, in live bytes above those at its start.
     pub peak_bytes: Option<u64>,
-    /// How many calls have a figure that is not known to the last:
-    /// [`partial`](CallReport::partial) ones, and [folded](crate::Report::folded) ones, of which
-    /// neither the times without the calls inside nor the peaks are known.
+    /// How many calls have a figure that is not known to the last: see
+    /// [`partial`](CallReport::partial). Of [folded](crate::Report::folded) ones, no peaks are known.
     pub partial: u64,
 }
 
 impl Totals {
-    /// `own_wall`: the part of the time in which nothing inside was open. `is_within`: a call of the
-    /// same function is around.
-    pub(super) fn add_call(&mut self, call: &CallReport, own_wall: Duration, is_within: bool) {
+    /// `is_within`: a call of the same function is around.
+    pub(super) fn add_call(&mut self, call: &CallReport, is_within: bool) {
         self.calls += 1;
         self.failures += u64::from(call.outcome.is_failure());
-        self.own_wall = self.own_wall.saturating_add(own_wall);
+        self.cancelled += u64::from(call.outcome == Outcome::Cancelled);
+        self.own_wall = self.own_wall.saturating_add(call.own_wall);
         self.own_busy = self.own_busy.saturating_add(call.own_busy);
         add_counts(&mut self.own, call.own);
         if !is_within {
@@ -62,18 +63,26 @@ impl Totals {
     pub(super) fn add_folded(&mut self, folded: &FoldedReport, is_within: bool) {
         self.calls = self.calls.saturating_add(folded.calls);
         self.failures = self.failures.saturating_add(folded.failures);
+        self.cancelled = self.cancelled.saturating_add(folded.cancelled);
+        self.own_wall = self.own_wall.saturating_add(folded.own_wall);
+        self.own_busy = self.own_busy.saturating_add(folded.own_busy);
         add_counts(&mut self.own, folded.own);
         if !is_within {
             self.wall = self.wall.saturating_add(folded.wall);
             self.busy = self.busy.saturating_add(folded.busy);
             add_counts(&mut self.total, folded.total);
+        } else if folded.total.is_some() {
+            add_counts(&mut self.total, Some(Counts::ZERO));
         }
-        self.partial = self.partial.saturating_add(folded.calls);
+        if folded.partial {
+            self.partial = self.partial.saturating_add(folded.calls);
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);
         self.failures = self.failures.saturating_add(other.failures);
+        self.cancelled = self.cancelled.saturating_add(other.cancelled);
         self.wall = self.wall.saturating_add(other.wall);
         self.own_wall = self.own_wall.saturating_add(other.own_wall);
         self.busy = self.busy.saturating_add(other.busy);

@@ -45,7 +45,7 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     vacant.record.open(&Opening {
         state: State::new(Kind::Call),
         parent,
-        callsite: callsite.number(),
+        subject: callsite.number(),
         thread: 1,
         start: 1,
     });

@@ -30,7 +30,7 @@ fn opening(value: u32) -> Opening {
     Opening {
         state: State::new(Kind::Call),
         parent: Address::from_bits(value),
-        callsite: Number::from_bits(value),
+        subject: Number::from_bits(value),
         thread: value,
         start: u64::from(value),
     }

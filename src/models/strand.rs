@@ -28,8 +28,7 @@ fn stop_from_afar(call: CallRef, value: u32) -> bool {
         assert_whole(call.record, value);
         is_done = true;
         Deed::Stopped(Stopped {
-            parent: Address::NONE,
-            in_folded: false,
+            within: Address::NONE,
             end: End::Ok,
             used: figures(1),
             left_open: None,

@@ -21,7 +21,7 @@ fn open(strand: &Strand, counters: &Counters) -> CallRef {
     vacant.record.open(&Opening {
         state: State::new(Kind::Call).of_thread(true),
         parent: Address::NONE,
-        callsite: Number::NONE,
+        subject: Number::NONE,
         thread: 1,
         start: 1,
     });

@@ -161,6 +161,7 @@ impl Baseline {
             node.now.get_or_insert_default().add(&Sums {
                 calls: call.calls,
                 failures: call.failures,
+                cancelled: call.cancelled,
                 wall: call.wall,
                 busy: call.busy,
                 total: call.total,

@@ -145,15 +145,19 @@ impl OnPath {
             paths[path].add(1, call.wall, call.total);
         }
         // On the paths of which there are calls to be shown beside what is usual.
+        let mut path_of_folded: Vec<Option<usize>> = Vec::with_capacity(report.folded.len());
         for folded in &report.folded {
-            let parent = folded
-                .parent
-                .and_then(|parent| path_of.get(parent).copied());
-            let place = (&*folded.name, &*folded.module, &*folded.file, folded.line);
-            let Some(path) = numbers.get(&(parent, place)) else {
-                continue;
+            let around = match (folded.within, folded.parent) {
+                (Some(within), _) => path_of_folded.get(within).copied().flatten().map(Some),
+                (None, Some(parent)) => path_of.get(parent).copied().map(Some),
+                (None, None) => Some(None),
             };
-            paths[*path].add(folded.calls, folded.wall, folded.total);
+            let place = (&*folded.name, &*folded.module, &*folded.file, folded.line);
+            let path = around.and_then(|around| numbers.get(&(around, place)).copied());
+            path_of_folded.push(path);
+            if let Some(path) = path {
+                paths[path].add(folded.calls, folded.wall, folded.total);
+            }
         }
         (paths, numbers)
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::report::Report;
+use crate::report::json::escaping;
 
 /// How large files of reports become, and how many are kept.
 ///
@@ -114,7 +115,7 @@ impl ReportFile {
 
     /// Writes a report, all of it or nothing.
     pub(super) fn write(&mut self, report: &Report) -> Result<(), FileError> {
-        let mut line = serde_json::to_vec(report)
+        let mut line = escaping::to_vec(report)
             .map_err(io::Error::from)
             .map_err(self.failed("write a report to"))?;
         line.push(b'\n');

@@ -108,6 +108,7 @@ fn totals(sums: &Sums, inside: &Sums, is_counted: bool) -> Totals {
     Totals {
         calls: sums.calls,
         failures: sums.failures,
+        cancelled: sums.cancelled,
         wall: ns(sums.wall),
         own_wall: ns(sums.wall.saturating_sub(inside.wall)),
         busy: ns(sums.busy),

@@ -153,8 +153,9 @@ impl Recording {
         });
     }
 
-    /// How the request ends, whatever its calls say. Without it, it ends as its first outermost call
-    /// does that did not end well; or, where a panic drops it, [`Outcome::Panicked`].
+    /// Says how the request ends, whatever its calls say. Without it, the request ends as the first
+    /// of its outermost calls that failed or panicked; it is cancelled if all of them were; and if a
+    /// panic drops the recording, it is [`Outcome::Panicked`].
     pub fn outcome(&mut self, outcome: Outcome) {
         alloc_counter::exclude(|| self.outcome = Some(outcome));
     }
@@ -380,14 +381,14 @@ impl Recording {
     }
 }
 
-/// That of the first outermost call that did not end well.
+/// That of the first outermost call that failed or panicked. Cancelled only if all of them were: a
+/// branch of a `select!` that is dropped says nothing about the request.
 fn outcome_of(tally: &Tally) -> Outcome {
-    let mut ends = tally.outermost().map(|call| call.end);
-    let end = ends.find(|end| !matches!(end, End::Ok | End::Open));
-    match end {
-        Some(End::Failed) => Outcome::Failed(String::new()),
+    let ends = || tally.outermost().map(|call| call.end);
+    match ends().filter(|end| end.is_failure()).max() {
         Some(End::Panicked) => Outcome::Panicked,
-        Some(End::Cancelled) => Outcome::Cancelled,
-        Some(End::Ok | End::Open) | None => Outcome::Ok,
+        Some(_) => Outcome::Failed(String::new()),
+        None if ends().count() > 0 && ends().all(|end| end == End::Cancelled) => Outcome::Cancelled,
+        None => Outcome::Ok,
     }
 }

@@ -97,6 +97,7 @@ impl Calls {
 pub(super) struct Sums {
     pub(super) calls: u64,
     pub(super) failures: u64,
+    pub(super) cancelled: u64,
     pub(super) wall: u64,
     pub(super) busy: u64,
     pub(super) total: Counts,
@@ -107,6 +108,7 @@ impl Sums {
     pub(super) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.failures += other.failures;
+        self.cancelled += other.cancelled;
         self.wall = self.wall.saturating_add(other.wall);
         self.busy = self.busy.saturating_add(other.busy);
         self.total += other.total;

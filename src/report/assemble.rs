@@ -2,27 +2,27 @@
 //! with and without the calls inside.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::callsite::Callsite;
 use crate::clock;
+use crate::moves::around_at;
 use crate::places::Places;
-use crate::snapshot::{CallId, CallSnapshot, Snapshot, StrandSnapshot};
+use crate::snapshot::{CallId, CallSnapshot, PathSnapshot, Snapshot, StrandSnapshot};
 use crate::state::End;
 use crate::sum::Sum;
 use crate::threads::Tag;
 
+use super::self_time::self_walls;
 use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
 
 pub(super) fn report(snapshot: Snapshot) -> Report {
     let is_counted = alloc_counter::is_installed();
-    let order = Order::of(&snapshot.strands);
-    let shares = Shares::of(&snapshot.strands, &order);
+    let order = Order::of(&snapshot.strands, &snapshot.paths);
+    let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
-    let folded = folded(&snapshot.strands, &order, is_counted);
+    let folded = folded(&snapshot.paths, &order, &shares, is_counted);
     let memory_bytes = snapshot.memory_bytes();
     let mut names = Names::default();
     let mut calls = Vec::with_capacity(order.len());
@@ -38,12 +38,17 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
                 parent,
                 snapshot.ordinal,
                 thread,
-                &shares.0[place],
+                &shares.by_place[place],
                 is_counted,
             ));
         }
     }
-    let calls = order.arrange(calls);
+    let mut calls = order.arrange(calls);
+    let walls = self_walls(&calls);
+    for ((call, wall), share) in calls.iter_mut().zip(walls).zip(&shares.by_place) {
+        call.own_wall = wall.saturating_sub(share.covered);
+    }
+    mark_overlaps(&mut calls, &shares);
     let is_running = calls.iter().any(|call| call.outcome == Outcome::Running);
     let last_stop = calls.iter().map(|call| call.start + call.wall).max();
     Report {
@@ -63,42 +68,105 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     }
 }
 
-/// The sums of all strands, one for each callsite in each call around.
-fn folded(strands: &[StrandSnapshot], order: &Order, is_counted: bool) -> Vec<FoldedReport> {
-    let mut sums: BTreeMap<_, (Sum, &'static Callsite)> = BTreeMap::new();
-    for strand in strands {
-        for folded in &strand.folded {
-            let parent = order.find(folded.parent.or(strand.parent));
-            let callsite = folded.callsite;
-            let key = (
-                parent,
-                callsite.name(),
-                callsite.file(),
-                callsite.line(),
-                callsite.module(),
-            );
-            let entry = sums.entry(key).or_insert((Sum::default(), callsite));
-            entry.0.add(&folded.sum);
+/// A call that was put aside while folded ones were open beside it: the time of both is taken off the
+/// call around, and nobody knows how much of that was one time.
+fn mark_overlaps(calls: &mut [CallReport], shares: &Shares) {
+    for place in 0..calls.len() {
+        let call = &calls[place];
+        let (stop, rested) = (call.start + call.wall, call.busy < call.wall);
+        let Some(around) = call.parent.filter(|_| rested) else {
+            continue;
+        };
+        let first = shares.by_place[around].first_covered;
+        if first.is_some_and(|first| first < stop) && calls[around].strand == call.strand {
+            calls[around].partial = true;
         }
     }
-    let report = |((parent, name, ..), (sum, callsite)): (
-        (Option<usize>, &'static str, _, _, _),
-        (Sum, &'static Callsite),
-    )| FoldedReport {
-        name: name.into(),
+}
+
+/// The sums of all paths, depth first; those with the same around them by name, file and line.
+fn folded(
+    paths: &[PathSnapshot],
+    order: &Order,
+    shares: &Shares,
+    is_counted: bool,
+) -> Vec<FoldedReport> {
+    let calls = order.len();
+    // One that has a call inside is there, whenever it was read.
+    let mut is_there: Vec<bool> = shares.paths(calls).map(|share| share.calls > 0).collect();
+    let around: Vec<Option<usize>> = paths.iter().map(|path| order.find(path.around)).collect();
+    for path in (0..paths.len()).rev() {
+        let around = around[path].and_then(|around| around.checked_sub(calls));
+        if let (true, Some(around)) = (is_there[path], around) {
+            is_there[around] = true;
+        }
+    }
+    let mut inside: Vec<Vec<usize>> = vec![Vec::new(); paths.len()];
+    let mut outermost = Vec::new();
+    for path in (0..paths.len()).filter(|path| is_there[*path]) {
+        match around[path].and_then(|around| around.checked_sub(calls)) {
+            Some(around) => inside[around].push(path),
+            None => outermost.push(path),
+        }
+    }
+    let key = |path: &usize| {
+        let callsite = paths[*path].callsite;
+        let place = (callsite.file(), callsite.line(), callsite.module());
+        std::cmp::Reverse((around[*path], callsite.name(), place))
+    };
+    let mut next: Vec<(usize, Option<usize>, Option<usize>)> = Vec::new();
+    outermost.sort_by_key(key);
+    next.extend(outermost.into_iter().map(|path| (path, around[path], None)));
+    let mut reports = Vec::new();
+    while let Some((path, parent, within)) = next.pop() {
+        let share = &shares.by_place[calls + path];
+        let here = reports.len();
+        inside[path].sort_by_key(key);
+        next.extend(
+            inside[path]
+                .iter()
+                .map(|inner| (*inner, parent, Some(here))),
+        );
+        reports.push(folded_report(
+            &paths[path],
+            share,
+            parent,
+            within,
+            is_counted,
+        ));
+    }
+    reports
+}
+
+fn folded_report(
+    path: &PathSnapshot,
+    share: &Share,
+    parent: Option<usize>,
+    within: Option<usize>,
+    is_counted: bool,
+) -> FoldedReport {
+    let callsite = path.callsite;
+    let (wall, busy) = (clock::duration(share.wall), clock::duration(share.busy));
+    FoldedReport {
+        name: callsite.name().into(),
         module: callsite.module().into(),
         file: callsite.file().into(),
         line: callsite.line(),
         parent,
-        calls: sum.calls,
-        failures: sum.failures,
-        wall: clock::duration(sum.wall),
-        busy: clock::duration(sum.busy),
-        total: is_counted.then_some(sum.total),
-        own: is_counted.then_some(sum.own),
-        partial: sum.is_partial,
-    };
-    sums.into_iter().map(report).collect()
+        within,
+        calls: share.calls,
+        running: share.running,
+        failures: share.failures,
+        cancelled: share.cancelled,
+        wall,
+        own_wall: wall.saturating_sub(share.covered),
+        busy,
+        own_busy: busy.saturating_sub(share.busy_inside),
+        total: is_counted.then_some(share.total),
+        own: is_counted.then(|| share.total.saturating_sub(share.inside)),
+        moved: share.is_moved,
+        partial: share.is_partial || share.running > 0,
+    }
 }
 
 fn call_report(
@@ -142,6 +210,8 @@ fn call_report(
         start: call.start,
         wall: call.wall,
         busy: call.busy,
+        // With the calls' own times.
+        own_wall: Duration::ZERO,
         own_busy: call.busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
         // In a running trace a call inside may have been read a little later than the one around it,
@@ -156,7 +226,8 @@ fn call_report(
             End::Cancelled => Outcome::Cancelled,
         },
         compared: None,
-        partial: call.is_partial,
+        moved: !call.adoptions.is_empty(),
+        partial: call.is_partial || share.is_partial,
         checkpoints: checkpoints.collect(),
     }
 }
@@ -183,18 +254,26 @@ impl Names {
 
 /// Each call's place in the order of start, a call after the one in which it was opened.
 ///
-/// Calls are counted through strand by strand; that count is not yet the place.
+/// Calls are counted through strand by strand; that count is not yet the place. Paths of folded calls
+/// have the places after those of all calls.
 struct Order {
     /// The count of each strand's first call.
     first: Vec<usize>,
     counts: Places,
-    /// By count; none where that is the place.
-    places: Option<Vec<usize>>,
+    /// None where the count is the place.
+    sequence: Option<Sequence>,
     len: usize,
+    paths: Places,
+}
+
+struct Sequence {
+    /// By count, the place; and by place, the count.
+    places: Vec<usize>,
+    counts: Vec<usize>,
 }
 
 impl Order {
-    fn of(strands: &[StrandSnapshot]) -> Self {
+    fn of(strands: &[StrandSnapshot], paths: &[PathSnapshot]) -> Self {
         let mut counts = Places::new();
         let mut first = Vec::with_capacity(strands.len());
         let len = strands.iter().map(|strand| strand.calls.len()).sum();
@@ -211,20 +290,28 @@ impl Order {
                 starts.push(call.start.max(parent_start));
             }
         }
-        let places = (!starts.is_sorted()).then(|| {
+        let sequence = (!starts.is_sorted()).then(|| {
             let mut sequence: Vec<usize> = (0..len).collect();
             sequence.sort_by_key(|count| starts[*count]);
             let mut places = vec![0; len];
-            for (place, count) in sequence.into_iter().enumerate() {
-                places[count] = place;
+            for (place, count) in sequence.iter().enumerate() {
+                places[*count] = place;
             }
-            places
+            Sequence {
+                places,
+                counts: sequence,
+            }
         });
+        let mut path_places = Places::new();
+        for (index, path) in paths.iter().enumerate() {
+            path_places.insert(path.id.0, len + index);
+        }
         Self {
             first,
             counts,
-            places,
+            sequence,
             len,
+            paths: path_places,
         }
     }
 
@@ -233,15 +320,29 @@ impl Order {
     }
 
     fn by_count(&self, count: usize) -> usize {
-        self.places.as_ref().map_or(count, |places| places[count])
+        let sequence = self.sequence.as_ref();
+        sequence.map_or(count, |sequence| sequence.places[count])
     }
 
     fn place(&self, strand: usize, index: usize) -> usize {
         self.by_count(self.first[strand] + index)
     }
 
+    /// The strand whose call has this place, and the call's index there.
+    fn strand_and_index(&self, place: usize) -> Option<(usize, usize)> {
+        let sequence = self.sequence.as_ref();
+        let count = sequence.map_or(place, |sequence| sequence.counts[place]);
+        // Of those without calls, the last that begins there has it.
+        let strand = self.first.partition_point(|first| *first <= count);
+        let strand = strand.checked_sub(1)?;
+        Some((strand, count - self.first[strand]))
+    }
+
     fn find(&self, id: Option<CallId>) -> Option<usize> {
         let CallId(address) = id?;
+        if address.path().is_some() {
+            return self.paths.get(address);
+        }
         self.counts.get(address).map(|count| self.by_count(count))
     }
 
@@ -251,76 +352,163 @@ impl Order {
 
     /// From the order of counting to that of places.
     fn arrange(&self, calls: Vec<CallReport>) -> Vec<CallReport> {
-        let Some(places) = &self.places else {
+        let Some(sequence) = &self.sequence else {
             return calls;
         };
-        let mut calls: Vec<_> = places.iter().zip(calls).collect();
+        let mut calls: Vec<_> = sequence.places.iter().zip(calls).collect();
         calls.sort_by_key(|(place, _)| **place);
         calls.into_iter().map(|(_, call)| call).collect()
     }
 }
 
-/// What a call used, by the order's places.
+/// What a call, or the calls of a path, used.
 #[derive(Clone, Default)]
 struct Share {
     total: Counts,
     /// The part of the total that the calls inside used.
     inside: Counts,
     busy_inside: Duration,
+    /// The time in which a folded call was open inside, and when there was the first, since the
+    /// trace began.
+    covered: Duration,
+    first_covered: Option<Duration>,
+    is_partial: bool,
+    is_moved: bool,
+    // The rest is of paths only.
+    calls: u64,
+    running: u64,
+    failures: u64,
+    cancelled: u64,
+    wall: u64,
+    busy: u64,
 }
 
-struct Shares(Vec<Share>);
+/// By the order's places.
+struct Shares {
+    /// When the trace began, in ticks.
+    origin: u64,
+    by_place: Vec<Share>,
+}
 
 impl Shares {
-    fn of(strands: &[StrandSnapshot], order: &Order) -> Self {
-        let mut shares = vec![Share::default(); order.len()];
-        // From the last strand to the first, and from the last call to the first: what was
-        // spawned or opened comes before that from which it was.
-        for (strand, snapshot) in strands.iter().enumerate().rev() {
-            let outside = order.find(snapshot.parent);
-            let mut spawned = Counts::ZERO;
-            for (index, call) in snapshot.calls.iter().enumerate().rev() {
-                let place = order.place(strand, index);
-                // Until here the share holds what the strands below this call used.
-                let below = shares[place].total;
-                shares[place].total += call.counts;
-                match order.find(call.parent) {
-                    Some(parent) => {
-                        shares[parent].total += below;
-                        shares[parent].inside += below;
-                    }
-                    None => spawned += below,
-                }
-                for part in parts(call) {
-                    let around = match part.within {
-                        // None where that is a folded call, which has it in its sum.
-                        Some(_) => order.find(part.within),
-                        None => outside,
-                    };
-                    if let Some(around) = around {
-                        shares[around].inside += part.counts;
-                        if part.within.is_some() {
-                            shares[around].busy_inside += part.busy;
-                        }
-                    }
-                }
+    fn of(snapshot: &Snapshot, order: &Order) -> Self {
+        let places = order.len() + snapshot.paths.len();
+        let mut shares = Self {
+            origin: snapshot.origin,
+            by_place: vec![Share::default(); places],
+        };
+        for (number, strand) in snapshot.strands.iter().enumerate() {
+            let outside = order.find(strand.parent);
+            for (index, call) in strand.calls.iter().enumerate() {
+                shares.add_call(order.place(number, index), call, order, outside);
             }
-            for folded in &snapshot.folded {
-                if let Some(around) = order.find(folded.parent).or(outside) {
-                    // Folded calls may stand in others, so their totals would count twice.
-                    shares[around].inside += folded.sum.own;
-                    if folded.parent.is_some() {
-                        let busy = clock::duration(folded.sum.outermost_busy);
-                        shares[around].busy_inside += busy;
-                    }
-                }
-            }
-            if let Some(outside) = outside {
-                shares[outside].total += snapshot.counts + spawned;
-                shares[outside].inside += spawned;
+            for (of, sum) in &strand.sums {
+                shares.add_sum(*of, sum, order, outside);
             }
         }
-        Self(shares)
+        let around = Around { snapshot, order };
+        for strand in &snapshot.strands {
+            shares.add_strand(strand, &around);
+        }
+        shares
+    }
+
+    fn paths(&self, calls: usize) -> impl Iterator<Item = &Share> {
+        self.by_place[calls..].iter()
+    }
+
+    fn add_call(
+        &mut self,
+        place: usize,
+        call: &CallSnapshot,
+        order: &Order,
+        outside: Option<usize>,
+    ) {
+        self.by_place[place].total += call.counts;
+        for part in parts(call) {
+            let around = match part.within {
+                // None where that is a folded call, which has it in its sum.
+                Some(_) => order.find(part.within),
+                None => outside,
+            };
+            if let Some(around) = around {
+                let around = &mut self.by_place[around];
+                around.inside += part.counts;
+                if part.within.is_some() {
+                    around.busy_inside += part.busy;
+                }
+            }
+        }
+    }
+
+    fn add_sum(&mut self, of: Option<CallId>, sum: &Sum, order: &Order, outside: Option<usize>) {
+        let place = if of.is_some() {
+            order.find(of)
+        } else {
+            outside
+        };
+        let Some(share) = place else { return };
+        let share = &mut self.by_place[share];
+        share.inside += sum.inside;
+        share.is_partial |= sum.is_partial;
+        if of.is_none() {
+            // On other strands, so nobody knows which part of the time around was theirs.
+            share.is_partial |= sum.calls > 0;
+            return;
+        }
+        share.is_moved |= sum.is_moved;
+        share.total += sum.total;
+        share.busy_inside += clock::duration(sum.busy_inside);
+        share.covered += clock::duration(sum.covered);
+        share.calls = share.calls.wrapping_add(sum.calls);
+        share.running = share.running.wrapping_add(sum.running);
+        share.failures += sum.failures;
+        share.cancelled += sum.cancelled;
+        share.wall = share.wall.wrapping_add(sum.wall);
+        share.busy = share.busy.wrapping_add(sum.busy);
+        if sum.first > 0 {
+            share.first_covered = Some(clock::between(self.origin, sum.first));
+        }
+    }
+
+    /// What a strand did is in the call below which it stands, and in those around it when it was
+    /// made.
+    fn add_strand(&mut self, strand: &StrandSnapshot, around: &Around<'_>) {
+        let mut next = around.order.find(strand.parent);
+        let mut is_inside = false;
+        // No more steps than there are places: what was read of a trace that is written meanwhile
+        // may lead in a circle.
+        for _ in 0..self.by_place.len() {
+            let Some(place) = next else { break };
+            let share = &mut self.by_place[place];
+            share.total += strand.counts;
+            if is_inside {
+                share.inside += strand.counts;
+            }
+            is_inside = true;
+            next = around.of(place, strand.made_after);
+        }
+    }
+}
+
+/// What was around which call at which moment.
+struct Around<'a> {
+    snapshot: &'a Snapshot,
+    order: &'a Order,
+}
+
+impl Around<'_> {
+    fn of(&self, place: usize, moment: u64) -> Option<usize> {
+        if let Some(path) = place.checked_sub(self.order.len()) {
+            return self.order.find(self.snapshot.paths[path].around);
+        }
+        let (strand, index) = self.order.strand_and_index(place)?;
+        let strand = self.snapshot.strands.get(strand)?;
+        let call = strand.calls.get(index)?;
+        let moves = call.adoptions.iter();
+        let moves = moves.map(|adoption| (adoption.moment, adoption.within));
+        let around = around_at(moves, call.within, moment);
+        self.order.find(around.or(strand.parent))
     }
 }
 

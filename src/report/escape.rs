@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// Shows a text on one line: control characters, and characters that turn the direction of what
-/// follows, are written as Rust writes them (`\n`, `\u{1b}`); everything else as it is.
+/// Shows a text on one line: control characters, characters that turn the direction of what
+/// follows, and those that nobody sees are written as Rust writes them (`\n`, `\u{1b}`); everything
+/// else as it is.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Display for Escaped<'_> {
@@ -12,8 +13,10 @@ impl Display for Escaped<'_> {
             return f.write_str(self.0);
         }
         for character in self.0.chars() {
-            if is_dangerous(character) {
+            if character.is_control() {
                 write!(f, "{}", character.escape_debug())?;
+            } else if is_dangerous(character) {
+                write!(f, "{}", character.escape_unicode())?;
             } else {
                 f.write_char(character)?;
             }
@@ -22,16 +25,48 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// The bidirectional controls are those of Unicode's report 9, section 2; the others beside them
-/// are line ends.
-fn is_dangerous(character: char) -> bool {
+/// Whether a character does something, or nothing that can be seen, where a text is shown: controls,
+/// line ends, and what Unicode says is to be ignored where it is not supported
+/// (`Default_Ignorable_Code_Point`), the bidirectional controls of its report 9 among them. Not the
+/// selectors of a variant of the character before, which are in many an emoji.
+pub(super) fn is_dangerous(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_sees_is_shown() {
+        let invisible = "ad\u{200b}min\u{ad} \u{feff}a\u{200d}b\u{2060}\u{3164}\u{e0041}";
+        assert_eq!(
+            Escaped(invisible).to_string(),
+            "ad\\u{200b}min\\u{ad} \\u{feff}a\\u{200d}b\\u{2060}\\u{3164}\\u{e0041}"
+        );
+        // What can be seen is as it is, also with a mark above and in a variant.
+        let visible = "e\u{301} \u{2764}\u{fe0f} مرحبا 漢字 �";
+        assert_eq!(Escaped(visible).to_string(), visible);
+    }
 
     #[test]
     fn nothing_moves_the_cursor_or_turns_the_text() {

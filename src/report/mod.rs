@@ -7,8 +7,10 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 #[cfg(feature = "serde")]
 pub mod json;
+pub(crate) mod names;
 mod percentiles;
 mod request;
+pub(crate) mod self_time;
 pub(crate) mod text;
 mod tree;
 pub(crate) mod units;
@@ -56,12 +58,12 @@ pub struct Report {
     pub total: Option<Counts>,
     /// The calls, in order of start; a call stands after the one in which it was opened.
     pub calls: Vec<CallReport>,
-    /// Calls beyond the trace's [limits](crate::Limits), by the call around and by callsite. Those
-    /// that are still running are in the figures of the call around.
+    /// Calls beyond the trace's [limits](crate::Limits), added up by path; a path stands after the
+    /// one around it.
     pub folded: Vec<FoldedReport>,
 }
 
-/// What several calls of one callsite did together: see [`Report::folded`].
+/// What several calls of one path did together: see [`Report::folded`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoldedReport {
@@ -73,23 +75,36 @@ pub struct FoldedReport {
     pub file: Cow<'static, str>,
     /// The line in that file.
     pub line: u32,
-    /// The nearest call around them that was recorded, as an index into [`Report::calls`]. Folded
-    /// calls may stand in others of the same parent.
+    /// The nearest call around them that was recorded, as an index into [`Report::calls`].
     pub parent: Option<usize>,
-    /// How many calls there were.
+    /// The folded calls in which they were opened, as an index into [`Report::folded`]; `None` if
+    /// they were opened in [`parent`](Self::parent) itself.
+    pub within: Option<usize>,
+    /// How many calls there were, those that are running included.
     pub calls: u64,
-    /// How many of them failed, panicked or were cancelled.
+    /// How many of them had not stopped when the report was taken. Their figures until then are in
+    /// the others.
+    pub running: u64,
+    /// How many of them failed or panicked.
     pub failures: u64,
+    /// How many of them were cancelled.
+    pub cancelled: u64,
     /// Their times from start to stop, together.
     pub wall: Duration,
-    /// The part of that in which they were polled.
+    /// The part of that in which no folded call inside was open on the same strand.
+    pub own_wall: Duration,
+    /// The part of their times in which they were polled.
     pub busy: Duration,
-    /// What they allocated and freed on their own strands, calls inside included; `None` where no
+    /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
+    pub own_busy: Duration,
+    /// What they allocated and freed, calls inside and spawned strands included; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
-    /// The same without the calls inside ("self").
+    /// The part of that which was not in calls inside ("self").
     pub own: Option<Counts>,
-    /// Some of the allocations are not known to the last: see [`CallReport::partial`].
+    /// One of them [went on](CallReport::moved) within another than the one in which it was opened.
+    pub moved: bool,
+    /// Some figure is not known to the last: a call is running, or see [`CallReport::partial`].
     pub partial: bool,
 }
 
@@ -124,6 +139,9 @@ pub struct CallReport {
     /// The part of that in which the call's task was being polled. For a thread's scope it is the
     /// whole, less what a scope of the same trace on the same thread took over.
     pub busy: Duration,
+    /// The part of [`wall`](Self::wall) in which no call inside was open, on this strand or on one
+    /// spawned; see [`partial`](Self::partial) for spawned calls that were folded.
+    pub own_wall: Duration,
     /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
     pub own_busy: Duration,
     /// What the call allocated and freed, calls inside and spawned strands included; `None` where
@@ -141,8 +159,14 @@ pub struct CallReport {
     /// What all calls on this one's path did in this request, beside what they usually do, on the
     /// first of them, where a `Recorder` kept the report.
     pub compared: Option<Box<Compared>>,
-    /// The allocations are those known at some moment before the stop: the call was stopped on a
-    /// thread that did not run its strand, or at the very end of its thread.
+    /// The call went on within another than the one in which it was opened, after that one had
+    /// stopped or because its future was polled elsewhere. What it did there is in the other's
+    /// figures and not in those of its parent, so it may have more than its parent.
+    pub moved: bool,
+    /// Some figure is not known to the last. The call was stopped on a thread that did not run its
+    /// strand, or at the very end of its thread: its allocations are those known at some moment
+    /// before. Or strands spawned from it had calls that were folded: the time of those is in its
+    /// own time, as nobody knows how much of it they overlap.
     pub partial: bool,
     /// The checkpoints, in order of time.
     pub checkpoints: Vec<CheckpointReport>,
@@ -184,23 +208,75 @@ pub enum Outcome {
     /// another panic unwinds can't be told from that other one: a call which it comes through is
     /// [`Ok`](Self::Ok).)
     Panicked,
-    /// Its future was dropped before it was ready.
+    /// Its future was dropped before it was ready. That is no failure: so end all branches of a
+    /// `select!` but one.
     Cancelled,
     /// Not stopped when the report was taken.
     Running,
 }
 
 impl Outcome {
-    /// Whether it is over, and did not end well.
+    /// Whether it is [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked).
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Failed(_) | Self::Panicked | Self::Cancelled => true,
-            Self::Ok | Self::Running => false,
+            Self::Failed(_) | Self::Panicked => true,
+            Self::Ok | Self::Cancelled | Self::Running => false,
         }
     }
 }
 
+/// The outcome of folded calls of which some failed; their messages are not known.
+static FAILED: Outcome = Outcome::Failed(String::new());
+
 impl Report {
+    /// Returns how the request ended: as its recorder says, or, in a report without
+    /// [`request`](Self::request), as its outermost calls say.
+    ///
+    /// Of several outermost calls, one that panicked decides, or else one that failed. If there is none, the
+    /// request is running while one of them is, and cancelled only if all of them were: a branch of
+    /// a `select!` that is dropped says nothing about the request. A call inside another one says
+    /// nothing either, as the one around may have handled it.
+    ///
+    /// ```
+    /// use tracer::{Outcome, Trace, call};
+    ///
+    /// let trace = Trace::new();
+    /// let scope = trace.inject();
+    /// let handle = call!("handle");
+    /// call!("first try").fail("connection reset");
+    /// call!("second try").stop();
+    /// handle.stop();
+    /// drop(scope);
+    /// assert_eq!(trace.report().outcome(), &Outcome::Ok);
+    /// ```
+    pub fn outcome(&self) -> &Outcome {
+        if let Some(request) = &self.request {
+            return &request.outcome;
+        }
+        let calls = || { self.calls.iter() }.filter(|call| call.parent.is_none());
+        let is_outermost = |it: &&FoldedReport| it.parent.is_none() && it.within.is_none();
+        let folded = || self.folded.iter().filter(is_outermost);
+        let panicked = calls().find(|call| call.outcome == Outcome::Panicked);
+        if let Some(call) = panicked.or_else(|| calls().find(|it| it.outcome.is_failure())) {
+            return &call.outcome;
+        }
+        if folded().any(|folded| folded.failures > 0) {
+            return &FAILED;
+        }
+        let is_any = calls().next().is_some() || folded().next().is_some();
+        let is_running = calls().any(|call| call.outcome == Outcome::Running);
+        if is_running || folded().any(|folded| folded.running > 0) {
+            &Outcome::Running
+        } else if is_any
+            && calls().all(|call| call.outcome == Outcome::Cancelled)
+            && folded().all(|folded| folded.cancelled == folded.calls)
+        {
+            &Outcome::Cancelled
+        } else {
+            &Outcome::Ok
+        }
+    }
+
     /// The report as a tree, aligned to be read by a person.
     pub fn tree(&self) -> Tree<'_> {
         Tree::of(self)

@@ -37,7 +37,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
 
 /// A call, and its checkpoints, each on a line of its own.
 pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result {
-    write!(out, "\n\tcall {}: {}", Title(call), Exactly(call.wall))?;
+    write!(out, "\n\tcall {}: {}", Title::of(call), Exactly(call.wall))?;
     if call.outcome == Outcome::Running {
         out.write_str(" running")?;
     }
@@ -64,15 +64,29 @@ pub(crate) fn write_allocates(total: Option<&Counts>, out: &mut impl Write) -> f
 }
 
 /// A call's name, id and labels: `handle [ca7a87c4] rows=3`.
-pub(super) struct Title<'a>(pub(super) &'a CallReport);
+pub(super) struct Title<'a> {
+    name: &'a str,
+    call: &'a CallReport,
+}
+
+impl<'a> Title<'a> {
+    pub(super) fn of(call: &'a CallReport) -> Self {
+        Self::named(&call.name, call)
+    }
+
+    /// With another name than the call's own.
+    pub(super) fn named(name: &'a str, call: &'a CallReport) -> Self {
+        Self { name, call }
+    }
+}
 
 impl Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Escaped(&self.0.name))?;
-        if let Some(id) = self.0.id.as_ref().filter(|id| !id.is_empty()) {
+        write!(f, "{}", Escaped(self.name))?;
+        if let Some(id) = self.call.id.as_ref().filter(|id| !id.is_empty()) {
             write!(f, " [{}]", Escaped(id))?;
         }
-        for (name, value) in &self.0.labels {
+        for (name, value) in &self.call.labels {
             write!(f, " {}={}", Escaped(name), Escaped(value))?;
         }
         Ok(())
@@ -96,9 +110,16 @@ pub(super) struct Failures<'a>(pub(super) &'a FoldedReport);
 
 impl Display for Failures<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.running > 0 {
+            write!(f, ", running: {}", self.0.running)?;
+        }
         if self.0.failures > 0 {
             write!(f, ", failed: {}", self.0.failures)?;
         }
+        if self.0.cancelled > 0 {
+            write!(f, ", cancelled: {}", self.0.cancelled)?;
+        }
+        f.write_str(if self.0.moved { ", moved" } else { "" })?;
         f.write_str(if self.0.partial { ", partial" } else { "" })
     }
 }
@@ -111,9 +132,9 @@ pub(super) fn ending(call: &CallReport) -> Option<String> {
         Outcome::Panicked => Some("panicked".to_owned()),
         Outcome::Cancelled => Some("cancelled".to_owned()),
     };
-    match (outcome, call.partial) {
-        (Some(outcome), true) => Some(outcome + ", partial"),
-        (None, true) => Some("partial".to_owned()),
-        (outcome, false) => outcome,
-    }
+    let marks = [(call.moved, "moved"), (call.partial, "partial")];
+    let marks = marks.into_iter().filter(|(is_so, _)| *is_so);
+    let marks = marks.map(|(_, mark)| mark.to_owned());
+    let all: Vec<String> = outcome.into_iter().chain(marks).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }

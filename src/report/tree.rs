@@ -7,14 +7,16 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use super::escape::Escaped;
+use super::names::Names;
 use super::text::{Beside, Failures, Title, ending};
-use super::units::{count, or_unknown};
-use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
+use super::units::{count, or_unknown, time};
+use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
 
 /// A [`Report`] shown as a tree: see [`Report::tree`].
 ///
-/// Times are in microseconds, memory in bytes. A checkpoint's figures are those since the one
-/// before. The thread is named where it is another than that of the call around.
+/// Times are rounded to three digits, memory is in bytes. A checkpoint's figures are those since the
+/// one before. The thread is named if it is another than that of the call around. A message that a
+/// call's failure has in common with that of a call below stands there only.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a tree is there to be shown"]
 pub struct Tree<'a> {
@@ -58,12 +60,12 @@ impl Display for Tree<'_> {
 
 const COLUMNS: usize = 7;
 const HEADINGS: [&str; COLUMNS] = [
-    "wall µs",
-    "busy µs",
+    "wall",
+    "busy",
     "allocates",
-    "self",
+    "self-allocs",
     "bytes",
-    "self",
+    "self-bytes",
     "peak",
 ];
 const HEAVY: &str = "\x1b[1m";
@@ -82,7 +84,7 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     if let Some(request) = &report.request {
         writeln!(out, "{request}")?;
     }
-    write!(out, "trace {}: {} µs", report.trace, micros(report.elapsed))?;
+    write!(out, "trace {}: {}", report.trace, time(report.elapsed))?;
     write!(
         out,
         ", allocates {}",
@@ -97,24 +99,50 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
             *width = (*width).max(figure.chars().count());
         }
     }
-    write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
-    writeln!(out)?;
+    if !rows.is_empty() {
+        write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
+        writeln!(out)?;
+    }
     for row in &rows {
         let colour = row.colour.filter(|_| is_coloured);
         out.write_str(colour.unwrap_or_default())?;
         write_row(out, &row.figures, &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
-    let folded: u64 = report.folded.iter().map(|folded| folded.calls).sum();
-    write!(
-        out,
-        "calls recorded: {}, folded: {}, not recorded: {}, memory: {} bytes, times grown: {}",
-        report.calls.len(),
-        folded,
-        report.dropped,
-        count(report.memory_bytes),
-        report.grown
-    )
+    write_facts(report, out)?;
+    write_legend(report, out)
+}
+
+/// What was recorded, and what it took.
+fn write_facts(report: &Report, out: &mut impl Write) -> fmt::Result {
+    match report.calls.len() {
+        0 => out.write_str("no calls recorded")?,
+        calls => write!(out, "calls recorded: {}", count(calls as u64))?,
+    }
+    let folded = { report.folded.iter() }.map(|folded| folded.calls);
+    for (fact, figure, unit) in [
+        ("folded", folded.fold(0, u64::saturating_add), ""),
+        ("not recorded", report.dropped, ""),
+        ("memory", report.memory_bytes, " bytes"),
+        ("times grown", report.grown, ""),
+    ] {
+        if figure > 0 {
+            write!(out, ", {fact}: {}{unit}", count(figure))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the marks of comparisons mean, for those that are in the tree.
+fn write_legend(report: &Report, out: &mut impl Write) -> fmt::Result {
+    let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
+    if compared().any(Compared::stands_out) {
+        out.write_str("\n▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one")?;
+    }
+    if compared().any(|it| it.calls > 1) {
+        out.write_str("\nall: the calls of this path together, of which this is the first")?;
+    }
+    Ok(())
 }
 
 fn write_row(
@@ -139,7 +167,7 @@ enum Item<'a> {
     Call(usize),
     Checkpoint(&'a CheckpointReport),
     /// Comes last, as it has no one time.
-    Folded(&'a FoldedReport),
+    Folded(usize),
 }
 
 /// One level of the tree while it is walked: what is still to come on it.
@@ -151,8 +179,10 @@ struct Level<'a> {
 
 /// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
-    let children = children(report);
-    let roots = children[report.calls.len()].clone();
+    let children = Children::of(report);
+    let names = names(report);
+    let is_below = messages_below(report);
+    let roots = children.outermost.clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
         rest: roots.into_iter(),
@@ -179,19 +209,27 @@ fn rows(report: &Report) -> Vec<Row> {
                 let _ = write!(text, "· {}", Escaped(&checkpoint.name));
                 rows.push(checkpoint_row(checkpoint, text));
             }
-            Item::Folded(folded) => rows.push(folded_row(folded, text)),
+            Item::Folded(index) => {
+                rows.push(folded_row(&report.folded[index], &names, text));
+                levels.push(Level {
+                    rest: children.folded[index].clone().into_iter(),
+                    indent: indent_below(depth, is_last, indent),
+                    parent: None,
+                });
+            }
             Item::Call(index) => {
                 let call = &report.calls[index];
-                rows.push(call_row(report, call, parent, text));
-                let indent = match (depth, is_last) {
-                    (0, _) => String::new(),
-                    (1..MAX_INDENT, true) => indent + "   ",
-                    (1..MAX_INDENT, false) => indent + "│  ",
-                    _ => indent,
-                };
+                rows.push(call_row(
+                    report,
+                    index,
+                    parent,
+                    &names,
+                    is_below[index],
+                    text,
+                ));
                 levels.push(Level {
-                    rest: below(report, call, &children[index]).into_iter(),
-                    indent,
+                    rest: below(report, call, &children.calls[index]).into_iter(),
+                    indent: indent_below(depth, is_last, indent),
                     parent: Some(call),
                 });
             }
@@ -200,20 +238,84 @@ fn rows(report: &Report) -> Vec<Row> {
     rows
 }
 
-/// What stands below each call, but for its checkpoints, and what below none, in the last place.
-fn children(report: &Report) -> Vec<Vec<Item<'_>>> {
-    let roots = report.calls.len();
-    let mut children = vec![Vec::new(); roots + 1];
-    // A report may come from elsewhere; only what stands before a call can be above it.
+/// Of each call, whether it failed with the message of a call below it: of an error that is handed
+/// on from call to call, the message stands at the innermost one.
+fn messages_below(report: &Report) -> Vec<bool> {
+    let message = |index: usize| match &report.calls[index].outcome {
+        Outcome::Failed(message) if !message.is_empty() => Some(message),
+        _ => None,
+    };
+    let mut is_below = vec![false; report.calls.len()];
+    // The nearest failed call above each. Only what stands before a call can be above it.
+    let mut above: Vec<Option<usize>> = Vec::with_capacity(report.calls.len());
     for (index, call) in report.calls.iter().enumerate() {
         let parent = call.parent.filter(|parent| *parent < index);
-        children[parent.unwrap_or(roots)].push(Item::Call(index));
+        let failed = parent.and_then(|parent| match message(parent) {
+            Some(_) => Some(parent),
+            None => above[parent],
+        });
+        above.push(failed);
+        if let Some(failed) = failed
+            && message(index) == message(failed)
+        {
+            is_below[failed] = true;
+        }
     }
-    for folded in &report.folded {
-        let parent = folded.parent.filter(|parent| *parent < roots);
-        children[parent.unwrap_or(roots)].push(Item::Folded(folded));
+    is_below
+}
+
+/// How the tree's functions are named.
+fn names(report: &Report) -> Names<'_> {
+    let calls = report.calls.iter().map(|it| (&*it.module, &*it.name));
+    let folded = report.folded.iter().map(|it| (&*it.module, &*it.name));
+    Names::of(calls.chain(folded))
+}
+
+/// What the lines below one begin with.
+fn indent_below(depth: usize, is_last: bool, indent: String) -> String {
+    match (depth, is_last) {
+        (0, _) => String::new(),
+        (1..MAX_INDENT, true) => indent + "   ",
+        (1..MAX_INDENT, false) => indent + "│  ",
+        _ => indent,
     }
-    children
+}
+
+/// What stands below what, but for checkpoints.
+struct Children<'a> {
+    calls: Vec<Vec<Item<'a>>>,
+    folded: Vec<Vec<Item<'a>>>,
+    outermost: Vec<Item<'a>>,
+}
+
+impl Children<'_> {
+    fn of(report: &Report) -> Self {
+        let mut children = Self {
+            calls: vec![Vec::new(); report.calls.len()],
+            folded: vec![Vec::new(); report.folded.len()],
+            outermost: Vec::new(),
+        };
+        // A report may come from elsewhere; only what stands before something can be above it.
+        for (index, call) in report.calls.iter().enumerate() {
+            let parent = call.parent.filter(|parent| *parent < index);
+            let below = parent.map(|parent| &mut children.calls[parent]);
+            below
+                .unwrap_or(&mut children.outermost)
+                .push(Item::Call(index));
+        }
+        for (index, folded) in report.folded.iter().enumerate() {
+            let within = folded.within.filter(|within| *within < index);
+            let below = match (within, folded.parent) {
+                (Some(within), _) => children.folded.get_mut(within),
+                (None, Some(parent)) => children.calls.get_mut(parent),
+                (None, None) => None,
+            };
+            below
+                .unwrap_or(&mut children.outermost)
+                .push(Item::Folded(index));
+        }
+        children
+    }
 }
 
 /// A call's checkpoints and children, in order of time.
@@ -231,18 +333,25 @@ fn below<'a>(report: &Report, call: &'a CallReport, children: &[Item<'a>]) -> Ve
 
 fn call_row(
     report: &Report,
-    call: &CallReport,
+    index: usize,
     parent: Option<&CallReport>,
+    names: &Names<'_>,
+    is_message_below: bool,
     mut text: String,
 ) -> Row {
-    let _ = write!(text, "{}", Title(call));
+    let call = &report.calls[index];
+    let name = names.get(&call.module, &call.name);
+    let _ = write!(text, "{}", Title::named(&name, call));
     if parent.is_none_or(|parent| parent.thread != call.thread) {
         let _ = write!(text, " @ {}", OnThread(&call.thread));
     }
     if call.outcome == Outcome::Running {
         text += ", running";
     }
-    if let Some(ending) = ending(call) {
+    if is_message_below {
+        text += ", failed: see below";
+        text += if call.partial { ", partial" } else { "" };
+    } else if let Some(ending) = ending(call) {
         text += ", ";
         text += &ending;
     }
@@ -252,8 +361,8 @@ fn call_row(
     let (total, own) = (call.total.as_ref(), call.own.as_ref());
     Row {
         figures: [
-            micros(call.wall),
-            micros(call.busy),
+            time(call.wall),
+            time(call.busy),
             or_unknown(total, |it| count(it.allocates())),
             or_unknown(own, |it| count(it.allocates())),
             or_unknown(total, |it| count(it.bytes_allocated)),
@@ -269,15 +378,16 @@ fn call_row(
     }
 }
 
-fn folded_row(folded: &FoldedReport, mut text: String) -> Row {
+fn folded_row(folded: &FoldedReport, names: &Names<'_>, mut text: String) -> Row {
     let calls = count(folded.calls);
-    let name = Escaped(&folded.name);
+    let name = names.get(&folded.module, &folded.name);
+    let name = Escaped(&name);
     let _ = write!(text, "{name}, folded calls: {calls}{}", Failures(folded));
     let (total, own) = (folded.total.as_ref(), folded.own.as_ref());
     Row {
         figures: [
-            micros(folded.wall),
-            micros(folded.busy),
+            time(folded.wall),
+            time(folded.busy),
             or_unknown(total, |it| count(it.allocates())),
             or_unknown(own, |it| count(it.allocates())),
             or_unknown(total, |it| count(it.bytes_allocated)),
@@ -294,7 +404,7 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
     let none = String::new;
     Row {
         figures: [
-            micros(checkpoint.wall),
+            time(checkpoint.wall),
             none(),
             or_unknown(counts, |it| count(it.allocates())),
             none(),
@@ -324,10 +434,4 @@ impl Display for OnThread<'_> {
             None => write!(f, "thread #{}", self.0.number),
         }
     }
-}
-
-/// `14,038.083`: microseconds to the last nanosecond.
-fn micros(time: Duration) -> String {
-    let whole = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    format!("{}.{:03}", count(whole), time.subsec_nanos() % 1000)
 }

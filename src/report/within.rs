@@ -28,14 +28,21 @@ impl Report {
                 calls.push(call);
             }
         }
-        let folded = self.folded.into_iter().filter_map(|mut folded| {
-            folded.parent = Some(places[folded.parent?]?);
-            Some(folded)
-        });
+        let mut folded_places: Vec<Option<usize>> = Vec::with_capacity(self.folded.len());
+        let mut folded = Vec::new();
+        for mut path in self.folded {
+            let parent = path.parent.and_then(|parent| places[parent]);
+            folded_places.push(parent.map(|_| folded.len()));
+            if parent.is_some() {
+                path.parent = parent;
+                path.within = path.within.and_then(|within| folded_places[within]);
+                folded.push(path);
+            }
+        }
         Self {
             elapsed: calls[0].wall,
             total: calls[0].total,
-            folded: folded.collect(),
+            folded,
             calls,
             ..self
         }

@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use crate::report::json::escaping;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, chrome};
 
@@ -52,7 +53,7 @@ pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     match asked.path.get(1).map_or("", String::as_str) {
         "text" => Ok(format!("{}\n", text(&report)).into_response()),
         "json" => {
-            let json = serde_json::to_vec(&*report).map_err(|why| no_form(why.to_string()))?;
+            let json = escaping::to_vec(&*report).map_err(|why| no_form(why.to_string()))?;
             Ok((file("json"), json).into_response())
         }
         "chrome" => {

@@ -49,15 +49,19 @@ pub(crate) struct Leniency {
 /// Where to a result is written.
 #[derive(Args)]
 pub(crate) struct Output {
-    /// Write to this file
+    /// Write to this file; a device or a pipe is written through
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace the file if it exists
+    /// Replace the file if it exists; its mode and owner stay
     #[arg(long, requires = "output")]
     pub(crate) force: bool,
 }
 
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) input: Input,
@@ -73,9 +77,12 @@ pub(crate) struct Show {
     /// Only so many, those that allocated most bytes, the most first
     #[arg(long, value_name = "N", group = "which")]
     pub(crate) heaviest: Option<usize>,
-    /// Only those with a call that failed, panicked or was cancelled
+    /// Only requests that failed or panicked
     #[arg(long, group = "which")]
     pub(crate) failed: bool,
+    /// Only requests that were cancelled
+    #[arg(long, group = "which")]
+    pub(crate) cancelled: bool,
 }
 
 #[derive(Args)]

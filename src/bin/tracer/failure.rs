@@ -1,7 +1,7 @@
 //! Why a command did not do what it was to do.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 
 use tracer::report::json;
 
@@ -23,6 +23,18 @@ pub(crate) enum Failure {
     RuleBroken,
 }
 
+impl Failure {
+    /// What reads the output has all that it wants.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Says something on standard error, if there is one.
+pub(crate) fn say(what: &impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "tracer: {what}");
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -35,9 +47,6 @@ impl fmt::Display for Failure {
                     f,
                     "{name}: it exists: expected a new file, or --force to replace it"
                 )
-            }
-            Self::Output(name, error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                write!(f, "{name}: closed before all was written")
             }
             Self::Input(name, error) | Self::Output(name, error) => write!(f, "{name}: {error}"),
             Self::Impossible(why) => f.write_str(why),

@@ -11,7 +11,7 @@ use tracer::hotspots::Hotspots;
 use tracer::report::json;
 
 use crate::arguments::{Input, Leniency};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// The reports of all files, one at a time, so that no more than one line is in memory. After a
 /// failure there is nothing more.
@@ -114,7 +114,7 @@ impl Reports {
                 1 => "1 line".to_owned(),
                 lines => format!("{lines} lines"),
             };
-            eprintln!("tracer: passed over {lines}");
+            failure::say(&format_args!("passed over {lines}"));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `tracer`: what reports say, from files of JSON lines.
 //!
-//! Exits with 0; with 1 where `diff` finds a rule broken; with 2 where the input or the arguments are
-//! bad, and then nothing is half written.
+//! Exits with 0; with 1 if `diff` finds a rule broken; with 2 if the input or the arguments are bad,
+//! and then no file is half written; and quietly with 141, as a shell shows the signal of a closed
+//! pipe, if what reads its output has ended.
 
 mod arguments;
 mod commands;
+mod destination;
 mod failure;
 mod input;
 mod output;
@@ -28,9 +30,13 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::RuleBroken) => ExitCode::from(1),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::from(CLOSED_PIPE),
         Err(failure) => {
-            eprintln!("tracer: {failure}");
+            failure::say(&failure);
             ExitCode::from(2)
         }
     }
 }
+
+/// 128 and the number of SIGPIPE, with which other programs end.
+const CLOSED_PIPE: u8 = 141;

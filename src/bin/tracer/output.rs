@@ -1,12 +1,13 @@
-//! Writes results: to a file that is there whole or not at all, or to standard output.
+//! Writes results, when they are made, to a file or to standard output.
 
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::path::Path;
 
-use tempfile::{NamedTempFile, tempfile};
+use tempfile::tempfile;
 use terminal_size::{Width, terminal_size};
 
 use crate::arguments::Output;
+use crate::destination::Destination;
 use crate::failure::Failure;
 
 /// Lets `write` make a result, and hands it on when it is done: nothing is half written.
@@ -26,45 +27,20 @@ fn to_file(
     may_replace: bool,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let name = || path.display().to_string();
-    let failed = |error| Failure::Output(name(), error);
-    // Known before the work rather than after.
-    if !may_replace && path.exists() {
-        return Err(Failure::Exists(name()));
-    }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
+    let failed = |error: io::Error| {
+        let name = path.display().to_string();
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::Exists(name),
+            _ => Failure::Output(name, error),
+        }
     };
-    let mut file = BufWriter::new(beside(folder).map_err(failed)?);
+    let destination = Destination::of(path, may_replace).map_err(failed)?;
+    let mut draft = destination.draft().map_err(failed)?;
+    let mut file = BufWriter::new(&mut draft.file);
     write(&mut file)?;
-    let file = file
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    if may_replace {
-        file.persist(path).map_err(|error| failed(error.error))?;
-    } else {
-        file.persist_noclobber(path).map_err(|error| {
-            if error.error.kind() == io::ErrorKind::AlreadyExists {
-                Failure::Exists(name())
-            } else {
-                failed(error.error)
-            }
-        })?;
-    }
-    Ok(())
-}
-
-/// A temporary file is its owner's only; a result is to be like any other file that is made here.
-fn beside(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // Less what the process takes from all its files.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    file.flush().map_err(failed)?;
+    drop(file);
+    destination.publish(draft).map_err(failed)
 }
 
 fn to_stdout(

@@ -169,6 +169,7 @@ pub(super) struct Folded<'a> {
     location: String,
     calls: u64,
     failures: u64,
+    cancelled: u64,
     wall_ns: u128,
     busy_ns: u128,
     #[serde(flatten)]
@@ -187,6 +188,7 @@ impl<'a> Folded<'a> {
             location: format!("{}:{}", folded.file, folded.line),
             calls: folded.calls,
             failures: folded.failures,
+            cancelled: folded.cancelled,
             wall_ns: folded.wall.as_nanos(),
             busy_ns: folded.busy.as_nanos(),
             total: folded.total.as_ref().map(Total::of),

@@ -70,6 +70,7 @@ use serde::Serialize;
 
 use self::process::Process;
 use super::Report;
+use super::json::escaping;
 
 #[cfg(doc)]
 use super::CallReport;
@@ -130,7 +131,7 @@ impl<W: io::Write> File<W> {
         let before: &[u8] = if self.is_first { b"\n" } else { b",\n" };
         self.is_first = false;
         self.event.extend_from_slice(before);
-        serde_json::to_writer(&mut self.event, event)?;
+        escaping::to_writer(&mut self.event, event)?;
         self.out.write_all(&self.event)
     }
 }

@@ -222,7 +222,7 @@ fn folded(report: &Report) -> BTreeMap<Option<usize>, Vec<Folded<'_>>> {
 /// `trace 7: handle [ca7a87c4]`
 fn title(report: &Report) -> String {
     match report.calls.first() {
-        Some(call) => format!("trace {}: {}", report.trace, Title(call)),
+        Some(call) => format!("trace {}: {}", report.trace, Title::of(call)),
         None => format!("trace {}", report.trace),
     }
 }

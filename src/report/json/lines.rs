@@ -11,7 +11,8 @@ use crate::report::escape::Escaped;
 /// Reports from lines of JSON, read one at a time: the memory needed is that of the longest line.
 ///
 /// After a line that is none, the next one is read: who wants to stop stops, who wants to pass over
-/// it goes on. Empty lines are passed over. An error of the input itself is the last item.
+/// it goes on. Empty lines are passed over, and so is the mark of byte order with which some
+/// programs begin a file of UTF-8. An error of the input itself is the last item.
 #[derive(Debug)]
 pub struct Lines<R> {
     input: R,
@@ -19,6 +20,9 @@ pub struct Lines<R> {
     number: u64,
     is_over: bool,
 }
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl<R: BufRead> Lines<R> {
     /// The longest line that is read. A trace at its default limits takes some 10 MiB.
@@ -75,8 +79,12 @@ impl<R: BufRead> Lines<R> {
             if !self.read()? {
                 return Ok(None);
             }
-            if !self.line.trim_ascii().is_empty() {
-                return parse(&self.line).map(Some);
+            let line = match self.line.strip_prefix(BYTE_ORDER_MARK) {
+                Some(line) if self.number == 1 => line,
+                _ => &self.line,
+            };
+            if !line.trim_ascii().is_empty() {
+                return parse(line).map(Some);
             }
         }
     }

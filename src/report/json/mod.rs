@@ -46,20 +46,23 @@
 //! | `parent`? | the index in `calls` of the call around it |
 //! | `strand`, `thread` | numbers; `thread` is an object of `number` and `name`? |
 //! | `start_ns` | since the trace began |
-//! | `wall_ns`, `busy_ns`, `self_busy_ns` | from start to stop; while polled; without calls inside |
+//! | `wall_ns`, `busy_ns` | from start to stop; while polled |
+//! | `self_wall_ns`, `self_busy_ns` | the parts of those in no call inside |
 //! | `total`?, `self`? | counts with and without the calls inside |
 //! | `peak_bytes`? | see [`CallReport`](crate::CallReport::peak_bytes) |
 //! | `outcome` | `ok`, `failed`, `panicked`, `cancelled` or `running` |
 //! | `message`? | of a failed call |
 //! | `compared`? | on the first call of each path, where a recorder kept it: a comparison |
-//! | `partial`? | `true` where the counts are not known to the last |
+//! | `moved`? | `true` if it went on within another call than the one in which it was opened |
+//! | `partial`? | `true` if some figure is not known to the last |
 //! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
 //!
-//! | a sum of folded calls has | |
+//! | the sum of a path of folded calls has | |
 //! |---|---|
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
-//! | `calls`, `failures`? | how many |
-//! | `wall_ns`, `busy_ns`, `total`?, `self`?, `partial`? | together |
+//! | `within`? | the index in `folded` of the folded calls around them |
+//! | `calls`, `running`?, `failures`?, `cancelled`? | how many |
+//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`? | together |
 //!
 //! | a request has | |
 //! |---|---|
@@ -82,6 +85,7 @@
 //! ```
 
 pub(crate) mod counts;
+pub(crate) mod escaping;
 mod lines;
 mod parts;
 mod request;
@@ -99,13 +103,14 @@ const VERSION: u64 = 1;
 /// Writes a report as one line.
 ///
 /// The line is made first and handed over at once, so that a writer that takes all or nothing has
-/// no broken lines.
+/// no broken lines. Characters that no terminal or editor should meet, such as those that turn the
+/// direction of a text, are written as `\u202e`, which JSON reads as the character.
 ///
 /// # Errors
 ///
 /// Those of `out`.
 pub fn write_line(report: &Report, mut out: impl io::Write) -> io::Result<()> {
-    let mut line = serde_json::to_vec(report)?;
+    let mut line = escaping::to_vec(report)?;
     line.push(b'\n');
     out.write_all(&line)
 }

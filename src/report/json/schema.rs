@@ -7,6 +7,7 @@ use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::duration::nanoseconds;
+use crate::report::self_time::self_walls;
 use crate::report::{CallReport, CheckpointReport, FoldedReport, Report, Thread};
 
 use super::VERSION;
@@ -71,6 +72,9 @@ struct CallInJson<'a> {
     thread: ThreadInJson<'a>,
     start_ns: u64,
     wall_ns: u64,
+    /// Not in reports of the first days, which had none.
+    #[serde(default)]
+    self_wall_ns: Option<u64>,
     busy_ns: u64,
     self_busy_ns: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +88,8 @@ struct CallInJson<'a> {
     message: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compared: Option<ComparedInJson>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    moved: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     partial: bool,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
@@ -113,15 +119,27 @@ struct FoldedInJson<'a> {
     line: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<usize>,
     calls: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
+    running: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
     failures: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cancelled: u64,
     wall_ns: u64,
+    #[serde(default)]
+    self_wall_ns: u64,
     busy_ns: u64,
+    #[serde(default)]
+    self_busy_ns: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total: Option<CountsInJson>,
     #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
     own: Option<CountsInJson>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    moved: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     partial: bool,
 }
@@ -188,6 +206,19 @@ impl<'a> ReportInJson<'a> {
                     "folded[{place}].parent is {parent}: expected the index of one of {calls} calls"
                 ));
             }
+            if let Some(within) = folded.within.filter(|within| *within >= place) {
+                return Err(format!(
+                    "folded[{place}].within is {within}: expected the index of a path before it"
+                ));
+            }
+        }
+        let has_self_walls = self.calls.iter().all(|call| call.self_wall_ns.is_some());
+        let mut calls: Vec<_> = self.calls.into_iter().map(CallInJson::into_call).collect();
+        if !has_self_walls {
+            let walls = self_walls(&calls);
+            for (call, wall) in calls.iter_mut().zip(walls) {
+                call.own_wall = wall;
+            }
         }
         Ok(Report {
             request: self.request.map(|it| Box::new(it.into_request())),
@@ -198,7 +229,7 @@ impl<'a> ReportInJson<'a> {
             dropped: self.dropped,
             memory_bytes: self.memory_bytes,
             total: self.total.map(CountsInJson::into_counts),
-            calls: self.calls.into_iter().map(CallInJson::into_call).collect(),
+            calls,
             folded: { self.folded }
                 .into_iter()
                 .map(FoldedInJson::into_folded)
@@ -225,6 +256,7 @@ impl<'a> CallInJson<'a> {
             },
             start_ns: nanoseconds(call.start),
             wall_ns: nanoseconds(call.wall),
+            self_wall_ns: Some(nanoseconds(call.own_wall)),
             busy_ns: nanoseconds(call.busy),
             self_busy_ns: nanoseconds(call.own_busy),
             total: call.total.map(CountsInJson::of),
@@ -233,6 +265,7 @@ impl<'a> CallInJson<'a> {
             outcome,
             message,
             compared: call.compared.as_deref().map(ComparedInJson::of),
+            moved: call.moved,
             partial: call.partial,
             checkpoints: { call.checkpoints.iter() }
                 .map(CheckpointInJson::of)
@@ -257,12 +290,14 @@ impl<'a> CallInJson<'a> {
             start: Duration::from_nanos(self.start_ns),
             wall: Duration::from_nanos(self.wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
+            own_wall: Duration::from_nanos(self.self_wall_ns.unwrap_or(0)),
             own_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),
             own: self.own.map(CountsInJson::into_counts),
             peak_bytes: self.peak_bytes,
             outcome: self.outcome.into_outcome(self.message),
             compared: self.compared.map(|it| Box::new(it.into_compared())),
+            moved: self.moved,
             partial: self.partial,
             checkpoints: { self.checkpoints.into_iter() }
                 .map(CheckpointInJson::into_checkpoint)
@@ -299,12 +334,18 @@ impl<'a> FoldedInJson<'a> {
             file: borrowed(&folded.file),
             line: folded.line,
             parent: folded.parent,
+            within: folded.within,
             calls: folded.calls,
+            running: folded.running,
             failures: folded.failures,
+            cancelled: folded.cancelled,
             wall_ns: nanoseconds(folded.wall),
+            self_wall_ns: nanoseconds(folded.own_wall),
             busy_ns: nanoseconds(folded.busy),
+            self_busy_ns: nanoseconds(folded.own_busy),
             total: folded.total.map(CountsInJson::of),
             own: folded.own.map(CountsInJson::of),
+            moved: folded.moved,
             partial: folded.partial,
         }
     }
@@ -316,12 +357,18 @@ impl<'a> FoldedInJson<'a> {
             file: owned(self.file),
             line: self.line,
             parent: self.parent,
+            within: self.within,
             calls: self.calls,
+            running: self.running,
             failures: self.failures,
+            cancelled: self.cancelled,
             wall: Duration::from_nanos(self.wall_ns),
+            own_wall: Duration::from_nanos(self.self_wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
+            own_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),
             own: self.own.map(CountsInJson::into_counts),
+            moved: self.moved,
             partial: self.partial,
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tracer::hotspots;
 
 use crate::arguments::Diff;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::input::Reports;
 use crate::output::stdout_failed;
 use crate::{input, output};
@@ -33,12 +33,17 @@ pub(crate) fn run(arguments: &Diff) -> Result<(), Failure> {
         write!(stdout, "{table}")?;
         stdout.flush()
     };
-    say().map_err(stdout_failed)?;
-    if breaches.is_empty() {
-        return Ok(());
+    let said = say().map_err(stdout_failed);
+    // Whoever has seen enough of the table still wants to know that a rule is broken.
+    if breaches.is_empty()
+        || said
+            .as_ref()
+            .is_err_and(|failure| !failure.is_closed_pipe())
+    {
+        return said;
     }
     for breach in &breaches {
-        eprintln!("tracer: {breach}");
+        failure::say(breach);
     }
     Err(Failure::RuleBroken)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use tracer::hotspots::{By, Hotspots};
 use tracer::report::chrome;
 
 use crate::arguments::{Export, Target};
@@ -15,11 +16,31 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
         let reports = input::reports(&arguments.input);
         let written = match arguments.to {
             Target::Chrome => return chrome(reports, arguments, out),
-            Target::Folded => input::hotspots(reports)?.write_stacks(arguments.by, out),
+            Target::Folded => {
+                let hotspots = input::hotspots(reports)?;
+                check(&hotspots, arguments.by)?;
+                hotspots.write_stacks(arguments.by, out)
+            }
             Target::Pprof => input::hotspots(reports)?.write_pprof(out),
         };
         written.map_err(|error| failed(arguments, error))
     })
+}
+
+/// An empty file says nothing, least of all why it is empty.
+fn check(hotspots: &Hotspots, by: By) -> Result<(), Failure> {
+    if hotspots.paths().iter().any(|path| by.of(path.totals) > 0) {
+        return Ok(());
+    }
+    Err(Failure::Impossible(
+        if by.is_counted() && hotspots.counts().is_none() {
+            format!(
+                "nothing to export: {by} were not counted: expected another figure, such as time"
+            )
+        } else {
+            format!("nothing to export: expected calls with {by} above 0")
+        },
+    ))
 }
 
 /// Each report is written as it is read.

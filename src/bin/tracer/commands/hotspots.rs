@@ -14,9 +14,7 @@ pub(crate) fn run(arguments: &arguments::Hotspots) -> Result<(), Failure> {
     let written = match arguments.format {
         Format::Table => write!(stdout, "{}", table.width(output::width())),
         Format::Markdown => write!(stdout, "{}", table.markdown()),
-        Format::Json => serde_json::to_writer(&mut stdout, &table)
-            .map_err(Into::into)
-            .and_then(|()| writeln!(stdout)),
+        Format::Json => table.write_json(&mut stdout),
     };
     written.and_then(|()| stdout.flush()).map_err(stdout_failed)
 }

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
         _ => {
             for report in reports {
                 let report = report?;
-                if !arguments.failed || has_failed(&report) {
+                if is_asked_for(&report, arguments) {
                     shown.show(&report, arguments.plain)?;
                 }
             }
@@ -42,12 +42,13 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
     kept.try_for_each(|report| shown.show(report, arguments.plain))
 }
 
-fn has_failed(report: &Report) -> bool {
-    let calls = report.calls.iter().any(|call| match call.outcome {
-        Outcome::Failed(_) | Outcome::Panicked | Outcome::Cancelled => true,
-        Outcome::Ok | Outcome::Running => false,
-    });
-    calls || report.folded.iter().any(|folded| folded.failures > 0)
+/// By the request's own outcome: what went wrong in a call inside may have been handled.
+fn is_asked_for(report: &Report, arguments: &Show) -> bool {
+    match report.outcome() {
+        Outcome::Failed(_) | Outcome::Panicked => !arguments.cancelled,
+        Outcome::Cancelled => !arguments.failed,
+        Outcome::Ok | Outcome::Running => !arguments.failed && !arguments.cancelled,
+    }
 }
 
 /// What has been shown.

@@ -1,0 +1,40 @@
+//! Paths of folded calls: each is there once, whoever adds it.
+
+use loom::thread;
+
+use super::{explore, leak};
+use crate::address::Address;
+use crate::paths::Paths;
+use crate::pool::Number;
+
+/// Two threads reach the same callsite in the same call, one of them another one, too; with one
+/// bucket, all are in one list.
+#[test]
+fn two_threads_find_one_path() {
+    explore(3, || {
+        let paths = leak(Paths::new());
+        paths.reset(2);
+        let number = Number::from_bits;
+        let other = thread::spawn(move || {
+            let path = paths.find(Address::NONE, number(7)).unwrap();
+            assert_eq!((path.around(), path.callsite()), (Address::NONE, number(7)));
+            path.number()
+        });
+        let inner = {
+            let outer = paths.find(Address::NONE, number(7)).unwrap();
+            let around = Address::of_path(outer.number());
+            let inner = paths.find(around, number(7));
+            // While the other still has a place that it will not need, there is none.
+            (outer.number(), inner.map(|it| (it.around(), it.number())))
+        };
+        assert_eq!(other.join().unwrap(), inner.0);
+        let all: Vec<_> = paths.in_order().iter().map(|it| it.number()).collect();
+        match inner.1 {
+            Some((around, number)) => {
+                assert_eq!(around, Address::of_path(inner.0));
+                assert_eq!(all, [inner.0, number]);
+            }
+            None => assert_eq!(all, [inner.0]),
+        }
+    });
+}
