@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, spawn_blocking};
 use tracer::recorder::{Policy, Recorder};
 use tracer::tower::{RecorderLayer, RequestId};
-use tracer::{Counting, Report, call, traced};
+use tracer::{Counting, Report, call, in_current_trace, traced};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -81,11 +81,7 @@ fn fetch_data(body: &[u8]) -> Result<Message, Refusal> {
 
 #[traced(err)]
 async fn store_into_database(database: Database, message: Message) -> Result<i64, Refusal> {
-    let trace = tracer::fetch();
-    let insert = move || {
-        let _scope = trace.inject();
-        database.insert(&message)
-    };
+    let insert = in_current_trace(move || database.insert(&message));
     let inserted = spawn_blocking(insert).await.map_err(Refusal::Lost)?;
     inserted.map_err(Refusal::Database)
 }

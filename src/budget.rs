@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::task::{Context, Poll};
 use std::thread::panicking;
 
-use alloc_counter::{Budget, Counts, Exceeded, Measured, Measuring};
-use pin_project_lite::pin_project;
+use alloc_counter::{Budget, Counts, Exceeded, Local, Measuring, Window};
 
 use crate::callsite::Callsite;
 use crate::chunk::CallRef;
 use crate::clock;
 use crate::context::{self, Entered};
-use crate::future::Instrumented;
 use crate::notes;
+use crate::pool::Member;
 use crate::position;
 use crate::report::Report;
+use crate::strand::Strand;
 use crate::trace::Trace;
 
 /// What happens where a function exceeds its budget: see [`on_exceeded`].
@@ -201,29 +201,47 @@ impl Run {
     }
 }
 
-/// A trace of the function's own, entered here. A word, as it is for tests only.
-struct OwnTrace(Option<Box<(Trace, Option<Entered>)>>);
+/// A trace of the function's own. A word, as it is for tests only.
+struct OwnTrace(Option<Box<Own>>);
+
+struct Own {
+    trace: Trace,
+    strand: Option<&'static Member<Strand>>,
+    /// Until the end, if the function is not async.
+    entered: Option<Entered>,
+}
 
 impl OwnTrace {
     /// For a future, which enters it at every poll.
     fn of(site: &Site) -> Self {
         Self(site.panics().then(|| {
             let trace = Trace::new();
-            alloc_counter::exclude(|| Box::new((trace, None)))
+            let strand = trace.new_strand();
+            alloc_counter::exclude(|| {
+                Box::new(Own {
+                    trace,
+                    strand,
+                    entered: None,
+                })
+            })
         }))
     }
 
     /// The same, entered here until the end.
     fn entered(site: &Site) -> Self {
         let mut own = Self::of(site);
-        if let Some((trace, entered)) = own.0.as_deref_mut() {
-            *entered = trace.new_strand().map(Entered::new);
+        if let Some(own) = own.0.as_deref_mut() {
+            own.entered = own.strand.map(Entered::new);
         }
         own
     }
 
+    fn strand(&self) -> Option<&'static Member<Strand>> {
+        self.0.as_deref()?.strand
+    }
+
     fn trace(&self) -> Option<&Trace> {
-        self.0.as_deref().map(|(trace, _)| trace)
+        self.0.as_deref().map(|own| &own.trace)
     }
 }
 
@@ -237,10 +255,10 @@ impl Drop for OwnTrace {
 }
 
 #[cold]
-fn end(mut own: Box<(Trace, Option<Entered>)>) {
-    let (trace, entered) = &mut *own;
-    if let Some(entered) = entered.take() {
-        entered.finish(trace);
+fn end(mut own: Box<Own>) {
+    drop(own.entered.take());
+    if let Some(strand) = own.strand {
+        own.trace.end(strand);
     }
     alloc_counter::exclude(|| drop(own));
 }
@@ -278,41 +296,106 @@ impl Drop for Guard {
     }
 }
 
-pin_project! {
-    /// Checks the budget of an async function.
-    #[doc(hidden)]
-    pub struct InBudget<F> {
-        #[pin]
-        future: Option<Instrumented<F>>,
-        spent: Spent,
-        run: Option<Run>,
-    }
-
-    impl<F> PinnedDrop for InBudget<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if this.run.is_some() {
-                let mut measuring = Measuring::start();
-                this.future.set(None);
-                this.spent.add(&measuring.stop());
-                this.spent.check(this.run.take());
-            }
-        }
-    }
+/// One run of an async function with a budget.
+///
+/// It is a variable of the function, as is the function's future: see
+/// [`hold`](crate::future::hold). Its variable is the older one, so it is dropped after the future.
+#[doc(hidden)]
+pub struct Running {
+    spent: Spent,
+    /// Until it is checked.
+    run: Option<Run>,
+    /// While the future is being dropped before it is ready.
+    dropping: Option<Dropping>,
 }
 
 /// For `#[budget]` on an `async fn`, as it is polled first.
 #[doc(hidden)]
 #[track_caller]
-pub fn enter_future<F: Future>(site: Site, future: F) -> InBudget<F> {
-    let run = Run::of(site, Location::caller(), OwnTrace::of);
-    InBudget {
-        future: Some(match run.own.trace() {
-            Some(own) => own.instrument(future),
-            None => Trace::empty().instrument(future),
-        }),
+pub fn run_future(site: Site) -> Running {
+    Running {
         spent: Spent::default(),
-        run: Some(run),
+        run: Some(Run::of(site, Location::caller(), OwnTrace::of)),
+        dropping: None,
+    }
+}
+
+impl Running {
+    fn begin_drop(&mut self) {
+        if let Some(run) = &self.run {
+            let strand = run.own.strand();
+            self.dropping = Some(Dropping::begin(strand));
+            if let Some(strand) = strand {
+                strand.cancelling.begin();
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(dropping) = self.dropping.take() {
+            let (counts, peak_bytes) = dropping.end();
+            self.spent.add(counts, peak_bytes);
+            self.spent.check(self.run.take());
+        }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.run.fmt(f)
+    }
+}
+
+/// A future is being dropped. What a [`Measuring`] does, which itself could not be part of a future
+/// that is sent.
+struct Dropping {
+    start: Option<(Counts, Window)>,
+    entered: Option<Entered>,
+}
+
+impl Dropping {
+    fn begin(strand: Option<&'static Member<Strand>>) -> Self {
+        let local = alloc_counter::is_installed().then(Local::current).flatten();
+        Self {
+            start: local.map(|local| (local.counts(), local.open_window())),
+            entered: strand.map(Entered::new),
+        }
+    }
+
+    fn end(self) -> (Option<Counts>, Option<u64>) {
+        drop(self.entered);
+        let (Some(local), Some((start, window))) = (Local::current(), self.start) else {
+            return (None, None);
+        };
+        let counts = local.counts() - start;
+        let highest = local.close_window(window);
+        // Not below: the level at the start is one of them.
+        let above_start = |level: i64| level.wrapping_sub(start.net_bytes());
+        let peak_bytes = highest.map(above_start).map(i64::cast_unsigned);
+        (Some(counts), peak_bytes)
+    }
+}
+
+/// For `#[budget]` on an `async fn`: polls its future, and measures what that does.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct InBudget<'a, F> {
+    future: F,
+    running: &'a mut Running,
+}
+
+#[doc(hidden)]
+pub fn in_budget<F: Future + Unpin>(running: &mut Running, future: F) -> InBudget<'_, F> {
+    InBudget { future, running }
+}
+
+impl<F> Drop for InBudget<'_, F> {
+    /// Where the function is dropped in the middle, before the future.
+    fn drop(&mut self) {
+        self.running.begin_drop();
     }
 }
 
@@ -333,9 +416,9 @@ impl Default for Spent {
 }
 
 impl Spent {
-    fn add(&mut self, poll: &Measured<()>) {
+    fn add(&mut self, counts: Option<Counts>, peak_bytes: Option<u64>) {
         let live = self.counts.map(|counts| counts.net_bytes());
-        self.peak_bytes = match (self.peak_bytes, live, poll.peak_bytes) {
+        self.peak_bytes = match (self.peak_bytes, live, peak_bytes) {
             (Some(peak), Some(live), Some(above)) => {
                 // The poll began at the level at which the one before ended.
                 let level = live.saturating_add_unsigned(above);
@@ -343,7 +426,7 @@ impl Spent {
             }
             _ => None,
         };
-        self.counts = match (self.counts, poll.counts) {
+        self.counts = match (self.counts, counts) {
             (Some(counts), Some(more)) => Some(counts + more),
             _ => None,
         };
@@ -358,46 +441,39 @@ impl Spent {
 
 /// Adds a poll in any case, be it that a panic comes through it.
 struct Polling<'a> {
-    spent: &'a mut Spent,
-    run: &'a mut Option<Run>,
+    running: &'a mut Running,
     measuring: Measuring,
     is_over: bool,
 }
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        self.spent.add(&self.measuring.stop());
+        let measured = self.measuring.stop();
+        let Running { spent, run, .. } = &mut *self.running;
+        spent.add(measured.counts, measured.peak_bytes);
         if self.is_over {
-            self.spent.check(self.run.take());
+            spent.check(run.take());
         }
     }
 }
 
-impl<F: Future> Future for InBudget<F> {
+impl<F: Future + Unpin> Future for InBudget<'_, F> {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        // There until the drop.
-        let Some(future) = this.future.as_pin_mut() else {
-            return Poll::Pending;
-        };
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let strand = this.running.run.as_ref().and_then(|run| run.own.strand());
         let mut polling = Polling {
-            spent: this.spent,
-            run: this.run,
+            running: this.running,
             measuring: Measuring::start(),
             is_over: true,
         };
-        let polled = future.poll(context);
+        let entered = strand.map(Entered::new);
+        let polled = Pin::new(&mut this.future).poll(context);
+        drop(entered);
         polling.is_over = polled.is_ready();
         drop(polling);
         polled
-    }
-}
-
-impl<F> std::fmt::Debug for InBudget<F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InBudget").finish_non_exhaustive()
     }
 }
 

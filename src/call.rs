@@ -43,14 +43,18 @@ impl Call {
     #[inline]
     pub fn start(callsite: &'static Callsite) -> Self {
         position::here(|here| match here.strand() {
-            Some(strand) => Self::open(here, strand, callsite),
+            Some(strand) => Self::start_here(here, strand, callsite),
             None => Self::none(),
         })
     }
 
     /// Out of line, so that a function that opens a call grows by a load and a branch only.
     #[inline(never)]
-    fn open(here: &Position, strand: &'static Member<Strand>, callsite: &'static Callsite) -> Self {
+    fn start_here(
+        here: &Position,
+        strand: &'static Member<Strand>,
+        callsite: &'static Callsite,
+    ) -> Self {
         Self(guard::open(here, strand, callsite, None))
     }
 
@@ -66,9 +70,47 @@ impl Call {
         }
         // Before anything is read: formatting is foreign code, and may trace.
         let text = Text::of_call(id, labels);
+        Self::begin(callsite, Some(text.as_bytes()))
+    }
+
+    fn begin(callsite: &'static Callsite, text: Option<&[u8]>) -> Self {
         Self(position::here(|here| {
-            guard::open(here, here.strand()?, callsite, Some(text.as_bytes()))
+            guard::open(here, here.strand()?, callsite, text)
         }))
+    }
+
+    /// Opens a call of the current trace at a callsite that was made by [`Callsite::new`] or
+    /// [`NewCallsite`](crate::NewCallsite), without id and labels. Without a current trace it does
+    /// nothing.
+    ///
+    /// Cost: that of [`call!`](crate::call!), which the compiler can't tell more of its callsite.
+    #[inline]
+    pub fn open(callsite: &'static Callsite) -> Self {
+        if callsite.has_texts() {
+            return Self::open_with(callsite, None, &[]);
+        }
+        Self::start(callsite)
+    }
+
+    /// Opens a call of the current trace with an id, labels, or both. The labels are the values for the
+    /// [names](Callsite::with_labels) of the callsite, in their order.
+    ///
+    /// What is `None` the call lacks, and likewise a label beyond the values' end. An id is left out if
+    /// the callsite was made without [ids](Callsite::with_id), and values that have no name are. Without a
+    /// current trace nothing is formatted.
+    ///
+    /// Cost: that of [`call!`](crate::call!) with labels.
+    pub fn open_with(
+        callsite: &'static Callsite,
+        id: Option<&dyn Display>,
+        labels: &[Option<&dyn Display>],
+    ) -> Self {
+        if !Self::is_wanted() {
+            return Self::none();
+        }
+        // Before anything is read: formatting is foreign code, and may trace.
+        let text = { callsite.has_texts() }.then(|| callsite.write_texts(id, labels));
+        Self::begin(callsite, text.as_ref().map(Text::as_bytes))
     }
 
     /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
@@ -151,6 +193,20 @@ pub fn run_err<T, E: Display>(call: Call, body: impl FnOnce() -> Result<T, E>) -
     let result = body();
     if let Err(error) = &result {
         call.fail(error);
+    }
+    drop(call);
+    result
+}
+
+/// For `#[traced(err(Debug))]` on a function that is not async.
+#[doc(hidden)]
+pub fn run_err_debug<T, E: fmt::Debug>(
+    call: Call,
+    body: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let result = body();
+    if let Err(error) = &result {
+        call.fail(&format_args!("{error:?}"));
     }
     drop(call);
     result

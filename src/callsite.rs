@@ -1,10 +1,12 @@
 //! The static place in the code that opens a call.
 
+use std::fmt::Display;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Acquire;
 
 use crate::pool::{AtomicNumber, Directory, Number};
 use crate::sync::{const_fn, shared_static};
+use crate::text::Text;
 
 shared_static! {
     static CALLSITES: Directory<Callsite> = Directory::new();
@@ -12,8 +14,31 @@ shared_static! {
 
 /// Where a call is opened: function, module, file and line, and the names of its labels.
 ///
-/// Made by [`call!`](crate::call!) and [`#[traced]`](crate::traced) as a static; gets its number
-/// when it is first used.
+/// [`call!`](crate::call!) and [`#[traced]`](crate::traced) make a static of it. An integration that
+/// opens calls by itself makes its own, once for each place, and opens calls with [`Call::open`]:
+///
+/// - [`Callsite::new`], if all of it is known at compile time, as a static in a macro of its own;
+/// - [`NewCallsite`](crate::NewCallsite), if it is known at run time only.
+///
+/// A callsite lives as long as the process, and gets its number when it is first used.
+///
+/// ```
+/// use tracer::{Call, Callsite, Trace};
+///
+/// static QUERY: Callsite = Callsite::new("query", "shop::db", file!(), line!())
+///     .with_id()
+///     .with_labels(&["table", "rows"]);
+///
+/// let trace = Trace::new();
+/// let scope = trace.inject();
+/// Call::open_with(&QUERY, Some(&42), &[Some(&"orders"), None]).stop();
+/// drop(scope);
+/// let call = &trace.report().calls[0];
+/// assert_eq!((&*call.name, &*call.module, call.id.as_deref()), ("query", "shop::db", Some("42")));
+/// assert_eq!(call.labels, [("table".into(), "orders".to_owned())]);
+/// ```
+///
+/// [`Call::open`]: crate::Call::open
 #[derive(Debug)]
 pub struct Callsite {
     function: Function,
@@ -22,6 +47,8 @@ pub struct Callsite {
     line: u32,
     has_id: bool,
     labels: &'static [&'static str],
+    /// A call may lack its id and any of its labels.
+    is_optional: bool,
     number: AtomicNumber,
     name: OnceLock<&'static str>,
 }
@@ -35,6 +62,34 @@ enum Function {
 
 impl Callsite {
     const_fn! {
+        /// A callsite with this name, in this module, file and line; without an id and labels.
+        pub const fn new(
+            name: &'static str,
+            module: &'static str,
+            file: &'static str,
+            line: u32,
+        ) -> Self {
+            let mut callsite = Self::made(Function::Named(name), (module, file, line), false, &[]);
+            callsite.is_optional = true;
+            callsite
+        }
+    }
+
+    /// Lets its calls have ids.
+    #[must_use]
+    pub const fn with_id(mut self) -> Self {
+        self.has_id = true;
+        self
+    }
+
+    /// Lets its calls have labels, of these names in this order.
+    #[must_use]
+    pub const fn with_labels(mut self, names: &'static [&'static str]) -> Self {
+        self.labels = names;
+        self
+    }
+
+    const_fn! {
         /// For the macros: a place in the function with this name.
         #[doc(hidden)]
         pub const fn named(
@@ -43,7 +98,7 @@ impl Callsite {
             has_id: bool,
             labels: &'static [&'static str],
         ) -> Self {
-            Self::new(Function::Named(name), place, has_id, labels)
+            Self::made(Function::Named(name), place, has_id, labels)
         }
     }
 
@@ -56,12 +111,12 @@ impl Callsite {
             has_id: bool,
             labels: &'static [&'static str],
         ) -> Self {
-            Self::new(Function::Around(item), place, has_id, labels)
+            Self::made(Function::Around(item), place, has_id, labels)
         }
     }
 
     const_fn! {
-        const fn new(
+        const fn made(
             function: Function,
             (module, file, line): (&'static str, &'static str, u32),
             has_id: bool,
@@ -74,6 +129,7 @@ impl Callsite {
                 line,
                 has_id,
                 labels,
+                is_optional: false,
                 number: AtomicNumber::none(),
                 name: std::sync::OnceLock::new(),
             }
@@ -105,6 +161,34 @@ impl Callsite {
 
     pub(crate) fn has_id(&self) -> bool {
         self.has_id
+    }
+
+    /// Whether its calls have texts: an id, labels, or both.
+    pub(crate) fn has_texts(&self) -> bool {
+        self.has_id || !self.labels.is_empty()
+    }
+
+    /// The texts of a call that may lack some: the labels are those of the names at their places.
+    pub(crate) fn write_texts(
+        &self,
+        id: Option<&dyn Display>,
+        labels: &[Option<&dyn Display>],
+    ) -> Text {
+        if id.is_none() && labels.iter().all(Option::is_none) {
+            return Text::default();
+        }
+        let id = self.has_id.then_some(id);
+        let labels = (0..self.labels.len()).map(|place| labels.get(place).copied().flatten());
+        Text::of_several(id.into_iter().chain(labels))
+    }
+
+    /// What was written of a call's id and labels.
+    pub(crate) fn read_texts(&self, bytes: &[u8]) -> (Option<String>, Vec<Option<String>>) {
+        if self.is_optional {
+            Text::read_optional(bytes, self.has_id, self.labels.len())
+        } else {
+            Text::read_call(bytes, self.has_id, self.labels.len())
+        }
     }
 
     pub(crate) fn labels(&self) -> &'static [&'static str] {

@@ -233,8 +233,9 @@ impl Trace {
     /// ends, so that nothing is counted twice. Scopes may be dropped in any order.
     ///
     /// Not over an `.await`: other tasks that the thread polls meanwhile would be recorded too. For
-    /// a future there is [`instrument`](Self::instrument), as in
-    /// `tokio::spawn(tracer::fetch().instrument(work()))`.
+    /// a future there is [`instrument`](Self::instrument), and for one that is spawned
+    /// `tokio::spawn(work().in_current_trace())`, with the trait
+    /// [`InCurrentTrace`](crate::InCurrentTrace).
     ///
     /// Injecting an empty trace does nothing. Beyond a trace's limit of
     /// [strands](crate::Limits::strands), what is done in more is added up once they have ended.
@@ -244,17 +245,10 @@ impl Trace {
     ///
     /// let trace = Trace::new();
     /// let scope = trace.inject();
-    /// let call = call!("parent");
-    /// let elsewhere = tracer::fetch();
-    /// std::thread::scope(|threads| {
-    ///     threads.spawn(move || {
-    ///         let _scope = elsewhere.inject();
-    ///         let _call = call!("child");
-    ///     });
-    /// });
-    /// drop(call);
+    /// call!("work").stop();
     /// drop(scope);
-    /// assert_eq!(trace.report().calls[1].parent, Some(0));
+    /// call!("later").stop();
+    /// assert_eq!(trace.report().calls.len(), 1);
     /// ```
     pub fn inject(&self) -> Scope {
         Scope {
@@ -301,7 +295,9 @@ fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
 /// The trace that is current on this thread, with the call that is open now; an empty trace where
 /// there is none.
 ///
-/// Never fails; without a trace it costs a load and a branch.
+/// Never fails; without a trace it costs a load and a branch. A closure or future that is handed on
+/// takes it along by [`in_current_trace`](crate::in_current_trace) or
+/// [`InCurrentTrace`](crate::InCurrentTrace).
 ///
 /// ```
 /// assert!(tracer::fetch().is_empty());

@@ -1,5 +1,7 @@
 //! Futures that enter a trace, or a call, at every poll.
 
+use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,7 +11,7 @@ use crate::call::Call;
 use crate::chunk::CallRef;
 use crate::context::Entered;
 use crate::pool::Member;
-use crate::rest;
+use crate::rest::{self, Cancel};
 use crate::strand::Strand;
 use crate::trace::Trace;
 
@@ -17,25 +19,42 @@ pin_project! {
     /// A future whose every poll happens in a trace: see [`Trace::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Instrumented<F> {
+        // Dropped first: in the strand, which `within` leaves when it is dropped. An `Option` to be
+        // emptied would be a layer of types more around each future.
         #[pin]
-        future: Option<F>,
-        strand: Option<&'static Member<Strand>>,
-        ready: bool,
-        trace: Trace,
+        future: F,
+        within: Within,
     }
 
     impl<F> PinnedDrop for Instrumented<F> {
         fn drop(this: Pin<&mut Self>) {
-            // The future's guards are dropped with it: where they belong.
-            let mut this = this.project();
-            let entered = this.strand.map(Entered::new);
-            if let (Some(strand), false) = (*this.strand, *this.ready) {
-                strand.cancelling.begin();
-            }
-            this.future.set(None);
-            if let Some(entered) = entered {
-                entered.finish(this.trace);
-            }
+            this.project().within.begin_end();
+        }
+    }
+}
+
+/// The strand in which a future is polled.
+struct Within {
+    strand: Option<&'static Member<Strand>>,
+    is_ready: bool,
+    /// While the future is being dropped.
+    entered: Option<Entered>,
+    trace: Trace,
+}
+
+impl Within {
+    fn begin_end(&mut self) {
+        self.entered = self.strand.map(Entered::new);
+        if let (Some(strand), false) = (self.strand, self.is_ready) {
+            strand.cancelling.begin();
+        }
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        if let Some(entered) = self.entered.take() {
+            entered.finish(&self.trace);
         }
     }
 }
@@ -65,10 +84,13 @@ impl Trace {
     /// ```
     pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
         Instrumented {
-            future: Some(future),
-            strand: self.new_strand(),
-            ready: false,
-            trace: self.clone(),
+            future,
+            within: Within {
+                strand: self.new_strand(),
+                is_ready: false,
+                entered: None,
+                trace: self.clone(),
+            },
         }
     }
 }
@@ -76,7 +98,7 @@ impl Trace {
 impl<F> Instrumented<F> {
     /// The trace in which the future is polled.
     pub fn trace(&self) -> &Trace {
-        &self.trace
+        &self.within.trace
     }
 }
 
@@ -86,13 +108,9 @@ impl<F: Future> Future for Instrumented<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let entered = this.strand.map(Entered::new);
-        // There until the drop.
-        let Some(future) = this.future.as_pin_mut() else {
-            return Poll::Pending;
-        };
-        let polled = future.poll(context);
-        *this.ready |= polled.is_ready();
+        let entered = this.within.strand.map(Entered::new);
+        let polled = this.future.poll(context);
+        this.within.is_ready |= polled.is_ready();
         drop(entered);
         polled
     }
@@ -101,7 +119,7 @@ impl<F: Future> Future for Instrumented<F> {
 impl<F> std::fmt::Debug for Instrumented<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instrumented")
-            .field("trace", &self.trace)
+            .field("trace", self.trace())
             .finish_non_exhaustive()
     }
 }
@@ -109,41 +127,81 @@ impl<F> std::fmt::Debug for Instrumented<F> {
 pin_project! {
     /// A future that a call is around: see [`Call::instrument`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct InCall<F: Future> {
+    pub struct InCall<F> {
+        // Dropped first: in the call, which `held` stops when it is dropped.
         #[pin]
-        future: Option<F>,
+        future: F,
         held: Held,
-        // Looks at what the future has become, before the call stops.
-        look: fn(&F::Output, &Call),
     }
 
-    impl<F: Future> PinnedDrop for InCall<F> {
+    impl<F> PinnedDrop for InCall<F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            this.held.take_up();
-            match this.held.call.take() {
-                Some(call) => rest::cancel(call, || this.future.set(None)),
-                None => this.future.set(None),
-            }
+            this.project().held.begin_cancel();
         }
     }
 }
 
 /// A call that is open while its future is polled.
-struct Held {
+#[doc(hidden)]
+pub struct Held {
     call: Call,
     /// The innermost call open in the future when it was put aside, which may be this one; none
     /// while it is polled.
     aside: Option<CallRef>,
     /// The future was polled where the call's strand did not run.
     astray: bool,
+    /// While the future is being dropped before it is ready.
+    cancel: Option<Cancel>,
+}
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(cancel) = self.cancel.take()
+            && let Some(call) = self.call.take()
+        {
+            cancel.finish(call);
+        }
+    }
 }
 
 impl Held {
+    /// The future is polled at once or the call put aside.
+    const fn new(call: Call) -> Self {
+        Self {
+            call,
+            aside: None,
+            astray: false,
+            cancel: None,
+        }
+    }
+
+    /// Polls the future; looks at what it has become before the call stops.
+    #[inline]
+    fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>, look: impl FnOnce(&T, &Call)) -> Poll<T> {
+        self.take_up();
+        let mut polling = Polling {
+            held: self,
+            returned: false,
+        };
+        let polled = poll();
+        polling.returned = true;
+        if let Poll::Ready(output) = &polled {
+            let call = std::mem::replace(&mut polling.held.call, Call::none());
+            look(output, &call);
+        }
+        polled
+    }
+
     fn put_aside(&mut self) {
         if self.aside.is_none() {
             self.aside = self.call.recorded().and_then(rest::rest);
         }
+    }
+
+    fn begin_cancel(&mut self) {
+        self.take_up();
+        self.cancel = self.call.recorded().map(Cancel::begin);
     }
 
     /// Before the first poll: what is open within the call is not of the future.
@@ -187,26 +245,11 @@ impl<F: Future> Future for InCall<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // There until the drop.
-        let Some(future) = this.future.as_pin_mut() else {
-            return Poll::Pending;
-        };
-        this.held.take_up();
-        let mut polling = Polling {
-            held: this.held,
-            returned: false,
-        };
-        let polled = future.poll(context);
-        polling.returned = true;
-        if let Poll::Ready(output) = &polled {
-            let call = std::mem::replace(&mut polling.held.call, Call::none());
-            (this.look)(output, &call);
-        }
-        polled
+        this.held.poll(|| this.future.poll(context), |_, _| ())
     }
 }
 
-impl<F: Future> std::fmt::Debug for InCall<F> {
+impl<F> std::fmt::Debug for InCall<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InCall")
             .field("call", &self.held.call)
@@ -240,41 +283,130 @@ impl Call {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn instrument<F: Future>(self, future: F) -> InCall<F> {
-        let mut in_call = around(self, future, |_, _| ());
-        in_call.held.begin_aside();
-        in_call
+        let mut held = Held::new(self);
+        held.begin_aside();
+        InCall { future, held }
     }
 }
 
-/// The future is polled at once or the call put aside.
-fn around<F: Future>(call: Call, future: F, look: fn(&F::Output, &Call)) -> InCall<F> {
-    InCall {
-        future: Some(future),
-        held: Held {
-            call,
-            aside: None,
-            astray: false,
-        },
-        look,
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.call.fmt(f)
     }
 }
 
-/// For `#[traced]`: a future to be polled at once, so that its call need not be put aside.
+/// For `#[traced]`: a call for a future that is polled at once, so that it need not be put aside.
+///
+/// It is a variable of the function, as is the future: were the future a part of [`InCall`], the
+/// function's type would have a layer more, at which the compiler has to look to find out whether it
+/// is `Send`, and its limit is 128 layers. The call's variable is the older one, so it is dropped
+/// last.
 #[doc(hidden)]
-pub fn traced<F: Future>(call: Call, future: F) -> InCall<F> {
-    around(call, future, |_, _| ())
+pub const fn hold(call: Call) -> Held {
+    Held::new(call)
 }
 
-/// For `#[traced(err)]`: the same; an error makes the call a failed one.
+/// For `#[traced]`: polls a future in its call.
 #[doc(hidden)]
-pub fn traced_err<F, T, E>(call: Call, future: F) -> InCall<F>
-where
-    F: Future<Output = Result<T, E>>,
-    E: std::fmt::Display,
-{
-    around(call, future, |result, call| {
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Traced<'a, F, L> {
+    future: F,
+    held: &'a mut Held,
+    look: PhantomData<L>,
+}
+
+/// What is to be told of a call by what its future has become.
+#[doc(hidden)]
+pub trait Look<T> {
+    fn look(output: &T, call: &Call);
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AtNothing;
+
+impl<T> Look<T> for AtNothing {
+    #[inline]
+    fn look(_: &T, _: &Call) {}
+}
+
+/// An error makes the call a failed one, with the error's `Display` as message.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AtError;
+
+impl<T, E: Display> Look<Result<T, E>> for AtError {
+    #[inline]
+    fn look(result: &Result<T, E>, call: &Call) {
         if let Err(error) = result {
             call.fail(error);
         }
-    })
+    }
+}
+
+/// An error makes the call a failed one, with the error's `Debug` as message.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AtErrorDebug;
+
+impl<T, E: Debug> Look<Result<T, E>> for AtErrorDebug {
+    #[inline]
+    fn look(result: &Result<T, E>, call: &Call) {
+        if let Err(error) = result {
+            call.fail(&format_args!("{error:?}"));
+        }
+    }
+}
+
+const fn poll_in<F, L>(held: &mut Held, future: F) -> Traced<'_, F, L> {
+    Traced {
+        future,
+        held,
+        look: PhantomData,
+    }
+}
+
+/// For `#[traced]`.
+#[doc(hidden)]
+pub fn traced<F: Future + Unpin>(held: &mut Held, future: F) -> Traced<'_, F, AtNothing> {
+    poll_in(held, future)
+}
+
+/// For `#[traced(err)]`.
+#[doc(hidden)]
+pub fn traced_err<F, T, E>(held: &mut Held, future: F) -> Traced<'_, F, AtError>
+where
+    F: Future<Output = Result<T, E>> + Unpin,
+    E: Display,
+{
+    poll_in(held, future)
+}
+
+/// For `#[traced(err(Debug))]`.
+#[doc(hidden)]
+pub fn traced_err_debug<F, T, E>(held: &mut Held, future: F) -> Traced<'_, F, AtErrorDebug>
+where
+    F: Future<Output = Result<T, E>> + Unpin,
+    E: Debug,
+{
+    poll_in(held, future)
+}
+
+impl<F: Future + Unpin, L: Look<F::Output> + Unpin> Future for Traced<'_, F, L> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let future = Pin::new(&mut this.future);
+        this.held.poll(|| future.poll(context), L::look)
+    }
+}
+
+impl<F, L> Drop for Traced<'_, F, L> {
+    /// Where the function is dropped in the middle, before the future.
+    fn drop(&mut self) {
+        self.held.begin_cancel();
+    }
 }

@@ -40,9 +40,12 @@
 //! # Where to look
 //!
 //! - [`Trace`]: [`inject`](Trace::inject) it into a thread, or [`instrument`](Trace::instrument) a
-//!   future; [`fetch`] the current one to carry it to a spawned thread or task.
+//!   future. Spawned work takes the current one along: closures by [`in_current_trace`], futures by
+//!   [`.in_current_trace()`](InCurrentTrace), and [`fetch`] returns a handle of it.
 //! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
 //!   failures. Elsewhere the field says "span" for what is a call here.
+//! - An integration that opens calls on behalf of other code makes its own [`Callsite`]s, as statics or
+//!   at run time ([`NewCallsite`]), for [`Call::open`].
 //! - [`Trace::report`] gives a [`Report`]: plain data. [`in_flight`] lists the traces that are not
 //!   over, with their open calls.
 //! - [`Limits`] say how much a trace holds one by one; what is beyond is [folded](Report::folded).
@@ -87,6 +90,7 @@ mod version;
 
 mod address;
 mod callsite;
+mod interned;
 mod text;
 mod threads;
 
@@ -126,6 +130,7 @@ mod macros;
 
 mod rest;
 
+mod carry;
 mod future;
 
 mod moves;
@@ -170,9 +175,11 @@ mod models;
 pub use alloc_counter::{self as alloc, Counting};
 pub use call::Call;
 pub use callsite::Callsite;
+pub use carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
 pub use context::{Scope, fetch};
 pub use future::{InCall, Instrumented};
 pub use in_flight::{InFlight, in_flight};
+pub use interned::NewCallsite;
 pub use limits::Limits;
 pub use memory::{Memory, memory};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
@@ -189,13 +196,49 @@ pub use trace::Trace;
 ///     input.parse()
 /// }
 ///
+/// #[traced(name = "connect", err(Debug))]
+/// fn connect_with_retries() -> Result<(), std::io::ErrorKind> {
+///     Err(std::io::ErrorKind::TimedOut)
+/// }
+///
 /// let trace = Trace::new();
 /// let scope = trace.inject();
 /// parse("300").unwrap_err();
+/// connect_with_retries().unwrap_err();
 /// drop(scope);
-/// let call = &trace.report().calls[0];
-/// assert_eq!((&*call.name, call.id.as_deref()), ("parse", Some("300")));
-/// assert!(matches!(&call.outcome, Outcome::Failed(why) if why.contains("too large")));
+/// let calls = &trace.report().calls;
+/// assert_eq!((&*calls[0].name, calls[0].id.as_deref()), ("parse", Some("300")));
+/// assert!(matches!(&calls[0].outcome, Outcome::Failed(why) if why.contains("too large")));
+/// assert_eq!((&*calls[1].name, &calls[1].outcome), ("connect", &Outcome::Failed("TimedOut".into())));
+/// ```
+///
+/// On a function that returns a boxed future, as `#[async_trait]` makes them of methods:
+///
+/// ```
+/// use std::pin::Pin;
+/// use tracer::{Trace, traced};
+///
+/// trait Load {
+///     fn load(&self, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
+/// }
+///
+/// struct Database;
+///
+/// impl Load for Database {
+///     #[traced("{id}")]
+///     fn load(&self, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+///         Box::pin(async move {
+///             tokio::task::yield_now().await;
+///             id
+///         })
+///     }
+/// }
+///
+/// let trace = Trace::new();
+/// let runtime = tokio::runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(trace.instrument(Database.load(7))), 7);
+/// assert_eq!(trace.report().calls[0].id.as_deref(), Some("7"));
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[cfg(feature = "macros")]
 pub use tracer_macros::traced;
@@ -225,12 +268,13 @@ pub use tracer_macros::traced;
 #[cfg(feature = "macros")]
 pub use tracer_macros::budget;
 
-/// For the expansion of `#[traced]` and `#[budget]`.
+/// For the expansion of the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::budget::{Site, enter, enter_future};
-    pub use crate::call::run_err;
-    pub use crate::future::{traced, traced_err};
+    pub use crate::budget::{Site, enter, in_budget, run_future};
+    pub use crate::call::{run_err, run_err_debug};
+    pub use crate::future::{hold, traced, traced_err, traced_err_debug};
+    pub use crate::macros::label;
 }
 
 /// The README's code blocks are tests.

@@ -62,7 +62,7 @@ macro_rules! __call {
         $crate::__call!(@id $place [$format]; $($($rest)*)?)
     };
     (@parse $place:tt; $($other:tt)*) => {
-        compile_error!(
+        ::core::compile_error!(
             "expected a call's id as a format string, `\"{id}\"`, then labels as `name = value`"
         )
     };
@@ -77,7 +77,7 @@ macro_rules! __call {
         $crate::__call!(@id $place [$($id)*, $argument]; $($($rest)*)?)
     };
     (@id $place:tt $id:tt; $($other:tt)*) => {
-        compile_error!("expected arguments of the id's format string, or labels as `name = value`")
+        ::core::compile_error!("expected arguments of the id's format string, or labels as `name = value`")
     };
     // ... and then labels only.
     (@labels $place:tt $id:tt [$($labels:tt)*];) => {
@@ -87,7 +87,7 @@ macro_rules! __call {
         $crate::__call!(@labels $place $id [$($labels)* ($label, $value)]; $($($rest)*)?)
     };
     (@labels $place:tt $id:tt $labels:tt; $($other:tt)*) => {
-        compile_error!(
+        ::core::compile_error!(
             "expected labels as `name = value`, separated by commas; a call's id stands before them"
         )
     };
@@ -99,7 +99,11 @@ macro_rules! __call {
     (@open $place:tt [] [$(($label:ident, $value:expr))+]) => {{
         $crate::__call!(@callsite $place false, [$($label)+]);
         if $crate::Call::is_wanted() {
-            $crate::Call::start_with(&__TRACER_CALLSITE, None, &[$(&$value),+])
+            $crate::Call::start_with(
+                &__TRACER_CALLSITE,
+                ::core::option::Option::None,
+                &[$(&$value),+],
+            )
         } else {
             $crate::Call::none()
         }
@@ -109,7 +113,7 @@ macro_rules! __call {
         if $crate::Call::is_wanted() {
             $crate::Call::start_with(
                 &__TRACER_CALLSITE,
-                Some(&format_args!($($id)+)),
+                ::core::option::Option::Some(&::core::format_args!($($id)+)),
                 &[$(&$value),*],
             )
         } else {
@@ -121,17 +125,27 @@ macro_rules! __call {
         fn __tracer_here() {}
         static __TRACER_CALLSITE: $crate::Callsite = $crate::Callsite::around(
             || ::core::any::type_name_of_val(&__tracer_here),
-            (module_path!(), file!(), line!()),
+            (::core::module_path!(), ::core::file!(), ::core::line!()),
             $has_id,
-            &[$(stringify!($label)),*],
+            &[$($crate::__private::label(::core::stringify!($label))),*],
         );
     };
     (@callsite [$name:literal] $has_id:literal, [$($label:ident)*]) => {
         static __TRACER_CALLSITE: $crate::Callsite = $crate::Callsite::named(
             $name,
-            (module_path!(), file!(), line!()),
+            (::core::module_path!(), ::core::file!(), ::core::line!()),
             $has_id,
-            &[$(stringify!($label)),*],
+            &[$($crate::__private::label(::core::stringify!($label))),*],
         );
     };
+}
+
+/// The name of a label; of a raw one, `r#type`, without its prefix.
+#[doc(hidden)]
+#[must_use]
+pub const fn label(written: &'static str) -> &'static str {
+    match written.as_bytes() {
+        [b'r', b'#', ..] => written.split_at(2).1,
+        _ => written,
+    }
 }

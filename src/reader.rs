@@ -24,7 +24,6 @@ use crate::snapshot::{
 use crate::state::{End, Kind, State};
 use crate::strand::{Afar, Deed, Strand};
 use crate::sum::{self, SharedSum, Sum};
-use crate::text::Text;
 use crate::threads::Tag;
 use crate::trace::{Ended, Trace};
 
@@ -355,9 +354,8 @@ impl<'a> Reader<'a> {
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
-        let (has_id, labels) = (callsite.has_id(), callsite.labels().len());
-        let text = if has_id || labels > 0 {
-            self.take_text(record, |text| Text::read_call(text, has_id, labels))
+        let text = if callsite.has_texts() {
+            self.take_text(record, |text| callsite.read_texts(text))
         } else {
             (None, Vec::new())
         };

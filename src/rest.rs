@@ -154,52 +154,46 @@ fn path(
         .map(|outer| outer.record)
 }
 
-/// Runs `work`, which drops the future that the call is around, and stops the call. What stops
-/// meanwhile is cancelled with it.
-pub(crate) fn cancel(call: CallRef, work: impl FnOnce()) {
-    if let Some(strand) = position::here(|here| here.strand_of(call)) {
-        let _cancelled = Cancelled {
-            call,
-            strand,
-            before: strand.cancelling.begin(),
-        };
-        work();
-    } else {
-        let _cancelled = CancelledFromAfar {
-            call,
-            was_panicking: std::thread::panicking(),
-        };
-        work();
+/// A call that is cancelled: its future is being dropped, and what stops meanwhile is cancelled with
+/// it.
+#[derive(Clone, Copy)]
+pub(crate) enum Cancel {
+    Here {
+        strand: &'static Strand,
+        before: Cancelling,
+    },
+    /// On a thread that does not run the strand.
+    FromAfar { was_panicking: bool },
+}
+
+impl Cancel {
+    pub(crate) fn begin(call: CallRef) -> Self {
+        match position::here(|here| here.strand_of(call)) {
+            Some(strand) => Self::Here {
+                strand,
+                before: strand.cancelling.begin(),
+            },
+            None => Self::FromAfar {
+                was_panicking: std::thread::panicking(),
+            },
+        }
     }
-}
 
-/// The same where the strand does not run.
-struct CancelledFromAfar {
-    call: CallRef,
-    was_panicking: bool,
-}
-
-impl Drop for CancelledFromAfar {
-    fn drop(&mut self) {
-        let end = if std::thread::panicking() && !self.was_panicking {
-            End::Panicked
-        } else {
-            End::Cancelled
-        };
-        stop_from_afar(self.call, clock::ticks(), Some(end));
-    }
-}
-
-/// Stops a call whose future has been dropped, even where a panic came from that.
-struct Cancelled {
-    call: CallRef,
-    strand: &'static Strand,
-    before: Cancelling,
-}
-
-impl Drop for Cancelled {
-    fn drop(&mut self) {
-        stop(self.call);
-        self.strand.cancelling.set(self.before);
+    /// Stops the call, even where a panic came from the future's drop.
+    pub(crate) fn finish(self, call: CallRef) {
+        match self {
+            Self::Here { strand, before } => {
+                stop(call);
+                strand.cancelling.set(before);
+            }
+            Self::FromAfar { was_panicking } => {
+                let end = if std::thread::panicking() && !was_panicking {
+                    End::Panicked
+                } else {
+                    End::Cancelled
+                };
+                stop_from_afar(call, clock::ticks(), Some(end));
+            }
+        }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct CallSnapshot {
     /// The call of the same strand in which it is now, or was when it stopped.
     pub(crate) within: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
-    pub(crate) text: (Option<String>, Vec<String>),
+    pub(crate) text: (Option<String>, Vec<Option<String>>),
     pub(crate) thread: Tag,
     /// Since the trace began.
     pub(crate) start: Duration,

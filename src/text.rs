@@ -28,6 +28,8 @@ impl Display for Text {
 
 /// The bytes of a length.
 const HEAD: usize = size_of::<u16>();
+/// Stands for a text that a call does not have; longer than any.
+const LACKING: [u8; HEAD] = u16::MAX.to_le_bytes();
 
 impl Text {
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -47,32 +49,43 @@ impl Text {
         text
     }
 
-    /// A call's texts: its id alone, or the id, if it has one, and the labels.
+    /// A call's texts, as [`read_call`](Self::read_call) reads them: its id alone, or the id, if it has
+    /// one, and the labels.
     pub(crate) fn of_call(id: Option<&dyn Display>, labels: &[&dyn Display]) -> Self {
         match (id, labels) {
             (Some(id), []) => Self::of(id),
-            _ => Self::of_several(id.iter().chain(labels).copied()),
+            _ => Self::of_several(id.iter().chain(labels).copied().map(Some)),
         }
     }
 
-    /// Reads what [`of_call`](Self::of_call) wrote: the id and the labels. Those that found no
-    /// room are empty.
+    /// The id and the labels. Those that found no room are empty.
     pub(crate) fn read_call(
         bytes: &[u8],
         has_id: bool,
         labels: usize,
-    ) -> (Option<String>, Vec<String>) {
+    ) -> (Option<String>, Vec<Option<String>>) {
         if labels == 0 {
             let id = has_id.then(|| String::from_utf8_lossy(bytes).into_owned());
             return (id, Vec::new());
         }
+        Self::read_optional(bytes, has_id, labels)
+    }
+
+    /// The same of a call that may lack any of them, as of [`of_several`](Self::of_several).
+    pub(crate) fn read_optional(
+        bytes: &[u8],
+        has_id: bool,
+        labels: usize,
+    ) -> (Option<String>, Vec<Option<String>>) {
         let mut texts = Self::several(bytes, usize::from(has_id) + labels);
-        let id = if has_id { texts.next() } else { None };
+        let id = if has_id { texts.next().flatten() } else { None };
         (id, texts.collect())
     }
 
     /// Several texts, each with its share of the room.
-    fn of_several<'a>(values: impl Iterator<Item = &'a dyn Display> + Clone) -> Self {
+    pub(crate) fn of_several<'a>(
+        values: impl Iterator<Item = Option<&'a dyn Display>> + Clone,
+    ) -> Self {
         let mut text = Self::default();
         let count = values.clone().count();
         for (index, value) in values.enumerate() {
@@ -80,6 +93,10 @@ impl Text {
             if share <= HEAD {
                 break;
             }
+            let Some(value) = value else {
+                text.bytes.extend(LACKING);
+                continue;
+            };
             let head = text.bytes.len();
             text.bytes.extend([0; HEAD]);
             text.append(value, share - HEAD);
@@ -90,16 +107,23 @@ impl Text {
         text
     }
 
-    fn several(bytes: &[u8], count: usize) -> impl Iterator<Item = String> {
+    fn several(bytes: &[u8], count: usize) -> impl Iterator<Item = Option<String>> {
         let mut rest = bytes;
         (0..count).map(move |_| {
+            if bytes.is_empty() {
+                return None;
+            }
             let Some((head, tail)) = rest.split_first_chunk::<HEAD>() else {
-                return String::new();
+                return Some(String::new());
             };
+            if *head == LACKING {
+                rest = tail;
+                return None;
+            }
             let length = usize::from(u16::from_le_bytes(*head));
             let (text, tail) = tail.split_at(length.min(tail.len()));
             rest = tail;
-            String::from_utf8_lossy(text).into_owned()
+            Some(String::from_utf8_lossy(text).into_owned())
         })
     }
 
@@ -235,11 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn any_text_may_be_lacking() {
+        let some = |text: &str| Some(text.to_owned());
+        let text = Text::of_several([None, Some(&"a" as &dyn Display), None].into_iter());
+        let read = Text::read_optional(text.as_bytes(), true, 2);
+        assert_eq!(read, (None, vec![some("a"), None]));
+        let text = Text::of_several([Some(&"" as &dyn Display), None].into_iter());
+        let read = Text::read_optional(text.as_bytes(), true, 1);
+        assert_eq!(read, (some(""), vec![None]));
+        assert_eq!(Text::read_optional(b"", true, 1), (None, vec![None]));
+    }
+
+    #[test]
     fn several_texts_share_the_room() {
         let long = "x".repeat(2 * MAX_BYTES);
         let text = Text::of_call(Some(&"id"), &[&long, &"", &"last"]);
         let (id, labels) = Text::read_call(text.as_bytes(), true, 3);
         assert_eq!(id.as_deref(), Some("id"));
+        let labels: Vec<String> = labels.into_iter().flatten().collect();
         assert_eq!((&*labels[1], &*labels[2]), ("", "last"));
         assert!(labels[0].ends_with("x…") && labels[0].len() > 300);
 

@@ -89,7 +89,7 @@ pub(crate) struct Ended {
 }
 
 /// By key, in order: a map that can do without memory.
-type Sorted<K, V> = Vec<(K, V)>;
+pub(crate) type Sorted<K, V> = Vec<(K, V)>;
 
 /// What there is by this key; none if there is no memory for one more.
 fn entry<K: Ord + Copy, V: Default>(all: &mut Sorted<K, V>, key: K) -> Option<&mut V> {
@@ -122,7 +122,7 @@ impl Ended {
         self.strands.is_empty()
     }
 
-    pub(crate) fn strands(&self) -> &[((Address, u64), (Counts, Sum))] {
+    pub(crate) fn strands(&self) -> &Sorted<(Address, u64), (Counts, Sum)> {
         &self.strands
     }
 

@@ -1,6 +1,5 @@
 //! Budgets on functions: what is counted, every way out, and what follows.
 
-#[expect(dead_code, reason = "not all of it is for this file")]
 #[path = "common/by_hand.rs"]
 mod by_hand;
 #[expect(dead_code, reason = "not all of it is for this file")]
@@ -8,11 +7,12 @@ mod common;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use by_hand::poll;
+use async_trait::async_trait;
+use by_hand::{poll, run};
 use common::allocate;
 use tracer::alloc::measure;
 use tracer::budget::{OnExceeded, exceeded, on_exceeded};
@@ -490,6 +490,123 @@ fn a_future_that_panics_is_checked_once() {
     assert_eq!(exceeded() - before, 1);
 }
 
+#[async_trait]
+trait Load {
+    async fn load(&self, count: u64) -> u64;
+    async fn load_first(&self, id: u64) -> Result<u64, String>;
+    async fn load_second(&self, id: u64) -> Result<u64, String>;
+}
+
+struct Database;
+
+#[async_trait]
+impl Load for Database {
+    #[budget(allocations <= 5)]
+    async fn load(&self, count: u64) -> u64 {
+        allocate(1);
+        pause().await;
+        allocate(count - 1);
+        count
+    }
+
+    #[budget(allocations <= 5)]
+    #[traced("{id}", err)]
+    async fn load_first(&self, id: u64) -> Result<u64, String> {
+        allocate(1);
+        pause().await;
+        allocate(id - 1);
+        Err(String::new())
+    }
+
+    #[traced("{id}", err)]
+    #[budget(allocations <= 5)]
+    async fn load_second(&self, id: u64) -> Result<u64, String> {
+        allocate(1);
+        pause().await;
+        allocate(id - 1);
+        Err(String::new())
+    }
+}
+
+impl Database {
+    #[budget(allocations <= count)]
+    fn boxed(&self, count: u64) -> Pin<Box<dyn Future<Output = u64> + '_>> {
+        Box::pin(async move {
+            pause().await;
+            allocate(5);
+            self.load(5).await
+        })
+    }
+
+    #[expect(clippy::manual_async_fn, reason = "that is what it is about")]
+    #[budget(allocations <= count)]
+    fn unnamed(&self, count: u64) -> impl Future<Output = u64> + '_ {
+        async move {
+            pause().await;
+            allocate(5);
+            self.load(5).await
+        }
+    }
+}
+
+#[test]
+fn a_future_that_is_returned_is_checked_as_it_is_polled() {
+    let _one = policy(OnExceeded::Panic);
+    assert_eq!(run(Database.load(5)), 5);
+    let lines = first_lines(panic_of(|| run(Database.load(6))));
+    assert!(lines[0].starts_with("load: "), "{lines:?}");
+    assert_eq!(lines[1], "  allocations   at most 5, but 6");
+    // One more is the box of `load`.
+    assert_eq!(run(Database.boxed(11)), 5);
+    let lines = first_lines(panic_of(|| run(Database.boxed(10))));
+    assert_eq!(lines[1], "  allocations   at most 10, but 11");
+    assert_eq!(run(Database.unnamed(11)), 5);
+    let lines = first_lines(panic_of(|| run(Database.unnamed(10))));
+    assert_eq!(lines[1], "  allocations   at most 10, but 11");
+}
+
+#[test]
+fn beside_traced_in_either_order_an_async_trait_method_is_one_call() {
+    let _one = policy(OnExceeded::Mark);
+    let check = |work: &dyn Fn(u64)| {
+        let before = exceeded();
+        let ((), report) = in_trace(|| work(5));
+        assert_eq!((exceeded() - before, report.calls.len()), (0, 1));
+        let ((), report) = in_trace(|| work(6));
+        assert_eq!(exceeded() - before, 1);
+        let [call] = &report.calls[..] else {
+            panic!("{report}");
+        };
+        assert_eq!(call.id.as_deref(), Some("6"));
+        assert_eq!(call.outcome, Outcome::Failed(String::new()));
+        assert_eq!(
+            call.checkpoints[0].name,
+            "over budget: allocations 6, at most 5"
+        );
+    };
+    check(&|id| drop(run(Database.load_first(id))));
+    check(&|id| drop(run(Database.load_second(id))));
+}
+
+#[test]
+fn limits_of_a_future_may_use_arguments_that_move_into_it() {
+    #[budget(bytes <= data.len() as u64)]
+    async fn copies(data: Vec<u8>) -> Vec<u8> {
+        pause().await;
+        data.clone()
+    }
+    #[budget(bytes <= data.len() as u64)]
+    fn copies_boxed(data: Vec<u8>) -> Pin<Box<dyn Future<Output = Vec<u8>>>> {
+        Box::pin(async move {
+            pause().await;
+            data.clone()
+        })
+    }
+    let _one = policy(OnExceeded::Panic);
+    assert_eq!(run(copies(vec![1; 100])).len(), 100);
+    assert_eq!(run(copies_boxed(vec![1; 100])).len(), 100);
+}
+
 /// The tracer's own rendering keeps to what it takes today.
 #[test]
 fn what_this_crate_allocates_to_write_a_report() {
@@ -508,4 +625,17 @@ fn what_this_crate_allocates_to_write_a_report() {
     let ((), _) = in_trace(request);
     assert_eq!(report.calls.len(), 10);
     assert_eq!(plain(&report).lines().count(), 20);
+}
+
+#[budget(allocations <= numbers.len() as u64)]
+async fn limited_by_its_argument(numbers: Vec<u32>) -> usize {
+    allocate(3);
+    numbers.len()
+}
+
+#[test]
+fn a_limit_may_use_what_moves_into_the_future() {
+    let _one = policy(OnExceeded::Panic);
+    let mut run = pin!(limited_by_its_argument(vec![1, 2, 3]));
+    assert_eq!(poll(run.as_mut()), Poll::Ready(3));
 }

@@ -1,90 +1,210 @@
 //! What stands between the parentheses of `#[traced(...)]`.
 
-use proc_macro2::{Span, TokenStream};
-use quote::ToTokens;
+use proc_macro2::{Group, Span, TokenStream};
+use quote::quote;
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, Ident, LitStr, Result, Token};
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Error, Expr, Ident, LitStr, Result, Token, braced, parenthesized, token};
 
 mod keyword {
-    syn::custom_keyword!(err);
+    syn::custom_keyword!(__budget);
 }
 
 const ANYTHING: &str = "`err`, a format string such as \"{id}\", or a label such as `rows = count`";
-const ID_OR_LABEL: &str = "a format string such as \"{id}\", or a label such as `rows = count`";
+const ERR_OR_LABEL: &str = "`err`, or a label such as `rows = count`";
 const LABEL: &str = "a label such as `rows = count`";
+const ERR: &str = "expected `err`, `err(Debug)` or `err(Display)`";
 
-/// `err` first, then what `call!` takes.
+/// Words of `#[instrument]` that take a value there. Here each would silently be a label.
+const ELSEWHERE: [&str; 4] = ["level", "target", "parent", "follows_from"];
+
+/// What `#[traced]` is told.
+#[derive(Default)]
 pub(crate) struct Arguments {
-    /// Where `err` was written, if it was.
-    pub(crate) err: Option<Span>,
+    /// The budgets of a future, written before all else by `#[budget]`.
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) err: Option<Err>,
+    /// The call's name, if it is not the function's.
+    pub(crate) name: Option<LitStr>,
     /// Id and labels for `call!`: the user's own tokens, so that an error in them is shown there.
     pub(crate) call: TokenStream,
 }
 
-impl Parse for Arguments {
-    fn parse(input: ParseStream) -> Result<Self> {
-        let err = parse_err(input)?;
-        let mut call = TokenStream::new();
-        if input.peek(LitStr) {
-            parse_id(input, &mut call)?;
-        } else if !input.is_empty() && !peek_label(input) {
-            let expected = if err.is_some() { ID_OR_LABEL } else { ANYTHING };
-            return Err(unexpected(input, expected));
-        }
+/// A budget as `#[budget]` hands it over.
+pub(crate) struct Budget {
+    /// What stands between the parentheses of `#[budget]`.
+    pub(crate) limits: TokenStream,
+    /// What is checked, as an expression.
+    pub(crate) site: TokenStream,
+}
+
+/// `err` or `err(Debug)`.
+pub(crate) struct Err {
+    /// Where it was written.
+    pub(crate) span: Span,
+    /// Whether the message is the error's `Debug`, not its `Display`.
+    pub(crate) is_debug: bool,
+}
+
+/// What has been read of id and labels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Nothing,
+    /// The format string, and maybe some of its arguments.
+    Id,
+    Labels,
+}
+
+impl Arguments {
+    /// Parses the arguments for a function; `binds_err` if one of its arguments is called `err`,
+    /// which then may be an argument of the format string.
+    pub(crate) fn parse(binds_err: bool, input: ParseStream) -> Result<Self> {
+        let mut arguments = Self {
+            budgets: parse_budgets(input)?,
+            ..Self::default()
+        };
+        let mut call = Vec::new();
+        let mut stage = Stage::Nothing;
         while !input.is_empty() {
-            parse_label(input, &mut call)?;
+            if peek_label(input) {
+                if !arguments.parse_option(input)? {
+                    call.push(parse_label(input)?);
+                    stage = Stage::Labels;
+                }
+            } else if peek_err(input, stage, binds_err) {
+                arguments.parse_err(input)?;
+            } else if stage == Stage::Nothing && input.peek(LitStr) {
+                let format: LitStr = input.parse()?;
+                call.push(quote!(#format));
+                stage = Stage::Id;
+            } else if stage == Stage::Id {
+                let argument: Expr = input.parse()?;
+                call.push(quote!(#argument));
+            } else {
+                let expected = match (stage, &arguments.err) {
+                    (Stage::Labels, Some(_)) => LABEL,
+                    (Stage::Labels, None) => ERR_OR_LABEL,
+                    _ => ANYTHING,
+                };
+                return Err(unexpected(input, expected));
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
         }
-        Ok(Self { err, call })
+        arguments.call = quote!(#(#call),*);
+        Ok(arguments)
+    }
+
+    fn parse_err(&mut self, input: ParseStream) -> Result<()> {
+        let word: Ident = input.parse()?;
+        if self.err.is_some() {
+            return Err(Error::new(word.span(), "`err` stands once"));
+        }
+        let mut is_debug = false;
+        if input.peek(token::Paren) {
+            let content;
+            parenthesized!(content in input);
+            is_debug = parse_format(&content)?;
+        }
+        self.err = Some(Err {
+            span: word.span(),
+            is_debug,
+        });
+        Ok(())
+    }
+
+    /// Parses `name = "..."`; returns whether there was one.
+    fn parse_option(&mut self, input: ParseStream) -> Result<bool> {
+        let ahead = input.fork();
+        let word = ahead.call(Ident::parse_any)?;
+        if ELSEWHERE.iter().any(|it| word == it) {
+            let message = format_args!(
+                "`{word}` means nothing to a call: leave it out, or write `r#{word} = ...` for a \
+                 label of this name"
+            );
+            return Err(Error::new(word.span(), message));
+        }
+        if word != "name" {
+            return Ok(false);
+        }
+        input.call(Ident::parse_any)?;
+        input.parse::<Token![=]>()?;
+        let name: Option<LitStr> = input.parse().ok();
+        let Some(name) = name.filter(|name| !name.value().is_empty()) else {
+            return Err(Error::new(
+                word.span(),
+                "`name` is the call's name, a string literal such as `name = \"load\"`; \
+                 write `r#name = ...` for a label of this name",
+            ));
+        };
+        if self.name.replace(name).is_some() {
+            return Err(Error::new(word.span(), "`name` stands once"));
+        }
+        Ok(true)
     }
 }
 
-/// `err` and the comma behind it; a label named `err` is left alone.
-fn parse_err(input: ParseStream) -> Result<Option<Span>> {
-    if !input.peek(keyword::err) || peek_label(input) {
-        return Ok(None);
+fn parse_budgets(input: ParseStream) -> Result<Vec<Budget>> {
+    let mut budgets = Vec::new();
+    while input.peek(keyword::__budget) && input.peek2(token::Paren) {
+        input.parse::<keyword::__budget>()?;
+        let (limits, site);
+        parenthesized!(limits in input);
+        braced!(site in input);
+        budgets.push(Budget {
+            limits: limits.parse()?,
+            site: site.parse()?,
+        });
     }
-    let err: keyword::err = input.parse()?;
-    if !input.is_empty() {
-        input.parse::<Token![,]>()?;
-    }
-    Ok(Some(err.span))
+    Ok(budgets)
 }
 
-/// The format string and its positional arguments.
-fn parse_id(input: ParseStream, call: &mut TokenStream) -> Result<()> {
-    input.parse::<LitStr>()?.to_tokens(call);
-    parse_comma(input, call)?;
-    while !input.is_empty() && !peek_label(input) {
-        input.parse::<Expr>()?.to_tokens(call);
-        parse_comma(input, call)?;
+/// `Debug` or `Display` between the parentheses of `err`: whether it is the first.
+fn parse_format(input: ParseStream) -> Result<bool> {
+    let ahead = input.fork();
+    let word = ahead.call(Ident::parse_any).map(|word| word.to_string());
+    let is_debug = match word.as_deref() {
+        Ok("Debug") => true,
+        Ok("Display") => false,
+        _ => return Err(input.error(ERR)),
+    };
+    input.call(Ident::parse_any)?;
+    if input.is_empty() {
+        Ok(is_debug)
+    } else {
+        Err(input.error(ERR))
     }
-    Ok(())
 }
 
 /// One `name = value`. The name may be a keyword, as in `type = kind`.
-fn parse_label(input: ParseStream, call: &mut TokenStream) -> Result<()> {
-    if !peek_label(input) {
-        return Err(unexpected(input, LABEL));
-    }
+fn parse_label(input: ParseStream) -> Result<TokenStream> {
     let name = input.call(Ident::parse_any)?;
     let equals: Token![=] = input.parse()?;
     if input.is_empty() {
         let message = format_args!("expected the value of the label `{name}` behind this");
         return Err(Error::new_spanned(equals, message));
     }
-    name.to_tokens(call);
-    equals.to_tokens(call);
-    input.parse::<Expr>()?.to_tokens(call);
-    parse_comma(input, call)
+    let value: Expr = input.parse()?;
+    Ok(quote!(#name #equals #value))
 }
 
-/// The comma that must stand between two arguments and may stand behind the last.
-fn parse_comma(input: ParseStream, call: &mut TokenStream) -> Result<()> {
-    if !input.is_empty() {
-        input.parse::<Token![,]>()?.to_tokens(call);
+/// Whether `err` or `err(...)` comes next, and is not an argument of the format string.
+fn peek_err(input: ParseStream, stage: Stage, binds_err: bool) -> bool {
+    let ahead = input.fork();
+    let is_err = ahead.parse::<Ident>().is_ok_and(|word| word == "err");
+    if !is_err || stage != Stage::Id {
+        return is_err;
     }
-    Ok(())
+    if binds_err {
+        return false;
+    }
+    // An expression may begin with this name too: a call of a function, or a field.
+    ahead.is_empty()
+        || ahead.peek(Token![,])
+        || ahead
+            .parse::<Group>()
+            .is_ok_and(|group| parse_format.parse2(group.stream()).is_ok())
 }
 
 fn peek_label(input: ParseStream) -> bool {
@@ -94,8 +214,11 @@ fn peek_label(input: ParseStream) -> bool {
 /// What to say about a token that cannot stand where it does.
 fn unexpected(input: ParseStream, expected: &str) -> Error {
     match input.fork().call(Ident::parse_any) {
-        Ok(word) if word == "err" => {
-            input.error("`err` stands once, and before everything else: `#[traced(err, ...)]`")
+        Ok(word) if word == "skip" || word == "skip_all" => input.error(format_args!(
+            "`{word}` is not needed: arguments are recorded only if an id or a label names them"
+        )),
+        Ok(word) if word == "fields" => {
+            input.error("labels stand by themselves: `#[traced(rows = count)]`")
         }
         Ok(word) => input.error(format_args!("unknown word `{word}`: expected {expected}")),
         Err(_) => input.error(format_args!("expected {expected}")),
@@ -104,18 +227,25 @@ fn unexpected(input: ParseStream, expected: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use quote::quote;
-
     use super::*;
+
+    fn parse(binds_err: bool, tokens: TokenStream) -> Result<Arguments> {
+        (|input: ParseStream| Arguments::parse(binds_err, input)).parse2(tokens)
+    }
 
     /// Whether there is an `err`, and what is left for `call!`.
     fn parsed(tokens: TokenStream) -> (bool, String) {
-        let arguments: Arguments = syn::parse2(tokens).unwrap();
+        let arguments = parse(false, tokens).unwrap();
         (arguments.err.is_some(), arguments.call.to_string())
     }
 
+    fn name(tokens: TokenStream) -> Option<String> {
+        let name = parse(false, tokens).unwrap().name;
+        name.map(|name| name.value())
+    }
+
     fn error(tokens: TokenStream) -> String {
-        syn::parse2::<Arguments>(tokens).err().unwrap().to_string()
+        parse(false, tokens).err().unwrap().to_string()
     }
 
     #[test]
@@ -131,40 +261,118 @@ mod tests {
             quote!("{id}"),
             quote!("{} {}", user.id, a == b),
             quote!(rows = rows.len()),
-            quote!("{id}", rows = { n }, r#type = kind, match = f(1, 2),),
+            quote!("{id}", rows = { n }, r#type = kind, match = f(1, 2)),
         ] {
             let written = tokens.to_string();
             assert_eq!(parsed(quote!(err, #tokens)), (true, written.clone()));
+            assert_eq!(parsed(quote!(#tokens, err)), (true, written.clone()));
+            assert_eq!(parsed(quote!(#tokens,)), (false, written.clone()));
             assert_eq!(parsed(tokens), (false, written));
         }
     }
 
     #[test]
-    fn a_label_or_an_id_may_be_named_err() {
+    fn err_stands_anywhere() {
+        let written = (true, "\"{} {}\" , a , b , rows = 1 , bytes = 2".to_owned());
+        for tokens in [
+            quote!(err, "{} {}", a, b, rows = 1, bytes = 2),
+            quote!("{} {}", err, a, b, rows = 1, bytes = 2),
+            quote!("{} {}", a, err, b, rows = 1, bytes = 2),
+            quote!("{} {}", a, b, err(Debug), rows = 1, bytes = 2),
+            quote!("{} {}", a, b, rows = 1, err, bytes = 2),
+            quote!("{} {}", a, b, rows = 1, bytes = 2, err(Display)),
+        ] {
+            assert_eq!(parsed(tokens), written);
+        }
+    }
+
+    #[test]
+    fn err_says_what_the_message_is() {
+        let is_debug = |tokens| parse(false, tokens).unwrap().err.unwrap().is_debug;
+        assert!(!is_debug(quote!(err)));
+        assert!(!is_debug(quote!("{id}", err(Display))));
+        assert!(is_debug(quote!(err(Debug), "{id}")));
+        assert!(is_debug(quote!(rows = 1, err(Debug))));
+        for tokens in [quote!(err()), quote!(err(Pretty)), quote!(err(Debug, 1))] {
+            assert!(error(tokens).ends_with(ERR));
+        }
+    }
+
+    #[test]
+    fn a_label_or_a_value_may_be_named_err() {
         assert_eq!(parsed(quote!(err = 1)), (false, "err = 1".to_owned()));
-        assert_eq!(
-            parsed(quote!("{}", err)),
-            (false, "\"{}\" , err".to_owned())
-        );
         assert_eq!(parsed(quote!(err, err = 1)), (true, "err = 1".to_owned()));
+        let arguments = parse(true, quote!("{}", err, rows = 1)).unwrap();
+        assert!(arguments.err.is_none());
+        assert_eq!(arguments.call.to_string(), "\"{}\" , err , rows = 1");
+        let arguments = parse(true, quote!(err, "{}", err, rows = 1, bytes = 2)).unwrap();
+        assert!(arguments.err.is_some());
+        for tokens in [
+            quote!("{}", err.code),
+            quote!("{}", err(1)),
+            quote!("{}", err + 1),
+        ] {
+            assert_eq!(parsed(tokens.clone()), (false, tokens.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_a_label() {
+        let named = quote!("{id}", name = "load", rows = 1);
+        assert_eq!(parsed(named.clone()).1, "\"{id}\" , rows = 1");
+        assert_eq!(name(named).as_deref(), Some("load"));
+        let first = quote!(name = "load", "{id}", err);
+        assert_eq!(parsed(first.clone()), (true, "\"{id}\"".to_owned()));
+        assert_eq!(name(first).as_deref(), Some("load"));
+        assert_eq!(name(quote!(r#name = user.name)), None);
+        assert_eq!(parsed(quote!(r#name = 1)).1, "r#name = 1");
+        assert_eq!(error(quote!(name = "a", name = "b")), "`name` stands once");
+        for tokens in [
+            quote!(name = user.name),
+            quote!(name = ""),
+            quote!(name =),
+            quote!(name = 1),
+        ] {
+            assert!(error(tokens).starts_with("`name` is the call's name, a string literal"));
+        }
+    }
+
+    #[test]
+    fn words_of_instrument_are_not_labels() {
+        for word in ELSEWHERE {
+            let word = Ident::new(word, Span::call_site());
+            let expected = format!("`{word}` means nothing to a call: leave it out, or ");
+            assert!(error(quote!(#word = "debug")).starts_with(&expected));
+            let raw = Ident::new_raw(&word.to_string(), Span::call_site());
+            let written = format!("r#{word} = 1");
+            assert_eq!(parsed(quote!(#raw = 1)), (false, written));
+        }
+        assert!(error(quote!(skip(all))).starts_with("`skip` is not needed"));
+        assert!(error(quote!("{id}", rows = 1, skip_all)).starts_with("`skip_all` is not needed"));
+        assert!(error(quote!(fields(rows = 1))).starts_with("labels stand by themselves"));
     }
 
     #[test]
     fn an_error_names_the_word_and_what_was_expected() {
-        let expected = format!("unknown word `skip`: expected {ANYTHING}");
-        assert_eq!(error(quote!(skip(all))), expected);
-        let expected = format!("unknown word `skip`: expected {ID_OR_LABEL}");
-        assert_eq!(error(quote!(err, skip)), expected);
-        let expected = format!("unknown word `id`: expected {LABEL}");
+        let expected = format!("unknown word `ret`: expected {ANYTHING}");
+        assert_eq!(error(quote!(ret)), expected);
+        let expected = format!("unknown word `id`: expected {ERR_OR_LABEL}");
         assert_eq!(error(quote!("{id}", rows = 1, id)), expected);
+        let expected = format!("unknown word `id`: expected {LABEL}");
+        assert_eq!(error(quote!(err, rows = 1, id)), expected);
         assert_eq!(error(quote!(1)), format!("expected {ANYTHING}"));
-        assert_eq!(error(quote!(rows = 1, "{id}")), format!("expected {LABEL}"));
+        let expected = format!("expected {ERR_OR_LABEL}");
+        assert_eq!(error(quote!(rows = 1, "{id}")), expected);
     }
 
     #[test]
-    fn err_stands_once_and_first() {
-        for tokens in [quote!(err, err), quote!(rows = 1, err)] {
-            assert!(error(tokens).starts_with("`err` stands once, and before"));
+    fn err_stands_once() {
+        for tokens in [
+            quote!(err, err),
+            quote!(err, rows = 1, err),
+            quote!("{id}", err, err(Debug)),
+        ] {
+            assert_eq!(error(tokens), "`err` stands once");
         }
     }
 

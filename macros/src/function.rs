@@ -1,12 +1,13 @@
 //! The function that `#[traced]` stands on.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, LitStr, Pat, PathArguments, Result, ReturnType,
-    Signature, Token, Type, Visibility, braced, token,
+    Attribute, Error, FnArg, GenericArgument, LitStr, Meta, Pat, Path, PathArguments, ReceiverKind,
+    Result, ReturnType, Signature, Token, Type, TypeParamBound, Visibility, braced, token,
 };
 
 /// A function whose body is left as it is written.
@@ -26,9 +27,34 @@ pub(crate) struct Function {
 
 /// A name that an argument binds.
 pub(crate) struct Binding {
-    /// The argument's `#[cfg]`s: without them the name may not exist.
-    pub(crate) conditions: Vec<Attribute>,
+    /// The argument's own attributes, such as `#[cfg]`: without it the name may not exist.
+    pub(crate) attributes: Vec<Attribute>,
     pub(crate) name: Ident,
+    pub(crate) used: Used,
+}
+
+/// Where a name that an argument binds is mentioned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    /// By the attribute, and maybe by the body too.
+    ByAttribute,
+    ByBody,
+    /// Nowhere, and nobody minds: `_name`, `self`.
+    ForItsDrop,
+    /// Nowhere. The compiler has something to say about it to the user.
+    Nowhere,
+}
+
+/// The future that is a function's last expression: `async move { ... }`, or that within
+/// `Box::pin(...)`, which is what `#[async_trait]` makes of a method.
+pub(crate) struct Tail {
+    /// What stands before it, `Box::pin` included.
+    pub(crate) before: TokenStream,
+    /// The parentheses of `Box::pin`.
+    pub(crate) parentheses: Option<Group>,
+    /// `async`, or `async move`.
+    pub(crate) keywords: TokenStream,
+    pub(crate) block: Group,
 }
 
 impl Parse for Function {
@@ -81,6 +107,25 @@ impl Function {
         self.attributes.iter().any(|it| last(it) == Some(true))
     }
 
+    /// Puts something before the arguments of its `#[traced]`, or adds one.
+    pub(crate) fn give_to_traced(&mut self, more: &TokenStream) {
+        let is_ours = |it: &&mut Attribute| {
+            let path: Vec<_> = it.path().segments.iter().map(|it| &it.ident).collect();
+            matches!(&path[..], [name] if *name == "traced")
+                || matches!(&path[..], [krate, name] if *krate == "tracer" && *name == "traced")
+        };
+        let Some(attribute) = self.attributes.iter_mut().find(is_ours) else {
+            let traced = syn::parse_quote!(#[::tracer::traced(#more)]);
+            return self.attributes.insert(0, traced);
+        };
+        let path = attribute.path();
+        let given = match &attribute.meta {
+            Meta::List(list) => Some(&list.tokens),
+            _ => None,
+        };
+        attribute.meta = syn::parse_quote!(#path(#more #given));
+    }
+
     /// The call's name.
     pub(crate) fn name(&self) -> String {
         self.signature.ident.unraw().to_string()
@@ -110,51 +155,190 @@ impl Function {
         }
     }
 
-    /// Whether it is not async and returns a future all the same, as far as its type tells.
-    pub(crate) fn returns_future(&self) -> bool {
-        let ReturnType::Type(_, written) = &self.signature.output else {
-            return false;
+    /// Whether what it returns may be a future, as far as its type tells.
+    pub(crate) fn may_return_future(&self) -> bool {
+        let is_other = match &self.signature.output {
+            ReturnType::Type(_, written) => match &**written {
+                Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+                    last.ident == "Option" || last.ident.to_string().ends_with("Result")
+                }),
+                _ => false,
+            },
+            ReturnType::Default => true,
         };
-        let is_result = match &**written {
-            Type::Path(path) => {
-                let last = path.path.segments.last();
-                last.is_some_and(|last| last.ident.to_string().ends_with("Result"))
-            }
-            _ => false,
-        };
-        let is_async = self.signature.asyncness.is_some();
-        !is_async && !is_result && mentions(written.to_token_stream(), "Future")
+        !is_other && !self.returns_nothing()
     }
 
-    /// The names that the arguments bind, in the order in which they are dropped, but for those
-    /// that the body does not mention.
-    ///
-    /// `_name`s count as mentioned: they are there for their drop. Any other name that is left out
-    /// here is one about which the compiler has something to say to the user.
-    pub(crate) fn bindings(&self) -> Vec<Binding> {
+    /// The type returned if it is a future, as far as it tells, and the function is not async.
+    pub(crate) fn returned_future(&self) -> Option<&Type> {
+        match &self.signature.output {
+            ReturnType::Type(_, written) if self.signature.asyncness.is_none() => {
+                is_future(written).then_some(&**written)
+            }
+            _ => None,
+        }
+    }
+
+    /// The future that its body ends with, if that is the only one that it can return.
+    pub(crate) fn tail(&self) -> Option<Tail> {
+        if self.signature.asyncness.is_some() {
+            return None;
+        }
+        let tokens: Vec<_> = self.body.clone().into_iter().collect();
+        let (before, tail) = match split_async(&tokens) {
+            Some(tail) => tail,
+            None => split_boxed(&tokens)?,
+        };
+        let ends_statement = match before.last() {
+            None => true,
+            Some(TokenTree::Punct(last)) => last.as_char() == ';',
+            Some(TokenTree::Group(last)) => last.delimiter() == Delimiter::Brace,
+            Some(_) => false,
+        };
+        let returns = mentions(before.iter().cloned().collect(), "return");
+        (ends_statement && !returns).then_some(tail)
+    }
+
+    /// The names that the arguments bind, in the order in which they are dropped, but for references
+    /// that nobody mentions. `attribute` is what stands between the attribute's parentheses.
+    pub(crate) fn bindings(&self, attribute: &TokenStream) -> Vec<Binding> {
         let mut bindings = Vec::new();
         for argument in &self.signature.inputs {
-            let (attributes, names) = match argument {
-                FnArg::Receiver(receiver) => (&receiver.attrs, vec![receiver.self_token.into()]),
-                FnArg::Typed(argument) => {
-                    let mut names = Vec::new();
-                    bound_names(&argument.pat, &mut names);
-                    (&argument.attrs, names)
-                }
-            };
-            let conditions = attributes.iter().filter(|it| it.path().is_ident("cfg"));
-            bindings.extend(names.into_iter().map(|name| Binding {
-                conditions: conditions.clone().cloned().collect(),
-                name,
+            let (attributes, names) = bound_by(argument);
+            bindings.extend(names.into_iter().filter_map(|name| {
+                let word = name.unraw().to_string();
+                let used = if mentions(attribute.clone(), &word) {
+                    Used::ByAttribute
+                } else if mentions(self.body.clone(), &word) {
+                    Used::ByBody
+                } else if word.starts_with('_') || word == "self" && !is_reference(argument) {
+                    Used::ForItsDrop
+                } else if is_reference(argument) {
+                    return None;
+                } else {
+                    Used::Nowhere
+                };
+                Some(Binding {
+                    attributes: attributes.clone(),
+                    name,
+                    used,
+                })
             }));
         }
-        bindings.retain(|binding| {
-            let name = binding.name.unraw().to_string();
-            name.starts_with('_') || mentions(self.body.clone(), &name)
-        });
         bindings.reverse();
         bindings
     }
+
+    /// Takes `#[expect]` from arguments that nobody uses: it stands at the variables in their place.
+    pub(crate) fn move_expectations(&mut self, bindings: &[Binding]) {
+        for argument in &mut self.signature.inputs {
+            let names = bound_by(argument).1;
+            let is_unused = |name: &Ident| {
+                bindings
+                    .iter()
+                    .any(|it| it.name == *name && it.used == Used::Nowhere)
+            };
+            if names.iter().any(is_unused)
+                && let FnArg::Typed(argument) = argument
+            {
+                argument.attrs.retain(|it| !it.path().is_ident("expect"));
+            }
+        }
+    }
+
+    /// Whether an argument binds this name.
+    pub(crate) fn binds(&self, name: &str) -> bool {
+        let mut arguments = self.signature.inputs.iter();
+        arguments.any(|argument| bound_by(argument).1.iter().any(|it| it.unraw() == name))
+    }
+}
+
+/// An argument's attributes, and the names that it binds.
+fn bound_by(argument: &FnArg) -> (&Vec<Attribute>, Vec<Ident>) {
+    match argument {
+        FnArg::Receiver(receiver) => (&receiver.attrs, vec![receiver.self_token.into()]),
+        FnArg::Typed(argument) => {
+            let mut names = Vec::new();
+            bound_names(&argument.pat, &mut names);
+            (&argument.attrs, names)
+        }
+    }
+}
+
+/// Whether dropping it does nothing.
+fn is_reference(argument: &FnArg) -> bool {
+    match argument {
+        FnArg::Receiver(receiver) => matches!(receiver.kind, ReceiverKind::Reference(..)),
+        FnArg::Typed(argument) => matches!(*argument.ty, Type::Reference(_)),
+    }
+}
+
+/// Splits off `Box::pin(async move { ... })` at the end, by whichever path.
+fn split_boxed(tokens: &[TokenTree]) -> Option<(&[TokenTree], Tail)> {
+    let (TokenTree::Group(parentheses), rest) = tokens.split_last()? else {
+        return None;
+    };
+    let mut arguments: Vec<_> = parentheses.stream().into_iter().collect();
+    if matches!(arguments.last(), Some(TokenTree::Punct(comma)) if comma.as_char() == ',') {
+        arguments.pop();
+    }
+    let (nothing, mut tail) = split_async(&arguments)?;
+    let is_call = parentheses.delimiter() == Delimiter::Parenthesis && nothing.is_empty();
+    let path = path_at_end(rest);
+    let is_box_pin = matches!(
+        &rest[rest.len() - path..],
+        [.., TokenTree::Ident(first), TokenTree::Punct(_), TokenTree::Punct(_), TokenTree::Ident(last)]
+            if first == "Box" && last == "pin"
+    );
+    if !is_call || !is_box_pin {
+        return None;
+    }
+    tail.before = rest.iter().cloned().collect();
+    tail.parentheses = Some(parentheses.clone());
+    Some((&rest[..rest.len() - path], tail))
+}
+
+/// How many tokens at the end are one path.
+fn path_at_end(tokens: &[TokenTree]) -> usize {
+    let is_colon =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
+    let mut rest = tokens;
+    loop {
+        rest = match rest {
+            [before @ .., TokenTree::Ident(name)] if name != "return" => before,
+            _ => break,
+        };
+        rest = match rest {
+            [before @ .., first, second] if is_colon(first) && is_colon(second) => before,
+            _ => break,
+        };
+    }
+    tokens.len() - rest.len()
+}
+
+/// Splits off `async move { ... }` at the end.
+fn split_async(tokens: &[TokenTree]) -> Option<(&[TokenTree], Tail)> {
+    let (TokenTree::Group(block), rest) = tokens.split_last()? else {
+        return None;
+    };
+    let is =
+        |token: Option<&TokenTree>, word| matches!(token, Some(TokenTree::Ident(it)) if it == word);
+    let words = match rest {
+        [.., last] if is(Some(last), "async") => 1,
+        [.., first, last] if is(Some(first), "async") && is(Some(last), "move") => 2,
+        _ => return None,
+    };
+    if block.delimiter() != Delimiter::Brace {
+        return None;
+    }
+    let (before, keywords) = rest.split_at(rest.len() - words);
+    let tail = Tail {
+        before: before.iter().cloned().collect(),
+        parentheses: None,
+        keywords: keywords.iter().cloned().collect(),
+        block: block.clone(),
+    };
+    Some((before, tail))
 }
 
 /// Whether the keyword `fn` comes next, after the words that may stand before it.
@@ -172,14 +356,65 @@ fn peek_function(input: ParseStream) -> bool {
     ahead.peek(Token![fn])
 }
 
-/// Whether a word occurs in tokens, be it in a literal: `"{name}"` is a use of `name`.
-fn mentions(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        TokenTree::Ident(ident) => ident.unraw() == word,
-        TokenTree::Literal(literal) => literal.to_string().contains(word),
-        TokenTree::Punct(_) => false,
+/// Whether a word occurs in tokens, but as a field or method, which stands behind a dot. In a literal
+/// it counts if it is a variable of a format string.
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
+    let mut dots = 0;
+    tokens.into_iter().any(|token| {
+        let is_member = dots == 1;
+        dots = match &token {
+            TokenTree::Punct(punct) if punct.as_char() == '.' => dots + 1,
+            _ => 0,
+        };
+        match token {
+            TokenTree::Group(group) => mentions(group.stream(), word),
+            TokenTree::Ident(ident) => !is_member && ident.unraw() == word,
+            TokenTree::Literal(literal) => captures(&literal.to_string(), word),
+            TokenTree::Punct(_) => false,
+        }
     })
+}
+
+/// Whether a word is a variable of a format string: `{word}`, `{word:?}`, `{:word$}`.
+fn captures(literal: &str, word: &str) -> bool {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    literal.match_indices(word).any(|(start, _)| {
+        let before = literal[..start].chars().next_back();
+        let after = literal[start + word.len()..].chars().next();
+        is_edge(before) && ((before == Some('{') && is_edge(after)) || after == Some('$'))
+    })
+}
+
+/// Whether a type says that it is a future: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`.
+fn is_future(written: &Type) -> bool {
+    let by_bounds = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
+        bounds.iter().any(|bound| match bound {
+            TypeParamBound::Trait(bound) => is_future_name(&bound.path),
+            _ => false,
+        })
+    };
+    match written {
+        Type::ImplTrait(written) => by_bounds(&written.bounds),
+        Type::TraitObject(written) => by_bounds(&written.bounds),
+        Type::Group(inner) => is_future(&inner.elem),
+        Type::Paren(inner) => is_future(&inner.elem),
+        Type::Path(written) => match written.path.segments.last() {
+            Some(last) if last.ident == "Pin" || last.ident == "Box" => match &last.arguments {
+                PathArguments::AngleBracketed(arguments) => {
+                    let first = arguments.args.first();
+                    matches!(first, Some(GenericArgument::Type(inner)) if is_future(inner))
+                }
+                _ => false,
+            },
+            _ => is_future_name(&written.path),
+        },
+        _ => false,
+    }
+}
+
+fn is_future_name(path: &Path) -> bool {
+    let last = path.segments.last();
+    last.is_some_and(|last| last.ident.to_string().ends_with("Future"))
 }
 
 fn bound_names(pattern: &Pat, names: &mut Vec<Ident>) {
@@ -247,7 +482,7 @@ mod tests {
     }
 
     fn bindings(tokens: TokenStream) -> Vec<String> {
-        let bindings = function(tokens).bindings();
+        let bindings = function(tokens).bindings(&TokenStream::new());
         bindings.iter().map(|it| it.name.to_string()).collect()
     }
 
@@ -321,9 +556,169 @@ mod tests {
     }
 
     #[test]
-    fn bindings_that_the_body_does_not_mention_are_left_to_the_compiler() {
-        let some = quote!(fn f(a: A, b: B, c: C, r#type: D) { { g!("{b}") } + [r#type] });
-        assert_eq!(bindings(some), ["r#type", "b"]);
+    fn bindings_are_used_by_the_body_the_attribute_or_nobody() {
+        let function = function(quote! {
+            fn f(&self, a: A, b: B, c: C, d: &D, _e: E, f: F, r#type: G) {
+                { g!("{b} a d {{f}}") } + [r#type]
+            }
+        });
+        let bindings = function.bindings(&quote!("{c:?}", n = 1));
+        let found: Vec<_> = bindings
+            .iter()
+            .map(|it| (it.name.to_string(), it.used))
+            .collect();
+        let expected = [
+            ("r#type", Used::ByBody),
+            ("f", Used::ByBody),
+            ("_e", Used::ForItsDrop),
+            ("c", Used::ByAttribute),
+            ("b", Used::ByBody),
+            ("a", Used::Nowhere),
+        ];
+        assert_eq!(found, expected.map(|(name, used)| (name.to_owned(), used)));
+        assert!(function.binds("type") && function.binds("self") && !function.binds("g"));
+    }
+
+    #[test]
+    fn a_field_or_method_is_not_a_variable() {
+        for tokens in [
+            quote!(id),
+            quote!(f(id.len())),
+            quote!(0..id),
+            quote!(..=id),
+        ] {
+            assert!(mentions(tokens.clone(), "id"), "{tokens}");
+        }
+        for tokens in [
+            quote!(self.id),
+            quote!(a.id()),
+            quote!(a.b.id),
+            quote!(f(a.id)),
+        ] {
+            assert!(!mentions(tokens.clone(), "id"), "{tokens}");
+        }
+    }
+
+    #[test]
+    fn a_literal_mentions_what_a_format_string_takes() {
+        for literal in [
+            "{id}",
+            "{id:?}",
+            "{id }",
+            "{a} {id}",
+            "{:id$}",
+            "{:.id$}",
+            "{:>1$id$}",
+        ] {
+            assert!(captures(literal, "id"), "{literal}");
+        }
+        for literal in [
+            "id",
+            "{ids}",
+            "{my_id}",
+            "{id_}",
+            "a id b",
+            "{:my_id$}",
+            "{a:id}",
+        ] {
+            assert!(!captures(literal, "id"), "{literal}");
+        }
+    }
+
+    fn tail(body: &TokenStream) -> Option<[String; 3]> {
+        let tail = function(quote!(fn f() { #body })).tail()?;
+        let text = |tokens: TokenStream| tokens.to_string();
+        Some([tail.before, tail.keywords, tail.block.stream()].map(text))
+    }
+
+    #[test]
+    fn the_future_at_the_end_of_a_body_is_found() {
+        let found = |before: &str, keywords: &str, block: &str| {
+            Some([before, keywords, block].map(str::to_owned))
+        };
+        assert_eq!(tail(&quote!(async { a })), found("", "async", "a"));
+        assert_eq!(
+            tail(&quote!(let a = b; async move { a })),
+            found("let a = b ;", "async move", "a")
+        );
+        assert_eq!(
+            tail(&quote!(Box::pin(async move { a }))),
+            found("Box :: pin", "async move", "a")
+        );
+        assert_eq!(
+            tail(&quote!(if a { b(); } ::std::boxed::Box::pin(async { a },))),
+            found(
+                "if a { b () ; } :: std :: boxed :: Box :: pin",
+                "async",
+                "a"
+            )
+        );
+    }
+
+    #[test]
+    fn another_end_of_a_body_is_not_taken_for_a_future_that_is_seen() {
+        for body in [
+            quote!(),
+            quote!({ a }),
+            quote!(a.boxed()),
+            quote!(async move { a }.boxed()),
+            quote!(async move { a };),
+            quote!(return Box::pin(async move { a })),
+            quote!(return ::std::boxed::Box::pin(async move { a })),
+            quote!(if a { return b; } Box::pin(async move { a })),
+            quote!(spawn(async move { a })),
+            quote!(Rc::pin(async move { a })),
+            quote!(Box::new(async move { a })),
+            quote!(Box::pin(wrap(async move { a }))),
+            quote!(Box::pin(a, async move { a })),
+            quote!(a = async move { a }),
+            quote!(a + Box::pin(async move { a })),
+        ] {
+            assert_eq!(tail(&body), None, "{body}");
+        }
+        assert!(
+            function(quote!(
+                async fn f() {
+                    async move { a }
+                }
+            ))
+            .tail()
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn a_type_that_is_a_future_is_told_from_one_that_has_some() {
+        let is_future = |written: TokenStream| {
+            function(quote!(fn f() -> #written {}))
+                .returned_future()
+                .is_some()
+        };
+        for written in [
+            quote!(impl Future<Output = A>),
+            quote!(impl Send + std::future::Future<Output = A> + 'a),
+            quote!(Pin<Box<dyn Future<Output = A> + Send>>),
+            quote!(::core::pin::Pin<Box<dyn ::core::future::Future<Output = A>>>),
+            quote!(BoxFuture<'a, A>),
+            quote!(Self::Future),
+            quote!(<S as Service<R>>::Future),
+        ] {
+            assert!(is_future(written.clone()), "{written}");
+        }
+        for written in [
+            quote!(A),
+            quote!(Vec<BoxFuture<'a, A>>),
+            quote!(io::Result<impl Future<Output = A>>),
+            quote!((A, BoxFuture<'a, A>)),
+            quote!(impl Fn() -> BoxFuture<'a, A>),
+            quote!(Box<dyn Fn() -> BoxFuture<'a, A>>),
+        ] {
+            assert!(!is_future(written.clone()), "{written}");
+        }
+        let function = function(quote!(
+            async fn f() -> BoxFuture<'a, A> {}
+        ));
+        assert!(function.returned_future().is_none());
     }
 
     #[test]

@@ -23,15 +23,22 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// All of them may be left out, and stand in this order:
+/// All of them may be left out.
 ///
-/// 1. `err`: when the function returns an `Err`, the call's outcome is *failed*, with the error's
-///    `Display` as its message. The function must return a `Result` whose error is `Display`.
-/// 2. A format string and its arguments, as in `"{id}"` or `"{}", user.id`: the call's id.
-/// 3. Labels, each as `name = value`.
+/// - `err`: if the function returns an `Err`, the call's outcome is *failed*, with the error's
+///   `Display` as its message. The function must return a `Result` whose error is `Display`; with
+///   `err(Debug)` its message is the error's `Debug`, which then is all that it needs. Stands
+///   anywhere. An argument of the function that is called `err` can be an argument of the format
+///   string; the word then stands before that string or behind a label.
+/// - A format string and its arguments, as in `"{id}"` or `"{}", user.id`: the call's id.
+/// - Labels behind it, each as `name = value`.
+/// - `name = "load"`: the call's name, instead of the function's. A string literal; stands anywhere.
 ///
-/// The last two are what the macro `call!` takes. They may use the function's arguments and `self`,
-/// and are evaluated before the body.
+/// Id and labels are what the macro `call!` takes. They may use the function's arguments and `self`,
+/// and are evaluated before the body. `level`, `target`, `parent` and `follows_from`, which
+/// `#[instrument]` of `tracing` knows, are refused: a call has no level and no target, and its
+/// parent is the call that is open. For a label of such a name, or one called `name`, write
+/// `r#level = value`.
 ///
 /// # Async functions
 ///
@@ -40,24 +47,40 @@ use proc_macro::TokenStream;
 /// leaves a call that is *cancelled*. The arguments move into the call and are dropped in it, in
 /// their usual order.
 ///
-/// A function that is not `async` itself but returns a future (`impl Future`,
-/// `Pin<Box<dyn Future>>`, and so what `#[async_trait]` makes of a method) is traced as any other
-/// function: the call lasts until the future is returned, not until it is ready. Make it an
-/// `async fn`, or wrap the future that it returns in `call.instrument(future)`. With
-/// `#[async_trait]`, put `#[traced]` on an `async fn` that the method calls.
+/// To find out whether a future is `Send`, as `tokio::spawn` requires, the compiler looks at the types
+/// of all futures inside, 128 layers deep by default. That is enough for 23 traced functions that
+/// await one another (and for 38 without attributes). For more, put
+/// `#![recursion_limit = "256"]` into the crate, or one of the futures into a
+/// `Pin<Box<dyn Future + Send>>`.
+///
+/// A function that is not `async` itself is traced in the same way if its body ends with
+/// `Box::pin(async move { ... })` or `async move { ... }`. That is what `#[async_trait]` makes of
+/// a method, so `#[traced]` can stand on methods in its traits and implementations. Id and labels
+/// are evaluated at the first poll. Statements before the future, which run when the function is
+/// called, are not in the call. Any other function that says that it returns a future (`impl
+/// Future`, `Pin<Box<dyn Future>>`, `BoxFuture`, `Self::Future`) is refused, because its call would
+/// see only how the future is made.
 ///
 /// # What stays as it was
 ///
 /// The signature, with its visibility, generics, lifetimes, `impl Trait`, patterns, `unsafe` and
-/// `extern`; all other attributes; and the order in which locals and arguments are dropped. With
-/// `err`, or on an `async fn`, there are two exceptions, because the body becomes a block that owns
-/// the arguments: an argument bound to `_`, or what a pattern leaves behind of one, is dropped after
-/// all others; and under `#[track_caller]`, `err` makes a panic name this function, not its caller.
+/// `extern`; all other attributes; and, in every edition, the order in which temporaries, locals and
+/// arguments are dropped. Temporaries and locals are dropped in the call. Arguments are dropped
+/// after it, unless the body has moved them; with `err`, or on an `async fn`, the body becomes a
+/// block that owns them, and they are dropped in the call. There are two exceptions then: an
+/// argument bound to `_`, or what a pattern leaves behind of one, is dropped after all others, and
+/// after the call; and under `#[track_caller]`, `err` makes a panic name this function, not its
+/// caller.
+///
+/// Lints of the compiler and of Clippy say what they say without the attribute, but for these:
+/// `needless_question_mark` does not see the end of a function that is neither `async` nor has
+/// `err`; `needless_pass_by_value` does not see what becomes of arguments in one with `err`, which
+/// also allows `result_large_err` on closures inside; and `unused_async` sees an `.await`.
 ///
 /// # Compile errors
 ///
-/// On anything but a function with a body; on a `const fn`, which can read no clock; and on `err`
-/// where the function returns nothing, or a future.
+/// On anything but a function with a body; on a `const fn`, which can read no clock; on a function
+/// that returns a future that can't be seen; and on `err` if the function returns nothing.
 #[proc_macro_attribute]
 pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), &item.into()).into()
@@ -81,7 +104,9 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # What is counted
 ///
 /// What the function's body allocates on its thread, functions that it calls included; of an
-/// `async fn`, what it does while it is polled, on whichever threads. Not what it hands to other
+/// `async fn`, or a function whose body ends with `Box::pin(async move { ... })` or
+/// `async move { ... }`, what the future does while it is polled, on whichever threads. So it can
+/// stand on methods under `#[async_trait]`. Not what it hands to other
 /// threads and tasks, be they of the same trace or not; and nothing of the tracer's own. That does not
 /// depend on whether a trace is current.
 ///
@@ -109,7 +134,8 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A function with a budget is a traced one: with `#[traced]` beside it, before or behind, as that
 /// says; without, as with a plain `#[traced]`. Cost: that of the call, and about half
-/// of one more, with a trace and without.
+/// of one more, with a trace and without. Async functions with a budget may await one another as deep
+/// as traced ones.
 ///
 /// # Compile errors
 ///

@@ -89,7 +89,7 @@ fn most(input: ParseStream, kind: Kind) -> Result<TokenStream> {
         let most: Expr = input.parse()?;
         let span = most.span();
         // Of another type, the error is to be shown there.
-        return Ok(quote_spanned!(span=> { let most: u64 = #most; most }));
+        return Ok(quote_spanned!(span=> { let most: ::core::primitive::u64 = #most; most }));
     }
     let number: LitInt = input.parse()?;
     let (unit, span) = match number.suffix() {
@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(budget(quote!(bytes <= 2u64 GiB)), ".bytes(2147483648u64)");
         assert_eq!(
             budget(quote!(bytes <= 2 * SIZE, allocations <= MOST)),
-            ".bytes({letmost:u64=2*SIZE;most}).allocations({letmost:u64=MOST;most})"
+            ".bytes({letmost:::core::primitive::u64=2*SIZE;most})\
+             .allocations({letmost:::core::primitive::u64=MOST;most})"
         );
     }
 

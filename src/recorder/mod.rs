@@ -129,7 +129,8 @@ impl Recorder {
     }
 
     /// Begins to record a request of this name: its route, its kind of job. Requests of one name are
-    /// compared with each other, so what tells them apart belongs into the [id](Recording::id).
+    /// compared with each other, so what tells them apart belongs into the [id](Recording::id). A name
+    /// that is known later only is given by [`Recording::name`].
     ///
     /// Cost: some 150 ns.
     pub fn begin(&self, name: &str) -> Recording {

@@ -99,8 +99,40 @@ impl Recording {
         self.trace.inject()
     }
 
-    /// The request's name: the one it was begun with, or `(other)` where there were too many.
-    pub fn name(&self) -> &str {
+    /// Gives the request another name than the one it was begun with: for a server that knows it only
+    /// after the request was parsed.
+    ///
+    /// From now on it counts as a request of this name, also among those in flight, and at its end it is
+    /// compared with those of this name. Of a name longer than 256 bytes the rest is cut.
+    ///
+    /// Cost: about half of what [`begin`](super::Recorder::begin) costs.
+    ///
+    /// ```
+    /// # use tracer::recorder::Recorder;
+    /// # let recorder = Recorder::builder().start()?;
+    /// let mut request = recorder.begin("(not parsed)");
+    /// request.name("GET /orders/{id}");
+    /// request.finish();
+    /// let routes = recorder.routes();
+    /// assert_eq!((routes.len(), &*routes[0].name), (1, "GET /orders/{id}"));
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    pub fn name(&mut self, name: &str) {
+        alloc_counter::exclude(|| {
+            let (routes, stripes) = (&self.shared.routes, &self.shared.stripes);
+            let name = bounded(name);
+            let look_up = || {
+                let make_room = |number| stripes.make_room(number);
+                routes.get(&name, &self.shared.policy, make_room)
+            };
+            if let Some(route) = stripes.rename(self.place, &name, routes, look_up) {
+                self.route = route;
+            }
+        });
+    }
+
+    /// Returns the request's name: the last one given, or `(other)` if there were too many.
+    pub fn current_name(&self) -> &str {
         &self.shared.routes.at(self.route).name
     }
 
@@ -265,7 +297,7 @@ impl<F> fmt::Debug for Recorded<F> {
 impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording")
-            .field("name", &self.name())
+            .field("name", &self.current_name())
             .field("id", &self.id)
             .field("trace", &self.trace)
             .finish_non_exhaustive()

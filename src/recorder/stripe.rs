@@ -49,7 +49,7 @@ struct Stripe {
 pub(super) struct Begun {
     /// The names that were looked up before.
     known: Known,
-    /// How many there ever were, by the route's number.
+    /// How many there ever were, by the route's number; one that was renamed is of its last name.
     counts: Vec<Counter<u64>>,
     /// Those that are not over.
     places: Vec<Option<Active>>,
@@ -266,6 +266,33 @@ impl Stripes {
         active.id.replace(id)
     }
 
+    /// The request at this place has another name, which `look_up` finds if it is not known here; answers
+    /// the route. None if its stripe is not given back: then it keeps its name.
+    pub(super) fn rename(
+        &self,
+        place: Option<Place>,
+        name: &str,
+        routes: &Routes,
+        look_up: impl FnOnce() -> usize,
+    ) -> Option<usize> {
+        let Some(place) = place else {
+            return Some(look_up());
+        };
+        let stripe = &self.all[place.stripe].begun;
+        let mut begun = stripe.take()?;
+        let route = if let Some(known) = begun.known.find(name, routes) {
+            known
+        } else {
+            drop(begun);
+            let route = look_up();
+            begun = stripe.take()?;
+            begun.known.remember(route, routes);
+            route
+        };
+        begun.rename(place.index, route, self.moments.now());
+        Some(route)
+    }
+
     /// The request at this place is over. What is known of it is to be dropped outside of the lock:
     /// with a trace's last handle its records are given back.
     pub(super) fn remove(&self, place: Place) -> Option<Active> {
@@ -372,6 +399,19 @@ impl Begun {
         self.free.try_reserve(all).ok()?;
         self.places.push(Some(active));
         Some(self.places.len() - 1)
+    }
+
+    /// In one moment for whoever reads: it is counted once, under either name.
+    fn rename(&mut self, place: usize, route: usize, now: Moment) {
+        let active = self.places.get_mut(place).and_then(Option::as_mut);
+        // Both have a count since they were looked up here; if not, it keeps its name.
+        if let Some(active) = active
+            && self.counts.len() > active.route.max(route)
+        {
+            let before = std::mem::replace(&mut active.route, route);
+            *self.counts[before].change(now) -= 1;
+            *self.counts[route].change(now) += 1;
+        }
     }
 }
 

@@ -194,13 +194,16 @@ fn call_report(
     let names = call.callsite.labels().iter();
     let names = names.map(|name| Cow::Borrowed(name.trim_start_matches("r#")));
     let (id, values) = call.text;
+    let labels = names.zip(values);
     CallReport {
         name: call.callsite.name().into(),
         module: call.callsite.module().into(),
         file: call.callsite.file().into(),
         line: call.callsite.line(),
         id,
-        labels: names.zip(values).collect(),
+        labels: labels
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect(),
         parent,
         strand,
         thread,

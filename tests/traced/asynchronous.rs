@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::pin::Pin;
 
 use tokio::task::yield_now;
 use tracer::{Outcome, Trace, traced};
@@ -203,12 +202,6 @@ impl<T: Clone> Store<T> {
         yield_now().await;
         self.items.into_iter().map(U::from).collect()
     }
-
-    /// A future that is returned, not awaited, is outside of the call.
-    #[traced]
-    fn boxed(&self) -> Pin<Box<dyn Future<Output = T> + '_>> {
-        Box::pin(async move { self.first().await.clone() })
-    }
 }
 
 #[test]
@@ -218,17 +211,9 @@ fn methods() {
         *store.first_mut(1).await.unwrap() += 1;
         assert_eq!(*store.first().await, 2);
         assert_eq!(store.load().await, 1);
-        assert_eq!(store.boxed().await, 2);
         assert_eq!(store.into_items::<u64, 1>([3]).await, [2, 3]);
     });
-    let expected = [
-        "first_mut",
-        "first [1]",
-        "load",
-        "boxed",
-        "first [1]",
-        "into_items",
-    ];
+    let expected = ["first_mut", "first [1]", "load", "into_items"];
     assert_eq!(lines(&report), expected);
 }
 

@@ -2,7 +2,7 @@
 
 use tracer::{Outcome, traced};
 
-use crate::{Refused, lines, record};
+use crate::{Refused, block_on, lines, record};
 
 #[traced(err)]
 fn checks(value: u32) -> Result<u32, Refused> {
@@ -94,4 +94,69 @@ fn a_panic_is_a_panic() {
     let (caught, report) = record(|| std::panic::catch_unwind(panics));
     assert!(caught.is_err());
     assert_eq!(report.calls[0].outcome, Outcome::Panicked);
+}
+
+/// Has no `Display`.
+#[derive(Debug)]
+struct Code(#[expect(dead_code, reason = "it is shown")] u32);
+
+#[traced(err(Debug))]
+fn with_debug(value: u32) -> Result<(), Code> {
+    Err(Code(value))
+}
+
+#[traced("{value}", err(Debug))]
+async fn with_debug_async(value: u32) -> Result<(), Code> {
+    Err(Code(value))
+}
+
+#[traced(err(Display))]
+fn with_display() -> Result<(), Refused> {
+    Err(Refused(3))
+}
+
+#[test]
+fn the_message_may_be_the_debug_of_the_error() {
+    let ((), report) = record(|| {
+        with_debug(1).unwrap_err();
+        block_on(with_debug_async(2)).unwrap_err();
+        with_display().unwrap_err();
+    });
+    let expected = [
+        r#"with_debug: Failed("Code(1)")"#,
+        r#"with_debug_async [2]: Failed("Code(2)")"#,
+        r#"with_display: Failed("refused 3")"#,
+    ];
+    assert_eq!(lines(&report), expected);
+}
+
+#[traced("{id}", err)]
+fn behind_the_id(id: u32) -> Result<(), Refused> {
+    Err(Refused(id))
+}
+
+#[traced("{}", id, rows = 1, err)]
+fn behind_a_label(id: u32) -> Result<(), Refused> {
+    Err(Refused(id))
+}
+
+/// The last `err` is the argument.
+#[traced(err, "{} {}", count, err)]
+fn takes_an_error(err: &str, count: u32) -> Result<(), Refused> {
+    Err(Refused(count))
+}
+
+#[test]
+fn it_may_stand_anywhere() {
+    let ((), report) = record(|| {
+        behind_the_id(1).unwrap_err();
+        behind_a_label(2).unwrap_err();
+        takes_an_error("no", 3).unwrap_err();
+    });
+    let expected = [
+        r#"behind_the_id [1]: Failed("refused 1")"#,
+        r#"behind_a_label [2] rows=1: Failed("refused 2")"#,
+        r#"takes_an_error [3 no]: Failed("refused 3")"#,
+    ];
+    assert_eq!(lines(&report), expected);
 }

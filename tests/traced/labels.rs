@@ -81,7 +81,7 @@ fn the_grammar() {
     let call = &report.calls[0];
     assert_eq!(call.id.as_deref(), Some("7/i"));
     assert_eq!(call.labels[0], ("rows".into(), "2".to_owned()));
-    assert_eq!(call.labels[1].1, "k");
+    assert_eq!(call.labels[1], ("type".into(), "k".to_owned()));
 }
 
 #[traced(bytes = data.len())]
@@ -95,4 +95,27 @@ fn they_are_evaluated_before_the_arguments_are_moved() {
     let (sum, report) = record_async(consumes(vec![1, 2]));
     assert_eq!(sum, 3);
     assert_eq!(lines(&report), ["consumes bytes=2"]);
+}
+
+#[traced("{id}", name = "GET /rows", r#name = "rows", r#level = 3)]
+fn renamed(id: u32) {
+    let _ = id;
+}
+
+#[traced(name = "an async one")]
+async fn renamed_async() {}
+
+#[test]
+fn a_call_may_have_another_name_than_its_function() {
+    let ((), report) = record(|| {
+        renamed(1);
+        block_on(renamed_async());
+        drop(tracer::call!(r#type = 1));
+    });
+    let expected = [
+        "GET /rows [1] name=rows level=3",
+        "an async one",
+        "a_call_may_have_another_name_than_its_function type=1",
+    ];
+    assert_eq!(lines(&report), expected);
 }

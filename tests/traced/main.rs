@@ -11,16 +11,22 @@
 )]
 
 mod asynchronous;
+mod boxed;
 mod drop_order;
 mod err;
+mod hygiene;
 mod labels;
+mod lints;
 mod methods;
 mod sync;
 
 use std::fmt::{self, Display, Write as _};
 use std::future::Future;
 
-use tracer::{Outcome, Report, Trace};
+use tracer::{Counting, Outcome, Report, Trace};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
 
 /// Runs `work` with a trace; returns its value and what was recorded.
 fn record<T>(work: impl FnOnce() -> T) -> (T, Report) {

@@ -1,4 +1,4 @@
-//! `err` stands once, and first.
+//! `err` stands once, with `Debug` or `Display` behind it if at all.
 
 use tracer::traced;
 
@@ -7,11 +7,16 @@ fn twice() -> Result<(), String> {
     Ok(())
 }
 
-#[traced(rows = 1, err)]
-fn last() -> Result<(), String> {
+#[traced("{_id}", err, rows = 1, err(Debug))]
+fn far_behind(_id: u32) -> Result<(), String> {
+    Ok(())
+}
+
+#[traced(err(level = "warn"))]
+fn another() -> Result<(), String> {
     Ok(())
 }
 
 fn main() {
-    let _ = (twice(), last());
+    let _ = (twice(), far_behind(1), another());
 }

@@ -2,13 +2,13 @@
 
 use tracer::traced;
 
-#[traced(skip)]
+#[traced(ret)]
 fn word() {}
 
-#[traced(skip(all))]
+#[traced(ret(all))]
 fn list() {}
 
-#[traced(err, name)]
+#[traced(err, ret)]
 fn behind_err() -> Result<(), String> {
     Ok(())
 }
