@@ -76,7 +76,12 @@ impl<T: Copy> AtomicCell<T> {
             .store(place, std::sync::atomic::Ordering::Release);
     }
 
-    pub(crate) fn compare_exchange(&self, current: T, new: T) -> Result<T, T>
+    /// Puts a value into the cell if it holds the current one, and returns that.
+    ///
+    /// # Errors
+    ///
+    /// The value that was there instead.
+    pub fn compare_exchange(&self, current: T, new: T) -> Result<T, T>
     where
         T: Eq,
     {

@@ -4,6 +4,7 @@ use loom::thread;
 
 use super::{explore, leak};
 use crate::callsite::Callsite;
+use crate::interned::NewCallsite;
 
 /// Two threads come to it for the first time.
 #[test]
@@ -19,5 +20,26 @@ fn a_number_leads_to_its_callsite() {
         is_found();
         elsewhere.join().unwrap();
         is_found();
+    });
+}
+
+/// Two threads make one for the same static.
+#[test]
+fn a_callsite_known_at_run_time_is_made_once() {
+    static KEY: u8 = 0;
+    explore(3, || {
+        let find = || {
+            let new = NewCallsite {
+                name: "function",
+                ..NewCallsite::default()
+            };
+            let callsite = new.intern_for(&KEY);
+            assert_eq!(callsite.name(), "function");
+            std::ptr::from_ref(callsite).addr()
+        };
+        let elsewhere = thread::spawn(find);
+        let here = find();
+        assert_eq!(elsewhere.join().unwrap(), here);
+        assert_eq!(find(), here);
     });
 }
