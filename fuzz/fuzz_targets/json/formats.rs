@@ -17,6 +17,9 @@ fn lines(text: &str) -> Vec<&str> {
     for line in &lines {
         let line = line.trim_start_matches('\t');
         assert!(!line.chars().any(is_dangerous), "{line:?}");
+        // What can't be seen: two names that look alike.
+        let is_invisible = |it: char| matches!(it, '\u{200b}' | '\u{2060}' | '\u{feff}');
+        assert!(!line.contains(is_invisible), "{line:?}");
     }
     lines
 }

@@ -180,9 +180,8 @@ impl Script {
         }
         let grpc = self.response_headers.get("grpc-status");
         let is_failed_head = self.status.is_server_error() || grpc.is_some_and(|it| it != "0");
-        let by_head = if is_failed_head {
-            End::Failed
-        } else if fails(&self.answer) && !self.status.is_client_error() {
+        let is_failed_call = fails(&self.answer) && !self.status.is_client_error();
+        let by_head = if is_failed_head || is_failed_call {
             End::Failed
         } else {
             End::Ok
