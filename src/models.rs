@@ -9,8 +9,8 @@ mod pool;
 mod reader;
 mod records;
 mod strand;
-mod sum;
 mod trace;
+mod version;
 mod visit;
 
 pub(crate) use alloc_counter::model::explore;

@@ -374,7 +374,9 @@ fn folding_strands_that_come_and_go_on_many_threads() {
                 }
             }
         });
-        workers.into_iter().for_each(|it| it.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         reader.join().unwrap();
     });

@@ -71,7 +71,9 @@ fn the_recorder_takes_the_parents_that_the_report_shows() {
     }
     assert!(reports.last().unwrap().calls[1].compared.is_some());
     let mut by_reports = Hotspots::new();
-    reports.iter().for_each(|report| by_reports.add(report));
+    for report in &reports {
+        by_reports.add(report);
+    }
     let names = |hotspots: &Hotspots| -> Vec<_> {
         let paths = hotspots.paths().into_iter();
         let path = paths.map(|it| (it.frame.line, it.depth, it.totals.calls, it.totals.failures));

@@ -146,7 +146,9 @@ fn folded_report(
     is_counted: bool,
 ) -> FoldedReport {
     let callsite = path.callsite;
-    let (wall, busy) = (clock::duration(share.wall), clock::duration(share.busy));
+    let wall = clock::duration(share.wall);
+    // Of a call that was stopped elsewhere, both were read at moments of their own.
+    let busy = clock::duration(share.busy).min(wall);
     FoldedReport {
         name: callsite.name().into(),
         module: callsite.module().into(),
