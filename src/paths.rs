@@ -3,7 +3,7 @@
 //! A path is a callsite and what was around it when its calls were opened: a recorded call, or
 //! another path. It is the same whichever strand and thread the calls ran on, and outlives them.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use crate::address::Address;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
@@ -114,7 +114,11 @@ impl Paths {
             }
             let path = match new {
                 Some(path) => path,
-                None => self.begin(around, callsite)?,
+                None => match self.begin(around, callsite) {
+                    Some(path) => path,
+                    // Another thread may have had the last one, for this very path.
+                    None => return chain(bucket.load(Acquire)).find(|it| it.is(around, callsite)),
+                },
             };
             path.next.store(head, Relaxed);
             match bucket.compare_exchange(head, path.number()) {
@@ -131,7 +135,8 @@ impl Paths {
     /// A path that is not published yet.
     fn begin(&self, around: Address, callsite: Number) -> Option<&'static Member<Path>> {
         let one_less = |left: u32| left.checked_sub(1);
-        self.left.fetch_update(Relaxed, Relaxed, one_less).ok()?;
+        // Who finds none left also finds the paths that were made of them.
+        self.left.fetch_update(AcqRel, Acquire, one_less).ok()?;
         let Some(path) = PATHS.take(Path::new) else {
             self.left.fetch_add(1, Relaxed);
             return None;
