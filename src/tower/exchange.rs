@@ -1,6 +1,6 @@
 //! A request and its response, as they are recorded.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 use arrayvec::ArrayString;
 use axum::extract::MatchedPath;
@@ -112,7 +112,7 @@ impl Exchange {
         self.status.is_none() || (self.is_body_asked_for && !is_whole)
     }
 
-    /// How many bytes the body has, where that is known: by itself, or by what the head says.
+    /// Sets how many bytes the body has, if the head or the body says so.
     pub(super) fn expects(&mut self, length: Option<u64>) {
         self.length = length;
     }
@@ -164,6 +164,30 @@ impl Exchange {
     pub(super) fn sent(&mut self, bytes: usize) {
         self.frames += 1;
         self.sent_bytes += bytes as u64;
+        if let Some(length) = self.length.filter(|length| self.sent_bytes > *length) {
+            self.breaks_off(format_args!(
+                "the body has more bytes than its content-length, which is {length}"
+            ));
+        }
+    }
+
+    /// The body has ended: after fewer bytes than were promised, the client gets an error.
+    pub(super) fn body_ends(&mut self) {
+        let sent = self.sent_bytes;
+        if let Some(length) = self.length.filter(|length| sent < *length) {
+            self.breaks_off(format_args!(
+                "the body ended after {sent} of {length} bytes"
+            ));
+        }
+    }
+
+    /// The response is not what its head promised.
+    fn breaks_off(&mut self, why: fmt::Arguments<'_>) {
+        if let Some(recording) = &mut self.recording {
+            alloc_counter::exclude(|| {
+                recording.outcome_unless_failed(Outcome::Failed(why.to_string()));
+            });
+        }
     }
 
     pub(super) fn fail(&mut self, error: impl Display) {

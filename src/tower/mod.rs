@@ -24,7 +24,8 @@
 //! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
 //!   [`RequestId`]. (That an extension is made is of the request, and in none of its calls.)
 //! - A request **fails** with a status of 500 or more (and with what a call that failed says of it), with a `grpc-status` other than 0, with an
-//!   error of the service or of the response's body. A status of 400 to 499 is the client's failure,
+//!   error of the service or of the response's body, and with a body that has fewer or more bytes than
+//!   its `content-length` promises. A status of 400 to 499 is the client's failure,
 //!   not the service's; where an outermost call failed, the request did, unless it was answered with
 //!   such a status.
 //! - It is **over** when the response's body is: ended, failed or dropped. Where the client hangs up
@@ -37,6 +38,24 @@
 //!
 //! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`, and for the `method` where
 //! it is not in the name. (Not for the query, in which there are secrets often enough.)
+//!
+//! Layers above that answer requests themselves (CORS, timeouts, authorization) do so with an empty
+//! [`RecordedBody`], of which nothing is recorded:
+//!
+//! ```
+//! use axum::Router;
+//! use tower::ServiceBuilder;
+//! use tower_http::cors::CorsLayer;
+//! use tracer::recorder::Recorder;
+//! use tracer::tower::RecorderLayer;
+//!
+//! let recorder = Recorder::builder().start()?;
+//! let layers = ServiceBuilder::new()
+//!     .layer(CorsLayer::permissive())
+//!     .layer(RecorderLayer::new(recorder));
+//! let app: Router = Router::new().layer(layers);
+//! # Ok::<(), tracer::recorder::StartError>(())
+//! ```
 //!
 //! Beneath a timeout the handler is dropped, and its calls are cancelled: the request is what the
 //! layers above make of it. With [retries](https://docs.rs/tower/latest/tower/retry/) below, all
