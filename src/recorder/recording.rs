@@ -46,6 +46,8 @@ pub struct Recording {
     /// A failure of which its calls may know more.
     is_general: bool,
     was_panicking: bool,
+    /// Of the HTTP response.
+    status: Option<u16>,
     /// Where it stands among those in flight.
     place: Option<Place>,
     is_over: bool,
@@ -72,6 +74,7 @@ impl Recording {
                 outcome: None,
                 is_general: false,
                 was_panicking: std::thread::panicking(),
+                status: None,
                 place,
                 is_over: false,
             }
@@ -136,6 +139,12 @@ impl Recording {
         if !matches!(self.outcome, Some(Outcome::Failed(_))) {
             self.outcome(outcome);
         }
+    }
+
+    /// Sets the status of the HTTP response, by which [policies](Ended::status) know it. It is no
+    /// [label](Self::label), and no [outcome](Self::outcome).
+    pub fn status(&mut self, status: u16) {
+        self.status = Some(status);
     }
 
     /// The request has failed, with this message, of which 1,024 bytes are kept.
@@ -297,6 +306,7 @@ impl Recording {
             total: shared.is_counted.then_some(tally.total),
             peak_bytes: shared.is_counted.then_some(tally.peak_bytes),
             calls: tally.calls.iter().map(|call| call.calls).sum(),
+            status: self.status,
         };
         let tops = (&self.route.slowest, &self.route.heaviest);
         let reasons = shared

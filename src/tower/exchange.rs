@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use arrayvec::ArrayString;
-use axum::extract::MatchedPath;
+use axum::extract::{MatchedPath, OriginalUri};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use percent_encoding::percent_decode;
@@ -64,7 +64,7 @@ impl Exchange {
             let exchange = Own::new(Box::new(Self {
                 strand: recording.trace().new_strand(),
                 recording: Some(recording),
-                path: cut(parts.uri.path()),
+                path: cut(whole_path(parts)),
                 method: parts.method.clone(),
                 status: None,
                 length: None,
@@ -128,6 +128,7 @@ impl Exchange {
         let Some(recording) = &mut self.recording else {
             return;
         };
+        recording.status(status.as_u16());
         if status.is_server_error() {
             recording.fail_in_general(status);
         } else if status.is_client_error() {
@@ -240,6 +241,12 @@ fn named_by(options: &Options, parts: &Parts) -> Option<String> {
     unless_it_panics(|| name_by(parts))?
 }
 
+/// The path that the client asked for: to a nested router axum gives only the rest of it.
+fn whole_path(parts: &Parts) -> &str {
+    let asked = parts.extensions.get::<OriginalUri>();
+    asked.map_or(&parts.uri, |asked| &asked.0).path()
+}
+
 /// As much of a text as there is room for.
 fn cut(text: &str) -> Name {
     let mut cut = Name::new();
@@ -269,6 +276,9 @@ fn name(options: &Options, parts: &Parts) -> Name {
     if let Some(route) = route {
         append(" ");
         append(route);
+    } else if parts.extensions.get::<OriginalUri>().is_some() {
+        // It is a router of axum's that knows no route for it.
+        append(" (no route)");
     }
     name
 }
