@@ -32,7 +32,9 @@ async function serve(...options) {
   let said = ''
   child.stdout.on('data', bytes => (said += bytes))
   const found = await until('the address of the service', () => /listening on (http:\S+)\/message[^]*traces: (\S+)/.exec(said))
-  return { child, base: found[1], traces: found[2] }
+  const [, base, address] = found
+  const token = new URL(address).searchParams.get('token')
+  return { child, base, address, traces: address.split('?')[0], authorized: { headers: { Authorization: `Bearer ${token}` } } }
 }
 
 async function until(what, isThere) {
@@ -51,7 +53,7 @@ const post = (site, body, id) =>
 // ---- The browser ----
 
 /// A tab, in which nothing may go wrong that a console would tell, and from which nothing may go out.
-async function open(browser, options) {
+async function open(browser, site, options) {
   const context = await browser.newContext(options)
   const page = await context.newPage()
   const wrong = []
@@ -65,6 +67,9 @@ async function open(browser, options) {
   })
   const asked = new Set()
   page.on('request', request => asked.add(new URL(request.url()).origin))
+  // As a person comes: by the address that the service prints.
+  await page.goto(site.address)
+  assert.equal(page.url(), site.traces)
   return { context, page, wrong, asked }
 }
 
@@ -84,7 +89,7 @@ async function everyPage(tab, site, most, look) {
     if (number > most) continue
     counted.set(kind(url), number)
     if (/\/(json|chrome|text)$/.test(url)) {
-      const answer = await fetch(url)
+      const answer = await fetch(url, site.authorized)
       assert.equal(answer.status, 200, url)
       if (!url.endsWith('text')) JSON.parse(await answer.text())
       continue
@@ -140,8 +145,8 @@ const cells = page =>
   page.$$eval('main table tbody tr', rows =>
     rows.map(row => [...row.cells].map(cell => cell.innerText.split('\n')[0].trim())))
 
-async function assertTraceIsItsJson(page, url) {
-  const report = await (await fetch(`${url}/json`)).json()
+async function assertTraceIsItsJson(page, site, url) {
+  const report = await (await fetch(`${url}/json`, site.authorized)).json()
   const rows = await cells(page)
   assert.equal(rows.length, report.calls.length, url)
   const sum = counts => counts.allocations + (counts.reallocations ?? 0)
@@ -172,7 +177,7 @@ async function known(browser) {
   assert.equal((await post(site, JSON.stringify({ author: HOSTILE, text: '', tags: `\u001b[2J${HOSTILE}` }), 'hostile')).status, 400)
   assert.equal((await post(site, JSON.stringify({ author: '', text: '' }), 'failed')).status, 500)
 
-  const tab = await open(browser, { viewport: LAPTOP })
+  const tab = await open(browser, site, { viewport: LAPTOP })
   const { page } = tab
   await page.goto(site.traces)
   await until('last request', async () => (await page.reload(), await page.innerText('#kept')) === '34')
@@ -186,7 +191,7 @@ async function known(browser) {
   await page.click('h2:text("Failed") + * a')
   assert.match(await page.innerText('h1'), /^POST \/message failed$/)
   assert.match(await page.innerText('ul.facts'), /failed/)
-  let report = await assertTraceIsItsJson(page, page.url())
+  let report = await assertTraceIsItsJson(page, site, page.url())
   assert.equal(report.request.id, 'failed')
   assert.equal(report.request.outcome.failed !== undefined || report.request.outcome === 'failed', true)
   await page.click('h1 a')
@@ -195,7 +200,7 @@ async function known(browser) {
   await page.goBack()
   await page.click('summary')
   const text = await page.inputValue('textarea')
-  assert.equal(`${text}\n`, await (await fetch(`${page.url()}/text`)).text())
+  assert.equal(`${text}\n`, await (await fetch(`${page.url()}/text`, site.authorized)).text())
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:text("Chrome trace")')])
   assert.match(download.suggestedFilename(), /^trace-\d+\.trace\.json$/)
   const events = JSON.parse(fs.readFileSync(await download.path(), 'utf8')).traceEvents
@@ -203,7 +208,7 @@ async function known(browser) {
 
   const shown = new Set()
   await everyPage(tab, site, 50, async url => {
-    if (/\/trace\/\d+$/.test(url)) shown.add((await assertTraceIsItsJson(page, url)).request.id)
+    if (/\/trace\/\d+$/.test(url)) shown.add((await assertTraceIsItsJson(page, site, url)).request.id)
     if (url.includes('.svg')) return
     // Text from outside is text: no element comes of it.
     assert.equal(await page.$$eval('script, img:not(.flames), b[onclick]', all => all.length), 0, url)
@@ -251,13 +256,26 @@ async function known(browser) {
     assert.equal(await page.$$eval('main b', all => all.length), 0)
   }
   await tab.context.close()
+
+  // Who has no token is asked for it, and gets in by it.
+  const context = await browser.newContext({ viewport: LAPTOP })
+  const stranger = await context.newPage()
+  assert.equal((await stranger.goto(`${site.traces}/hotspots`)).status(), 401)
+  assert.equal(await stranger.$$eval('a, link', all => all.length), 0)
+  await accessible(stranger, `${site.traces}/hotspots`)
+  await stranger.fill('input', new URL(site.address).searchParams.get('token'))
+  await stranger.click('button')
+  await stranger.waitForURL(`${site.traces}/hotspots`)
+  assert.equal(await stranger.innerText('h1'), 'Hotspots')
+  assert.equal(await stranger.evaluate(() => document.cookie), '')
+  await context.close()
   site.child.kill()
 }
 
 /// Under load: every page in both schemes and on both screens, with scripts and without.
 async function loaded(browser) {
   const site = await serve('--load')
-  const watch = await open(browser, { viewport: LAPTOP })
+  const watch = await open(browser, site, { viewport: LAPTOP })
   await watch.page.goto(site.traces)
   await until('failed request', async () => (await watch.page.reload(), Number(await watch.page.innerText('#kept')) >= 12))
   await watch.context.close()
@@ -267,7 +285,7 @@ async function loaded(browser) {
     ['phone-light', { viewport: PHONE, colorScheme: 'light', isMobile: true, hasTouch: true }],
     ['phone-dark', { viewport: PHONE, colorScheme: 'dark', isMobile: true, hasTouch: true, javaScriptEnabled: false }],
   ]) {
-    const tab = await open(browser, options)
+    const tab = await open(browser, site, options)
     const drawn = new Set()
     const counted = await everyPage(tab, site, 2, async url => {
       const wide = await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use tracer::recorder::{Policy, Recorder};
+use tracer::web::Page;
 use tracer::{Counting, Report, call};
 
 #[global_allocator]
@@ -30,13 +31,27 @@ struct Site {
     _runtime: Runtime,
     recorder: Recorder,
     address: SocketAddr,
+    token: String,
+}
+
+fn recorder() -> Recorder {
+    let policy = Policy::none().failed().heaviest(1, Duration::from_hours(1));
+    Recorder::builder().policy(policy).start().unwrap()
 }
 
 impl Site {
-    fn of(page: impl FnOnce(Recorder) -> Router, knows_peers: bool) -> Self {
-        let policy = Policy::none().failed().heaviest(1, Duration::from_hours(1));
-        let recorder = Recorder::builder().policy(policy).start().unwrap();
-        let app = page(recorder.clone());
+    fn of(mount: impl FnOnce(Router) -> Router, knows_peers: bool) -> Self {
+        let recorder = recorder();
+        let page = Page::new(recorder.clone()).unwrap();
+        let app = mount(page.router());
+        let token = page.token().to_owned();
+        Self {
+            token,
+            ..Self::serve(recorder, app, knows_peers)
+        }
+    }
+
+    fn serve(recorder: Recorder, app: Router, knows_peers: bool) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -52,18 +67,25 @@ impl Site {
             _runtime: runtime,
             recorder,
             address,
+            token: String::new(),
         }
     }
 
     fn new() -> Self {
-        Self::of(
-            |recorder| Router::new().nest("/debug/traces", tracer::web::router(recorder)),
-            true,
+        Self::of(|page| Router::new().nest("/debug/traces", page), true)
+    }
+
+    /// The head and the body of an answer to who has the token.
+    fn get(&self, path: &str, headers: &str) -> (String, String) {
+        let token = &self.token;
+        self.ask(
+            &format!("GET {path}"),
+            &format!("{headers}authorization: Bearer {token}\r\n"),
         )
     }
 
-    /// The head and the body of an answer.
-    fn get(&self, path: &str, headers: &str) -> (String, String) {
+    /// The head and the body of an answer to anyone.
+    fn ask(&self, request: &str, headers: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let host = if headers.to_lowercase().contains("host:") {
@@ -73,7 +95,7 @@ impl Site {
         };
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\n{host}connection: close\r\n{headers}\r\n"
+            "{request} HTTP/1.1\r\n{host}connection: close\r\n{headers}\r\n"
         )
         .unwrap();
         let mut answer = Vec::new();
@@ -84,8 +106,7 @@ impl Site {
     }
 
     fn status(&self, path: &str, headers: &str) -> String {
-        let (head, _) = self.get(path, headers);
-        head.split(' ').nth(1).unwrap().to_owned()
+        status(&self.get(path, headers).0)
     }
 
     /// The last of two hundred requests has many queries, and fails; all names are hostile.
@@ -107,6 +128,10 @@ impl Site {
         }
         assert!(self.recorder.flush(PATIENCE));
     }
+}
+
+fn status(head: &str) -> String {
+    head.split(' ').nth(1).unwrap().to_owned()
 }
 
 /// The values of an attribute in a page.
@@ -151,15 +176,15 @@ fn each_link_leads_somewhere_and_nothing_hostile_is_markup() {
             }
         }
     }
-    let page = |name: &str| seen.iter().filter(|path| path.contains(name)).count();
+    let count = |name: &str| seen.iter().filter(|path| path.contains(name)).count();
     // Two are kept: the heaviest until then, and the last, which failed.
     let figures = 3;
     assert_eq!(
-        (page("/trace/"), page("/route?"), page("/in-flight")),
+        (count("/trace/"), count("/route?"), count("/in-flight")),
         (2 * 4, 1, 2)
     );
-    assert_eq!(page("/hotspots"), 2 * figures + 2);
-    assert_eq!(page("/flamegraph.svg"), 2 * figures);
+    assert_eq!(count("/hotspots"), 2 * figures + 2);
+    assert_eq!(count("/flamegraph.svg"), 2 * figures);
 }
 
 #[test]
@@ -223,7 +248,7 @@ fn in_flight_says_where_each_is() {
 #[test]
 fn who_sees_it() {
     let site = Site::new();
-    let status = |headers: &str| site.status("/debug/traces/in-flight", headers);
+    let answer = |headers: &str| site.status("/debug/traces/in-flight", headers);
     let local = [
         "localhost",
         "LocalHost:80",
@@ -244,7 +269,7 @@ fn who_sees_it() {
     for (hosts, expected) in [(&local[..], "200"), (&others, "403")] {
         for host in hosts {
             // A name that makes no sense is refused by whoever sees it first.
-            let found = status(&format!("Host: {host}\r\n"));
+            let found = answer(&format!("Host: {host}\r\n"));
             assert!(found == expected || found == "400", "{host}: {found}");
             assert!(expected == "403" || found == "200", "{host}: {found}");
         }
@@ -258,14 +283,23 @@ fn who_sees_it() {
         "via: 1.1 a",
         "x-real-ip: ::1",
         "cf-connecting-ip: ::1",
+        "cf-ray: 1",
+        "cdn-loop: cloudflare",
+        "fastly-client-ip: ::1",
+        "tailscale-user-login: a@example.com",
+        "x-arr-log-id: 1",
+        "x-azure-clientip: ::1",
+        "x-cluster-client-ip: ::1",
+        "x-original-forwarded-for: ::1",
+        "x-varnish: 7",
         "sec-fetch-site: cross-site",
     ] {
-        assert_eq!(status(&format!("{header}\r\n")), "403", "{header}");
+        assert_eq!(answer(&format!("{header}\r\n")), "403", "{header}");
     }
     for header in ["sec-fetch-site: same-origin", "sec-fetch-site: none"] {
-        assert_eq!(status(&format!("{header}\r\n")), "200", "{header}");
+        assert_eq!(answer(&format!("{header}\r\n")), "200", "{header}");
     }
-    let unknown = Site::of(tracer::web::router, false);
+    let unknown = Site::of(|page| page, false);
     let (head, body) = unknown.get("/in-flight", "");
     assert!(head.starts_with("HTTP/1.1 403"));
     assert!(
@@ -273,25 +307,173 @@ fn who_sees_it() {
         "{body}"
     );
     let allowed = |parts: &axum::http::request::Parts| parts.headers.contains_key("x-session");
-    let own = Site::of(|recorder| tracer::web::router_for(recorder, allowed), false);
-    assert_eq!(
-        own.status("/", "x-session: 1\r\nHost: example.com\r\nvia: 1.1 a\r\n"),
-        "200"
-    );
-    assert_eq!(own.status("/", ""), "403");
+    let recorder = recorder();
+    let app = tracer::web::router_for(recorder.clone(), allowed);
+    let own = Site::serve(recorder, app, false);
+    let known = "x-session: 1\r\nHost: example.com\r\nvia: 1.1 a\r\n";
+    assert_eq!(status(&own.ask("GET /", known).0), "200");
+    assert_eq!(status(&own.ask("GET /", "").0), "403");
+    assert_eq!(status(&own.ask("GET /nothing-here", "").0), "403");
+    assert_eq!(status(&own.ask("GET /nothing-here", known).0), "404");
 }
 
-/// What a page answers to who comes from there, as this version of HTTP.
+/// The paths of a page, and others below it.
+const PATHS: [&str; 13] = [
+    "",
+    "/",
+    "/route?name=a",
+    "/trace/1",
+    "/trace/1/json",
+    "/trace/1/json/more",
+    "/hotspots",
+    "/in-flight",
+    "/icon.svg",
+    "/style.css",
+    "/nothing-here",
+    "/nothing/here?at=all",
+    "/trace/%FF",
+];
+
+#[test]
+fn without_the_token_nothing_is_told() {
+    for nested in [true, false] {
+        let mount = |page| match nested {
+            true => Router::new().nest("/debug/traces", page),
+            false => Router::new().nest_service("/debug/traces", page),
+        };
+        let site = Site::of(mount, true);
+        site.work();
+        let wrong = site.token.replace(|it: char| it.is_ascii_digit(), "x");
+        let port = site.address.port();
+        let strangers = [
+            String::new(),
+            format!("authorization: Bearer {wrong}\r\n"),
+            format!("authorization: Basic {}\r\n", site.token),
+            format!("cookie: tracer={wrong}; tracer-{port}={wrong}\r\n"),
+            // A cookie for another port.
+            format!(
+                "host: localhost:{port}\r\ncookie: tracer-1={}\r\n",
+                site.token
+            ),
+            "cookie: tracer=\r\n".to_owned(),
+        ];
+        for headers in &strangers {
+            for path in PATHS {
+                for method in ["GET", "HEAD", "POST", "BREW"] {
+                    let asked = format!("{method} /debug/traces{path}");
+                    if nested && path == "/" {
+                        // That is no address of a page that is mounted so.
+                        continue;
+                    }
+                    let (head, body) = site.ask(&asked, headers);
+                    assert_eq!(status(&head), "401", "{asked} {headers}: {head}");
+                    assert!(head.contains("www-authenticate: Bearer"), "{head}");
+                    assert!(!head.contains("set-cookie"), "{head}");
+                    assert!(!body.contains("tracer") && !body.contains("<a "), "{body}");
+                    assert!(
+                        method == "HEAD" || body.contains("name=\"token\""),
+                        "{body}"
+                    );
+                }
+            }
+        }
+        // Nor to a stranger on another machine, of whom no token is asked.
+        let (head, body) = site.ask("GET /debug/traces/nothing-here", "via: 1.1 a\r\n");
+        assert_eq!(status(&head), "403");
+        assert!(!body.contains("token"), "{body}");
+        // With the token it is told what is wrong.
+        assert_eq!(site.status("/debug/traces/nothing-here", ""), "404");
+        let bearer = format!("authorization: Bearer {}\r\n", site.token);
+        let (head, _) = site.ask("POST /debug/traces/hotspots", &bearer);
+        assert_eq!(status(&head), "405");
+    }
+}
+
+#[test]
+fn the_address_with_the_token_opens_the_page() {
+    let site = Site::new();
+    site.work();
+    let token = &site.token;
+    let port = site.address.port();
+    let host = format!("host: localhost:{port}\r\n");
+    let (head, body) = site.ask(&format!("GET /debug/traces?token={token}"), &host);
+    assert_eq!(status(&head), "303");
+    assert!(head.contains("\r\nlocation: /debug/traces\r\n"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    assert!(head.contains("referrer-policy: no-referrer"), "{head}");
+    let cookie = format!(
+        "\r\nset-cookie: tracer-{port}={token}; Path=/debug/traces; HttpOnly; SameSite=Strict\r\n"
+    );
+    assert!(head.contains(&cookie), "{head}");
+    assert_eq!(body, "");
+    let headers = format!("{host}cookie: theme=dark; tracer-{port}={token}; a=b\r\n");
+    for path in ["", "/hotspots", "/style.css"] {
+        let (head, _) = site.ask(&format!("GET /debug/traces{path}"), &headers);
+        assert_eq!(status(&head), "200", "{head}");
+        assert!(!head.contains("set-cookie"), "{head}");
+    }
+    // What else was asked for stays, whatever it is.
+    let asked = format!("GET /debug/traces/hotspots?by=self-bytes&token={token}&a%26=%0d%0a%3d");
+    let (head, _) = site.ask(&asked, &host);
+    assert_eq!(status(&head), "303");
+    let there = "\r\nlocation: /debug/traces/hotspots?by=self%2Dbytes&a%26=%0D%0A%3D\r\n";
+    assert!(head.contains(there), "{head}");
+    // A wrong one opens nothing, and an old one does no harm to who is known.
+    let old = "GET /debug/traces?token=0123456789abcdef0123456789abcdef";
+    let (head, body) = site.ask(old, &host);
+    assert_eq!(status(&head), "401");
+    assert!(
+        body.contains("it may be that of an earlier start"),
+        "{body}"
+    );
+    assert_eq!(status(&site.ask(old, &headers).0), "303");
+    // Who is not on this machine can't even try.
+    let asked = format!("GET /debug/traces?token={token}");
+    for header in ["x-forwarded-for: ::1\r\n", "host: example.com\r\n"] {
+        let (head, _) = site.ask(&asked, header);
+        assert_eq!(status(&head), "403", "{head}");
+        assert!(!head.contains("set-cookie"), "{head}");
+    }
+}
+
+#[test]
+fn a_token_of_ones_own_may_have_any_characters() {
+    let token = "correct horse; battery=staple \u{e9}&%";
+    let recorder = recorder();
+    let page = Page::with_token(recorder.clone(), token).unwrap();
+    let site = Site::serve(recorder, page.router(), true);
+    let url = page.url("");
+    assert_eq!(
+        url,
+        "?token=correct%20horse%3B%20battery%3Dstaple%20%C3%A9%26%25"
+    );
+    // At the root, and not by a path that were another host's address.
+    let (head, _) = site.ask(&format!("GET //example.com/{url}"), "");
+    assert!(head.contains("\r\nlocation: /example.com/\r\n"), "{head}");
+    let (head, _) = site.ask(&format!("GET /{url}"), "");
+    assert!(head.contains("\r\nlocation: /\r\n"), "{head}");
+    let (_, cookie) = head.split_once("set-cookie: ").unwrap();
+    let (cookie, attributes) = cookie.split_once(';').unwrap();
+    assert!(attributes.starts_with(" Path=/; HttpOnly; SameSite=Strict\r\n"));
+    let (head, _) = site.ask("GET /", &format!("cookie: {cookie}\r\n"));
+    assert_eq!(status(&head), "200");
+    assert!(!format!("{page:?}").contains("horse"));
+}
+
+const TOKEN: &str = "c8de56fa4deed248";
+
+/// What a page answers to who comes from there with the token, as this version of HTTP.
 fn status_for(peer: &str, version: Version) -> StatusCode {
     let recorder = Recorder::builder().start().unwrap();
     let peer: SocketAddr = peer.parse().unwrap();
     let request = Request::builder()
         .version(version)
         .header("host", "localhost")
+        .header("authorization", format!("bearer {TOKEN}"))
         .extension(ConnectInfo(peer))
         .body(Body::empty())
         .unwrap();
-    let page = tracer::web::router::<()>(recorder);
+    let page = Page::with_token(recorder, TOKEN).unwrap().router::<()>();
     let runtime = Runtime::new().unwrap();
     let Ok(answer) = runtime.block_on(page.oneshot(request));
     answer.status()
@@ -335,10 +517,10 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         ("/t/{tenant}/debug", "/t/acme%20%22inc/debug"),
     ];
     for (pattern, home) in mounted {
-        let nested = |recorder| match pattern {
-            "/" => tracer::web::router(recorder),
-            "/service" => Router::new().nest_service("/service", tracer::web::router(recorder)),
-            pattern => Router::new().nest(pattern, tracer::web::router(recorder)),
+        let nested = |page| match pattern {
+            "/" => page,
+            "/service" => Router::new().nest_service("/service", page),
+            pattern => Router::new().nest(pattern, page),
         };
         let site = Site::of(nested, true);
         site.work();

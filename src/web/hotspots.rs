@@ -8,7 +8,7 @@ use crate::hotspots::By;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
 
 use super::layout::{cell, encoded, shown};
-use super::{Asked, Page, Refused, layout};
+use super::{Asked, Mounted, Refused, layout};
 
 /// So many functions.
 const MOST: usize = 30;
@@ -34,7 +34,7 @@ fn by(asked: &Asked) -> Result<By, Refused> {
 }
 
 /// The route that was asked for, if any.
-fn route<'a>(page: &Page, asked: &'a Asked) -> Result<Option<&'a str>, Refused> {
+fn route<'a>(page: &Mounted, asked: &'a Asked) -> Result<Option<&'a str>, Refused> {
     let route = asked.get("route");
     if let Some(route) = route {
         page.route(route)?;
@@ -42,7 +42,7 @@ fn route<'a>(page: &Page, asked: &'a Asked) -> Result<Option<&'a str>, Refused> 
     Ok(route)
 }
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let by = by(asked)?;
     let route = route(page, asked)?;
     let hotspots = page.recorder.hotspots(route);
@@ -105,7 +105,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     Ok(layout::page(asked, "Hotspots", None, &content).into_response())
 }
 
-pub(super) fn flamegraph(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn flamegraph(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let by = by(asked)?;
     let mut picture = Vec::new();
     let hotspots = page.recorder.hotspots(route(page, asked)?);

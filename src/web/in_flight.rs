@@ -6,13 +6,13 @@ use maud::html;
 use crate::report::units::{count, or_unknown, time};
 
 use super::layout::{cell, shown};
-use super::{Asked, Page, layout};
+use super::{Asked, Mounted, layout};
 
 const AGAIN_SECONDS: u32 = 2;
 /// The oldest so many.
 const MOST: usize = 200;
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Response {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let (in_flight, count_of_all) = page.recorder.oldest_in_flight(MOST);
     let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);
     let content = html! {

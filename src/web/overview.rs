@@ -13,12 +13,12 @@ use crate::report::units::{bytes, count, or_unknown, time};
 
 use super::layout::{cell, shown};
 use super::requests::{Bucket, bytes_allocated, is_ok, list, name, wall};
-use super::{Asked, Page, charts, layout};
+use super::{Asked, Mounted, charts, layout};
 
 /// So many of each list.
 const MOST: usize = 10;
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Response {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let statistics = page.recorder.statistics();
     let routes = page.recorder.routes();
     let kept = page.recorder.kept();

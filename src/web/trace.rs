@@ -11,7 +11,7 @@ use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, chrome}
 
 use super::layout::{beside_usual, cell, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Page, Refused, charts, layout, number};
+use super::{Asked, Mounted, Refused, charts, layout, number};
 
 /// So many calls; the rest is in the text and in JSON.
 const MOST: usize = 2000;
@@ -20,7 +20,7 @@ const MOST_TEXT: usize = 256 << 10;
 /// Deeper levels are not indented further.
 const MAX_INDENT: usize = 24;
 
-fn report(page: &Page, asked: &Asked) -> Result<Arc<Report>, Refused> {
+fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     let text = asked.path.first().map_or("", String::as_str);
     let trace = number(text, "trace")?;
     page.recorder.get(trace).ok_or_else(|| {
@@ -36,7 +36,7 @@ fn text(report: &Report) -> String {
     format!("{report}\n\n{report:#}")
 }
 
-pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn form(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let file = |extension: &str| {
         let name = format!(
@@ -69,7 +69,7 @@ pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     }
 }
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let here = asked.link(&format!("/trace/{}", report.trace));
     let name = name(&report);
