@@ -153,11 +153,7 @@ fn each_link_leads_somewhere_and_nothing_hostile_is_markup() {
         let (head, body) = site.get(&path, "");
         assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
         assert!(
-            head.contains(if path.contains(".svg?") {
-                "content-security-policy: sandbox allow-scripts allow-modals; default-src 'none';"
-            } else {
-                "content-security-policy: default-src 'none';"
-            }),
+            head.contains("content-security-policy: default-src 'none';"),
             "{path}: {head}"
         );
         assert!(!head.contains("set-cookie"), "{head}");
@@ -183,8 +179,9 @@ fn each_link_leads_somewhere_and_nothing_hostile_is_markup() {
         (count("/trace/"), count("/route?"), count("/in-flight")),
         (2 * 4, 1, 2)
     );
-    assert_eq!(count("/hotspots"), 2 * figures + 2);
-    assert_eq!(count("/flamegraph.svg"), 2 * figures);
+    // Each zoomed into its two paths, as far as those have any of the figure.
+    let zooms = 2;
+    assert_eq!(count("/hotspots"), 2 * figures * (1 + zooms) + 2);
 }
 
 #[test]
@@ -223,6 +220,166 @@ fn the_figures_are_those_of_the_json() {
     );
     let kept = site.recorder.statistics().kept;
     assert!(overview.contains(&format!("Kept <b id=\"kept\">{kept}</b>")));
+}
+
+mod users {
+    pub(super) fn get() {
+        let _call = tracer::call!();
+        super::allocate(3);
+    }
+}
+
+mod orders {
+    pub(super) fn get() {
+        let _call = tracer::call!();
+        super::allocate(5);
+    }
+}
+
+fn outer() {
+    let _call = call!();
+    allocate(2);
+    users::get();
+    orders::get();
+}
+
+/// Of each bar of the flame graph in a page: what it says, its name, where it begins, how wide it is,
+/// and in which row.
+fn bars(page: &str) -> Vec<[String; 5]> {
+    let start = page.find("<svg class=\"flames\"").unwrap();
+    let end = page.rfind("</svg>").unwrap() + "</svg>".len();
+    let document = roxmltree::Document::parse(&page[start..end]).unwrap();
+    let bars = document.descendants().filter(|it| it.has_tag_name("a"));
+    bars.map(|bar| {
+        let svg = bar.first_element_child().unwrap();
+        let text = |tag: &str| {
+            let found = svg.children().find(|it| it.has_tag_name(tag));
+            found.and_then(|it| it.text()).unwrap_or("").to_owned()
+        };
+        let at = |name: &str| svg.attribute(name).unwrap().to_owned();
+        [text("title"), text("text"), at("x"), at("width"), at("y")]
+    })
+    .collect()
+}
+
+#[test]
+fn the_flame_graph_is_drawn_to_scale_and_zoomed_into_by_links() {
+    let site = Site::new();
+    for _ in 0..4 {
+        let recording = site.recorder.begin("GET /");
+        let _scope = recording.inject();
+        outer();
+    }
+    assert!(site.recorder.flush(PATIENCE));
+    let here = "/debug/traces/hotspots?by=self-allocations&route=GET%20%2F";
+    let (_, page) = site.get(here, "");
+    assert_eq!(
+        bars(&page),
+        [
+            ["all: 40", "all", "0%", "100%", "0"],
+            [
+                "web::outer: 40, 100.0%, self 8",
+                "outer",
+                "0.000%",
+                "100.000%",
+                "20"
+            ],
+            [
+                "web::orders::get: 20, 50.0%",
+                "orders::get",
+                "0.000%",
+                "50.000%",
+                "40"
+            ],
+            [
+                "web::users::get: 12, 30.0%",
+                "users::get",
+                "50.000%",
+                "30.000%",
+                "40"
+            ],
+        ]
+    );
+    // The names in the table tell them apart, with their places below.
+    for name in ["orders::get<span", "users::get<span", "outer<span"] {
+        assert!(
+            page.contains(&format!(">{name} class=\"usual\">tests/web.rs:")),
+            "{page}"
+        );
+    }
+    let zoomed = values(&page, "href").find(|it| {
+        it.contains("&at=")
+            && page.contains(&format!(
+                "{}#flames\"><svg x=\"50.000%\"",
+                it.replace('&', "&amp;")
+            ))
+    });
+    let (_, page) = site.get(&zoomed.unwrap(), "");
+    assert_eq!(
+        bars(&page),
+        [
+            ["all: 40", "all", "0%", "100%", "0"],
+            [
+                "web::outer: 40, 100.0%, self 8",
+                "outer",
+                "0.000%",
+                "100.000%",
+                "20"
+            ],
+            [
+                "web::users::get: 12, 30.0%",
+                "users::get",
+                "0.000%",
+                "100.000%",
+                "40"
+            ],
+        ]
+    );
+    assert!(page.contains(">Zoom out</a>"), "{page}");
+    // The way is known again, however the figures are by then; another is not.
+    let (_, page) = site.get(&format!("{here}&at=123"), "");
+    assert!(page.contains("this is all"), "{page}");
+    assert_eq!(bars(&page).len(), 4);
+}
+
+#[test]
+fn what_is_too_narrow_to_be_drawn_is_counted() {
+    let site = Site::new();
+    let recording = site.recorder.begin("GET /");
+    let scope = recording.inject();
+    allocates_a_lot();
+    drop((scope, recording));
+    assert!(site.recorder.flush(PATIENCE));
+    let (_, page) = site.get("/debug/traces/hotspots?by=self-allocations", "");
+    let titles = |page: &str| {
+        bars(page)
+            .into_iter()
+            .map(|[title, ..]| title)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        titles(&page),
+        [
+            "all: 3,005",
+            "web::allocates_a_lot: 3,005, 100.0%, self 3,000"
+        ]
+    );
+    assert!(
+        page.contains("too narrow to be drawn: 2. Zoom in"),
+        "{page}"
+    );
+}
+
+fn allocates_a_lot() {
+    let _call = call!();
+    allocate(3_000);
+    narrow();
+}
+
+fn narrow() {
+    let _call = call!();
+    allocate(2);
+    users::get();
 }
 
 #[test]
@@ -536,8 +693,8 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
                 next.extend(values(&body, " href").filter(|_| head.contains("text/html")));
             }
         }
-        // Overview, route, in flight and paused, hotspots of both and by three figures, their flame
-        // graphs, two traces and their three forms, style and icon.
+        // Overview, route, in flight and paused, hotspots of both and by three figures, zoomed into two
+        // paths, two traces and their three forms, style and icon.
         seen.insert(format!("{}/", home.trim_end_matches('/')));
         let overviews = if home == "/" || home == "/debug/" {
             1
@@ -546,7 +703,7 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         };
         assert_eq!(
             seen.len(),
-            overviews + 1 + 2 + 8 + 6 + 8 + 2,
+            overviews + 1 + 2 + 20 + 8 + 2,
             "{pattern}: {seen:?}"
         );
         let home = home.trim_end_matches('/');
@@ -581,11 +738,6 @@ fn what_cannot_be_shown_is_told() {
             "/hotspots?by=colour",
             "400",
             "“colour” is no figure: expected one of self-time",
-        ),
-        (
-            "/flamegraph.svg?route=nobody",
-            "404",
-            "There is no route “nobody”.",
         ),
         (
             "/hotspots?route=nobody",

@@ -2,7 +2,7 @@
 //!
 //! Which function allocates, in which flow, how much, and is it more than it was? [`Hotspots`] adds
 //! up any number of reports by function and by path, in memory that grows with the number of
-//! distinct paths only.
+//! distinct paths only. Tables of them, and [`Diff`] with its rules, come with the feature `tables`.
 
 mod by;
 mod functions;
@@ -12,17 +12,22 @@ mod totals;
 
 mod units;
 
+#[cfg(feature = "tables")]
 mod grid;
 
+#[cfg(feature = "tables")]
 mod table;
 
-#[cfg(feature = "serde")]
+#[cfg(all(feature = "serde", feature = "tables"))]
 mod json;
 
+#[cfg(feature = "tables")]
 mod rule;
 
+#[cfg(feature = "tables")]
 mod diff;
 
+#[cfg(feature = "tables")]
 mod changes;
 
 #[cfg(feature = "flamegraph")]
@@ -46,11 +51,15 @@ use totals::add_counts;
 
 pub use crate::report::Percentiles;
 pub use by::{By, UnknownFigure};
+#[cfg(feature = "tables")]
 pub use changes::Changes;
+#[cfg(feature = "tables")]
 pub use diff::{Breach, Change, Diff};
 #[cfg(feature = "flamegraph")]
 pub use flamegraph::FlamegraphError;
+#[cfg(feature = "tables")]
 pub use rule::{Rule, RuleError};
+#[cfg(feature = "tables")]
 pub use table::Table;
 pub use totals::Totals;
 
@@ -295,6 +304,7 @@ impl Hotspots {
     }
 
     /// The figure of all together: of what adds up, the sum; of peaks, the highest.
+    #[cfg(feature = "tables")]
     fn whole(&self, by: By) -> u64 {
         match (by, self.counts) {
             (By::Allocations | By::SelfAllocations, counts) => {

@@ -7,6 +7,7 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 #[cfg(feature = "serde")]
 pub mod json;
+pub(crate) mod names;
 mod percentiles;
 mod request;
 pub(crate) mod text;

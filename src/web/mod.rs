@@ -57,17 +57,16 @@
 //!
 //! Nothing on the page changes anything; there are no scripts, and nothing is loaded from elsewhere, to
 //! which a `Content-Security-Policy` holds the browser. All that came from outside is shown as text.
-//! Only the flame graph, where it is opened by itself, has a script to be searched and zoomed into, in
-//! a sandbox that keeps it from the site.
 //!
 //! `nest_service` answers under `/debug/traces` and under `/debug/traces/`, `nest` under the first alone.
 //!
 //! The paths below that: `/` the overview, `/route?name=…` what was kept of one route,
 //! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and `/trace/N/chrome` to take away),
-//! `/hotspots` and `/flamegraph.svg` over all requests of the last minutes, `/in-flight`.
+//! `/hotspots` with a flame graph over all requests of the last minutes, `/in-flight`.
 
 mod access;
 mod charts;
+mod flames;
 mod hotspots;
 mod in_flight;
 mod layout;
@@ -200,7 +199,6 @@ where
         .route("/trace/{number}", shown(trace::page))
         .route("/trace/{number}/{form}", shown(trace::form))
         .route("/hotspots", shown(hotspots::page))
-        .route("/flamegraph.svg", shown(hotspots::flamegraph))
         .route(
             "/in-flight",
             shown(|page, asked| Ok(in_flight::page(page, asked))),

@@ -3,6 +3,8 @@
 //! Exits with 0; with 1 where `diff` finds a rule broken; with 2 where the input or the arguments are
 //! bad, and then nothing is half written.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod commands;
 mod failure;
