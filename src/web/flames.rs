@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::hotspots::{By, Frame, Path};
 use crate::report::names::Names;
-use crate::report::units::percent;
+use crate::report::units::{percent, plural};
 
 use super::layout::shown;
 
@@ -159,7 +159,7 @@ impl<'a> Flames<'a> {
                     (drawn(at, class, &there, named, &self.says(bar.path)))
                 }
             }
-            @if hidden > 0 { p.faint { "Paths that are too narrow to be drawn: " (hidden) ". Zoom in to see those of one bar." } }
+            @if hidden > 0 { p.faint { "Too narrow to be drawn: " (plural(hidden as u64, "path")) ". Zoom in to see more." } }
         }
     }
 

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
+use crate::report::names::Names;
 use crate::report::units::{count, or_unknown, time};
 
 use super::layout::{cell, shown};
@@ -14,6 +15,8 @@ const MOST: usize = 200;
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let (in_flight, count_of_all) = page.recorder.oldest_in_flight(MOST);
+    let open = in_flight.iter().flat_map(|request| &request.now.open);
+    let names = Names::of(open.map(|call| (&*call.module, &*call.name)));
     let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);
     let content = html! {
         h1 { "In flight" }
@@ -41,7 +44,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
                                 td.text data-of="Where it is" {
                                     @for (place, call) in request.now.open.iter().enumerate() {
                                         @if place > 0 { " › " }
-                                        (shown(&call.name))
+                                        (shown(&names.get(&call.module, &call.name)))
                                         @if let Some(last) = call.checkpoints.last() { span.faint { " · " (shown(&last.name)) } }
                                     }
                                 }

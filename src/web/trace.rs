@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, chrome};
 
@@ -152,6 +153,7 @@ fn order(report: &Report) -> Vec<usize> {
 
 fn waterfall(report: &Report) -> Markup {
     let (order, depths) = (order(report), depths(report));
+    let (names, is_message_below) = (names(report), messages_below(report));
     let request = report.request.as_ref().map(|it| it.wall);
     let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
     let whole = whole.as_nanos();
@@ -163,30 +165,79 @@ fn waterfall(report: &Report) -> Markup {
             div.wide tabindex="0" role="region" aria-label="Calls" {
                 table.calls {
                     thead { tr {
-                        th.text { "Call" } th.text { "When" } th { "Time" } th { "Self busy" } th { "Allocates" } th { "Self" }
+                        th.text { "Call" } th.text { "When" } th { "Time" } th { "Self busy" } th { "Allocates" } th { "Self allocates" }
                         th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
-                        @for index in order.iter().copied().take(MOST) { (row(&report.calls[index], depths[index], whole, heap)) }
-                        @for it in &report.folded { (folded(it)) }
+                        @for index in order.iter().copied().take(MOST) {
+                            @let call = &report.calls[index];
+                            (row(call, &names, depths[index], whole, heap, is_message_below[index]))
+                        }
+                        @for it in &report.folded { (folded(it, &names)) }
                     }
                 }
             }
+            (legend(report))
             @if order.len() > MOST { p.faint { "And " (count((order.len() - MOST) as u64)) " more, in the text." } }
         }
     }
 }
 
+/// What the marks mean, for those that are in the table.
+fn legend(report: &Report) -> Markup {
+    let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
+    html! {
+        @if compared().any(Compared::stands_out) {
+            p.faint { span.warm { "Bold" } ": above the figure of 95 in 100 recent requests of this route, and at least twice the usual one." }
+        }
+        @if compared().any(|it| !it.is_of_one_call()) {
+            p.faint { b { "all:" } " the calls of this path together, of which this is the first." }
+        }
+    }
+}
+
+/// How the functions of a report are named.
+fn names(report: &Report) -> Names<'_> {
+    let calls = report.calls.iter().map(|it| (&*it.module, &*it.name));
+    let folded = report.folded.iter().map(|it| (&*it.module, &*it.name));
+    Names::of(calls.chain(folded))
+}
+
+/// Of each call, whether it failed with the message of a call below it: of an error that is handed on
+/// from call to call, the message stands at the innermost one.
+fn messages_below(report: &Report) -> Vec<bool> {
+    let message = |index: usize| match &report.calls[index].outcome {
+        Outcome::Failed(message) if !message.is_empty() => Some(message),
+        _ => None,
+    };
+    let mut is_below = vec![false; report.calls.len()];
+    // The nearest call around each that failed with a message. What stands around a call stands before
+    // it, but a report may come from elsewhere.
+    let mut around: Vec<Option<usize>> = Vec::with_capacity(report.calls.len());
+    for (index, call) in report.calls.iter().enumerate() {
+        let parent = call.parent.filter(|parent| *parent < index);
+        let failed =
+            parent.and_then(|parent| message(parent).map_or(around[parent], |_| Some(parent)));
+        if let Some(failed) = failed
+            && message(index) == message(failed)
+        {
+            is_below[failed] = true;
+        }
+        around.push(failed);
+    }
+    is_below
+}
+
 /// Calls that are only known together.
-fn folded(folded: &FoldedReport) -> Markup {
+fn folded(folded: &FoldedReport, names: &Names<'_>) -> Markup {
     html! {
         tr {
-            th.text.tree { (shown(&folded.name)) span.faint { " × " (count(folded.calls)) " folded" } }
+            th.text.tree { (shown(&names.get(&folded.module, &folded.name))) span.faint { " × " (count(folded.calls)) " folded" } }
             td {}
             (cell("Time", &time(folded.wall)))
             td {}
             (cell("Allocates", &or_unknown(folded.total, |it| count(it.allocates()))))
-            (cell("Self", &or_unknown(folded.own, |it| count(it.allocates()))))
+            (cell("Self allocates", &or_unknown(folded.own, |it| count(it.allocates()))))
             (cell("Bytes", &or_unknown(folded.total, |it| bytes(it.bytes_allocated))))
             td {} td {}
             td.text data-of="Outcome" { @if folded.failures > 0 { span.bad { (count(folded.failures)) " failed" } } }
@@ -194,7 +245,14 @@ fn folded(folded: &FoldedReport) -> Markup {
     }
 }
 
-fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
+fn row(
+    call: &CallReport,
+    names: &Names<'_>,
+    depth: usize,
+    whole: u128,
+    heap: u64,
+    is_message_below: bool,
+) -> Markup {
     let (start, stop) = (call.start, call.start.saturating_add(call.wall));
     let marks: Vec<u64> = { call.checkpoints.iter() }
         .map(|it| charts::part(start.saturating_add(it.at).as_nanos(), whole))
@@ -211,7 +269,7 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
     html! {
         tr {
             th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
-                (what(call, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
+                (what(call, names, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
             }
             td.text.when data-of="When" {
                 (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks))
@@ -222,23 +280,26 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
             (cell("Self busy", &time(call.own_busy)))
             (beside_usual("Allocates", &or_unknown(call.total, |it| count(it.allocates())), usual.map(|it| count(it.p50)),
                 compared.is_some_and(Compared::allocates_stand_out)))
-            (cell("Self", &or_unknown(call.own, |it| count(it.allocates()))))
+            (cell("Self allocates", &or_unknown(call.own, |it| count(it.allocates()))))
             (cell("Bytes", &or_unknown(call.total, |it| bytes(it.bytes_allocated))))
             td.text.when data-of="Self bytes" {
                 (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
                 span.usual { (or_unknown(call.own, |it| bytes(it.bytes_allocated))) }
             }
             (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
-            td.text data-of="Outcome" { (ending(&call.outcome)) @if call.partial { span.faint { " partial" } } }
+            td.text data-of="Outcome" {
+                @if is_message_below { span.bad { "failed: see below" } } @else { (ending(&call.outcome)) }
+                @if call.partial { span.faint { " partial" } }
+            }
         }
     }
 }
 
 /// Which call it is, how often it is there, and its checkpoints.
-fn what(call: &CallReport, indent: &str) -> Markup {
+fn what(call: &CallReport, names: &Names<'_>, indent: &str) -> Markup {
     let compared = call.compared.as_deref();
     html! {
-        (indent) (shown(&call.name))
+        (indent) (shown(&names.get(&call.module, &call.name)))
         @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
         @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
         @if let Some(it) = compared.filter(|it| !it.is_of_one_call()) {
