@@ -612,9 +612,12 @@ const PATHS: [&str; 13] = [
 #[test]
 fn without_the_token_nothing_is_told() {
     for nested in [true, false] {
-        let mount = |page| match nested {
-            true => Router::new().nest("/debug/traces", page),
-            false => Router::new().nest_service("/debug/traces", page),
+        let mount = |page| {
+            if nested {
+                Router::new().nest("/debug/traces", page)
+            } else {
+                Router::new().nest_service("/debug/traces", page)
+            }
         };
         let site = Site::of(mount, true);
         site.work();

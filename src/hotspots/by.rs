@@ -38,6 +38,7 @@ pub enum By {
 }
 
 /// What a figure counts.
+#[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Count,
@@ -98,6 +99,7 @@ impl By {
     }
 
     /// Whether it is known only where a `Counting` allocator is installed.
+    #[cfg(feature = "tables")]
     pub(crate) const fn is_counted(self) -> bool {
         matches!(
             self,
@@ -105,6 +107,7 @@ impl By {
         )
     }
 
+    #[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
     pub(crate) const fn unit(self) -> Unit {
         match self {
             Self::Time | Self::SelfTime | Self::Busy | Self::SelfBusy => Unit::Nanoseconds,

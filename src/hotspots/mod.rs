@@ -10,6 +10,7 @@ mod paths;
 mod spread;
 mod totals;
 
+#[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
 mod units;
 
 #[cfg(feature = "tables")]

@@ -72,10 +72,8 @@ mod tests {
 
     fn names(functions: &[(&str, &str)]) -> Vec<String> {
         let names = Names::of(functions.iter().copied());
-        let named = functions
-            .iter()
-            .map(|(module, name)| names.get(module, name));
-        named.map(Cow::into_owned).collect()
+        let shown = |function: &(&str, &str)| names.get(function.0, function.1).into_owned();
+        functions.iter().map(shown).collect()
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The flame graph: each path is a bar below the one that leads to it, as wide as its share of the
 //! figure. SVG without a script: to zoom in is to follow a link.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, html};
 
 use crate::hotspots::{By, Frame, Path};
@@ -153,10 +155,10 @@ impl<'a> Flames<'a> {
                     @let frame = self.paths[bar.path].frame;
                     @let name = names.get(frame.module, frame.name);
                     @let class = if bar.row < inside { "flame-all" } else { tint(frame) };
-                    @let named = if bar.width() < NARROWEST_NAMED { "" } else { &*name };
+                    @let short = if bar.width() < NARROWEST_NAMED { "" } else { &*name };
                     @let at = (&*place(bar.from, bar.of), &*place(bar.to - bar.from, bar.of), bar.row);
                     @let there = link(Some(&format!("{:x}", self.keys[bar.path])));
-                    (drawn(at, class, &there, named, &self.says(bar.path)))
+                    (drawn(at, class, &there, short, &self.says(bar.path)))
                 }
             }
             @if hidden > 0 { p.faint { "Too narrow to be drawn: " (plural(hidden as u64, "path")) ". Zoom in to see more." } }
@@ -168,9 +170,11 @@ impl<'a> Flames<'a> {
         let Path { frame, totals, .. } = &self.paths[path];
         let (sum, own) = (self.sums[path], self.by.of(totals));
         let mut says = format!("{}::{}", frame.module, frame.name);
-        says += &format!(": {}, {}", self.by.shown(sum), percent(sum, self.whole));
+        // A string takes all that is written.
+        let (shown, share) = (self.by.shown(sum), percent(sum, self.whole));
+        let _ = write!(says, ": {shown}, {share}");
         if own != sum {
-            says += &format!(", self {}", self.by.shown(own));
+            let _ = write!(says, ", self {}", self.by.shown(own));
         }
         says
     }

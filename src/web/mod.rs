@@ -42,7 +42,7 @@
 //! - comes from another site's page or link, by its header `sec-fetch-site`.
 //!
 //! These checks are no promise: a proxy on this machine that sets no known header, a relay of plain
-//! TCP (HAProxy in its default mode, stunnel) and a tunnel of SSH look like a person on this machine.
+//! TCP (haproxy in its default mode, stunnel) and a tunnel of SSH look like a person on this machine.
 //! What comes through them sees the page only with the token.
 //!
 //! The token is a secret like a password. It does not hold against somebody who reads the service's
