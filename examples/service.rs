@@ -36,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, spawn_blocking};
 use tracer::recorder::{Policy, Recorder};
 use tracer::tower::{RecorderLayer, RequestId};
+use tracer::web::Page;
 use tracer::{Counting, Report, call, in_current_trace, traced};
 
 #[global_allocator]
@@ -46,13 +47,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 // ---- The service ----
 
-fn service(database: Database, recorder: Recorder) -> Router {
-    let layer = RecorderLayer::new(recorder.clone());
+fn service(database: Database, recorder: Recorder, page: &Page) -> Router {
+    let layer = RecorderLayer::new(recorder);
     let message = axum::routing::post(handle).route_layer(layer);
     Router::new()
         .route("/message", message)
         .with_state(database)
-        .nest_service("/debug/traces", tracer::web::router(recorder))
+        .nest_service("/debug/traces", page.router())
 }
 
 async fn handle(
@@ -376,7 +377,8 @@ impl Task {
         let address = listener.local_addr()?;
         let url = format!("http://{address}/message");
         let recorder = recorder(is_under_load)?;
-        let service = service(Database::create(file)?, recorder.clone());
+        let page = Page::new(recorder.clone())?;
+        let service = service(Database::create(file)?, recorder.clone(), &page);
         // The page asks who it is that asks.
         let service = service.into_make_service_with_connect_info::<SocketAddr>();
         let clients = async {
@@ -385,9 +387,11 @@ impl Task {
                 Self::Send(body) => post(&url, "file", body).await,
                 Self::Serve { .. } => {
                     let file = file.display();
+                    // It opens the page: whoever has it sees all requests.
+                    let traces = page.url(&format!("http://{address}/debug/traces"));
                     print(format_args!(
                         "listening on {url} until Ctrl-C, storing in {file} until then\n\
-                         traces: http://{address}/debug/traces\n\
+                         traces: {traces}\n\
                          try: curl {url} -H 'X-Request-Id: 1' -d '{GOOD}'\n"
                     ));
                     Ok(tokio::signal::ctrl_c().await?)

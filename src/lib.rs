@@ -67,7 +67,8 @@
 //!   [`#[budget]`](macro@budget).
 //! - `serde`: reports as JSON, and back, in [`report`].
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
-//! - `flamegraph`: hotspots drawn as SVG.
+//! - `tables`: hotspots as tables, and what has changed between two, with rules for it.
+//! - `flamegraph`: hotspots drawn as SVG, by inferno, whose licence is the CDDL-1.0.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
 //! - `recorder`: keeps the requests that matter, in the module `recorder`.

@@ -244,6 +244,8 @@ struct Serving {
     process: Child,
     stdout: BufReader<ChildStdout>,
     url: String,
+    /// Of the page.
+    token: String,
     directory: PathBuf,
 }
 
@@ -266,10 +268,12 @@ impl Serving {
         let told = told.and_then(|told| told.split_once(" until Ctrl-C, storing in "));
         let (url, database) = told.unwrap_or_else(|| panic!("where does it listen? {line}"));
         let page = read_line(&mut stdout);
-        assert_eq!(
-            page,
-            format!("traces: {}\n", url.replace("/message", "/debug/traces"))
+        let expected = format!(
+            "traces: {}?token=",
+            url.replace("/message", "/debug/traces")
         );
+        let token = page.trim_end().strip_prefix(&*expected);
+        let token = token.unwrap_or_else(|| panic!("where is the page? {page}"));
         let hint = read_line(&mut stdout);
         assert!(hint.starts_with(&format!("try: curl {url} ")), "{hint}");
         assert_eq!(read_line(&mut stdout), "\n");
@@ -277,6 +281,7 @@ impl Serving {
         assert!(directory.exists());
         Self {
             url: url.to_owned(),
+            token: token.to_owned(),
             directory: directory.to_owned(),
             process,
             stdout,
@@ -492,12 +497,19 @@ allocates at call stack: 0, detailed call stack:
     );
 }
 
-/// The load finds something to keep, and the page shows it to who is on this machine.
+/// The load finds something to keep, and the page shows it to who has its token.
 #[tokio::test]
 async fn under_load_the_page_has_something_to_show() {
     let serving = Serving::start_with(&["--load"]);
     let page = serving.url.replace("/message", "/debug/traces");
-    let has = async |text: &str| ask(Method::GET, &page, None, "").await.1.contains(text);
+    let client = Client::builder().no_proxy().build().expect("a client");
+    let look = async |page: &str| {
+        let looked = client.get(page).bearer_auth(&serving.token).send().await;
+        let looked = looked.expect("an answer");
+        assert_eq!(looked.status(), StatusCode::OK);
+        looked.text().await.expect("a page")
+    };
+    let has = async |text: &str| look(&page).await.contains(text);
     for text in [
         "POST /message",
         "cancelled",
@@ -508,9 +520,7 @@ async fn under_load_the_page_has_something_to_show() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
-    let flames = page + "/flamegraph.svg?by=self-allocations";
-    let (status, picture) = ask(Method::GET, &flames, None, "").await;
-    assert_eq!(status, StatusCode::OK);
-    assert!(picture.contains("service::fetch_data"), "{picture}");
+    let hotspots = look(&format!("{page}/hotspots?by=self-allocations")).await;
+    assert!(hotspots.contains("service::fetch_data: "), "{hotspots}");
     assert_eq!(serving.stop(), "");
 }

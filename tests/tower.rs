@@ -23,7 +23,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
+use tower_http::validate_request::ValidateRequestHeaderLayer;
 use tracer::recorder::{Policy, Recorder};
 use tracer::report::Request as Recorded;
 use tracer::tower::{RecorderLayer, RequestId};
@@ -103,6 +105,11 @@ fn app() -> Router {
         )
 }
 
+fn recorder() -> Recorder {
+    let policy = Policy::none().when("all", |_| true);
+    Recorder::builder().policy(policy).start().unwrap()
+}
+
 /// A server, and the recorder of all its requests.
 struct Server {
     runtime: Runtime,
@@ -112,12 +119,15 @@ struct Server {
 
 impl Server {
     fn of(make: impl FnOnce(RecorderLayer) -> Router) -> Self {
+        Self::with(Policy::none().when("all", |_| true), make)
+    }
+
+    fn with(policy: Policy, make: impl FnOnce(RecorderLayer) -> Router) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let policy = Policy::none().when("all", |_| true);
         let recorder = Recorder::builder().policy(policy).start().unwrap();
         let app = make(RecorderLayer::new(recorder.clone()));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -275,13 +285,13 @@ fn on_one_connection_each_request_is_one() {
 }
 
 #[test]
-fn without_a_route_it_goes_by_its_method() {
+fn without_a_route_it_says_so() {
     let server = Server::new();
     server.send("GET /wp-admin.php", b"");
     let report = server.only();
     assert_eq!(
         (&*request(&report).name, label(&report, "path")),
-        ("GET", "/wp-admin.php")
+        ("GET (no route)", "/wp-admin.php")
     );
     assert_eq!(
         (label(&report, "status"), outcome(&report)),
@@ -297,6 +307,137 @@ fn without_a_route_it_goes_by_its_method() {
     let server = Server::of(|layer| Router::new().layer(layer.name_by(named)));
     server.send("GET /tenant/7", b"");
     assert_eq!(request(&server.only()).name, "tenant");
+}
+
+#[test]
+fn on_a_nested_router_the_path_is_whole() {
+    let inside = |layer| {
+        let deeper = Router::new().nest("/v1", app().layer(layer));
+        Router::new().nest("/t/{tenant}", deeper)
+    };
+    let server = Server::of(inside);
+    server.send("GET /t/acme/v1/orders/7?secret=1", b"");
+    let report = server.only();
+    assert_eq!(
+        (&*request(&report).name, label(&report, "path")),
+        ("GET /t/{tenant}/v1/orders/{id}", "/t/acme/v1/orders/7")
+    );
+    let server = Server::of(|layer| Router::new().nest_service("/api", app().layer(layer)));
+    server.send("GET /api/orders/7", b"");
+    assert_eq!(label(&server.only(), "path"), "/api/orders/7");
+}
+
+#[test]
+fn what_knows_no_routes_does_not_say_that_there_is_none() {
+    let recorder = recorder();
+    let service =
+        tower::service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let service = RecorderLayer::new(recorder.clone()).layer(service);
+    let runtime = Runtime::new().unwrap();
+    let request = Request::builder().uri("/a/b").body(()).unwrap();
+    drop(runtime.block_on(service.oneshot(request)).unwrap());
+    assert!(recorder.flush(PATIENCE));
+    let report = &recorder.kept()[0];
+    assert_eq!(
+        (&*self::request(report).name, label(report, "path")),
+        ("GET", "/a/b")
+    );
+}
+
+#[test]
+fn a_rule_keeps_what_was_answered_with_a_status() {
+    let policy = Policy::none()
+        .client_errors()
+        .when("no content", |ended| ended.status == Some(204));
+    let server = Server::with(policy, |layer| app().layer(layer));
+    for path in ["/orders/7", "/nothing", "/fails", "/broken", "/nowhere"] {
+        server.send(&format!("GET {path}"), b"");
+    }
+    let end = Instant::now() + PATIENCE;
+    while server.recorder.statistics().ended < 5 {
+        assert!(Instant::now() < end, "{:?}", server.recorder.statistics());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(server.recorder.flush(PATIENCE));
+    let kept = server.recorder.kept();
+    let kept: Vec<_> = { kept.iter().rev() }
+        .map(|it| (label(it, "status"), &*request(it).reasons[0], outcome(it)))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            ("204", "no content", &Outcome::Ok),
+            ("400", "answered with 400", &Outcome::Ok),
+            ("404", "answered with 404", &Outcome::Ok)
+        ]
+    );
+}
+
+#[test]
+fn layers_that_make_responses_stand_above_it() {
+    let cors = CorsLayer::permissive;
+    let timeout =
+        || TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(200));
+    let json = || ValidateRequestHeaderLayer::accept("application/json");
+    let above = |layer| {
+        let layers = ServiceBuilder::new()
+            .layer(cors())
+            .layer(timeout())
+            .layer(json())
+            .layer(layer);
+        app().layer(layers)
+    };
+    let server = Server::of(above);
+    let preflight = server.send(
+        "OPTIONS /orders/7",
+        b"origin: http://a\r\naccess-control-request-method: GET\r\n",
+    );
+    assert!(preflight.starts_with("HTTP/1.1 200"), "{preflight}");
+    assert!(
+        preflight.contains("access-control-allow-origin: *"),
+        "{preflight}"
+    );
+    assert!(preflight.ends_with("\r\n\r\n"), "{preflight}");
+    let refused = server.send("GET /orders/7", b"accept: text/html\r\n");
+    assert!(refused.starts_with("HTTP/1.1 406"), "{refused}");
+    assert!(refused.ends_with("\r\n\r\n"), "{refused}");
+    let late = server.send("GET /sleeps", b"");
+    assert!(late.starts_with("HTTP/1.1 504"), "{late}");
+    let fine = server.send("GET /orders/7", b"x-request-id: 7\r\n");
+    assert!(fine.ends_with("\r\n\r\n7"), "{fine}");
+    // Those that layers above answered themselves did not come to the recorder.
+    let reports = server.ended(2);
+    let told: Vec<_> = { reports.iter() }
+        .map(|it| (&*request(it).name, outcome(it)))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("GET /sleeps", &Outcome::Cancelled),
+            ("GET /orders/{id}", &Outcome::Ok)
+        ]
+    );
+
+    // With `ServiceBuilder` alone, as in front of hyper.
+    let recorder = recorder();
+    let service = ServiceBuilder::new()
+        .layer(cors())
+        .layer(timeout())
+        .layer(json())
+        .layer(RecorderLayer::new(recorder.clone()))
+        .service(app());
+    let runtime = Runtime::new().unwrap();
+    let request = Request::builder().method("OPTIONS").uri("/orders/7");
+    let request = request.header("origin", "http://a");
+    let request = request.header("access-control-request-method", "GET");
+    let answer = runtime.block_on(service.oneshot(request.body(Body::empty()).unwrap()));
+    let body = answer.unwrap().into_body();
+    assert!(http_body::Body::is_end_stream(&body));
+    assert_eq!(http_body::Body::size_hint(&body).exact(), Some(0));
+    let body = runtime.block_on(axum::body::to_bytes(Body::new(body), 100));
+    assert_eq!(body.unwrap(), "");
+    let statistics = recorder.statistics();
+    assert_eq!((statistics.ended, statistics.in_flight), (0, 0));
 }
 
 #[test]
@@ -327,8 +468,8 @@ fn a_client_does_not_make_names() {
     // A route knows its methods, but not this one.
     let expected = [
         of("HTTP /orders/{id}", "BREW"),
-        of("HTTP", "M7"),
-        of("POST", ""),
+        of("HTTP (no route)", "M7"),
+        of("POST (no route)", ""),
     ];
     assert_eq!(told, expected);
     // Where paths are names, only what looks like one is.
@@ -348,10 +489,10 @@ fn a_client_does_not_make_names() {
     let expected = [
         "POST /a.B/C",
         "POST /orders/{id}",
-        "POST",
-        "POST",
-        "POST",
-        "POST",
+        "POST (no route)",
+        "POST (no route)",
+        "POST (no route)",
+        "POST (no route)",
     ];
     assert_eq!(names, expected);
 }

@@ -163,8 +163,9 @@ fn over_a_socket() {
     // HTTP/1 asks for no more than the head promises.
     assert_eq!(told("/length"), of(Outcome::Ok, "8", "2"));
     assert_eq!(told("/empty"), of(Outcome::Ok, "0", "0"));
-    // It ends before that: by itself, but the connection is cut off.
-    assert_eq!(told("/short"), of(Outcome::Ok, "4", "1"));
+    // The connection is cut off: the client gets an error.
+    let why = failed("the body ended after 4 of 9 bytes");
+    assert_eq!(told("/short"), of(why, "4", "1"));
     assert_eq!(told("/panics"), of(Outcome::Panicked, "0", "0"));
 }
 
@@ -214,6 +215,48 @@ fn what_comes_after_the_last_byte_is_seen_where_it_is_asked_for() {
     assert_eq!(ends(exact, 2), (failed("grpc-status 5"), 1));
     // Who has all the bytes may go.
     assert_eq!(ends(exact, 1), (Outcome::Ok, 1));
+}
+
+#[test]
+fn a_body_of_another_length_than_promised_has_failed() {
+    let promised = |length: &'static str, body: &'static [u8]| {
+        move || with_length(length, frames(vec![data(body)]))
+    };
+    let short = failed("the body ended after 4 of 10 bytes");
+    assert_eq!(ends(promised("10", b"four"), 2), (short.clone(), 1));
+    // What it says of itself does not count beside the head.
+    let exact = || with_length("10", Body::from("four"));
+    assert_eq!(ends(exact, 1), (short.clone(), 1));
+    let by_itself = || Response::new(Body::new(Exact(vec![data(b"four")], 10)));
+    assert_eq!(ends(by_itself, 2), (short, 1));
+    let empty = || with_length("10", Body::empty());
+    let why = failed("the body ended after 0 of 10 bytes");
+    assert_eq!(ends(empty, 0), (why, 0));
+    let trailers = || {
+        let frames = frames(vec![data(b"four"), Frame::trailers(trailers("0"))]);
+        with_length("10", frames)
+    };
+    let why = failed("the body ended after 4 of 10 bytes");
+    assert_eq!(ends(trailers, 2), (why, 1));
+    let why = failed("the body has more bytes than its content-length, which is 3");
+    assert_eq!(ends(promised("3", b"four"), 1), (why, 1));
+    // A failure that says more stays.
+    let grpc = || {
+        let frames = vec![data(b"four"), Frame::trailers(self::trailers("5"))];
+        with_length("10", self::frames(frames))
+    };
+    assert_eq!(ends(grpc, 2), (failed("grpc-status 5"), 1));
+    // Given up in the middle it is cancelled, and whole it is fine.
+    assert_eq!(ends(promised("10", b"four"), 1), (Outcome::Cancelled, 1));
+    assert_eq!(ends(promised("4", b"four"), 1), (Outcome::Ok, 1));
+    assert_eq!(ends(promised("4", b"four"), 2), (Outcome::Ok, 1));
+    // Without a body a head promises none.
+    let not_modified = || {
+        let mut response = with_length("10", Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    };
+    assert_eq!(ends(not_modified, 0), (Outcome::Ok, 0));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Depend on `tracer`, which re-exports them: what they expand to names that crate.
 
+#![forbid(unsafe_code)]
+
 mod function;
 
 mod around;

@@ -40,6 +40,7 @@ pub enum By {
 }
 
 /// What a figure counts.
+#[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Count,
@@ -111,6 +112,7 @@ impl By {
         )
     }
 
+    #[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
     pub(crate) const fn unit(self) -> Unit {
         match self {
             Self::Time | Self::SelfTime | Self::Busy | Self::SelfBusy => Unit::Nanoseconds,

@@ -72,6 +72,7 @@ impl Functions {
         &mut self.all[number]
     }
 
+    #[cfg(feature = "tables")]
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

@@ -2,7 +2,7 @@
 //!
 //! Which function allocates, in which flow, how much, and is it more than it was? [`Hotspots`] adds
 //! up any number of reports by function and by path, in memory that grows with the number of
-//! distinct paths only.
+//! distinct paths only. Tables of them, and [`Diff`] with its rules, come with the feature `tables`.
 
 mod by;
 mod functions;
@@ -10,19 +10,25 @@ mod paths;
 mod spread;
 mod totals;
 
+#[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
 mod units;
 
+#[cfg(feature = "tables")]
 mod grid;
 
+#[cfg(feature = "tables")]
 mod table;
 
-#[cfg(feature = "serde")]
+#[cfg(all(feature = "serde", feature = "tables"))]
 mod json;
 
+#[cfg(feature = "tables")]
 mod rule;
 
+#[cfg(feature = "tables")]
 mod diff;
 
+#[cfg(feature = "tables")]
 mod changes;
 
 #[cfg(feature = "flamegraph")]
@@ -39,6 +45,7 @@ use alloc_counter::Counts;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
 use crate::report::escape::Escaped;
+#[cfg(any(feature = "tables", feature = "web"))]
 use crate::report::names::Names;
 
 use functions::Functions;
@@ -47,11 +54,15 @@ use totals::add_counts;
 
 pub use crate::report::Percentiles;
 pub use by::{By, UnknownFigure};
+#[cfg(feature = "tables")]
 pub use changes::Changes;
+#[cfg(feature = "tables")]
 pub use diff::{Breach, Change, Diff};
 #[cfg(feature = "flamegraph")]
 pub use flamegraph::FlamegraphError;
+#[cfg(feature = "tables")]
 pub use rule::{Rule, RuleError};
+#[cfg(feature = "tables")]
 pub use table::Table;
 pub use totals::Totals;
 
@@ -276,6 +287,7 @@ impl Hotspots {
     }
 
     /// The figure of all together: of what adds up, the sum; of peaks, the highest.
+    #[cfg(feature = "tables")]
     fn whole(&self, by: By) -> u64 {
         match (by, self.counts) {
             (By::Allocations | By::SelfAllocations, counts) => {
@@ -312,10 +324,12 @@ impl Hotspots {
     }
 
     /// How the functions are named beside one another.
-    fn names(&self) -> Names<'_> {
+    #[cfg(any(feature = "tables", feature = "web"))]
+    pub(crate) fn names(&self) -> Names<'_> {
         Names::of(self.frames().map(|it| (it.module, it.name)))
     }
 
+    #[cfg(any(feature = "tables", feature = "web"))]
     fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
         self.functions.iter().map(|function| function.frame())
     }

@@ -36,6 +36,8 @@ pub struct Ended<'a> {
     pub peak_bytes: Option<u64>,
     /// How many calls there were, in all strands.
     pub calls: u64,
+    /// The status of the HTTP response; `None` if there was no response, and for other requests.
+    pub status: Option<u16>,
 }
 
 /// Which requests are kept: those to which one of its rules applies.
@@ -67,6 +69,7 @@ enum Rule {
     Failed,
     Panicked,
     Cancelled,
+    ClientErrors,
     AllocatesOver(u64),
     BytesOver(u64),
     PeakOver(u64),
@@ -85,6 +88,8 @@ pub enum Reason {
     Failed,
     /// It was given up before it was over.
     Cancelled,
+    /// It was answered with this HTTP status, which is a client error.
+    ClientError(u16),
     /// It took longer than this.
     SlowerThan(Duration),
     /// It requested memory more often than this.
@@ -107,6 +112,7 @@ impl fmt::Display for Reason {
             Self::Panicked => f.write_str("panicked"),
             Self::Failed => f.write_str("failed"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::ClientError(status) => write!(f, "answered with {status}"),
             Self::SlowerThan(limit) => write!(f, "slower than {}", time(*limit)),
             Self::AllocatesOver(limit) => write!(f, "allocates over {}", count(*limit)),
             Self::BytesOver(limit) => write!(f, "over {}", bytes(*limit)),
@@ -169,6 +175,16 @@ impl Policy {
     #[must_use]
     pub fn cancelled(self) -> Self {
         self.rule(Rule::Cancelled)
+    }
+
+    /// Keeps HTTP requests that were answered with a client error, a status of 400 to 499. Such
+    /// requests have not [failed](Self::failed), and [`Policy::default`] does not keep them.
+    ///
+    /// Anyone who reaches the service can cause any number of them, and they share the recorder's
+    /// memory with the other kept requests.
+    #[must_use]
+    pub fn client_errors(self) -> Self {
+        self.rule(Rule::ClientErrors)
     }
 
     /// Keeps what requested memory more often than this. (Never, where nothing is counted; the same
@@ -277,6 +293,10 @@ impl Rule {
             Self::Failed => (matches!(ended.outcome, Outcome::Failed(_)), Reason::Failed),
             Self::Panicked => (*ended.outcome == Outcome::Panicked, Reason::Panicked),
             Self::Cancelled => (*ended.outcome == Outcome::Cancelled, Reason::Cancelled),
+            Self::ClientErrors => {
+                let status = ended.status.filter(|status| (400..500).contains(status));
+                return status.map(Reason::ClientError);
+            }
             Self::AllocatesOver(limit) => (
                 over(total.map(Counts::allocates), limit),
                 Reason::AllocatesOver(*limit),

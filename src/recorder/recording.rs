@@ -47,6 +47,8 @@ pub struct Recording {
     /// A failure of which its calls may know more.
     is_general: bool,
     was_panicking: bool,
+    /// Of the HTTP response.
+    status: Option<u16>,
     /// Where it stands among those in flight.
     place: Option<Place>,
     is_over: bool,
@@ -82,6 +84,7 @@ impl Recording {
                 outcome: None,
                 is_general: false,
                 was_panicking: std::thread::panicking(),
+                status: None,
                 place,
                 is_over: false,
             }
@@ -196,6 +199,12 @@ impl Recording {
         if !matches!(self.outcome, Some(Outcome::Failed(_))) {
             self.outcome(outcome);
         }
+    }
+
+    /// Sets the status of the HTTP response, by which [policies](Ended::status) know it. It is no
+    /// [label](Self::label), and no [outcome](Self::outcome).
+    pub fn status(&mut self, status: u16) {
+        self.status = Some(status);
     }
 
     /// The request has failed, with this message, of which 1,024 bytes are kept.
@@ -365,6 +374,7 @@ impl Recording {
             total: shared.is_counted.then_some(tally.total),
             peak_bytes: shared.is_counted.then_some(tally.peak_bytes),
             calls: tally.calls.iter().map(|call| call.calls).sum(),
+            status: self.status,
         };
         let tops = (&route.slowest, &route.heaviest);
         let verdict = shared

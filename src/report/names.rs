@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::Report;
+
 /// How each of several functions is named: `get`, or `users::get` if another module's `get` is
 /// among them.
 ///
@@ -37,6 +39,13 @@ impl<'a> Names<'a> {
             }
         }
         Self { starts }
+    }
+
+    /// Makes names for the functions of a report.
+    pub(crate) fn in_report(report: &'a Report) -> Self {
+        let calls = report.calls.iter().map(|it| (&*it.module, &*it.name));
+        let folded = report.folded.iter().map(|it| (&*it.module, &*it.name));
+        Self::of(calls.chain(folded))
     }
 
     /// Returns the name to be shown, not yet escaped; `?` for a function without one.

@@ -138,3 +138,29 @@ pub(super) fn ending(call: &CallReport) -> Option<String> {
     let all: Vec<String> = outcome.into_iter().chain(marks).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
+
+/// Of each call, whether it failed with the message of a call below it: of an error that is handed
+/// on from call to call, the message stands at the innermost one.
+pub(crate) fn messages_below(report: &Report) -> Vec<bool> {
+    let message = |index: usize| match &report.calls[index].outcome {
+        Outcome::Failed(message) if !message.is_empty() => Some(message),
+        _ => None,
+    };
+    let mut is_below = vec![false; report.calls.len()];
+    // The nearest failed call above each. Only what stands before a call can be above it.
+    let mut above: Vec<Option<usize>> = Vec::with_capacity(report.calls.len());
+    for (index, call) in report.calls.iter().enumerate() {
+        let parent = call.parent.filter(|parent| *parent < index);
+        let failed = parent.and_then(|parent| match message(parent) {
+            Some(_) => Some(parent),
+            None => above[parent],
+        });
+        above.push(failed);
+        if let Some(failed) = failed
+            && message(index) == message(failed)
+        {
+            is_below[failed] = true;
+        }
+    }
+    is_below
+}

@@ -8,7 +8,7 @@ use alloc_counter::Counts;
 
 use super::escape::Escaped;
 use super::names::Names;
-use super::text::{Beside, Failures, Title, ending};
+use super::text::{Beside, Failures, Title, ending, messages_below};
 use super::units::{count, or_unknown, time};
 use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
 
@@ -180,7 +180,7 @@ struct Level<'a> {
 /// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
     let children = Children::of(report);
-    let names = names(report);
+    let names = Names::in_report(report);
     let is_below = messages_below(report);
     let roots = children.outermost.clone();
     let mut rows = Vec::with_capacity(report.calls.len());
@@ -236,39 +236,6 @@ fn rows(report: &Report) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// Of each call, whether it failed with the message of a call below it: of an error that is handed
-/// on from call to call, the message stands at the innermost one.
-fn messages_below(report: &Report) -> Vec<bool> {
-    let message = |index: usize| match &report.calls[index].outcome {
-        Outcome::Failed(message) if !message.is_empty() => Some(message),
-        _ => None,
-    };
-    let mut is_below = vec![false; report.calls.len()];
-    // The nearest failed call above each. Only what stands before a call can be above it.
-    let mut above: Vec<Option<usize>> = Vec::with_capacity(report.calls.len());
-    for (index, call) in report.calls.iter().enumerate() {
-        let parent = call.parent.filter(|parent| *parent < index);
-        let failed = parent.and_then(|parent| match message(parent) {
-            Some(_) => Some(parent),
-            None => above[parent],
-        });
-        above.push(failed);
-        if let Some(failed) = failed
-            && message(index) == message(failed)
-        {
-            is_below[failed] = true;
-        }
-    }
-    is_below
-}
-
-/// How the tree's functions are named.
-fn names(report: &Report) -> Names<'_> {
-    let calls = report.calls.iter().map(|it| (&*it.module, &*it.name));
-    let folded = report.folded.iter().map(|it| (&*it.module, &*it.name));
-    Names::of(calls.chain(folded))
 }
 
 /// What the lines below one begin with.

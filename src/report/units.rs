@@ -34,7 +34,7 @@ pub(crate) fn time(duration: Duration) -> String {
 }
 
 /// Three digits or more, and the unit: `0 B`, `12.3 KiB`.
-#[cfg(feature = "hotspots")]
+#[cfg(any(feature = "flamegraph", feature = "recorder", feature = "tables"))]
 pub(crate) fn bytes(bytes: u64) -> String {
     scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
@@ -77,7 +77,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     format!("{}.{}%", tenths / 10, tenths % 10)
 }
 
-#[cfg(all(test, feature = "hotspots"))]
+#[cfg(all(test, feature = "tables"))]
 mod tests {
     use super::*;
 

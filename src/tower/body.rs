@@ -33,10 +33,14 @@ pin_project! {
 
 impl<B: Body> RecordedBody<B> {
     pub(super) fn new(body: B, headers: &HeaderMap, mut exchange: Shared) -> Self {
-        let length = body.size_hint().exact();
-        let length = length.or_else(|| content_length(headers));
-        exchange.expects(length);
-        let is_over = exchange.ends_with_head() || body.is_end_stream();
+        // The head counts where both say something: it is what the client was promised.
+        let length = content_length(headers);
+        exchange.expects(length.or_else(|| body.size_hint().exact()));
+        let has_no_body = exchange.ends_with_head();
+        let is_over = has_no_body || body.is_end_stream();
+        if is_over && !has_no_body {
+            exchange.body_ends();
+        }
         if is_over {
             exchange.end();
         }
@@ -110,6 +114,7 @@ where
             }
         }
         if is_over {
+            exchange.body_ends();
             exchange.end();
             *this.exchange = None;
         }
@@ -124,6 +129,19 @@ where
         self.body
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// An empty body, of which nothing is recorded: layers above the recorder answer with it.
+///
+/// [`CorsLayer`](https://docs.rs/tower-http/latest/tower_http/cors/struct.CorsLayer.html) and others
+/// need it to answer in the service's name.
+impl<B> Default for RecordedBody<B> {
+    fn default() -> Self {
+        Self {
+            body: None,
+            exchange: None,
+        }
     }
 }
 

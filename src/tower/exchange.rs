@@ -1,9 +1,9 @@
 //! A request and its response, as they are recorded.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 use arrayvec::ArrayString;
-use axum::extract::MatchedPath;
+use axum::extract::{MatchedPath, OriginalUri};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use percent_encoding::percent_decode;
@@ -66,7 +66,7 @@ impl Exchange {
             let exchange = Boxed::new(Self {
                 strand: recording.trace().new_strand(),
                 recording: Some(recording),
-                path: cut(parts.uri.path()),
+                path: cut(whole_path(parts)),
                 method: parts.method.clone(),
                 status: None,
                 length: None,
@@ -125,7 +125,7 @@ impl Exchange {
         self.status.is_none() || (self.is_body_asked_for && !is_whole)
     }
 
-    /// How many bytes the body has, where that is known: by itself, or by what the head says.
+    /// Sets how many bytes the body has, if the head or the body says so.
     pub(super) fn expects(&mut self, length: Option<u64>) {
         self.length = length;
     }
@@ -141,6 +141,7 @@ impl Exchange {
         let Some(recording) = &mut self.recording else {
             return;
         };
+        recording.status(status.as_u16());
         if status.is_server_error() {
             recording.fail_in_general(status);
         } else if status.is_client_error() {
@@ -177,6 +178,30 @@ impl Exchange {
     pub(super) fn sent(&mut self, bytes: usize) {
         self.frames += 1;
         self.sent_bytes += bytes as u64;
+        if let Some(length) = self.length.filter(|length| self.sent_bytes > *length) {
+            self.breaks_off(format_args!(
+                "the body has more bytes than its content-length, which is {length}"
+            ));
+        }
+    }
+
+    /// The body has ended: after fewer bytes than were promised, the client gets an error.
+    pub(super) fn body_ends(&mut self) {
+        let sent = self.sent_bytes;
+        if let Some(length) = self.length.filter(|length| sent < *length) {
+            self.breaks_off(format_args!(
+                "the body ended after {sent} of {length} bytes"
+            ));
+        }
+    }
+
+    /// The response is not what its head promised.
+    fn breaks_off(&mut self, why: fmt::Arguments<'_>) {
+        if let Some(recording) = &mut self.recording {
+            alloc_counter::exclude(|| {
+                recording.outcome_unless_failed(Outcome::Failed(why.to_string()));
+            });
+        }
     }
 
     pub(super) fn fail(&mut self, error: impl Display) {
@@ -229,6 +254,12 @@ fn named_by(options: &Options, parts: &Parts) -> Option<String> {
     unless_it_panics(|| name_by(parts))?
 }
 
+/// The path that the client asked for: to a nested router axum gives only the rest of it.
+fn whole_path(parts: &Parts) -> &str {
+    let asked = parts.extensions.get::<OriginalUri>();
+    asked.map_or(&parts.uri, |asked| &asked.0).path()
+}
+
 /// As much of a text as there is room for.
 fn cut(text: &str) -> Name {
     let mut cut = Name::new();
@@ -258,6 +289,9 @@ fn name(options: &Options, parts: &Parts) -> Name {
     if let Some(route) = route {
         append(" ");
         append(route);
+    } else if parts.extensions.get::<OriginalUri>().is_some() {
+        // It is a router of axum's that knows no route for it.
+        append(" (no route)");
     }
     name
 }

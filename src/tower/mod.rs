@@ -15,18 +15,22 @@
 //!
 //! - The **name** is method and route, `GET /orders/{id}`, where axum knows the route: so the layer
 //!   belongs on the `Router`, behind the routes that are to be recorded
-//!   ([`Router::layer`](axum::Router::layer)), not around it. Elsewhere it is the
-//!   method alone, as a path is whatever a client likes, and so is a method that is none of the nine
-//!   known ones: it goes by `HTTP` (the same rules as in
-//!   [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name)). In a
-//!   [gRPC](RecorderLayer::grpc) service it is the path, which is the method's name;
-//!   [`name_by`](RecorderLayer::name_by) knows better.
+//!   ([`Router::layer`](axum::Router::layer)), not around it. A request without a route is named
+//!   `GET (no route)`: it was answered by the router's fallback, or by a service that is mounted with
+//!   [`nest_service`](axum::Router::nest_service), whose path axum tells to nobody else. Outside of a
+//!   router of axum's the name is the method alone. A path is no name, as it is whatever a client
+//!   likes, and neither is a method that is none of the nine known ones: it goes by `HTTP` (the same
+//!   rules as in [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name)).
+//!   In a [gRPC](RecorderLayer::grpc) service the name is the path, which is the method's name;
+//!   [`name_by`](RecorderLayer::name_by) overrules all this.
 //! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
 //!   [`RequestId`]. (That an extension is made is of the request, and in none of its calls.)
 //! - A request **fails** with a status of 500 or more (and with what a call that failed says of it), with a `grpc-status` other than 0, with an
-//!   error of the service or of the response's body. A status of 400 to 499 is the client's failure,
+//!   error of the service or of the response's body, and with a body that has fewer or more bytes than
+//!   its `content-length` promises. A status of 400 to 499 is the client's failure,
 //!   not the service's; where an outermost call failed, the request did, unless it was answered with
-//!   such a status.
+//!   such a status. [`Policy::client_errors`](crate::recorder::Policy::client_errors) keeps those
+//!   requests.
 //! - It is **over** when the response's body is: ended, failed or dropped. Where the client hangs up
 //!   before all of it was taken, it is [cancelled](crate::Outcome::Cancelled), with how many bytes and
 //!   frames it came to in its labels. Where a body has nothing to send (`HEAD`, 204, 304) or the
@@ -36,7 +40,26 @@
 //!   with 500: then it failed, and the call panicked.
 //!
 //! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`, and for the `method` where
-//! it is not in the name. (Not for the query, in which there are secrets often enough.)
+//! it is not in the name. (Not for the query, in which there are secrets often enough.) The path is the
+//! one that the client asked for, on nested routers too.
+//!
+//! Layers above that answer requests themselves (CORS, timeouts, authorization) do so with an empty
+//! [`RecordedBody`], of which nothing is recorded:
+//!
+//! ```
+//! use axum::Router;
+//! use tower::ServiceBuilder;
+//! use tower_http::cors::CorsLayer;
+//! use tracer::recorder::Recorder;
+//! use tracer::tower::RecorderLayer;
+//!
+//! let recorder = Recorder::builder().start()?;
+//! let layers = ServiceBuilder::new()
+//!     .layer(CorsLayer::permissive())
+//!     .layer(RecorderLayer::new(recorder));
+//! let app: Router = Router::new().layer(layers);
+//! # Ok::<(), tracer::recorder::StartError>(())
+//! ```
 //!
 //! Beneath a timeout the handler is dropped, and its calls are cancelled: the request is what the
 //! layers above make of it. With [retries](https://docs.rs/tower/latest/tower/retry/) below, all

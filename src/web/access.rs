@@ -4,40 +4,139 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
-use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderName, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use percent_encoding::percent_decode_str;
+
+use super::layout::encoded;
+use super::token::Token;
+use super::{Asked, Refused};
 
 pub(super) enum Rule {
-    Loopback,
+    /// On this machine, with this token.
+    Token(Token),
     Own(Arc<MaySee>),
 }
 
 pub(super) type MaySee = dyn Fn(&Parts) -> bool + Send + Sync;
 
+/// What is done with who may see the page.
+pub(super) enum Admitted {
+    Shown,
+    /// The cookie is set, and the page asked for once more, without the token in its address.
+    WithCookie(HeaderValue),
+}
+
 /// Which proxies set.
-const OF_PROXIES: [&str; 7] = [
-    "cf-connecting-ip",
+const OF_PROXIES: [&str; 18] = [
+    "cdn-loop",
     "client-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
     "forwarded",
+    "proxy-client-ip",
     "true-client-ip",
     "via",
+    "wl-proxy-client-ip",
+    "x-amz-cf-id",
+    "x-amzn-trace-id",
     "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-url",
     "x-real-ip",
+    "x-varnish",
 ];
 /// How those begin of which there are many.
-const BEGINNINGS: [&str; 3] = ["l5d-", "x-envoy-", "x-forwarded"];
+const BEGINNINGS: [&str; 7] = [
+    "cf-",
+    "l5d-",
+    "tailscale-",
+    "x-arr-",
+    "x-azure-",
+    "x-envoy-",
+    "x-forwarded",
+];
+
+/// The token in the query.
+pub(super) const TOKEN: &str = "token";
 
 impl Rule {
-    /// Otherwise, why not.
-    pub(super) fn may_see(&self, parts: &Parts) -> Result<(), &'static str> {
+    pub(super) fn admit(&self, parts: &Parts, asked: &Asked) -> Result<Admitted, Refused> {
         match self {
-            Self::Own(may_see) if may_see(parts) => Ok(()),
-            Self::Own(_) => Err("This page is not for you."),
-            Self::Loopback => on_this_machine(parts),
+            Self::Own(may_see) if may_see(parts) => Ok(Admitted::Shown),
+            Self::Own(_) => Err(forbidden("This page is not for you.")),
+            Self::Token(token) => {
+                on_this_machine(parts).map_err(forbidden)?;
+                with_token(token, parts, asked)
+            }
         }
     }
+}
+
+fn forbidden(why: &str) -> Refused {
+    Refused(StatusCode::FORBIDDEN, why.to_owned())
+}
+
+fn with_token(token: &Token, parts: &Parts, asked: &Asked) -> Result<Admitted, Refused> {
+    let name = cookie_name(parts);
+    let is_known = bearer(&parts.headers).is_some_and(|given| token.is(given))
+        || cookies(&parts.headers, &name).any(|given| token.is(&given));
+    let refused = |why: &str| Refused(StatusCode::UNAUTHORIZED, why.to_owned());
+    match asked.get(TOKEN) {
+        Some(given) if is_known || token.is(given) => {
+            // A path is more than text in a cookie if it has this.
+            let path = if asked.base.is_empty() || asked.base.contains(';') {
+                "/"
+            } else {
+                &asked.base
+            };
+            let value = encoded(token.as_str());
+            let cookie = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict");
+            let cookie = HeaderValue::from_str(&cookie);
+            cookie
+                .map(Admitted::WithCookie)
+                .map_err(|_| refused("This page has no address for a cookie."))
+        }
+        Some(_) => Err(refused(
+            "This is not the page's token: it may be that of an earlier start.",
+        )),
+        None if is_known => Ok(Admitted::Shown),
+        None => Err(refused(
+            "This page asks for its token: open the address that was printed at the service's start.",
+        )),
+    }
+}
+
+/// As browsers keep the cookies of all ports together, each port has a name of its own.
+fn cookie_name(parts: &Parts) -> String {
+    let port = authority(parts).and_then(|it| it.port_u16());
+    port.map_or_else(|| "tracer".to_owned(), |port| format!("tracer-{port}"))
+}
+
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let headers = headers.get_all(header::COOKIE).into_iter();
+    let cookies = headers
+        .filter_map(|it| it.to_str().ok())
+        .flat_map(|it| it.split(';'));
+    cookies.filter_map(move |it| {
+        let (_, value) = it.trim().split_once('=').filter(|(it, _)| *it == name)?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+    })
+}
+
+/// The token of a program.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start())
 }
 
 fn on_this_machine(parts: &Parts) -> Result<(), &'static str> {
@@ -71,11 +170,16 @@ fn is_of_proxies(name: &HeaderName) -> bool {
     OF_PROXIES.contains(&name) || BEGINNINGS.iter().any(|it| name.starts_with(it))
 }
 
-/// Whether the name that was asked for is one for the machine itself.
-fn is_local(parts: &Parts) -> bool {
+/// The name and port that were asked for.
+fn authority(parts: &Parts) -> Option<Authority> {
     let of_header = parts.headers.get(header::HOST);
     let of_header = of_header.and_then(|it| Authority::try_from(it.as_bytes()).ok());
-    let Some(asked) = parts.uri.authority().cloned().or(of_header) else {
+    parts.uri.authority().cloned().or(of_header)
+}
+
+/// Whether the name that was asked for is one for the machine itself.
+fn is_local(parts: &Parts) -> bool {
+    let Some(asked) = authority(parts) else {
         return false;
     };
     let host = asked.host().to_ascii_lowercase();

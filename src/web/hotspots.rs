@@ -1,14 +1,16 @@
 //! What all requests of the last minutes did, by function, and as a flame graph.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 
-use crate::hotspots::By;
+use crate::hotspots::{By, Hotspot};
+use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
 
+use super::flames::Flames;
 use super::layout::{cell, encoded, shown};
-use super::{Asked, Page, Refused, layout};
+use super::{Asked, Mounted, Refused, layout};
 
 /// So many functions.
 const MOST: usize = 30;
@@ -34,7 +36,7 @@ fn by(asked: &Asked) -> Result<By, Refused> {
 }
 
 /// The route that was asked for, if any.
-fn route<'a>(page: &Page, asked: &'a Asked) -> Result<Option<&'a str>, Refused> {
+fn route<'a>(page: &Mounted, asked: &'a Asked) -> Result<Option<&'a str>, Refused> {
     let route = asked.get("route");
     if let Some(route) = route {
         page.route(route)?;
@@ -42,93 +44,88 @@ fn route<'a>(page: &Page, asked: &'a Asked) -> Result<Option<&'a str>, Refused> 
     Ok(route)
 }
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let by = by(asked)?;
     let route = route(page, asked)?;
     let hotspots = page.recorder.hotspots(route);
     let functions = hotspots.functions(by);
-    let figures: u64 = functions
-        .iter()
-        .map(|it| by.of(it.totals))
-        .fold(0, u64::saturating_add);
+    let names = hotspots.names();
+    let flames = Flames::of(by, hotspots.paths());
     let query = |by: By| {
         let route = route.map_or_else(String::new, |it| format!("&route={}", encoded(it)));
-        format!("?by={}{route}", by.name())
+        format!("/hotspots?by={}{route}", by.name())
     };
     let content = html! {
         h1 { "Hotspots" @if let Some(route) = route { " of " (shown(route)) } }
         p.faint { "Over all " (count(hotspots.reports())) " requests of the last minutes, kept or not. Self: without the calls inside." }
         nav aria-label="Figures" {
             @for (figure, name) in FIGURES {
-                @let here = asked.link(&format!("/hotspots{}", query(figure)));
+                @let here = asked.link(&query(figure));
                 @if figure == by { a href=(here) aria-current="page" { (name) } } @else { a href=(here) { (name) } }
             }
         }
         @if functions.is_empty() { p { "There was no call." } }
         @else {
-            @let picture = asked.link(&format!("/flamegraph.svg{}", query(by)));
-            h2 { "Flame graph" }
-            @if figures == 0 { p { "There is nothing to draw: none of it in any call, or it is not counted." } }
-            @else { div.wide tabindex="0" role="region" aria-label="Flame graph" {
-                a href=(picture) title="Open it to search it and to zoom in" { img.flames src=(picture) alt="Flame graph: the same figures as in the table below, by path"; }
-            } }
+            h2 #flames { "Flame graph" }
+            @if flames.whole() == 0 { p { "There is nothing to draw: none of it in any call, or it is not counted." } }
+            @else { (flame_graph(&flames, &names, asked, &query(by))) }
             h2 { "Functions" }
-            div.wide tabindex="0" role="region" aria-label="Functions" {
-                table {
-                    thead { tr {
-                        th.text { "Function" } th { "Share" } th { "Calls" } th { "Failures" } th { "Time" } th { "Self time" }
-                        th { "Allocates" } th { "Self" } th { "Bytes" } th { "Self bytes" } th { "Peak" } th.text { "At" }
-                    } }
-                    tbody {
-                        @for function in functions.iter().take(MOST) {
-                            @let totals = function.totals;
-                            tr {
-                                th.text { (shown(function.frame.name)) }
-                                (cell("Share", &percent(by.of(totals), figures)))
-                                (cell("Calls", &count(totals.calls)))
-                                td.bad[totals.failures > 0] data-of="Failures" { (count(totals.failures)) }
-                                (cell("Time", &time(totals.wall)))
-                                (cell("Self time", &time(totals.own_wall)))
-                                (cell("Allocates", &or_unknown(totals.total, |it| count(it.allocates()))))
-                                (cell("Self", &or_unknown(totals.own, |it| count(it.allocates()))))
-                                (cell("Bytes", &or_unknown(totals.total, |it| bytes(it.bytes_allocated))))
-                                (cell("Self bytes", &or_unknown(totals.own, |it| bytes(it.bytes_allocated))))
-                                (cell("Peak", &or_unknown(totals.peak_bytes, bytes)))
-                                td.text.faint data-of="At" { (shown(function.frame.file)) ":" (function.frame.line) }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(&functions, &names, by, flames.whole()))
         }
     };
     Ok(layout::page(asked, "Hotspots", None, &content).into_response())
 }
 
-pub(super) fn flamegraph(page: &Page, asked: &Asked) -> Result<Response, Refused> {
-    let by = by(asked)?;
-    let mut picture = Vec::new();
-    let hotspots = page.recorder.hotspots(route(page, asked)?);
-    hotspots.write_flamegraph(by, &mut picture).map_err(|why| {
-        Refused(
-            StatusCode::NOT_FOUND,
-            format!("There is no flame graph: {why}"),
-        )
-    })?;
-    let mut response = picture.into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("image/svg+xml"),
-    );
-    // Opened by itself it can be searched and zoomed into: with a style and a script of its own, in a
-    // sandbox, in which it has no part of this site and reaches nobody.
-    let policy = "sandbox allow-scripts allow-modals; default-src 'none'; \
-                  script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; \
-                  form-action 'none'; frame-ancestors 'none'";
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(policy),
-    );
-    Ok(response)
+fn flame_graph(flames: &Flames<'_>, names: &Names<'_>, asked: &Asked, here: &str) -> Markup {
+    let wanted = asked.get("at");
+    let zoomed = wanted.and_then(|it| flames.find(it));
+    let link = |path: Option<&str>| {
+        let path = path.map_or_else(String::new, |it| format!("&at={it}"));
+        asked.link(&format!("{here}{path}#flames"))
+    };
+    html! {
+        p.faint {
+            "A bar is a call, as wide as its share, with the calls inside below it. "
+            @if zoomed.is_some() { a href=(link(None)) { "Zoom out" } }
+            @else { "Click on one to zoom in." }
+        }
+        @if wanted.is_some() && zoomed.is_none() { p.warm { "No call of the last minutes came the way that was asked for: this is all." } }
+        div.wide tabindex="0" role="region" aria-label="Flame graph" { (flames.draw(names, zoomed, link)) }
+    }
+}
+
+fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: u64) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Functions" {
+            table.functions {
+                thead { tr {
+                    th.text { "Function" } th { "Share" } th { "Calls" } th { "Failures" } th { "Cancelled" } th { "Time" } th { "Self time" }
+                    th { "Allocates" } th { "Self allocates" } th { "Bytes" } th { "Self bytes" } th { "Peak" }
+                } }
+                tbody {
+                    @for function in functions.iter().take(MOST) {
+                        @let (frame, totals) = (function.frame, function.totals);
+                        tr {
+                            th.text title=(shown(&format!("{}::{}", frame.module, frame.name))) {
+                                (shown(&names.get(frame.module, frame.name)))
+                                span.usual { (shown(frame.file)) ":" (frame.line) }
+                            }
+                            (cell("Share", &percent(by.of(totals), whole)))
+                            (cell("Calls", &count(totals.calls)))
+                            td.bad[totals.failures > 0] data-of="Failures" { (count(totals.failures)) }
+                            (cell("Cancelled", &count(totals.cancelled)))
+                            (cell("Time", &time(totals.wall)))
+                            (cell("Self time", &time(totals.own_wall)))
+                            (cell("Allocates", &or_unknown(totals.total, |it| count(it.allocates()))))
+                            (cell("Self allocates", &or_unknown(totals.own, |it| count(it.allocates()))))
+                            (cell("Bytes", &or_unknown(totals.total, |it| bytes(it.bytes_allocated))))
+                            (cell("Self bytes", &or_unknown(totals.own, |it| bytes(it.bytes_allocated))))
+                            (cell("Peak", &or_unknown(totals.peak_bytes, bytes)))
+                        }
+                    }
+                }
+            }
+        }
+        @if functions.len() > MOST { p.faint { "And " (count((functions.len() - MOST) as u64)) " more." } }
+    }
 }

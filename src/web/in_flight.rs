@@ -3,17 +3,20 @@
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
+use crate::report::names::Names;
 use crate::report::units::{count, or_unknown, time};
 
 use super::layout::{cell, shown};
-use super::{Asked, Page, layout};
+use super::{Asked, Mounted, layout};
 
 const AGAIN_SECONDS: u32 = 2;
 /// The oldest so many.
 const MOST: usize = 200;
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Response {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let (in_flight, count_of_all) = page.recorder.oldest_in_flight(MOST);
+    let open = in_flight.iter().flat_map(|request| &request.now.open);
+    let names = Names::of(open.map(|call| (&*call.module, &*call.name)));
     let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);
     let content = html! {
         h1 { "In flight" }
@@ -41,7 +44,7 @@ pub(super) fn page(page: &Page, asked: &Asked) -> Response {
                                 td.text data-of="Where it is" {
                                     @for (place, call) in request.now.open.iter().enumerate() {
                                         @if place > 0 { " › " }
-                                        (shown(&call.name))
+                                        (shown(&names.get(&call.module, &call.name)))
                                         @if let Some(last) = call.checkpoints.last() { span.faint { " · " (shown(&last.name)) } }
                                     }
                                 }

@@ -54,6 +54,23 @@ pub(super) fn page(
     Html(markup.into_string())
 }
 
+/// A page for who may not see the others, to which it does not link.
+pub(super) fn bare(title: &str, content: &Markup) -> Html<String> {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+            }
+            body { main { (content) } }
+        }
+    };
+    Html(markup.into_string())
+}
+
 pub(super) fn style() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
     (headers, include_str!("style.css")).into_response()

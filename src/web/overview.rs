@@ -13,12 +13,12 @@ use crate::report::units::{bytes, count, or_unknown, time};
 
 use super::layout::{cell, shown};
 use super::requests::{Bucket, bytes_allocated, is_ok, list, name, wall};
-use super::{Asked, Page, charts, layout};
+use super::{Asked, Mounted, charts, layout};
 
 /// So many of each list.
 const MOST: usize = 10;
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Response {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let statistics = page.recorder.statistics();
     let routes = page.recorder.routes();
     let kept = page.recorder.kept();
@@ -77,8 +77,7 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
             table.routes {
                 thead {
                     tr {
-                        th.text rowspan="2" { "Route" } th rowspan="2" { "Ended" }
-                        th rowspan="2" { "In flight" } th rowspan="2" { "Errors" } th rowspan="2" { "Cancelled" }
+                        th.text rowspan="2" { "Route" } th rowspan="2" { "Ended" } th rowspan="2" { "Errors" }
                         th.text colspan="5" { "Time" } th.text colspan="4" { "Allocates" }
                         th rowspan="2" { "Bytes p50" } th.text rowspan="2" { "Kept" }
                     }
@@ -104,15 +103,13 @@ fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> M
     html! {
         tr {
             th.text { a href=(here) { (shown(&route.name)) } }
-            (cell("Ended", &count(route.ended)))
-            (cell("In flight", &count(route.in_flight)))
-            td.bad[errors > 0] data-of="Errors" { (count(errors)) }
-            (cell("Cancelled", &count(route.cancelled)))
+            (with_more("Ended", route.ended, false, "in flight", route.in_flight))
+            (with_more("Errors", errors, errors > 0, "cancelled", route.cancelled))
             td.text data-of="Times" { (charts::times(&route.wall_bins)) }
             (cell("p50", &or_unknown(wall, |it| time(it.p50))))
             (cell("p95", &or_unknown(wall, |it| time(it.p95))))
             (cell("p99", &or_unknown(wall, |it| time(it.p99))))
-            (cell("max", &or_unknown(wall, |it| time(it.max))))
+            (cell("Max", &or_unknown(wall, |it| time(it.max))))
             td.text data-of="Allocates" { (charts::allocations(&route.allocates_bins)) }
             (cell("p50", &or_unknown(allocates, |it| count(it.p50))))
             (cell("p95", &or_unknown(allocates, |it| count(it.p95))))
@@ -123,6 +120,16 @@ fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> M
                     a href=(format!("{here}#{}", bucket.anchor)) { (bucket.title) ": " b { (count(bucket.reports.len() as u64)) } } " "
                 }
             }
+        }
+    }
+}
+
+/// A number in a table, and below it another one, if there is any.
+fn with_more(of: &str, number: u64, is_bad: bool, more_of: &str, more: u64) -> Markup {
+    html! {
+        td.bad[is_bad] data-of=(of) {
+            (count(number))
+            @if more > 0 { span.usual { (more_of) " " (count(more)) } }
         }
     }
 }

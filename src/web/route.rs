@@ -8,12 +8,12 @@ use crate::report::units::{count, time};
 
 use super::layout::{encoded, shown};
 use super::requests::{self, Bucket, list};
-use super::{Asked, Page, Refused, charts, layout};
+use super::{Asked, Mounted, Refused, charts, layout};
 
 /// So many of each list.
 const MOST: usize = 100;
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let name = asked.get("name").ok_or_else(|| {
         Refused(
             StatusCode::BAD_REQUEST,

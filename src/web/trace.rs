@@ -7,12 +7,14 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use crate::report::json::escaping;
+use crate::report::names::Names;
+use crate::report::text::messages_below;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, chrome};
 
 use super::layout::{beside_usual, cell, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Page, Refused, charts, layout, number};
+use super::{Asked, Mounted, Refused, charts, layout, number};
 
 /// So many calls; the rest is in the text and in JSON.
 const MOST: usize = 2000;
@@ -20,8 +22,10 @@ const MOST: usize = 2000;
 const MOST_TEXT: usize = 256 << 10;
 /// Deeper levels are not indented further.
 const MAX_INDENT: usize = 24;
+/// How many folded calls a path names, from the innermost outwards.
+const MAX_PATH: usize = 5;
 
-fn report(page: &Page, asked: &Asked) -> Result<Arc<Report>, Refused> {
+fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     let text = asked.path.first().map_or("", String::as_str);
     let trace = number(text, "trace")?;
     page.recorder.get(trace).ok_or_else(|| {
@@ -37,7 +41,7 @@ fn text(report: &Report) -> String {
     format!("{report}\n\n{report:#}")
 }
 
-pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn form(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let file = |extension: &str| {
         let name = format!(
@@ -70,7 +74,7 @@ pub(super) fn form(page: &Page, asked: &Asked) -> Result<Response, Refused> {
     }
 }
 
-pub(super) fn page(page: &Page, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let here = asked.link(&format!("/trace/{}", report.trace));
     let name = name(&report);
@@ -153,6 +157,7 @@ fn order(report: &Report) -> Vec<usize> {
 
 fn waterfall(report: &Report) -> Markup {
     let (order, depths) = (order(report), depths(report));
+    let (names, is_message_below) = (Names::in_report(report), messages_below(report));
     let request = report.request.as_ref().map(|it| it.wall);
     let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
     let whole = whole.as_nanos();
@@ -164,38 +169,81 @@ fn waterfall(report: &Report) -> Markup {
             div.wide tabindex="0" role="region" aria-label="Calls" {
                 table.calls {
                     thead { tr {
-                        th.text { "Call" } th.text { "When" } th { "Time" } th { "Self busy" } th { "Allocates" } th { "Self" }
+                        th.text { "Call" } th.text { "When" } th { "Time" } th { "Self busy" } th { "Allocates" } th { "Self allocates" }
                         th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
-                        @for index in order.iter().copied().take(MOST) { (row(&report.calls[index], depths[index], whole, heap)) }
-                        @for it in &report.folded { (folded(it)) }
+                        @for index in order.iter().copied().take(MOST) {
+                            @let call = &report.calls[index];
+                            (row(call, &names, depths[index], whole, heap, is_message_below[index]))
+                        }
+                        @for (index, it) in report.folded.iter().enumerate().take(MOST) {
+                            (folded(it, &path_of_folded(report, index, &names)))
+                        }
                     }
                 }
             }
+            (legend(report))
             @if order.len() > MOST { p.faint { "And " (count((order.len() - MOST) as u64)) " more, in the text." } }
         }
     }
 }
 
-/// Calls that are only known together.
-fn folded(folded: &FoldedReport) -> Markup {
+/// What the marks mean, for those that are in the table.
+fn legend(report: &Report) -> Markup {
+    let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
     html! {
-        tr {
-            th.text.tree { (shown(&folded.name)) span.faint { " × " (count(folded.calls)) " folded" } }
-            td {}
-            (cell("Time", &time(folded.wall)))
-            td {}
-            (cell("Allocates", &or_unknown(folded.total, |it| count(it.allocates()))))
-            (cell("Self", &or_unknown(folded.own, |it| count(it.allocates()))))
-            (cell("Bytes", &or_unknown(folded.total, |it| bytes(it.bytes_allocated))))
-            td {} td {}
-            td.text data-of="Outcome" { @if folded.failures > 0 { span.bad { (count(folded.failures)) " failed" } } }
+        @if compared().any(Compared::stands_out) {
+            p.faint { span.warm { "Bold" } ": above the figure of 95 in 100 recent requests of this route, and at least twice the usual one." }
+        }
+        @if compared().any(|it| !it.is_of_one_call()) {
+            p.faint { b { "all:" } " the calls of this path together, of which this is the first." }
         }
     }
 }
 
-fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
+/// `chunk › parse_line`: the folded calls around these, as many as fit on a line, and these.
+fn path_of_folded(report: &Report, index: usize, names: &Names<'_>) -> String {
+    let around = |index: &usize| report.folded[*index].within.filter(|within| within < index);
+    let path = std::iter::successors(Some(index), around);
+    let mut names: Vec<_> = { path.take(MAX_PATH) }
+        .map(|index| names.get(&report.folded[index].module, &report.folded[index].name))
+        .collect();
+    names.reverse();
+    names.join(" › ")
+}
+
+/// Calls that are only known together.
+fn folded(folded: &FoldedReport, path: &str) -> Markup {
+    html! {
+        tr {
+            th.text.tree { (shown(path)) span.faint { " × " (count(folded.calls)) " folded" } }
+            td {}
+            (cell("Time", &time(folded.wall)))
+            (cell("Self busy", &time(folded.own_busy)))
+            (cell("Allocates", &or_unknown(folded.total, |it| count(it.allocates()))))
+            (cell("Self allocates", &or_unknown(folded.own, |it| count(it.allocates()))))
+            (cell("Bytes", &or_unknown(folded.total, |it| bytes(it.bytes_allocated))))
+            td {} td {}
+            td.text data-of="Outcome" {
+                @if folded.running > 0 { (count(folded.running)) " running " }
+                @if folded.failures > 0 { span.bad { (count(folded.failures)) " failed" } " " }
+                @if folded.cancelled > 0 { (count(folded.cancelled)) " cancelled " }
+                @if folded.moved { span.faint { "moved " } }
+                @if folded.partial { span.faint { "partial" } }
+            }
+        }
+    }
+}
+
+fn row(
+    call: &CallReport,
+    names: &Names<'_>,
+    depth: usize,
+    whole: u128,
+    heap: u64,
+    is_message_below: bool,
+) -> Markup {
     let (start, stop) = (call.start, call.start.saturating_add(call.wall));
     let marks: Vec<u64> = { call.checkpoints.iter() }
         .map(|it| charts::part(start.saturating_add(it.at).as_nanos(), whole))
@@ -205,14 +253,14 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
     let usual = compared.and_then(|it| it.usual_allocates);
     let own = call.own.map_or(0, |it| it.bytes_allocated);
     let class = match call.outcome {
-        Outcome::Ok | Outcome::Running => "time",
-        Outcome::Failed(_) | Outcome::Panicked | Outcome::Cancelled => "failed",
+        Outcome::Ok | Outcome::Running | Outcome::Cancelled => "time",
+        Outcome::Failed(_) | Outcome::Panicked => "failed",
     };
     let (from, to) = (start.as_nanos(), stop.as_nanos());
     html! {
         tr {
             th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
-                (what(call, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
+                (what(call, names, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
             }
             td.text.when data-of="When" {
                 (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks))
@@ -223,23 +271,27 @@ fn row(call: &CallReport, depth: usize, whole: u128, heap: u64) -> Markup {
             (cell("Self busy", &time(call.own_busy)))
             (beside_usual("Allocates", &or_unknown(call.total, |it| count(it.allocates())), usual.map(|it| count(it.p50)),
                 compared.is_some_and(Compared::allocates_stand_out)))
-            (cell("Self", &or_unknown(call.own, |it| count(it.allocates()))))
+            (cell("Self allocates", &or_unknown(call.own, |it| count(it.allocates()))))
             (cell("Bytes", &or_unknown(call.total, |it| bytes(it.bytes_allocated))))
             td.text.when data-of="Self bytes" {
                 (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
                 span.usual { (or_unknown(call.own, |it| bytes(it.bytes_allocated))) }
             }
             (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
-            td.text data-of="Outcome" { (ending(&call.outcome)) @if call.partial { span.faint { " partial" } } }
+            td.text data-of="Outcome" {
+                @if is_message_below { span.bad { "failed: see below" } } @else { (ending(&call.outcome)) }
+                @if call.moved { span.faint { " moved" } }
+                @if call.partial { span.faint { " partial" } }
+            }
         }
     }
 }
 
 /// Which call it is, how often it is there, and its checkpoints.
-fn what(call: &CallReport, indent: &str) -> Markup {
+fn what(call: &CallReport, names: &Names<'_>, indent: &str) -> Markup {
     let compared = call.compared.as_deref();
     html! {
-        (indent) (shown(&call.name))
+        (indent) (shown(&names.get(&call.module, &call.name)))
         @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
         @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
         @if let Some(it) = compared.filter(|it| !it.is_of_one_call()) {

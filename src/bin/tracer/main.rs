@@ -4,6 +4,8 @@
 //! and then no file is half written; and quietly with 141, as a shell shows the signal of a closed
 //! pipe, if what reads its output has ended.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod commands;
 mod destination;

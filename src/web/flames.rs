@@ -1,0 +1,241 @@
+//! The flame graph: each path is a bar below the one that leads to it, as wide as its share of the
+//! figure. SVG without a script: to zoom in is to follow a link.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use crate::hotspots::{By, Frame, Path};
+use crate::report::names::Names;
+use crate::report::units::{percent, plural};
+
+use super::layout::shown;
+
+/// Narrower bars are left out, in thousandths of the width.
+const NARROWEST: u128 = 2;
+/// No name is to be read in narrower ones.
+const NARROWEST_NAMED: u128 = 12;
+/// At most this many bars are drawn, the outer ones first.
+const MOST: usize = 1_000;
+const ROW: usize = 20;
+
+/// Paths with the parts of their figures that are to be drawn.
+pub(super) struct Flames<'a> {
+    by: By,
+    paths: Vec<Path<'a>>,
+    /// The figure of each, with all that it leads to.
+    sums: Vec<u64>,
+    /// By which each is known in an address, for as long as the code is the same.
+    keys: Vec<u64>,
+    whole: u64,
+}
+
+/// What of a path is drawn.
+#[derive(Clone, Copy)]
+struct Bar {
+    path: usize,
+    row: usize,
+    /// Of the picture's width, where it begins and ends, as parts of `of`.
+    from: u64,
+    to: u64,
+    of: u64,
+}
+
+impl Bar {
+    fn width(&self) -> u128 {
+        thousandths(self.to - self.from, self.of)
+    }
+}
+
+impl<'a> Flames<'a> {
+    /// `by`: a figure that adds up.
+    pub(super) fn of(by: By, paths: Vec<Path<'a>>) -> Self {
+        let mut sums: Vec<u64> = paths.iter().map(|it| by.of(it.totals)).collect();
+        let mut whole: u64 = 0;
+        // Paths stand behind those that lead to them.
+        for (place, path) in paths.iter().enumerate().rev() {
+            let sum = sums[place];
+            match path.parent {
+                Some(parent) => sums[parent] = sums[parent].saturating_add(sum),
+                None => whole = whole.saturating_add(sum),
+            }
+        }
+        let mut keys: Vec<u64> = Vec::with_capacity(paths.len());
+        for path in &paths {
+            let around = path.parent.map_or(0, |parent| keys[parent]);
+            keys.push(key(around, path.frame));
+        }
+        Self {
+            by,
+            paths,
+            sums,
+            keys,
+            whole,
+        }
+    }
+
+    /// The sum of all.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// The path that an address asks for.
+    pub(super) fn find(&self, text: &str) -> Option<usize> {
+        let key = u64::from_str_radix(text, 16).ok()?;
+        let place = self.keys.iter().position(|it| *it == key)?;
+        (self.sums[place] > 0).then_some(place)
+    }
+
+    /// The bars, the outer ones first, and how many paths are left out.
+    fn bars(&self, zoomed: Option<usize>) -> (Vec<Bar>, usize) {
+        let of = zoomed.map_or(self.whole, |it| self.sums[it]);
+        let mut bars = Vec::new();
+        let mut around = zoomed;
+        while let Some(path) = around {
+            let row = self.paths[path].depth + 1;
+            bars.push(Bar {
+                path,
+                row,
+                from: 0,
+                to: of,
+                of,
+            });
+            around = self.paths[path].parent;
+        }
+        // Where the next bar below each begins; those of the outermost, last.
+        let outermost = self.paths.len();
+        let mut next: Vec<Option<u64>> = vec![None; outermost + 1];
+        next[zoomed.unwrap_or(outermost)] = Some(0);
+        let mut hidden = 0;
+        for (place, path) in self.paths.iter().enumerate() {
+            let Some(next_below) = &mut next[path.parent.unwrap_or(outermost)] else {
+                continue;
+            };
+            let (from, sum) = (*next_below, self.sums[place]);
+            let to = from.saturating_add(sum).min(of);
+            *next_below = to;
+            if sum == 0 {
+                continue;
+            }
+            let row = path.depth + 1;
+            let bar = Bar {
+                path: place,
+                row,
+                from,
+                to,
+                of,
+            };
+            next[place] = Some(from);
+            if bar.width() < NARROWEST {
+                hidden += 1;
+            } else {
+                bars.push(bar);
+            }
+        }
+        bars.sort_by_key(|bar| bar.row);
+        hidden += bars.len().saturating_sub(MOST);
+        bars.truncate(MOST);
+        (bars, hidden)
+    }
+
+    /// Draws it; `link` makes the address of one path, or of all.
+    pub(super) fn draw(
+        &self,
+        names: &Names<'_>,
+        zoomed: Option<usize>,
+        link: impl Fn(Option<&str>) -> String,
+    ) -> Markup {
+        let (bars, hidden) = self.bars(zoomed);
+        let rows = bars.last().map_or(0, |bar| bar.row) + 1;
+        let inside = zoomed.map_or(0, |it| self.paths[it].depth + 1);
+        html! {
+            svg.flames width="100%" height=(rows * ROW) role="group" aria-label="Flame graph" {
+                (drawn(("0%", "100%", 0), "flame-all", &link(None), "all", &format!("all: {}", self.by.shown(self.whole))))
+                @for bar in &bars {
+                    @let frame = self.paths[bar.path].frame;
+                    @let name = names.get(frame.module, frame.name);
+                    @let class = if bar.row < inside { "flame-all" } else { tint(frame) };
+                    @let short = if bar.width() < NARROWEST_NAMED { "" } else { &*name };
+                    @let at = (&*place(bar.from, bar.of), &*place(bar.to - bar.from, bar.of), bar.row);
+                    @let there = link(Some(&format!("{:x}", self.keys[bar.path])));
+                    (drawn(at, class, &there, short, &self.says(bar.path)))
+                }
+            }
+            @if hidden > 0 { p.faint { "Too narrow to be drawn: " (plural(hidden as u64, "path")) ". Zoom in to see more." } }
+        }
+    }
+
+    /// `shop::users::get: 12.3 ms, 45.6%, self 1.20 ms`
+    fn says(&self, path: usize) -> String {
+        let Path { frame, totals, .. } = &self.paths[path];
+        let (sum, own) = (self.sums[path], self.by.of(totals));
+        let mut says = format!("{}::{}", frame.module, frame.name);
+        // A string takes all that is written.
+        let (shown, share) = (self.by.shown(sum), percent(sum, self.whole));
+        let _ = write!(says, ": {shown}, {share}");
+        if own != sum {
+            let _ = write!(says, ", self {}", self.by.shown(own));
+        }
+        says
+    }
+}
+
+/// A bar, at its place and with its width, in its row.
+fn drawn(
+    (x, width, row): (&str, &str, usize),
+    class: &str,
+    link: &str,
+    name: &str,
+    says: &str,
+) -> Markup {
+    html! {
+        a href=(link) {
+            svg x=(x) y=(row * ROW) width=(width) height=(ROW - 1) {
+                title { (shown(says)) }
+                rect class=(class) width="100%" height="100%" {}
+                @if !name.is_empty() { text x="4" y="14" { (shown(name)) } }
+            }
+        }
+    }
+}
+
+fn thousandths(part: u64, whole: u64) -> u128 {
+    (u128::from(part) * 1000)
+        .checked_div(u128::from(whole))
+        .unwrap_or(0)
+}
+
+/// `12.345%`
+fn place(part: u64, whole: u64) -> String {
+    let part = (u128::from(part) * 100_000)
+        .checked_div(u128::from(whole))
+        .unwrap_or(0);
+    format!("{}.{:03}%", part / 1000, part % 1000)
+}
+
+/// Functions of one module have one tint.
+fn tint(frame: Frame<'_>) -> &'static str {
+    const TINTS: [&str; 5] = ["flame-1", "flame-2", "flame-3", "flame-4", "flame-5"];
+    let hash = hash(FNV, frame.module.as_bytes());
+    let place = usize::try_from(hash % TINTS.len() as u64).unwrap_or(0);
+    TINTS[place]
+}
+
+fn key(around: u64, frame: Frame<'_>) -> u64 {
+    let parts = [frame.module, frame.name, frame.file];
+    let hash = parts
+        .iter()
+        .fold(hash(FNV, &around.to_le_bytes()), |it, part| {
+            hash(hash(it, part.as_bytes()), &[0xff])
+        });
+    self::hash(hash, &frame.line.to_le_bytes())
+}
+
+/// <http://www.isthe.com/chongo/tech/comp/fnv/>, which is the same in each process.
+const FNV: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn hash(from: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(from, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
