@@ -11,6 +11,7 @@ use alloc_counter::{Local, Window};
 
 use crate::address::Address;
 use crate::clock;
+use crate::folded;
 use crate::pool::{Member, Number};
 use crate::position::{self, Position};
 use crate::strand::{STRANDS, Strand};
@@ -287,7 +288,11 @@ fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
         strand.aside.innermost().call()
     };
     match position::running(innermost) {
-        Some(call) => sum::within(call.address()),
+        Some(call) if call.record.state().is_folded() => {
+            folded::spawn_from(strand, call.record);
+            sum::path_of(call.record)
+        }
+        Some(call) => call.address(),
         None => strand.parent(),
     }
 }

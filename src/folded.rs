@@ -18,12 +18,13 @@ use crate::address::Address;
 use crate::callsite::Callsite;
 use crate::chunk::{CallRef, Vacant};
 use crate::figures::Figures;
+use crate::paths::PATHS;
 use crate::pool::Member;
 use crate::position::{self, Position};
 use crate::record::Record;
 use crate::state::{End, Kind, State};
 use crate::strand::Strand;
-use crate::sum::{self, SUMS, SharedSum, Sum};
+use crate::sum::{self, SUMS, SharedSum, Sum, path_of};
 
 /// A folded call that is about to be opened.
 pub(crate) struct Opening {
@@ -77,7 +78,7 @@ impl Opening {
         let address = match around {
             _ if is_outermost => strand.parent(),
             Around::Recorded(outer, _) => Address::of(outer),
-            Around::Folded(outer) => sum::path_of(outer.record),
+            Around::Folded(outer) => path_of(outer.record),
         };
         let path = strand.allowance()?.paths.find(address, callsite.number())?;
         let sum = strand.sum_of(Address::of_path(path.number()))?;
@@ -212,13 +213,50 @@ pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
 pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
     let address = Address::of(outer);
     record.set_parent(address);
-    let serial = match outer {
-        Some(outer) if outer.record.state().is_folded() => outer.record.serial(),
-        _ => 0,
-    };
-    if record.opened_in() != (address, serial)
+    if has_moved(record)
         && let Some(shared) = SUMS.get(record.sum())
     {
         shared.change(|sum| sum.is_moved = true);
+    }
+}
+
+/// Whether a call is within another than the one in which it was opened.
+fn has_moved(record: &Record) -> bool {
+    let address = record.parent();
+    let around = address.record().filter(|it| it.state().is_folded());
+    record.opened_in() != (address, around.map_or(0, Record::serial))
+}
+
+/// Something is spawned from this call, and stands on its path. If the call has moved, what is around
+/// that path has it too, though it may be over: that is marked.
+pub(crate) fn spawn_from(strand: &Member<Strand>, record: &Record) {
+    if !has_moved(record) {
+        return;
+    }
+    let mut around = path_of(record).path().and_then(|path| PATHS.get(path));
+    while let Some(path) = around {
+        let address = path.around();
+        around = address.path().and_then(|path| PATHS.get(path));
+        if around.is_some() {
+            if let Some(sum) = strand.sum_of(address) {
+                sum.change(|sum| sum.is_partial = true);
+            }
+        } else {
+            mark_stopped(strand, address);
+        }
+    }
+}
+
+/// Only those of this strand, whose records this thread may write.
+fn mark_stopped(strand: &Member<Strand>, call: Address) {
+    let stopped = |call: Address| {
+        let call = call.call()?;
+        let is_ours = call.strand() == Some(strand.number());
+        (is_ours && !call.record.is_open()).then_some(call.record)
+    };
+    let mut next = stopped(call);
+    while let Some(record) = next {
+        record.set_partial();
+        next = stopped(record.parent());
     }
 }

@@ -27,7 +27,7 @@ const SUMS_MORE: u32 = 1024;
 
 /// What one trace may hold: see [`Trace::with_limits`](crate::Trace::with_limits).
 ///
-/// What is beyond does not get lost: the sums of a callsite's calls stay
+/// What is beyond does not get lost: the sums of each path's calls stay
 /// [exact](crate::Report::folded).
 ///
 /// ```

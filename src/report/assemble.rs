@@ -49,7 +49,8 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         call.own_wall = wall.saturating_sub(share.covered);
     }
     mark_overlaps(&mut calls, &shares);
-    let is_running = calls.iter().any(|call| call.outcome == Outcome::Running);
+    let is_running = calls.iter().any(|call| call.outcome == Outcome::Running)
+        || folded.iter().any(|path| path.running > 0);
     let last_stop = calls.iter().map(|call| call.start + call.wall).max();
     Report {
         request: None,

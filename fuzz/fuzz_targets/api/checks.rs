@@ -309,12 +309,18 @@ pub fn recorded(recorder: &Recorder, begun: u64, trace: Option<&Trace>) {
     let is_running = report
         .calls
         .iter()
-        .any(|call| call.outcome == Outcome::Running);
+        .any(|call| call.outcome == Outcome::Running)
+        || report.folded.iter().any(|path| path.running > 0);
     if is_running || report.calls.is_empty() {
         report.elapsed = kept.elapsed;
     }
     for (one, other) in report.calls.iter_mut().zip(&kept.calls) {
         if one.outcome == Outcome::Running {
+            (one.wall, one.own_wall) = (other.wall, other.own_wall);
+        }
+    }
+    for (one, other) in report.folded.iter_mut().zip(&kept.folded) {
+        if one.running > 0 {
             (one.wall, one.own_wall) = (other.wall, other.own_wall);
         }
     }
