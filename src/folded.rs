@@ -227,10 +227,13 @@ fn has_moved(record: &Record) -> bool {
     record.opened_in() != (address, around.map_or(0, Record::serial))
 }
 
-/// Something is spawned from this call, and stands on its path. If the call has moved, what is around
-/// that path has it too, though it may be over: that is marked.
+/// Something is spawned from this call, and stands on its path. If the call, or one around it, has
+/// moved, what is around that path has it too, though it may be over: that is marked.
 pub(crate) fn spawn_from(strand: &Member<Strand>, record: &Record) {
-    if !has_moved(record) {
+    let around = |record: &&'static Record| record.parent().record();
+    let mut folded = std::iter::successors(record.parent().record(), around)
+        .take_while(|record| record.state().is_folded());
+    if !has_moved(record) && !folded.any(has_moved) {
         return;
     }
     let mut around = path_of(record).path().and_then(|path| PATHS.get(path));
