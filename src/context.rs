@@ -238,8 +238,9 @@ impl Trace {
     /// `tokio::spawn(work().in_current_trace())`, with the trait
     /// [`InCurrentTrace`](crate::InCurrentTrace).
     ///
-    /// Injecting an empty trace does nothing. Beyond a trace's limit of
-    /// [strands](crate::Limits::strands), what is done in more is added up once they have ended.
+    /// Injecting an empty trace does nothing. The calls of scopes beyond a trace's limit of
+    /// [strands](crate::Limits::strands) are [added up by path](crate::Report::folded), and are in
+    /// reports while they run.
     ///
     /// ```
     /// use tracer::{Trace, call};

@@ -65,12 +65,13 @@
 //!
 //! - `macros` (default): the attributes [`#[traced]`](macro@traced) and
 //!   [`#[budget]`](macro@budget).
-//! - `serde`: reports as JSON, and back, in [`report`].
+//! - `serde`: reports as JSON, and back, in the module `report::json`.
 //! - `hotspots`: what many reports say together, in the module `hotspots`.
 //! - `tables`: hotspots as tables, and what has changed between two, with rules for it.
 //! - `flamegraph`: hotspots drawn as SVG, by inferno, whose licence is the CDDL-1.0.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
-//! - `chrome`: reports as trace events for Perfetto and speedscope, `report::chrome`.
+//! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `report::chrome`.
+//! - `cli`: the command `tracer`. It links inferno, as `flamegraph` does.
 //! - `recorder`: keeps the requests that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `web`: the page of a recorder, in the module `web`.

@@ -27,8 +27,8 @@ const SUMS_MORE: u32 = 1024;
 
 /// What one trace may hold: see [`Trace::with_limits`](crate::Trace::with_limits).
 ///
-/// What is beyond does not get lost: the sums of each path's calls stay
-/// [exact](crate::Report::folded).
+/// Calls beyond are added up by their [path](crate::Report::folded), and the sums stay exact. Only scopes
+/// and futures beyond [`folded_strands`](Self::folded_strands) are not recorded.
 ///
 /// ```
 /// use tracer::Limits;

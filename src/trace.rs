@@ -260,9 +260,9 @@ impl Trace {
         Self::with_limits(calls, Limits::default())
     }
 
-    /// A trace with room for `capacity` calls, and with [limits](Limits) of its own. What is beyond
-    /// is [added up by path](crate::Report::folded), so that nothing of it is lost, and memory
-    /// stays bounded however long the trace lasts.
+    /// A trace with room for `capacity` calls, and with [limits](Limits) of its own. Calls beyond them
+    /// are [added up by path](crate::Report::folded), so memory stays bounded however long the trace
+    /// lasts.
     ///
     /// Where there is no memory at all for one more trace, this is an [empty](Self::empty) one.
     ///

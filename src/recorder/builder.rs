@@ -38,7 +38,8 @@ pub struct Builder {
     callbacks: Vec<(String, Taker)>,
 }
 
-/// Why a recorder could not be started: a file that can't be written, or no thread to be had.
+/// Why a recorder could not be started: its file can't be written or belongs to another recorder, or a
+/// thread could not be spawned.
 #[derive(Debug)]
 pub struct StartError {
     what: String,
@@ -151,7 +152,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Where the file can't be opened, or a thread not be started.
+    /// If the file can't be opened or belongs to another recorder, or a thread can't be spawned.
     pub fn start(mut self) -> Result<Recorder, StartError> {
         // The program's: copied, and given back as such.
         let (file, callbacks) = (self.file.take(), std::mem::take(&mut self.callbacks));

@@ -29,8 +29,8 @@ pub struct Statistics {
     pub kept: u64,
     /// Those to which no rule of the policy applied.
     pub not_kept: u64,
-    /// Those that should have been kept, but came faster than reports can be built, or after the
-    /// recorder was shut down.
+    /// Those that should have been kept, but came faster than reports can be built or after the
+    /// recorder was shut down; and those for which the process had no memory.
     pub dropped: u64,
     /// Kept requests whose reports are to be built.
     pub waiting: usize,

@@ -48,8 +48,9 @@ pub struct Report {
     pub elapsed: Duration,
     /// How often the trace had to grow beyond the capacity that it was given.
     pub grown: u64,
-    /// Checkpoints, messages and calls of which nothing is known, because the trace or the process
-    /// had no room for more. The totals of the calls around them are exact.
+    /// Checkpoints, messages, calls, scopes and futures of which nothing is known, because the trace or
+    /// the process had no room for more. The totals of the calls around are exact, except for what those
+    /// scopes and futures did.
     pub dropped: u64,
     /// What the trace's records take: whole pages of 4,096 bytes, which other traces use again.
     pub memory_bytes: u64,

@@ -25,12 +25,12 @@
 //!   [`name_by`](RecorderLayer::name_by) overrules all this.
 //! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
 //!   [`RequestId`]. (That an extension is made is of the request, and in none of its calls.)
-//! - A request **fails** with a status of 500 or more (and with what a call that failed says of it), with a `grpc-status` other than 0, with an
-//!   error of the service or of the response's body, and with a body that has fewer or more bytes than
-//!   its `content-length` promises. A status of 400 to 499 is the client's failure,
-//!   not the service's; where an outermost call failed, the request did, unless it was answered with
-//!   such a status. [`Policy::client_errors`](crate::recorder::Policy::client_errors) keeps those
-//!   requests.
+//! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an error of
+//!   the service or of the response's body, and with a body that has fewer or more bytes than its
+//!   `content-length` promises. If a call failed, its message follows the status. A status of 400 to 499
+//!   is the client's failure, not the service's. If an outermost call failed, the request did, unless it
+//!   was answered with such a status.
+//!   [`Policy::client_errors`](crate::recorder::Policy::client_errors) keeps those requests.
 //! - It is **over** when the response's body is: ended, failed or dropped. Where the client hangs up
 //!   before all of it was taken, it is [cancelled](crate::Outcome::Cancelled), with how many bytes and
 //!   frames it came to in its labels. Where a body has nothing to send (`HEAD`, 204, 304) or the

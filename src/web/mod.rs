@@ -1,7 +1,7 @@
 //! The page of a recorder: what is kept and why, beside what is usual, in any browser.
 //!
-//! A [`Page`] mounts under any path of an axum service, and is opened by the address that it is told
-//! to whoever starts the service:
+//! A [`Page`] mounts under any path of an axum service. Print its address when the service starts: it
+//! has the token that opens the page.
 //!
 //! ```
 //! use axum::Router;
@@ -93,7 +93,7 @@ use token::Token;
 
 pub use token::TokenError;
 
-/// The page of a recorder, for who is on this machine and has the page's token: see the
+/// The page of a recorder, for requests that come from this machine and have the page's token: see the
 /// [module](self).
 #[derive(Clone)]
 pub struct Page {

@@ -13,8 +13,8 @@ use tracer::report::json;
 use crate::arguments::{Input, Leniency};
 use crate::failure::{self, Failure};
 
-/// The reports of all files, one at a time, so that no more than one line is in memory. After a
-/// failure there is nothing more.
+/// The reports of all files, one at a time, so that no more than one is in memory. After a failure
+/// there is nothing more.
 pub(crate) fn reports(input: &Input) -> Reports {
     if input.files.is_empty() {
         return Reports::of(vec![PathBuf::from(STDIN)], &input.leniency);
