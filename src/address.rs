@@ -36,6 +36,13 @@ impl Address {
         is_path.then(|| self.chunk_number())
     }
 
+    /// In which of so many buckets it is looked for; their number is a power of two.
+    pub(crate) const fn bucket(self, buckets: usize) -> usize {
+        // Multiplied by the golden ratio, the upper bits are well mixed.
+        let mixed = self.0.wrapping_mul(0x9E37_79B9) as usize;
+        mixed * buckets >> u32::BITS
+    }
+
     /// Whether both stand in the same chunk.
     #[inline]
     pub(crate) const fn is_beside(self, other: Self) -> bool {

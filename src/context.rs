@@ -290,7 +290,7 @@ fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
     };
     match position::running(innermost) {
         Some(call) if call.record.state().is_folded() => {
-            folded::spawn_from(strand, call.record);
+            folded::spawn_from(call.record);
             sum::path_of(call.record)
         }
         Some(call) => call.address(),

@@ -56,20 +56,25 @@ impl Opening {
         strand: &Strand,
         callsite: &'static Callsite,
     ) -> Option<Self> {
-        let outer = here.innermost_running();
-        let found = Self::find_in(here, strand, callsite, outer);
+        let found = Self::find_sum(here, strand, callsite);
         if let (None, Some(allowance)) = (&found, strand.allowance()) {
             allowance.note_dropped();
         }
-        found
+        let (sum, around) = found?;
+        let place = match strand.take_vacated() {
+            Some(call) => Place::Vacated(call),
+            // Who finds none has noted it.
+            None => Place::New(here.vacant(strand)?),
+        };
+        Some(Self { sum, around, place })
     }
 
-    fn find_in(
+    fn find_sum(
         here: &Position,
         strand: &Strand,
         callsite: &'static Callsite,
-        outer: Option<CallRef>,
-    ) -> Option<Self> {
+    ) -> Option<(&'static Member<SharedSum>, Around)> {
+        let outer = here.innermost_running();
         let around = match outer {
             Some(outer) if outer.record.state().is_folded() => Around::Folded(outer),
             recorded => Around::Recorded(recorded, strand.sum_of(Address::of(recorded))?),
@@ -82,11 +87,7 @@ impl Opening {
         };
         let path = strand.allowance()?.paths.find(address, callsite.number())?;
         let sum = strand.sum_of(Address::of_path(path.number()))?;
-        let place = match strand.take_vacated() {
-            Some(call) => Place::Vacated(call),
-            None => Place::New(here.vacant(strand)?),
-        };
-        Some(Self { sum, around, place })
+        Some((sum, around))
     }
 
     pub(crate) fn record(&self) -> &'static Record {
@@ -187,6 +188,15 @@ fn leave(strand: &Strand, record: &Record, now: u64) {
     }
 }
 
+/// A call is put aside: what runs until it goes on may be in the same call, at the same time.
+pub(crate) fn note_rest(strand: &Strand, record: &Record) {
+    let (opened_in, _) = record.opened_in();
+    let around = opened_in.record().filter(|it| !it.state().is_folded());
+    if let Some(shared) = around.and_then(|_| strand.sum_of(opened_in)) {
+        shared.change(|sum| sum.has_rested = true);
+    }
+}
+
 /// A call is put to rest: the call around may be gone when it goes on.
 pub(crate) fn leave_around(record: &Record) {
     let around = position::recorded(record.parent());
@@ -199,8 +209,7 @@ pub(crate) fn leave_around(record: &Record) {
     }
 }
 
-/// A running call is about to go on within another; these are its strand's readings now. Those
-/// inside it come first.
+/// A running call is about to go on within another; these are its strand's readings now.
 pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
     account(strand, record, reading.since(strand.meter.start(record)));
     // In the form which it had: those inside are in that or a newer one.
@@ -228,38 +237,14 @@ fn has_moved(record: &Record) -> bool {
 }
 
 /// Something is spawned from this call, and stands on its path. If the call, or one around it, has
-/// moved, what is around that path has it too, though it may be over: that is marked.
-pub(crate) fn spawn_from(strand: &Member<Strand>, record: &Record) {
+/// moved, what is around that path is not what is around the call now: the path is marked.
+pub(crate) fn spawn_from(record: &Record) {
     let around = |record: &&'static Record| record.parent().record();
     let mut folded = std::iter::successors(record.parent().record(), around)
         .take_while(|record| record.state().is_folded());
-    if !has_moved(record) && !folded.any(has_moved) {
-        return;
-    }
-    let mut around = path_of(record).path().and_then(|path| PATHS.get(path));
-    while let Some(path) = around {
-        let address = path.around();
-        around = address.path().and_then(|path| PATHS.get(path));
-        if around.is_some() {
-            if let Some(sum) = strand.sum_of(address) {
-                sum.change(|sum| sum.is_partial = true);
-            }
-        } else {
-            mark_stopped(strand, address);
-        }
-    }
-}
-
-/// Only those of this strand, whose records this thread may write.
-fn mark_stopped(strand: &Member<Strand>, call: Address) {
-    let stopped = |call: Address| {
-        let call = call.call()?;
-        let is_ours = call.strand() == Some(strand.number());
-        (is_ours && !call.record.is_open()).then_some(call.record)
-    };
-    let mut next = stopped(call);
-    while let Some(record) = next {
-        record.set_partial();
-        next = stopped(record.parent());
+    if (has_moved(record) || folded.any(has_moved))
+        && let Some(path) = path_of(record).path().and_then(|path| PATHS.get(path))
+    {
+        path.note_moved();
     }
 }

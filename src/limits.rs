@@ -193,6 +193,10 @@ impl Allowance {
         take(&self.strands, 1) == 1
     }
 
+    pub(crate) fn return_strand(&self) {
+        self.strands.fetch_add(1, Relaxed);
+    }
+
     /// Whether one more strand may be open whose calls are folded.
     pub(crate) fn take_folded_strand(&self) -> bool {
         take(&self.folded_strands, 1) == 1
@@ -224,7 +228,11 @@ impl Allowance {
         if take(&self.sums, 1) == 0 {
             return None;
         }
-        SUMS.take(SharedSum::new)
+        let sum = SUMS.take(SharedSum::new);
+        if sum.is_none() {
+            self.sums.fetch_add(1, Relaxed);
+        }
+        sum
     }
 
     /// A chunk more for a strand; none when the trace is full.
@@ -232,7 +240,10 @@ impl Allowance {
         if take(&self.chunks, 1) == 0 {
             return None;
         }
-        let chunk = CHUNKS.take(Chunk::new)?;
+        let Some(chunk) = CHUNKS.take(Chunk::new) else {
+            self.chunks.fetch_add(1, Relaxed);
+            return None;
+        };
         if take(&self.reserved, 1) == 0 {
             self.grown.fetch_add(1, Relaxed);
         }

@@ -3,6 +3,7 @@
 use alloc_counter::Counts;
 
 use crate::chunk::CHUNKS;
+use crate::paths::PATHS;
 use crate::strand::STRANDS;
 use crate::sum::SUMS;
 use crate::trace::Trace;
@@ -42,6 +43,7 @@ pub fn memory() -> Memory {
         held_bytes: CHUNKS.held_bytes()
             + STRANDS.held_bytes()
             + SUMS.held_bytes()
+            + PATHS.held_bytes()
             + Trace::held_bytes(),
         own: alloc_counter::process().map(|process| process.overhead),
     }

@@ -54,7 +54,7 @@ pub(crate) fn leave_to_outer(
 ) -> i64 {
     let own = strand.meter.start(call.record).peak;
     let mut highest = own;
-    let mut first = None;
+    let mut first: Option<CallRef> = None;
     for inner in here.outwards(here.innermost()) {
         if inner.is(call) {
             let outer = outer(here, call);
@@ -62,6 +62,10 @@ pub(crate) fn leave_to_outer(
                 strand.meter.raise_peak(outer.record, highest);
             }
             if let Some(first) = first {
+                // Those inside it stay where they are.
+                if first.record.state().is_folded() {
+                    folded::begin_anew(strand, first.record, reading);
+                }
                 adopt(here, strand, first, outer, reading, now);
             }
             return highest;
@@ -77,9 +81,6 @@ pub(crate) fn leave_to_outer(
         }
         if inner.record.is_running() {
             first = Some(inner);
-            if inner.record.state().is_folded() {
-                folded::begin_anew(strand, inner.record, reading);
-            }
         }
     }
     // Not among the calls that run here: nothing is within it.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use crate::address::Address;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
-use crate::sync::{AtomicU32, array, shared_static};
+use crate::sync::{AtomicBool, AtomicU32, array, shared_static};
 
 shared_static! {
     pub(crate) static PATHS: Pool<Path> = Pool::new();
@@ -22,8 +22,8 @@ pub(crate) struct Path {
     ordinal: AtomicU32,
     /// The next path in the same bucket.
     next: AtomicNumber,
-    /// The sum that was used last for this path, by whichever strand.
-    pub(crate) last_sum: AtomicNumber,
+    /// Something was spawned from a call of it that was within another than the one around.
+    is_moved: AtomicBool,
 }
 
 impl Path {
@@ -33,7 +33,7 @@ impl Path {
             callsite: AtomicNumber::none(),
             ordinal: AtomicU32::new(0),
             next: AtomicNumber::none(),
-            last_sum: AtomicNumber::none(),
+            is_moved: AtomicBool::new(false),
         }
     }
 
@@ -43,6 +43,14 @@ impl Path {
 
     pub(crate) fn callsite(&self) -> Number {
         self.callsite.load(Relaxed)
+    }
+
+    pub(crate) fn note_moved(&self) {
+        self.is_moved.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_moved(&self) -> bool {
+        self.is_moved.load(Relaxed)
     }
 
     fn is(&self, around: Address, callsite: Number) -> bool {
@@ -99,7 +107,7 @@ impl Paths {
     /// Two threads that look for the same path at once get the same one: who loses the exchange
     /// looks through what has been added since, which is what stands before the head seen last.
     pub(crate) fn find(&self, around: Address, callsite: Number) -> Option<&'static Member<Path>> {
-        let bucket = &self.buckets[Self::bucket(around, callsite)];
+        let bucket = &self.buckets[bucket(around, callsite)];
         let mut head = bucket.load(Acquire);
         let mut looked_through = Number::NONE;
         let mut new = None;
@@ -143,21 +151,9 @@ impl Paths {
         };
         path.around.store(around.to_bits(), Relaxed);
         path.callsite.store(callsite, Relaxed);
-        path.last_sum.store(Number::NONE, Relaxed);
+        path.is_moved.store(false, Relaxed);
         path.ordinal.store(self.len.fetch_add(1, Relaxed), Relaxed);
         Some(path)
-    }
-
-    #[cfg(not(loom))]
-    fn bucket(around: Address, callsite: Number) -> usize {
-        // Multiplied by the golden ratio, the upper bits are well mixed.
-        let key = around.to_bits().wrapping_mul(31) ^ callsite.to_bits();
-        (key.wrapping_mul(0x9E37_79B9) >> (u32::BITS - BUCKETS.ilog2())) as usize
-    }
-
-    #[cfg(loom)]
-    fn bucket(_: Address, _: Number) -> usize {
-        0
     }
 
     /// All paths, each after the one around it.
@@ -170,6 +166,11 @@ impl Paths {
         paths.sort_unstable_by_key(|path| path.ordinal.load(Relaxed));
         paths
     }
+}
+
+fn bucket(around: Address, callsite: Number) -> usize {
+    let both = around.to_bits().wrapping_mul(31) ^ callsite.to_bits();
+    Address::from_bits(both).bucket(BUCKETS)
 }
 
 /// A path and those before it in its bucket.

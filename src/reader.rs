@@ -86,6 +86,7 @@ impl PathSnapshot {
                 id: CallId(Address::of_path(path.number())),
                 around: CallId::at(path.around()),
                 callsite: Callsite::get(path.callsite())?,
+                is_moved: path.is_moved(),
             })
         };
         paths.filter_map(path).collect()
@@ -129,7 +130,7 @@ impl StrandSnapshot {
         if !reader.is_still_true() {
             reader.complete_stopped();
         }
-        for afar in strand.done_from_afar() {
+        for afar in std::mem::take(&mut reader.afar) {
             reader.apply(afar);
         }
         reader.finish()
@@ -150,6 +151,8 @@ struct Reader<'a> {
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
     open: Vec<(&'static Record, State)>,
+    /// What was done from afar before the first record was read.
+    afar: Vec<Afar>,
     /// What is to be added to sums: what is done by calls that are open, and from afar.
     more: Vec<(Address, Sum)>,
     /// The pieces of the text of the next record.
@@ -167,6 +170,7 @@ impl<'a> Reader<'a> {
             places: Places::new(),
             sums: Vec::new(),
             open: Vec::new(),
+            afar: strand.done_from_afar(),
             more: Vec::new(),
             text: Vec::new(),
         };
@@ -219,6 +223,7 @@ impl<'a> Reader<'a> {
         self.calls.iter().all(is_same)
             && { self.open.iter() }.all(|(record, state)| is_still(record, *state))
             && self.sums.iter().all(is_same_sum)
+            && self.strand.count_done_from_afar() == self.afar.len()
             && self.strand.sums().count() == self.sums.len()
             && self.strand.records().count() == self.records
     }
@@ -241,6 +246,7 @@ impl<'a> Reader<'a> {
         self.read_sums();
         // What the open ones do may be in those already.
         self.more.clear();
+        self.afar = self.strand.done_from_afar();
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }

@@ -92,6 +92,7 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
 fn put_to_rest(strand: &Strand, record: &Record, used: Figures) {
     if record.state().is_folded() {
         folded::account(strand, record, used);
+        folded::note_rest(strand, record);
         record.rest(Figures::default());
     } else {
         record.rest(used);

@@ -47,6 +47,8 @@ pub(crate) struct PathSnapshot {
     pub(crate) id: CallId,
     pub(crate) around: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
+    /// What was spawned from its calls need not be in what is around it.
+    pub(crate) is_moved: bool,
 }
 
 /// A call's name within its trace, or a path's.

@@ -7,12 +7,11 @@ use crate::chunk::{CHUNKS, CallRef, Chunk};
 use crate::figures::Figures;
 use crate::limits::Allowance;
 use crate::meter::Meter;
-use crate::paths::PATHS;
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::record::Record;
 use crate::state::End;
 use crate::sum::{self, SUMS, SharedSum, Sum};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, shared_static};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, array, shared_static};
 use crate::wait::Lock;
 
 shared_static! {
@@ -22,6 +21,9 @@ shared_static! {
 /// What other threads may leave with a strand, besides one stop for each call, so that its memory
 /// stays bounded.
 const MAX_AFAR: usize = 1024;
+
+/// Of a strand's sums, by what they are of.
+const BUCKETS: usize = if cfg!(loom) { 1 } else { 32 };
 
 /// One sequential line of execution inside a trace.
 ///
@@ -55,10 +57,10 @@ pub(crate) struct Strand {
     is_folding: AtomicBool,
     /// The execution is over.
     is_over: AtomicBool,
-    /// The sum made last of calls that are folded, the one used last of those that no path knows,
-    /// how many such calls there were, and the record that one of them left last.
-    sums: AtomicNumber,
-    last_around: AtomicNumber,
+    /// The sums of calls that are folded: of each bucket the newest, its successors being older.
+    sums: [AtomicNumber; BUCKETS],
+    has_sums: AtomicBool,
+    /// How many calls were folded, and the record that one of them left last.
     serial: AtomicU32,
     vacated: AtomicU32,
     /// Some figure could not be known; every call's is marked.
@@ -68,6 +70,16 @@ pub(crate) struct Strand {
     /// What was done to calls on threads that do not run this strand. The lock also keeps the
     /// generation from changing meanwhile.
     afar: Lock<Vec<Afar>>,
+}
+
+/// A list of sums, each before those that are older.
+fn chain(newest: &AtomicNumber) -> impl Iterator<Item = &'static Member<SharedSum>> {
+    let mut next = SUMS.get(newest.load(Acquire));
+    std::iter::from_fn(move || {
+        let sum = next?;
+        next = SUMS.get(sum.next());
+        Some(sum)
+    })
 }
 
 pub(crate) struct Aside {
@@ -149,8 +161,8 @@ impl Strand {
             cancelling: AtomicCancelling::default(),
             is_folding: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
-            sums: AtomicNumber::none(),
-            last_around: AtomicNumber::none(),
+            sums: array![AtomicNumber::none(); BUCKETS],
+            has_sums: AtomicBool::new(false),
             serial: AtomicU32::new(0),
             vacated: AtomicU32::new(Address::NONE.to_bits()),
             partial: AtomicBool::new(false),
@@ -187,8 +199,6 @@ impl Strand {
         this.cancelling.set(Cancelling::No);
         this.is_folding.store(is_folding, Relaxed);
         this.is_over.store(false, Relaxed);
-        this.sums.store(Number::NONE, Relaxed);
-        this.last_around.store(Number::NONE, Relaxed);
         this.vacated.store(Address::NONE.to_bits(), Relaxed);
         this.partial.store(false, Relaxed);
         this.without_peaks.store(false, Relaxed);
@@ -204,9 +214,14 @@ impl Strand {
         if !afar.is_empty() {
             alloc_counter::exclude(|| *afar = Vec::new());
         }
-        for sum in this.sums() {
-            sum.end();
-            SUMS.give(sum);
+        if this.has_sums() {
+            for sum in this.sums() {
+                SUMS.give(sum);
+            }
+            for bucket in &this.sums {
+                bucket.store(Number::NONE, Relaxed);
+            }
+            this.has_sums.store(false, Relaxed);
         }
         let mut next = this.first.next();
         while let Some(chunk) = next {
@@ -235,39 +250,28 @@ impl Strand {
         }
     }
 
+    /// Whether a call of the strand was folded.
+    pub(crate) fn has_sums(&self) -> bool {
+        self.has_sums.load(Acquire)
+    }
+
     /// The sums of the strand's folded calls. A sum's successor is read before it is handed out.
     pub(crate) fn sums(&self) -> impl Iterator<Item = &'static Member<SharedSum>> {
-        let mut next = SUMS.get(self.sums.load(Acquire));
-        std::iter::from_fn(move || {
-            let sum = next?;
-            next = SUMS.get(sum.next());
-            Some(sum)
-        })
+        let buckets = if self.has_sums() { &self.sums[..] } else { &[] };
+        buckets.iter().flat_map(|bucket| chain(bucket))
     }
 
     /// The sum of a path's calls, or of what folded calls do within a recorded one; none when the
     /// trace may have no more, or there is no memory.
     pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
-        let owner = self.first.number();
-        let path = of.path().and_then(|path| PATHS.get(path));
-        // Nearly always the one of last time; another strand may have written one of its own there.
-        let last = path.map_or(&self.last_around, |path| &path.last_sum);
-        if let Some(sum) = SUMS
-            .get(last.load(Relaxed))
-            .filter(|it| it.is_of(of, owner))
-        {
+        let bucket = &self.sums[of.bucket(BUCKETS)];
+        if let Some(sum) = chain(bucket).find(|sum| sum.of() == of) {
             return Some(sum);
         }
-        let mut sums = self.sums();
-        let sum = { sums.find(|sum| sum.of() == of) }.or_else(|| self.new_sum(of))?;
-        last.store(sum.number(), Relaxed);
-        Some(sum)
-    }
-
-    fn new_sum(&self, of: Address) -> Option<&'static Member<SharedSum>> {
         let sum = self.allowance()?.take_sum()?;
-        sum.begin(of, self.first.number(), self.sums.load(Relaxed));
-        self.sums.store(sum.number(), Release);
+        sum.begin(of, bucket.load(Relaxed));
+        bucket.store(sum.number(), Release);
+        self.has_sums.store(true, Release);
         Some(sum)
     }
 
@@ -434,10 +438,15 @@ impl Strand {
         self.afar.take().map_or_else(Vec::new, |afar| afar.clone())
     }
 
-    /// Looks at each, without a request for memory.
-    pub(crate) fn look_at_done_from_afar(&self, look: impl FnMut(&Afar)) {
+    /// How much that was.
+    pub(crate) fn count_done_from_afar(&self) -> usize {
+        self.afar.take().map_or(0, |afar| afar.len())
+    }
+
+    /// Looks at it, without a request for memory; nothing more is done meanwhile.
+    pub(crate) fn look_at_done_from_afar(&self, look: impl FnOnce(&[Afar])) {
         if let Some(afar) = self.afar.take() {
-            afar.iter().for_each(look);
+            look(&afar);
         }
     }
 }

@@ -40,10 +40,14 @@ pub(crate) struct Sum {
     pub(crate) children: u64,
     pub(crate) since: u64,
     pub(crate) first: u64,
+    /// When the last of these calls stopped; of a recorded call, when the last one opened in it did.
+    pub(crate) last: u64,
     /// Some figure is not known to the last.
     pub(crate) is_partial: bool,
     /// One of the calls went on within another than the one in which it was opened.
     pub(crate) is_moved: bool,
+    /// Of a recorded call: a folded one opened in it was put aside, so others may have run meanwhile.
+    pub(crate) has_rested: bool,
 }
 
 impl Sum {
@@ -61,6 +65,8 @@ impl Sum {
         self.inside += other.inside;
         self.is_partial |= other.is_partial;
         self.is_moved |= other.is_moved;
+        self.has_rested |= other.has_rested;
+        self.last = self.last.max(other.last);
     }
 
     /// The time until `now` in which a folded call was open in the recorded call of this sum.
@@ -87,13 +93,14 @@ impl Sum {
     /// One that was opened in it is open no more.
     pub(crate) fn uncover(&mut self, now: u64) {
         self.children = self.children.saturating_sub(1);
+        self.last = self.last.max(now);
         if self.children == 0 {
             self.covered = self.covered.wrapping_add(now.saturating_sub(self.since));
         }
     }
 }
 
-const HEAD: usize = 11;
+const HEAD: usize = 12;
 const WORDS: usize = HEAD + 2 * 5;
 
 /// A sum that one thread adds to and any thread reads.
@@ -102,10 +109,9 @@ pub(crate) struct SharedSum {
     version: Version,
     /// The path whose calls these are, or the recorded call within which they were.
     of: AtomicU32,
-    /// The first chunk of the strand to which it belongs.
-    owner: AtomicNumber,
     is_partial: AtomicBool,
     is_moved: AtomicBool,
+    has_rested: AtomicBool,
     words: [AtomicU64; WORDS],
     /// The strand's sum made before this one.
     next: AtomicNumber,
@@ -116,34 +122,24 @@ impl SharedSum {
         Self {
             version: Version::new(),
             of: AtomicU32::new(0),
-            owner: AtomicNumber::none(),
             is_partial: AtomicBool::new(false),
             is_moved: AtomicBool::new(false),
+            has_rested: AtomicBool::new(false),
             words: array![AtomicU64::new(0); WORDS],
             next: AtomicNumber::none(),
         }
     }
 
     /// Makes it a sum of nothing. Not published yet.
-    pub(crate) fn begin(&self, of: Address, owner: Number, next: Number) {
+    pub(crate) fn begin(&self, of: Address, next: Number) {
         self.of.store(of.to_bits(), Relaxed);
-        self.owner.store(owner, Relaxed);
         self.next.store(next, Relaxed);
         self.store(&Sum::default());
-    }
-
-    /// The strand's thread gives it back.
-    pub(crate) fn end(&self) {
-        self.owner.store(Number::NONE, Relaxed);
     }
 
     /// A path, or the address of a recorded call; none for what is outside all calls.
     pub(crate) fn of(&self) -> Address {
         Address::from_bits(self.of.load(Relaxed))
-    }
-
-    pub(crate) fn is_of(&self, of: Address, owner: Number) -> bool {
-        self.of() == of && self.owner.load(Relaxed) == owner
     }
 
     pub(crate) fn next(&self) -> Number {
@@ -170,6 +166,7 @@ impl SharedSum {
             sum.children,
             sum.since,
             sum.first,
+            sum.last,
         ];
         let counts = [sum.total.to_array(), sum.inside.to_array()];
         let words = head.iter().chain(counts.as_flattened());
@@ -178,6 +175,7 @@ impl SharedSum {
         }
         self.is_partial.store(sum.is_partial, Relaxed);
         self.is_moved.store(sum.is_moved, Relaxed);
+        self.has_rested.store(sum.has_rested, Relaxed);
     }
 
     fn load(&self) -> Sum {
@@ -196,6 +194,7 @@ impl SharedSum {
             children,
             since,
             first,
+            last,
             ..,
         ] = words;
         Sum {
@@ -212,8 +211,10 @@ impl SharedSum {
             children,
             since,
             first,
+            last,
             is_partial: self.is_partial.load(Relaxed),
             is_moved: self.is_moved.load(Relaxed),
+            has_rested: self.has_rested.load(Relaxed),
         }
     }
 
@@ -245,6 +246,7 @@ pub(crate) fn ended(record: &Record, used: Figures, now: u64, end: End) -> Sum {
         cancelled: u64::from(end == End::Cancelled),
         wall: now.saturating_sub(record.start()),
         covered: record.covered_until(now),
+        last: now,
         is_partial: record.state().is_partial(),
         ..so_far(used)
     }
@@ -284,6 +286,7 @@ pub(crate) fn open_now(record: &Record, used: Figures, now: u64) -> (Address, Ad
 pub(crate) fn left_open(record: &Record, used: Figures, now: u64) -> [(Address, Sum); 2] {
     let (path, around, mut sum) = open_now(record, used, now);
     sum.running = u64::MAX; // One less.
+    sum.last = now;
     sum.is_partial = true;
     [(path, sum), (around, inside(&sum))]
 }

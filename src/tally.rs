@@ -111,6 +111,8 @@ impl Tally {
         for strand in trace.strands_newest_first() {
             push(&mut self.strands, strand);
         }
+        // Those that fold first: what they stand below was there before them.
+        self.add_folding(trace);
         // A strand's parent was there before it.
         self.strands
             .sort_unstable_by_key(|strand| strand.ordinal.load(Relaxed));
@@ -120,7 +122,6 @@ impl Tally {
         // What was done from afar has changed some.
         let peaks = self.calls.iter().map(|call| call.peak_bytes);
         self.peak_bytes = peaks.max().unwrap_or(0);
-        self.add_folding(trace);
         self.add_paths(trace);
         for place in 0..self.strands.len() {
             let strand = self.strands[place];
@@ -172,8 +173,13 @@ impl Tally {
                 _ => {}
             }
         }
-        strand.look_at_done_from_afar(|afar| self.apply(strand, afar, of_strand));
+        strand.look_at_done_from_afar(|afar| {
+            for afar in afar {
+                self.apply(strand, afar, of_strand);
+            }
+        });
         if self.moves.len() > first_move {
+            self.moves.sort_unstable_by_key(|it| (it.call, it.left));
             self.settle_moves(strand, first_call, of_strand);
         }
         self.leave_stopped(strand);
@@ -279,7 +285,10 @@ impl Tally {
     }
 
     fn moves_of(&self, call: usize) -> impl Iterator<Item = (u64, Option<usize>)> {
-        let moves = self.moves.iter().filter(move |it| it.call == call);
+        // They are in order.
+        let first = self.moves.partition_point(|it| it.call < call);
+        let moves = self.moves[first..].iter();
+        let moves = moves.take_while(move |it| it.call == call);
         moves.map(|it| (it.left, it.around))
     }
 
@@ -318,6 +327,9 @@ impl Tally {
 
     /// The sums of a strand's folded calls, until now.
     fn add_sums(&mut self, strand: &Strand) {
+        if !strand.has_sums() {
+            return;
+        }
         for shared in strand.sums() {
             self.sums += 1;
             if shared.of().path().is_some() {
@@ -325,7 +337,7 @@ impl Tally {
             }
         }
         strand.look_at_done_from_afar(|afar| {
-            if let Some([path, _]) = Strand::sums_from_afar(afar) {
+            for [path, _] in afar.iter().filter_map(Strand::sums_from_afar) {
                 push(&mut self.paths, path);
             }
         });
@@ -365,6 +377,10 @@ impl Tally {
             }
             let address = Address::of_path(path.number());
             let around = self.places.get(path.around());
+            if around.is_none() && path.around() != Address::NONE {
+                // It came after what is around it was read.
+                continue;
+            }
             self.places.insert(address, self.calls.len());
             self.calls.push(Tallied {
                 callsite: path.callsite(),

@@ -11,8 +11,8 @@ use crate::limits::{ALLOWANCES, Allowance, Limits};
 use crate::pool::{AtomicNumber, Member, Number, Pool};
 use crate::strand::{STRANDS, Strand};
 use crate::sum::{self, Sum};
-use crate::sync::{AtomicU32, AtomicU64, fence, shared_static};
-use crate::wait::Lock;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, fence, shared_static};
+use crate::wait::{Lock, Taken};
 
 shared_static! {
     static TRACES: Pool<State> = Pool::new();
@@ -66,8 +66,9 @@ pub(crate) struct State {
     /// The last strand that came, and how many there are.
     newest: AtomicNumber,
     strands: AtomicU32,
-    /// How many strands that fold are open.
+    /// How many strands that fold are open, and whether there ever was one.
     folding: AtomicU32,
+    has_folded: AtomicBool,
     folded: Lock<Folded>,
 }
 
@@ -88,6 +89,9 @@ pub(crate) struct Ended {
     calls: Sorted<Address, Sum>,
 }
 
+/// Strands of one parent are told apart by when they were made, until there are so many entries.
+const MOST_EXACT: usize = 1024;
+
 /// By key, in order: a map that can do without memory.
 pub(crate) type Sorted<K, V> = Vec<(K, V)>;
 
@@ -105,23 +109,24 @@ fn entry<K: Ord + Copy, V: Default>(all: &mut Sorted<K, V>, key: K) -> Option<&m
 }
 
 /// The strands that fold and are open, the newest first. The list's lock is held.
-pub(crate) struct OpenStrands(Option<&'static Member<Strand>>);
+pub(crate) struct OpenStrands<'a> {
+    next: Option<&'static Member<Strand>>,
+    lock: &'a Taken<'a, Folded>,
+}
 
-impl Iterator for OpenStrands {
+impl Iterator for OpenStrands<'_> {
     type Item = &'static Member<Strand>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let strand = self.0?;
-        self.0 = STRANDS.get(strand.next_in_trace.load(Relaxed));
+        let strand = self.next?;
+        self.next = STRANDS.get(strand.next_in_trace.load(Relaxed));
+        // Who waits to begin or end a strand sees that it goes on.
+        self.lock.note_turn();
         Some(strand)
     }
 }
 
 impl Ended {
-    fn is_empty(&self) -> bool {
-        self.strands.is_empty()
-    }
-
     pub(crate) fn strands(&self) -> &Sorted<(Address, u64), (Counts, Sum)> {
         &self.strands
     }
@@ -130,15 +135,35 @@ impl Ended {
         &self.calls
     }
 
+    /// Under which key strands are added up, and whether that is exactly theirs: beyond some, those of
+    /// one parent are, whatever moved in between, so that a trace may last.
+    fn key(&self, key: (Address, u64)) -> ((Address, u64), bool) {
+        let known = self.strands.binary_search_by_key(&key, |(key, _)| *key);
+        let Err(place) = known else {
+            return (key, true);
+        };
+        let before = place
+            .checked_sub(1)
+            .and_then(|before| self.strands.get(before));
+        match before {
+            Some((near, _)) if near.0 == key.0 && self.strands.len() >= MOST_EXACT => {
+                (*near, false)
+            }
+            _ => (key, true),
+        }
+    }
+
     /// `false` if there is no memory for all that the strand did.
     fn add(&mut self, strand: &Strand) -> bool {
         let (reading, _) = strand.meter.read();
         let key = (strand.parent(), strand.made_after());
+        let (key, is_exact) = self.key(key);
         let Some((counts, outside)) = entry(&mut self.strands, key) else {
             return false;
         };
         *counts += reading.counts;
         let is_partial = strand.is_partial();
+        outside.is_partial |= !is_exact;
         let mut is_whole = true;
         let mut add = |of: Address, mut sum: Sum| {
             sum.is_partial |= is_partial;
@@ -153,18 +178,17 @@ impl Ended {
         for shared in strand.sums() {
             add(shared.of(), shared.read().0);
         }
-        // Of those that outlive the strand, the end will not be known.
-        for call in strand.calls_after(None) {
-            if call.record.is_open() {
+        // None is stopped from afar meanwhile, and nobody knows the strand afterwards.
+        strand.look_at_done_from_afar(|afar| {
+            for (of, sum) in afar.iter().filter_map(Strand::sums_from_afar).flatten() {
+                add(of, sum);
+            }
+            // Of those that outlive the strand, the end will not be known.
+            for call in strand.calls_after(None).filter(|it| it.record.is_open()) {
                 let used = strand.used_from_afar(call.record);
                 for (of, sum) in sum::left_open(call.record, used, clock::ticks()) {
                     add(of, sum);
                 }
-            }
-        }
-        strand.look_at_done_from_afar(|afar| {
-            for (of, sum) in Strand::sums_from_afar(afar).into_iter().flatten() {
-                add(of, sum);
             }
         });
         is_whole
@@ -181,6 +205,7 @@ impl State {
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
             folding: AtomicU32::new(0),
+            has_folded: AtomicBool::new(false),
             folded: Lock::new(Folded::default()),
         }
     }
@@ -205,6 +230,7 @@ impl State {
             next.previous_in_trace.store(strand.number(), Relaxed);
         }
         self.folding.fetch_add(1, Relaxed);
+        self.has_folded.store(true, Release);
         Some(strand)
     }
 
@@ -349,7 +375,10 @@ impl Trace {
         let Some(strand) = Strand::take() else {
             if is_folding {
                 allowance.return_folded_strand();
+            } else {
+                allowance.return_strand();
             }
+            allowance.note_dropped();
             return None;
         };
         let ordinal = state.strands.fetch_add(1, Relaxed);
@@ -385,12 +414,21 @@ impl Trace {
 
     /// Looks at the strands that fold and are open, and then at what those did that are over.
     /// `false` if that could not be, as somebody was forked away with the lock.
-    pub(crate) fn read_folding(&self, read: impl FnOnce(OpenStrands, &Ended)) -> bool {
-        let Some(state) = self.state else { return true };
+    pub(crate) fn read_folding(&self, read: impl FnOnce(OpenStrands<'_>, &Ended)) -> bool {
+        let Some(state) = self.state.filter(|it| it.has_folded.load(Acquire)) else {
+            return true;
+        };
         let Some(folded) = state.folded.take() else {
             return false;
         };
-        read(OpenStrands(folded.newest), &folded.ended);
+        let next = folded.newest;
+        read(
+            OpenStrands {
+                next,
+                lock: &folded,
+            },
+            &folded.ended,
+        );
         true
     }
 
@@ -499,21 +537,22 @@ fn recycle(state: &'static Member<State>) {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         Strand::recycle(strand);
     }
-    // Somebody may have been forked away with the lock: then this trace is not used again.
-    let Some(mut folded) = state.folded.take() else {
-        return;
-    };
-    // Of one that is still open, the scope was leaked in a child process.
-    let mut next = folded.newest.take();
-    while let Some(strand) = next {
-        next = STRANDS.get(strand.next_in_trace.load(Relaxed));
-        Strand::recycle(strand);
-    }
-    if !folded.ended.is_empty() {
+    if state.has_folded.load(Relaxed) {
+        // Somebody may have been forked away with the lock: then this trace is not used again.
+        let Some(mut folded) = state.folded.take() else {
+            return;
+        };
+        // Of one that is still open, the scope was leaked in a child process.
+        let mut next = folded.newest.take();
+        while let Some(strand) = next {
+            next = STRANDS.get(strand.next_in_trace.load(Relaxed));
+            Strand::recycle(strand);
+        }
         alloc_counter::exclude(|| folded.ended = Ended::default());
+        drop(folded);
+        state.folding.store(0, Relaxed);
+        state.has_folded.store(false, Relaxed);
     }
-    drop(folded);
-    state.folding.store(0, Relaxed);
     state.allowance.paths.clear();
     TRACES.give(state);
 }

@@ -94,6 +94,14 @@ pub(crate) struct Taken<'a, T> {
     turns: &'a AtomicU32,
 }
 
+impl<T> Taken<'_, T> {
+    /// Who waits for the lock waits on, as if it had been given back.
+    pub(crate) fn note_turn(&self) {
+        let turns = self.turns.load(Relaxed);
+        self.turns.store(turns.wrapping_add(1), Relaxed);
+    }
+}
+
 impl<T> Deref for Taken<'_, T> {
     type Target = T;
 
@@ -109,9 +117,8 @@ impl<T> DerefMut for Taken<'_, T> {
 }
 
 impl<T> Drop for Taken<'_, T> {
-    /// Still under the lock, so nobody else writes here.
+    /// Still under the lock, so nobody else writes there.
     fn drop(&mut self) {
-        let turns = self.turns.load(Relaxed);
-        self.turns.store(turns.wrapping_add(1), Relaxed);
+        self.note_turn();
     }
 }

@@ -514,3 +514,62 @@ fn a_folded_future_that_is_pending_is_seen() {
         report.folded.iter().map(|it| (&*it.name, it)).collect();
     assert_eq!(by_name.len(), 1);
 }
+
+/// A recorded call on another thread beside a folded one: how much of the time they share, nobody
+/// knows.
+#[test]
+fn a_folded_call_beside_a_recorded_one_is_marked() {
+    let trace = limited(2);
+    let scope = trace.inject();
+    let around = call!("around");
+    let elsewhere = tracer::fetch();
+    let (begun, over) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let _scope = elsewhere.inject();
+            let _recorded = call!("recorded");
+            begun.wait();
+            over.wait();
+        });
+        begun.wait();
+        call!("folded").stop();
+        over.wait();
+    });
+    around.stop();
+    drop(scope);
+    let report = trace.report();
+    let ids: Vec<_> = report.calls.iter().map(|it| it.id.as_deref()).collect();
+    assert_eq!(ids, [Some("around"), Some("recorded")]);
+    assert_eq!(report.folded.len(), 1);
+    assert!(report.calls[0].partial && !report.calls[1].partial);
+}
+
+#[test]
+fn a_trace_lasts_until_its_last_folded_call() {
+    for limit in [0, 1] {
+        let trace = limited(limit);
+        let scope = trace.inject();
+        call!("first").stop();
+        call!("second").stop();
+        drop(scope);
+        let (one, other) = (trace.report(), trace.report());
+        assert_eq!(one.elapsed, other.elapsed, "nothing runs any more");
+        let folded: Duration = one.folded.iter().map(|it| it.wall).sum();
+        assert!(one.elapsed >= folded);
+    }
+}
+
+#[test]
+fn a_call_for_which_there_is_no_room_is_counted_once() {
+    const CALLS: u64 = 3_000;
+    let limits = Limits::default().calls(0).text_bytes(0).folded_strands(0);
+    let trace = Trace::with_limits(10, limits);
+    let scope = trace.inject();
+    let open: Vec<_> = (0..CALLS).map(|_| call!()).collect();
+    drop(open);
+    drop(scope);
+    let report = trace.report();
+    let known: u64 = report.folded.iter().map(|it| it.calls).sum();
+    assert!(report.dropped > 0);
+    assert_eq!(known + report.dropped, CALLS);
+}

@@ -51,7 +51,8 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     mark_overlaps(&mut calls, &shares);
     let is_running = calls.iter().any(|call| call.outcome == Outcome::Running)
         || folded.iter().any(|path| path.running > 0);
-    let last_stop = calls.iter().map(|call| call.start + call.wall).max();
+    let stops = calls.iter().map(|call| call.start + call.wall);
+    let last_stop = stops.chain(shares.last_stop(order.len())).max();
     Report {
         request: None,
         trace: snapshot.id,
@@ -69,17 +70,19 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     }
 }
 
-/// A call that was put aside while folded ones were open beside it: the time of both is taken off the
-/// call around, and nobody knows how much of that was one time.
+/// A call that may have been open beside folded ones, as one of them was put aside or it ran on another
+/// strand: the time of both is taken off the call around, and nobody knows how much of that was one time.
 fn mark_overlaps(calls: &mut [CallReport], shares: &Shares) {
     for place in 0..calls.len() {
         let call = &calls[place];
-        let (stop, rested) = (call.start + call.wall, call.busy < call.wall);
-        let Some(around) = call.parent.filter(|_| rested) else {
+        let Some(around) = call.parent else { continue };
+        let (start, stop) = (call.start, call.start + call.wall);
+        let Some(covered) = &shares.by_place[around].folded else {
             continue;
         };
-        let first = shares.by_place[around].first_covered;
-        if first.is_some_and(|first| first < stop) && calls[around].strand == call.strand {
+        let may_be_beside =
+            covered.has_rested || call.busy < call.wall || call.strand != calls[around].strand;
+        if may_be_beside && covered.first < stop && start < covered.last {
             calls[around].partial = true;
         }
     }
@@ -371,10 +374,10 @@ struct Share {
     /// The part of the total that the calls inside used.
     inside: Counts,
     busy_inside: Duration,
-    /// The time in which a folded call was open inside, and when there was the first, since the
-    /// trace began.
+    /// The time in which a folded call was open inside.
     covered: Duration,
-    first_covered: Option<Duration>,
+    /// Of a recorded call: the folded ones inside.
+    folded: Option<Covered>,
     is_partial: bool,
     is_moved: bool,
     // The rest is of paths only.
@@ -384,6 +387,17 @@ struct Share {
     cancelled: u64,
     wall: u64,
     busy: u64,
+    /// When the last one stopped, in ticks.
+    last: u64,
+}
+
+/// When, since the trace began, the first folded call was opened in a recorded one, and the last one
+/// stopped; and whether one was put aside in between.
+#[derive(Clone)]
+struct Covered {
+    first: Duration,
+    last: Duration,
+    has_rested: bool,
 }
 
 /// By the order's places.
@@ -414,6 +428,12 @@ impl Shares {
             shares.add_strand(strand, &around);
         }
         shares
+    }
+
+    /// When the last folded call stopped.
+    fn last_stop(&self, calls: usize) -> Option<Duration> {
+        let last = self.paths(calls).map(|share| share.last).max()?;
+        (last > 0).then(|| clock::between(self.origin, last))
     }
 
     fn paths(&self, calls: usize) -> impl Iterator<Item = &Share> {
@@ -470,8 +490,18 @@ impl Shares {
         share.wall = share.wall.wrapping_add(sum.wall);
         share.busy = share.busy.wrapping_add(sum.busy);
         if sum.first > 0 {
-            share.first_covered = Some(clock::between(self.origin, sum.first));
+            let last = clock::between(self.origin, sum.last);
+            share.folded = Some(Covered {
+                first: clock::between(self.origin, sum.first),
+                last: if sum.children > 0 {
+                    Duration::MAX
+                } else {
+                    last
+                },
+                has_rested: sum.has_rested,
+            });
         }
+        share.last = share.last.max(sum.last);
     }
 
     /// What a strand did is in the call below which it stands, and in those around it when it was
@@ -479,6 +509,8 @@ impl Shares {
     fn add_strand(&mut self, strand: &StrandSnapshot, around: &Around<'_>) {
         let mut next = around.order.find(strand.parent);
         let mut is_inside = false;
+        let is_vague =
+            strand.counts != Counts::ZERO && next.is_some_and(|parent| around.is_moved(parent));
         // No more steps than there are places: what was read of a trace that is written meanwhile
         // may lead in a circle.
         for _ in 0..self.by_place.len() {
@@ -487,6 +519,7 @@ impl Shares {
             share.total += strand.counts;
             if is_inside {
                 share.inside += strand.counts;
+                share.is_partial |= is_vague && around.may_be_over(place);
             }
             is_inside = true;
             next = around.of(place, strand.made_after);
@@ -501,13 +534,32 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// Whether what is spawned from this path need not be in what is around it.
+    fn is_moved(&self, place: usize) -> bool {
+        let path = place.checked_sub(self.order.len());
+        path.is_some_and(|path| self.snapshot.paths[path].is_moved)
+    }
+
+    fn may_be_over(&self, place: usize) -> bool {
+        let call = self.call(place);
+        call.is_none_or(|(_, call)| call.has_stopped())
+    }
+
+    /// The call at this place, and its strand; none where there is a path.
+    fn call(&self, place: usize) -> Option<(&StrandSnapshot, &CallSnapshot)> {
+        if place >= self.order.len() {
+            return None;
+        }
+        let (strand, index) = self.order.strand_and_index(place)?;
+        let strand = self.snapshot.strands.get(strand)?;
+        Some((strand, strand.calls.get(index)?))
+    }
+
     fn of(&self, place: usize, moment: u64) -> Option<usize> {
         if let Some(path) = place.checked_sub(self.order.len()) {
             return self.order.find(self.snapshot.paths[path].around);
         }
-        let (strand, index) = self.order.strand_and_index(place)?;
-        let strand = self.snapshot.strands.get(strand)?;
-        let call = strand.calls.get(index)?;
+        let (strand, call) = self.call(place)?;
         let moves = call.adoptions.iter();
         let moves = moves.map(|adoption| (adoption.moment, adoption.within));
         let around = around_at(moves, call.within, moment);
