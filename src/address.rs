@@ -40,7 +40,7 @@ impl Address {
     pub(crate) const fn bucket(self, buckets: usize) -> usize {
         // Multiplied by the golden ratio, the upper bits are well mixed.
         let mixed = self.0.wrapping_mul(0x9E37_79B9) as usize;
-        mixed * buckets >> u32::BITS
+        (mixed * buckets) >> u32::BITS
     }
 
     /// Whether both stand in the same chunk.

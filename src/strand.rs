@@ -258,7 +258,7 @@ impl Strand {
     /// The sums of the strand's folded calls. A sum's successor is read before it is handed out.
     pub(crate) fn sums(&self) -> impl Iterator<Item = &'static Member<SharedSum>> {
         let buckets = if self.has_sums() { &self.sums[..] } else { &[] };
-        buckets.iter().flat_map(|bucket| chain(bucket))
+        buckets.iter().flat_map(chain)
     }
 
     /// The sum of a path's calls, or of what folded calls do within a recorded one; none when the

@@ -15,8 +15,11 @@ impl Recorder {
     /// What all requests of the last minutes did, kept or not, by function and by path: those of
     /// one name, or of all. Of the present window and of the one before.
     ///
-    /// Allocations are exact. Of the times without the calls inside, those of calls that run beside
-    /// each other are more than they are, as only sums are known here; so are the percentiles not.
+    /// Allocations are exact, but for the selfs around a call that
+    /// [went on elsewhere](crate::CallReport::moved). Only sums are known here. So there are no
+    /// percentiles, and the self times around calls that run beside each other, as branches of a
+    /// `join!` or spawned tasks do, are too low, down to 0: the times of all are taken off. Nothing
+    /// is marked as [`partial`](crate::hotspots::Totals::partial).
     ///
     /// ```
     /// use tracer::hotspots::By;

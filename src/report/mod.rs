@@ -167,7 +167,9 @@ pub struct CallReport {
     /// Some figure is not known to the last. The call was stopped on a thread that did not run its
     /// strand, or at the very end of its thread: its allocations are those known at some moment
     /// before. Or strands spawned from it had calls that were folded: the time of those is in its
-    /// own time, as nobody knows how much of it they overlap.
+    /// own time, as nobody knows how much of it they overlap. Or a folded call inside may have been
+    /// open at the same time as a recorded one, as the branches of a `select!` are: the time of both
+    /// is taken off its own time.
     pub partial: bool,
     /// The checkpoints, in order of time.
     pub checkpoints: Vec<CheckpointReport>,
