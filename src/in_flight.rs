@@ -30,8 +30,8 @@ pub struct InFlight {
 }
 
 /// The traces that are in flight in this process, the oldest first: those with a scope that has not
-/// been left, or an instrumented future that is neither ready nor dropped. (Not those of which all
-/// such are beyond their [limit](crate::Limits::strands).)
+/// been left, or an instrumented future that is neither ready nor dropped. Open calls beyond a trace's
+/// [limits](crate::Limits) are in its total, and not among [`InFlight::open`].
 ///
 /// For "what are they all doing?", from any thread, at any time; nobody is stopped. It costs a
 /// report of each such trace, and until somebody asks, nothing.
