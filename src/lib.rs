@@ -82,77 +82,14 @@
 // The macros name the crate by its name, in its own tests too.
 extern crate self as tracer;
 
-mod sync;
+mod primitives;
 
-mod clock;
-mod pool;
-mod wait;
+mod store;
 
-mod version;
-
-mod address;
-mod callsite;
-mod interned;
-mod text;
-mod threads;
-
-mod short_text;
-
-mod figures;
-mod state;
-
-mod record;
-
-mod chunk;
-mod paths;
-mod sum;
-
-mod limits;
-mod meter;
-
-mod strand;
-
-mod trace;
-
-mod memory;
-
-mod position;
-
-mod context;
-
-mod folded;
-
-mod nesting;
-
-mod guard;
-mod notes;
-
-mod call;
-mod macros;
-
-mod rest;
-
-mod carry;
-mod future;
-
-mod moves;
-mod places;
-mod snapshot;
-
-mod reader;
-
-#[cfg(any(feature = "recorder", all(loom, test)))]
-mod cut;
-#[cfg(feature = "recorder")]
-mod fallible;
-#[cfg(feature = "recorder")]
-mod own;
-#[cfg(feature = "recorder")]
-mod tally;
+mod read;
+mod write;
 
 pub mod report;
-
-mod in_flight;
 
 pub mod budget;
 
@@ -175,17 +112,17 @@ pub mod criterion;
 mod models;
 
 pub use alloc_counter::{self as alloc, Counting};
-pub use call::Call;
-pub use callsite::Callsite;
-pub use carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
-pub use context::{Scope, fetch};
-pub use future::{InCall, Instrumented};
-pub use in_flight::{InFlight, in_flight};
-pub use interned::NewCallsite;
-pub use limits::Limits;
-pub use memory::{Memory, memory};
+pub use report::in_flight::{InFlight, in_flight};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
-pub use trace::Trace;
+pub use store::callsite::Callsite;
+pub use store::interned::NewCallsite;
+pub use store::limits::Limits;
+pub use store::memory::{Memory, memory};
+pub use store::trace::Trace;
+pub use write::call::Call;
+pub use write::carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
+pub use write::context::{Scope, fetch};
+pub use write::future::{InCall, Instrumented};
 
 /// # Examples
 ///
@@ -274,9 +211,9 @@ pub use tracer_macros::budget;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::budget::{Site, enter, in_budget, run_future};
-    pub use crate::call::{run_err, run_err_debug};
-    pub use crate::future::{hold, traced, traced_err, traced_err_debug};
-    pub use crate::macros::label;
+    pub use crate::write::call::{run_err, run_err_debug};
+    pub use crate::write::future::{hold, traced, traced_err, traced_err_debug};
+    pub use crate::write::macros::label;
 }
 
 /// The README's code blocks are tests.

@@ -3,8 +3,8 @@
 use loom::thread;
 
 use super::{explore, leak};
-use crate::callsite::Callsite;
-use crate::interned::NewCallsite;
+use crate::store::callsite::Callsite;
+use crate::store::interned::NewCallsite;
 
 /// Two threads come to it for the first time.
 #[test]

@@ -3,8 +3,8 @@
 use loom::thread;
 
 use super::{explore, leak};
-use crate::cut::{Counter, Moment, Moments};
-use crate::sync::Mutex;
+use crate::primitives::cut::{Counter, Moment, Moments};
+use crate::primitives::sync::Mutex;
 
 struct Group {
     begun: Mutex<Counter<u64>>,

@@ -4,7 +4,7 @@ use alloc_counter::model::Counters;
 use loom::thread;
 
 use super::{explore, leak};
-use crate::meter::Meter;
+use crate::store::meter::Meter;
 
 /// Counters that have counted much before, so that a reading that mixes two states is far off.
 pub(super) fn counters(before: usize) -> Counters {

@@ -3,9 +3,9 @@
 use loom::thread;
 
 use super::{explore, leak};
-use crate::address::Address;
-use crate::paths::Paths;
-use crate::pool::Number;
+use crate::primitives::pool::Number;
+use crate::store::address::Address;
+use crate::store::paths::Paths;
 
 /// Two threads reach the same callsite in the same call, one of them another one, too; with one
 /// bucket, all are in one list.

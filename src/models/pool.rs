@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
 use super::{explore, leak};
-use crate::pool::{Directory, Member, Number, Pool};
-use crate::sync::AtomicU32;
+use crate::primitives::pool::{Directory, Member, Number, Pool};
+use crate::primitives::sync::AtomicU32;
 
 /// What is in the pool: written by who has it, with a load and a store. Two who have it at once, or
 /// one who has not seen what the last one wrote, would lose some.

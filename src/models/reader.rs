@@ -6,15 +6,15 @@ use loom::thread;
 use super::records::{figures, open};
 use super::strand::{begin, first_chunk};
 use super::{explore, leak};
-use crate::address::Address;
-use crate::callsite::Callsite;
-use crate::chunk::{CHUNKS, CallRef, Chunk};
-use crate::nesting;
-use crate::pool::Member;
-use crate::position;
-use crate::record::Opening;
-use crate::snapshot::{CallId, StrandSnapshot};
-use crate::state::{Kind, State};
+use crate::primitives::pool::Member;
+use crate::read::snapshot::{CallId, StrandSnapshot};
+use crate::store::address::Address;
+use crate::store::callsite::Callsite;
+use crate::store::chunk::{CHUNKS, CallRef, Chunk};
+use crate::store::record::Opening;
+use crate::store::state::{Kind, State};
+use crate::write::cursor;
+use crate::write::nesting;
 
 /// As the reader looks whether its reading is that of the calls that it has seen.
 #[test]
@@ -65,7 +65,7 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         first.link(second);
         strand.aside.put(second.number(), inner.address(), 0);
         let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
-        position::here(|here| {
+        cursor::here(|here| {
             here.take_up(Some(strand));
             nesting::adopt(here, strand, inner, None, figures(5), 2);
             here.take_up(None);

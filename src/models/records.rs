@@ -4,12 +4,12 @@ use alloc_counter::Counts;
 use loom::thread;
 
 use super::{explore, leak};
-use crate::address::Address;
-use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::figures::Figures;
-use crate::pool::{Member, Number};
-use crate::record::{Opening, Record};
-use crate::state::{End, Kind, State};
+use crate::primitives::pool::{Member, Number};
+use crate::store::address::Address;
+use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
+use crate::store::record::{Opening, Record};
+use crate::store::state::{End, Kind, State};
+use crate::store::usage::Figures;
 
 /// Figures that are all the same, so that a mixture is seen.
 pub(super) fn figures(value: u64) -> Figures {

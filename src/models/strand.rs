@@ -4,11 +4,11 @@ use loom::thread;
 
 use super::explore;
 use super::records::{assert_whole, figures, open};
-use crate::address::Address;
-use crate::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::pool::{Member, Number};
-use crate::state::End;
-use crate::strand::{Deed, Stopped, Strand};
+use crate::primitives::pool::{Member, Number};
+use crate::store::address::Address;
+use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
+use crate::store::state::End;
+use crate::store::strand::{Deed, Stopped, Strand};
 
 /// A strand of no trace.
 pub(super) fn begin() -> &'static Member<Strand> {

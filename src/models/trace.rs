@@ -4,11 +4,11 @@ use loom::thread;
 
 use super::explore;
 use super::records::{assert_whole, open};
-use crate::address::Address;
-use crate::limits::Limits;
-use crate::pool::Member;
-use crate::strand::Strand;
-use crate::trace::Trace;
+use crate::primitives::pool::Member;
+use crate::store::address::Address;
+use crate::store::limits::Limits;
+use crate::store::strand::Strand;
+use crate::store::trace::Trace;
 
 /// A new strand of the trace, with one call.
 fn record(trace: &Trace, value: u32) -> &'static Member<Strand> {

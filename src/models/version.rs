@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
 use super::{explore, leak};
-use crate::sync::AtomicU64;
-use crate::version::Version;
+use crate::primitives::seqlock::Version;
+use crate::primitives::sync::AtomicU64;
 
 struct Words {
     version: Version,

@@ -6,13 +6,13 @@ use loom::thread;
 use super::explore;
 use super::meter::{counters, run, stand};
 use super::strand::{begin, first_chunk};
-use crate::address::Address;
-use crate::chunk::{CallRef, Chunk};
-use crate::context;
-use crate::pool::{Member, Number};
-use crate::record::Opening;
-use crate::state::{End, Kind, State};
-use crate::strand::Strand;
+use crate::primitives::pool::{Member, Number};
+use crate::store::address::Address;
+use crate::store::chunk::{CallRef, Chunk};
+use crate::store::record::Opening;
+use crate::store::state::{End, Kind, State};
+use crate::store::strand::Strand;
+use crate::write::context;
 
 /// A call that has the readings of the thread at its start, as all that are opened in a visit.
 fn open(strand: &Strand, counters: &Counters) -> CallRef {

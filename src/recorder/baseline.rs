@@ -7,10 +7,10 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::callsite::Callsite;
-use crate::pool::Number;
+use crate::primitives::pool::Number;
+use crate::read::summary::Tally;
 use crate::report::Outcome;
-use crate::tally::Tally;
+use crate::store::callsite::Callsite;
 
 use super::window::{Calls, Requests, Sums};
 

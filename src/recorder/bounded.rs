@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use arrayvec::ArrayString;
 
-use crate::text;
+use crate::primitives::text;
 
 /// Names, ids, and the names and values of labels are cut at so many bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 256;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock;
-use crate::limits::Limits;
-use crate::own::Own;
+use crate::primitives::clock;
+use crate::primitives::excluded::Own;
 use crate::report::Report;
 use crate::report::duration::nanoseconds;
+use crate::store::limits::Limits;
 
 use super::bytes::bytes_of;
 use super::file::{ReportFile, Rotation};

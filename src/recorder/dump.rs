@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::in_flight::InFlight;
 use crate::report::escape::Escaped;
+use crate::report::in_flight::InFlight;
 use crate::report::units::{plural, time};
 
 use super::Recorder;

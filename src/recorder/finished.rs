@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::report::Outcome;
-use crate::trace::Trace;
+use crate::store::trace::Trace;
 
 use super::bytes::{of_labels, of_outcome};
 use super::id::Id;

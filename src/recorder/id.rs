@@ -6,8 +6,8 @@ use std::ops::Deref;
 
 use arrayvec::ArrayString;
 
-use crate::text;
-use crate::text::copied;
+use crate::primitives::text;
+use crate::primitives::text::copied;
 
 use super::bounded::bounded;
 

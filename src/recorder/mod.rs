@@ -81,7 +81,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::own::Own;
+use crate::primitives::excluded::Own;
 #[cfg(doc)]
 use crate::report::Compared;
 use crate::report::Report;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::own::Programs;
+use crate::primitives::excluded::Programs;
+use crate::primitives::text::unless_it_panics;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::report::units::{bytes, count, time};
-use crate::text::unless_it_panics;
 
 use super::top::{Extremes, Top};
 

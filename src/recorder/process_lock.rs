@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use crate::wait::Patience;
+use crate::primitives::wait::Patience;
 
 /// It is had for less than a microsecond by requests; so often it is tried before it is waited for.
 const LOOKS: u32 = 50;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::callsite::Callsite;
 use crate::hotspots::{Frame, Hotspots, Totals};
+use crate::store::callsite::Callsite;
 
 use super::Recorder;
 use super::baseline::Baseline;

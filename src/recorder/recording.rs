@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::clock;
-use crate::context::Scope;
-use crate::future::Instrumented;
-use crate::own::Own;
+use crate::primitives::clock;
+use crate::primitives::excluded::Own;
+use crate::primitives::text;
+use crate::primitives::text::copied;
+use crate::read::summary::Tally;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
-use crate::state::End;
-use crate::tally::Tally;
-use crate::text;
-use crate::text::copied;
-use crate::trace::Trace;
+use crate::store::state::End;
+use crate::store::trace::Trace;
+use crate::write::context::Scope;
+use crate::write::future::Instrumented;
 
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::finished::Finished;

@@ -107,7 +107,7 @@ impl Ring {
 mod tests {
     use super::*;
     use crate::recorder::bytes::bytes_of;
-    use crate::trace::Trace;
+    use crate::store::trace::Trace;
 
     fn report(trace: u64) -> Arc<Report> {
         let mut report = Trace::empty().report();

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::text::copied;
+use crate::primitives::text::copied;
 
 use super::policy::Policy;
 use super::process_lock::ProcessLock;

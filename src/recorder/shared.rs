@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crate::clock;
-use crate::limits::Limits;
+use crate::primitives::clock;
+use crate::store::limits::Limits;
 
 use super::finished::Finished;
 use super::policy::Policy;

@@ -104,7 +104,7 @@ impl Sink {
                 let text = payload.downcast_ref::<&str>().copied();
                 let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
                 let text = format!("panicked: {}", text.unwrap_or("(no text)"));
-                crate::text::drop_quietly(payload);
+                crate::primitives::text::drop_quietly(payload);
                 text
             }
         };
@@ -115,7 +115,7 @@ impl Sink {
     pub(super) fn fail(&self, why: impl Display) {
         self.failed.fetch_add(1, Relaxed);
         if let Some(mut last_error) = self.last_error.take() {
-            *last_error = Some(crate::text::Text::of(&why).to_string());
+            *last_error = Some(crate::primitives::text::Text::of(&why).to_string());
         }
     }
 

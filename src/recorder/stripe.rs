@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
-use crate::cut::{Counter, Moment, Moments};
-use crate::fallible::{Boxed, lengthen};
-use crate::tally::Tally;
-use crate::trace::Trace;
+use crate::primitives::cut::{Counter, Moment, Moments};
+use crate::primitives::fallible::{Boxed, lengthen};
+use crate::read::summary::Tally;
+use crate::store::trace::Trace;
 
 use super::baseline::{Baseline, Scratch};
 use super::bounded::MAX_TEXT_BYTES;

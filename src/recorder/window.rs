@@ -2,7 +2,7 @@
 
 use alloc_counter::Counts;
 
-use crate::clock;
+use crate::primitives::clock;
 
 use super::sketch::Sketch;
 

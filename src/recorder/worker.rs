@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::primitives::text::unless_it_panics;
 use crate::report::{Outcome, Report, Request};
-use crate::text::unless_it_panics;
 
 use super::bytes::bytes_of;
 use super::compare::compare;

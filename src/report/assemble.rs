@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::clock;
-use crate::moves::around_at;
-use crate::places::Places;
-use crate::snapshot::{CallId, CallSnapshot, PathSnapshot, Snapshot, StrandSnapshot};
-use crate::state::End;
-use crate::sum::Sum;
-use crate::threads::Tag;
+use crate::primitives::clock;
+use crate::read::address_map::Places;
+use crate::read::moves::around_at;
+use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, Snapshot, StrandSnapshot};
+use crate::store::state::End;
+use crate::store::sum::Sum;
+use crate::store::threads::Tag;
 
 use super::self_time::self_walls;
 use super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};

@@ -5,6 +5,7 @@ mod assemble;
 pub mod chrome;
 pub(crate) mod duration;
 pub(crate) mod escape;
+pub(crate) mod in_flight;
 #[cfg(feature = "serde")]
 pub mod json;
 pub(crate) mod names;
@@ -22,9 +23,9 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
-use crate::clock;
-use crate::snapshot::Snapshot;
-use crate::trace::Trace;
+use crate::primitives::clock;
+use crate::read::snapshot::Snapshot;
+use crate::store::trace::Trace;
 
 pub use percentiles::Percentiles;
 pub use request::{Compared, Request};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::callsite::Callsite;
+use crate::store::callsite::Callsite;
 
 use super::Report;
 

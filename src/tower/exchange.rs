@@ -8,15 +8,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use percent_encoding::percent_decode;
 
-use crate::context::Entered;
-use crate::fallible::Boxed;
-use crate::own::Own;
-use crate::pool::Member;
+use crate::primitives::excluded::Own;
+use crate::primitives::fallible::Boxed;
+use crate::primitives::pool::Member;
+use crate::primitives::text::unless_it_panics;
 use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
-use crate::strand::Strand;
-use crate::text::unless_it_panics;
-use crate::trace::Trace;
+use crate::store::strand::Strand;
+use crate::store::trace::Trace;
+use crate::write::context::Entered;
 
 use super::{Options, RequestId};
 

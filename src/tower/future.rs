@@ -11,8 +11,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::fallible::is_some_left;
-use crate::trace::Trace;
+use crate::primitives::fallible::is_some_left;
+use crate::store::trace::Trace;
 
 use super::body::RecordedBody;
 use super::exchange::Shared;

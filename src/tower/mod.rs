@@ -81,8 +81,8 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::fallible::is_some_left;
-use crate::own::Own;
+use crate::primitives::excluded::Own;
+use crate::primitives::fallible::is_some_left;
 use crate::recorder::Recorder;
 
 use exchange::Exchange;

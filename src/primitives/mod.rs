@@ -1,0 +1,18 @@
+//! What is needed to share memory among threads, and knows nothing of traces: it imports nothing from
+//! the rest of the crate.
+
+pub(crate) mod sync;
+
+pub(crate) mod clock;
+pub(crate) mod pool;
+pub(crate) mod text;
+pub(crate) mod wait;
+
+pub(crate) mod seqlock;
+
+#[cfg(any(feature = "recorder", all(loom, test)))]
+pub(crate) mod cut;
+#[cfg(feature = "recorder")]
+pub(crate) mod excluded;
+#[cfg(feature = "recorder")]
+pub(crate) mod fallible;

@@ -1,0 +1,543 @@
+//! Reads a trace's records into a snapshot.
+//!
+//! The only reader of records. They may be written meanwhile, by other threads.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use alloc_counter::Counts;
+
+use crate::primitives::clock;
+use crate::primitives::pool::Member;
+use crate::read::address_map::Places;
+use crate::read::moves::opened_in;
+use crate::read::snapshot::{
+    Adoption, CallId, CallSnapshot, CheckpointSnapshot, PathSnapshot, Snapshot, StrandSnapshot,
+};
+use crate::store::address::Address;
+use crate::store::callsite::Callsite;
+use crate::store::limits::Allowance;
+use crate::store::paths::Path;
+use crate::store::record::Record;
+use crate::store::state::{End, Kind, State};
+use crate::store::strand::{Afar, Deed, Strand};
+use crate::store::sum::{self, SharedSum, Sum};
+use crate::store::threads::Tag;
+use crate::store::trace::{Ended, Trace};
+use crate::store::usage::Figures;
+use crate::write::context;
+
+impl Snapshot {
+    pub(crate) fn of(trace: &Trace) -> Self {
+        let Some(started) = trace.started() else {
+            return Self::empty();
+        };
+        context::draw_boundary_here();
+        // The last first: a strand's parent was there before it, so it will be found. Those that
+        // fold stand below others, or below paths.
+        let mut folding = Vec::new();
+        let mut ended = Vec::new();
+        let is_whole = trace.read_folding(|open, over| {
+            folding.extend(open.map(|strand| StrandSnapshot::of(strand, started)));
+            ended = StrandSnapshot::ended(over);
+        });
+        let mut strands: Vec<_> = trace
+            .strands()
+            .into_iter()
+            .rev()
+            .map(|strand| StrandSnapshot::of(strand, started))
+            .collect();
+        strands.reverse();
+        strands.extend(folding);
+        strands.extend(ended);
+        let allowance = trace.allowance();
+        Self {
+            id: trace.id(),
+            started: clock::wall_time(started),
+            age: clock::between(started, clock::ticks()),
+            origin: started,
+            grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
+            dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
+            strands,
+            // After all that may lead there.
+            paths: allowance.map_or_else(Vec::new, PathSnapshot::all),
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            id: 0,
+            started: SystemTime::now(),
+            age: Duration::ZERO,
+            origin: 0,
+            grown: 0,
+            dropped: 0,
+            strands: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+}
+
+impl PathSnapshot {
+    fn all(allowance: &Allowance) -> Vec<Self> {
+        let paths = allowance.paths.in_order().into_iter();
+        let path = |path: &'static Member<Path>| {
+            Some(Self {
+                id: CallId(Address::of_path(path.number())),
+                around: CallId::at(path.around()),
+                callsite: Callsite::get(path.callsite())?,
+                is_moved: path.is_moved(),
+            })
+        };
+        paths.filter_map(path).collect()
+    }
+}
+
+/// A snapshot of a strand that is written meanwhile is tried so often.
+const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
+
+impl StrandSnapshot {
+    /// Strands that are over, of which only sums are left.
+    fn ended(ended: &Ended) -> Vec<Self> {
+        let strand = |parent, made_after, counts, sums| Self {
+            // Several strands', without calls.
+            ordinal: u32::MAX,
+            parent: CallId::at(parent),
+            made_after,
+            counts,
+            calls: Vec::new(),
+            sums,
+            chunks: 0,
+        };
+        let calls = ended.calls().iter();
+        let calls = calls.map(|(path, sum)| (CallId::at(*path), *sum)).collect();
+        let strands = ended.strands().iter().map(|(key, (counts, outside))| {
+            let sums = vec![(None, *outside)];
+            strand(key.0, key.1, *counts, sums)
+        });
+        strands
+            .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
+            .collect()
+    }
+
+    /// The strand may be written meanwhile; the snapshot is to be one that could have been taken
+    /// at one moment.
+    pub(crate) fn of(strand: &Strand, started: u64) -> Self {
+        let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
+        let mut reader = { attempts }
+            .find(Reader::is_still_true)
+            .unwrap_or_else(|| Reader::read(strand, started));
+        if !reader.is_still_true() {
+            reader.complete_stopped();
+        }
+        for afar in std::mem::take(&mut reader.afar) {
+            reader.apply(afar);
+        }
+        reader.finish()
+    }
+}
+
+/// Reads one strand's records in their order.
+struct Reader<'a> {
+    strand: &'a Strand,
+    started: u64,
+    /// One for all running calls.
+    reading: Figures,
+    /// How many records there were.
+    records: usize,
+    calls: Vec<CallSnapshot>,
+    places: Places,
+    /// The sums of folded calls, with the version of each.
+    sums: Vec<(&'static SharedSum, Sum, u32)>,
+    /// The folded calls that are open, each with its state.
+    open: Vec<(&'static Record, State)>,
+    /// What was done from afar before the first record was read.
+    afar: Vec<Afar>,
+    /// What is to be added to sums: what is done by calls that are open, and from afar.
+    more: Vec<(Address, Sum)>,
+    /// The pieces of the text of the next record.
+    text: Vec<u8>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(strand: &'a Strand, started: u64) -> Self {
+        let mut reader = Reader {
+            strand,
+            started,
+            reading: Figures::default(),
+            records: 0,
+            calls: Vec::new(),
+            places: Places::new(),
+            sums: Vec::new(),
+            open: Vec::new(),
+            afar: strand.done_from_afar(),
+            more: Vec::new(),
+            text: Vec::new(),
+        };
+        // Before the records: whoever closes a call meanwhile changes a sum.
+        reader.read_sums();
+        for (address, record) in strand.records() {
+            reader.add(address, record);
+            reader.records += 1;
+        }
+        (reader.reading, _) = strand.meter.read();
+        // Inside out, as the level of a call is at least that of those running inside it.
+        let mut levels = vec![i64::MIN; reader.calls.len()];
+        for place in (0..reader.calls.len()).rev() {
+            reader.read_figures(place, &mut levels);
+        }
+        reader.read_open();
+        reader
+    }
+
+    /// What the open folded calls have done that has not been added up.
+    fn read_open(&mut self) {
+        let now = clock::ticks();
+        for (record, _) in &self.open {
+            let read = self.read_now(record);
+            if read.stop.is_none() {
+                let (path, within, sum) = sum::open_now(record, read.used, now);
+                self.more.extend([(path, sum), (within, sum::inside(&sum))]);
+            }
+        }
+    }
+
+    fn read_sums(&mut self) {
+        let sums = self.strand.sums().map(|sum| (sum, sum.read()));
+        let sums = sums.map(|(shared, (sum, version))| (&**shared, sum, version));
+        self.sums = sums.collect();
+    }
+
+    /// Whether nothing has been opened, stopped or put aside since the first record was read: then
+    /// the reading is that of all running calls together.
+    fn is_still_true(&self) -> bool {
+        let is_still = |record: &Record, state: State| {
+            let now = record.state();
+            now.is_same_version(state) && !now.is_being_written()
+        };
+        let is_same = |call: &CallSnapshot| {
+            let record = call.id.0.record();
+            record.is_some_and(|record| is_still(record, call.state))
+        };
+        let is_same_sum = |(sum, _, version): &(&SharedSum, Sum, u32)| sum.version() == *version;
+        self.calls.iter().all(is_same)
+            && { self.open.iter() }.all(|(record, state)| is_still(record, *state))
+            && self.sums.iter().all(is_same_sum)
+            && self.strand.count_done_from_afar() == self.afar.len()
+            && self.strand.sums().count() == self.sums.len()
+            && self.strand.records().count() == self.records
+    }
+
+    /// The strand is written without a pause. Running calls are marked; those that have stopped get
+    /// all that is theirs: what was read inside them before is read again, what came since is added.
+    fn complete_stopped(&mut self) {
+        for place in 0..self.calls.len() {
+            let call = &self.calls[place];
+            if !call.has_stopped()
+                && let Some(CallId(around)) = call.parent
+                && self.call(around).is_some_and(|around| around.has_stopped())
+            {
+                self.read_figures(place, &mut []);
+            }
+        }
+        for (address, record) in self.strand.records().skip(self.records) {
+            self.add_late(address, record);
+        }
+        self.read_sums();
+        // What the open ones do may be in those already.
+        self.more.clear();
+        self.afar = self.strand.done_from_afar();
+        for call in &mut self.calls {
+            call.is_partial |= !call.has_stopped();
+        }
+    }
+
+    fn finish(self) -> StrandSnapshot {
+        let (reading, exact) = self.strand.meter.read();
+        let mut calls = self.calls;
+        for call in &mut calls {
+            call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
+            call.adoptions.sort_by_key(|adoption| adoption.moment);
+            let moves = call.adoptions.iter();
+            let moves = moves.map(|adoption| (adoption.moment, adoption.within));
+            call.parent = opened_in(moves, call.parent);
+            let is_known = exact || call.has_stopped();
+            call.is_partial |= !is_known || self.strand.is_partial();
+        }
+        let mut counts = reading.counts;
+        if !exact {
+            // The thread has ended within the strand. At least it did what its calls did.
+            let outermost = calls.iter().filter(|call| call.parent.is_none());
+            let within: Counts = outermost.map(|call| call.counts).sum();
+            counts = at_least(counts, within);
+        }
+        let now = clock::ticks();
+        let is_partial = self.strand.is_partial();
+        let sums = self.sums.into_iter().map(|(shared, mut sum, _)| {
+            sum.is_partial |= is_partial;
+            let stop = shared.of().record().and_then(Record::stop);
+            sum.covered = sum.covered_until(stop.unwrap_or(now));
+            (shared.of(), sum)
+        });
+        let sums = sums.chain(self.more);
+        StrandSnapshot {
+            ordinal: self.strand.ordinal.load(Relaxed),
+            parent: CallId::at(self.strand.parent()),
+            made_after: self.strand.made_after(),
+            counts,
+            calls,
+            sums: sums.map(|(of, sum)| (CallId::at(of), sum)).collect(),
+            chunks: u64::from(self.strand.chunks()),
+        }
+    }
+
+    /// Adds a record that came while others were read, if it belongs to a call that has stopped.
+    fn add_late(&mut self, address: Address, record: &'static Record) {
+        let is_owned = match record.state().kind() {
+            Kind::Text | Kind::Adoption => true,
+            _ => self
+                .call(record.parent())
+                .is_some_and(|call| call.has_stopped()),
+        };
+        if is_owned {
+            let calls = self.calls.len();
+            self.add(address, record);
+            for place in calls..self.calls.len() {
+                self.read_figures(place, &mut []);
+            }
+        }
+    }
+
+    /// Adds what never changes of a record.
+    fn add(&mut self, address: Address, record: &'static Record) {
+        let state = record.state();
+        match state.kind() {
+            Kind::Text => record.read_text_piece(&mut self.text),
+            Kind::Call if state.is_folded() => {
+                if record.is_open() {
+                    self.open.push((record, state));
+                }
+            }
+            Kind::Call => self.add_call(address, record),
+            Kind::Checkpoint => {
+                let name = self.take_string(record);
+                let counts = record.counts();
+                self.add_checkpoint(record.parent(), record.start(), name, counts);
+            }
+            Kind::Message => {
+                let message = self.take_string(record);
+                self.add_message(record.parent(), record.start(), message);
+            }
+            Kind::Adoption => {
+                let (before, so_far) = (record.parent(), record.figures());
+                self.add_adoption(record.adopted(), before, so_far, record.start());
+            }
+        }
+    }
+
+    fn call(&mut self, address: Address) -> Option<&mut CallSnapshot> {
+        self.calls.get_mut(self.places.get(address)?)
+    }
+
+    /// The record's text, or the one in the records before it.
+    fn take_text<T>(&mut self, record: &Record, read: impl FnOnce(&[u8]) -> T) -> T {
+        if record.state().has_long_text() {
+            let text = read(&self.text);
+            self.text.clear();
+            text
+        } else {
+            self.text.clear();
+            record.short_text().read(read)
+        }
+    }
+
+    fn take_string(&mut self, record: &Record) -> String {
+        self.take_text(record, |text| String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// A call without its figures.
+    fn add_call(&mut self, address: Address, record: &Record) {
+        let Some(callsite) = Callsite::get(record.callsite()) else {
+            return;
+        };
+        let text = if callsite.has_texts() {
+            self.take_text(record, |text| callsite.read_texts(text))
+        } else {
+            (None, Vec::new())
+        };
+        self.places.insert(address, self.calls.len());
+        self.calls.push(CallSnapshot {
+            id: CallId(address),
+            parent: CallId::at(record.parent()),
+            within: CallId::at(record.parent()),
+            callsite,
+            text,
+            thread: Tag::from_bits(record.thread()),
+            start: clock::between(self.started, record.start()),
+            wall: Duration::ZERO,
+            busy: Duration::ZERO,
+            counts: Counts::ZERO,
+            peak_bytes: None,
+            end: End::Open,
+            message: None,
+            message_at: 0,
+            is_partial: false,
+            checkpoints: Vec::new(),
+            state: record.state(),
+            adoptions: Vec::new(),
+        });
+    }
+
+    /// Reads what changes of a call. `levels` has the highest level that the running calls inside
+    /// each have reached; those are read before.
+    fn read_figures(&mut self, place: usize, levels: &mut [i64]) {
+        let Some(record) = self.calls[place].id.0.record() else {
+            return;
+        };
+        let now = self.read_now(record);
+        let mut used = now.used;
+        if now.is_running
+            && let Some(level) = levels.get(place)
+        {
+            let level = now.start.peak.max(*level);
+            used.peak = used
+                .peak
+                .max(level.wrapping_sub(now.start.counts.net_bytes()));
+            let around = self.places.get(record.parent());
+            if let Some(around) = around.and_then(|around| levels.get_mut(around)) {
+                *around = level.max(*around);
+            }
+        }
+        let peak_bytes = self.peak_bytes(used);
+        let call = &mut self.calls[place];
+        call.wall = clock::between(record.start(), now.stop.unwrap_or_else(clock::ticks));
+        call.busy = clock::duration(used.busy).min(call.wall);
+        call.counts = used.counts;
+        call.peak_bytes = peak_bytes;
+        call.end = now.state.end();
+        call.is_partial |= now.state.is_partial();
+    }
+
+    fn read_now(&self, record: &Record) -> Now {
+        let (state, stop, figures) = self.strand.meter.read_record(record);
+        let is_running = !state.is_at_rest();
+        // The reading may be older than the start, where the strand is written without a pause.
+        let used = if is_running {
+            self.reading.since_at_most(figures)
+        } else {
+            figures
+        };
+        Now {
+            state,
+            stop,
+            is_running,
+            start: figures,
+            used,
+        }
+    }
+
+    fn add_checkpoint(&mut self, call: Address, moment: u64, name: String, counts: Counts) {
+        let since_trace = clock::between(self.started, moment);
+        if let Some(call) = self.call(call) {
+            call.checkpoints.push(CheckpointSnapshot {
+                name,
+                wall: since_trace.saturating_sub(call.start),
+                counts,
+            });
+        }
+    }
+
+    fn add_message(&mut self, call: Address, moment: u64, message: String) {
+        if let Some(call) = self.call(call)
+            && call.message_at <= moment
+        {
+            call.message = Some(message);
+            call.message_at = moment;
+        }
+    }
+
+    fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
+        if let (Some(call), Some(record)) = (self.call(call), call.record()) {
+            call.within = CallId::at(record.parent());
+            call.adoptions.push(Adoption {
+                within: CallId::at(before),
+                counts: so_far.counts,
+                busy: clock::duration(so_far.busy),
+                moment,
+            });
+        }
+    }
+
+    /// What was done to a call away from its strand.
+    fn apply(&mut self, afar: Afar) {
+        if let Some(sums) = Strand::sums_from_afar(&afar) {
+            return self.more.extend(sums);
+        }
+        let (moment, address) = (afar.moment, afar.call);
+        match afar.deed {
+            Deed::Checkpoint(name, so_far) => {
+                self.add_checkpoint(address, moment, name, so_far.counts);
+                if let Some(call) = self.call(address) {
+                    call.is_partial = true;
+                }
+            }
+            Deed::Failed(message) => {
+                self.add_message(address, moment, message);
+                if let Some(call) = self.call(address) {
+                    call.end = call.end.failed();
+                }
+            }
+            Deed::Stopped(stopped) => {
+                let peak_bytes = self.peak_bytes(stopped.used);
+                let since_trace = clock::between(self.started, moment);
+                if let Some(call) = self.call(address) {
+                    call.end = match call.message {
+                        Some(_) => stopped.end.failed(),
+                        None => stopped.end,
+                    };
+                    call.wall = since_trace.saturating_sub(call.start);
+                    call.busy = clock::duration(stopped.used.busy).min(call.wall);
+                    call.counts = stopped.used.counts;
+                    call.peak_bytes = peak_bytes;
+                    call.is_partial = true;
+                }
+                if let Some((inner, so_far)) = stopped.left_open {
+                    self.add_adoption(inner, address, so_far, moment);
+                }
+                self.leave_to_around(CallId(address), since_trace);
+            }
+        }
+    }
+
+    /// A call stopped away from its strand, which went on: what ran in it then, or was opened in it
+    /// before the strand's thread saw that it had stopped, is within the call around.
+    fn leave_to_around(&mut self, stopped: CallId, at: Duration) {
+        let around = self.call(stopped.0).and_then(|call| call.within);
+        for call in &mut self.calls {
+            let goes_on = !call.has_stopped() || call.start + call.wall > at;
+            if call.within == Some(stopped) && goes_on {
+                call.within = around;
+            }
+        }
+    }
+
+    fn peak_bytes(&self, used: Figures) -> Option<u64> {
+        let is_known = self.strand.has_peaks();
+        is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
+    }
+}
+
+/// A call as it is now.
+struct Now {
+    state: State,
+    stop: Option<u64>,
+    is_running: bool,
+    /// The readings at its start, while it runs.
+    start: Figures,
+    used: Figures,
+}
+
+fn at_least(counts: Counts, least: Counts) -> Counts {
+    let [counts, least] = [counts.to_array(), least.to_array()];
+    Counts::from_array(std::array::from_fn(|index| counts[index].max(least[index])))
+}

@@ -1,0 +1,96 @@
+//! The traces that are not over, as plain data.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use alloc_counter::Counts;
+
+use crate::report::duration::Exactly;
+use crate::report::{CallReport, Outcome, Report, text};
+use crate::store::trace::Trace;
+
+/// A trace that is not over: see [`in_flight`].
+///
+/// `Display` is a line for the trace and one for each open call, as in a [`Report`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InFlight {
+    /// The [trace's number](Trace::id).
+    pub trace: u64,
+    /// When the trace began.
+    pub started: SystemTime,
+    /// How long ago that is.
+    pub age: Duration,
+    /// What the trace has allocated and freed until now; `None` where no
+    /// [`Counting`](crate::Counting) allocator is installed.
+    pub total: Option<Counts>,
+    /// The calls now open, in order of start; [`parent`](CallReport::parent) is an index into
+    /// these.
+    pub open: Vec<CallReport>,
+}
+
+/// The traces that are in flight in this process, the oldest first: those with a scope that has not
+/// been left, or an instrumented future that is neither ready nor dropped. Open calls beyond a trace's
+/// [limits](crate::Limits) are in its total, and not among [`InFlight::open`].
+///
+/// For "what are they all doing?", from any thread, at any time; nobody is stopped. It costs a
+/// report of each such trace, and until somebody asks, nothing.
+///
+/// ```
+/// use tracer::{Trace, call, in_flight};
+///
+/// let trace = Trace::new();
+/// let scope = trace.inject();
+/// let call = call!("ca7a87c4");
+/// let [now] = &in_flight()[..] else { panic!() };
+/// assert_eq!((now.trace, now.open[0].id.as_deref()), (trace.id(), Some("ca7a87c4")));
+/// drop(call);
+/// drop(scope);
+/// assert!(in_flight().is_empty());
+/// ```
+pub fn in_flight() -> Vec<InFlight> {
+    let mut in_flight: Vec<_> = Trace::all_in_flight()
+        .map(|trace| {
+            let report = trace.report();
+            // Read last, so that no call in the report is older than its trace.
+            InFlight::of(trace.age(), report)
+        })
+        .collect();
+    in_flight.sort_by_key(|it| it.trace);
+    in_flight
+}
+
+impl InFlight {
+    pub(crate) fn of(age: Duration, report: Report) -> Self {
+        let mut places = vec![None; report.calls.len()];
+        let mut open: Vec<CallReport> = Vec::new();
+        for (index, mut call) in report.calls.into_iter().enumerate() {
+            // Of a call that has stopped, the nearest open one around it.
+            let around = call.parent.and_then(|parent| places[parent]);
+            if call.outcome == Outcome::Running {
+                call.parent = around;
+                places[index] = Some(open.len());
+                open.push(call);
+            } else {
+                places[index] = around;
+            }
+        }
+        Self {
+            trace: report.trace,
+            started: report.started,
+            age,
+            total: report.total,
+            open,
+        }
+    }
+}
+
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "trace {}: {} running", self.trace, Exactly(self.age))?;
+        text::write_allocates(self.total.as_ref(), f)?;
+        self.open
+            .iter()
+            .try_for_each(|call| text::write_call(call, f))
+    }
+}

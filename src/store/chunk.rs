@@ -1,0 +1,225 @@
+//! A chunk: a page of one strand's records, and where a record stands.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
+use crate::primitives::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
+use crate::store::address::Address;
+use crate::store::record::Record;
+
+/// A page, less the chunk's head.
+pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
+
+shared_static! {
+    pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+}
+
+/// Some records of one strand.
+pub(crate) struct Chunk {
+    head: Head,
+    records: [Record; RECORDS],
+}
+
+#[repr(align(128))]
+struct Head {
+    /// How many records are published.
+    len: AtomicU32,
+    /// The strand's next chunk.
+    next: AtomicNumber,
+    /// The strand whose records these are.
+    strand: AtomicNumber,
+    /// The key of a call in the first place: the generation above, which changes when the chunk is
+    /// given back, by which a guard from before knows that it is late, the address below.
+    key: AtomicU64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
+// The last index stands for paths.
+const _: () = assert!(RECORDS < Address::MAX_IN_CHUNK);
+
+impl Chunk {
+    pub(crate) fn new() -> Self {
+        Self {
+            head: Head {
+                len: AtomicU32::new(0),
+                next: AtomicNumber::none(),
+                strand: AtomicNumber::none(),
+                key: AtomicU64::new(0),
+            },
+            records: array![Record::new(); RECORDS],
+        }
+    }
+
+    /// The records that can be read, with their addresses.
+    pub(crate) fn published(
+        this: &'static Member<Self>,
+    ) -> impl Iterator<Item = (Address, &'static Record)> {
+        let len = this.head.len.load(Acquire);
+        (0..len)
+            .zip(&this.records)
+            .map(|(index, record)| (Address::new(this.number(), index), record))
+    }
+
+    pub(crate) fn next(&self) -> Option<&'static Member<Self>> {
+        CHUNKS.get(self.head.next.load(Acquire))
+    }
+
+    /// Puts an empty chunk behind this one.
+    pub(crate) fn link(&self, next: &Member<Self>) {
+        Self::belong_to(next, self.strand());
+        self.head.next.store(next.number(), Release);
+    }
+
+    pub(crate) fn belong_to(this: &Member<Self>, strand: Number) {
+        let key = Key::new(this.key().generation(), Address::new(this.number(), 0));
+        this.head.key.store(key.0, Relaxed);
+        this.head.strand.store(strand, Release);
+    }
+
+    pub(crate) fn strand(&self) -> Number {
+        self.head.strand.load(Acquire)
+    }
+
+    #[inline]
+    fn key(&self) -> Key {
+        Key(self.head.key.load(Relaxed))
+    }
+
+    /// The place for the next record; none when the chunk is full.
+    #[inline]
+    pub(crate) fn vacant(this: &'static Member<Self>) -> Option<Vacant> {
+        let index = this.head.len.load(Relaxed);
+        let record = this.records.get(index as usize)?;
+        Some(Vacant {
+            chunk: this,
+            index,
+            record,
+        })
+    }
+
+    /// Empties the chunk. The strand's lock is held.
+    pub(crate) fn clear(&self) {
+        self.head.len.store(0, Relaxed);
+        self.head.next.store(Number::NONE, Relaxed);
+        let key = self.key();
+        let next = Key::new(key.generation().wrapping_add(1), key.address());
+        self.head.key.store(next.0, Release);
+    }
+
+    #[inline]
+    pub(crate) fn call(this: &'static Member<Self>, address: Address) -> Option<CallRef> {
+        let record = this.records.get(address.index())?;
+        let key = this.key().at(address.index());
+        Some(CallRef { record, key })
+    }
+}
+
+/// A record that is not published yet.
+pub(crate) struct Vacant {
+    chunk: &'static Member<Chunk>,
+    index: u32,
+    pub(crate) record: &'static Record,
+}
+
+impl Vacant {
+    #[inline]
+    pub(crate) fn publish(self) -> CallRef {
+        self.chunk.head.len.store(self.index + 1, Release);
+        // A reader that sees what the thread counts from here on must also see the record.
+        fence(Release);
+        CallRef {
+            record: self.record,
+            key: self.chunk.key().at(self.index as usize),
+        }
+    }
+}
+
+impl Address {
+    /// Where the call stands, if there is one.
+    #[inline]
+    pub(crate) fn of(call: Option<CallRef>) -> Self {
+        call.map_or(Self::NONE, CallRef::address)
+    }
+
+    pub(crate) fn chunk(self) -> Option<&'static Member<Chunk>> {
+        CHUNKS.get(self.chunk_number())
+    }
+
+    pub(crate) fn record(self) -> Option<&'static Record> {
+        self.chunk()?.records.get(self.index())
+    }
+
+    /// The call whose record stands here now; none where there is none.
+    #[cold]
+    pub(crate) fn call(self) -> Option<CallRef> {
+        Chunk::call(self.chunk()?, self)
+    }
+
+    /// The same, where it probably stands in this chunk.
+    #[inline]
+    pub(crate) fn call_near(self, chunk: Option<&'static Member<Chunk>>) -> Option<CallRef> {
+        match chunk {
+            _ if self == Self::NONE => None,
+            Some(chunk) if chunk.key().address().is_beside(self) => Chunk::call(chunk, self),
+            _ => self.call(),
+        }
+    }
+}
+
+/// A call's record, with the means to tell whether it still is that call's.
+///
+/// Two words, so that it is handed about in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct CallRef {
+    pub(crate) record: &'static Record,
+    key: Key,
+}
+
+/// A chunk's generation above, an address in it below: no two calls have the same, until a chunk
+/// has been given back four billion times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key(u64);
+
+impl Key {
+    fn new(generation: u32, address: Address) -> Self {
+        Self(u64::from(generation) << u32::BITS | u64::from(address.to_bits()))
+    }
+
+    /// From the key of a chunk's first call, that of another.
+    #[inline]
+    fn at(self, index: usize) -> Self {
+        Self(self.0 | index as u64)
+    }
+
+    #[inline]
+    fn generation(self) -> u32 {
+        (self.0 >> u32::BITS) as u32
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+    fn address(self) -> Address {
+        Address::from_bits(self.0 as u32)
+    }
+}
+
+impl CallRef {
+    #[inline]
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.key == other.key
+    }
+
+    #[inline]
+    pub(crate) fn address(self) -> Address {
+        self.key.address()
+    }
+
+    /// The strand whose call this is; none where the record is no longer this call's. Lasts only
+    /// while that strand runs on this thread or is locked.
+    pub(crate) fn strand(self) -> Option<Number> {
+        let chunk = self.address().chunk()?;
+        let strand = chunk.strand();
+        (chunk.key().generation() == self.key.generation()).then_some(strand)
+    }
+}

@@ -1,0 +1,271 @@
+//! What one trace may hold, shared among its strands.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::primitives::pool::{Member, Number, Pool};
+use crate::primitives::sync::{AtomicU32, AtomicU64, shared_static};
+use crate::store::chunk::{CHUNKS, Chunk, RECORDS};
+use crate::store::paths::Paths;
+use crate::store::record::TEXT_PIECE;
+use crate::store::sum::{SUMS, SharedSum};
+
+shared_static! {
+    pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
+}
+
+/// Calls are handed to strands so many at a time, or fewer, so that all strands that may still come
+/// get some.
+const BATCH: u32 = 32;
+/// A trace may hold so many chunks of records, for checkpoints and messages too, as if each call
+/// took this many records, and some more, for calls that are folded while they are open.
+const RECORDS_PER_CALL: u64 = 8;
+const CHUNKS_MORE: u64 = 64;
+/// And so many paths of folded calls, and sums of such on each strand, for each call that may be
+/// recorded and each folding strand that may be open, and some more.
+const SUMS_PER_CALL: u32 = 4;
+const SUMS_MORE: u32 = 1024;
+
+/// What one trace may hold: see [`Trace::with_limits`](crate::Trace::with_limits).
+///
+/// Calls beyond are added up by their [path](crate::Report::folded), and the sums stay exact. Only scopes
+/// and futures beyond [`folded_strands`](Self::folded_strands) are not recorded.
+///
+/// ```
+/// use tracer::Limits;
+///
+/// let limits = Limits::default().calls(1_000).strands(100);
+/// assert_eq!((limits.calls, limits.strands, limits.text_bytes), (1_000, 100, 1 << 20));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Calls that are recorded one by one: 10,000 unless told otherwise. Each takes 128 bytes, and
+    /// so does each checkpoint; a trace holds eight records for each call of its limit, and 2,000
+    /// more. With 0, all calls are only added up.
+    pub calls: usize,
+    /// Scopes and instrumented futures whose calls are recorded one by one: 1,000 unless told
+    /// otherwise. Each takes a page of 4,096 bytes at least.
+    pub strands: usize,
+    /// Scopes and futures beyond [`strands`](Self::strands) that may be open at once: 10,000 unless
+    /// told otherwise. Their calls are only added up, so each takes its page only until it ends.
+    /// Those beyond are not entered: what they do is in no call, and [`Report::dropped`] counts
+    /// them.
+    ///
+    /// [`Report::dropped`]: crate::Report::dropped
+    pub folded_strands: usize,
+    /// Bytes of ids, labels, names and messages that are longer than the 39 bytes for which a
+    /// record has room, together: 1 MiB unless told otherwise. Those beyond are cut at 39 bytes.
+    pub text_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 10_000,
+            strands: 1_000,
+            folded_strands: 10_000,
+            text_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// With another limit of [calls](Self::calls).
+    #[must_use]
+    pub const fn calls(mut self, calls: usize) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// With another limit of [strands](Self::strands).
+    #[must_use]
+    pub const fn strands(mut self, strands: usize) -> Self {
+        self.strands = strands;
+        self
+    }
+
+    /// With another limit of [strands beyond that](Self::folded_strands).
+    #[must_use]
+    pub const fn folded_strands(mut self, strands: usize) -> Self {
+        self.folded_strands = strands;
+        self
+    }
+
+    /// With another limit of [bytes of text](Self::text_bytes).
+    #[must_use]
+    pub const fn text_bytes(mut self, bytes: usize) -> Self {
+        self.text_bytes = bytes;
+        self
+    }
+}
+
+/// As much as can be counted.
+fn count(amount: u64) -> u32 {
+    u32::try_from(amount).unwrap_or(u32::MAX)
+}
+
+/// What the strands of a trace share: what is left to them and what they have been refused, the
+/// paths of their folded calls, and when one of their calls last went on within another.
+pub(crate) struct Allowance {
+    calls: AtomicU32,
+    chunks: AtomicU32,
+    strands: AtomicU32,
+    /// Those beyond, of which fewer may be open.
+    folded_strands: AtomicU32,
+    sums: AtomicU32,
+    text_bytes: AtomicU32,
+    /// Chunks that were asked for beforehand.
+    reserved: AtomicU32,
+    grown: AtomicU32,
+    dropped: AtomicU64,
+    pub(crate) paths: Paths,
+    moved: AtomicU64,
+}
+
+/// Takes up to `amount` of what is left.
+fn take(left: &AtomicU32, amount: u32) -> u32 {
+    let before = left
+        .fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(amount)))
+        .unwrap_or(0);
+    before.min(amount)
+}
+
+impl Allowance {
+    pub(crate) fn new() -> Self {
+        Self {
+            calls: AtomicU32::new(0),
+            chunks: AtomicU32::new(0),
+            strands: AtomicU32::new(0),
+            folded_strands: AtomicU32::new(0),
+            sums: AtomicU32::new(0),
+            text_bytes: AtomicU32::new(0),
+            reserved: AtomicU32::new(0),
+            grown: AtomicU32::new(0),
+            dropped: AtomicU64::new(0),
+            paths: Paths::new(),
+            moved: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn reset(&self, capacity: usize, limits: Limits) {
+        let calls = count(limits.calls as u64);
+        let text_bytes = count(limits.text_bytes as u64);
+        let pieces = u64::from(text_bytes) / TEXT_PIECE as u64;
+        let records = u64::from(calls) * RECORDS_PER_CALL + pieces;
+        // The first chunk is the strand's own.
+        let reserved = capacity.min(limits.calls).saturating_sub(1) / RECORDS;
+        self.calls.store(calls, Relaxed);
+        self.chunks
+            .store(count(records / RECORDS as u64 + CHUNKS_MORE), Relaxed);
+        self.strands.store(count(limits.strands as u64), Relaxed);
+        let folded_strands = count(limits.folded_strands as u64);
+        self.folded_strands.store(folded_strands, Relaxed);
+        let paths = { calls.saturating_add(folded_strands) }
+            .saturating_mul(SUMS_PER_CALL)
+            .saturating_add(SUMS_MORE);
+        self.sums.store(paths, Relaxed);
+        self.paths.reset(paths);
+        self.moved.store(0, Relaxed);
+        self.text_bytes.store(text_bytes, Relaxed);
+        self.reserved.store(count(reserved as u64), Relaxed);
+        self.grown.store(0, Relaxed);
+        self.dropped.store(0, Relaxed);
+    }
+
+    pub(crate) fn get(number: Number) -> Option<&'static Member<Self>> {
+        ALLOWANCES.get(number)
+    }
+
+    /// Some calls that a strand may record; 0 when the trace is full.
+    pub(crate) fn take_calls(&self) -> u32 {
+        let strands = self.strands.load(Relaxed).saturating_add(1);
+        let share = (self.calls.load(Relaxed) / strands).clamp(1, BATCH);
+        take(&self.calls, share)
+    }
+
+    /// Calls that a strand did not need after all.
+    pub(crate) fn return_calls(&self, calls: u32) {
+        self.calls.fetch_add(calls, Relaxed);
+    }
+
+    /// Whether one more strand may record.
+    pub(crate) fn take_strand(&self) -> bool {
+        take(&self.strands, 1) == 1
+    }
+
+    pub(crate) fn return_strand(&self) {
+        self.strands.fetch_add(1, Relaxed);
+    }
+
+    /// Whether one more strand may be open whose calls are folded.
+    pub(crate) fn take_folded_strand(&self) -> bool {
+        take(&self.folded_strands, 1) == 1
+    }
+
+    pub(crate) fn return_folded_strand(&self) {
+        self.folded_strands.fetch_add(1, Relaxed);
+    }
+
+    /// A call goes on within another than before.
+    pub(crate) fn note_moved(&self, now: u64) {
+        self.moved.fetch_max(now, Relaxed);
+    }
+
+    /// When one last did.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Relaxed)
+    }
+
+    /// Whether a text of so many bytes may stand outside its record.
+    pub(crate) fn take_text(&self, bytes: usize) -> bool {
+        let bytes = count(bytes as u64);
+        let left = |left: u32| left.checked_sub(bytes);
+        self.text_bytes.fetch_update(Relaxed, Relaxed, left).is_ok()
+    }
+
+    /// One more sum of folded calls; none when the trace is full.
+    pub(crate) fn take_sum(&self) -> Option<&'static Member<SharedSum>> {
+        if take(&self.sums, 1) == 0 {
+            return None;
+        }
+        let sum = SUMS.take(SharedSum::new);
+        if sum.is_none() {
+            self.sums.fetch_add(1, Relaxed);
+        }
+        sum
+    }
+
+    /// A chunk more for a strand; none when the trace is full.
+    pub(crate) fn take_chunk(&self) -> Option<&'static Member<Chunk>> {
+        if take(&self.chunks, 1) == 0 {
+            return None;
+        }
+        let Some(chunk) = CHUNKS.take(Chunk::new) else {
+            self.chunks.fetch_add(1, Relaxed);
+            return None;
+        };
+        if take(&self.reserved, 1) == 0 {
+            self.grown.fetch_add(1, Relaxed);
+        }
+        Some(chunk)
+    }
+
+    /// What a strand had that is over and folded.
+    pub(crate) fn return_memory(&self, chunks: u32, sums: u32) {
+        self.chunks.fetch_add(chunks, Relaxed);
+        self.sums.fetch_add(sums, Relaxed);
+    }
+
+    /// Something could not be recorded.
+    pub(crate) fn note_dropped(&self) {
+        self.dropped.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn grown(&self) -> u32 {
+        self.grown.load(Relaxed)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}

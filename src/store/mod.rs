@@ -1,0 +1,24 @@
+//! What a trace holds, and how much it may: imports `primitives` only.
+
+pub(crate) mod address;
+pub(crate) mod callsite;
+pub(crate) mod interned;
+pub(crate) mod short_text;
+pub(crate) mod state;
+pub(crate) mod threads;
+pub(crate) mod usage;
+
+pub(crate) mod record;
+
+pub(crate) mod chunk;
+pub(crate) mod paths;
+pub(crate) mod sum;
+
+pub(crate) mod limits;
+pub(crate) mod meter;
+
+pub(crate) mod strand;
+
+pub(crate) mod trace;
+
+pub(crate) mod memory;

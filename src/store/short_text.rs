@@ -1,0 +1,59 @@
+//! A text that fits into its record.
+
+use crate::primitives::text::{CUT, character_boundary};
+
+pub(crate) const WORD_BYTES: usize = size_of::<u64>();
+
+/// A text, after a byte with its length.
+pub(crate) struct ShortText([u64; Self::WORDS]);
+
+impl ShortText {
+    /// What a record has left for it.
+    pub(crate) const WORDS: usize = 5;
+    /// The longest.
+    const MAX_BYTES: usize = Self::WORDS * WORD_BYTES - 1;
+
+    /// None where the text is too long. Of a literal, known to the compiler.
+    #[inline]
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        if text.len() > Self::MAX_BYTES {
+            return None;
+        }
+        let mut bytes = [0; Self::MAX_BYTES + 1];
+        bytes[0] = u8::try_from(text.len()).unwrap_or(0);
+        bytes[1..=text.len()].copy_from_slice(text);
+        let (words, _) = bytes.as_chunks();
+        let mut parts = words.iter().copied().map(u64::from_le_bytes);
+        Some(Self(std::array::from_fn(|_| parts.next().unwrap_or(0))))
+    }
+
+    /// As much of a text as has room, with a mark that it was more.
+    pub(crate) fn cut(text: &[u8]) -> Self {
+        let keep = character_boundary(text, Self::MAX_BYTES - CUT.len());
+        let mut cut = [0; Self::MAX_BYTES];
+        let length = keep + CUT.len();
+        cut[..keep].copy_from_slice(&text[..keep]);
+        cut[keep..length].copy_from_slice(CUT.as_bytes());
+        Self::of(&cut[..length]).unwrap_or(Self([0; Self::WORDS]))
+    }
+
+    pub(crate) const fn from_words(words: [u64; Self::WORDS]) -> Self {
+        Self(words)
+    }
+
+    #[inline]
+    pub(crate) const fn words(&self) -> [u64; Self::WORDS] {
+        self.0
+    }
+
+    /// Hands over the text.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        let mut bytes = [0; Self::MAX_BYTES + 1];
+        let (parts, _) = bytes.as_chunks_mut();
+        for (part, word) in parts.iter_mut().zip(self.0) {
+            *part = word.to_le_bytes();
+        }
+        let [length, text @ ..] = &bytes;
+        read(&text[..usize::from(*length).min(Self::MAX_BYTES)])
+    }
+}

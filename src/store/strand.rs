@@ -1,0 +1,491 @@
+//! A strand: the records of one line of execution, a thread's scope or one task.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
+use crate::primitives::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, array, shared_static};
+use crate::primitives::wait::Lock;
+use crate::store::address::Address;
+use crate::store::chunk::{CHUNKS, CallRef, Chunk};
+use crate::store::limits::Allowance;
+use crate::store::meter::Meter;
+use crate::store::record::Record;
+use crate::store::state::End;
+use crate::store::sum::{self, SUMS, SharedSum, Sum};
+use crate::store::usage::Figures;
+
+shared_static! {
+    pub(crate) static STRANDS: Pool<Strand> = Pool::new();
+}
+
+/// What other threads may leave with a strand, besides one stop for each call, so that its memory
+/// stays bounded.
+const MAX_AFAR: usize = 1024;
+
+/// Of a strand's sums, by what they are of.
+const BUCKETS: usize = if cfg!(loom) { 1 } else { 32 };
+
+/// One sequential line of execution inside a trace.
+///
+/// One thread at a time runs it and writes its records; any thread may read them. It is recycled
+/// together with its trace.
+pub(crate) struct Strand {
+    first: &'static Member<Chunk>,
+    /// The trace, and what it may hold.
+    pub(crate) trace: AtomicNumber,
+    allowance: AtomicNumber,
+    pub(crate) next_in_trace: AtomicNumber,
+    /// Of a strand that folds: the one before it in the trace's list of those.
+    pub(crate) previous_in_trace: AtomicNumber,
+    /// The strand's place among those of its trace, in order of creation.
+    pub(crate) ordinal: AtomicU32,
+    /// The call, in another strand, that was open when this one was asked for, or the path of a
+    /// folded one.
+    parent: AtomicU32,
+    /// The last moment before this strand was made at which a call went on within another.
+    made_after: AtomicU64,
+    pub(crate) meter: Meter,
+    /// Where the writer stood when it put the strand aside.
+    pub(crate) aside: Aside,
+    /// The strand that its thread was in when it came to this one.
+    pub(crate) below: AtomicNumber,
+    /// The strand of the same trace that stands still while this one runs.
+    pub(crate) pauses: AtomicNumber,
+    pub(crate) cancelling: AtomicCancelling,
+    /// More strands than the trace may hold, or below a folded call: all calls are folded, and the
+    /// strand is when it ends.
+    is_folding: AtomicBool,
+    /// The execution is over.
+    is_over: AtomicBool,
+    /// The sums of calls that are folded: of each bucket the newest, its successors being older.
+    sums: [AtomicNumber; BUCKETS],
+    has_sums: AtomicBool,
+    /// How many calls were folded, and the record that one of them left last.
+    serial: AtomicU32,
+    vacated: AtomicU32,
+    /// Some figure could not be known; every call's is marked.
+    partial: AtomicBool,
+    /// Some level could not be known; no call's peak is shown.
+    without_peaks: AtomicBool,
+    /// What was done to calls on threads that do not run this strand. The lock also keeps the
+    /// generation from changing meanwhile.
+    afar: Lock<Vec<Afar>>,
+}
+
+/// A list of sums, each before those that are older.
+fn chain(newest: &AtomicNumber) -> impl Iterator<Item = &'static Member<SharedSum>> {
+    let mut next = SUMS.get(newest.load(Acquire));
+    std::iter::from_fn(move || {
+        let sum = next?;
+        next = SUMS.get(sum.next());
+        Some(sum)
+    })
+}
+
+pub(crate) struct Aside {
+    tail: AtomicNumber,
+    innermost: AtomicU32,
+    calls_left: AtomicU32,
+}
+
+impl Aside {
+    fn new() -> Self {
+        Self {
+            tail: AtomicNumber::none(),
+            innermost: AtomicU32::new(0),
+            calls_left: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn put(&self, tail: Number, innermost: Address, calls_left: u32) {
+        self.tail.store(tail, Relaxed);
+        self.innermost.store(innermost.to_bits(), Relaxed);
+        self.calls_left.store(calls_left, Relaxed);
+    }
+
+    pub(crate) fn tail(&self) -> Option<&'static Member<Chunk>> {
+        CHUNKS.get(self.tail.load(Relaxed))
+    }
+
+    pub(crate) fn innermost(&self) -> Address {
+        Address::from_bits(self.innermost.load(Relaxed))
+    }
+
+    pub(crate) fn calls_left(&self) -> u32 {
+        self.calls_left.load(Relaxed)
+    }
+}
+
+/// Something done to a call away from its strand.
+#[derive(Clone, Debug)]
+pub(crate) struct Afar {
+    pub(crate) call: Address,
+    pub(crate) moment: u64,
+    pub(crate) deed: Deed,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    Stopped(Stopped),
+    /// Set, the call having used what was known then.
+    Checkpoint(String, Figures),
+    Failed(String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stopped {
+    pub(crate) end: End,
+    /// The recorded call around, or the path of a folded one.
+    pub(crate) within: Address,
+    /// What the call had used, as far as it was known.
+    pub(crate) used: Figures,
+    /// The call that was open within this one, and what it had used.
+    pub(crate) left_open: Option<(Address, Figures)>,
+}
+
+impl Strand {
+    fn new(first: &'static Member<Chunk>) -> Self {
+        Self {
+            first,
+            trace: AtomicNumber::none(),
+            allowance: AtomicNumber::none(),
+            next_in_trace: AtomicNumber::none(),
+            previous_in_trace: AtomicNumber::none(),
+            ordinal: AtomicU32::new(0),
+            parent: AtomicU32::new(Address::NONE.to_bits()),
+            made_after: AtomicU64::new(0),
+            meter: Meter::new(),
+            aside: Aside::new(),
+            below: AtomicNumber::none(),
+            pauses: AtomicNumber::none(),
+            cancelling: AtomicCancelling::default(),
+            is_folding: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            sums: array![AtomicNumber::none(); BUCKETS],
+            has_sums: AtomicBool::new(false),
+            serial: AtomicU32::new(0),
+            vacated: AtomicU32::new(Address::NONE.to_bits()),
+            partial: AtomicBool::new(false),
+            without_peaks: AtomicBool::new(false),
+            afar: Lock::new(Vec::new()),
+        }
+    }
+
+    /// A free one; none where there is no memory for one more.
+    pub(crate) fn take() -> Option<&'static Member<Self>> {
+        STRANDS.take_or_make(|| CHUNKS.take(Chunk::new).map(Self::new))
+    }
+
+    /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
+    pub(crate) fn begin(
+        this: &Member<Self>,
+        trace: Number,
+        allowance: Number,
+        ordinal: u32,
+        parent: Address,
+        is_folding: bool,
+    ) {
+        Chunk::belong_to(this.first, this.number());
+        this.trace.store(trace, Relaxed);
+        this.allowance.store(allowance, Relaxed);
+        this.ordinal.store(ordinal, Relaxed);
+        this.parent.store(parent.to_bits(), Relaxed);
+        let moved = Allowance::get(allowance).map_or(0, |it| it.moved());
+        this.made_after.store(moved, Relaxed);
+        this.meter.reset();
+        this.aside.put(this.first.number(), Address::NONE, 0);
+        this.below.store(Number::NONE, Relaxed);
+        this.pauses.store(Number::NONE, Relaxed);
+        this.cancelling.set(Cancelling::No);
+        this.is_folding.store(is_folding, Relaxed);
+        this.is_over.store(false, Relaxed);
+        this.vacated.store(Address::NONE.to_bits(), Relaxed);
+        this.partial.store(false, Relaxed);
+        this.without_peaks.store(false, Relaxed);
+    }
+
+    /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
+    /// still know it.
+    pub(crate) fn recycle(this: &'static Member<Self>) {
+        // None where somebody was forked away with the lock: the strand is not used again.
+        let Some(mut afar) = this.afar.take() else {
+            return;
+        };
+        if !afar.is_empty() {
+            alloc_counter::exclude(|| *afar = Vec::new());
+        }
+        if this.has_sums() {
+            for sum in this.sums() {
+                SUMS.give(sum);
+            }
+            for bucket in &this.sums {
+                bucket.store(Number::NONE, Relaxed);
+            }
+            this.has_sums.store(false, Relaxed);
+        }
+        let mut next = this.first.next();
+        while let Some(chunk) = next {
+            next = chunk.next();
+            chunk.clear();
+            CHUNKS.give(chunk);
+        }
+        this.first.clear();
+        drop(afar);
+        STRANDS.give(this);
+    }
+
+    pub(crate) fn is_folding(&self) -> bool {
+        self.is_folding.load(Relaxed)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
+    }
+
+    /// The execution is over; the calls that it did not need go back.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Relaxed);
+        if let Some(allowance) = self.allowance() {
+            allowance.return_calls(self.aside.calls_left.swap(0, Relaxed));
+        }
+    }
+
+    /// Whether a call of the strand was folded.
+    pub(crate) fn has_sums(&self) -> bool {
+        self.has_sums.load(Acquire)
+    }
+
+    /// The sums of the strand's folded calls. A sum's successor is read before it is handed out.
+    pub(crate) fn sums(&self) -> impl Iterator<Item = &'static Member<SharedSum>> {
+        let buckets = if self.has_sums() { &self.sums[..] } else { &[] };
+        buckets.iter().flat_map(chain)
+    }
+
+    /// The sum of a path's calls, or of what folded calls do within a recorded one; none when the
+    /// trace may have no more, or there is no memory.
+    pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
+        let bucket = &self.sums[of.bucket(BUCKETS)];
+        if let Some(sum) = chain(bucket).find(|sum| sum.of() == of) {
+            return Some(sum);
+        }
+        let sum = self.allowance()?.take_sum()?;
+        sum.begin(of, bucket.load(Relaxed));
+        bucket.store(sum.number(), Release);
+        self.has_sums.store(true, Release);
+        Some(sum)
+    }
+
+    /// Tells a folded call from others whose record stood in the same place.
+    pub(crate) fn next_serial(&self) -> u32 {
+        let serial = self.serial.load(Relaxed).wrapping_add(1);
+        self.serial.store(serial, Relaxed);
+        serial
+    }
+
+    /// What a call of the strand has used, as far as it can be known on a thread that may not run it.
+    pub(crate) fn used_from_afar(&self, record: &Record) -> Figures {
+        let (state, _, figures) = self.meter.read_record(record);
+        if state.is_at_rest() {
+            return figures;
+        }
+        // The clocks of two processors may differ; what is known may be older than the start.
+        self.meter.read().0.since_at_most(figures)
+    }
+
+    /// What a folded call did that was stopped away from the strand, whose thread does not add it up:
+    /// to which sums that is to be added.
+    pub(crate) fn sums_from_afar(afar: &Afar) -> Option<[(Address, Sum); 2]> {
+        let Deed::Stopped(stopped) = &afar.deed else {
+            return None;
+        };
+        let record = afar.call.record().filter(|it| it.state().is_folded())?;
+        let mut sum = sum::ended(record, stopped.used, afar.moment, stopped.end);
+        sum.is_partial = true;
+        let mut around = sum::inside(&sum);
+        // The call in which it was opened does not know that it is over.
+        around.is_partial = true;
+        Some([(sum::path_of(record), sum), (stopped.within, around)])
+    }
+
+    /// A folded call has stopped, and another may have its record.
+    pub(crate) fn vacate(&self, call: CallRef) {
+        let next = self.vacated.load(Relaxed);
+        call.record.set_parent(Address::from_bits(next));
+        self.vacated.store(call.address().to_bits(), Relaxed);
+    }
+
+    pub(crate) fn take_vacated(&self) -> Option<CallRef> {
+        let call = Address::from_bits(self.vacated.load(Relaxed)).call()?;
+        self.vacated.store(call.record.parent().to_bits(), Relaxed);
+        Some(call)
+    }
+
+    pub(crate) fn parent(&self) -> Address {
+        Address::from_bits(self.parent.load(Relaxed))
+    }
+
+    pub(crate) fn made_after(&self) -> u64 {
+        self.made_after.load(Relaxed)
+    }
+
+    pub(crate) fn allowance(&self) -> Option<&'static Member<Allowance>> {
+        Allowance::get(self.allowance.load(Relaxed))
+    }
+
+    pub(crate) fn mark_partial(&self) {
+        self.partial.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial.load(Relaxed)
+    }
+
+    pub(crate) fn lose_peaks(&self) {
+        self.without_peaks.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_peaks(&self) -> bool {
+        !self.without_peaks.load(Relaxed)
+    }
+
+    pub(crate) fn chunks(&self) -> u32 {
+        let chunks = std::iter::successors(Some(self.first), |chunk| chunk.next());
+        chunks.map(|_| 1).sum()
+    }
+
+    /// The published records, in the order in which they were written.
+    ///
+    /// A chunk's successor is looked up before the chunk's length: so where there is one, the chunk
+    /// is known to be full, and no record is passed over.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Address, &'static Record)> {
+        std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
+    }
+
+    /// The strand's calls, after this one where it is given.
+    pub(crate) fn calls_after(&self, call: Option<Address>) -> impl Iterator<Item = CallRef> {
+        let first = call.map_or(Some(self.first), Address::chunk);
+        let chunks = std::iter::successors(first, |chunk| chunk.next());
+        chunks
+            .flat_map(|chunk| Chunk::published(chunk).map(move |(address, _)| (chunk, address)))
+            .skip_while(move |(_, address)| call.is_some_and(|call| *address != call))
+            .skip(usize::from(call.is_some()))
+            .filter_map(|(chunk, address)| Chunk::call(chunk, address))
+            .filter(|call| call.record.is_call())
+    }
+
+    /// Turns the readings of the running calls into the strand's own, by which they last beyond this
+    /// visit. Each is turned once: within a call whose readings are the thread's, all are.
+    pub(crate) fn settle(&self) {
+        let mut next = self.aside.innermost().call();
+        while let Some(call) = next {
+            let record = call.record;
+            if record.state().is_of_thread() {
+                record.settle(self.meter.start(record));
+            } else if record.is_running() && !self.is_partial() {
+                return;
+            }
+            next = record.parent().call();
+        }
+    }
+
+    /// Something of this call could not be recorded.
+    pub(crate) fn note_dropped(call: CallRef) {
+        let strand = call.strand().and_then(|number| STRANDS.get(number));
+        if let Some(allowance) = strand.and_then(|strand| strand.allowance()) {
+            allowance.note_dropped();
+        }
+    }
+
+    /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done
+    /// where the strand has been recycled since: its lock keeps it from being so meanwhile.
+    pub(crate) fn do_from_afar(
+        call: CallRef,
+        moment: u64,
+        deed: impl FnOnce(&Self) -> Option<Deed>,
+    ) {
+        let Some(strand) = call.strand().and_then(|number| STRANDS.get(number)) else {
+            return;
+        };
+        alloc_counter::exclude(|| {
+            let Some(mut left) = strand.afar.take() else {
+                return;
+            };
+            // Looked up without the lock; it may have been given back in between.
+            if call.strand() != Some(strand.number()) {
+                return;
+            }
+            let deed = deed(strand);
+            let is_stop = matches!(deed, Some(Deed::Stopped(_)));
+            let has_room = is_stop || left.len() < MAX_AFAR;
+            match deed {
+                Some(deed) if has_room && left.try_reserve(1).is_ok() => {
+                    let call = call.address();
+                    left.push(Afar { call, moment, deed });
+                }
+                _ => {
+                    if let Some(allowance) = strand.allowance() {
+                        allowance.note_dropped();
+                    }
+                }
+            }
+            if is_stop {
+                call.record.close_from_afar(moment);
+            }
+        });
+    }
+
+    pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
+        self.afar.take().map_or_else(Vec::new, |afar| afar.clone())
+    }
+
+    /// How much that was.
+    pub(crate) fn count_done_from_afar(&self) -> usize {
+        self.afar.take().map_or(0, |afar| afar.len())
+    }
+
+    /// Looks at it, without a request for memory; nothing more is done meanwhile.
+    pub(crate) fn look_at_done_from_afar(&self, look: impl FnOnce(&[Afar])) {
+        if let Some(afar) = self.afar.take() {
+            look(&afar);
+        }
+    }
+}
+
+/// Whether a future of the strand is being dropped before it was ready, so that the calls which
+/// stop meanwhile are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancelling {
+    No,
+    Yes,
+    /// Dropped because something else panics: no panic comes through its calls.
+    InPanic,
+}
+
+#[derive(Default)]
+pub(crate) struct AtomicCancelling(AtomicU8);
+
+impl AtomicCancelling {
+    #[inline]
+    pub(crate) fn get(&self) -> Cancelling {
+        match self.0.load(Relaxed) {
+            0 => Cancelling::No,
+            1 => Cancelling::Yes,
+            _ => Cancelling::InPanic,
+        }
+    }
+
+    pub(crate) fn set(&self, cancelling: Cancelling) {
+        self.0.store(cancelling as u8, Relaxed);
+    }
+
+    /// A future begins to be dropped; what was until then.
+    pub(crate) fn begin(&self) -> Cancelling {
+        let before = self.get();
+        self.set(if std::thread::panicking() {
+            Cancelling::InPanic
+        } else {
+            Cancelling::Yes
+        });
+        before
+    }
+}

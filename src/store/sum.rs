@@ -1,0 +1,300 @@
+//! Sums: what folded calls did together, by path; and what they did within a call, by that call.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use alloc_counter::Counts;
+
+use crate::primitives::pool::{AtomicNumber, Number, Pool};
+use crate::primitives::seqlock::Version;
+use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
+use crate::store::address::Address;
+use crate::store::record::Record;
+use crate::store::state::End;
+use crate::store::usage::Figures;
+
+shared_static! {
+    pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
+}
+
+/// What the folded calls of one path did together on one strand, or, with `calls` and `total`
+/// empty, what folded calls did within one recorded call, or outside all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    /// The calls opened, those that run included. Outside all: those opened there.
+    pub(crate) calls: u64,
+    pub(crate) running: u64,
+    /// Those that failed or panicked.
+    pub(crate) failures: u64,
+    pub(crate) cancelled: u64,
+    /// In ticks.
+    pub(crate) wall: u64,
+    /// The part of that in which a folded call opened in one of these was open.
+    pub(crate) covered: u64,
+    pub(crate) busy: u64,
+    pub(crate) busy_inside: u64,
+    pub(crate) total: Counts,
+    /// The part of the total that the folded calls inside used.
+    pub(crate) inside: Counts,
+    /// Of a recorded call: how many folded calls opened in it are open now, since when there is
+    /// one, and when there was the first.
+    pub(crate) children: u64,
+    pub(crate) since: u64,
+    pub(crate) first: u64,
+    /// When the last of these calls stopped; of a recorded call, when the last one opened in it did.
+    pub(crate) last: u64,
+    /// Some figure is not known to the last.
+    pub(crate) is_partial: bool,
+    /// One of the calls went on within another than the one in which it was opened.
+    pub(crate) is_moved: bool,
+    /// Of a recorded call: a folded one opened in it was put aside, so others may have run meanwhile.
+    pub(crate) has_rested: bool,
+}
+
+impl Sum {
+    /// Adds what has been done; what is open at a moment is not for adding up.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls = self.calls.wrapping_add(other.calls);
+        self.running = self.running.wrapping_add(other.running);
+        self.failures = self.failures.wrapping_add(other.failures);
+        self.cancelled = self.cancelled.wrapping_add(other.cancelled);
+        self.wall = self.wall.wrapping_add(other.wall);
+        self.covered = self.covered.wrapping_add(other.covered);
+        self.busy = self.busy.wrapping_add(other.busy);
+        self.busy_inside = self.busy_inside.wrapping_add(other.busy_inside);
+        self.total += other.total;
+        self.inside += other.inside;
+        self.is_partial |= other.is_partial;
+        self.is_moved |= other.is_moved;
+        self.has_rested |= other.has_rested;
+        self.last = self.last.max(other.last);
+    }
+
+    /// The time until `now` in which a folded call was open in the recorded call of this sum.
+    pub(crate) fn covered_until(&self, now: u64) -> u64 {
+        let still = if self.children > 0 {
+            now.saturating_sub(self.since)
+        } else {
+            0
+        };
+        self.covered.wrapping_add(still)
+    }
+
+    /// A folded call was opened in the recorded call of this sum.
+    pub(crate) fn cover(&mut self, now: u64) {
+        if self.children == 0 {
+            self.since = now;
+        }
+        if self.first == 0 {
+            self.first = now;
+        }
+        self.children += 1;
+    }
+
+    /// One that was opened in it is open no more.
+    pub(crate) fn uncover(&mut self, now: u64) {
+        self.children = self.children.saturating_sub(1);
+        self.last = self.last.max(now);
+        if self.children == 0 {
+            self.covered = self.covered.wrapping_add(now.saturating_sub(self.since));
+        }
+    }
+}
+
+const HEAD: usize = 12;
+const WORDS: usize = HEAD + 2 * 5;
+
+/// A sum that one thread adds to and any thread reads.
+pub(crate) struct SharedSum {
+    /// Of the words and the flags.
+    version: Version,
+    /// The path whose calls these are, or the recorded call within which they were.
+    of: AtomicU32,
+    is_partial: AtomicBool,
+    is_moved: AtomicBool,
+    has_rested: AtomicBool,
+    words: [AtomicU64; WORDS],
+    /// The strand's sum made before this one.
+    next: AtomicNumber,
+}
+
+impl SharedSum {
+    pub(crate) fn new() -> Self {
+        Self {
+            version: Version::new(),
+            of: AtomicU32::new(0),
+            is_partial: AtomicBool::new(false),
+            is_moved: AtomicBool::new(false),
+            has_rested: AtomicBool::new(false),
+            words: array![AtomicU64::new(0); WORDS],
+            next: AtomicNumber::none(),
+        }
+    }
+
+    /// Makes it a sum of nothing. Not published yet.
+    pub(crate) fn begin(&self, of: Address, next: Number) {
+        self.of.store(of.to_bits(), Relaxed);
+        self.next.store(next, Relaxed);
+        self.store(&Sum::default());
+    }
+
+    /// A path, or the address of a recorded call; none for what is outside all calls.
+    pub(crate) fn of(&self) -> Address {
+        Address::from_bits(self.of.load(Relaxed))
+    }
+
+    pub(crate) fn next(&self) -> Number {
+        self.next.load(Relaxed)
+    }
+
+    /// For the thread that runs the strand.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Sum)) {
+        let mut sum = self.load();
+        change(&mut sum);
+        self.version.change(|| self.store(&sum));
+    }
+
+    fn store(&self, sum: &Sum) {
+        let head: [u64; HEAD] = [
+            sum.calls,
+            sum.running,
+            sum.failures,
+            sum.cancelled,
+            sum.wall,
+            sum.covered,
+            sum.busy,
+            sum.busy_inside,
+            sum.children,
+            sum.since,
+            sum.first,
+            sum.last,
+        ];
+        let counts = [sum.total.to_array(), sum.inside.to_array()];
+        let words = head.iter().chain(counts.as_flattened());
+        for (word, figure) in self.words.iter().zip(words) {
+            word.store(*figure, Relaxed);
+        }
+        self.is_partial.store(sum.is_partial, Relaxed);
+        self.is_moved.store(sum.is_moved, Relaxed);
+        self.has_rested.store(sum.has_rested, Relaxed);
+    }
+
+    fn load(&self) -> Sum {
+        let words: [u64; WORDS] = std::array::from_fn(|index| self.words[index].load(Relaxed));
+        let counts =
+            |from: usize| Counts::from_array(std::array::from_fn(|index| words[from + index]));
+        let [
+            calls,
+            running,
+            failures,
+            cancelled,
+            wall,
+            covered,
+            busy,
+            busy_inside,
+            children,
+            since,
+            first,
+            last,
+            ..,
+        ] = words;
+        Sum {
+            calls,
+            running,
+            failures,
+            cancelled,
+            wall,
+            covered,
+            busy,
+            busy_inside,
+            total: counts(HEAD),
+            inside: counts(HEAD + 5),
+            children,
+            since,
+            first,
+            last,
+            is_partial: self.is_partial.load(Relaxed),
+            is_moved: self.is_moved.load(Relaxed),
+            has_rested: self.has_rested.load(Relaxed),
+        }
+    }
+
+    /// The sum at one moment, from any thread, and its version.
+    pub(crate) fn read(&self) -> (Sum, u32) {
+        let read = self.version.read(|| self.load());
+        read.unwrap_or_else(|| {
+            let is_partial = true;
+            let sum = self.load();
+            (Sum { is_partial, ..sum }, self.version())
+        })
+    }
+
+    pub(crate) fn version(&self) -> u32 {
+        self.version.number()
+    }
+}
+
+/// The path of a folded call.
+pub(crate) fn path_of(record: &Record) -> Address {
+    SUMS.get(record.sum()).map_or(Address::NONE, |sum| sum.of())
+}
+
+/// What a call's end adds to its path.
+pub(crate) fn ended(record: &Record, used: Figures, now: u64, end: End) -> Sum {
+    Sum {
+        running: u64::MAX, // One less.
+        failures: u64::from(matches!(end, End::Failed | End::Panicked)),
+        cancelled: u64::from(end == End::Cancelled),
+        wall: now.saturating_sub(record.start()),
+        covered: record.covered_until(now),
+        last: now,
+        is_partial: record.state().is_partial(),
+        ..so_far(used)
+    }
+}
+
+/// What a call adds to its path that goes on.
+pub(crate) fn so_far(used: Figures) -> Sum {
+    Sum {
+        busy: used.busy,
+        total: used.counts,
+        ..Sum::default()
+    }
+}
+
+/// What a path's sum adds to that of what is around it.
+pub(crate) fn inside(sum: &Sum) -> Sum {
+    Sum {
+        busy_inside: sum.busy,
+        inside: sum.total,
+        ..Sum::default()
+    }
+}
+
+/// What a call that is open does at this moment, for a reader of its strand: the call's path, that
+/// within which it is, and what it has used since it was last added up.
+pub(crate) fn open_now(record: &Record, used: Figures, now: u64) -> (Address, Address, Sum) {
+    let sum = Sum {
+        wall: now.saturating_sub(record.start()),
+        covered: record.covered_until(now),
+        ..so_far(used)
+    };
+    (path_of(record), within(record.parent()), sum)
+}
+
+/// What a call that its strand does not outlive adds to its path, and to that within which it is:
+/// what it has used since it was last added up. How it ends will not be known.
+pub(crate) fn left_open(record: &Record, used: Figures, now: u64) -> [(Address, Sum); 2] {
+    let (path, around, mut sum) = open_now(record, used, now);
+    sum.running = u64::MAX; // One less.
+    sum.last = now;
+    sum.is_partial = true;
+    [(path, sum), (around, inside(&sum))]
+}
+
+/// The key of the sum for what is done within this call.
+pub(crate) fn within(call: Address) -> Address {
+    match call.record() {
+        Some(record) if record.state().is_folded() => path_of(record),
+        _ => call,
+    }
+}

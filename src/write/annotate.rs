@@ -1,0 +1,126 @@
+//! What is noted of a call while it is open: checkpoints, and that it failed.
+
+use alloc_counter::{Counts, Local};
+
+use crate::primitives::clock;
+use crate::primitives::text::Text;
+use crate::primitives::text::copied;
+use crate::store::chunk::CallRef;
+use crate::store::short_text::ShortText;
+use crate::store::state::{Kind, State};
+use crate::store::strand::{Deed, Strand};
+use crate::write::cursor::{self, Position};
+
+/// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
+#[inline]
+pub(crate) fn checkpoint(call: CallRef, name: &str) {
+    let short = ShortText::of(name.as_bytes());
+    cursor::here(|here| match &short {
+        Some(short) => checkpoint_here(here, call, short, name),
+        None => checkpoint_elsewhere(here, call, name, clock::ticks()),
+    });
+}
+
+#[inline(never)]
+fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str) {
+    let moment = clock::ticks();
+    if let (Some(strand), Some(local)) = (here.strand_of(call), Local::current())
+        && call.record.state().is_plain()
+    {
+        let Some(vacant) = here.vacant(strand) else {
+            return;
+        };
+        let state = State::new(Kind::Checkpoint);
+        vacant.record.write_short_text(short);
+        vacant.record.note(state, call.address(), moment);
+        vacant.record.set_counts_since(call.record, local.totals());
+        vacant.publish();
+    } else {
+        checkpoint_elsewhere(here, call, name, moment);
+    }
+}
+
+/// A checkpoint with a long name, of a call from an earlier visit to its strand, or of one that
+/// does not run here.
+#[cold]
+#[inline(never)]
+fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64) {
+    if call.record.state().is_folded() {
+        return;
+    }
+    let name = Text::of(&name);
+    let strand = here.strand_of(call);
+    let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
+        return Strand::do_from_afar(call, moment, |strand| {
+            let name = copied(name.as_str())?;
+            let used = strand.used_from_afar(call.record);
+            Some(Deed::Checkpoint(name, used))
+        });
+    };
+    let used = strand.used_from_afar(call.record).counts;
+    note(
+        here,
+        strand,
+        call,
+        Kind::Checkpoint,
+        name.as_bytes(),
+        moment,
+        used,
+    );
+}
+
+/// Marks the call as failed.
+#[cold]
+#[inline(never)]
+pub(crate) fn fail(call: CallRef, why: &Text) {
+    cursor::here(|here| fail_here(here, call, why));
+}
+
+fn fail_here(here: &Position, call: CallRef, why: &Text) {
+    let moment = clock::ticks();
+    if call.record.state().is_folded() {
+        return match here.strand_of(call) {
+            Some(_) => call.record.set_failed(),
+            None => Strand::note_dropped(call),
+        };
+    }
+    if let Some(strand) = here.strand_of(call) {
+        let text = why.as_bytes();
+        note(
+            here,
+            strand,
+            call,
+            Kind::Message,
+            text,
+            moment,
+            Counts::ZERO,
+        );
+        call.record.set_failed();
+    } else {
+        Strand::do_from_afar(call, moment, |_| copied(why.as_str()).map(Deed::Failed));
+    }
+}
+
+/// Writes a record that belongs to this call.
+#[inline]
+fn note(
+    here: &Position,
+    strand: &Strand,
+    call: CallRef,
+    kind: Kind,
+    text: &[u8],
+    moment: u64,
+    used: Counts,
+) {
+    let short = ShortText::of(text).or_else(|| here.write_long_text(strand, text));
+    let Some(vacant) = here.vacant(strand) else {
+        return;
+    };
+    if let Some(short) = &short {
+        vacant.record.write_short_text(short);
+    }
+    let state = State::new(kind).long_text(short.is_none());
+    vacant.record.note(state, call.address(), moment);
+    vacant.record.set_counts(used);
+    vacant.publish();
+}

@@ -1,0 +1,213 @@
+//! A call: the guard of one timed function.
+
+use std::fmt::{self, Display};
+
+use crate::primitives::pool::Member;
+use crate::primitives::text::Text;
+use crate::store::callsite::Callsite;
+use crate::store::chunk::CallRef;
+use crate::store::strand::Strand;
+use crate::write::annotate;
+use crate::write::cursor::{self, Position};
+use crate::write::guard;
+
+/// The guard of a call: the call stops when this is dropped.
+///
+/// Made by [`call!`](crate::call!) and [`#[traced]`](crate::traced). Without a current trace it
+/// does nothing, and costs a load and a branch.
+///
+/// May be moved, sent, held over an `.await`, dropped in any order or leaked; the calls around it
+/// and beside it stay exact. One that is stopped on a thread that does not run its strand has its
+/// time, and the allocations known then, and is marked
+/// [`partial`](crate::CallReport::partial).
+#[must_use = "the call stops when the guard is dropped: bind it, `let _call = call!();`; `let _ = …` drops it at once"]
+pub struct Call(Option<CallRef>);
+
+impl Call {
+    /// A call that is not recorded.
+    #[doc(hidden)]
+    #[inline]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// For the macros: whether a trace is current, so that formatting is worth its while.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_wanted() -> bool {
+        cursor::here(|here| here.strand().is_some())
+    }
+
+    /// For the macros: starts a call.
+    #[doc(hidden)]
+    #[inline]
+    pub fn start(callsite: &'static Callsite) -> Self {
+        cursor::here(|here| match here.strand() {
+            Some(strand) => Self::start_here(here, strand, callsite),
+            None => Self::none(),
+        })
+    }
+
+    /// Out of line, so that a function that opens a call grows by a load and a branch only.
+    #[inline(never)]
+    fn start_here(
+        here: &Position,
+        strand: &'static Member<Strand>,
+        callsite: &'static Callsite,
+    ) -> Self {
+        Self(guard::open(here, strand, callsite, None))
+    }
+
+    /// For the macros: starts a call with an id, labels, or both, as the callsite says.
+    #[doc(hidden)]
+    pub fn start_with(
+        callsite: &'static Callsite,
+        id: Option<&dyn Display>,
+        labels: &[&dyn Display],
+    ) -> Self {
+        if !Self::is_wanted() {
+            return Self::none();
+        }
+        // Before anything is read: formatting is foreign code, and may trace.
+        let text = Text::of_call(id, labels);
+        Self::begin(callsite, Some(text.as_bytes()))
+    }
+
+    fn begin(callsite: &'static Callsite, text: Option<&[u8]>) -> Self {
+        Self(cursor::here(|here| {
+            guard::open(here, here.strand()?, callsite, text)
+        }))
+    }
+
+    /// Opens a call of the current trace at a callsite that was made by [`Callsite::new`] or
+    /// [`NewCallsite`](crate::NewCallsite), without id and labels. Without a current trace it does
+    /// nothing.
+    ///
+    /// Cost: that of [`call!`](crate::call!), which the compiler can't tell more of its callsite.
+    #[inline]
+    pub fn open(callsite: &'static Callsite) -> Self {
+        if callsite.has_texts() {
+            return Self::open_with(callsite, None, &[]);
+        }
+        Self::start(callsite)
+    }
+
+    /// Opens a call of the current trace with an id, labels, or both. The labels are the values for the
+    /// [names](Callsite::with_labels) of the callsite, in their order.
+    ///
+    /// What is `None` the call lacks, and likewise a label beyond the values' end. An id is left out if
+    /// the callsite was made without [ids](Callsite::with_id), and values that have no name are. Without a
+    /// current trace nothing is formatted.
+    ///
+    /// Cost: that of [`call!`](crate::call!) with labels.
+    pub fn open_with(
+        callsite: &'static Callsite,
+        id: Option<&dyn Display>,
+        labels: &[Option<&dyn Display>],
+    ) -> Self {
+        if !Self::is_wanted() {
+            return Self::none();
+        }
+        // Before anything is read: formatting is foreign code, and may trace.
+        let text = { callsite.has_texts() }.then(|| callsite.write_texts(id, labels));
+        Self::begin(callsite, text.as_ref().map(Text::as_bytes))
+    }
+
+    /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
+    /// So name what has just been done.
+    ///
+    /// Names longer than 1,024 bytes are cut. Costs a clock read and a few stores.
+    #[inline]
+    pub fn checkpoint(&self, name: &str) {
+        if let Some(call) = self.0 {
+            annotate::checkpoint(call, name);
+        }
+    }
+
+    /// Marks the call as failed, and why; it goes on until it stops. Of several messages the
+    /// report has the last.
+    ///
+    /// ```
+    /// use tracer::{Outcome, Trace, call};
+    ///
+    /// fn parse(input: &str) -> Option<u8> {
+    ///     let call = call!();
+    ///     input.parse().map_err(|error| call.fail(&error)).ok()
+    /// }
+    ///
+    /// let trace = Trace::new();
+    /// let scope = trace.inject();
+    /// assert_eq!(parse("300"), None);
+    /// drop(scope);
+    /// let failed = Outcome::Failed("number too large to fit in target type".to_owned());
+    /// assert_eq!(trace.report().calls[0].outcome, failed);
+    /// ```
+    pub fn fail(&self, why: &(impl Display + ?Sized)) {
+        if let Some(call) = self.0 {
+            annotate::fail(call, &Text::of(&why));
+        }
+    }
+
+    /// Stops the call, as dropping it does.
+    #[inline]
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Whether this call is recorded: a trace was current, and held fewer calls than its
+    /// [limit](crate::Limits::calls).
+    pub fn is_recorded(&self) -> bool {
+        self.0.is_some_and(|call| !call.record.state().is_folded())
+    }
+
+    pub(crate) const fn recorded(&self) -> Option<CallRef> {
+        self.0
+    }
+
+    /// Who takes this stops the call.
+    pub(crate) const fn take(&mut self) -> Option<CallRef> {
+        self.0.take()
+    }
+}
+
+impl Drop for Call {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(call) = self.0 {
+            guard::stop(call);
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("is_recorded", &self.is_recorded())
+            .finish_non_exhaustive()
+    }
+}
+
+/// For `#[traced(err)]` on a function that is not async: an error makes the call a failed one.
+#[doc(hidden)]
+pub fn run_err<T, E: Display>(call: Call, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let result = body();
+    if let Err(error) = &result {
+        call.fail(error);
+    }
+    drop(call);
+    result
+}
+
+/// For `#[traced(err(Debug))]` on a function that is not async.
+#[doc(hidden)]
+pub fn run_err_debug<T, E: fmt::Debug>(
+    call: Call,
+    body: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let result = body();
+    if let Err(error) = &result {
+        call.fail(&format_args!("{error:?}"));
+    }
+    drop(call);
+    result
+}

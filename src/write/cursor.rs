@@ -1,0 +1,252 @@
+//! Where this thread writes: the strand that it is in, the chunk that it fills, the innermost open
+//! call.
+//!
+//! One thread-local without a destructor: it can be read at any time of the thread's life, and its
+//! address is reckoned once for all that a guard does.
+
+use std::cell::Cell;
+
+use crate::primitives::pool::{Member, Number};
+use crate::store::address::Address;
+use crate::store::chunk::{CallRef, Chunk, Vacant};
+use crate::store::limits::Allowance;
+use crate::store::record::TEXT_PIECE;
+use crate::store::short_text::ShortText;
+use crate::store::strand::{Aside, STRANDS, Strand};
+use crate::store::threads::Tag;
+
+thread_local! {
+    static HERE: Position = const { Position::new() };
+}
+
+/// Does something at this thread's position.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "an address, on the path of every call"
+)]
+pub(crate) fn here<T>(work: impl FnOnce(&Position) -> T) -> T {
+    HERE.with(work)
+}
+
+pub(crate) struct Position {
+    strand: Cell<Option<&'static Member<Strand>>>,
+    tail: Cell<Option<&'static Member<Chunk>>>,
+    innermost: Cell<Option<CallRef>>,
+    /// How many calls may be recorded before the trace is asked again.
+    calls_left: Cell<u32>,
+    tag: Cell<Option<Tag>>,
+}
+
+impl Position {
+    const fn new() -> Self {
+        Self {
+            strand: Cell::new(None),
+            tail: Cell::new(None),
+            innermost: Cell::new(None),
+            calls_left: Cell::new(0),
+            tag: Cell::new(None),
+        }
+    }
+
+    /// The thread's number and name.
+    #[inline]
+    pub(crate) fn tag(&self) -> Tag {
+        self.tag.get().unwrap_or_else(|| {
+            let tag = Tag::new();
+            self.tag.set(Some(tag));
+            tag
+        })
+    }
+
+    /// The strand into which this thread records.
+    #[inline]
+    pub(crate) fn strand(&self) -> Option<&'static Member<Strand>> {
+        self.strand.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_current(&self, strand: &'static Member<Strand>) -> bool {
+        let current = self.strand.get();
+        current.is_some_and(|current| std::ptr::eq(current, strand))
+    }
+
+    /// The strand into which this thread records, if the call is one of it.
+    #[inline]
+    pub(crate) fn strand_of(&self, call: CallRef) -> Option<&'static Member<Strand>> {
+        let strand = self.strand.get()?;
+        let innermost = self.innermost.get();
+        let is_innermost = innermost.is_some_and(|innermost| innermost.is(call));
+        (is_innermost || call.strand() == Some(strand.number())).then_some(strand)
+    }
+
+    /// Goes on writing where the strand was put aside.
+    pub(crate) fn take_up(&self, strand: Option<&'static Member<Strand>>) {
+        self.strand.set(strand);
+        let aside = strand.map(|strand| &strand.aside);
+        let tail = aside.and_then(Aside::tail);
+        self.tail.set(tail);
+        let innermost = aside.and_then(|aside| aside.innermost().call_near(tail));
+        self.innermost.set(innermost);
+        self.calls_left.set(aside.map_or(0, Aside::calls_left));
+    }
+
+    /// Notes in the current strand where to go on.
+    pub(crate) fn put_aside(&self) {
+        if let Some(strand) = self.strand.get() {
+            let tail = self.tail.get().map_or(Number::NONE, Member::number);
+            let innermost = Address::of(self.innermost.get());
+            strand.aside.put(tail, innermost, self.calls_left.get());
+        }
+    }
+
+    /// The innermost open call of the current strand.
+    #[inline]
+    pub(crate) fn innermost(&self) -> Option<CallRef> {
+        self.innermost.get()
+    }
+
+    /// The same, or where it has been stopped or put aside meanwhile, the nearest around it that
+    /// is running.
+    #[inline]
+    pub(crate) fn innermost_running(&self) -> Option<CallRef> {
+        running(self.innermost.get())
+    }
+
+    #[inline]
+    pub(crate) fn set_innermost(&self, call: Option<CallRef>) {
+        self.innermost.set(call);
+    }
+
+    /// The same, where the call may be folded: whatever is opened in it is folded too.
+    pub(crate) fn go_into(&self, strand: &Strand, call: Option<CallRef>) {
+        self.innermost.set(call);
+        let calls = self.calls_left.get();
+        let is_folded = call.is_some_and(|call| call.record.state().is_folded());
+        if let (Some(allowance), true) = (strand.allowance(), is_folded && calls > 0) {
+            allowance.return_calls(calls);
+            self.calls_left.set(0);
+        }
+    }
+
+    /// The call at this address in the current strand.
+    #[inline]
+    pub(crate) fn call_at(&self, address: Address) -> Option<CallRef> {
+        address.call_near(self.tail.get())
+    }
+
+    /// A call of the current strand and those around it, inside out.
+    pub(crate) fn outwards(&self, from: Option<CallRef>) -> impl Iterator<Item = CallRef> {
+        std::iter::successors(from, |call| self.call_at(call.record.parent()))
+    }
+
+    /// Whether one more call may be recorded.
+    #[inline]
+    pub(crate) fn may_open(&self, strand: &Strand) -> bool {
+        self.calls_left.get() > 0 || self.refill(strand)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill(&self, strand: &Strand) -> bool {
+        // Whatever is opened inside a folded call is folded too.
+        let innermost = self.innermost.get();
+        let in_folded = innermost.is_some_and(|call| call.record.state().is_folded());
+        if strand.is_folding() || in_folded {
+            return false;
+        }
+        let calls = strand
+            .allowance()
+            .map_or(0, |allowance| allowance.take_calls());
+        self.calls_left.set(calls);
+        calls > 0
+    }
+
+    /// The place for a call, where one [may be opened](Self::may_open), of which it takes one.
+    #[inline]
+    pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
+        self.calls_left.set(self.calls_left.get().wrapping_sub(1));
+        self.vacant(strand)
+    }
+
+    /// The place for one more record; none when the trace holds as many as it may.
+    #[inline]
+    pub(crate) fn vacant(&self, strand: &Strand) -> Option<Vacant> {
+        match Chunk::vacant(self.tail.get()?) {
+            Some(vacant) => Some(vacant),
+            None => self.grow(strand),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, strand: &Strand) -> Option<Vacant> {
+        let allowance = strand.allowance()?;
+        let Some(chunk) = allowance.take_chunk() else {
+            allowance.note_dropped();
+            return None;
+        };
+        self.tail.get()?.link(chunk);
+        self.tail.set(Some(chunk));
+        Chunk::vacant(chunk)
+    }
+
+    /// Writes a text that is too long for its record, into records before it. Where the trace has
+    /// no room for it, answers what of it has room in the record.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) -> Option<ShortText> {
+        let has_room = |allowance: &Allowance| allowance.take_text(text.len());
+        if !strand.allowance().is_some_and(|it| has_room(it)) {
+            return Some(ShortText::cut(text));
+        }
+        for (index, piece) in text.chunks(TEXT_PIECE).enumerate() {
+            let Some(vacant) = self.vacant(strand) else {
+                return Some(ShortText::cut(text));
+            };
+            vacant.record.write_text_piece(piece, index == 0);
+            vacant.publish();
+        }
+        None
+    }
+}
+
+/// This call, or where it is folded, the nearest around it that is recorded.
+pub(crate) fn recorded(call: Address) -> Address {
+    let mut call = call;
+    while let Some(record) = call.record().filter(|it| it.state().is_folded()) {
+        call = record.parent();
+    }
+    call
+}
+
+/// This call, or where it has been stopped or put aside, the nearest around it that is running.
+#[cold]
+pub(crate) fn running(call: Option<CallRef>) -> Option<CallRef> {
+    match call {
+        Some(call) if !call.record.is_running() => nearest_running(call),
+        _ => call,
+    }
+}
+
+fn nearest_running(call: CallRef) -> Option<CallRef> {
+    let strand = STRANDS.get(call.strand()?)?;
+    let mut highest = i64::MIN;
+    let mut next = Some(call);
+    while let Some(call) = next
+        && !call.record.is_running()
+    {
+        // One that was stopped on another thread has not told those around how high it went.
+        if !call.record.state().is_at_rest() {
+            let start = strand.meter.start(call.record);
+            highest = highest.max(start.peak);
+            // It will not be among those around which the strand is left.
+            call.record.settle(start);
+        }
+        next = call.record.parent().call();
+    }
+    if let Some(call) = next {
+        strand.meter.raise_peak(call.record, highest);
+    }
+    next
+}

@@ -1,0 +1,250 @@
+//! Calls beyond their trace's limit: recorded while they are open, and then only added up by path.
+//!
+//! A folded call has a record like any other as long as it is open, so a guard does with it what it
+//! does with any call. When it stops, what it did is added to the sum of its path, and the record is
+//! vacated for the next one: memory is bounded by how many are open at once, and by how many paths
+//! there are.
+//!
+//! A call's path is that of its opening, as a recorded call's parent is. What it uses is also
+//! charged to the call within which it is used, which may be another by then: so selfs are exact.
+//!
+//! Whatever is opened inside a folded call is folded too. A folded call that is put to rest, or
+//! goes on within another, has what it did until then added up and charged, and begins anew; so a
+//! vacated record is in nobody's way.
+
+use alloc_counter::Counts;
+
+use crate::primitives::pool::Member;
+use crate::store::address::Address;
+use crate::store::callsite::Callsite;
+use crate::store::chunk::{CallRef, Vacant};
+use crate::store::paths::PATHS;
+use crate::store::record::Record;
+use crate::store::state::{End, Kind, State};
+use crate::store::strand::Strand;
+use crate::store::sum::{self, SUMS, SharedSum, Sum, path_of};
+use crate::store::usage::Figures;
+use crate::write::cursor::{self, Position};
+
+/// A folded call that is about to be opened.
+pub(crate) struct Opening {
+    pub(crate) sum: &'static Member<SharedSum>,
+    around: Around,
+    place: Place,
+}
+
+/// In which call a folded one is opened.
+enum Around {
+    /// A recorded one, or none at all: the sum of what folded calls do there.
+    Recorded(Option<CallRef>, &'static Member<SharedSum>),
+    Folded(CallRef),
+}
+
+/// Where a folded call is recorded while it is open.
+enum Place {
+    New(Vacant),
+    /// One that another has left; readers know it as a folded call's.
+    Vacated(CallRef),
+}
+
+impl Opening {
+    /// Finds the path, the sum and the record of a call that is opened here; none when the trace
+    /// has no room or memory left for one of them. Then what the call does stays with the one
+    /// around.
+    pub(crate) fn find(
+        here: &Position,
+        strand: &Strand,
+        callsite: &'static Callsite,
+    ) -> Option<Self> {
+        let found = Self::find_sum(here, strand, callsite);
+        if let (None, Some(allowance)) = (&found, strand.allowance()) {
+            allowance.note_dropped();
+        }
+        let (sum, around) = found?;
+        let place = match strand.take_vacated() {
+            Some(call) => Place::Vacated(call),
+            // Who finds none has noted it.
+            None => Place::New(here.vacant(strand)?),
+        };
+        Some(Self { sum, around, place })
+    }
+
+    fn find_sum(
+        here: &Position,
+        strand: &Strand,
+        callsite: &'static Callsite,
+    ) -> Option<(&'static Member<SharedSum>, Around)> {
+        let outer = here.innermost_running();
+        let around = match outer {
+            Some(outer) if outer.record.state().is_folded() => Around::Folded(outer),
+            recorded => Around::Recorded(recorded, strand.sum_of(Address::of(recorded))?),
+        };
+        let is_outermost = outer.is_none();
+        let address = match around {
+            _ if is_outermost => strand.parent(),
+            Around::Recorded(outer, _) => Address::of(outer),
+            Around::Folded(outer) => path_of(outer.record),
+        };
+        let path = strand.allowance()?.paths.find(address, callsite.number())?;
+        let sum = strand.sum_of(Address::of_path(path.number()))?;
+        Some((sum, around))
+    }
+
+    pub(crate) fn record(&self) -> &'static Record {
+        match &self.place {
+            Place::New(vacant) => vacant.record,
+            Place::Vacated(call) => call.record,
+        }
+    }
+
+    /// The state in which the call's record is written: nobody takes it for whole until it is
+    /// published.
+    pub(crate) fn begin(&self) -> State {
+        let state = State::new(Kind::Call).folded().next_version();
+        self.record().begin_again(state);
+        state
+    }
+
+    /// The call has begun, and its record is written but for what only folded calls have.
+    pub(crate) fn publish(self, strand: &Strand) -> CallRef {
+        let record = self.record();
+        let now = record.start();
+        let opened_in = match self.around {
+            Around::Recorded(outer, sum) => {
+                sum.change(|sum| match outer {
+                    Some(_) => sum.cover(now),
+                    None => sum.calls += 1,
+                });
+                (Address::of(outer), 0)
+            }
+            Around::Folded(outer) => {
+                outer.record.cover(now);
+                (outer.address(), outer.record.serial())
+            }
+        };
+        record.begin_folded(strand.next_serial(), opened_in);
+        self.sum.change(|sum| {
+            sum.calls += 1;
+            sum.running += 1;
+        });
+        record.is_whole();
+        match self.place {
+            Place::New(vacant) => vacant.publish(),
+            Place::Vacated(call) => call,
+        }
+    }
+}
+
+/// Adds up what a call used, and vacates its record. Nothing that runs is within it.
+pub(crate) fn close(strand: &Strand, call: CallRef, used: Figures, now: u64, end: End) {
+    let record = call.record;
+    record.close(used, now, end);
+    let sum = sum::ended(record, used, now, end);
+    add(strand, record, sum);
+    leave(strand, record, now);
+    strand.vacate(call);
+}
+
+/// Adds up what a call has used until now; it goes on from nothing.
+pub(crate) fn account(strand: &Strand, record: &Record, used: Figures) {
+    let mut sum = sum::so_far(used);
+    sum.is_partial = record.state().is_partial();
+    add(strand, record, sum);
+}
+
+fn add(strand: &Strand, record: &Record, mut sum: Sum) {
+    let mut around = record.parent();
+    while (sum.busy, sum.total) != (0, Counts::ZERO)
+        && let Some(stopped) = around.record().filter(|it| !it.is_open())
+    {
+        // On another thread, which did not tell when.
+        around = stopped.parent();
+        sum.is_partial = true;
+        if let Some(around) = around.record() {
+            around.set_partial();
+        }
+    }
+    if let Some(shared) = SUMS.get(record.sum()) {
+        shared.change(|shared| shared.add(&sum));
+    }
+    if let Some(shared) = strand.sum_of(sum::within(around)) {
+        shared.change(|shared| shared.add(&sum::inside(&sum)));
+    }
+}
+
+/// The call in which this one was opened is not covered by it any more, if it is still there.
+fn leave(strand: &Strand, record: &Record, now: u64) {
+    let (address, serial) = record.opened_in();
+    let Some(around) = address.record() else {
+        return;
+    };
+    if around.state().is_folded() {
+        if around.is_open() && around.serial() == serial {
+            around.uncover(now);
+        }
+    } else if let Some(shared) = strand.sum_of(address) {
+        let now = around.stop().map_or(now, |stop| stop.min(now));
+        shared.change(|sum| sum.uncover(now));
+    }
+}
+
+/// A call is put aside: what runs until it goes on may be in the same call, at the same time.
+pub(crate) fn note_rest(strand: &Strand, record: &Record) {
+    let (opened_in, _) = record.opened_in();
+    let around = opened_in.record().filter(|it| !it.state().is_folded());
+    if let Some(shared) = around.and_then(|_| strand.sum_of(opened_in)) {
+        shared.change(|sum| sum.has_rested = true);
+    }
+}
+
+/// A call is put to rest: the call around may be gone when it goes on.
+pub(crate) fn leave_around(record: &Record) {
+    let around = cursor::recorded(record.parent());
+    if around != record.parent() {
+        if let Some(around) = around.record().filter(|_| !record.state().is_folded()) {
+            // What a recorded call does in a folded one is in the one around twice.
+            around.set_partial();
+        }
+        record.move_to(around, || ());
+    }
+}
+
+/// A running call is about to go on within another; these are its strand's readings now.
+pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
+    account(strand, record, reading.since(strand.meter.start(record)));
+    // In the form which it had: those inside are in that or a newer one.
+    let was_settled = !record.state().is_of_thread();
+    let on_thread = strand.meter.on_thread(reading).filter(|_| !was_settled);
+    record.resume(on_thread.unwrap_or(reading), on_thread.is_some());
+}
+
+/// A call goes on within another, or where it was before it was put to rest.
+pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
+    let address = Address::of(outer);
+    record.set_parent(address);
+    if has_moved(record)
+        && let Some(shared) = SUMS.get(record.sum())
+    {
+        shared.change(|sum| sum.is_moved = true);
+    }
+}
+
+/// Whether a call is within another than the one in which it was opened.
+fn has_moved(record: &Record) -> bool {
+    let address = record.parent();
+    let around = address.record().filter(|it| it.state().is_folded());
+    record.opened_in() != (address, around.map_or(0, Record::serial))
+}
+
+/// Something is spawned from this call, and stands on its path. If the call, or one around it, has
+/// moved, what is around that path is not what is around the call now: the path is marked.
+pub(crate) fn spawn_from(record: &Record) {
+    let around = |record: &&'static Record| record.parent().record();
+    let mut folded = std::iter::successors(record.parent().record(), around)
+        .take_while(|record| record.state().is_folded());
+    if (has_moved(record) || folded.any(has_moved))
+        && let Some(path) = path_of(record).path().and_then(|path| PATHS.get(path))
+    {
+        path.note_moved();
+    }
+}

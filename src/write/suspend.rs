@@ -1,0 +1,200 @@
+//! Calls around futures: put to rest between polls, taken up again, cancelled.
+
+use alloc_counter::Local;
+
+use crate::primitives::clock;
+use crate::store::address::Address;
+use crate::store::chunk::CallRef;
+use crate::store::record::Record;
+use crate::store::state::End;
+use crate::store::strand::{Cancelling, Strand};
+use crate::store::usage::Figures;
+use crate::write::cursor::{self, Position};
+use crate::write::folded;
+use crate::write::guard::{stop, stop_from_afar};
+use crate::write::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
+
+/// Puts a call aside, with the calls running within it: until it is taken up again, what happens
+/// on the strand is not in them. Answers the innermost of them. None where this thread does not
+/// run the strand.
+pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
+    cursor::here(|here| rest_here(here, call))
+}
+
+fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
+    let strand = here.strand_of(call)?;
+    let now = clock::ticks();
+    let innermost = here
+        .innermost()
+        .filter(|innermost| is_within(here, *innermost, call));
+    let Some(innermost) = innermost else {
+        // Every running call has the innermost within it; should one not, its figures go on.
+        strand.mark_partial();
+        return None;
+    };
+    let reading = read(
+        strand,
+        cursor::running(Some(innermost)),
+        Local::current(),
+        now,
+    );
+    let mut highest = i64::MIN;
+    for record in path(here, innermost, call) {
+        if !record.is_running() {
+            if !record.state().is_at_rest() {
+                // Stopped on another thread, and out of the way of those that settle.
+                let start = strand.meter.start(record);
+                highest = highest.max(start.peak);
+                record.settle(start);
+            }
+            continue;
+        }
+        let mut start = strand.meter.start(record);
+        start.peak = start.peak.max(highest);
+        highest = start.peak;
+        if reading.is_none() {
+            record.set_partial();
+        }
+        put_to_rest(strand, record, used(strand, reading, start));
+    }
+    uncover(here, strand, call, highest);
+    folded::leave_around(call.record);
+    Some(innermost)
+}
+
+/// Puts a call aside alone: what is running within it goes on within the call around.
+pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
+    cursor::here(|here| rest_alone_here(here, call))
+}
+
+fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
+    let innermost = here.innermost();
+    if innermost.is_some_and(|innermost| innermost.is(call)) {
+        return rest_here(here, call);
+    }
+    let strand = here.strand_of(call)?;
+    let now = clock::ticks();
+    if call.record.state().is_at_rest() {
+        // Put aside with the future in which it was opened, and now out of that one's keeping.
+        let outer = cursor::running(innermost);
+        adopt(here, strand, call, outer, Figures::default(), now);
+        folded::leave_around(call.record);
+        return Some(call);
+    }
+    let reading = read(strand, cursor::running(innermost), Local::current(), now)?;
+    let mut start = strand.meter.start(call.record);
+    start.peak = leave_to_outer(here, strand, call, reading, now);
+    put_to_rest(strand, call.record, reading.since(start));
+    folded::leave_around(call.record);
+    Some(call)
+}
+
+fn put_to_rest(strand: &Strand, record: &Record, used: Figures) {
+    if record.state().is_folded() {
+        folded::account(strand, record, used);
+        folded::note_rest(strand, record);
+        record.rest(Figures::default());
+    } else {
+        record.rest(used);
+    }
+}
+
+/// Takes a call up again, with the calls put aside within it; `innermost` as [`rest`] answered.
+/// `false` where this thread does not run the strand.
+pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
+    cursor::here(|here| resume_here(here, call, innermost))
+}
+
+fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
+    let Some(strand) = here.strand_of(call) else {
+        return false;
+    };
+    let now = clock::ticks();
+    let outer = here.innermost_running();
+    let reading =
+        read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
+    if Address::of(outer) != call.record.parent() {
+        adopt(here, strand, call, outer, reading, now);
+    }
+    // The innermost may have been taken elsewhere meanwhile.
+    let innermost = if is_within(here, innermost, call) {
+        innermost
+    } else {
+        let mut inside = inside(strand, call);
+        if inside.any(|inner| inner.record.is_open() && inner.record.state().is_at_rest()) {
+            // Which of those was around the one that was taken, is not known any more.
+            strand.mark_partial();
+        }
+        call
+    };
+    for record in path(here, innermost, call) {
+        if record.is_open() && record.state().is_at_rest() {
+            let start = reading.start_for(record.figures());
+            let on_thread = strand.meter.on_thread(start);
+            record.resume(on_thread.unwrap_or(start), on_thread.is_some());
+        }
+    }
+    here.go_into(strand, Some(innermost));
+    true
+}
+
+/// Whether one call stands within another, or is it.
+fn is_within(here: &Position, innermost: CallRef, call: CallRef) -> bool {
+    here.outwards(Some(innermost)).any(|outer| outer.is(call))
+}
+
+/// From the innermost call outwards to `call`, within which it is.
+fn path(
+    here: &Position,
+    innermost: CallRef,
+    call: CallRef,
+) -> impl Iterator<Item = &'static Record> {
+    let mut arrived = false;
+    here.outwards(Some(innermost))
+        .take_while(move |outer| !std::mem::replace(&mut arrived, outer.is(call)))
+        .map(|outer| outer.record)
+}
+
+/// A call that is cancelled: its future is being dropped, and what stops meanwhile is cancelled with
+/// it.
+#[derive(Clone, Copy)]
+pub(crate) enum Cancel {
+    Here {
+        strand: &'static Strand,
+        before: Cancelling,
+    },
+    /// On a thread that does not run the strand.
+    FromAfar { was_panicking: bool },
+}
+
+impl Cancel {
+    pub(crate) fn begin(call: CallRef) -> Self {
+        match cursor::here(|here| here.strand_of(call)) {
+            Some(strand) => Self::Here {
+                strand,
+                before: strand.cancelling.begin(),
+            },
+            None => Self::FromAfar {
+                was_panicking: std::thread::panicking(),
+            },
+        }
+    }
+
+    /// Stops the call, even where a panic came from the future's drop.
+    pub(crate) fn finish(self, call: CallRef) {
+        match self {
+            Self::Here { strand, before } => {
+                stop(call);
+                strand.cancelling.set(before);
+            }
+            Self::FromAfar { was_panicking } => {
+                let end = if std::thread::panicking() && !was_panicking {
+                    End::Panicked
+                } else {
+                    End::Cancelled
+                };
+                stop_from_afar(call, clock::ticks(), Some(end));
+            }
+        }
+    }
+}
