@@ -308,7 +308,7 @@ proptest! {
         // The recorder knows the sums of each path alone, so not what a call did elsewhere.
         let is_known = |call: &tracer::CallReport| !call.moved && !call.partial;
         if report.calls.iter().all(is_known) && report.folded.iter().all(|it| !it.partial && !it.moved) {
-            let [own_ours, own_theirs] = [&ours, &theirs].map(|it| by_path(it, |it| it.own));
+            let [own_ours, own_theirs] = [&ours, &theirs].map(|it| by_path(it, |it| it.self_counts));
             prop_assert_eq!(own_ours, own_theirs, "{:#}", report);
             prop_assert_eq!(ours.outside_calls(), theirs.outside_calls(), "{:#}", report);
         }

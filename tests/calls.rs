@@ -130,7 +130,7 @@ fn printing_the_trace_inside_its_call_is_zero() {
     });
     assert_eq!(measured.counts, Some(Counts::ZERO));
     drop(call);
-    assert_eq!(trace.report().calls[0].own.unwrap().allocations, 1);
+    assert_eq!(trace.report().calls[0].self_counts.unwrap().allocations, 1);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn five_counters_and_nothing_from_outside_the_call() {
         bytes_deallocated: 2000,
     };
     assert_eq!(report.calls[0].total, Some(counts));
-    assert_eq!(report.calls[0].own, Some(counts));
+    assert_eq!(report.calls[0].self_counts, Some(counts));
     assert_eq!(report.calls[0].peak_bytes, Some(1000));
     assert_eq!(counts.net_bytes(), -1000);
 }
@@ -615,7 +615,7 @@ fn guards_dropped_in_any_order() {
             "{order}"
         );
         assert_eq!(
-            report.calls[0].own.unwrap().allocations,
+            report.calls[0].self_counts.unwrap().allocations,
             1 + 64 + 1,
             "{order}"
         );
@@ -677,7 +677,10 @@ fn a_leaked_scope_leaves_the_others_exact() {
     assert_eq!(report.total, Some(boxes(3)));
     let call = &report.calls[0];
     // Stopped while its strand was not the current one: may be marked, must not be wrong.
-    assert_eq!((call.total, call.own), (Some(boxes(3)), Some(boxes(3))));
+    assert_eq!(
+        (call.total, call.self_counts),
+        (Some(boxes(3)), Some(boxes(3)))
+    );
     let leaked = leaked.report();
     let totals: Vec<_> = leaked.calls.iter().map(|call| call.total).collect();
     assert_eq!(totals, [Some(boxes(2)), Some(Counts::ZERO)]);
@@ -927,7 +930,7 @@ fn ten_thousand_calls_deep() {
             assert_eq!((report.calls.len(), report.dropped), (10_000, 0));
             for (depth, call) in report.calls.iter().enumerate() {
                 assert_eq!(call.parent, depth.checked_sub(1));
-                assert_eq!(call.own, Some(boxes(1)));
+                assert_eq!(call.self_counts, Some(boxes(1)));
                 assert_eq!(call.total, Some(boxes(10_000 - depth as u64)));
             }
             assert_eq!(format!("{report}").lines().count(), 10_001);

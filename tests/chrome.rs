@@ -379,7 +379,7 @@ fn what_was_said_and_used_is_in_the_arguments() {
         "message": HOSTILE,
         "wall_ns": nanos(recorded.wall),
         "busy_ns": nanos(recorded.busy),
-        "self_busy_ns": nanos(recorded.own_busy),
+        "self_busy_ns": nanos(recorded.self_busy),
         "allocates": 3,
         "bytes_allocated": 3,
         "bytes_deallocated": 3,

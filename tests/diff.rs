@@ -56,7 +56,7 @@ fn traced(work: impl FnOnce()) -> Report {
         }
         call.start = Duration::ZERO;
         call.wall = Duration::from_micros(10);
-        (call.busy, call.own_busy, call.own_wall) = (call.wall, call.wall, call.wall);
+        (call.busy, call.self_busy, call.self_wall) = (call.wall, call.wall, call.wall);
     }
     report
 }
@@ -303,7 +303,7 @@ fn what_was_not_counted_may_have_grown() {
     let mut uncounted = before();
     uncounted.total = None;
     for call in &mut uncounted.calls {
-        (call.total, call.own, call.peak_bytes) = (None, None, None);
+        (call.total, call.self_counts, call.peak_bytes) = (None, None, None);
     }
     let (before, uncounted) = (sum(&[before()]), sum(&[uncounted]));
     for (before, after) in [(&before, &uncounted), (&uncounted, &before)] {

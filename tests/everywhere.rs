@@ -255,7 +255,7 @@ fn beyond_the_limit_the_totals_stay_exact() {
             panic!("{:?}", report.folded)
         };
         assert_eq!((folded.calls, folded.parent), (99_001, Some(0)));
-        assert_eq!(folded.own, Some(boxes(99_001)));
+        assert_eq!(folded.self_counts, Some(boxes(99_001)));
         assert_eq!(report.total, Some(boxes(100_000)));
     });
 }

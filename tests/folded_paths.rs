@@ -36,7 +36,7 @@ fn paths(hotspots: &Hotspots) -> Vec<String> {
             Some(parent) => format!("{} > {}", names[parent], path.frame.name),
             None => path.frame.name.to_owned(),
         };
-        let (total, own) = (path.totals.total.unwrap(), path.totals.own.unwrap());
+        let (total, own) = (path.totals.total.unwrap(), path.totals.self_counts.unwrap());
         let (total, own) = (total.allocations, own.allocations);
         lines.push(format!("{name}: {}, {total}, {own}", path.totals.calls));
         names.push(name);
@@ -81,17 +81,17 @@ fn self_times_beyond_the_limit_are_without_the_calls_inside() {
         let hotspots = added_up(&report);
         // One thread, one call at a time: all that is known is a part of the whole, each once.
         let functions = hotspots.functions(By::SelfTime);
-        let own: Duration = functions.iter().map(|it| it.totals.own_wall).sum();
+        let own: Duration = functions.iter().map(|it| it.totals.self_wall).sum();
         assert_near(own, whole, 500);
-        let own: Duration = functions.iter().map(|it| it.totals.own_busy).sum();
+        let own: Duration = functions.iter().map(|it| it.totals.self_busy).sum();
         assert_near(own, whole, 500);
         assert!(report.calls.iter().all(|call| !call.partial), "{report:#}");
         assert!(report.folded.iter().all(|it| !it.partial), "{report:#}");
         for path in report.folded.iter().filter(|it| it.name == "middle") {
             let place = report.folded.iter().position(|it| std::ptr::eq(it, path));
             let inside = report.folded.iter().find(|it| it.within == place).unwrap();
-            assert_near(path.own_wall + inside.wall, path.wall, 2);
-            assert_near(path.own_busy + inside.busy, path.busy, 2);
+            assert_near(path.self_wall + inside.wall, path.wall, 2);
+            assert_near(path.self_busy + inside.busy, path.busy, 2);
         }
     }
 }
@@ -158,7 +158,7 @@ fn branches_of_a_join_cover_the_call_around_once() {
             let found = report.calls.iter().find(|it| it.name == "first");
             found.unwrap().wall
         };
-        assert_near(around.own_wall + first, around.wall, 2);
+        assert_near(around.self_wall + first, around.wall, 2);
         assert!(!around.partial);
     }
 }
@@ -282,7 +282,10 @@ fn strands_beyond_the_limit_are_seen_while_they_live() {
         panic!("{report:#}")
     };
     assert_eq!((folded.calls, folded.running), (4, 4));
-    assert_eq!((folded.total, folded.own), (Some(boxes(4)), Some(boxes(4))));
+    assert_eq!(
+        (folded.total, folded.self_counts),
+        (Some(boxes(4)), Some(boxes(4)))
+    );
     assert!(folded.partial && folded.wall > Duration::ZERO);
     let after = trace.report();
     let folded = &after.folded[0];
@@ -313,7 +316,7 @@ fn nested_scopes_beyond_the_limit_are_seen_while_they_live() {
         // Each within the one before: recorded, or a path.
         assert_eq!(report.total, Some(boxes(5)), "{report:#}");
         assert_eq!(report.calls[0].total, Some(boxes(5)));
-        assert_eq!(report.calls[0].own, Some(boxes(1)));
+        assert_eq!(report.calls[0].self_counts, Some(boxes(1)));
         let totals: Vec<_> = { report.folded.iter() }
             .map(|it| (it.calls, it.total.unwrap().allocations, it.within))
             .collect();
@@ -368,7 +371,7 @@ fn folding_strands_that_come_and_go_on_many_threads() {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let report = trace.report();
                 for path in &report.folded {
-                    let (total, own) = (path.total.unwrap(), path.own.unwrap());
+                    let (total, own) = (path.total.unwrap(), path.self_counts.unwrap());
                     assert!(own.allocations <= total.allocations, "{report:#}");
                     assert!(path.busy <= path.wall || path.running > 0, "{report:#}");
                 }
@@ -473,7 +476,10 @@ fn folded_calls_that_outlive_the_call_around_stand_where_they_were_opened() {
         (folded.calls, folded.running, folded.parent),
         (1, 0, Some(1))
     );
-    assert_eq!((folded.total, folded.own), (Some(boxes(7)), Some(boxes(7))));
+    assert_eq!(
+        (folded.total, folded.self_counts),
+        (Some(boxes(7)), Some(boxes(7)))
+    );
     assert_eq!((folded.wall, folded.partial), (folded.busy, false));
     assert_eq!(calls_of(&report), ["a in -: 1, 0, Ok", "b in a: 3, 0, Ok"]);
     let whole = added_up(&report);
@@ -497,7 +503,12 @@ fn a_folded_future_that_is_pending_is_seen() {
     assert!(future.as_mut().poll(&mut context).is_pending());
     let seen = |report: &Report| {
         let path = &report.folded[0];
-        (path.calls, path.running, path.total, report.calls[0].own)
+        (
+            path.calls,
+            path.running,
+            path.total,
+            report.calls[0].self_counts,
+        )
     };
     assert_eq!(
         seen(&trace.report()),

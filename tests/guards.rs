@@ -240,7 +240,11 @@ fn a_guard_sent_away_and_back_is_exact() {
         .filter(|call| call.id.as_deref() == Some("inside"));
     assert!(inside.clone().all(|call| call.total == Some(boxes(1))));
     assert!(inside.clone().all(|call| call.parent == Some(1)));
-    let own: Counts = report.calls.iter().map(|call| call.own.unwrap()).sum();
+    let own: Counts = report
+        .calls
+        .iter()
+        .map(|call| call.self_counts.unwrap())
+        .sum();
     assert_eq!(
         (report.calls[0].total, report.total),
         (report.total, Some(own))
@@ -701,7 +705,7 @@ fn ten_thousand_nested_scopes_of_two_traces_in_turns() {
             assert_eq!(call.total, Some(boxes((DEPTH - level) as u64)), "{level}");
             // Its own, and that of the other trace's level within; the last has none within.
             let own = if level == DEPTH - 1 { 1 } else { 2 };
-            assert_eq!(call.own, Some(boxes(own)), "{level}");
+            assert_eq!(call.self_counts, Some(boxes(own)), "{level}");
             assert_eq!((&call.outcome, call.partial), (&Outcome::Ok, false));
         }
     }

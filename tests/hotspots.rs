@@ -48,7 +48,7 @@ fn line(path: &Path<'_>) -> String {
 }
 
 fn figures(totals: &Totals) -> String {
-    let [total, own] = [totals.total, totals.own].map(|counts| counts.unwrap().allocations);
+    let [total, own] = [totals.total, totals.self_counts].map(|counts| counts.unwrap().allocations);
     format!("{}, {}, {total}, {own}", totals.calls, totals.failures)
 }
 
@@ -225,7 +225,7 @@ fn the_time_of_a_call_itself_is_that_in_which_none_inside_was_open() {
         (one.start + one.wall).max(two.start + two.wall),
     );
     assert!(two.start < one.start + one.wall, "{report}");
-    assert_eq!(around.own_wall + last, outer.wall + first);
+    assert_eq!(around.self_wall + last, outer.wall + first);
     assert_eq!(around.busy, outer.wall);
 }
 

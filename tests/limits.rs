@@ -27,7 +27,7 @@ fn folded(report: &Report) -> Vec<String> {
     };
     let line = |it: &FoldedReport| {
         let parent = it.parent.map_or("-", |parent| &*report.calls[parent].name);
-        let (total, own) = (figure(it.total), figure(it.own));
+        let (total, own) = (figure(it.total), figure(it.self_counts));
         let partial = if it.partial { ", partial" } else { "" };
         format!(
             "{} × {} in {parent}: {total}, {own}, {} failed{partial}",
@@ -72,7 +72,7 @@ fn a_hundred_thousand_calls_with_a_limit_of_a_thousand() {
     let of_callsite = |name: &str| {
         let calls = report.folded.iter().filter(|it| it.name == name);
         calls
-            .map(|it| (it.calls, it.own.unwrap().allocations))
+            .map(|it| (it.calls, it.self_counts.unwrap().allocations))
             .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
     };
     assert_eq!(of_callsite("branch"), (branches as u64, branches as u64));
@@ -80,7 +80,9 @@ fn a_hundred_thousand_calls_with_a_limit_of_a_thousand() {
     assert_eq!(of_callsite("leaf").0, leaves as u64);
     let own = |name: &str| -> u64 {
         let calls = report.calls.iter().filter(|call| call.name == name);
-        calls.map(|call| call.own.unwrap().allocations).sum()
+        calls
+            .map(|call| call.self_counts.unwrap().allocations)
+            .sum()
     };
     assert_eq!(own("leaf") + of_callsite("leaf").1, 20_000 * 6);
     let around = report
@@ -88,7 +90,7 @@ fn a_hundred_thousand_calls_with_a_limit_of_a_thousand() {
         .iter()
         .find(|call| call.id.as_deref() == Some("around"));
     assert_eq!(around.unwrap().total, Some(boxes(20_000 * 7)));
-    assert_eq!(around.unwrap().own, Some(Counts::ZERO));
+    assert_eq!(around.unwrap().self_counts, Some(Counts::ZERO));
     assert_eq!(report.total, Some(boxes(20_000 * 7 + 1)));
     // A record for each call and each checkpoint, and none for what came after.
     assert!(report.memory_bytes <= (2 * 1000 / 31 + 2) * 4096);
@@ -239,13 +241,13 @@ fn folded_calls_that_panic_or_are_stopped_out_of_order() {
     for folded in &report.folded {
         calls += folded.calls;
         failures += folded.failures;
-        own += folded.own.unwrap();
+        own += folded.self_counts.unwrap();
     }
     // The leaked one goes on.
     assert_eq!((calls, failures), (4, 1));
     let recorded = &report.calls[0];
     assert_eq!(
-        (recorded.own.unwrap() + own).bytes_allocated,
+        (recorded.self_counts.unwrap() + own).bytes_allocated,
         recorded.total.unwrap().bytes_allocated
     );
     assert_eq!(report.total, recorded.total);
@@ -268,7 +270,7 @@ fn a_folded_guard_dropped_on_another_thread() {
     // The thread that was spawned is in it, too.
     assert!(folded.total.unwrap().allocations > 3);
     assert_eq!((folded.calls, folded.failures), (1, 0));
-    assert_eq!((folded.own, folded.partial), (folded.total, true));
+    assert_eq!((folded.self_counts, folded.partial), (folded.total, true));
 }
 
 async fn pending_once() {
@@ -324,11 +326,11 @@ fn folded_futures() {
     };
     assert_eq!((outer.calls, inner.calls), (2 * ROUNDS, 2 * ROUNDS));
     assert_eq!(
-        (outer.total, outer.own),
+        (outer.total, outer.self_counts),
         (Some(boxes(7 * ROUNDS)), Some(boxes(3 * ROUNDS)))
     );
     assert_eq!(
-        (inner.total, inner.own),
+        (inner.total, inner.self_counts),
         (Some(boxes(4 * ROUNDS)), Some(boxes(4 * ROUNDS)))
     );
     assert!(!outer.partial && !inner.partial);
@@ -450,13 +452,13 @@ fn random_programs_add_up_by_callsite() {
         for call in &report.calls {
             assert!(!call.partial);
             let sum: &mut (u64, u64) = lines.entry(call.line).or_default();
-            sum.0 += call.own.unwrap().allocations;
+            sum.0 += call.self_counts.unwrap().allocations;
             sum.1 += 1;
         }
         for folded in &report.folded {
             assert!(!folded.partial);
             let sum = lines.entry(folded.line).or_default();
-            sum.0 += folded.own.unwrap().allocations;
+            sum.0 += folded.self_counts.unwrap().allocations;
             sum.1 += folded.calls;
         }
         let found: Vec<_> = lines.into_values().collect();
@@ -521,7 +523,7 @@ fn nothing_is_recorded_inside_a_folded_call() {
     let ids: Vec<_> = report.calls.iter().map(|call| call.id.as_deref()).collect();
     assert!(ids.contains(&Some("again")), "{ids:?}");
     assert!(!ids.contains(&Some("inside")), "{ids:?}");
-    let inside = |it: &&FoldedReport| it.own.unwrap().deallocations == 3;
+    let inside = |it: &&FoldedReport| it.self_counts.unwrap().deallocations == 3;
     assert_eq!(report.folded.iter().filter(inside).count(), 1);
 }
 
@@ -565,7 +567,7 @@ fn a_folded_call_stopped_elsewhere_inside_another() {
     let own: u64 = report
         .folded
         .iter()
-        .map(|it| it.own.unwrap().allocations)
+        .map(|it| it.self_counts.unwrap().allocations)
         .sum();
     assert_eq!(own, 10);
     assert!(report.folded.iter().all(|it| it.parent == Some(0)));
@@ -591,7 +593,7 @@ fn a_folded_call_outlives_the_recorded_one_stopped_elsewhere() {
         (folded.total, folded.parent, folded.partial),
         (Some(boxes(10)), Some(1), true)
     );
-    assert_eq!(report.calls[0].own, Some(Counts::ZERO));
+    assert_eq!(report.calls[0].self_counts, Some(Counts::ZERO));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn memory_is_bounded_by_the_highest_load() {
     // Two pages for the records, and something for the strand, the trace and to find them.
     assert!(held > 999 * 2 * 4096, "{held}");
     assert!(held < 999 * (2 * 4096 + 1536), "{held}");
-    let own = thousand.own.unwrap() - one.own.unwrap();
+    let own = thousand.overhead.unwrap() - one.overhead.unwrap();
     assert_eq!(own.net_bytes(), i64::try_from(held).unwrap());
 
     (0..10).for_each(|_| at_once(1000));

@@ -34,7 +34,10 @@ fn what_is_not_counted_is_none() {
     report.trace = 7;
     report.elapsed = Duration::from_micros(3);
     for call in &mut report.calls {
-        assert_eq!((call.total, call.own, call.peak_bytes), (None, None, None));
+        assert_eq!(
+            (call.total, call.self_counts, call.peak_bytes),
+            (None, None, None)
+        );
         (call.wall, call.busy) = (Duration::from_micros(2), Duration::from_micros(1));
         call.name = "f".into();
         call.thread.number = 1;

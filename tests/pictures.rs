@@ -255,7 +255,7 @@ fn nothing_to_draw() {
     let mut uncounted = traced(5);
     uncounted.total = None;
     for call in &mut uncounted.calls {
-        (call.total, call.own, call.peak_bytes) = (None, None, None);
+        (call.total, call.self_counts, call.peak_bytes) = (None, None, None);
     }
     assert_eq!(
         error(&hotspots(&[uncounted]), By::Bytes),

@@ -145,7 +145,7 @@ fn what_was_not_counted_is_not_shown_first() {
     let mut report = traced();
     report.total = None;
     for call in &mut report.calls {
-        (call.total, call.own, call.peak_bytes) = (None, None, None);
+        (call.total, call.self_counts, call.peak_bytes) = (None, None, None);
     }
     let mut hotspots = Hotspots::new();
     hotspots.add(&report);

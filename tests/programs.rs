@@ -212,7 +212,7 @@ fn check(program: &[Step]) {
             Expected {
                 parent: call.parent,
                 total: call.total.unwrap(),
-                own: call.own.unwrap(),
+                own: call.self_counts.unwrap(),
                 peak: call.peak_bytes.unwrap().cast_signed(),
                 checkpoints: call
                     .checkpoints

@@ -284,7 +284,7 @@ fn check(program: &Program, trace: &Trace) {
             explain()
         );
         assert_eq!(
-            allocated(call.own),
+            allocated(call.self_counts),
             noted.allocated(),
             "{node}: {}",
             explain()

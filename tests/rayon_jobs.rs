@@ -62,7 +62,7 @@ fn a_recursion_of_joins_fetches_at_each_level() {
             // Whichever thread it was on: what a thread stole while it waited stands in another
             // strand of the trace, and is not counted twice.
             assert_eq!(parent, (depth < DEPTH).then(|| (depth + 1).to_string()));
-            assert_eq!(allocations(call.own), 1, "{report:#}");
+            assert_eq!(allocations(call.self_counts), 1, "{report:#}");
             assert_eq!(allocations(call.total), (1 << (depth + 1)) - 1);
             assert_eq!((&call.outcome, call.partial), (&Outcome::Ok, false));
         }
@@ -111,11 +111,17 @@ fn a_scope_of_jobs_and_jobs_of_those() {
             "below" => {
                 let parent = &report.calls[call.parent.unwrap()];
                 assert!(parent.id.as_deref().unwrap().parse::<u64>().is_ok());
-                assert_eq!((call.own, call.total), (Some(boxes(1)), Some(boxes(1))));
+                assert_eq!(
+                    (call.self_counts, call.total),
+                    (Some(boxes(1)), Some(boxes(1)))
+                );
             }
             number => {
                 let number = number.parse::<u64>().unwrap();
-                assert_eq!((call.own, call.parent), (Some(boxes(number)), Some(0)));
+                assert_eq!(
+                    (call.self_counts, call.parent),
+                    (Some(boxes(number)), Some(0))
+                );
                 assert!(call.total.unwrap().allocations > number);
             }
         }
@@ -153,7 +159,10 @@ fn a_job_of_another_trace_stolen_inside_a_call_is_in_the_call() {
     assert_eq!(theirs.report().total, Some(boxes(10)));
     let report = ours.report();
     let call = &report.calls[0];
-    assert_eq!((allocations(call.total), allocations(call.own)), (13, 13));
+    assert_eq!(
+        (allocations(call.total), allocations(call.self_counts)),
+        (13, 13)
+    );
     assert_eq!((&call.outcome, call.partial), (&Outcome::Ok, false));
 }
 
@@ -198,11 +207,19 @@ fn a_job_of_the_same_trace_stolen_inside_a_call_is_not() {
     // It is a child of the call open at `fetch`, not of the one in which it ran.
     assert_eq!((stolen.parent, stolen.total), (Some(0), Some(boxes(10))));
     assert_eq!(
-        (ours.parent, allocations(ours.total), allocations(ours.own)),
+        (
+            ours.parent,
+            allocations(ours.total),
+            allocations(ours.self_counts)
+        ),
         (Some(0), 3, 3)
     );
     assert_eq!(outer.total, report.total);
-    let own: Counts = report.calls.iter().map(|call| call.own.unwrap()).sum();
+    let own: Counts = report
+        .calls
+        .iter()
+        .map(|call| call.self_counts.unwrap())
+        .sum();
     assert_eq!(report.total, Some(own));
 }
 

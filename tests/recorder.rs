@@ -813,7 +813,7 @@ fn all_requests_are_in_the_hotspots() {
         .iter()
         .map(|path| {
             let totals = path.totals;
-            let allocates = [totals.total, totals.own].map(|it| it.unwrap().allocates());
+            let allocates = [totals.total, totals.self_counts].map(|it| it.unwrap().allocates());
             (path.frame.line, path.depth, totals.calls, allocates)
         })
         .collect();

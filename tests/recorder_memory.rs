@@ -21,7 +21,7 @@ const REQUESTS: u64 = 20_000;
 const IN_FLIGHT: i64 = 256 << 10;
 
 fn own_bytes() -> i64 {
-    let own = memory().own;
+    let own = memory().overhead;
     own.expect("`Counting` is installed").net_bytes()
 }
 

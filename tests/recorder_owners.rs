@@ -13,7 +13,7 @@ use tracer::{Counting, Outcome, memory};
 static A: Counting = Counting::system();
 
 fn own_bytes() -> i64 {
-    let own = memory().own;
+    let own = memory().overhead;
     own.expect("`Counting` is installed").net_bytes()
 }
 

@@ -54,11 +54,11 @@ fn fixed(mut report: Report) -> Report {
         call.start = Duration::from_millis(1) * ordinal;
         call.wall = Duration::from_nanos(1_234_567) / (ordinal * ordinal * ordinal * ordinal);
         call.busy = call.wall / 2;
-        call.own_busy = call.busy / 2;
+        call.self_busy = call.busy / 2;
         call.thread.number = if index == 5 { 2 } else { 1 };
         call.thread.name = (index != 5).then(|| "work\u{7}er".into());
         if matches!(call.outcome, Outcome::Panicked | Outcome::Running) {
-            (call.total, call.own) = (Some(Counts::ZERO), Some(Counts::ZERO));
+            (call.total, call.self_counts) = (Some(Counts::ZERO), Some(Counts::ZERO));
             call.peak_bytes = Some(0);
         }
         if index == 0 {
@@ -87,7 +87,7 @@ fn fixed(mut report: Report) -> Report {
                 ..Counts::ZERO
             })
         };
-        (folded.total, folded.own) = (counts(1002, 100), counts(1001, 50));
+        (folded.total, folded.self_counts) = (counts(1002, 100), counts(1001, 50));
     }
     report
 }

@@ -51,7 +51,11 @@ fn call<'a>(report: &'a Report, id: &str) -> &'a CallReport {
 
 /// Every allocation in the trace is the self of exactly one call.
 fn assert_adds_up(report: &Report) {
-    let own: Counts = report.calls.iter().map(|call| call.own.unwrap()).sum();
+    let own: Counts = report
+        .calls
+        .iter()
+        .map(|call| call.self_counts.unwrap())
+        .sum();
     assert_eq!(report.total, Some(own), "{report:#}");
 }
 
@@ -146,7 +150,7 @@ fn reports_taken_by_other_tasks_while_four_workers_write() {
                     match (call.id.as_deref().unwrap(), &call.outcome) {
                         ("leaf", Outcome::Ok) => assert_eq!(total, boxes(3)),
                         ("branch", Outcome::Ok) => {
-                            assert_eq!((total, call.own), (boxes(5), Some(boxes(2))));
+                            assert_eq!((total, call.self_counts), (boxes(5), Some(boxes(2))));
                         }
                         // Never more than it will have been in the end.
                         ("leaf", Outcome::Running) => assert!(total.allocations <= 3, "{report:#}"),
@@ -442,10 +446,16 @@ fn a_blocking_job_outlives_its_request() {
         call(&report, "job"),
         call(&report, "inside"),
     );
-    assert_eq!((job.own, inside.own), (Some(boxes(3)), Some(boxes(4))));
+    assert_eq!(
+        (job.self_counts, inside.self_counts),
+        (Some(boxes(3)), Some(boxes(4)))
+    );
     assert_eq!((job.parent, inside.parent), (Some(0), Some(1)));
     // The call that had stopped before still has what came of it.
-    assert_eq!(around.total.unwrap() - around.own.unwrap(), boxes(7));
+    assert_eq!(
+        around.total.unwrap() - around.self_counts.unwrap(),
+        boxes(7)
+    );
     assert_eq!(report.total, around.total);
     assert!(
         report
@@ -478,14 +488,14 @@ fn blocking_jobs_are_children_of_the_call_open_at_fetch() {
     for number in 0..32 {
         let call = call(&report, &number.to_string());
         assert_eq!(
-            (call.total, call.own),
+            (call.total, call.self_counts),
             (Some(boxes(number)), Some(boxes(number)))
         );
         assert_eq!((call.parent, call.partial), (Some(0), false));
     }
     let around = &report.calls[0];
     assert_eq!(
-        around.total.unwrap() - around.own.unwrap(),
+        around.total.unwrap() - around.self_counts.unwrap(),
         boxes((0..32).sum())
     );
     assert_adds_up(&report);
@@ -707,9 +717,12 @@ fn one_trace_in_two_runtimes_at_once() {
     for number in 0..64_u64 {
         let one = call(&report, &number.to_string());
         let below = call(&report, &format!("below {number}"));
-        assert_eq!((one.own, one.parent), (Some(boxes(number)), Some(0)));
         assert_eq!(
-            (below.own, below.total),
+            (one.self_counts, one.parent),
+            (Some(boxes(number)), Some(0))
+        );
+        assert_eq!(
+            (below.self_counts, below.total),
             (Some(boxes(1 + number)), Some(boxes(1 + number)))
         );
         assert!(std::ptr::eq(
@@ -785,7 +798,7 @@ fn local_tasks_of_many_traces() {
             (Some(boxes(10 * number)), Some(0))
         );
         // And the counted pointer's block, which is freed after the call.
-        assert_eq!(plain.own.unwrap().allocations, number + 1);
+        assert_eq!(plain.self_counts.unwrap().allocations, number + 1);
         assert_eq!(report.total.unwrap().allocations, 11 * number + 2);
         assert!(!plain.partial && !inner.partial);
     }

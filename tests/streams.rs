@@ -38,7 +38,11 @@ async fn branch(count: u32) -> u32 {
 
 /// Every box in the trace is the self of exactly one call.
 fn assert_adds_up(report: &Report) {
-    let own: Counts = report.calls.iter().map(|call| call.own.unwrap()).sum();
+    let own: Counts = report
+        .calls
+        .iter()
+        .map(|call| call.self_counts.unwrap())
+        .sum();
     assert_eq!(report.total, Some(own), "{report:#}");
     assert!(report.calls.iter().all(|call| !call.partial), "{report:#}");
 }
@@ -122,7 +126,7 @@ fn a_select_without_bias_cancels_whichever_loses() {
             [Some(boxes(2)), Some(boxes(3))].contains(&lost.total),
             "{report:#}"
         );
-        assert_eq!(report.calls[0].own, Some(boxes(0)));
+        assert_eq!(report.calls[0].self_counts, Some(boxes(0)));
         assert_adds_up(&report);
     }
     assert!(won[0] > 0 && won[1] > 0);
@@ -307,7 +311,7 @@ fn a_buffered_stream_has_exactly_each_items_own() {
                 panic!("{report:#}")
             };
             assert_eq!(
-                (call.total, call.own),
+                (call.total, call.self_counts),
                 (Some(boxes(total)), Some(boxes(own))),
                 "{id}"
             );
@@ -485,7 +489,7 @@ fn ten_thousand_async_calls_deep() {
         let within = 2 * (u64::from(DEPTH) - depth as u64) - 1;
         assert_eq!(call.total.unwrap().allocations, within);
         assert_eq!(
-            call.own.unwrap().allocations,
+            call.self_counts.unwrap().allocations,
             if depth == 9_999 { 1 } else { 2 }
         );
     }

@@ -52,9 +52,9 @@ fn fixed(mut report: Report) -> Report {
         } else {
             Duration::from_nanos(12_345) * number
         };
-        (call.busy, call.own_busy, call.own_wall) = (call.wall, call.wall, call.wall);
+        (call.busy, call.self_busy, call.self_wall) = (call.wall, call.wall, call.wall);
     }
-    report.calls[0].own_busy = Duration::from_millis(1);
+    report.calls[0].self_busy = Duration::from_millis(1);
     report
 }
 
@@ -293,7 +293,7 @@ fn what_is_not_counted_is_not_zero() {
     let mut report = handle();
     report.total = None;
     for call in &mut report.calls {
-        (call.total, call.own, call.peak_bytes) = (None, None, None);
+        (call.total, call.self_counts, call.peak_bytes) = (None, None, None);
     }
     let mut hotspots = Hotspots::new();
     hotspots.add(&report);

@@ -294,7 +294,7 @@ fn any_number_of_plain_guards_in_any_order() {
     let around = report.calls[0].total.unwrap();
     assert_eq!(around + boxes(5), report.total.unwrap());
     // Every box is the self of exactly one call.
-    let own = report.calls.iter().map(|call| call.own.unwrap());
+    let own = report.calls.iter().map(|call| call.self_counts.unwrap());
     assert_eq!(own.sum::<tracer::alloc::Counts>(), report.total.unwrap());
 }
 
@@ -485,7 +485,7 @@ fn recursion_with_boxed_futures() {
         .iter()
         .map(|call| {
             let id = call.id.as_deref().unwrap();
-            (id, call.parent, call.own.unwrap().allocations)
+            (id, call.parent, call.self_counts.unwrap().allocations)
         })
         .collect();
     // One of its own, and the box of the one below.
@@ -574,7 +574,7 @@ fn spawned_tasks_are_children_of_the_call_open_at_fetch() {
             (
                 call.id.as_deref().unwrap(),
                 parent.flatten(),
-                call.own.unwrap(),
+                call.self_counts.unwrap(),
                 outcome,
             )
         })
@@ -665,7 +665,7 @@ fn a_future_dropped_between_polls_is_cancelled() {
             let (id, outcome) = (call.id.as_deref().unwrap(), format!("{:?}", call.outcome));
             let allocations = (
                 call.total.unwrap().allocations,
-                call.own.unwrap().allocations,
+                call.self_counts.unwrap().allocations,
             );
             (id, allocations, outcome, call.partial)
         })
@@ -722,7 +722,12 @@ fn what_a_dropped_future_does_in_its_drop() {
         .iter()
         .map(|call| {
             let id = call.id.as_deref().unwrap();
-            (id, call.parent, call.own, format!("{:?}", call.outcome))
+            (
+                id,
+                call.parent,
+                call.self_counts,
+                format!("{:?}", call.outcome),
+            )
         })
         .collect();
     // As with a panic: what began in the drop, and ended, was not cancelled.
@@ -868,7 +873,7 @@ fn a_call_polled_where_its_strand_does_not_run() {
         .calls
         .iter()
         .map(|call| {
-            let allocations = call.own.unwrap().allocations;
+            let allocations = call.self_counts.unwrap().allocations;
             let id = call.id.as_deref().unwrap();
             (
                 id,

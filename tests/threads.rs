@@ -311,7 +311,7 @@ fn rayons_jobs_are_children_of_the_call_open_at_fetch() {
     assert_eq!(lines, (0..JOBS).map(job).collect::<Vec<_>>());
     let around = &report.calls[0];
     let in_jobs = boxes((0..JOBS).sum());
-    assert_eq!(around.total.unwrap() - around.own.unwrap(), in_jobs);
+    assert_eq!(around.total.unwrap() - around.self_counts.unwrap(), in_jobs);
     assert_eq!(report.total, around.total);
 }
 
@@ -515,11 +515,11 @@ fn fetched_and_injected_again_on_the_same_thread() {
 fn check(report: &Report) {
     for call in &report.calls {
         let name = call.id.as_deref().unwrap();
-        let (total, own) = (call.total.unwrap(), call.own.unwrap());
+        let (total, own) = (call.total.unwrap(), call.self_counts.unwrap());
         let is_running = call.outcome == Outcome::Running;
         assert!(is_running || !call.partial, "{report:#}");
         assert!(own.allocations <= total.allocations, "{report:#}");
-        assert!(call.own_busy <= call.busy, "{report:#}");
+        assert!(call.self_busy <= call.busy, "{report:#}");
         for point in &call.checkpoints {
             assert_eq!(
                 (&*point.name, point.counts),

@@ -92,13 +92,13 @@ impl By {
             Self::Failures => totals.failures,
             Self::Cancelled => totals.cancelled,
             Self::Time => nanoseconds(totals.wall),
-            Self::SelfTime => nanoseconds(totals.own_wall),
+            Self::SelfTime => nanoseconds(totals.self_wall),
             Self::Busy => nanoseconds(totals.busy),
-            Self::SelfBusy => nanoseconds(totals.own_busy),
+            Self::SelfBusy => nanoseconds(totals.self_busy),
             Self::Allocations => allocates(totals.total),
-            Self::SelfAllocations => allocates(totals.own),
+            Self::SelfAllocations => allocates(totals.self_counts),
             Self::Bytes => bytes(totals.total),
-            Self::SelfBytes => bytes(totals.own),
+            Self::SelfBytes => bytes(totals.self_counts),
             Self::Peak => totals.peak_bytes.unwrap_or(0),
         }
     }

@@ -146,11 +146,11 @@ impl TotalsInJson {
             cancelled: totals.cancelled,
             partial: totals.partial,
             wall_ns: nanoseconds(totals.wall),
-            self_wall_ns: nanoseconds(totals.own_wall),
+            self_wall_ns: nanoseconds(totals.self_wall),
             busy_ns: nanoseconds(totals.busy),
-            self_busy_ns: nanoseconds(totals.own_busy),
+            self_busy_ns: nanoseconds(totals.self_busy),
             total: totals.total.map(CountsInJson::of),
-            own: totals.own.map(CountsInJson::of),
+            own: totals.self_counts.map(CountsInJson::of),
             peak_bytes: totals.peak_bytes,
         }
     }

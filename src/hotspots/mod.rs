@@ -93,7 +93,7 @@ pub use totals::Totals;
 ///     hotspots.add(&trace.report());
 /// }
 /// let worst = &hotspots.functions(By::SelfBytes)[0];
-/// assert_eq!((worst.totals.calls, worst.totals.own.unwrap().bytes_allocated), (6, 600));
+/// assert_eq!((worst.totals.calls, worst.totals.self_counts.unwrap().bytes_allocated), (6, 600));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Hotspots {
@@ -186,7 +186,7 @@ impl Hotspots {
             let around = parent.map(|parent| self.places[parent]);
             let path = self.paths.number(around, function);
             // Not the totals of the outermost: what a call did after it moved is not in its parent's.
-            self.in_calls += call.own.unwrap_or_default();
+            self.in_calls += call.self_counts.unwrap_or_default();
             self.places.push(path);
         }
         for (call, path) in report.calls.iter().zip(&self.places) {
@@ -216,7 +216,7 @@ impl Hotspots {
                 None => folded.parent.and_then(|parent| self.places.get(parent)),
             };
             let path = self.paths.number(around.copied(), function);
-            self.in_calls += folded.own.unwrap_or_default();
+            self.in_calls += folded.self_counts.unwrap_or_default();
             folded_paths.push(path);
             let node = self.paths.get_mut(path);
             node.totals.add_folded(folded, node.is_within);

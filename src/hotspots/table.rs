@@ -204,7 +204,7 @@ const NONE: &str = "n/a";
 fn shown(by: By, it: &Hotspot<'_>) -> String {
     let is_known = match by {
         By::Allocations | By::Bytes => it.totals.total.is_some(),
-        By::SelfAllocations | By::SelfBytes => it.totals.own.is_some(),
+        By::SelfAllocations | By::SelfBytes => it.totals.self_counts.is_some(),
         By::Peak => it.totals.peak_bytes.is_some(),
         _ => true,
     };

@@ -24,15 +24,15 @@ pub struct Totals {
     /// From start to stop.
     pub wall: Duration,
     /// The part of that in which no call inside was open, be it on this strand or on one spawned.
-    pub own_wall: Duration,
+    pub self_wall: Duration,
     /// The part of the time in which they were being polled.
     pub busy: Duration,
     /// The same without that of the calls inside, on the same strand.
-    pub own_busy: Duration,
+    pub self_busy: Duration,
     /// What they allocated and freed; `None` where nothing was counted.
     pub total: Option<Counts>,
     /// The same without the calls inside.
-    pub own: Option<Counts>,
+    pub self_counts: Option<Counts>,
     /// The highest peak of a single call, in live bytes above those at its start.
     pub peak_bytes: Option<u64>,
     /// How many calls have a figure that is not known to the last: see
@@ -46,9 +46,9 @@ impl Totals {
         self.calls += 1;
         self.failures += u64::from(call.outcome.is_failure());
         self.cancelled += u64::from(call.outcome == Outcome::Cancelled);
-        self.own_wall = self.own_wall.saturating_add(call.own_wall);
-        self.own_busy = self.own_busy.saturating_add(call.own_busy);
-        add_counts(&mut self.own, call.own);
+        self.self_wall = self.self_wall.saturating_add(call.self_wall);
+        self.self_busy = self.self_busy.saturating_add(call.self_busy);
+        add_counts(&mut self.self_counts, call.self_counts);
         if !is_within {
             self.wall = self.wall.saturating_add(call.wall);
             self.busy = self.busy.saturating_add(call.busy);
@@ -64,9 +64,9 @@ impl Totals {
         self.calls = self.calls.saturating_add(folded.calls);
         self.failures = self.failures.saturating_add(folded.failures);
         self.cancelled = self.cancelled.saturating_add(folded.cancelled);
-        self.own_wall = self.own_wall.saturating_add(folded.own_wall);
-        self.own_busy = self.own_busy.saturating_add(folded.own_busy);
-        add_counts(&mut self.own, folded.own);
+        self.self_wall = self.self_wall.saturating_add(folded.self_wall);
+        self.self_busy = self.self_busy.saturating_add(folded.self_busy);
+        add_counts(&mut self.self_counts, folded.self_counts);
         if !is_within {
             self.wall = self.wall.saturating_add(folded.wall);
             self.busy = self.busy.saturating_add(folded.busy);
@@ -84,11 +84,11 @@ impl Totals {
         self.failures = self.failures.saturating_add(other.failures);
         self.cancelled = self.cancelled.saturating_add(other.cancelled);
         self.wall = self.wall.saturating_add(other.wall);
-        self.own_wall = self.own_wall.saturating_add(other.own_wall);
+        self.self_wall = self.self_wall.saturating_add(other.self_wall);
         self.busy = self.busy.saturating_add(other.busy);
-        self.own_busy = self.own_busy.saturating_add(other.own_busy);
+        self.self_busy = self.self_busy.saturating_add(other.self_busy);
         add_counts(&mut self.total, other.total);
-        add_counts(&mut self.own, other.own);
+        add_counts(&mut self.self_counts, other.self_counts);
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
         self.partial = self.partial.saturating_add(other.partial);
     }

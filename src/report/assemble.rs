@@ -46,7 +46,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let mut calls = order.arrange(calls);
     let walls = self_walls(&calls);
     for ((call, wall), share) in calls.iter_mut().zip(walls).zip(&shares.by_place) {
-        call.own_wall = wall.saturating_sub(share.covered);
+        call.self_wall = wall.saturating_sub(share.covered);
     }
     mark_overlaps(&mut calls, &shares);
     let is_running = calls.iter().any(|call| call.outcome == Outcome::Running)
@@ -165,11 +165,11 @@ fn folded_report(
         failures: share.failures,
         cancelled: share.cancelled,
         wall,
-        own_wall: wall.saturating_sub(share.covered),
+        self_wall: wall.saturating_sub(share.covered),
         busy,
-        own_busy: busy.saturating_sub(share.busy_inside),
+        self_busy: busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
-        own: is_counted.then(|| share.total.saturating_sub(share.inside)),
+        self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
         moved: share.is_moved,
         partial: share.is_partial || share.running > 0,
     }
@@ -217,12 +217,12 @@ fn call_report(
         wall: call.wall,
         busy: call.busy,
         // With the calls' own times.
-        own_wall: Duration::ZERO,
-        own_busy: call.busy.saturating_sub(share.busy_inside),
+        self_wall: Duration::ZERO,
+        self_busy: call.busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
         // In a running trace a call inside may have been read a little later than the one around it,
         // and hold a little more.
-        own: is_counted.then(|| share.total.saturating_sub(share.inside)),
+        self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
         peak_bytes: call.peak_bytes.filter(|_| is_counted),
         outcome: match call.end {
             End::Open => Outcome::Running,

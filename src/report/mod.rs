@@ -94,16 +94,16 @@ pub struct FoldedReport {
     /// Their times from start to stop, together.
     pub wall: Duration,
     /// The part of that in which no folded call inside was open on the same strand.
-    pub own_wall: Duration,
+    pub self_wall: Duration,
     /// The part of their times in which they were polled.
     pub busy: Duration,
     /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
-    pub own_busy: Duration,
+    pub self_busy: Duration,
     /// What they allocated and freed, calls inside and spawned strands included; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
     /// The part of that which was not in calls inside ("self").
-    pub own: Option<Counts>,
+    pub self_counts: Option<Counts>,
     /// One of them [went on](CallReport::moved) within another than the one in which it was opened.
     pub moved: bool,
     /// Some figure is not known to the last: a call is running, or see [`CallReport::partial`].
@@ -143,14 +143,14 @@ pub struct CallReport {
     pub busy: Duration,
     /// The part of [`wall`](Self::wall) in which no call inside was open, on this strand or on one
     /// spawned; see [`partial`](Self::partial) for spawned calls that were folded.
-    pub own_wall: Duration,
+    pub self_wall: Duration,
     /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
-    pub own_busy: Duration,
+    pub self_busy: Duration,
     /// What the call allocated and freed, calls inside and spawned strands included; `None` where
     /// no [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
     /// The same without the calls inside ("self").
-    pub own: Option<Counts>,
+    pub self_counts: Option<Counts>,
     /// The highest point of live bytes above those at the call's start, on its own strand. A call
     /// that first frees what was there before it may have a lower one than a call inside. `None`
     /// also where it is not known, because scopes on the strand's thread were dropped in another

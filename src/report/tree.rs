@@ -325,7 +325,7 @@ fn call_row(
     if let Some(compared) = &call.compared {
         let _ = write!(text, " · {}", Beside(compared));
     }
-    let (total, own) = (call.total.as_ref(), call.own.as_ref());
+    let (total, own) = (call.total.as_ref(), call.self_counts.as_ref());
     Row {
         figures: [
             time(call.wall),
@@ -350,7 +350,7 @@ fn folded_row(folded: &FoldedReport, names: &Names<'_>, mut text: String) -> Row
     let name = names.get(&folded.module, &folded.name);
     let name = Escaped(&name);
     let _ = write!(text, "{name}, folded calls: {calls}{}", Failures(folded));
-    let (total, own) = (folded.total.as_ref(), folded.own.as_ref());
+    let (total, own) = (folded.total.as_ref(), folded.self_counts.as_ref());
     Row {
         figures: [
             time(folded.wall),
@@ -387,7 +387,7 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
 /// Whether the call itself made a quarter or more of what the trace allocated, in bytes.
 fn is_heavy(report: &Report, call: &CallReport) -> bool {
     let bytes = |counts: &Option<Counts>| counts.as_ref().map_or(0, |it| it.bytes_allocated);
-    let (own, total) = (bytes(&call.own), bytes(&report.total));
+    let (own, total) = (bytes(&call.self_counts), bytes(&report.total));
     own > 0 && own >= total / 4
 }
 

@@ -17,7 +17,7 @@ pub struct Memory {
     pub held_bytes: u64,
     /// All that the tracer has allocated and freed for itself, the records included; `None` where
     /// no [`Counting`](crate::Counting) allocator is installed.
-    pub own: Option<Counts>,
+    pub overhead: Option<Counts>,
 }
 
 /// What the tracer takes for itself in this process, of which nothing is in any call's figures.
@@ -45,6 +45,6 @@ pub fn memory() -> Memory {
             + SUMS.held_bytes()
             + PATHS.held_bytes()
             + Trace::held_bytes(),
-        own: alloc_counter::process().map(|process| process.overhead),
+        overhead: alloc_counter::process().map(|process| process.overhead),
     }
 }

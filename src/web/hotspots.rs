@@ -115,11 +115,11 @@ fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: u64) -> Ma
                             td.bad[totals.failures > 0] data-of="Failures" { (count(totals.failures)) }
                             (cell("Cancelled", &count(totals.cancelled)))
                             (cell("Time", &time(totals.wall)))
-                            (cell("Self time", &time(totals.own_wall)))
+                            (cell("Self time", &time(totals.self_wall)))
                             (cell("Allocates", &or_unknown(totals.total, |it| count(it.allocates()))))
-                            (cell("Self allocates", &or_unknown(totals.own, |it| count(it.allocates()))))
+                            (cell("Self allocates", &or_unknown(totals.self_counts, |it| count(it.allocates()))))
                             (cell("Bytes", &or_unknown(totals.total, |it| bytes(it.bytes_allocated))))
-                            (cell("Self bytes", &or_unknown(totals.own, |it| bytes(it.bytes_allocated))))
+                            (cell("Self bytes", &or_unknown(totals.self_counts, |it| bytes(it.bytes_allocated))))
                             (cell("Peak", &or_unknown(totals.peak_bytes, bytes)))
                         }
                     }

@@ -220,9 +220,9 @@ fn folded(folded: &FoldedReport, path: &str) -> Markup {
             th.text.tree { (shown(path)) span.faint { " × " (count(folded.calls)) " folded" } }
             td {}
             (cell("Time", &time(folded.wall)))
-            (cell("Self busy", &time(folded.own_busy)))
+            (cell("Self busy", &time(folded.self_busy)))
             (cell("Allocates", &or_unknown(folded.total, |it| count(it.allocates()))))
-            (cell("Self allocates", &or_unknown(folded.own, |it| count(it.allocates()))))
+            (cell("Self allocates", &or_unknown(folded.self_counts, |it| count(it.allocates()))))
             (cell("Bytes", &or_unknown(folded.total, |it| bytes(it.bytes_allocated))))
             td {} td {}
             td.text data-of="Outcome" {
@@ -251,7 +251,7 @@ fn row(
     // What is said of several calls stands below the first one's name.
     let compared = { call.compared.as_deref() }.filter(|it| it.is_of_one_call());
     let usual = compared.and_then(|it| it.usual_allocates);
-    let own = call.own.map_or(0, |it| it.bytes_allocated);
+    let own = call.self_counts.map_or(0, |it| it.bytes_allocated);
     let class = match call.outcome {
         Outcome::Ok | Outcome::Running | Outcome::Cancelled => "time",
         Outcome::Failed(_) | Outcome::Panicked => "failed",
@@ -268,14 +268,14 @@ fn row(
             }
             (beside_usual("Time", &time(call.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))
-            (cell("Self busy", &time(call.own_busy)))
+            (cell("Self busy", &time(call.self_busy)))
             (beside_usual("Allocates", &or_unknown(call.total, |it| count(it.allocates())), usual.map(|it| count(it.p50)),
                 compared.is_some_and(Compared::allocates_stand_out)))
-            (cell("Self allocates", &or_unknown(call.own, |it| count(it.allocates()))))
+            (cell("Self allocates", &or_unknown(call.self_counts, |it| count(it.allocates()))))
             (cell("Bytes", &or_unknown(call.total, |it| bytes(it.bytes_allocated))))
             td.text.when data-of="Self bytes" {
                 (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
-                span.usual { (or_unknown(call.own, |it| bytes(it.bytes_allocated))) }
+                span.usual { (or_unknown(call.self_counts, |it| bytes(it.bytes_allocated))) }
             }
             (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
             td.text data-of="Outcome" {

@@ -34,7 +34,7 @@ impl Call {
     /// For the macros: whether a trace is current, so that formatting is worth its while.
     #[doc(hidden)]
     #[inline]
-    pub fn is_wanted() -> bool {
+    pub fn is_enabled() -> bool {
         cursor::here(|here| here.strand().is_some())
     }
 
@@ -65,7 +65,7 @@ impl Call {
         id: Option<&dyn Display>,
         labels: &[&dyn Display],
     ) -> Self {
-        if !Self::is_wanted() {
+        if !Self::is_enabled() {
             return Self::none();
         }
         // Before anything is read: formatting is foreign code, and may trace.
@@ -105,7 +105,7 @@ impl Call {
         id: Option<&dyn Display>,
         labels: &[Option<&dyn Display>],
     ) -> Self {
-        if !Self::is_wanted() {
+        if !Self::is_enabled() {
             return Self::none();
         }
         // Before anything is read: formatting is foreign code, and may trace.

@@ -98,7 +98,7 @@ macro_rules! __call {
     }};
     (@open $place:tt [] [$(($label:ident, $value:expr))+]) => {{
         $crate::__call!(@callsite $place false, [$($label)+]);
-        if $crate::Call::is_wanted() {
+        if $crate::Call::is_enabled() {
             $crate::Call::start_with(
                 &__TRACER_CALLSITE,
                 ::core::option::Option::None,
@@ -110,7 +110,7 @@ macro_rules! __call {
     }};
     (@open $place:tt [$($id:tt)+] [$(($label:ident, $value:expr))*]) => {{
         $crate::__call!(@callsite $place true, [$($label)*]);
-        if $crate::Call::is_wanted() {
+        if $crate::Call::is_enabled() {
             $crate::Call::start_with(
                 &__TRACER_CALLSITE,
                 ::core::option::Option::Some(&::core::format_args!($($id)+)),

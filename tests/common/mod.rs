@@ -35,7 +35,7 @@ pub(crate) fn calls_of(report: &Report) -> Vec<String> {
         let parent = call
             .parent
             .map_or("-", |parent| self::name(&report.calls[parent]));
-        let (total, own) = (figure(call.total), figure(call.own));
+        let (total, own) = (figure(call.total), figure(call.self_counts));
         let partial = if call.partial { ", partial" } else { "" };
         format!(
             "{name} in {parent}: {total}, {own}, {:?}{partial}",

@@ -67,7 +67,7 @@ impl Watch {
 
 /// What the tracer holds for itself, its records included.
 fn own_bytes() -> i64 {
-    memory().own.map_or(0, |own| own.net_bytes())
+    memory().overhead.map_or(0, |own| own.net_bytes())
 }
 
 /// What the process has in memory, where the system tells.

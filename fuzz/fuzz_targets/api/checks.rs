@@ -56,14 +56,14 @@ fn sums(report: &Report, limits: Limits) {
         assert_eq!(report.dropped, 0);
     }
     for (place, call) in report.calls.iter().enumerate() {
-        let (total, own) = (call.total.unwrap(), call.own.unwrap());
+        let (total, own) = (call.total.unwrap(), call.self_counts.unwrap());
         assert!(
             at_most(own, total),
             "self over total in {:?}: {report:#}",
             call.id
         );
         assert!(
-            call.own_busy <= call.busy && call.busy <= call.wall,
+            call.self_busy <= call.busy && call.busy <= call.wall,
             "{call:?}"
         );
         if call.outcome != Outcome::Running {
@@ -90,7 +90,7 @@ fn sums(report: &Report, limits: Limits) {
         assert!(folded.failures <= folded.calls);
         assert!(folded.busy <= folded.wall, "busy over wall: {folded:?}");
         assert!(
-            at_most(folded.own.unwrap(), folded.total.unwrap()),
+            at_most(folded.self_counts.unwrap(), folded.total.unwrap()),
             "self over total: {folded:?}"
         );
     }
@@ -155,8 +155,8 @@ fn as_modelled(model: &Model, which: usize, report: &Report) {
             continue;
         }
         if expected.is_own_known {
-            let own = call.own.unwrap();
-            assert_eq!(own.allocations, expected.own, "self of {id}: {report:#}");
+            let own = call.self_counts.unwrap();
+            assert_eq!(own.allocations, expected.self_counts, "self of {id}: {report:#}");
         }
         if expected.is_total_known {
             let total = call.total.unwrap().allocations;
@@ -209,9 +209,9 @@ fn paths(model: &Model, which: usize, report: &Report) {
         }
         let on_path = told.entry(name).or_default();
         on_path.calls += path.totals.calls;
-        let own = path.totals.own.unwrap().allocations;
-        on_path.own = Some(on_path.own.unwrap_or(0) + own);
-        assert!(path.totals.own_busy <= path.totals.busy || is_recursive(&names[place]));
+        let own = path.totals.self_counts.unwrap().allocations;
+        on_path.self_counts = Some(on_path.self_counts.unwrap_or(0) + own);
+        assert!(path.totals.self_busy <= path.totals.busy || is_recursive(&names[place]));
     }
     let mut expected: BTreeMap<Vec<&str>, OnPath> = BTreeMap::new();
     let mut unknown: BTreeSet<Vec<&str>> = BTreeSet::new();
@@ -232,7 +232,7 @@ fn paths(model: &Model, which: usize, report: &Report) {
         }
         let on_path = expected.entry(path).or_default();
         on_path.calls += 1;
-        on_path.own = Some(on_path.own.unwrap_or(0) + call.own);
+        on_path.self_counts = Some(on_path.self_counts.unwrap_or(0) + call.self_counts);
     }
     for path in unknown {
         for paths in [&mut told, &mut expected] {
@@ -252,7 +252,7 @@ fn paths(model: &Model, which: usize, report: &Report) {
             if within.into_iter().any(|name| is_recursive(name)) {
                 continue;
             }
-            let (own, inside, whole) = (path.totals.own_wall, times[place], path.totals.wall);
+            let (own, inside, whole) = (path.totals.self_wall, times[place], path.totals.wall);
             // To the rounding.
             let slack = Duration::from_nanos(2 * model.calls.len() as u64);
             assert!(
@@ -316,12 +316,12 @@ pub fn recorded(recorder: &Recorder, begun: u64, trace: Option<&Trace>) {
     }
     for (one, other) in report.calls.iter_mut().zip(&kept.calls) {
         if one.outcome == Outcome::Running {
-            (one.wall, one.own_wall) = (other.wall, other.own_wall);
+            (one.wall, one.self_wall) = (other.wall, other.self_wall);
         }
     }
     for (one, other) in report.folded.iter_mut().zip(&kept.folded) {
         if one.running > 0 {
-            (one.wall, one.own_wall) = (other.wall, other.own_wall);
+            (one.wall, one.self_wall) = (other.wall, other.self_wall);
         }
     }
     assert_eq!(kept, report);

@@ -81,9 +81,9 @@ impl<'a> Figures<'a> {
             },
             wall_ns: call.wall.as_nanos(),
             busy_ns: call.busy.as_nanos(),
-            self_busy_ns: call.own_busy.as_nanos(),
+            self_busy_ns: call.self_busy.as_nanos(),
             total: call.total.as_ref().map(Total::of),
-            own: call.own.as_ref().map(Own::of),
+            own: call.self_counts.as_ref().map(Own::of),
             peak_bytes: call.peak_bytes,
             partial: call.partial,
             folded,
@@ -192,7 +192,7 @@ impl<'a> Folded<'a> {
             wall_ns: folded.wall.as_nanos(),
             busy_ns: folded.busy.as_nanos(),
             total: folded.total.as_ref().map(Total::of),
-            own: folded.own.as_ref().map(Own::of),
+            own: folded.self_counts.as_ref().map(Own::of),
             partial: folded.partial,
         }
     }

@@ -41,10 +41,10 @@ fn call(name: &'static str, parent: Option<usize>, start: u64, end: u64) -> Call
         start: ns(start),
         wall: ns(end - start),
         busy: ns(end - start),
-        own_wall: ns(end - start),
-        own_busy: ns(end - start),
+        self_wall: ns(end - start),
+        self_busy: ns(end - start),
         total: None,
-        own: None,
+        self_counts: None,
         peak_bytes: None,
         outcome: Outcome::Ok,
         moved: false,
@@ -91,9 +91,9 @@ fn requests() -> [Report; 3] {
     let handle = &mut first.calls[0];
     handle.id = Some("ca7a".to_owned());
     handle.labels = vec![("rows".into(), "3".to_owned())];
-    (handle.total, handle.own) = (Some(blocks(5, 3)), Some(blocks(3, 3)));
+    (handle.total, handle.self_counts) = (Some(blocks(5, 3)), Some(blocks(3, 3)));
     handle.peak_bytes = Some(40);
-    handle.own_busy = ns(7_500);
+    handle.self_busy = ns(7_500);
     handle.outcome = Outcome::Failed("no rows".to_owned());
     handle.checkpoints = vec![CheckpointReport {
         name: "half way".to_owned(),
@@ -102,7 +102,7 @@ fn requests() -> [Report; 3] {
         counts: Some(blocks(4, 1)),
     }];
     let fetch = &mut first.calls[1];
-    (fetch.total, fetch.own) = (Some(blocks(2, 0)), Some(blocks(2, 0)));
+    (fetch.total, fetch.self_counts) = (Some(blocks(2, 0)), Some(blocks(2, 0)));
     fetch.peak_bytes = Some(20);
     first.folded = vec![FoldedReport {
         name: "row".into(),
@@ -116,11 +116,11 @@ fn requests() -> [Report; 3] {
         failures: 1,
         cancelled: 2,
         wall: ns(900),
-        own_wall: ns(900),
+        self_wall: ns(900),
         busy: ns(800),
-        own_busy: ns(800),
+        self_busy: ns(800),
         total: Some(blocks(1, 0)),
-        own: Some(blocks(1, 0)),
+        self_counts: Some(blocks(1, 0)),
         moved: false,
         partial: true,
     }];

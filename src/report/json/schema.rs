@@ -311,10 +311,10 @@ impl<'a> ReportInJson<'a> {
             }
         }
         let mut calls = self.calls.into_read();
-        if calls.iter().any(|call| call.own_wall == Duration::MAX) {
+        if calls.iter().any(|call| call.self_wall == Duration::MAX) {
             let walls = self_walls(&calls);
             for (call, wall) in calls.iter_mut().zip(walls) {
-                call.own_wall = wall;
+                call.self_wall = wall;
             }
         }
         Ok(Report {
@@ -350,11 +350,11 @@ impl<'a> CallInJson<'a> {
             },
             start_ns: nanoseconds(call.start),
             wall_ns: nanoseconds(call.wall),
-            self_wall_ns: Some(nanoseconds(call.own_wall)),
+            self_wall_ns: Some(nanoseconds(call.self_wall)),
             busy_ns: nanoseconds(call.busy),
-            self_busy_ns: nanoseconds(call.own_busy),
+            self_busy_ns: nanoseconds(call.self_busy),
             total: call.total.map(CountsInJson::of),
-            own: call.own.map(CountsInJson::of),
+            own: call.self_counts.map(CountsInJson::of),
             peak_bytes: call.peak_bytes,
             outcome,
             message,
@@ -385,10 +385,10 @@ impl<'a> CallInJson<'a> {
             wall: Duration::from_nanos(self.wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
             // If it is not there, the report gets it when all calls are known.
-            own_wall: { self.self_wall_ns }.map_or(Duration::MAX, Duration::from_nanos),
-            own_busy: Duration::from_nanos(self.self_busy_ns),
+            self_wall: { self.self_wall_ns }.map_or(Duration::MAX, Duration::from_nanos),
+            self_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),
-            own: self.own.map(CountsInJson::into_counts),
+            self_counts: self.own.map(CountsInJson::into_counts),
             peak_bytes: self.peak_bytes,
             outcome: self.outcome.into_outcome(self.message),
             compared: self.compared.map(|it| Box::new(it.into_compared())),
@@ -435,11 +435,11 @@ impl<'a> FoldedInJson<'a> {
             failures: folded.failures,
             cancelled: folded.cancelled,
             wall_ns: nanoseconds(folded.wall),
-            self_wall_ns: nanoseconds(folded.own_wall),
+            self_wall_ns: nanoseconds(folded.self_wall),
             busy_ns: nanoseconds(folded.busy),
-            self_busy_ns: nanoseconds(folded.own_busy),
+            self_busy_ns: nanoseconds(folded.self_busy),
             total: folded.total.map(CountsInJson::of),
-            own: folded.own.map(CountsInJson::of),
+            own: folded.self_counts.map(CountsInJson::of),
             moved: folded.moved,
             partial: folded.partial,
         }
@@ -458,11 +458,11 @@ impl<'a> FoldedInJson<'a> {
             failures: self.failures,
             cancelled: self.cancelled,
             wall: Duration::from_nanos(self.wall_ns),
-            own_wall: Duration::from_nanos(self.self_wall_ns),
+            self_wall: Duration::from_nanos(self.self_wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
-            own_busy: Duration::from_nanos(self.self_busy_ns),
+            self_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),
-            own: self.own.map(CountsInJson::into_counts),
+            self_counts: self.own.map(CountsInJson::into_counts),
             moved: self.moved,
             partial: self.partial,
         }
