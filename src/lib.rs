@@ -70,7 +70,7 @@
 //! - `tables`: hotspots as tables, and what has changed between two, with rules for it.
 //! - `flamegraph`: hotspots drawn as SVG, by inferno, whose licence is the CDDL-1.0.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
-//! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `report::chrome`.
+//! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `cli`: the command `tracer`. It links inferno, as `flamegraph` does.
 //! - `recorder`: keeps the requests that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
@@ -95,6 +95,8 @@ pub mod budget;
 
 #[cfg(feature = "hotspots")]
 pub mod hotspots;
+
+pub mod export;
 
 #[cfg(feature = "recorder")]
 pub mod recorder;

@@ -19,7 +19,7 @@ use by_hand::{poll, run};
 use common::allocate;
 use polling::pause;
 use serde_json::{Value, json};
-use tracer::report::chrome;
+use tracer::export::chrome;
 use tracer::{CallReport, Counting, Limits, Outcome, Report, Trace, call, fetch, traced};
 
 #[global_allocator]

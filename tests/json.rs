@@ -176,7 +176,7 @@ fn what_is_written_can_be_shown_anywhere() {
     #[cfg(feature = "chrome")]
     {
         let mut events = Vec::new();
-        tracer::report::chrome::write([&report], &mut events).unwrap();
+        tracer::export::chrome::write([&report], &mut events).unwrap();
         forms.push(String::from_utf8(events).unwrap());
     }
     #[cfg(feature = "hotspots")]

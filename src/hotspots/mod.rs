@@ -31,12 +31,6 @@ mod diff;
 #[cfg(feature = "tables")]
 mod changes;
 
-#[cfg(feature = "flamegraph")]
-mod flamegraph;
-#[cfg(feature = "pprof")]
-mod pprof;
-mod stacks;
-
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -53,13 +47,13 @@ use paths::Paths;
 use totals::add_counts;
 
 pub use crate::report::Percentiles;
+#[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
+pub(crate) use by::Unit;
 pub use by::{By, UnknownFigure};
 #[cfg(feature = "tables")]
 pub use changes::Changes;
 #[cfg(feature = "tables")]
 pub use diff::{Breach, Change, Diff};
-#[cfg(feature = "flamegraph")]
-pub use flamegraph::FlamegraphError;
 #[cfg(feature = "tables")]
 pub use rule::{Rule, RuleError};
 #[cfg(feature = "tables")]
@@ -123,7 +117,7 @@ pub struct Frame<'a> {
 
 impl Frame<'_> {
     /// `module::name`, on one line.
-    fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         match (self.module, self.name) {
             ("", "") => "?".to_owned(),
             ("", name) => Escaped(name).to_string(),
@@ -312,8 +306,7 @@ impl Hotspots {
     }
 
     /// Whether there are reports, and nothing was counted in any of them.
-    #[cfg(any(feature = "flamegraph", feature = "pprof"))]
-    fn is_uncounted(&self) -> bool {
+    pub(crate) fn is_uncounted(&self) -> bool {
         self.reports > 0 && self.counts.is_none()
     }
 

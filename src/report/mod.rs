@@ -1,8 +1,6 @@
 //! Reports: what a trace recorded, as plain data.
 
 mod assemble;
-#[cfg(feature = "chrome")]
-pub mod chrome;
 pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod in_flight;
@@ -13,7 +11,7 @@ mod percentiles;
 mod request;
 pub(crate) mod self_time;
 pub(crate) mod text;
-mod tree;
+pub(crate) mod tree;
 pub(crate) mod units;
 mod within;
 

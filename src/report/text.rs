@@ -64,18 +64,18 @@ pub(crate) fn write_allocates(total: Option<&Counts>, out: &mut impl Write) -> f
 }
 
 /// A call's name, id and labels: `handle [ca7a87c4] rows=3`.
-pub(super) struct Title<'a> {
+pub(crate) struct Title<'a> {
     name: &'a str,
     call: &'a CallReport,
 }
 
 impl<'a> Title<'a> {
-    pub(super) fn of(call: &'a CallReport) -> Self {
+    pub(crate) fn of(call: &'a CallReport) -> Self {
         Self::named(&call.name, call)
     }
 
     /// With another name than the call's own.
-    pub(super) fn named(name: &'a str, call: &'a CallReport) -> Self {
+    pub(crate) fn named(name: &'a str, call: &'a CallReport) -> Self {
         Self { name, call }
     }
 }

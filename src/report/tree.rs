@@ -392,7 +392,7 @@ fn is_heavy(report: &Report, call: &CallReport) -> bool {
 }
 
 /// `worker #3`
-pub(super) struct OnThread<'a>(pub(super) &'a Thread);
+pub(crate) struct OnThread<'a>(pub(crate) &'a Thread);
 
 impl Display for OnThread<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

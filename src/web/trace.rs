@@ -6,11 +6,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use crate::export::chrome;
 use crate::report::json::escaping;
 use crate::report::names::Names;
 use crate::report::text::messages_below;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
-use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report, chrome};
+use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, shown};
 use super::requests::{ending, name, reasons};

@@ -6,7 +6,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 use tracer::Report;
 use tracer::hotspots::{By, Diff, Hotspots, Rule};
-use tracer::report::chrome;
+use tracer::export::chrome;
 
 use crate::is_dangerous;
 use crate::profile;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use tracer::export::chrome;
 use tracer::hotspots::{By, Hotspots};
-use tracer::report::chrome;
 
 use crate::arguments::{Export, Target};
 use crate::failure::Failure;

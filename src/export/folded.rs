@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use super::{By, Frame, Hotspots, Path};
+use crate::hotspots::{By, Frame, Hotspots, Path};
 
 impl Hotspots {
     /// Writes a line for each path: its functions from the outermost inwards, with `;` in between,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::{CallReport, Report};
+use crate::report::{CallReport, Report};
+
 use super::lanes::end;
 
 /// When, and how many bytes were live above those at the start of the outermost call.

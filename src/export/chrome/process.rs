@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::text::Title;
-use super::super::tree::OnThread;
-use super::super::{CheckpointReport, Report};
+use crate::report::text::Title;
+use crate::report::tree::OnThread;
+use crate::report::{CheckpointReport, Report};
+
 use super::args::{Ending, Figures, Folded, Since};
 use super::lanes::{self, Lane, Step};
 use super::{Event, File, live, nanos};

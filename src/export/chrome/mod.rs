@@ -3,7 +3,7 @@
 //! another. (Feature `chrome`.)
 //!
 //! ```
-//! use tracer::report::chrome;
+//! use tracer::export::chrome;
 //! use tracer::{Trace, call};
 //!
 //! let trace = Trace::new();
@@ -69,11 +69,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use self::process::Process;
-use super::Report;
-use super::json::escaping;
+use crate::report::Report;
+use crate::report::json::escaping;
 
 #[cfg(doc)]
-use super::CallReport;
+use crate::report::CallReport;
 
 /// Writes reports as one file of trace events, valid JSON as a whole.
 ///

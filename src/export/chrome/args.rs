@@ -4,8 +4,8 @@ use serde::{Serialize, Serializer};
 
 use alloc_counter::Counts;
 
-use super::super::tree::OnThread;
-use super::super::{CallReport, CheckpointReport, FoldedReport, Outcome};
+use crate::report::tree::OnThread;
+use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome};
 
 /// Stands at a call's beginning, and is therefore part of the frame's name in speedscope: only
 /// where something went wrong, or goes on.

@@ -4,7 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use alloc_counter::Counts;
 
-use super::super::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
+use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
+
 use super::lanes::{Lane, Step, lanes};
 use super::write;
 

@@ -11,10 +11,9 @@ use std::io;
 use flate2::{Compression, GzBuilder};
 use prost::Message;
 
+use crate::hotspots::{By, Frame, Hotspots};
 use crate::report::escape::Escaped;
 use crate::report::units::plural;
-
-use super::{By, Frame, Hotspots};
 
 /// Deeper calls are shown as those at this depth, as each sample has all the functions on its path.
 const MAX_DEPTH: usize = 500;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::{CallReport, Outcome, Report};
+use crate::report::{CallReport, Outcome, Report};
 
 /// One track: calls of one strand that lie within one another or one behind the other.
 pub(super) struct Lane {

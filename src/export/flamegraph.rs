@@ -7,11 +7,10 @@ use std::io;
 use inferno::flamegraph::color::{BackgroundColor, BasicPalette, Palette};
 use inferno::flamegraph::{self, Options};
 
+use crate::hotspots::{By, Hotspots, Unit};
 use crate::report::units::plural;
 
-use super::by::Unit;
-use super::stacks::for_each_stack;
-use super::{By, Hotspots};
+use super::folded::for_each_stack;
 
 /// Deeper paths are drawn as one frame: a picture higher than that is for nobody.
 const MAX_DEPTH: usize = 500;
