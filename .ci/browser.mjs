@@ -297,7 +297,7 @@ async function loaded(browser) {
     })
     const kinds = [...counted.keys()].map(it => it.replace('/debug/traces', '')).sort()
     assert.deepEqual(kinds, ['', '/hotspots', '/in-flight', '/route',
-      '/trace/N', '/trace/N/chrome', '/trace/N/json', '/trace/N/text'], name)
+      '/trace/N', '/trace/N/chrome', '/trace/N/folded', '/trace/N/json', '/trace/N/text'], name)
     assert.deepEqual(tab.wrong, [], name)
     assert.deepEqual([...tab.asked], [new URL(site.base).origin], name)
     await tab.context.close()

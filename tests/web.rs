@@ -847,7 +847,7 @@ fn what_cannot_be_shown_is_told() {
         (
             &*format!("/trace/{kept}/pdf"),
             "404",
-            "“pdf” is no form of a trace",
+            "unknown format `pdf`: expected one of text, json, chrome, folded",
         ),
         ("/route", "400", "expected ?name= and a route's name"),
         (

@@ -61,7 +61,7 @@
 //! `nest_service` answers under `/debug/traces` and under `/debug/traces/`, `nest` under the first alone.
 //!
 //! The paths below that: `/` the overview, `/route?name=…` what was kept of one route,
-//! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and `/trace/N/chrome` to take away),
+//! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and so on in the formats of [`export`](crate::export::Format)),
 //! `/hotspots` with a flame graph over all requests of the last minutes, `/in-flight`.
 
 mod access;
@@ -197,7 +197,7 @@ where
         .route("/", shown(|page, asked| Ok(overview::page(page, asked))))
         .route("/route", shown(route::page))
         .route("/trace/{number}", shown(trace::page))
-        .route("/trace/{number}/{form}", shown(trace::form))
+        .route("/trace/{number}/{form}", shown(trace::export))
         .route("/hotspots", shown(hotspots::page))
         .route(
             "/in-flight",

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
-use crate::export::chrome;
-use crate::report::json::escaping;
+use crate::export::{Format, UnknownFormat};
+use crate::hotspots::By;
 use crate::report::names::Names;
 use crate::report::text::messages_below;
 use crate::report::units::{bytes, count, or_unknown, percent, time};
@@ -37,42 +37,38 @@ fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     })
 }
 
+/// The report in one of the formats of [`Format`]: shown if it is plain text, else downloaded.
+pub(super) fn export(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
+    let report = report(page, asked)?;
+    let name = asked.path.get(1).map_or("", String::as_str);
+    let failed = |why: String| Refused(StatusCode::NOT_FOUND, why);
+    let format: Format = name
+        .parse()
+        .map_err(|why: UnknownFormat| failed(why.to_string()))?;
+    // Of what is known.
+    let format = if report.total.is_some() {
+        format
+    } else {
+        format.by(By::SelfTime)
+    };
+    let mut content = Vec::new();
+    let written = format.write([&*report], &mut content);
+    written.map_err(|why| failed(why.to_string()))?;
+    let mut response = ([(header::CONTENT_TYPE, format.media_type())], content).into_response();
+    if !format.media_type().starts_with("text/plain") {
+        let file = format!("trace-{}.{}", report.trace, format.extension());
+        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{file}\""));
+        let disposition = disposition.map_err(|why| failed(why.to_string()))?;
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
 /// Line by line, and as a tree.
 fn text(report: &Report) -> String {
     format!("{report}\n\n{report:#}")
-}
-
-pub(super) fn form(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = report(page, asked)?;
-    let file = |extension: &str| {
-        let name = format!(
-            "attachment; filename=\"trace-{}.{extension}\"",
-            report.trace
-        );
-        [
-            (header::CONTENT_TYPE, "application/json".to_owned()),
-            (header::CONTENT_DISPOSITION, name),
-        ]
-    };
-    let no_form = |why: String| Refused(StatusCode::NOT_FOUND, why);
-    match asked.path.get(1).map_or("", String::as_str) {
-        "text" => Ok(format!("{}\n", text(&report)).into_response()),
-        "json" => {
-            let json = escaping::to_vec(&*report).map_err(|why| no_form(why.to_string()))?;
-            Ok((file("json"), json).into_response())
-        }
-        "chrome" => {
-            let mut events = Vec::new();
-            let written = chrome::write([&*report], &mut events);
-            written.map_err(|why| no_form(why.to_string()))?;
-            Ok((file("trace.json"), events).into_response())
-        }
-        other => {
-            let other: String = other.chars().take(40).collect();
-            let why = format!("“{other}” is no form of a trace: expected text, json or chrome");
-            Err(no_form(why))
-        }
-    }
 }
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
@@ -86,10 +82,10 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         (facts(&report))
         (waterfall(&report))
         p { "Take it away: "
-            a href=(format!("{here}/text")) { "text" } ", "
-            a href=(format!("{here}/json")) { "JSON" } ", "
-            a href=(format!("{here}/chrome")) { "Chrome trace" }
-            span.faint { " (for Perfetto and speedscope)" } }
+            @for (place, format) in Format::ALL.iter().enumerate() {
+                @if place > 0 { ", " }
+                a href=(format!("{here}/{format}")) title=(format.description()) { (format) }
+            } }
         @if text.len() <= MOST_TEXT {
             details { summary { "Copy as text" } textarea readonly aria-label="The trace as text" { (text) } }
         }
