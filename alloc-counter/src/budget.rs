@@ -1,4 +1,4 @@
-//! Assertions on what a stretch of code may allocate, for tests.
+//! Budgets: assertions on what a stretch of code may allocate, for tests.
 
 use std::fmt;
 use std::panic::Location;
@@ -6,10 +6,10 @@ use std::panic::Location;
 use crate::counts::Counts;
 use crate::region::measure;
 
-/// How much a stretch of code may allocate on its thread. What is not limited is allowed.
+/// Limits on what a stretch of code may allocate on its thread. Figures without a limit are allowed.
 ///
-/// Holds under parallel tests: only the calling thread's own allocations count. Only what runs within
-/// the closure does, too: a future that it returns is not run; block on it inside.
+/// Only the calling thread's allocations inside the closure count, so parallel tests do not disturb
+/// each other. A future that the closure returns has not run yet: block on it inside.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
@@ -32,7 +32,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Allows everything; the methods below limit it.
+    /// Allows everything; the other methods set limits.
     pub const fn new() -> Self {
         Self {
             allocations: None,
@@ -52,24 +52,24 @@ impl Budget {
         self
     }
 
-    /// Allows at most `most` bytes allocated in all, growth by reallocations included; bytes freed
-    /// in between are not taken off.
+    /// Allows at most `most` bytes allocated in total, including growth by reallocations; bytes freed in
+    /// between are not subtracted.
     pub const fn bytes(mut self, most: u64) -> Self {
         self.bytes = Some(most);
         self
     }
 
-    /// Allows live bytes to rise at most `most` above where they were at the start.
+    /// Allows live bytes to rise at most `most` above those at the start.
     pub const fn peak_bytes(mut self, most: u64) -> Self {
         self.peak_bytes = Some(most);
         self
     }
 
-    /// Runs `work` and returns its value.
+    /// Runs `work` and returns its value; panics if the budget was exceeded.
     ///
     /// # Panics
     ///
-    /// With the text of [`Exceeded`] where the budget was exceeded, or where nothing is counted.
+    /// With the text of [`Exceeded`] if the budget was exceeded or nothing is counted.
     #[track_caller]
     pub fn assert<T>(self, work: impl FnOnce() -> T) -> T {
         match self.check(work) {
@@ -78,12 +78,12 @@ impl Budget {
         }
     }
 
-    /// Runs `work` and returns its value.
+    /// Runs `work` and returns its value, or by how much the budget was exceeded.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`] where more was allocated than allowed; also where nothing is counted, because
-    /// a budget that can't fail is no test.
+    /// [`Exceeded`] if more was allocated than allowed, and if nothing is counted: a budget that can't
+    /// fail tests nothing.
     #[track_caller]
     pub fn check<T>(self, work: impl FnOnce() -> T) -> Result<T, Exceeded> {
         let place = Location::caller();
@@ -92,7 +92,7 @@ impl Budget {
         Ok(measured.value)
     }
 
-    /// Whether what was measured otherwise is within the budget, for code at this place.
+    /// Checks figures that were measured by other means, for code at the caller's location.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ fn is_at_most(happened: Option<u64>, most: Option<u64>) -> bool {
     most.is_none_or(|most| happened.is_some_and(|happened| happened <= most))
 }
 
-/// One limit beside what happened; a figure that is not known breaks its limit.
+/// One limit and what happened; an unknown figure exceeds its limit.
 struct Line {
     name: &'static str,
     most: Option<u64>,
@@ -165,8 +165,8 @@ impl Budget {
     }
 }
 
-/// A budget was exceeded. The text says where, what was allowed, what happened, and by which
-/// operations.
+/// Error of an exceeded [`Budget`]. Its text has the location, what was allowed, what happened, and by
+/// which operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exceeded {
     place: &'static Location<'static>,
@@ -184,20 +184,19 @@ impl Exceeded {
         }
     }
 
-    /// What was counted; `None` where nothing is, because no [`Counting`](crate::Counting)
-    /// allocator is installed.
+    /// Returns what was counted; `None` if no [`Counting`](crate::Counting) allocator is installed.
     pub fn counts(&self) -> Option<Counts> {
         self.happened.map(|happened| happened.counts)
     }
 
-    /// The highest point of live bytes above those at the start, where it is known.
+    /// Returns the highest live bytes above those at the start, if known.
     pub fn peak_bytes(&self) -> Option<u64> {
         self.happened.and_then(|happened| happened.peak_bytes)
     }
 }
 
 impl Exceeded {
-    /// The limits that were exceeded, on one line: `allocations 5, at most 1`.
+    /// Returns the limits that were exceeded, on one line: `allocations 5, at most 1`.
     pub fn brief(&self) -> String {
         let Some(happened) = self.happened else {
             return "not counted".to_owned();

@@ -28,27 +28,27 @@ pub struct Counting<A = System> {
 }
 
 impl Counting<System> {
-    /// Counts over the system's allocator.
+    /// Makes a counting allocator over the system's.
     pub const fn system() -> Self {
         Self::new(System)
     }
 }
 
 impl<A> Counting<A> {
-    /// Counts over `inner`.
+    /// Makes a counting allocator over `inner`.
     pub const fn new(inner: A) -> Self {
         Self { inner }
     }
 
-    /// The allocator that does the work.
+    /// Returns the inner allocator.
     pub const fn inner(&self) -> &A {
         &self.inner
     }
 }
 
 // SAFETY: every block comes from the inner allocator and goes back to it with the layout that the
-// caller gave, unchanged, and its answers are handed on unchanged; so this is a correct allocator
-// exactly where the inner one is. `thread::count` does not unwind: it reads and writes thread-locals
+// caller gave, unchanged, and its results are returned unchanged; so this is a correct allocator
+// if and only if the inner one is. `thread::count` does not unwind: it reads and writes thread-locals
 // and atomics. Once in a thread it also requests a slot, which is fallible, and registers a
 // thread-local's destructor, which the standard library allows in a global allocator.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
@@ -64,8 +64,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         block
     }
 
-    // Forwarded as such: an inner allocator that gets zeroed pages from the system must not have
-    // them touched one by one.
+    // Forwarded as `alloc_zeroed`: an inner allocator that gets zeroed pages from the system need not
+    // touch them.
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc_zeroed` for this very layout.
@@ -80,7 +80,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // Before it is done, as it can't fail: the inner call is then a jump.
+        // Counted first, as it can't fail: so the inner call is a tail call.
         if thread::try_count(Operation::Free, layout.size(), 0) {
             // SAFETY: the caller upholds that `block` came from this allocator with this layout,
             // and this allocator's blocks are the inner one's.

@@ -1,4 +1,4 @@
-//! What has been counted: five totals, their difference, and what is derived from them.
+//! `Counts`: the five totals, their differences, and what is derived from them.
 
 use std::fmt;
 use std::iter::Sum;
@@ -6,8 +6,8 @@ use std::ops::{Add, AddAssign, Sub};
 
 /// The five totals that the counting allocator keeps.
 ///
-/// They count from the start of the thread or the process, or, as the difference of two such
-/// readings, what happened in between.
+/// A reading holds the totals since the start of a thread or of the process; the difference of two
+/// readings holds what happened in between.
 ///
 /// # Rules of counting
 ///
@@ -55,7 +55,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Nothing happened.
+    /// All totals are 0.
     pub const ZERO: Self = Self {
         allocations: 0,
         deallocations: 0,
@@ -64,19 +64,19 @@ impl Counts {
         bytes_deallocated: 0,
     };
 
-    /// Requests that obtained memory: allocations and reallocations.
+    /// Returns the number of requests that obtained memory: allocations and reallocations.
     pub const fn allocates(&self) -> u64 {
         self.allocations.wrapping_add(self.reallocations)
     }
 
-    /// Bytes allocated minus bytes freed; negative where more was freed than allocated.
+    /// Returns bytes allocated minus bytes freed; negative if more was freed than allocated.
     pub const fn net_bytes(&self) -> i64 {
         self.bytes_allocated
             .wrapping_sub(self.bytes_deallocated)
             .cast_signed()
     }
 
-    /// The totals as an array, in the order of the fields.
+    /// Returns the totals as an array, in the order of the fields.
     pub const fn to_array(self) -> [u64; 5] {
         [
             self.allocations,
@@ -87,7 +87,8 @@ impl Counts {
         ]
     }
 
-    /// The inverse of [`to_array`](Self::to_array).
+    /// Makes counts of the totals in the order of the fields, as [`to_array`](Self::to_array) returns
+    /// them.
     pub const fn from_array(totals: [u64; 5]) -> Self {
         let [
             allocations,
@@ -105,8 +106,8 @@ impl Counts {
         }
     }
 
-    /// What happened between two readings of which the later may lack something: no total goes
-    /// below 0.
+    /// Subtracts an earlier reading; a total that would be negative is 0, for a later reading that may
+    /// lack something.
     #[must_use]
     pub fn saturating_sub(self, earlier: Self) -> Self {
         self.zip(earlier, u64::saturating_sub)
@@ -123,7 +124,7 @@ impl Counts {
     }
 }
 
-/// Wraps around, as the totals do.
+/// Adds total by total; wraps around, as the totals do.
 impl Add for Counts {
     type Output = Self;
 
@@ -140,7 +141,7 @@ impl AddAssign for Counts {
     }
 }
 
-/// What happened between two readings. Wraps around, as the totals do.
+/// Returns what happened between two readings; wraps around, as the totals do.
 impl Sub for Counts {
     type Output = Self;
 

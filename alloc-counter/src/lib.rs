@@ -1,4 +1,4 @@
-//! A counting global allocator: what each thread really allocates, exactly, for a nanosecond.
+//! A counting global allocator: exact allocation counts for each thread, for about a nanosecond.
 //!
 //! ```
 //! use alloc_counter::{Budget, Counting, measure};
@@ -18,14 +18,13 @@
 //!
 //! - [`Counting`] wraps any allocator. Each thread counts into a slot of its own, so nothing is
 //!   locked, and nothing is lost: see the rules at [`Counts`].
-//! - [`measure`] and [`Region`] tell what a stretch of code on this thread did; [`exclude`] takes
+//! - [`measure`] and [`Region`] return what a stretch of code did on this thread; [`exclude`] leaves
 //!   a stretch out.
-//! - [`Budget`] turns that into assertions.
+//! - [`Budget`] asserts it in tests.
 //! - [`process`], [`threads`] and [`current_thread`] read the totals, of any thread from any thread.
 //! - [`Local`], [`Remote`] and [`Window`] are the readings that a tracer takes on its hot path.
 //!
-//! Where no [`Counting`] is installed, figures are `None` and budgets fail: never a 0 that means
-//! "not counted".
+//! If no [`Counting`] is installed, figures are `None` and budgets fail: a 0 never means "not counted".
 //!
 //! # Features
 //!

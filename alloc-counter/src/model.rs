@@ -1,4 +1,4 @@
-//! What models need, of this crate and of others.
+//! Helpers for models, of this crate and of others.
 
 use crate::Local;
 use crate::registry;
@@ -6,8 +6,8 @@ use crate::slot::{Operation, Slot};
 
 pub use crate::sync::AtomicCell;
 
-/// A thread's counters, given back when this is dropped. Under loom there is no allocator that
-/// counts, and the model says when a thread has allocated.
+/// A thread's counters, given back on drop. Under loom no allocator counts; the model tells when a
+/// thread allocates.
 #[expect(missing_debug_implementations, reason = "of use to models only")]
 pub struct Counters(&'static Slot);
 
@@ -22,7 +22,7 @@ impl Counters {
         self.0.count(Operation::Allocate, 0, bytes);
     }
 
-    /// As [`Local::current`] has it on the thread.
+    /// Returns what [`Local::current`] returns on the thread.
     pub fn local(&self) -> Local {
         Local::of(self.0)
     }
@@ -34,13 +34,12 @@ impl Drop for Counters {
     }
 }
 
-/// Runs a model in the orders that have so many preemptions at most.
+/// Runs a model in all orders with at most `preemptions` preemptions.
 ///
-/// Loom leaves out orders that it takes for equal to others. It remembers one access to each
-/// atomic, so where a thread loads and then stores, it does not see that another has loaded before;
-/// with a bound it is more careful, and it sees loads after stores. So there is always a bound, and
-/// what is written is written by the model's first thread, which loom runs first, and read by
-/// another.
+/// Loom prunes orders that it takes for equivalent. It remembers one access to each atomic, so if a
+/// thread loads and then stores, it misses that another thread has loaded before; with a bound it
+/// prunes less, and it sees loads after stores. So there is always a bound, and models write in their
+/// first thread, which loom runs first, and read in another.
 pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));

@@ -1,5 +1,5 @@
-//! Models of slots and their list: loom runs each with every order of its threads' steps, and
-//! answers relaxed loads with every value that the orderings allow.
+//! Models of slots and their list: loom runs each in every order of its threads' steps, and lets
+//! relaxed loads return every value that the orderings allow.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -9,7 +9,7 @@ use crate::model::explore;
 use crate::registry::Registry;
 use crate::slot::{Operation, Slot};
 
-/// Lives for ever, as slots do.
+/// Leaks a value, as slots are.
 fn slot() -> &'static Slot {
     Box::leak(Box::new(Slot::new()))
 }
@@ -72,8 +72,8 @@ fn what_an_owner_has_counted_is_its_own() {
     });
 }
 
-/// An addition is a load and a store: two owners at once, or one that has not seen what the last
-/// one added, would lose some.
+/// An addition is a load and a store: two owners at once, or an owner that has not seen what the last
+/// one added, would lose additions.
 #[test]
 fn a_slot_has_one_owner_at_a_time() {
     explore(3, || {
@@ -97,7 +97,7 @@ fn a_slot_has_one_owner_at_a_time() {
     });
 }
 
-/// What all slots of the list hold, and how many they are.
+/// Returns the sum of all slots of the list, and their number.
 fn held(registry: &Registry) -> (u64, usize) {
     let allocations = registry.slots().map(|slot| slot.counts().allocations);
     (allocations.sum(), registry.slots().count())
@@ -127,7 +127,7 @@ fn the_list_of_slots_loses_nothing_and_grows_with_the_threads_at_once() {
         use_one(Arc::clone(&registry))();
         other.join().unwrap();
         reader.join().unwrap();
-        // What one has given back, the next one takes.
+        // A slot that one thread gave back is claimed by the next.
         use_one(Arc::clone(&registry))();
         let (allocations, slots) = held(&registry);
         assert_eq!(allocations, 3);

@@ -1,36 +1,36 @@
-//! The figures of the whole process and of every thread in it.
+//! Totals of the process and of its threads.
 
 use crate::counts::Counts;
 use crate::registry::{self, UNATTRIBUTED};
 use crate::slot::Slot;
 use crate::thread::{self, Local};
 
-/// The figures of the whole process: see [`process`].
+/// Totals of the process, as returned by [`process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Process {
-    /// Everything: what all threads that ever lived have counted, the overhead, and the
+    /// Everything: what all threads that ever lived have counted, with the overhead and the
     /// unattributed.
     pub counts: Counts,
     /// The part that belongs to the measurement itself: slots, and what ran under
     /// [`exclude`](crate::exclude).
     pub overhead: Counts,
-    /// The part that no thread's figures hold: made after a thread had given its slot back, in
-    /// the destructors of its thread-locals.
+    /// The part that is in no thread's figures: what the destructors of thread-locals did after their
+    /// thread had given its slot back.
     pub unattributed: Counts,
-    /// Slots that exist. There are as many as threads were ever alive at once; a slot takes 256
-    /// bytes and is never freed.
+    /// Number of slots: as many as there were ever threads alive at once. A slot takes 256 bytes and is
+    /// never freed.
     pub slots: usize,
 }
 
-/// The totals of the process, since it began; `None` where no
-/// [`Counting`](crate::Counting) allocator is installed.
+/// Returns the totals of the process since it began; `None` if no [`Counting`](crate::Counting)
+/// allocator is installed.
 ///
 /// Exact when no other thread allocates meanwhile; otherwise each total lies between those at the
 /// call's start and at its end. Cost: a few loads for each slot.
 ///
-/// Valgrind's "total heap usage" is the same but for what C code allocates past Rust's allocator, and
-/// but for reallocations, of which it counts the whole new size, as an allocation and a free.
+/// Valgrind's "total heap usage" differs in two ways: it has what C code allocates past Rust's
+/// allocator, and it counts a reallocation as an allocation of the whole new size and a free.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
@@ -48,21 +48,21 @@ pub fn process() -> Option<Process> {
     })
 }
 
-/// What one living thread has counted since it began: see [`threads`].
+/// Totals of one living thread since it began, as returned by [`threads`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadCounts {
     /// The thread's number, in the order in which threads first allocated, from 1; never reused.
     pub thread: u64,
-    /// What it has counted.
+    /// What the thread has allocated and freed.
     pub counts: Counts,
 }
 
-/// The figures of all living threads, each readable from any thread at any time.
+/// Returns the totals of all living threads. May be called on any thread at any time.
 ///
-/// A thread is here from its first allocation until its thread-locals are destroyed. Each total
-/// only grows from one call to the next. Empty where no [`Counting`](crate::Counting) allocator
-/// is installed.
+/// A thread is listed from its first allocation until its thread-locals are destroyed. Each total
+/// only grows from one call to the next. The list is empty if no [`Counting`](crate::Counting)
+/// allocator is installed.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
@@ -78,8 +78,9 @@ pub fn threads() -> impl Iterator<Item = ThreadCounts> {
         .map(|(thread, counts)| ThreadCounts { thread, counts })
 }
 
-/// What the calling thread has counted since it began; `None` where no
-/// [`Counting`](crate::Counting) allocator is installed, or in the thread's last moments.
+/// Returns the totals of the calling thread since it began; `None` if no
+/// [`Counting`](crate::Counting) allocator is installed, or while the thread's thread-locals are
+/// destroyed.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();

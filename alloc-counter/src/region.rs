@@ -1,4 +1,4 @@
-//! What a stretch of code on this thread did: [`Region`] counts, [`measure`] also knows the peak.
+//! Measures a stretch of code on this thread: [`Region`] counts, [`measure`] also has the peak.
 
 use std::marker::PhantomData;
 
@@ -8,9 +8,9 @@ use crate::thread::{self, Local};
 
 /// A stretch of code on the calling thread, from [`Region::new`] on.
 ///
-/// Regions may overlap as they like. What other threads do is not in them, so parallel tests do
-/// not disturb each other. A region knows no peak: peaks need stretches that nest, which
-/// [`measure`] has by construction.
+/// Regions may overlap in any way. What other threads do is not counted, so parallel tests do not
+/// disturb each other. A region has no peak: peaks need stretches that nest, as those of [`measure`]
+/// do.
 ///
 /// Cost: creating and reading are each a thread-local and five loads; no allocation.
 ///
@@ -25,12 +25,12 @@ use crate::thread::{self, Local};
 #[must_use = "a region that nobody reads measures nothing"]
 pub struct Region {
     start: Option<Counts>,
-    /// A region on another thread would subtract one thread's counters from another's.
+    // On another thread, it would subtract one thread's counters from another's.
     _not_send: PhantomData<*const ()>,
 }
 
 impl Region {
-    /// Begins a region here.
+    /// Begins a region on this thread.
     pub fn new() -> Self {
         let start = thread::is_installed().then(Local::current).flatten();
         Self {
@@ -39,8 +39,9 @@ impl Region {
         }
     }
 
-    /// What the thread has counted since the region began; `None` where no
-    /// [`Counting`](crate::Counting) allocator is installed, or in the last moments of a thread.
+    /// Returns what the thread has allocated and freed since the region began; `None` if no
+    /// [`Counting`](crate::Counting) allocator is installed, or while the thread's thread-locals are
+    /// destroyed.
     pub fn counts(&self) -> Option<Counts> {
         let now = Local::current()?.counts();
         Some(now - self.start?)
@@ -53,25 +54,25 @@ impl Default for Region {
     }
 }
 
-/// What [`measure`] found.
+/// Result of [`measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Measured<T> {
     /// What the work returned.
     pub value: T,
-    /// What it allocated and freed on its thread; `None` where no
+    /// What the work allocated and freed on its thread; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub counts: Option<Counts>,
-    /// The highest point of live bytes above those at the start: how much memory the work needed
-    /// at once. `None` also where it is not known exactly, because a window of a tracer that was
-    /// opened within was closed after the end.
+    /// Highest live bytes above those at the start: how much memory the work needed at once. `None` also
+    /// if it is not known exactly, because a [`Window`](crate::Window) that was opened inside was closed
+    /// after the end.
     pub peak_bytes: Option<u64>,
 }
 
 /// Runs `work` and measures what it allocates on this thread.
 ///
-/// Measurements nest; each includes those within. A panic in `work` goes on, and the measurement
-/// around it stays exact.
+/// Measurements nest; each includes those inside it. If `work` panics, the panic continues, and the
+/// measurements around it stay exact.
 ///
 /// Cost: a few loads and stores before and after; no allocation.
 ///
@@ -102,9 +103,8 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
     }
 }
 
-/// A measurement that goes on until it is stopped: what [`measure`] does, for where the work is no
-/// closure. It has to stop on the thread on which it started, and measurements must nest, as guards
-/// in blocks do.
+/// Measurement that runs until it is stopped: [`measure`] for work that is not a closure. It must stop
+/// on the thread on which it started, and measurements must nest, as guards in blocks do.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
@@ -123,7 +123,7 @@ pub struct Measuring {
 }
 
 impl Measuring {
-    /// Starts now, on this thread.
+    /// Starts a measurement on this thread.
     #[inline]
     pub fn start() -> Self {
         let local = thread::is_installed().then(Local::current).flatten();
@@ -133,8 +133,8 @@ impl Measuring {
         }
     }
 
-    /// What this thread did since the start. In place, as moving the readings costs more than taking
-    /// them; a second stop knows nothing.
+    /// Returns what this thread did since the start. Takes `&mut self`, because moving the readings costs
+    /// more than taking them; a second stop returns no figures.
     #[inline]
     pub fn stop(&mut self) -> Measured<()> {
         let closed = self.open.as_mut().and_then(OpenWindow::close);
@@ -146,7 +146,7 @@ impl Measuring {
     }
 }
 
-/// A window that is closed in any case, so that a panic leaves the windows around it nested.
+/// Closes its window when dropped, so that a panic leaves the windows around it nested.
 #[derive(Debug)]
 struct OpenWindow {
     local: Local,
@@ -169,7 +169,7 @@ impl OpenWindow {
         let window = self.window.take()?;
         let counts = self.local.counts() - self.start;
         let highest = Self::close_window(window);
-        // Not below: the level at the start is one of them.
+        // Not below 0: the level at the start is one of those inside.
         let above_start = |level: i64| level.wrapping_sub(self.start.net_bytes());
         Some((counts, highest.map(above_start).map(i64::cast_unsigned)))
     }

@@ -1,8 +1,8 @@
-//! All slots of the process: claimed, recycled, added up.
+//! The registry of all slots: claims, recycles and sums them.
 //!
-//! The slots form a list that only grows: a slot is put in front once and stays for ever, so a
-//! reader may walk it at any time. A slot is taken by the thread that turns its owner from free
-//! to its own number, so there is no list of free slots whose order could be disturbed.
+//! The slots form a list that only grows: a slot is pushed to the front once and never removed, so a
+//! reader may walk it at any time. A thread claims a slot by changing its owner from free to its own
+//! number, so there is no free list that could be corrupted.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,12 +13,12 @@ use crate::slot::{Link, Slot};
 use crate::sync::{AtomicCell, AtomicU64, AtomicUsize, const_fn, shared_static};
 
 shared_static! {
-    /// The tracer's own memory, where no slot takes it: the slots, and what threads without one
+    /// Overhead that is in no slot: the memory of the slots, and what threads without a slot
     /// [exclude](crate::exclude).
     pub(crate) static OVERHEAD: CachePadded<Slot> = CachePadded::new(Slot::new());
 }
 shared_static! {
-    /// What no thread's slot could take: the last moments of threads that have given theirs back.
+    /// What threads did after they had given their slot back.
     pub(crate) static UNATTRIBUTED: CachePadded<Slot> = CachePadded::new(Slot::new());
 }
 shared_static! {
@@ -27,7 +27,7 @@ shared_static! {
 
 pub(crate) struct Registry {
     newest: AtomicCell<Option<Link>>,
-    /// Slots that somebody has given back; saves walking the list when there are none.
+    /// Number of free slots; if it is 0, the list need not be walked.
     free: AtomicUsize,
     slots: AtomicUsize,
     threads: AtomicU64,
@@ -58,7 +58,7 @@ impl Registry {
             return Some(slot);
         }
         let slot = allocate()?;
-        // Before anyone else can see it, so this cannot fail.
+        // Nobody else can see the slot yet, so this can't fail.
         slot.try_claim(owner);
         let link = Link(slot);
         let mut newest = self.newest.load();
@@ -78,13 +78,13 @@ impl Registry {
     }
 
     pub(crate) fn release(&self, slot: &Slot) {
-        // First the count, so that taking the slot never brings it below zero.
+        // The number first, so that a claim never brings it below 0.
         self.free.fetch_add(1, Relaxed);
         slot.release();
     }
 }
 
-/// A slot that lives for ever; `None` when there is no memory. The request comes back to the
+/// Makes a slot that is never freed; `None` if memory has run out. The request comes back to the
 /// allocator while the thread is claiming, and is counted as overhead.
 fn allocate() -> Option<&'static Slot> {
     let mut slots = Vec::new();
@@ -105,13 +105,13 @@ pub(crate) fn slots() -> impl Iterator<Item = &'static Slot> {
     REGISTRY.slots()
 }
 
-/// What all slots hold together: every thread that ever lived, and the two shared ones.
+/// Returns the sum of all slots: of every thread that ever lived, and the two shared ones.
 pub(crate) fn counts() -> Counts {
     let owned: Counts = slots().map(Slot::counts).sum();
     owned + overhead() + UNATTRIBUTED.counts()
 }
 
-/// The tracer's own memory.
+/// Returns the overhead of all slots.
 pub(crate) fn overhead() -> Counts {
     let owned: Counts = slots().map(Slot::overhead).sum();
     owned + OVERHEAD.counts()

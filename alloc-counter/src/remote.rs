@@ -1,9 +1,9 @@
-//! Another thread's counters.
+//! Reads another thread's counters.
 
 use crate::counts::Counts;
 use crate::slot::Slot;
 
-/// A thread's counters, to be read from any thread at any time: see
+/// Handle to a thread's counters that any thread may read at any time; returned by
 /// [`Local::remote`](crate::Local::remote).
 #[derive(Clone, Copy)]
 pub struct Remote {
@@ -22,11 +22,11 @@ impl Remote {
         Self { slot }
     }
 
-    /// The totals, as [`Local::counts`](crate::Local::counts) has them on that thread, and the
-    /// highest level since its last boundary. `None` where the counters are no longer those of the
-    /// thread with this number.
+    /// Returns the totals, as [`Local::counts`](crate::Local::counts) on that thread, and the highest
+    /// level since its last boundary. `None` if the counters no longer belong to the thread with this
+    /// number.
     ///
-    /// The totals are read one after the other, so an operation in between may be in some of them.
+    /// The totals are read one by one, so a concurrent operation may be in some of them.
     pub fn read(self, thread: u64) -> Option<(Counts, i64)> {
         self.slot.read_of(thread)
     }

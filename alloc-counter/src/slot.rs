@@ -17,24 +17,25 @@ pub(crate) enum Operation {
 /// addition, and any thread may read at any time.
 pub(crate) struct Slot {
     totals: Totals,
-    /// The highest live level (bytes allocated − bytes freed) since it was last folded into the
-    /// two below, whose highest levels are theirs or this.
+    /// The highest live level (bytes allocated − bytes freed) since it was last merged into the two
+    /// fields below; the maximum of each is the maximum of its field and this one.
     peak: AtomicI64,
-    /// A peak up to this changes neither of the two below when a boundary is drawn: the first of
-    /// them, or nothing where there is a second. With the totals and the peak in one cache line.
+    /// A peak of at most this changes neither of the two fields below when a boundary is drawn: it equals
+    /// the first of them, or `i64::MIN` if the second is in use. In one cache line with the totals and
+    /// the peak.
     settled: AtomicI64,
     /// The highest level of the current window.
     high: AtomicI64,
     /// The highest level between the last boundary and the opening of a window since.
     carried: AtomicI64,
-    /// How many windows are open, and how many were closed while another was open inside.
+    /// Number of open windows, and of those that were closed while another was open inside.
     windows: AtomicU32,
     misnested: AtomicU32,
     /// The owner's number, unique in the process; [`FREE`] or [`TAKEN`] between owners.
     owner: AtomicU64,
-    /// What the totals were when the owner came.
+    /// The totals when the owner claimed the slot.
     inherited: Totals,
-    /// What the owner counts as overhead, apart from all of the above.
+    /// What the owner counts as overhead; not in the totals above.
     overhead: Totals,
     /// The slot registered before this one.
     pub(crate) next: AtomicCell<Option<Link>>,
@@ -76,7 +77,7 @@ impl Totals {
         }
     }
 
-    /// The two that an operation changes, and how much the second by.
+    /// Returns the two totals that an operation changes, and by how much the second one grows.
     fn of(&self, operation: Operation, old: usize, new: usize) -> (&AtomicU64, &AtomicU64, u64) {
         let count = match operation {
             Operation::Allocate => &self.allocations,
@@ -90,7 +91,7 @@ impl Totals {
         }
     }
 
-    /// The totals in the order of [`Counts::to_array`], each read when it is asked for.
+    /// Returns the totals in the order of [`Counts::to_array`]; each is read when the iterator gets there.
     #[inline]
     fn iter(&self) -> impl Iterator<Item = u64> {
         let totals = [
@@ -113,7 +114,7 @@ impl Totals {
     }
 }
 
-/// An addition by the only writer: no locked instruction.
+/// Adds as the only writer: no locked instruction.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -144,7 +145,7 @@ impl Slot {
         }
     }
 
-    /// Counts as the owner. The sizes are the block's before and after, in bytes.
+    /// Counts as the owner. The sizes are the block's before and after the operation, in bytes.
     #[inline]
     pub(crate) fn count(&self, operation: Operation, old: usize, new: usize) {
         let totals = &self.totals;
@@ -177,7 +178,7 @@ impl Slot {
         }
     }
 
-    /// Counts as the owner what is the tracer's own. It has no peak.
+    /// Counts overhead as the owner. Overhead has no peak.
     pub(crate) fn count_overhead(&self, operation: Operation, old: usize, new: usize) {
         let (count, bytes, amount) = self.overhead.of(operation, old, new);
         add(count, 1);
@@ -188,7 +189,7 @@ impl Slot {
         self.overhead.load()
     }
 
-    /// Counts as one of many. A shared slot has no peak: it belongs to no stretch of code.
+    /// Counts as one of many writers. A shared slot has no peak: it belongs to no stretch of code.
     pub(crate) fn count_shared(&self, operation: Operation, old: usize, new: usize) {
         let (count, bytes, amount) = self.totals.of(operation, old, new);
         count.fetch_add(1, Relaxed);
@@ -206,7 +207,7 @@ impl Slot {
         self.totals.iter()
     }
 
-    /// The live bytes now.
+    /// Returns the live bytes now.
     #[inline]
     fn level(&self) -> i64 {
         let allocated = self.totals.bytes_allocated.load(Relaxed);
@@ -214,7 +215,7 @@ impl Slot {
         allocated.wrapping_sub(freed).cast_signed()
     }
 
-    /// Takes a free slot for the thread numbered `owner`; `false` where another has it.
+    /// Claims a free slot for the thread numbered `owner`; returns `false` if it has another owner.
     pub(crate) fn try_claim(&self, owner: u64) -> bool {
         // Acquire: the last owner's additions come before the new one's.
         if self
@@ -235,7 +236,7 @@ impl Slot {
         true
     }
 
-    /// The totals and the highest level since the last boundary, where this is the owner.
+    /// Returns the totals and the highest level since the last boundary, if `thread` is the owner.
     pub(crate) fn read_of(&self, owner: u64) -> Option<(Counts, i64)> {
         if self.owner.load(Acquire) != owner || owner == FREE || owner == TAKEN {
             return None;
@@ -247,7 +248,7 @@ impl Slot {
         (self.owner.load(Relaxed) == owner).then_some((counts, highest))
     }
 
-    /// The owner's number; of a slot without one, a number that no thread has.
+    /// Returns the owner's number; a number that no thread has, if the slot is free.
     #[inline]
     pub(crate) fn owner(&self) -> u64 {
         self.owner.load(Relaxed)
@@ -257,7 +258,7 @@ impl Slot {
         self.owner.store(FREE, Release);
     }
 
-    /// The owner and what it has counted, where there is one; a torn reading is none.
+    /// Returns the owner and what it has counted; `None` if there is no owner, or it changed meanwhile.
     pub(crate) fn owned_counts(&self) -> Option<(u64, Counts)> {
         let owner = self.owner.load(Acquire);
         if owner == FREE || owner == TAKEN {
@@ -279,8 +280,7 @@ impl Slot {
         highest
     }
 
-    /// Brings the window's highest level up to this peak. Answers the highest since the last
-    /// boundary.
+    /// Raises the window's highest level to this peak. Returns the highest level since the last boundary.
     #[cold]
     fn settle_peak(&self, peak: i64) -> i64 {
         let high = peak.max(self.high.load(Relaxed));
@@ -330,7 +330,7 @@ impl Slot {
     }
 }
 
-/// A stretch of a thread whose highest live level is wanted: see
+/// Stretch of a thread whose highest live level is kept; opened by
 /// [`Local::open_window`](crate::Local::open_window).
 #[derive(Debug)]
 #[must_use = "a window that is not closed leaves the peaks around it unknown"]

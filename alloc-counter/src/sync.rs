@@ -1,5 +1,5 @@
-//! What threads share: the standard library's and crossbeam's, or, under `cfg(loom)`, loom's, with
-//! which the models run. The rest of the crate does not know which.
+//! Atomics: the standard library's and crossbeam's or, under `cfg(loom)`, loom's, for the models. The
+//! rest of the crate does not know which.
 
 #[cfg(not(loom))]
 pub(crate) use crossbeam_utils::atomic::AtomicCell;
@@ -9,7 +9,7 @@ pub(crate) use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize,
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, fence};
 
-/// A function that is `const`, though not with loom, whose atomics are made at run time.
+/// Makes a function `const`, except under loom, whose atomics are made at run time.
 macro_rules! const_fn {
     ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {
         #[cfg(not(loom))]
@@ -19,7 +19,7 @@ macro_rules! const_fn {
     };
 }
 
-/// A static; with loom, one that every execution of a model makes anew.
+/// Declares a static; under loom, one that each execution of a model initialises again.
 macro_rules! shared_static {
     ($(#[$attribute:meta])* $(pub $scope:tt)? static $name:ident: $type:ty = $value:expr;) => {
         #[cfg(not(loom))]
@@ -33,8 +33,8 @@ macro_rules! shared_static {
 
 pub(crate) use {const_fn, shared_static};
 
-/// Crossbeam's, as loom can see it: the values stand in a list, and which of them is in the cell, an
-/// atomic says, in crossbeam's orderings.
+/// Crossbeam's `AtomicCell`, as loom can see it: an atomic, accessed with crossbeam's orderings, is the
+/// index into a list of the values.
 #[cfg(loom)]
 #[derive(Debug)]
 pub struct AtomicCell<T> {
@@ -44,7 +44,7 @@ pub struct AtomicCell<T> {
 
 #[cfg(loom)]
 impl<T: Copy> AtomicCell<T> {
-    /// A cell with this value.
+    /// Makes a cell with this value.
     pub fn new(value: T) -> Self {
         Self {
             place: AtomicUsize::new(0),
@@ -63,24 +63,24 @@ impl<T: Copy> AtomicCell<T> {
         values.len() - 1
     }
 
-    /// The value in the cell.
+    /// Returns the value in the cell.
     pub fn load(&self) -> T {
         let place = self.place.load(std::sync::atomic::Ordering::Acquire);
         self.values()[place]
     }
 
-    /// Puts a value into the cell.
+    /// Stores a value in the cell.
     pub fn store(&self, value: T) {
         let place = self.add(value);
         self.place
             .store(place, std::sync::atomic::Ordering::Release);
     }
 
-    /// Puts a value into the cell if it holds the current one, and returns that.
+    /// Stores a value in the cell if it holds `current`, and returns the previous value.
     ///
     /// # Errors
     ///
-    /// The value that was there instead.
+    /// The value that the cell held instead.
     pub fn compare_exchange(&self, current: T, new: T) -> Result<T, T>
     where
         T: Eq,

@@ -1,10 +1,10 @@
-//! Which slot a thread counts into.
+//! The slot that a thread counts into, and the readings of it on that thread.
 //!
-//! A thread owns a slot from its first allocation until its thread-locals are destroyed; the slot
-//! then goes to another thread, its counters going on from where they stand. Where a thread has
-//! no slot, it counts into one of two shared ones with atomic additions: [`OVERHEAD`] for memory
-//! that is the tracer's own, [`UNATTRIBUTED`] for what comes after the thread gave its slot back. (A
-//! slot has totals of their own for the tracer's memory: so nobody writes where others do.)
+//! A thread owns a slot from its first allocation until its thread-locals are destroyed. Another thread
+//! may then claim the slot; its counters continue from their last values. A thread without a slot
+//! counts into one of two shared slots by atomic addition: [`OVERHEAD`] for excluded memory,
+//! [`UNATTRIBUTED`] for what happens after the thread gave its slot back. A slot has separate totals
+//! for its thread's overhead, so that no two threads write to one of them.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -15,30 +15,30 @@ use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
 use crate::remote::Remote;
 use crate::slot::{Operation, Slot, Window};
 
-/// A request has come through the allocator at some time.
+/// Set once a request has come through the allocator.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// A request has failed at some time: since then it is not taken for granted that there is memory.
+/// Set once a request has failed: from then on, a claim checks that there is memory.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
-/// How the thread stands to its slot.
+/// State of the thread's slot.
 #[derive(Clone, Copy)]
 enum Standing {
     New,
-    /// In the middle of claiming, so that what claiming allocates does not claim again.
+    /// A claim is in progress, so what it allocates must not claim again.
     Claiming,
     Owner(&'static Slot),
     Ended,
 }
 
-// All but the last have no destructor, so that they can be read at any time of a thread's life,
-// and none needs initialising at run time: reading one is a load.
+// All but the last have no destructor, so they can be read at any time of a thread's life, and none
+// is initialised at run time, so reading one is a load.
 thread_local! {
-    /// The hot path: the slot to count into without a question asked.
+    /// The hot path: the slot to count into, if it needs no further check.
     static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     static STANDING: Cell<Standing> = const { Cell::new(Standing::New) };
     static EXCLUDED: Cell<bool> = const { Cell::new(false) };
-    /// Touched while claiming only: gives the slot back when the thread ends.
+    /// Initialised by a claim; its destructor gives the slot back when the thread ends.
     static GIVE_BACK: GiveBack = const { GiveBack };
 }
 
@@ -46,8 +46,8 @@ struct GiveBack;
 
 impl Drop for GiveBack {
     fn drop(&mut self) {
-        // The hot path first: a destructor that runs after this one must not write to a slot
-        // that may have its next owner already.
+        // The hot path first: a destructor that runs after this one must not write to a slot that may
+        // have its next owner already.
         SLOT.set(None);
         if let Standing::Owner(slot) = STANDING.replace(Standing::Ended) {
             registry::release(slot);
@@ -55,7 +55,8 @@ impl Drop for GiveBack {
     }
 }
 
-/// Counts what the allocator did on this thread to a block of the first size, now of the second.
+/// Counts what the allocator did on this thread to a block, whose size was the first and is now the
+/// second.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the path of every allocation")]
 pub(crate) fn count(operation: Operation, old: usize, new: usize) {
@@ -64,7 +65,7 @@ pub(crate) fn count(operation: Operation, old: usize, new: usize) {
     }
 }
 
-/// The same, but only where the thread has a slot, and nothing more than adding is needed.
+/// Counts if the thread has a slot and nothing but an addition is needed; else returns `false`.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the path of every allocation")]
 pub(crate) fn try_count(operation: Operation, old: usize, new: usize) -> bool {
@@ -97,8 +98,8 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) {
     }
 }
 
-/// This thread's slot, claimed if need be; none for a thread that is ending, in the middle of a
-/// claim, or when there is no memory for a slot.
+/// Returns this thread's slot, which it claims if needed; `None` if the thread is ending, a claim is in
+/// progress, or there is no memory for a slot.
 #[cold]
 fn own_slot() -> Option<&'static Slot> {
     match STANDING.get() {
@@ -110,7 +111,7 @@ fn own_slot() -> Option<&'static Slot> {
                 STANDING.set(Standing::New);
                 return None;
             }
-            // Registers the destructor. Refused where the thread is past its destructors; a slot
+            // Registers the destructor. This fails if the thread's destructors have run; a slot
             // claimed then would never be given back.
             if GIVE_BACK.try_with(|_| ()).is_err() {
                 STANDING.set(Standing::Ended);
@@ -123,40 +124,40 @@ fn own_slot() -> Option<&'static Slot> {
     }
 }
 
-/// Without memory for a destructor's entry the C library ends the process. So memory is looked for
-/// before, in a size that is not kept for this thread's next request of that size only.
+/// Without memory for a destructor's entry, the C library aborts the process. So memory is requested
+/// and freed first, in a size that the allocator does not keep for this thread alone.
 fn is_memory_left() -> bool {
     !HAS_FAILED.load(Relaxed) || Vec::<u8>::new().try_reserve_exact(4096).is_ok()
 }
 
-/// A request for memory has failed.
+/// Notes that a request for memory has failed.
 #[cold]
 #[inline(never)]
 pub(crate) fn note_failure() {
     HAS_FAILED.store(true, Relaxed);
 }
 
-/// Whether a [`Counting`](crate::Counting) allocator serves this process.
+/// Returns whether a [`Counting`](crate::Counting) allocator serves this process.
 ///
-/// Where it does not, every figure of this crate is `None` rather than 0.
+/// If not, every figure of this crate is `None` rather than 0.
 #[inline]
 pub fn is_installed() -> bool {
     INSTALLED.load(Relaxed) || try_whether_installed()
 }
 
-/// The first allocation of a process or thread sets the flag; makes one to be sure.
+/// The first allocation of the process sets the flag; this makes one if there was none.
 #[cold]
 fn try_whether_installed() -> bool {
     drop(std::hint::black_box(Box::new(0_u8)));
     INSTALLED.load(Relaxed)
 }
 
-/// Runs `work` so that what it allocates and frees on this thread is counted as overhead: it is
-/// in the process's totals, and in no thread's, region's or call's figures.
+/// Runs `work` and counts what it allocates and frees on this thread as overhead: in the process's
+/// totals, but in no thread's, region's or call's figures.
 ///
-/// Meant for memory that belongs to the measurement itself. What is allocated inside should also
-/// be freed inside another `exclude`, or its free is counted where it happens. Regions and peaks
-/// are as if `work` had done nothing; a panic in it leaves the counting as it was.
+/// Meant for memory that belongs to the measurement itself. Memory that is allocated inside should be
+/// freed inside an `exclude` too, else the free is counted as the program's. A panic in `work` restores
+/// the counting as it was.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
@@ -170,8 +171,8 @@ pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Runs `work` so that what it allocates and frees is the program's again, inside of
-/// [`exclude`]: for what a measurement was handed by the program.
+/// Runs `work` inside of [`exclude`] and counts what it allocates and frees as the program's: for
+/// values that the program handed to a measurement.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
@@ -182,12 +183,12 @@ pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
 /// assert_eq!(measured.counts.unwrap().deallocations, 1);
 /// ```
 pub fn include<T>(work: impl FnOnce() -> T) -> T {
-    // The first count finds the thread's slot again.
+    // The first count looks the thread's slot up again.
     let _restore = Restore::after(false);
     work()
 }
 
-/// How the thread counted before.
+/// Restores how the thread counted before.
 struct Restore {
     slot: Option<&'static Slot>,
     excluded: bool,
@@ -211,15 +212,15 @@ impl Drop for Restore {
 
 /// The calling thread's counters, for code that takes many readings.
 ///
-/// Take it anew for each use: at the very end of a thread, when its thread-locals are destroyed, its
-/// counters go to another thread.
+/// Get it for each use and do not keep it: when the thread's thread-locals are destroyed, its counters
+/// go to another thread.
 ///
-/// Cheaper than a [`Region`](crate::Region): a reading is five loads. This is what a tracer
-/// builds on; tests want [`measure`](crate::measure) or [`Budget`](crate::Budget).
+/// Cheaper than a [`Region`](crate::Region): a reading is five loads. It is made for tracers; tests use
+/// [`measure`](crate::measure) or [`Budget`](crate::Budget).
 #[derive(Clone, Copy)]
 pub struct Local {
     slot: &'static Slot,
-    /// Stays on its thread: the peaks may be written by the owner alone.
+    // Not `Send`: only the owner may write the peaks.
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
@@ -232,8 +233,8 @@ impl std::fmt::Debug for Local {
 }
 
 impl Local {
-    /// The calling thread's counters; `None` in the last moments of a thread, when its counters
-    /// have been given back.
+    /// Returns the calling thread's counters; `None` after the thread has given them back, while its
+    /// thread-locals are destroyed.
     #[inline]
     pub fn current() -> Option<Self> {
         SLOT.get().or_else(own_slot).map(Self::of)
@@ -247,27 +248,28 @@ impl Local {
         }
     }
 
-    /// The totals of the slot that the thread counts into. Only differences mean anything: a slot
-    /// goes on from where its last owner left it.
+    /// Returns the totals of the slot that the thread counts into. Only differences are meaningful: a
+    /// slot continues from its last owner's values.
     #[inline]
     pub fn counts(self) -> Counts {
         self.slot.counts()
     }
 
-    /// The same one after the other, in the order of [`Counts::to_array`], each read when it is asked
-    /// for: for code that puts them straight to where they belong.
+    /// Returns the totals of [`counts`](Self::counts) one by one, in the order of [`Counts::to_array`];
+    /// each is read when the iterator gets there, for code that stores them at once.
     #[inline]
     pub fn totals(self) -> impl Iterator<Item = u64> {
         self.slot.totals()
     }
 
-    /// The same counters, to be read from other threads.
+    /// Returns a handle by which other threads read these counters.
     #[inline]
     pub fn remote(self) -> Remote {
         Remote::new(self.slot)
     }
 
-    /// The number of the thread that these counters belong to, as in [`threads`](crate::threads).
+    /// Returns the number of the thread that these counters belong to, as in
+    /// [`threads`](crate::threads).
     #[inline]
     pub fn thread(self) -> u64 {
         self.slot.owner()
@@ -277,31 +279,30 @@ impl Local {
         self.slot.owned_counts()
     }
 
-    /// Draws a boundary: answers the highest live level since the last one, and begins anew from
-    /// the present level. Levels are comparable among each other on one thread, and with
+    /// Draws a boundary: returns the highest live level since the last boundary, and starts again from
+    /// the present level. Levels of one thread can be compared with each other and with
     /// [`Counts::net_bytes`] of [`counts`](Self::counts).
     #[inline]
     pub fn take_peak(self) -> i64 {
         self.slot.take_peak(self.counts().net_bytes())
     }
 
-    /// The same where the caller has just read the level: [`Counts::net_bytes`] of
-    /// [`counts`](Self::counts).
+    /// Draws a boundary as [`take_peak`](Self::take_peak), given the present level, which is
+    /// [`Counts::net_bytes`] of [`counts`](Self::counts).
     #[inline]
     pub fn take_peak_at(self, level: i64) -> i64 {
         self.slot.take_peak(level)
     }
 
-    /// Opens a window: until it is closed, the highest level inside is kept, whatever boundaries
-    /// are drawn and windows opened and closed within.
+    /// Opens a window: until it is closed, the highest level inside is kept, whatever boundaries are
+    /// drawn and windows are opened and closed inside.
     #[inline]
     pub fn open_window(self) -> Window {
         self.slot.open_window()
     }
 
-    /// Closes a window and answers the highest level within. `None` where windows were not closed
-    /// in the opposite order of their opening; those around it keep what they had seen, and say
-    /// `None` too when they are closed.
+    /// Closes a window and returns the highest level inside. `None` if windows were not closed in the
+    /// reverse order of their opening; those around it return `None` too when they are closed.
     #[inline]
     #[expect(clippy::needless_pass_by_value, reason = "a window is closed once")]
     pub fn close_window(self, window: Window) -> Option<i64> {

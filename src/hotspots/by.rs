@@ -1,4 +1,4 @@
-//! By which figure hotspots are sorted and drawn.
+//! `By`: the figure by which hotspots are sorted and drawn.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,25 +21,25 @@ pub enum By {
     Cancelled,
     /// Nanoseconds from start to stop.
     Time,
-    /// The part of that in which no call inside was open.
+    /// Nanoseconds in which no call inside was open.
     SelfTime,
-    /// Nanoseconds in which they were polled.
+    /// Nanoseconds in which the calls were polled.
     Busy,
-    /// The same without the calls inside.
+    /// Nanoseconds in which the calls were polled, without the calls inside.
     SelfBusy,
     /// Requests that obtained memory.
     Allocations,
-    /// The same without the calls inside.
+    /// Requests that obtained memory, without the calls inside.
     SelfAllocations,
     /// Bytes allocated.
     Bytes,
-    /// The same without the calls inside.
+    /// Bytes allocated, without the calls inside.
     SelfBytes,
     /// Highest peak of live bytes.
     Peak,
 }
 
-/// What a figure counts.
+/// Unit of a figure.
 #[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -49,7 +49,7 @@ pub(crate) enum Unit {
 }
 
 impl By {
-    /// All there are, in the order of their documentation.
+    /// All figures, in the order of their documentation.
     pub const ALL: [Self; 12] = [
         Self::Calls,
         Self::Failures,
@@ -65,7 +65,7 @@ impl By {
         Self::Peak,
     ];
 
-    /// The word for it, by which it is also [parsed](FromStr).
+    /// Returns the figure's name, from which it is also [parsed](FromStr).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Calls => "calls",
@@ -83,7 +83,7 @@ impl By {
         }
     }
 
-    /// The figure; 0 where it is not known.
+    /// Returns the figure of these totals; 0 if it is not known.
     pub fn of(self, totals: &Totals) -> u64 {
         let allocates = |counts: Option<Counts>| counts.map_or(0, |counts| counts.allocates());
         let bytes = |counts: Option<Counts>| counts.map_or(0, |counts| counts.bytes_allocated);
@@ -103,8 +103,8 @@ impl By {
         }
     }
 
-    /// Returns whether it is known only of programs in which a [`Counting`](crate::Counting)
-    /// allocator is installed: allocations, bytes and peaks.
+    /// Returns whether the figure needs an installed [`Counting`](crate::Counting) allocator: true for
+    /// allocations, bytes and peaks.
     pub const fn is_counted(self) -> bool {
         matches!(
             self,
@@ -125,8 +125,8 @@ impl By {
         }
     }
 
-    /// The same without the calls inside, of which the parts of a picture are made; none where that
-    /// is no sum.
+    /// Returns the figure without the calls inside, which adds up to the whole; `None` for
+    /// [`Peak`](Self::Peak), which does not add up.
     pub const fn own(self) -> Option<Self> {
         match self {
             Self::Time | Self::SelfTime => Some(Self::SelfTime),
@@ -160,13 +160,13 @@ impl FromStr for By {
     fn from_str(text: &str) -> Result<Self, UnknownFigure> {
         let named = |by: &Self| by.name() == text;
         Self::ALL.into_iter().find(named).ok_or_else(|| {
-            // As much of it as is worth showing.
+            // Cut to what is worth showing.
             UnknownFigure(text.escape_debug().take(40).collect())
         })
     }
 }
 
-/// A text is not the name of a [figure](By).
+/// Error: a text is not the name of a [figure](By).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownFigure(String);
 

@@ -1,4 +1,4 @@
-//! What has changed, as a table.
+//! Changes between two sets of reports, as a table.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::table::{NAME, PLACE, place};
 use crate::report::names::Names;
 use crate::report::units::{count, plural};
 
-/// What has changed as a table to be read by a person: see [`Diff::table`].
+/// Table of changes for people; made by [`Diff::table`].
 #[derive(Clone, Debug)]
 #[must_use = "a table is shown by formatting it"]
 pub struct Changes<'a> {
@@ -21,8 +21,9 @@ pub struct Changes<'a> {
 }
 
 impl<'a> Diff<'a> {
-    /// The functions and the paths of which a figure has changed, those first where it changed most:
-    /// allocations, twenty of each, in lines of 120 characters, unless told otherwise.
+    /// Returns a table of the functions and paths of which a figure has changed, the largest change
+    /// first. By default the figure is allocations, with 20 functions and 20 paths in lines of 120
+    /// characters.
     pub fn table(&self) -> Changes<'a> {
         Changes {
             diff: *self,
@@ -35,23 +36,24 @@ impl<'a> Diff<'a> {
 }
 
 impl Changes<'_> {
-    /// Where this figure has changed.
+    /// Sets the figure; [`By::Allocations`] by default.
     pub fn by(self, by: By) -> Self {
         Self { by, ..self }
     }
 
-    /// So many functions and so many paths at most.
+    /// Sets how many functions and how many paths there are at most; 20 by default.
     pub fn top(self, top: usize) -> Self {
         Self { top, ..self }
     }
 
-    /// In lines of so many characters, if that can be: columns of less importance are left out.
+    /// Sets the width of a line in characters; 120 by default. Less important columns are left out to
+    /// keep to it.
     pub fn width(self, width: usize) -> Self {
         Self { width, ..self }
     }
 
-    /// As tables of [GitHub's Markdown](https://github.github.com/gfm/). The width only says which
-    /// columns there are; no name is cut.
+    /// Renders as tables of [GitHub's Markdown](https://github.github.com/gfm/). The width only decides
+    /// which columns there are; no name is cut.
     pub fn markdown(self) -> Self {
         Self {
             is_markdown: true,
@@ -72,7 +74,7 @@ impl fmt::Display for Changes<'_> {
         let names = self.diff.names();
         self.section(f, "function", NAME, &names, self.diff.functions(self.by))?;
         let paths = self.diff.paths(self.by);
-        // A path of one function says what the function does, unless there are others to it.
+        // A path of one function repeats the function, unless there are other paths to it.
         if paths
             .iter()
             .any(|it| it.frames.len() > 1 && self.has_changed(it))
@@ -84,10 +86,10 @@ impl fmt::Display for Changes<'_> {
     }
 }
 
-/// How much of a path is shown for certain.
+/// Characters of a path that are always shown.
 const PATH: Cut = Cut::Start(48);
 
-/// Beside the figure asked for, with the rank of its column.
+/// Figures shown beside the chosen one, with the rank of their columns.
 const FIGURES: [(By, u8); 8] = [
     (By::Calls, 8),
     (By::Failures, 3),
@@ -115,7 +117,7 @@ impl Changes<'_> {
         let all = changes.len();
         changes.retain(|change| self.has_changed(change));
         let same = all - changes.len();
-        // Those that grew before those that shrank as much.
+        // Growth before an equal decrease.
         changes.sort_by_key(|it| std::cmp::Reverse(self.diff.growth(self.by, it).unsigned_abs()));
         let hidden = changes.len().saturating_sub(self.top);
         changes.truncate(self.top);
@@ -194,7 +196,7 @@ impl Changes<'_> {
     }
 }
 
-/// The [table](Diff::table) as it is without settings.
+/// Displays the [table](Diff::table) with default settings.
 impl fmt::Display for Diff<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.table().fmt(f)

@@ -1,4 +1,4 @@
-//! What has changed between two sets of reports.
+//! Differences between two sets of reports.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -10,15 +10,15 @@ use super::{By, Frame, Hotspots, Path, Rule, Totals};
 use crate::report::names::Names;
 use crate::report::units::count;
 
-/// Each path has all its functions, so deep ones would take a lot of memory.
+/// Each path lists all its functions, so deep paths would take a lot of memory.
 const MAX_DEPTH: usize = 100;
 
-/// What has changed from one set of reports to another: which functions and paths take more than
-/// before, which less, which are new, which are gone.
+/// Differences from one set of reports to another: functions and paths that take more or less than
+/// before, are new, or are gone.
 ///
-/// Functions are told apart by module and name, as lines and files change from one version of a
-/// program to the next: what is opened on several lines of one function is added up. Where the sets
-/// are not of as many reports, figures are compared per report, exactly.
+/// Functions are identified by module and name, because lines and files change from one version of a
+/// program to the next: calls that are opened on several lines of one function are added up. If the
+/// sets have different numbers of reports, figures are compared per report, exactly.
 #[derive(Clone, Copy, Debug)]
 pub struct Diff<'a> {
     before: &'a Hotspots,
@@ -29,16 +29,16 @@ pub struct Diff<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Change<'a> {
-    /// The functions on the path, the outermost first; of a function, just that. They stand where
-    /// they are now, or were if they are gone.
+    /// The functions on the path, the outermost first; for a function, just that one. Their files and
+    /// lines are those of now, or those of before if they are gone.
     pub frames: Vec<Frame<'a>>,
-    /// What the calls did before; `None` where there were none.
+    /// What the calls did before; `None` if there were no calls.
     pub before: Option<Totals>,
-    /// What they do now; `None` where there are none any more.
+    /// What the calls do now; `None` if there are no calls.
     pub after: Option<Totals>,
 }
 
-/// A rule that is broken, by what, and by how much.
+/// A broken rule, with the function or path that breaks it and by how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach(String);
 
@@ -49,16 +49,16 @@ impl fmt::Display for Breach {
 }
 
 impl<'a> Diff<'a> {
-    /// Between these.
+    /// Compares two sets of reports.
     pub fn between(before: &'a Hotspots, after: &'a Hotspots) -> Self {
         Self { before, after }
     }
 
-    /// The functions, those first of which this figure has grown most; those that did not change
-    /// in any figure but the times included.
+    /// Returns all functions, the largest growth of this figure first; functions without a change are
+    /// included.
     pub fn functions(&self, by: By) -> Vec<Change<'a>> {
         let mut changes: BTreeMap<_, Change<'a>> = BTreeMap::new();
-        // Those of now first, so that it is they who say where a function stands.
+        // Those of now first, so that files and lines are those of now.
         for (hotspots, is_after) in [(self.after, true), (self.before, false)] {
             for function in hotspots.functions.iter() {
                 let frame = function.frame();
@@ -70,7 +70,8 @@ impl<'a> Diff<'a> {
         self.sorted(changes.into_values().collect(), by)
     }
 
-    /// The same of the paths. Those of more than a hundred functions are left out.
+    /// Returns all paths, the largest growth of this figure first. Paths of more than 100 functions are
+    /// left out.
     pub fn paths(&self, by: By) -> Vec<Change<'a>> {
         let mut tree = Tree::default();
         tree.add(&self.after.paths(), true);
@@ -88,13 +89,13 @@ impl<'a> Diff<'a> {
         changes
     }
 
-    /// By how much a change has grown, multiplied by the [scale](Self::scale).
+    /// Returns the growth of a change, multiplied by the [scale](Self::scale).
     pub(super) fn growth(&self, by: By, change: &Change<'_>) -> i128 {
         let [before, after] = self.scaled(by, change);
         after.cast_signed().wrapping_sub(before.cast_signed())
     }
 
-    /// Both figures as if each set had as many reports as both have together.
+    /// Returns both figures, multiplied by the [scale](Self::scale).
     fn scaled(&self, by: By, change: &Change<'_>) -> [u128; 2] {
         let [before, after] = [&change.before, &change.after]
             .map(|totals| u128::from(totals.as_ref().map_or(0, |totals| by.of(totals))));
@@ -105,32 +106,32 @@ impl<'a> Diff<'a> {
         ]
     }
 
-    /// By what to multiply the figures to compare them.
+    /// Returns the factors by which the figures are multiplied for comparison.
     fn factors(&self, by: By) -> (u128, u128) {
-        // A peak is not more for more reports.
+        // More reports do not make a peak higher.
         if !self.is_per_report() || by == By::Peak {
             return (1, 1);
         }
         (self.after.reports().into(), self.before.reports().into())
     }
 
-    /// What one of a figure is, once multiplied.
+    /// Returns what a figure of 1 is after multiplication.
     fn scale(&self, by: By) -> u128 {
         let (times_before, times_after) = self.factors(by);
-        // The number of reports before, where it was multiplied with that after.
+        // Figures were multiplied by the other set's number of reports.
         times_before.saturating_mul(times_after)
     }
 
-    /// Whether figures are compared per report, as there are not as many of both.
+    /// Returns whether figures are compared per report, because the sets differ in size.
     pub fn is_per_report(&self) -> bool {
         let (before, after) = (self.before.reports(), self.after.reports());
         before != after && before > 0 && after > 0
     }
 
-    /// Where the rules are broken: by all together, by which functions, and by which paths to
-    /// functions that keep the rule as a whole. In the order of the rules, and then of the growth.
+    /// Returns the broken rules: by the whole, by functions, and by paths to functions that keep the rule
+    /// as a whole; in the order of the rules, then of the growth.
     ///
-    /// A rule on a figure that was not counted, before or after, is broken: nobody knows.
+    /// A rule on a figure that was not counted, before or after, counts as broken.
     pub fn breaches(&self, rules: &[Rule]) -> Vec<Breach> {
         let names = self.names();
         let mut breaches = Vec::new();
@@ -140,7 +141,7 @@ impl<'a> Diff<'a> {
         breaches
     }
 
-    /// How the functions of both sides are named beside one another.
+    /// Returns the names of the functions of both sets.
     pub(super) fn names(&self) -> Names<'a> {
         let frames = self.before.frames().chain(self.after.frames());
         Names::of(frames.map(|it| (it.module, it.name)))
@@ -205,7 +206,7 @@ impl<'a> Diff<'a> {
             Unit::Nanoseconds => " ns",
             Unit::Bytes => " B",
         };
-        // To the last one: `1.4 MiB -> 1.4 MiB` says nothing.
+        // With all digits: `1.4 MiB -> 1.4 MiB` says nothing.
         let [before, after] = scaled.map(|figure| self.exactly(by, figure));
         let growth = self.exactly(by, scaled[1].saturating_sub(scaled[0]));
         let share = match share(scaled) {
@@ -227,7 +228,7 @@ impl<'a> Diff<'a> {
         (self.before, self.after)
     }
 
-    /// By how much it grew or shrank, with the sign.
+    /// Returns the growth, with its sign.
     pub(super) fn shown_growth(&self, by: By, change: &Change<'_>) -> String {
         let growth = self.growth(by, change);
         let shown = self.shown(by, growth.unsigned_abs());
@@ -242,12 +243,12 @@ impl<'a> Diff<'a> {
         share(self.scaled(by, change)).unwrap_or_default()
     }
 
-    /// The figure before (0) or after (1).
+    /// Returns the figure before (0) or after (1).
     pub(super) fn shown_side(&self, by: By, change: &Change<'_>, side: usize) -> String {
         self.shown(by, self.scaled(by, change)[side])
     }
 
-    /// A multiplied figure as it is for one report, or for all where there are as many.
+    /// Returns a multiplied figure per report, or of all reports if the sets have the same size.
     fn shown(&self, by: By, scaled: u128) -> String {
         let scale = self.scale(by);
         match by.unit() {
@@ -256,7 +257,7 @@ impl<'a> Diff<'a> {
         }
     }
 
-    /// The same in the figure's smallest unit, with up to three digits behind the point.
+    /// Returns a multiplied figure in the smallest unit, with up to three decimals.
     fn exactly(&self, by: By, scaled: u128) -> String {
         let scale = self.scale(by);
         let whole = count(u64::try_from(scaled / scale).unwrap_or(u64::MAX));
@@ -265,7 +266,7 @@ impl<'a> Diff<'a> {
     }
 }
 
-/// `+39.0%`; none where there was nothing before.
+/// Returns the growth as `+39.0%`; `None` if the figure was 0 before.
 fn share([before, after]: [u128; 2]) -> Option<String> {
     let change = before.abs_diff(after);
     let sign = if after < before { '-' } else { '+' };
@@ -292,7 +293,7 @@ impl<'a> Change<'a> {
         side.get_or_insert_default().add(totals);
     }
 
-    /// Whether it is new or gone; otherwise nothing.
+    /// Returns `new` or `gone`; else an empty text.
     pub(super) fn state(&self) -> &'static str {
         match (&self.before, &self.after) {
             (None, Some(_)) => "new",
@@ -301,19 +302,19 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The functions' names, from the outermost inwards.
+    /// Returns the functions' names, the outermost first.
     pub(super) fn path(&self, names: &Names<'_>) -> String {
         let names = self.frames.iter().map(|frame| name(names, *frame));
         names.collect::<Vec<_>>().join(" > ")
     }
 
-    /// The function whose calls these are.
+    /// Returns the function whose calls these are.
     pub fn frame(&self) -> Frame<'a> {
         self.frames.last().copied().unwrap_or_default()
     }
 }
 
-/// The paths of both sets as one tree.
+/// Merges the paths of both sets into one tree.
 #[derive(Default)]
 struct Tree<'a> {
     changes: Vec<Change<'a>>,
@@ -329,7 +330,7 @@ impl<'a> Tree<'a> {
         let mut places: Vec<usize> = Vec::with_capacity(paths.len());
         for path in paths {
             if path.depth >= MAX_DEPTH {
-                // As all that follow from here; nobody asks for its place.
+                // And so are all paths below it; no one looks for its place.
                 places.push(usize::MAX);
                 continue;
             }

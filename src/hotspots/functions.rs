@@ -1,4 +1,4 @@
-//! Each function's number, by where it stands in the code.
+//! The functions, numbered by their place in the code.
 
 use std::hash::BuildHasher;
 
@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::spread::Spread;
 use super::{Frame, Totals};
 
-/// A function, and what its calls did, on whichever path.
+/// A function and what its calls did, on all paths.
 #[derive(Clone, Debug)]
 pub(super) struct Function {
     name: Box<str>,
@@ -35,7 +35,7 @@ impl Function {
 pub(super) struct Functions {
     all: Vec<Function>,
     numbers: HashTable<usize>,
-    /// Seeded at random: nobody can choose names that collide.
+    /// Seeded at random, so that nobody can choose names that collide.
     hasher: DefaultHashBuilder,
 }
 

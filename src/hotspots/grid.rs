@@ -5,30 +5,30 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-/// Rows of whole texts; which columns there are, and how much of a text, depends on the width.
+/// Rows of uncut texts; the width decides which columns are shown and where texts are cut.
 pub(super) struct Grid {
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// What stands in a column.
+/// A column.
 pub(super) struct Column {
     pub(super) title: String,
     pub(super) is_number: bool,
-    /// The text is of somebody else's making.
+    /// The texts come from outside the program.
     pub(super) is_foreign: bool,
-    /// Where there is no room for all columns, those of higher rank have it.
+    /// If the width is too small for all columns, those of the lowest rank are left out.
     pub(super) rank: u8,
-    /// Texts are cut to this before a column is left out for them.
+    /// Texts are cut to this before another column is left out.
     cut: Option<Cut>,
 }
 
-/// How much of a text is shown, and where the rest is left out.
+/// How a text is cut.
 #[derive(Clone, Copy)]
 pub(super) enum Cut {
-    /// At most this many characters, with `…` for those in the middle.
+    /// To at most this many characters, with `…` for the middle.
     Middle(usize),
-    /// At most this many characters, with `…` for those at the beginning.
+    /// To at most this many characters, with `…` for the beginning.
     Start(usize),
 }
 
@@ -46,7 +46,7 @@ impl Cut {
     }
 }
 
-/// Columns of this rank are always there.
+/// Columns of this rank are always shown.
 pub(super) const ALWAYS: u8 = u8::MAX;
 
 impl Column {
@@ -60,7 +60,7 @@ impl Column {
         }
     }
 
-    /// Cuts the column's texts; if there is more room in a line, less is cut off.
+    /// Cuts the column's texts; less if the line has room.
     pub(super) fn cut(self, cut: Cut) -> Self {
         Self {
             cut: Some(cut),
@@ -86,14 +86,14 @@ impl Column {
     }
 }
 
-/// Between columns.
+/// Separates columns.
 const GAP: u16 = 2;
 
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 impl Grid {
-    /// A line for each row, no longer than `width` if that can be.
+    /// Renders a line for each row, of at most `width` characters if possible.
     pub(super) fn write(&self, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cuts = self.cuts();
         let shown = self.fitting(width, &cuts);
@@ -108,11 +108,11 @@ impl Grid {
         self.columns.iter().map(|column| column.cut).collect()
     }
 
-    /// The columns for which there is room.
+    /// Returns the columns for which there is room.
     fn fitting(&self, width: usize, cuts: &[Option<Cut>]) -> Vec<usize> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
         let widths = self.table(&all, cuts).column_max_content_widths();
-        // Those of the highest rank first; of two of the same, the earlier one.
+        // The highest rank first; of equal ranks, the earlier column.
         let mut by_rank = all;
         by_rank.sort_by_key(|column| Reverse(self.columns[*column].rank));
         let mut room = width + usize::from(GAP);
@@ -128,7 +128,7 @@ impl Grid {
         by_rank
     }
 
-    /// Gives what is left of a line to the columns whose texts are cut, the first one first.
+    /// Gives the rest of a line to the columns whose texts are cut, from the first on.
     fn grown(&self, shown: &[usize], width: usize, mut cuts: Vec<Option<Cut>>) -> Vec<Option<Cut>> {
         let table = self.table(shown, &cuts);
         let longest = table.lines().map(|line| line.chars().count()).max();
@@ -167,7 +167,7 @@ impl Grid {
             let cells = shown.iter().map(|column| cell(*column, &row[*column]));
             table.add_row(cells.collect::<Vec<_>>());
         }
-        // Between columns there is a space besides.
+        // Columns are separated by a space as well.
         for column in table.column_iter_mut() {
             column.set_padding((0, GAP - 1));
         }
@@ -181,8 +181,8 @@ impl Grid {
         table
     }
 
-    /// A table of GitHub's Markdown, with the columns that a terminal of this width shows. No text
-    /// is cut.
+    /// Renders a table of GitHub's Markdown, with the columns that a terminal of this width shows. No
+    /// text is cut.
     pub(super) fn write_markdown(&self, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.fitting(width, &self.cuts());
         for column in &columns {
@@ -208,11 +208,11 @@ impl Grid {
     }
 }
 
-/// A text from outside, as code: there, GitHub looks for no mentions (`@someone`) and no numbers of
-/// issues.
+/// Renders a text from outside as code, in which GitHub replaces neither mentions (`@someone`) nor
+/// issue numbers.
 ///
-/// Backticks can't hold every text (a backtick, a pipe), so where there may be a doubt the code
-/// stands in the element of HTML, and what means something is written as a reference.
+/// Backticks can't hold every text (a backtick, a pipe): such a text is written in the HTML element
+/// `code`, with special characters as references.
 fn code(text: &str) -> String {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || ":./-…".contains(it);
     let is_within = |it: char| is_plain(it) || "_ >".contains(it);
@@ -222,7 +222,7 @@ fn code(text: &str) -> String {
     let mut code = String::from("<code>");
     for character in text.chars() {
         if character.is_ascii_punctuation() && !is_plain(character) {
-            // A string takes all that is written.
+            // Writing to a string can't fail.
             let _ = write!(code, "&#{};", u32::from(character));
         } else {
             code.push(character);
@@ -231,7 +231,7 @@ fn code(text: &str) -> String {
     code + "</code>"
 }
 
-/// At most so many characters, with `…` where some were left out in the middle.
+/// Cuts a text to at most this many characters, with `…` for the middle.
 fn cut_middle(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
@@ -244,7 +244,7 @@ fn cut_middle(text: &str, most: usize) -> String {
     format!("{first}…{last}")
 }
 
-/// At most so many characters, with `…` where some were left out at the beginning.
+/// Cuts a text to at most this many characters, with `…` for the beginning.
 fn cut_start(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {

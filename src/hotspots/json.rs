@@ -11,16 +11,16 @@ use crate::report::json::escaping;
 
 use super::{Frame, Hotspot, Path, Percentiles, Table, Totals};
 
-/// Of the schema that is written.
+/// Version of the schema that is written.
 const VERSION: u32 = 1;
 
-/// The table as an object, for other programs: `tracer_hotspots`, which is 1, the number of `reports`,
-/// the counts of them all (`total`) and of what was in no call (`outside_calls`), the `functions`,
+/// Serialises the table as an object for other programs: `tracer_hotspots` (the version, 1), the number
+/// of `reports`, their counts (`total`) and those outside calls (`outside_calls`), the `functions`,
 /// sorted and cut as the table is, and all `paths`.
 ///
-/// A function has `name`, `module`, `file`, `line`, what its calls did together, and the percentiles
-/// of a call: `wall_percentiles_ns` and `allocates_percentiles`. A path has `parent`, the index in
-/// `paths` of the one that leads to it, instead of the percentiles. What is not known is `null`.
+/// A function has `name`, `module`, `file`, `line`, the totals of its calls, and the percentiles of a
+/// call: `wall_percentiles_ns` and `allocates_percentiles`. A path has no percentiles, but `parent`: the
+/// index in `paths` of the path that leads to it. Unknown figures are `null`.
 impl Serialize for Table<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let hotspots = self.hotspots;
@@ -40,9 +40,8 @@ impl Serialize for Table<'_> {
 }
 
 impl Table<'_> {
-    /// Writes the table as one line of JSON, with the fields that its `Serialize` describes. In texts,
-    /// characters that no terminal or editor should meet are written as `\u202e`, which JSON reads
-    /// as the character.
+    /// Writes the table as one line of JSON, with the fields that its `Serialize` describes. Characters
+    /// that could disturb a terminal or an editor are escaped as in `\u202e`.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! Hotspots: what many reports say together.
+//! Hotspots: many reports, summed by function and by path.
 //!
-//! Which function allocates, in which flow, how much, and is it more than it was? [`Hotspots`] adds
-//! up any number of reports by function and by path, in memory that grows with the number of
-//! distinct paths only. Tables of them, and [`Diff`] with its rules, come with the feature `tables`.
+//! Which function allocates, on which path, how much, and is it more than before? [`Hotspots`] sums any
+//! number of reports, in memory that grows with the number of distinct paths only. The feature `tables`
+//! adds tables, and [`Diff`] with its rules.
 
 mod by;
 mod functions;
@@ -60,11 +60,10 @@ pub use rule::{Rule, RuleError};
 pub use table::Table;
 pub use totals::Totals;
 
-/// What many reports say together, by function and by path.
+/// Sums of many reports, by function and by path.
 ///
 /// A function is a place in the code that opens calls: name, module, file and line. A path is a
-/// sequence of functions, each called by the one before it, so that the same function in two flows
-/// can be told apart.
+/// sequence of functions, each called by the one before it; it tells one function in two flows apart.
 ///
 /// Cost: some 100 ns for each call added, and memory for each distinct path.
 ///
@@ -93,11 +92,11 @@ pub use totals::Totals;
 pub struct Hotspots {
     reports: u64,
     counts: Option<Counts>,
-    /// What was done in calls.
+    /// Counts of what was done in calls.
     in_calls: Counts,
     functions: Functions,
     paths: Paths,
-    /// The path of each call of the report that is being added; kept for its memory.
+    /// The path of each call of the report that is being added; kept to reuse its memory.
     places: Vec<usize>,
 }
 
@@ -116,7 +115,7 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// `module::name`, on one line.
+    /// Returns `module::name`, on one line.
     pub(crate) fn qualified(&self) -> String {
         match (self.module, self.name) {
             ("", "") => "?".to_owned(),
@@ -126,50 +125,50 @@ impl Frame<'_> {
     }
 }
 
-/// A function, and what its calls did on whichever path.
+/// A function and what its calls did, on all paths.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Hotspot<'a> {
     /// The function.
     pub frame: Frame<'a>,
-    /// What its calls did together.
+    /// Totals of its calls.
     pub totals: &'a Totals,
-    /// How the times from start to stop are spread; without [folded](Report::folded) calls, of
-    /// which only the sum is known. `None` where there are no others.
+    /// Distribution of the times from start to stop, without [folded](Report::folded) calls, of which
+    /// only sums are known; `None` if all calls were folded.
     pub wall: Option<Percentiles<Duration>>,
-    /// How many requests for memory a call made, calls inside included; without folded calls.
-    /// `None` where nothing was counted.
+    /// Distribution of the requests for memory of a call, calls inside included, without folded calls;
+    /// `None` if nothing was counted.
     pub allocates: Option<Percentiles<u64>>,
 }
 
-/// A path, and what the calls at its end did.
+/// A path and what the calls at its end did.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Path<'a> {
     /// The function at its end.
     pub frame: Frame<'a>,
-    /// The path that leads there, as an index into [`Hotspots::paths`]: always one before.
+    /// The path that leads there: an index into [`Hotspots::paths`], always a smaller one.
     pub parent: Option<usize>,
-    /// How many functions lead there.
+    /// Number of functions that lead there.
     pub depth: usize,
-    /// What the calls did together.
+    /// Totals of the calls.
     pub totals: &'a Totals,
 }
 
 impl Hotspots {
-    /// Of no reports yet.
+    /// Makes hotspots of no reports.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds what a report says.
+    /// Adds a report.
     pub fn add(&mut self, report: &Report) {
         self.reports += 1;
         add_counts(&mut self.counts, report.total);
         self.places.clear();
         // Children come after their parents, and in order of start.
         for call in &report.calls {
-            // The fields are public: a report may say anything.
+            // The fields are public, so a parent may be any number.
             let parent = call.parent.filter(|parent| *parent < self.places.len());
             let function = self.functions.number(Frame {
                 name: &call.name,
@@ -179,7 +178,7 @@ impl Hotspots {
             });
             let around = parent.map(|parent| self.places[parent]);
             let path = self.paths.number(around, function);
-            // Not the totals of the outermost: what a call did after it moved is not in its parent's.
+            // Not the totals of the outermost calls: what a call did after it moved is not in its parent.
             self.in_calls += call.self_counts.unwrap_or_default();
             self.places.push(path);
         }
@@ -219,7 +218,7 @@ impl Hotspots {
         }
     }
 
-    /// Adds what others say, of other reports.
+    /// Adds the hotspots of other reports.
     pub fn merge(&mut self, other: &Self) {
         self.reports = self.reports.saturating_add(other.reports);
         add_counts(&mut self.counts, other.counts);
@@ -242,14 +241,14 @@ impl Hotspots {
         }
     }
 
-    /// Adds requests that were added up before by path: how many, and what all of them did.
+    /// Adds requests that were already summed by path: their number and their totals.
     #[cfg(feature = "recorder")]
     pub(crate) fn add_requests(&mut self, requests: u64, counts: Option<Counts>) {
         self.reports = self.reports.saturating_add(requests);
         add_counts(&mut self.counts, counts);
     }
 
-    /// Adds what the calls of one path did, below the path with this number; answers its number.
+    /// Adds the totals of one path below the path with this number; returns its own number.
     #[cfg(feature = "recorder")]
     pub(crate) fn add_path(
         &mut self,
@@ -265,7 +264,7 @@ impl Hotspots {
             self.in_calls += totals.total.unwrap_or_default();
         }
         if node.is_within {
-            // It is in those of the call around.
+            // They are in the totals of the call around.
             totals.wall = Duration::ZERO;
             totals.busy = Duration::ZERO;
             totals.total = totals.total.map(|_| Counts::ZERO);
@@ -275,12 +274,12 @@ impl Hotspots {
         path
     }
 
-    /// How many reports were added.
+    /// Returns the number of reports that were added.
     pub fn reports(&self) -> u64 {
         self.reports
     }
 
-    /// The figure of all together: of what adds up, the sum; of peaks, the highest.
+    /// Returns the figure of all functions together: the sum, or the highest of peaks.
     #[cfg(feature = "tables")]
     fn whole(&self, by: By) -> u64 {
         match (by, self.counts) {
@@ -299,24 +298,24 @@ impl Hotspots {
         }
     }
 
-    /// What their traces allocated and freed, in calls and outside; `None` where nothing was
+    /// Returns what the traces allocated and freed, inside and outside calls; `None` if nothing was
     /// counted.
     pub fn counts(&self) -> Option<Counts> {
         self.counts
     }
 
-    /// Whether there are reports, and nothing was counted in any of them.
+    /// Returns whether there are reports and nothing was counted in any of them.
     pub(crate) fn is_uncounted(&self) -> bool {
         self.reports > 0 && self.counts.is_none()
     }
 
-    /// The part of that which was in no call.
+    /// Returns what the traces allocated and freed outside calls; `None` if nothing was counted.
     pub fn outside_calls(&self) -> Option<Counts> {
         self.counts
             .map(|counts| counts.saturating_sub(self.in_calls))
     }
 
-    /// How the functions are named beside one another.
+    /// Returns the names of the functions.
     #[cfg(any(feature = "tables", feature = "web"))]
     pub(crate) fn names(&self) -> Names<'_> {
         Names::of(self.frames().map(|it| (it.module, it.name)))
@@ -327,7 +326,7 @@ impl Hotspots {
         self.functions.iter().map(|function| function.frame())
     }
 
-    /// The functions, the highest figure first; those with the same by name, module, file and line.
+    /// Returns the functions, the highest figure first; equal ones by name, module, file and line.
     pub fn functions(&self, by: By) -> Vec<Hotspot<'_>> {
         let functions = self.functions.iter();
         let mut functions: Vec<_> = functions
@@ -345,8 +344,8 @@ impl Hotspots {
         functions
     }
 
-    /// The paths as a tree, depth first: each after the one that leads to it, and those from the same
-    /// one by name, module, file and line.
+    /// Returns the paths as a tree, depth first: each after the path that leads to it, siblings by name,
+    /// module, file and line.
     pub fn paths(&self) -> Vec<Path<'_>> {
         let frame = |number: usize| {
             let node = self.paths.get(number);

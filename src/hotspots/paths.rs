@@ -1,4 +1,4 @@
-//! The ways on which functions were reached, as one tree.
+//! The tree of paths on which functions were reached.
 
 use std::hash::BuildHasher;
 
@@ -6,13 +6,13 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Totals;
 
-/// A function as it was reached on one path.
+/// A function on one path.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// The path that leads here; a node stands after its parent.
+    /// The path that leads here; a node comes after its parent.
     pub(super) parent: Option<usize>,
     pub(super) function: usize,
-    /// The same function is on the way here, too.
+    /// The function is also further out on this path.
     pub(super) is_within: bool,
     pub(super) totals: Totals,
 }

@@ -1,4 +1,4 @@
-//! Rules that say how much a figure may grow.
+//! Rules: how much a figure may grow.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use crate::report::escape::Escaped;
 use super::By;
 use super::by::Unit;
 
-/// A figure must not grow by more than this, as in `allocations > +0` or `bytes > +5%`: what is
-/// written is what breaks it.
+/// Limit of a figure's growth, such as `allocations > +0` or `bytes > +5%`: a change that satisfies the
+/// text breaks the rule.
 ///
-/// A [figure's name](By::name), `>`, `+`, and a whole number, in the figure's unit or in one behind
-/// it: `B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB` for bytes; `ns`, `us`, `µs`, `ms`, `s` for times. Or a
-/// number of per cent, with up to three digits behind the point, of what it was. Spaces may stand
-/// between the parts.
+/// The text is a [figure's name](By::name), `>`, `+`, and a growth. The growth is a whole number with an
+/// optional unit (`B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB` for bytes; `ns`, `us`, `µs`, `ms`, `s` for
+/// times), or a percentage of the figure before, with up to three decimals. Spaces between the parts are
+/// allowed.
 ///
 /// ```
 /// use tracer::hotspots::Rule;
@@ -38,19 +38,19 @@ pub struct Rule {
 enum Growth {
     /// In the figure's unit.
     By(u64),
-    /// In thousandths of a per cent of what it was.
+    /// In thousandths of a per cent of the figure before.
     Share(u64),
 }
 
 const THOUSANDTHS: u64 = 1000;
 
 impl Rule {
-    /// The figure that must not grow by more.
+    /// Returns the figure that the rule is on.
     pub fn by(&self) -> By {
         self.by
     }
 
-    /// Whether `after` is more than `before` may grow to, both multiplied by `scale`.
+    /// Returns whether `after` exceeds what `before` may grow to, both multiplied by `scale`.
     pub(super) fn is_broken(&self, before: u128, after: u128, scale: u128) -> bool {
         let grown = after.saturating_sub(before);
         match self.most {
@@ -62,7 +62,7 @@ impl Rule {
         }
     }
 
-    /// How much it may grow, as it is written in a rule.
+    /// Displays the growth as it is written in a rule.
     pub(super) fn allowed(&self) -> String {
         match self.most {
             Growth::By(most) => format!("+{most}{}", unit(self.by)),
@@ -102,7 +102,7 @@ impl FromStr for Rule {
     }
 }
 
-/// What has not been read yet.
+/// The rest of the text.
 struct Rest<'a> {
     text: &'a str,
     at: usize,
@@ -238,7 +238,7 @@ fn factor(by: By, unit: &str) -> Option<u64> {
         .map(|(_, factor)| factor)
 }
 
-/// A text is no [rule](Rule). Says where in it, and what was expected there.
+/// Error: a text is not a [rule](Rule). Names the column and what was expected there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
     text: String,

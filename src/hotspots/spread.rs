@@ -1,17 +1,17 @@
-//! How a figure is spread over many calls.
+//! Distribution of a figure over many calls.
 
 use hdrhistogram::Histogram;
 
 use crate::report::Percentiles;
 
-/// The values of many calls, in some kilobytes however many they are.
+/// Histogram of the values of many calls; takes some kilobytes for any number of calls.
 #[derive(Clone, Debug)]
 pub(super) struct Spread {
     histogram: Option<Histogram<u64>>,
     max: u64,
 }
 
-/// More than this takes eight times the memory, and nobody reads it.
+/// One digit more takes eight times the memory, and nobody reads it.
 const SIGNIFICANT_DIGITS: u8 = 2;
 
 impl Spread {
@@ -25,11 +25,11 @@ impl Spread {
     pub(super) fn record(&mut self, value: u64) {
         self.max = self.max.max(value);
         if self.histogram.is_none() {
-            // It fails for impossible bounds only.
+            // Fails for invalid bounds only.
             self.histogram = Histogram::new(SIGNIFICANT_DIGITS).ok();
         }
         if let Some(histogram) = &mut self.histogram {
-            // It fails beyond the highest value, of which there is none here: it grows.
+            // Fails beyond the highest value only, and this histogram resizes itself.
             let _ = histogram.record(value);
         }
     }
@@ -45,7 +45,7 @@ impl Spread {
         }
     }
 
-    /// None where no value was recorded.
+    /// Returns the percentiles; `None` if no value was recorded.
     pub(super) fn percentiles(&self) -> Option<Percentiles<u64>> {
         let histogram = self.histogram.as_ref()?;
         let at = |quantile| histogram.value_at_quantile(quantile).min(self.max);

@@ -10,7 +10,7 @@ use super::grid::{ALWAYS, Column, Cut, Grid};
 use super::{By, Frame, Hotspot, Hotspots};
 use crate::report::units::{bytes, count, percent, plural, time};
 
-/// Hotspots as a table to be read by a person: see [`Hotspots::table`].
+/// Table of hotspots for people; made by [`Hotspots::table`].
 #[derive(Clone, Debug)]
 #[must_use = "a table is shown by formatting it"]
 pub struct Table<'a> {
@@ -22,8 +22,8 @@ pub struct Table<'a> {
 }
 
 impl Hotspots {
-    /// The functions as a table: those that allocate the most bytes themselves first, twenty of
-    /// them, in lines of 120 characters, unless told otherwise.
+    /// Returns a table of the functions. By default the first 20 by [`By::SelfBytes`], in lines of 120
+    /// characters.
     pub fn table(&self) -> Table<'_> {
         Table {
             hotspots: self,
@@ -36,23 +36,24 @@ impl Hotspots {
 }
 
 impl Table<'_> {
-    /// Sorted by this figure, which stands first.
+    /// Sets the figure to sort by, which is the first column; [`By::SelfBytes`] by default.
     pub fn by(self, by: By) -> Self {
         Self { by, ..self }
     }
 
-    /// So many functions at most.
+    /// Sets how many functions there are at most; 20 by default.
     pub fn top(self, top: usize) -> Self {
         Self { top, ..self }
     }
 
-    /// In lines of so many characters, if that can be: columns of less importance are left out.
+    /// Sets the width of a line in characters; 120 by default. Less important columns are left out to
+    /// keep to it.
     pub fn width(self, width: usize) -> Self {
         Self { width, ..self }
     }
 
-    /// As a table of [GitHub's Markdown](https://github.github.com/gfm/), for the comment on a pull
-    /// request. The width only says which columns there are; no name is cut.
+    /// Renders as a table of [GitHub's Markdown](https://github.github.com/gfm/), for a comment on a pull
+    /// request. The width only decides which columns there are; no name is cut.
     pub fn markdown(self) -> Self {
         Self {
             is_markdown: true,
@@ -61,7 +62,7 @@ impl Table<'_> {
     }
 }
 
-/// How much of a function's name is shown for certain, and of its place.
+/// Characters of a function's name and of its place that are always shown.
 pub(super) const NAME: Cut = Cut::Middle(32);
 pub(super) const PLACE: Cut = Cut::Start(30);
 
@@ -99,7 +100,7 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// A figure as it stands in the table, with the rank of its column.
+/// A figure of the table, with the rank of its column.
 const FIGURES: [(By, u8); 12] = [
     (By::Calls, 10),
     (By::Failures, 7),
@@ -116,7 +117,7 @@ const FIGURES: [(By, u8); 12] = [
 ];
 
 impl Table<'_> {
-    /// Those that are shown.
+    /// Returns the functions that are shown.
     pub(super) fn functions(&self) -> Vec<Hotspot<'_>> {
         let mut functions = self.hotspots.functions(self.by);
         functions.truncate(self.top);
@@ -143,7 +144,7 @@ impl Table<'_> {
         for (figure, rank) in &figures {
             columns.push(Column::number(figure.name(), *rank));
         }
-        // Who sorts by time wants to know how it is spread.
+        // A table sorted by time shows its distribution.
         let more = if by.unit() == Unit::Nanoseconds { 6 } else { 0 };
         for (title, rank) in [
             ("time p50", 3),
@@ -189,7 +190,7 @@ impl Table<'_> {
         }
     }
 
-    /// Of what the shares are; none where there is no such thing.
+    /// Returns the whole of which shares are shown; `None` if the figure does not add up.
     fn whole(&self) -> Option<u64> {
         let own = self.by.own()?;
         let is_counted = self.hotspots.counts().is_some();
@@ -198,7 +199,7 @@ impl Table<'_> {
     }
 }
 
-/// Not known.
+/// Stands for an unknown figure.
 const NONE: &str = "n/a";
 
 fn shown(by: By, it: &Hotspot<'_>) -> String {
@@ -215,17 +216,17 @@ fn shown(by: By, it: &Hotspot<'_>) -> String {
     }
 }
 
-/// The function's name, on one line.
+/// Returns the function's name, on one line.
 pub(super) fn name(names: &Names<'_>, frame: Frame<'_>) -> String {
     Escaped(&names.get(frame.module, frame.name)).to_string()
 }
 
-/// The function's place in the code, on one line.
+/// Returns the function's place in the code, on one line.
 pub(super) fn place(frame: Frame<'_>) -> String {
     format!("{}:{}", Escaped(frame.file), frame.line)
 }
 
-/// How many reports, and what they have in all.
+/// Returns the number of reports and their totals.
 struct Summary<'a>(&'a Hotspots);
 
 impl fmt::Display for Summary<'_> {
@@ -249,7 +250,7 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-/// The [table](Hotspots::table) as it is without settings.
+/// Displays the [table](Hotspots::table) with default settings.
 impl fmt::Display for Hotspots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.table().fmt(f)

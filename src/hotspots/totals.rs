@@ -1,4 +1,4 @@
-//! What several calls did together.
+//! Totals of several calls.
 
 use std::time::Duration;
 
@@ -6,42 +6,42 @@ use alloc_counter::Counts;
 
 use crate::report::{CallReport, FoldedReport, Outcome};
 
-/// What several calls did together.
+/// Totals of several calls.
 ///
-/// Wall and busy times and allocations come twice: with the calls inside, and without ("self").
-/// Where a function calls itself, directly or through others, the inner calls are within the outer
-/// one's totals already: they are not added to the totals of the function again, nor to those of
-/// its paths. So no total exceeds what there was.
+/// Wall time, busy time and allocations are given twice: with the calls inside, and without them
+/// ("self"). If a function calls itself, directly or through others, the totals of the outer call
+/// include those of the inner one: they are not added again to the function's totals, nor to its
+/// paths'. So no total exceeds what really happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
-    /// How many calls there were.
+    /// Number of calls.
     pub calls: u64,
-    /// How many of them failed or panicked.
+    /// Number of calls that failed or panicked.
     pub failures: u64,
-    /// How many of them were cancelled, as is each branch of a `select!` that is dropped.
+    /// Number of calls that were cancelled, such as branches of a `select!` that are dropped.
     pub cancelled: u64,
-    /// From start to stop.
+    /// Time from start to stop.
     pub wall: Duration,
-    /// The part of that in which no call inside was open, be it on this strand or on one spawned.
+    /// Time from start to stop in which no call inside was open, on this strand or on spawned ones.
     pub self_wall: Duration,
-    /// The part of the time in which they were being polled.
+    /// Time in which the calls were polled.
     pub busy: Duration,
-    /// The same without that of the calls inside, on the same strand.
+    /// Time in which the calls were polled, without the calls inside on the same strand.
     pub self_busy: Duration,
-    /// What they allocated and freed; `None` where nothing was counted.
+    /// What the calls allocated and freed; `None` if nothing was counted.
     pub total: Option<Counts>,
-    /// The same without the calls inside.
+    /// What the calls allocated and freed, without the calls inside.
     pub self_counts: Option<Counts>,
-    /// The highest peak of a single call, in live bytes above those at its start.
+    /// Highest peak of a single call, in live bytes above those at its start.
     pub peak_bytes: Option<u64>,
-    /// How many calls have a figure that is not known to the last: see
-    /// [`partial`](CallReport::partial). Of [folded](crate::Report::folded) ones, no peaks are known.
+    /// Number of calls of which some figure is not exact: see [`partial`](CallReport::partial). Peaks of
+    /// [folded](crate::Report::folded) calls are not known.
     pub partial: u64,
 }
 
 impl Totals {
-    /// `is_within`: a call of the same function is around.
+    /// `is_within`: the call is inside a call of the same function.
     pub(super) fn add_call(&mut self, call: &CallReport, is_within: bool) {
         self.calls += 1;
         self.failures += u64::from(call.outcome.is_failure());
@@ -94,7 +94,7 @@ impl Totals {
     }
 }
 
-/// Adds what is known; what is not counted adds nothing.
+/// Adds known counts; unknown counts add nothing.
 pub(super) fn add_counts(sum: &mut Option<Counts>, more: Option<Counts>) {
     if let Some(more) = more {
         *sum.get_or_insert_default() += more;

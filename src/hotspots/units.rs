@@ -1,4 +1,4 @@
-//! How a figure is shown, by what it is of.
+//! Figures with their units.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::report::units::{bytes, count, time};
 use super::by::{By, Unit};
 
 impl By {
-    /// The figure with its unit.
+    /// Returns the figure with its unit.
     pub(crate) fn shown(self, figure: u64) -> String {
         match self.unit() {
             Unit::Count => count(figure),
