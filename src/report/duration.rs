@@ -1,19 +1,19 @@
-//! A duration as Rust shows it with `{:?}`, at a tenth of the cost: most of a line's time went there.
+//! Durations as `{:?}` displays them, at a tenth of its cost, which was most of a line's.
 
 use std::fmt;
 use std::time::Duration;
 
-/// In nanoseconds, of which there is room for 584 years.
+/// Returns a duration in nanoseconds; saturates after 584 years.
 #[cfg(any(feature = "serde", feature = "hotspots"))]
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Shown as `14.038083ms`: in the largest unit of which there is one, to the nanosecond, without
-/// zeros at the end.
+/// Displays a duration as `14.038083ms`: exactly, in the largest unit that it reaches, without trailing
+/// zeros.
 pub(crate) struct Exactly(pub(crate) Duration);
 
-/// The longest: the seconds' digits, the point, nine places, the unit.
+/// Length of the longest text: the digits of the seconds, the point, nine decimals, the unit.
 const MAX_BYTES: usize = 20 + 1 + 9 + 3;
 
 impl fmt::Display for Exactly {
@@ -25,7 +25,7 @@ impl fmt::Display for Exactly {
             (0, _) => (nanos / 1_000_000, nanos % 1_000_000, 6, "ms"),
             (seconds, _) => (seconds, nanos, 9, "s"),
         };
-        // From the end to the beginning.
+        // Written backwards.
         let mut bytes = [0; MAX_BYTES];
         let mut start = MAX_BYTES - unit.len();
         bytes[start..].copy_from_slice(unit.as_bytes());
@@ -57,7 +57,7 @@ impl fmt::Display for Exactly {
 
 fn push(bytes: &mut [u8], start: &mut usize, digit: u64) {
     *start -= 1;
-    // Less than ten.
+    // Less than 10.
     bytes[*start] = b'0' + u8::try_from(digit).unwrap_or(0);
 }
 

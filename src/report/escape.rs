@@ -1,10 +1,9 @@
-//! Text from outside, made safe to show on a terminal or in a line of a log.
+//! Escapes text from outside for a terminal or a line of a log.
 
 use std::fmt::{self, Display, Write as _};
 
-/// Shows a text on one line: control characters, characters that turn the direction of what
-/// follows, and those that nobody sees are written as Rust writes them (`\n`, `\u{1b}`); everything
-/// else as it is.
+/// Displays a text on one line: control characters, bidirectional controls and invisible characters are
+/// escaped as in Rust (`\n`, `\u{1b}`); everything else is unchanged.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Display for Escaped<'_> {
@@ -25,10 +24,9 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// Whether a character does something, or nothing that can be seen, where a text is shown: controls,
-/// line ends, and what Unicode says is to be ignored where it is not supported
-/// (`Default_Ignorable_Code_Point`), the bidirectional controls of its report 9 among them. Not the
-/// selectors of a variant of the character before, which are in many an emoji.
+/// Returns whether a character is invisible or has an effect when a text is shown: controls, line ends,
+/// and Unicode's `Default_Ignorable_Code_Point`, which includes the bidirectional controls of its
+/// annex 9. Variation selectors are not, as many emoji have them.
 pub(super) fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -63,7 +61,7 @@ mod tests {
             Escaped(invisible).to_string(),
             "ad\\u{200b}min\\u{ad} \\u{feff}a\\u{200d}b\\u{2060}\\u{3164}\\u{e0041}"
         );
-        // What can be seen is as it is, also with a mark above and in a variant.
+        // Visible characters are unchanged, also with combining marks and variation selectors.
         let visible = "e\u{301} \u{2764}\u{fe0f} مرحبا 漢字 �";
         assert_eq!(Escaped(visible).to_string(), visible);
     }

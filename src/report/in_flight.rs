@@ -1,4 +1,4 @@
-//! The traces that are not over, as plain data.
+//! Traces in flight, as plain data.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use crate::report::duration::Exactly;
 use crate::report::{CallReport, Outcome, Report, text};
 use crate::store::trace::Trace;
 
-/// A trace that is not over: see [`in_flight`].
+/// Trace in flight, as returned by [`in_flight`].
 ///
 /// `Display` is a line for the trace and one for each open call, as in a [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,22 +19,21 @@ pub struct InFlight {
     pub trace: u64,
     /// When the trace began.
     pub started: SystemTime,
-    /// How long ago that is.
+    /// Time since then.
     pub age: Duration,
-    /// What the trace has allocated and freed until now; `None` where no
+    /// What the trace has allocated and freed until now; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
-    /// The calls now open, in order of start; [`parent`](CallReport::parent) is an index into
-    /// these.
+    /// The open calls, in order of start; [`parent`](CallReport::parent) is an index into this list.
     pub open: Vec<CallReport>,
 }
 
-/// The traces that are in flight in this process, the oldest first: those with a scope that has not
-/// been left, or an instrumented future that is neither ready nor dropped. Open calls beyond a trace's
-/// [limits](crate::Limits) are in its total, and not among [`InFlight::open`].
+/// Returns the traces in flight in this process, the oldest first: those with a scope that is not
+/// dropped, or an instrumented future that is neither ready nor dropped.
 ///
-/// For "what are they all doing?", from any thread, at any time; nobody is stopped. It costs a
-/// report of each such trace, and until somebody asks, nothing.
+/// May be called on any thread at any time, and stops no other thread. Open calls beyond a trace's
+/// [limits](crate::Limits) are in its total, but not in [`InFlight::open`]. Cost: a report of each trace
+/// in flight; nothing while it is not called.
 ///
 /// ```
 /// use tracer::{Trace, call, in_flight};
@@ -65,7 +64,7 @@ impl InFlight {
         let mut places = vec![None; report.calls.len()];
         let mut open: Vec<CallReport> = Vec::new();
         for (index, mut call) in report.calls.into_iter().enumerate() {
-            // Of a call that has stopped, the nearest open one around it.
+            // If the call around has stopped, the nearest open one around that.
             let around = call.parent.and_then(|parent| places[parent]);
             if call.outcome == Outcome::Running {
                 call.parent = around;

@@ -29,41 +29,41 @@ pub use percentiles::Percentiles;
 pub use request::{Compared, Request};
 pub use tree::Tree;
 
-/// What a trace had recorded when the report was taken.
+/// What a trace had recorded at one moment, as plain data.
 ///
-/// Plain data, independent of the trace. `Display` is a line for each call, in order of start;
-/// `{:#}` is a [tree](Report::tree).
+/// Independent of the trace. `Display` is a line for each call, in order of start; `{:#}` is a
+/// [tree](Report::tree).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The request that it is of, where a `Recorder` kept it.
+    /// The request, if a `Recorder` kept the report.
     pub request: Option<Box<Request>>,
     /// The [trace's number](Trace::id); 0 for the report of an empty trace.
     pub trace: u64,
-    /// When the trace began, reckoned back from the time of the report.
+    /// When the trace began, computed from the wall clock at the time of the report.
     pub started: SystemTime,
-    /// From the trace's beginning to the end of its last call, or to the report where a call is
-    /// still running.
+    /// Time from the trace's beginning to the end of its last call, or to the report if a call is still
+    /// running.
     pub elapsed: Duration,
-    /// How often the trace had to grow beyond the capacity that it was given.
+    /// How many times the trace grew beyond the capacity that it was given.
     pub grown: u64,
-    /// Checkpoints, messages, calls, scopes and futures of which nothing is known, because the trace or
-    /// the process had no room for more. The totals of the calls around are exact, except for what those
-    /// scopes and futures did.
+    /// Number of checkpoints, messages, calls, scopes and futures that were not recorded, because the
+    /// trace or the process had no room for more. The totals of the calls around are exact, except for
+    /// what those scopes and futures did.
     pub dropped: u64,
-    /// What the trace's records take: whole pages of 4,096 bytes, which other traces use again.
+    /// Memory of the trace's records, in bytes: whole pages of 4,096 bytes, which other traces reuse.
     pub memory_bytes: u64,
-    /// What all strands of the trace allocated and freed, in calls and outside; `None` where no
+    /// What all strands of the trace allocated and freed, inside and outside calls; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
-    /// The calls, in order of start; a call stands after the one in which it was opened.
+    /// The calls, in order of start; a call comes after the one in which it was opened.
     pub calls: Vec<CallReport>,
-    /// Calls beyond the trace's [limits](crate::Limits), added up by path; a path stands after the
-    /// one around it.
+    /// Calls beyond the trace's [limits](crate::Limits), summed by path; a path comes after the one around
+    /// it.
     pub folded: Vec<FoldedReport>,
 }
 
-/// What several calls of one path did together: see [`Report::folded`].
+/// Sum of the folded calls of one path: see [`Report::folded`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoldedReport {
@@ -80,31 +80,33 @@ pub struct FoldedReport {
     /// The folded calls in which they were opened, as an index into [`Report::folded`]; `None` if
     /// they were opened in [`parent`](Self::parent) itself.
     pub within: Option<usize>,
-    /// How many calls there were, those that are running included.
+    /// Number of calls, including those that are running.
     pub calls: u64,
-    /// How many of them had not stopped when the report was taken. Their figures until then are in
-    /// the others.
+    /// Number of calls that had not stopped when the report was taken. What they did until then is in the
+    /// other figures.
     pub running: u64,
-    /// How many of them failed or panicked.
+    /// Number of calls that failed or panicked.
     pub failures: u64,
-    /// How many of them were cancelled.
+    /// Number of calls that were cancelled.
     pub cancelled: u64,
-    /// Their times from start to stop, together.
+    /// Sum of their times from start to stop.
     pub wall: Duration,
-    /// The part of that in which no folded call inside was open on the same strand.
+    /// The part of [`wall`](Self::wall) in which no folded call inside was open on the same strand.
     pub self_wall: Duration,
-    /// The part of their times in which they were polled.
+    /// The part of [`wall`](Self::wall) in which they were polled.
     pub busy: Duration,
     /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
     pub self_busy: Duration,
-    /// What they allocated and freed, calls inside and spawned strands included; `None` if no
+    /// What they allocated and freed, including calls inside and spawned strands; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
-    /// The part of that which was not in calls inside ("self").
+    /// The part of [`total`](Self::total) that was not in calls inside ("self").
     pub self_counts: Option<Counts>,
-    /// One of them [went on](CallReport::moved) within another than the one in which it was opened.
+    /// Whether one of them [moved](CallReport::moved) into another call than the one in which it was
+    /// opened.
     pub moved: bool,
-    /// Some figure is not known to the last: a call is running, or see [`CallReport::partial`].
+    /// Whether some figure is not exact: a call is running, or for the reasons of
+    /// [`CallReport::partial`].
     pub partial: bool,
 }
 
@@ -132,93 +134,94 @@ pub struct CallReport {
     pub strand: u32,
     /// The thread on which the call began.
     pub thread: Thread,
-    /// From the trace's beginning to the call's start.
+    /// Time from the trace's beginning to the call's start.
     pub start: Duration,
-    /// From the call's start to its stop, or to the report where it is running.
+    /// Time from the call's start to its stop, or to the report if it is running.
     pub wall: Duration,
-    /// The part of that in which the call's task was being polled. For a thread's scope it is the
-    /// whole, less what a scope of the same trace on the same thread took over.
+    /// The part of [`wall`](Self::wall) in which the call's task was polled. For a call of a thread's scope,
+    /// all of it, except while another scope of the same trace was entered on the thread.
     pub busy: Duration,
-    /// The part of [`wall`](Self::wall) in which no call inside was open, on this strand or on one
-    /// spawned; see [`partial`](Self::partial) for spawned calls that were folded.
+    /// The part of [`wall`](Self::wall) in which no call inside was open, on this strand or on spawned
+    /// ones; see [`partial`](Self::partial) for spawned calls that were folded.
     pub self_wall: Duration,
     /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
     pub self_busy: Duration,
-    /// What the call allocated and freed, calls inside and spawned strands included; `None` where
-    /// no [`Counting`](crate::Counting) allocator is installed.
+    /// What the call allocated and freed, including calls inside and spawned strands; `None` if no
+    /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
-    /// The same without the calls inside ("self").
+    /// The part of [`total`](Self::total) that was not in calls inside ("self").
     pub self_counts: Option<Counts>,
-    /// The highest point of live bytes above those at the call's start, on its own strand. A call
-    /// that first frees what was there before it may have a lower one than a call inside. `None`
-    /// also where it is not known, because scopes on the strand's thread were dropped in another
-    /// order than that of nesting.
+    /// Highest live bytes above those at the call's start, on its own strand. A call that first frees
+    /// older memory may have a lower peak than a call inside. `None` if nothing is counted, and if the peak
+    /// is not known because scopes on the strand's thread were not dropped in the reverse order of their
+    /// creation.
     pub peak_bytes: Option<u64>,
     /// How the call ended.
     pub outcome: Outcome,
-    /// What all calls on this one's path did in this request, beside what they usually do, on the
-    /// first of them, where a `Recorder` kept the report.
+    /// Comparison of all calls on this call's path in this request with what is usual. Set on the first
+    /// call of each path, if a `Recorder` kept the report.
     pub compared: Option<Box<Compared>>,
-    /// The call went on within another than the one in which it was opened, after that one had
-    /// stopped or because its future was polled elsewhere. What it did there is in the other's
-    /// figures and not in those of its parent, so it may have more than its parent.
+    /// Whether the call moved into another call than the one in which it was opened, because that one
+    /// stopped or its future was polled elsewhere. What it did there is in the figures of that other call
+    /// and not in its parent's, so it may have more than its parent.
     pub moved: bool,
-    /// Some figure is not known to the last. The call was stopped on a thread that did not run its
-    /// strand, or at the very end of its thread: its allocations are those known at some moment
-    /// before. Or strands spawned from it had calls that were folded: the time of those is in its
-    /// own time, as nobody knows how much of it they overlap. Or a folded call inside may have been
-    /// open at the same time as a recorded one, as the branches of a `select!` are: the time of both
-    /// is taken off its own time.
+    /// Whether some figure is not exact, for one of these reasons:
+    ///
+    /// - The call was stopped on a thread that did not run its strand, or while its thread ended: its
+    ///   allocations are those known shortly before.
+    /// - Strands spawned from it had folded calls: their time is in its self time, because the overlap is
+    ///   not known.
+    /// - A folded call inside may have overlapped a recorded one, as branches of a `select!` do: the time
+    ///   of both is subtracted from its self time.
     pub partial: bool,
     /// The checkpoints, in order of time.
     pub checkpoints: Vec<CheckpointReport>,
 }
 
-/// A named moment inside a call.
+/// Named moment inside a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointReport {
     /// The name given to [`checkpoint`](crate::Call::checkpoint).
     pub name: String,
-    /// From the call's start to the checkpoint.
+    /// Time from the call's start to the checkpoint.
     pub at: Duration,
-    /// The time since the checkpoint before; for the first, since the call's start.
+    /// Time since the previous checkpoint; for the first, since the call's start.
     pub wall: Duration,
-    /// What the call allocated and freed in that time, calls inside included, spawned strands
-    /// not; `None` where no [`Counting`](crate::Counting) allocator is installed.
+    /// What the call allocated and freed in that time, including calls inside but not spawned strands;
+    /// `None` if no [`Counting`](crate::Counting) allocator is installed.
     pub counts: Option<Counts>,
 }
 
-/// The thread on which a call began.
+/// Thread on which a call began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Thread {
     /// The thread's number, in the order in which threads first recorded, from 1.
     pub number: u32,
-    /// Its name, where it has one.
+    /// The thread's name, if it has one.
     pub name: Option<Cow<'static, str>>,
 }
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Stopped.
+    /// The call stopped.
     Ok,
-    /// Stopped, after it was [told to have failed](crate::Call::fail), with the message.
+    /// The call stopped after it was [marked as failed](crate::Call::fail), with this message.
     Failed(String),
-    /// Stopped by a panic that came through it. (One that is caught inside a destructor while
-    /// another panic unwinds can't be told from that other one: a call which it comes through is
-    /// [`Ok`](Self::Ok).)
+    /// A panic unwound through the call. A panic that is raised and caught inside a destructor, while
+    /// another panic unwinds, is not seen: a call that it unwinds through is [`Ok`](Self::Ok).
     Panicked,
-    /// Its future was dropped before it was ready. That is no failure: so end all branches of a
-    /// `select!` but one.
+    /// The call's future was dropped before it was ready. Not a failure: all branches of a `select!` but
+    /// one end this way.
     Cancelled,
-    /// Not stopped when the report was taken.
+    /// The call had not stopped when the report was taken.
     Running,
 }
 
 impl Outcome {
-    /// Whether it is [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked).
+    /// Returns whether it is [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked).
     pub(crate) fn is_failure(&self) -> bool {
         match self {
             Self::Failed(_) | Self::Panicked => true,
@@ -227,17 +230,16 @@ impl Outcome {
     }
 }
 
-/// The outcome of folded calls of which some failed; their messages are not known.
+/// Outcome of folded calls of which some failed; their messages are not kept.
 static FAILED: Outcome = Outcome::Failed(String::new());
 
 impl Report {
-    /// Returns how the request ended: as its recorder says, or, in a report without
-    /// [`request`](Self::request), as its outermost calls say.
+    /// Returns how the request ended: the outcome that its recorder has, or, without
+    /// [`request`](Self::request), that of the outermost calls.
     ///
-    /// Of several outermost calls, one that panicked decides, or else one that failed. If there is none, the
-    /// request is running while one of them is, and cancelled only if all of them were: a branch of
-    /// a `select!` that is dropped says nothing about the request. A call inside another one says
-    /// nothing either, as the one around may have handled it.
+    /// An outermost call that panicked decides, else one that failed, else one that is running. The request
+    /// is cancelled only if all outermost calls were: a dropped branch of a `select!` does not decide.
+    /// Neither does a call inside another one, which may have handled the error.
     ///
     /// ```
     /// use tracer::{Outcome, Trace, call};
@@ -279,25 +281,25 @@ impl Report {
         }
     }
 
-    /// The report as a tree, aligned to be read by a person.
+    /// Returns the report as an aligned tree, for people.
     pub fn tree(&self) -> Tree<'_> {
         Tree::of(self)
     }
 }
 
 impl Trace {
-    /// How long ago the trace began; zero where it is empty.
+    /// Returns the time since the trace began; zero for an empty trace.
     pub fn age(&self) -> Duration {
         self.started().map_or(Duration::ZERO, |started| {
             clock::between(started, clock::ticks())
         })
     }
 
-    /// What the trace has recorded until now, from any thread and at any time; it goes on
-    /// recording meanwhile.
+    /// Returns what the trace has recorded until now. May be called on any thread at any time, also while
+    /// the trace goes on.
     ///
-    /// The report is the caller's memory: taken inside a call of the same trace, the allocations
-    /// for it are in that call's figures. (Printing the trace with `{}` or `{:#}` is not.)
+    /// The report is the caller's memory: if it is taken inside a call of the same trace, its allocations
+    /// are in that call's figures. Those of printing the trace by `{}` or `{:#}` are not.
     ///
     /// Cost: some microseconds, and allocations in proportion to what was recorded.
     pub fn report(&self) -> Report {
@@ -305,7 +307,7 @@ impl Trace {
     }
 }
 
-/// A line for each call; with `#`, the tree.
+/// Displays a line for each call; with `#`, the tree.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
@@ -316,8 +318,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// What [`report`](Trace::report) says at this moment, in the format of [`Report`]. Allocations
-/// for it are the tracer's own, and in no call's figures.
+/// Displays a [`report`](Trace::report) of this moment. Its allocations are the tracer's overhead, in no
+/// call's figures.
 ///
 /// ```
 /// use tracer::{Trace, call};
@@ -336,9 +338,9 @@ impl fmt::Display for Trace {
         let text = Excluded::new(|| {
             use fmt::Write as _;
             let report = self.report();
-            // Room for most lines.
+            // Enough for most reports.
             let mut text = String::with_capacity(128 * (report.calls.len() + 1));
-            // A string takes all that is written.
+            // Writing to a string can't fail.
             let _ = if alternate {
                 write!(text, "{report:#}")
             } else {
@@ -350,7 +352,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// A text in the tracer's own memory.
+/// A text whose memory is the tracer's overhead.
 struct Excluded(String);
 
 impl Excluded {

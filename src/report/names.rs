@@ -1,27 +1,26 @@
-//! Names of functions that are shown together: as much of each path as tells them apart.
+//! Names of functions that are shown together, with as much of each path as tells them apart.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::Report;
 
-/// How each of several functions is named: `get`, or `users::get` if another module's `get` is
-/// among them.
+/// Names of several functions: `get`, or `users::get` if another module's `get` is among them.
 ///
-/// Functions of one name in one module keep one name: their places tell them apart.
+/// Functions of one name in one module have one name: their lines tell them apart.
 #[derive(Debug, Default)]
 pub(crate) struct Names<'a> {
-    /// By module and name, where the part of the module begins that is shown. Functions whose
-    /// names are their own are left out.
+    /// By module and name, the start of the part of the module that is shown. Functions with a unique
+    /// name are left out.
     starts: HashMap<(&'a str, &'a str), usize>,
 }
 
 impl<'a> Names<'a> {
-    /// Makes names for functions that are given by module and name, in any order and repeatedly.
+    /// Makes names for functions given by module and name, in any order, with repetitions.
     pub(crate) fn of(functions: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut functions: Vec<_> = functions.into_iter().collect();
-        // Those of one name beside one another, and of these the ones whose modules end alike: so
-        // that what a module has in common with others it has in common with its neighbours.
+        // Sorted by name and then by the module's segments from the last, so that the module with the
+        // longest common end is a neighbour.
         functions.sort_unstable_by(|(module, name), (other_module, other_name)| {
             let by_module = || segments(module).cmp(segments(other_module));
             name.cmp(other_name).then_with(by_module)
@@ -48,7 +47,7 @@ impl<'a> Names<'a> {
         Self::of(calls.chain(folded))
     }
 
-    /// Returns the name to be shown, not yet escaped; `?` for a function without one.
+    /// Returns the name to show, not escaped; `?` for a function without one.
     pub(crate) fn get<'b>(&self, module: &'b str, name: &'b str) -> Cow<'b, str> {
         let shown = if name.is_empty() { "?" } else { name };
         match self.starts.get(&(module, name)) {
@@ -58,7 +57,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A module's segments, the last one first; none of an empty path.
+/// Returns a module's segments, the last one first; an empty path has none.
 fn segments(module: &str) -> impl Iterator<Item = &str> {
     let segments = (!module.is_empty()).then(|| module.rsplit("::"));
     segments.into_iter().flatten()
@@ -69,7 +68,7 @@ fn shared_segments(one: &str, other: &str) -> usize {
     pairs.take_while(|(one, other)| one == other).count()
 }
 
-/// Where the last `count` segments begin.
+/// Returns the start of the last `count` segments.
 fn start_of_last(module: &str, count: usize) -> usize {
     let ends = module.rmatch_indices("::").map(|(at, it)| at + it.len());
     ends.chain([0]).nth(count - 1).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! What a recorder says of a request that it kept, beside what the trace recorded.
+//! What a recorder knows of a request that it kept, besides the trace.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -8,77 +8,76 @@ use super::escape::Escaped;
 use super::units::{count, percent, plural, time};
 use super::{Outcome, Percentiles};
 
-/// The request whose trace this was, as its recorder knows it.
+/// Request of a kept report, as its recorder knows it.
 ///
 /// `Display` is one line: `GET /orders/{id} [ca7a87c4]: 14.0 ms (usual 1.20 ms) · failed: 500`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// Of what kind it was: its route. Requests of one name are compared with each other.
+    /// Method and route, or another name. Requests of one name are compared with each other.
     pub name: String,
-    /// Which it was.
+    /// The request's id.
     pub id: Option<String>,
-    /// What else was said of it.
+    /// The request's labels, with their values.
     pub labels: Vec<(Cow<'static, str>, String)>,
-    /// From its beginning to its end.
+    /// Time from its beginning to its end.
     pub wall: Duration,
-    /// How it ended.
+    /// How the request ended.
     pub outcome: Outcome,
-    /// Why it was kept.
+    /// Why the request was kept.
     pub reasons: Vec<String>,
-    /// The whole of it, beside others of its name.
+    /// Comparison of the whole request with others of its name.
     pub compared: Option<Compared>,
 }
 
-/// What the calls of one path did in a request, beside what they usually do.
+/// Comparison of the calls of one path in a request with what is usual.
 ///
-/// A path is a sequence of functions, each called by the one before it. "Usually" is over all
-/// requests of the same name in the last minutes, kept or not; there are at least 20. Those that did
-/// not come along the path had no calls there, which took no time: so what only this request does
-/// stands out.
+/// A path is a sequence of functions, each called by the one before it. Usual figures are those of all
+/// requests of the same name in the last minutes, kept or not, of which there are at least 20. Requests
+/// that did not take the path count with no calls and no time, so that what only this request did shows.
 ///
 /// `Display` is `10.4 ms (usual 1.20 ms) · allocates 3,412 (usual 41) · 37 calls (usual 1)`, or
-/// `70.2 ms · allocates 60 · 60 calls (usually none)`; usual is the median.
+/// `70.2 ms · allocates 60 · 60 calls (usually none)`; the usual figure is the median.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compared {
-    /// How many calls there were in this request.
+    /// Number of calls in this request.
     pub calls: u64,
-    /// Their times from start to stop, together.
+    /// Sum of their times from start to stop.
     pub wall: Duration,
-    /// How often they requested memory; `None` where nothing was counted.
+    /// Number of their requests for memory; `None` if nothing was counted.
     pub allocates: Option<u64>,
-    /// How many requests were looked at.
+    /// Number of requests in the baseline.
     pub of: u64,
-    /// In how many of them there was such a call.
+    /// Number of those requests with such a call.
     pub requests: u64,
-    /// How many calls there are usually.
+    /// Distribution of the number of calls.
     pub usual_calls: Percentiles<u64>,
-    /// What time they take.
+    /// Distribution of their time.
     pub usual_wall: Percentiles<Duration>,
-    /// How often they request memory.
+    /// Distribution of their requests for memory.
     pub usual_allocates: Option<Percentiles<u64>>,
 }
 
-/// Nothing stands out among fewer.
+/// With fewer requests, nothing is unusual.
 const ENOUGH: u64 = 20;
-/// One in so many requests, or fewer, is rare.
+/// What at most one in this many requests does is rare.
 const RARE: u64 = 100;
 
 impl Compared {
-    /// Whether a figure is more than in 95 of a hundred requests, and at least twice the median, among
-    /// 20 requests or more.
+    /// Returns whether a figure exceeds that of 95 % of the requests and is at least twice the median,
+    /// among 20 requests or more.
     pub fn stands_out(&self) -> bool {
         self.wall_stands_out() || self.allocates_stand_out() || self.calls_stand_out()
     }
 
-    /// Whether the time does.
+    /// Returns whether the time is unusual.
     pub fn wall_stands_out(&self) -> bool {
         let usual = self.usual_wall;
         self.is_enough() && self.wall > usual.p95 && self.wall >= usual.p50 * 2
     }
 
-    /// Whether the requests for memory do.
+    /// Returns whether the number of requests for memory is unusual.
     pub fn allocates_stand_out(&self) -> bool {
         match (self.allocates, self.usual_allocates) {
             (Some(now), Some(usual)) => self.is_enough() && stands_out(now, usual),
@@ -86,22 +85,22 @@ impl Compared {
         }
     }
 
-    /// Whether the number of calls does: so a query in a loop is found.
+    /// Returns whether the number of calls is unusual, as for a query in a loop.
     pub fn calls_stand_out(&self) -> bool {
         self.is_enough() && stands_out(self.calls, self.usual_calls)
     }
 
-    /// Whether one in a hundred requests, or fewer, came this way.
+    /// Returns whether at most one in a hundred requests took this path.
     pub fn is_rare(&self) -> bool {
         self.of >= RARE && self.requests.saturating_mul(RARE) <= self.of
     }
 
-    /// Whether most requests come this way.
+    /// Returns whether most requests take this path.
     pub(crate) fn is_usual(&self) -> bool {
         self.usual_calls.p50 > 0
     }
 
-    /// Whether it is about one call that there is once in most requests: then it is as long as that.
+    /// Returns whether it is one call that most requests make once: then its time is the call's own.
     #[cfg(feature = "web")]
     pub(crate) fn is_of_one_call(&self) -> bool {
         self.calls == 1 && self.usual_calls.p50 == 1

@@ -1,16 +1,17 @@
-//! The part of a call's time in which no call inside was open.
+//! Self time: the part of a call's time in which no call inside was open.
 
 use std::time::Duration;
 
 use super::CallReport;
 
-/// For each call, its time less that in which one of those inside was open, on whichever strand:
-/// what two of them share is taken off once. A call stands after its parent, in order of start.
+/// Returns the self time of each call: its time without that in which a call inside was open, on any
+/// strand. Overlapping calls inside are subtracted once. Calls are in order of start, each after its
+/// parent.
 pub(crate) fn self_walls(calls: &[CallReport]) -> Vec<Duration> {
     let mut spans: Vec<Span> = Vec::with_capacity(calls.len());
     for call in calls {
         let stop = call.start.saturating_add(call.wall);
-        // The fields are public: a report may say anything.
+        // The fields are public, so a parent may be any number.
         let parent = call.parent.and_then(|parent| spans.get_mut(parent));
         if let Some(parent) = parent {
             let until = stop.min(parent.stop);
@@ -32,7 +33,7 @@ pub(crate) fn self_walls(calls: &[CallReport]) -> Vec<Duration> {
 
 struct Span {
     stop: Duration,
-    /// Until when calls inside have been looked at, and how much of the time they were open.
+    /// Time until which calls inside are accounted for, and how long they were open until then.
     seen: Duration,
     inside: Duration,
 }

@@ -1,4 +1,4 @@
-//! The seed's format: one line a call, in order of start.
+//! The report as text: a line for each call, in order of start.
 
 use std::fmt::{self, Display, Write};
 
@@ -35,7 +35,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// A call, and its checkpoints, each on a line of its own.
+/// Writes a call and its checkpoints, each on its own line.
 pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result {
     write!(out, "\n\tcall {}: {}", Title::of(call), Exactly(call.wall))?;
     if call.outcome == Outcome::Running {
@@ -74,7 +74,7 @@ impl<'a> Title<'a> {
         Self::named(&call.name, call)
     }
 
-    /// With another name than the call's own.
+    /// Makes a title with another name than the call's own.
     pub(crate) fn named(name: &'a str, call: &'a CallReport) -> Self {
         Self { name, call }
     }
@@ -93,8 +93,8 @@ impl Display for Title<'_> {
     }
 }
 
-/// A comparison behind a call's own figures: `▲ all: 10.4 ms (usual 1.20 ms) · …`. The mark stands
-/// where a figure stands out.
+/// Displays a comparison behind a call's own figures: `▲ all: 10.4 ms (usual 1.20 ms) · …`. The mark is
+/// shown if a figure is unusual.
 pub(super) struct Beside<'a>(pub(super) &'a Compared);
 
 impl Display for Beside<'_> {
@@ -105,7 +105,7 @@ impl Display for Beside<'_> {
     }
 }
 
-/// What is said of folded calls that have not simply stopped.
+/// Displays how folded calls ended, unless all simply stopped.
 pub(super) struct Failures<'a>(pub(super) &'a FoldedReport);
 
 impl Display for Failures<'_> {
@@ -124,7 +124,7 @@ impl Display for Failures<'_> {
     }
 }
 
-/// What is said of a call that has not simply stopped.
+/// Displays how a call ended, unless it simply stopped.
 pub(super) fn ending(call: &CallReport) -> Option<String> {
     let outcome = match &call.outcome {
         Outcome::Ok | Outcome::Running => None,
@@ -139,15 +139,15 @@ pub(super) fn ending(call: &CallReport) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// Of each call, whether it failed with the message of a call below it: of an error that is handed
-/// on from call to call, the message stands at the innermost one.
+/// Returns, for each call, whether it failed with the message of a call below it: an error that is
+/// propagated from call to call is shown at the innermost one only.
 pub(crate) fn messages_below(report: &Report) -> Vec<bool> {
     let message = |index: usize| match &report.calls[index].outcome {
         Outcome::Failed(message) if !message.is_empty() => Some(message),
         _ => None,
     };
     let mut is_below = vec![false; report.calls.len()];
-    // The nearest failed call above each. Only what stands before a call can be above it.
+    // The nearest failed call above each. Only calls before it can be above it.
     let mut above: Vec<Option<usize>> = Vec::with_capacity(report.calls.len());
     for (index, call) in report.calls.iter().enumerate() {
         let parent = call.parent.filter(|parent| *parent < index);

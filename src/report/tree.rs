@@ -1,4 +1,4 @@
-//! A tree to be read by a person: the figures in columns, so that the heavy line is the long one.
+//! The report as a tree, with the figures in columns.
 
 use std::fmt::{self, Display, Write};
 use std::io::IsTerminal;
@@ -12,11 +12,11 @@ use super::text::{Beside, Failures, Title, ending, messages_below};
 use super::units::{count, or_unknown, time};
 use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
 
-/// A [`Report`] shown as a tree: see [`Report::tree`].
+/// Tree of a [`Report`], for people; made by [`Report::tree`].
 ///
 /// Times are rounded to three digits, memory is in bytes. A checkpoint's figures are those since the
-/// one before. The thread is named if it is another than that of the call around. A message that a
-/// call's failure has in common with that of a call below stands there only.
+/// previous one. The thread is named if it differs from that of the call around. If a call failed with
+/// the message of a call below it, the message is shown there only.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a tree is there to be shown"]
 pub struct Tree<'a> {
@@ -32,8 +32,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// With colours where `output` is a terminal that shows them and the environment variable
-    /// `NO_COLOR` is not set (<https://no-color.org>).
+    /// Uses colours if `output` is a terminal that shows them and the environment variable `NO_COLOR` is
+    /// not set (<https://no-color.org>).
     ///
     /// ```no_run
     /// # let trace = tracer::Trace::new();
@@ -45,7 +45,7 @@ impl<'a> Tree<'a> {
         self.colour(output.is_terminal() && !is_set("NO_COLOR") && !is_dumb)
     }
 
-    /// With colours, or without, wherever it is shown.
+    /// Uses colours, or not, whatever the output is; off by default.
     pub fn colour(mut self, yes: bool) -> Self {
         self.is_coloured = yes;
         self
@@ -73,7 +73,7 @@ const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// One line: its figures, and what stands behind them.
+/// One line: its figures, and the text behind them.
 struct Row {
     figures: [String; COLUMNS],
     text: String,
@@ -113,7 +113,7 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     write_legend(report, out)
 }
 
-/// What was recorded, and what it took.
+/// Writes the last lines: what was recorded and the memory that it took.
 fn write_facts(report: &Report, out: &mut impl Write) -> fmt::Result {
     match report.calls.len() {
         0 => out.write_str("no calls recorded")?,
@@ -133,7 +133,7 @@ fn write_facts(report: &Report, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// What the marks of comparisons mean, for those that are in the tree.
+/// Writes what the marks of comparisons mean, for those that are in the tree.
 fn write_legend(report: &Report, out: &mut impl Write) -> fmt::Result {
     let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
     if compared().any(Compared::stands_out) {
@@ -158,26 +158,26 @@ fn write_row(
     write!(out, "  {text}")
 }
 
-/// Deeper levels are not indented further: the lines of a deep recursion would be longer than long.
+/// Deeper levels are not indented further, so that lines of a deep recursion stay short.
 const MAX_INDENT: usize = 40;
 
-/// What stands below a call, in order of time.
+/// An entry below a call, in order of time.
 #[derive(Clone, Copy)]
 enum Item<'a> {
     Call(usize),
     Checkpoint(&'a CheckpointReport),
-    /// Comes last, as it has no one time.
+    /// Comes last, as it has no single time.
     Folded(usize),
 }
 
-/// One level of the tree while it is walked: what is still to come on it.
+/// One level of the tree while it is walked: the entries still to come.
 struct Level<'a> {
     rest: std::vec::IntoIter<Item<'a>>,
     indent: String,
     parent: Option<&'a CallReport>,
 }
 
-/// The lines in order. A walk without recursion, as a trace may be ten thousand calls deep.
+/// Returns the lines in order. Does not recurse, as a trace may be ten thousand calls deep.
 fn rows(report: &Report) -> Vec<Row> {
     let children = Children::of(report);
     let names = Names::in_report(report);
@@ -238,7 +238,7 @@ fn rows(report: &Report) -> Vec<Row> {
     rows
 }
 
-/// What the lines below one begin with.
+/// Returns the text with which the lines below a line begin.
 fn indent_below(depth: usize, is_last: bool, indent: String) -> String {
     match (depth, is_last) {
         (0, _) => String::new(),
@@ -248,7 +248,7 @@ fn indent_below(depth: usize, is_last: bool, indent: String) -> String {
     }
 }
 
-/// What stands below what, but for checkpoints.
+/// Children of each call and of each path of folded calls.
 struct Children<'a> {
     calls: Vec<Vec<Item<'a>>>,
     folded: Vec<Vec<Item<'a>>>,
@@ -262,7 +262,7 @@ impl Children<'_> {
             folded: vec![Vec::new(); report.folded.len()],
             outermost: Vec::new(),
         };
-        // A report may come from elsewhere; only what stands before something can be above it.
+        // A report may come from a file; only what comes before something can be above it.
         for (index, call) in report.calls.iter().enumerate() {
             let parent = call.parent.filter(|parent| *parent < index);
             let below = parent.map(|parent| &mut children.calls[parent]);
@@ -285,9 +285,9 @@ impl Children<'_> {
     }
 }
 
-/// A call's checkpoints and children, in order of time.
+/// Returns a call's checkpoints and children, in order of time.
 fn below<'a>(report: &Report, call: &'a CallReport, children: &[Item<'a>]) -> Vec<Item<'a>> {
-    // Checkpoints first: one at the very time of a call's start was set before it.
+    // Checkpoints first: a checkpoint at the time of a call's start was set before it.
     let checkpoints = call.checkpoints.iter().map(Item::Checkpoint);
     let mut items: Vec<_> = checkpoints.chain(children.iter().copied()).collect();
     items.sort_by_key(|item| match item {
@@ -384,14 +384,14 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
     }
 }
 
-/// Whether the call itself made a quarter or more of what the trace allocated, in bytes.
+/// Returns whether the call itself allocated a quarter or more of the trace's bytes.
 fn is_heavy(report: &Report, call: &CallReport) -> bool {
     let bytes = |counts: &Option<Counts>| counts.as_ref().map_or(0, |it| it.bytes_allocated);
     let (own, total) = (bytes(&call.self_counts), bytes(&report.total));
     own > 0 && own >= total / 4
 }
 
-/// `worker #3`
+/// Displays a thread as `worker #3`.
 pub(crate) struct OnThread<'a>(pub(crate) &'a Thread);
 
 impl Display for OnThread<'_> {

@@ -1,8 +1,8 @@
-//! How figures are shown in few characters.
+//! Figures in few characters.
 
 use std::time::Duration;
 
-/// `1,234,567`
+/// Returns a number as `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
@@ -15,31 +15,31 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
-/// `1 call`, `1,234 calls`
+/// Returns a number with a noun: `1 call`, `1,234 calls`.
 pub(crate) fn plural(number: u64, thing: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {thing}{ending}", count(number))
 }
 
-/// A figure, where it is known.
+/// Returns a figure, or `n/a` if it is not known.
 pub(crate) fn or_unknown<T>(figure: Option<T>, show: impl FnOnce(T) -> String) -> String {
     figure.map_or_else(|| "n/a".to_owned(), show)
 }
 
-/// Three digits or more, and the unit: `0 ns`, `12.3 ms`, `1,234 s`.
+/// Returns a time with at least three digits and the unit: `0 ns`, `12.3 ms`, `1,234 s`.
 pub(crate) fn time(duration: Duration) -> String {
     let ns = duration.as_nanos();
     let ns = u64::try_from(ns).unwrap_or(u64::MAX);
     scaled(ns, 1000, &["ns", "µs", "ms", "s"])
 }
 
-/// Three digits or more, and the unit: `0 B`, `12.3 KiB`.
+/// Returns a size with at least three digits and the unit: `0 B`, `12.3 KiB`.
 #[cfg(any(feature = "flamegraph", feature = "recorder", feature = "tables"))]
 pub(crate) fn bytes(bytes: u64) -> String {
     scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
-/// In the largest unit of which there is one, rounded half up.
+/// Returns a figure in the largest unit that it reaches, rounded half up.
 fn scaled(number: u64, base: u64, units: &[&str]) -> String {
     let [smallest, larger @ ..] = units else {
         return count(number);
@@ -70,7 +70,7 @@ fn scaled(number: u64, base: u64, units: &[&str]) -> String {
     shown
 }
 
-/// `12.3%`, rounded half up; of nothing, `0.0%`.
+/// Returns a share as `12.3%`, rounded half up; `0.0%` of a whole of 0.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     let (part, whole) = (u128::from(part), u128::from(whole));
     let tenths = (part * 1000 + whole / 2).checked_div(whole).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A part of a report: one call and what ran inside.
+//! A part of a report: one call with those inside.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::store::callsite::Callsite;
 use super::Report;
 
 impl Report {
-    /// What the call of this place that started then says, and those inside; all of it where there
-    /// is no such call.
+    /// Returns the call of this callsite that started at this time with the calls inside; the whole report
+    /// if there is no such call.
     pub(crate) fn within(self, callsite: &Callsite, start: Duration) -> Self {
         let is_root = |call: &super::CallReport| {
             call.start == start && call.line == callsite.line() && call.file == callsite.file()
@@ -16,7 +16,7 @@ impl Report {
         let Some(root) = self.calls.iter().position(is_root) else {
             return self;
         };
-        // The place of each call in the part; a call stands after its parent.
+        // Index of each call within the part; a call comes after its parent.
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.calls.len());
         let mut calls = Vec::new();
         for (place, mut call) in self.calls.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Who may see the page.
+//! Access: who may see the page.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use super::token::Token;
 use super::{Asked, Refused};
 
 pub(super) enum Rule {
-    /// On this machine, with this token.
+    /// Clients on this machine with this token.
     Token(Token),
     Own(Arc<MaySee>),
 }
 
 pub(super) type MaySee = dyn Fn(&Parts) -> bool + Send + Sync;
 
-/// What is done with who may see the page.
+/// What an authorised client gets.
 pub(super) enum Admitted {
     Shown,
-    /// The cookie is set, and the page asked for once more, without the token in its address.
+    /// The token is in the address: sets the cookie and redirects to the address without the token.
     WithCookie(HeaderValue),
 }
 
-/// Which proxies set.
+/// Headers that proxies set.
 const OF_PROXIES: [&str; 18] = [
     "cdn-loop",
     "client-ip",
@@ -49,7 +49,7 @@ const OF_PROXIES: [&str; 18] = [
     "x-real-ip",
     "x-varnish",
 ];
-/// How those begin of which there are many.
+/// Prefixes of such headers.
 const BEGINNINGS: [&str; 7] = [
     "cf-",
     "l5d-",
@@ -60,7 +60,7 @@ const BEGINNINGS: [&str; 7] = [
     "x-forwarded",
 ];
 
-/// The token in the query.
+/// Returns the token in the query.
 pub(super) const TOKEN: &str = "token";
 
 impl Rule {
@@ -87,7 +87,7 @@ fn with_token(token: &Token, parts: &Parts, asked: &Asked) -> Result<Admitted, R
     let refused = |why: &str| Refused(StatusCode::UNAUTHORIZED, why.to_owned());
     match asked.get(TOKEN) {
         Some(given) if is_known || token.is(given) => {
-            // A path is more than text in a cookie if it has this.
+            // This would end the path within the cookie.
             let path = if asked.base.is_empty() || asked.base.contains(';') {
                 "/"
             } else {
@@ -110,7 +110,7 @@ fn with_token(token: &Token, parts: &Parts, asked: &Asked) -> Result<Admitted, R
     }
 }
 
-/// As browsers keep the cookies of all ports together, each port has a name of its own.
+/// Returns the cookie's name. Browsers share the cookies of all ports, so each port has its own name.
 fn cookie_name(parts: &Parts) -> String {
     let port = authority(parts).and_then(|it| it.port_u16());
     port.map_or_else(|| "tracer".to_owned(), |port| format!("tracer-{port}"))
@@ -127,7 +127,7 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = St
     })
 }
 
-/// The token of a program.
+/// Returns the token in the header `Authorization`, as programs send it.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers
         .get(header::AUTHORIZATION)?
@@ -147,7 +147,7 @@ fn on_this_machine(parts: &Parts) -> Result<(), &'static str> {
     if !peer.ip().to_canonical().is_loopback() {
         return Err("This page is shown on the machine itself only.");
     }
-    // As nginx asks, unless it is told otherwise; no browser does.
+    // nginx's default for upstreams; no browser uses it.
     let is_old = parts.version < Version::HTTP_11;
     if is_old || parts.headers.keys().any(is_of_proxies) {
         return Err("This page is not shown through a proxy.");
@@ -170,14 +170,14 @@ fn is_of_proxies(name: &HeaderName) -> bool {
     OF_PROXIES.contains(&name) || BEGINNINGS.iter().any(|it| name.starts_with(it))
 }
 
-/// The name and port that were asked for.
+/// Returns the host name and port that were asked for.
 fn authority(parts: &Parts) -> Option<Authority> {
     let of_header = parts.headers.get(header::HOST);
     let of_header = of_header.and_then(|it| Authority::try_from(it.as_bytes()).ok());
     parts.uri.authority().cloned().or(of_header)
 }
 
-/// Whether the name that was asked for is one for the machine itself.
+/// Returns whether the host name is one of the machine itself.
 fn is_local(parts: &Parts) -> bool {
     let Some(asked) = authority(parts) else {
         return false;

@@ -1,4 +1,4 @@
-//! Small pictures: SVG without scripts or styles of its own.
+//! Small charts: SVG without scripts and styles.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use maud::{Markup, html};
 const WIDTH: u64 = 90;
 const HEIGHT: u64 = 24;
 const BARS: usize = 30;
-/// From the lowest figure at the left to the highest at the right.
+/// Range of a histogram, from the left to the right.
 const DECADES: u128 = 7;
 
-/// How times are spread, each bar as high as its share of the highest.
+/// Draws a histogram of times; the highest bar has the full height.
 pub(super) fn times(bins: &[(Duration, Duration, u64)]) -> Markup {
     let bins = bins.iter();
     let bins =
@@ -18,7 +18,7 @@ pub(super) fn times(bins: &[(Duration, Duration, u64)]) -> Markup {
     spread("time", "How times are spread, from 1 µs to 10 s", 3, bins)
 }
 
-/// The same of numbers of allocations.
+/// Draws a histogram of numbers of allocations.
 pub(super) fn allocations(bins: &[(u64, u64, u64)]) -> Markup {
     let bins = bins.iter();
     let bins = bins.map(|(from, to, count)| (u128::from(u64::midpoint(*from, *to)), *count));
@@ -30,7 +30,7 @@ pub(super) fn allocations(bins: &[(u64, u64, u64)]) -> Markup {
     )
 }
 
-/// `from`: the power of ten at the left.
+/// `from`: the power of ten at the left end.
 fn spread(class: &str, says: &str, from: u32, bins: impl Iterator<Item = (u128, u64)>) -> Markup {
     let mut bars = [0_u64; BARS];
     for (middle, count) in bins {
@@ -51,9 +51,9 @@ fn spread(class: &str, says: &str, from: u32, bins: impl Iterator<Item = (u128, 
     }
 }
 
-/// The place of a figure among bars that are equally wide in its logarithm.
+/// Returns the bar of a figure; bars are equally wide on a logarithmic scale.
 fn bar_of(figure: u128, from: u32) -> usize {
-    // Thousandths of the logarithm to base 2, of which there are 3,322 in a decade.
+    // Thousandths of the logarithm to base 2; a decade has 3,322.
     const DECADE: u128 = 3322;
     let figure = figure.max(1);
     let octave = u128::from(figure.ilog2());
@@ -63,8 +63,8 @@ fn bar_of(figure: u128, from: u32) -> usize {
     usize::try_from(bar).unwrap_or(BARS).min(BARS - 1)
 }
 
-/// A bar from one part in a thousand to another, with marks on it. However narrow it is drawn, the bar
-/// and the marks are to be seen.
+/// Draws a bar from one thousandth of the width to another, with marks. The bar and the marks have a
+/// minimum width, so that they are always visible.
 pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
     let line = |class: &str, at: u64, from: u64, to: u64| {
         let at = at.clamp(2, 998);
@@ -80,7 +80,7 @@ pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
     }
 }
 
-/// What part of the whole it is, of a thousand.
+/// Returns the share of the whole, in thousandths.
 pub(super) fn part(part: u128, whole: u128) -> u64 {
     let part = (part * 1000).checked_div(whole).unwrap_or(0);
     u64::try_from(part.min(1000)).unwrap_or(1000)

@@ -1,5 +1,5 @@
-//! The flame graph: each path is a bar below the one that leads to it, as wide as its share of the
-//! figure. SVG without a script: to zoom in is to follow a link.
+//! The flame graph: each path is a bar below the path that leads to it, as wide as its share of the
+//! figure. SVG without scripts: zooming follows a link.
 
 use std::fmt::Write as _;
 
@@ -11,31 +11,31 @@ use crate::report::units::{percent, plural};
 
 use super::layout::shown;
 
-/// Narrower bars are left out, in thousandths of the width.
+/// Narrower bars are not drawn, in thousandths of the width.
 const NARROWEST: u128 = 2;
-/// No name is to be read in narrower ones.
+/// Narrower bars have no name.
 const NARROWEST_NAMED: u128 = 12;
-/// At most this many bars are drawn, the outer ones first.
+/// Number of bars that are drawn at most, the outer ones first.
 const MOST: usize = 1_000;
 const ROW: usize = 20;
 
-/// Paths with the parts of their figures that are to be drawn.
+/// Flame graph of the paths, before it is drawn.
 pub(super) struct Flames<'a> {
     by: By,
     paths: Vec<Path<'a>>,
-    /// The figure of each, with all that it leads to.
+    /// The figure of each path, with the paths below it.
     sums: Vec<u64>,
-    /// By which each is known in an address, for as long as the code is the same.
+    /// Key of each path in addresses; stable while the code does not change.
     keys: Vec<u64>,
     whole: u64,
 }
 
-/// What of a path is drawn.
+/// A bar that is drawn.
 #[derive(Clone, Copy)]
 struct Bar {
     path: usize,
     row: usize,
-    /// Of the picture's width, where it begins and ends, as parts of `of`.
+    /// Start and end within the width, as fractions of `of`.
     from: u64,
     to: u64,
     of: u64,
@@ -52,7 +52,7 @@ impl<'a> Flames<'a> {
     pub(super) fn of(by: By, paths: Vec<Path<'a>>) -> Self {
         let mut sums: Vec<u64> = paths.iter().map(|it| by.of(it.totals)).collect();
         let mut whole: u64 = 0;
-        // Paths stand behind those that lead to them.
+        // A path comes after the one that leads to it.
         for (place, path) in paths.iter().enumerate().rev() {
             let sum = sums[place];
             match path.parent {
@@ -74,19 +74,19 @@ impl<'a> Flames<'a> {
         }
     }
 
-    /// The sum of all.
+    /// Returns the sum of all paths.
     pub(super) fn whole(&self) -> u64 {
         self.whole
     }
 
-    /// The path that an address asks for.
+    /// Returns the path with this key.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
         let key = u64::from_str_radix(text, 16).ok()?;
         let place = self.keys.iter().position(|it| *it == key)?;
         (self.sums[place] > 0).then_some(place)
     }
 
-    /// The bars, the outer ones first, and how many paths are left out.
+    /// Returns the bars, the outer ones first, and the number of paths that are left out.
     fn bars(&self, zoomed: Option<usize>) -> (Vec<Bar>, usize) {
         let of = zoomed.map_or(self.whole, |it| self.sums[it]);
         let mut bars = Vec::new();
@@ -102,7 +102,7 @@ impl<'a> Flames<'a> {
             });
             around = self.paths[path].parent;
         }
-        // Where the next bar below each begins; those of the outermost, last.
+        // Start of the next bar below each path; the last is that of the outermost bars.
         let outermost = self.paths.len();
         let mut next: Vec<Option<u64>> = vec![None; outermost + 1];
         next[zoomed.unwrap_or(outermost)] = Some(0);
@@ -138,7 +138,7 @@ impl<'a> Flames<'a> {
         (bars, hidden)
     }
 
-    /// Draws it; `link` makes the address of one path, or of all.
+    /// Draws the flame graph; `link` returns the address of one path, or of all.
     pub(super) fn draw(
         &self,
         names: &Names<'_>,
@@ -165,12 +165,12 @@ impl<'a> Flames<'a> {
         }
     }
 
-    /// `shop::users::get: 12.3 ms, 45.6%, self 1.20 ms`
+    /// Returns the tooltip: `shop::users::get: 12.3 ms, 45.6%, self 1.20 ms`.
     fn says(&self, path: usize) -> String {
         let Path { frame, totals, .. } = &self.paths[path];
         let (sum, own) = (self.sums[path], self.by.of(totals));
         let mut says = format!("{}::{}", frame.module, frame.name);
-        // A string takes all that is written.
+        // Writing to a string can't fail.
         let (shown, share) = (self.by.shown(sum), percent(sum, self.whole));
         let _ = write!(says, ": {shown}, {share}");
         if own != sum {
@@ -180,7 +180,7 @@ impl<'a> Flames<'a> {
     }
 }
 
-/// A bar, at its place and with its width, in its row.
+/// Draws a bar in its row.
 fn drawn(
     (x, width, row): (&str, &str, usize),
     class: &str,
@@ -205,7 +205,7 @@ fn thousandths(part: u64, whole: u64) -> u128 {
         .unwrap_or(0)
 }
 
-/// `12.345%`
+/// Returns a fraction as `12.345%`.
 fn place(part: u64, whole: u64) -> String {
     let part = (u128::from(part) * 100_000)
         .checked_div(u128::from(whole))
@@ -213,7 +213,7 @@ fn place(part: u64, whole: u64) -> String {
     format!("{}.{:03}%", part / 1000, part % 1000)
 }
 
-/// Functions of one module have one tint.
+/// Returns the tint of a function; functions of one module share it.
 fn tint(frame: Frame<'_>) -> &'static str {
     const TINTS: [&str; 5] = ["flame-1", "flame-2", "flame-3", "flame-4", "flame-5"];
     let hash = hash(FNV, frame.module.as_bytes());
@@ -231,7 +231,7 @@ fn key(around: u64, frame: Frame<'_>) -> u64 {
     self::hash(hash, &frame.line.to_le_bytes())
 }
 
-/// <http://www.isthe.com/chongo/tech/comp/fnv/>, which is the same in each process.
+/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), which is equal in all processes.
 const FNV: u64 = 0xcbf2_9ce4_8422_2325;
 
 fn hash(from: u64, bytes: &[u8]) -> u64 {

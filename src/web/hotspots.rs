@@ -1,4 +1,4 @@
-//! What all requests of the last minutes did, by function, and as a flame graph.
+//! Hotspots: all requests of the last minutes, by function and as a flame graph.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use super::flames::Flames;
 use super::layout::{cell, encoded, shown};
 use super::{Asked, Mounted, Refused, layout};
 
-/// So many functions.
+/// Number of functions that are shown.
 const MOST: usize = 30;
 
 const FIGURES: [(By, &str); 3] = [
@@ -35,7 +35,7 @@ fn by(asked: &Asked) -> Result<By, Refused> {
     })
 }
 
-/// The route that was asked for, if any.
+/// Returns the route that was asked for, if any.
 fn route<'a>(page: &Mounted, asked: &'a Asked) -> Result<Option<&'a str>, Refused> {
     let route = asked.get("route");
     if let Some(route) = route {
@@ -67,7 +67,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         @if functions.is_empty() { p { "There was no call." } }
         @else {
             h2 #flames { "Flame graph" }
-            @if flames.whole() == 0 { p { "There is nothing to draw: none of it in any call, or it is not counted." } }
+            @if flames.whole() == 0 { p { "There is nothing to draw: no call has any of it, or it is not counted." } }
             @else { (flame_graph(&flames, &names, asked, &query(by))) }
             h2 { "Functions" }
             (table(&functions, &names, by, flames.whole()))

@@ -1,4 +1,4 @@
-//! The requests that are not over; the page loads itself again, until it is told not to.
+//! Requests in flight; the page reloads itself until it is paused.
 
 use axum::response::{IntoResponse, Response};
 use maud::html;
@@ -10,7 +10,7 @@ use super::layout::{cell, shown};
 use super::{Asked, Mounted, layout};
 
 const AGAIN_SECONDS: u32 = 2;
-/// The oldest so many.
+/// Number of requests that are shown, the oldest first.
 const MOST: usize = 200;
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {

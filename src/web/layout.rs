@@ -1,4 +1,4 @@
-//! What all pages share.
+//! The layout that all pages share.
 
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
@@ -9,7 +9,7 @@ use crate::report::escape::Escaped;
 
 use super::Asked;
 
-/// A page, and after how many seconds it is loaded again.
+/// Makes a page; `again` is the number of seconds after which it reloads.
 pub(super) fn page(
     asked: &Asked,
     title: &str,
@@ -54,7 +54,7 @@ pub(super) fn page(
     Html(markup.into_string())
 }
 
-/// A page for who may not see the others, to which it does not link.
+/// Makes a page for unauthorised clients, without links to the others.
 pub(super) fn bare(title: &str, content: &Markup) -> Html<String> {
     let markup = html! {
         (DOCTYPE)
@@ -76,19 +76,19 @@ pub(super) fn style() -> Response {
     (headers, include_str!("style.css")).into_response()
 }
 
-/// A waterfall.
+/// Icon of a waterfall.
 pub(super) fn icon() -> Response {
     let headers = [(header::CONTENT_TYPE, "image/svg+xml")];
     (headers, include_str!("icon.svg")).into_response()
 }
 
-/// A figure in a table. What it is stands in the head of its column, and, on a screen that is too
-/// narrow for columns, before it.
+/// Makes a table cell with a figure. Its name is in the column's head, and before the figure on screens
+/// too narrow for columns.
 pub(super) fn cell(of: &str, figure: &str) -> Markup {
     html! { td data-of=(of) { (figure) } }
 }
 
-/// The same, with what is usual below it.
+/// Makes a table cell with a figure and the usual one below it.
 pub(super) fn beside_usual(
     of: &str,
     figure: &str,
@@ -103,12 +103,12 @@ pub(super) fn beside_usual(
     }
 }
 
-/// A text from outside, on one line.
+/// Escapes a text from outside, on one line.
 pub(super) fn shown(text: &str) -> String {
     Escaped(text).to_string()
 }
 
-/// A text as a value in a query: all but letters and digits as bytes.
+/// Encodes a text as a query's value: all but letters and digits as percent-encoded bytes.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

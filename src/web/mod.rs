@@ -1,7 +1,7 @@
-//! The page of a recorder: what is kept and why, beside what is usual, in any browser.
+//! The page of a recorder: kept requests, why they were kept, and what is usual, in any browser.
 //!
-//! A [`Page`] mounts under any path of an axum service. Print its address when the service starts: it
-//! has the token that opens the page.
+//! A [`Page`] is mounted under any path of an axum service. Print its address when the service starts:
+//! it contains the token that opens the page.
 //!
 //! ```
 //! use axum::Router;
@@ -17,7 +17,7 @@
 //!     .layer(RecorderLayer::new(recorder))
 //!     .nest_service("/debug/traces", page.router());
 //!
-//! // The page is shown on this machine only: the service has to know who asks.
+//! // The page is shown on this machine only, so the service must know the client's address.
 //! let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
 //! # let _ = service;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -25,44 +25,42 @@
 //!
 //! # Who sees it
 //!
-//! **Whoever has the token**, and nobody else. [`Page::new`] makes a new one at each start,
-//! [`Page::with_token`] takes one of yours. [`Page::url`] is an address with the token. The first visit
-//! there sets a cookie, which lasts until the browser is closed (`HttpOnly`, `SameSite=Strict`, for the
-//! path of the page only), and leads on to the address without the token. Programs send the header
-//! `Authorization: Bearer …` instead. Without a token every path of the page answers 401, with a field
-//! for the token, and tells nothing of the recorder.
+//! **Only clients with the token.** [`Page::new`] makes a new token at each start, [`Page::with_token`]
+//! takes yours. [`Page::url`] returns an address with the token. A visit to it sets a cookie, which lasts
+//! until the browser is closed (`HttpOnly`, `SameSite=Strict`, for the path of the page only), and
+//! redirects to the address without the token. Programs send the header `Authorization: Bearer …`
+//! instead. Without a token, every path of the page returns 401 with a field for the token, and nothing
+//! about the recorder.
 //!
-//! **Only on this machine**, in addition. A request is refused with 403 if it
+//! **Only clients on this machine**, in addition. A request is refused with 403 if it
 //!
 //! - does not come from a loopback address,
-//! - asks for a host name other than `localhost` or a loopback address, as a page elsewhere would by a
-//!   name of its own,
+//! - asks for a host name other than `localhost` or a loopback address, as in DNS rebinding,
 //! - is of HTTP/1.0, or has a header that proxies set (`forwarded`, `via`, `x-real-ip`, `x-forwarded-…`
 //!   and the like),
 //! - comes from another site's page or link, by its header `sec-fetch-site`.
 //!
-//! These checks are no promise: a proxy on this machine that sets no known header, a relay of plain
-//! TCP (haproxy in its default mode, stunnel) and a tunnel of SSH look like a person on this machine.
-//! What comes through them sees the page only with the token.
+//! These checks do not cover everything: a proxy on this machine that sets no known header, a TCP relay
+//! (haproxy in its default mode, stunnel) and an SSH tunnel look like a client on this machine. Their
+//! clients still need the token.
 //!
-//! The token is a secret like a password. It does not hold against somebody who reads the service's
-//! output, who listens on the way between a browser and a relay, or who runs another service on this
-//! machine that the browser opens: browsers send a cookie to all ports of a host. A log of whole
-//! addresses has the token of the first visit; what [`RecorderLayer`](crate::tower::RecorderLayer)
-//! records has no queries.
+//! The token is a secret like a password. It does not protect against someone who reads the service's
+//! output, who eavesdrops between a browser and a relay, or who runs another service on this machine that
+//! the browser opens: browsers send a cookie to all ports of a host. A log of full addresses contains the
+//! token of the first visit; [`RecorderLayer`](crate::tower::RecorderLayer) records no queries.
 //!
-//! To show the page to others, give a rule with [`router_for`]: that decides alone, without a token and
-//! from anywhere, and should look at something that no one else can send, such as a session or a
-//! client certificate.
+//! To show the page to others, pass a rule to [`router_for`]: it replaces the token and the checks above,
+//! and should look at something that only these clients can send, such as a session or a client
+//! certificate.
 //!
-//! Nothing on the page changes anything; there are no scripts, and nothing is loaded from elsewhere, to
-//! which a `Content-Security-Policy` holds the browser. All that came from outside is shown as text.
+//! The page is read-only. It has no scripts and loads nothing from other hosts, which a
+//! `Content-Security-Policy` enforces. All text from outside is escaped.
 //!
-//! `nest_service` answers under `/debug/traces` and under `/debug/traces/`, `nest` under the first alone.
+//! `nest_service` serves `/debug/traces` and `/debug/traces/`; `nest` serves the first only.
 //!
-//! The paths below that: `/` the overview, `/route?name=…` what was kept of one route,
-//! `/trace/N` one request (`/trace/N/text`, `/trace/N/json` and so on in the formats of [`export`](crate::export::Format)),
-//! `/hotspots` with a flame graph over all requests of the last minutes, `/in-flight`.
+//! Paths below that: `/` (overview), `/route?name=…` (kept requests of a route), `/trace/N` (one request;
+//! `/trace/N/json` and so on in each [`Format`](crate::export::Format)), `/hotspots` (all requests of the
+//! last minutes, with a flame graph), `/in-flight`.
 
 mod access;
 mod charts;
@@ -106,19 +104,19 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// The operating system gives no random numbers.
+    /// If the operating system returns no random numbers.
     pub fn new(recorder: Recorder) -> Result<Self, TokenError> {
         let token = Token::random()?;
         Ok(Self { recorder, token })
     }
 
-    /// Makes a page with this token, which is the same after each start.
+    /// Makes a page with this token, for a token that outlives a restart.
     ///
-    /// Choose it at random: all that protects the page is that nobody can guess it.
+    /// Choose it at random: the page is protected only if nobody can guess it.
     ///
     /// # Errors
     ///
-    /// The token has fewer than 16 characters.
+    /// If the token has fewer than 16 characters.
     ///
     /// ```
     /// # use tracer::{recorder::Recorder, web::Page};
@@ -164,15 +162,15 @@ impl Page {
     }
 }
 
-/// Without the token.
+/// Does not show the token.
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page").finish_non_exhaustive()
     }
 }
 
-/// Returns the routes of a recorder's page for those to whom `may_see` says yes, and nobody else:
-/// there is no token, and it is shown anywhere.
+/// Returns the routes of a recorder's page that serve exactly the requests for which `may_see` returns
+/// `true`: without a token, and to any address.
 pub fn router_for<S>(
     recorder: Recorder,
     may_see: impl Fn(&Parts) -> bool + Send + Sync + 'static,
@@ -210,7 +208,7 @@ where
         .with_state(page)
 }
 
-/// A page, where it is mounted.
+/// A page and where it is mounted.
 #[derive(Clone)]
 struct Mounted {
     recorder: Recorder,
@@ -218,7 +216,7 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// What is known of the route of this name.
+    /// Returns the statistics of the route of this name.
     fn route(&self, name: &str) -> Result<RouteStatistics, Refused> {
         self.recorder.route(name).ok_or_else(|| {
             let name = layout::shown(&crate::recorder::bounded(name));
@@ -228,19 +226,19 @@ impl Mounted {
     }
 }
 
-/// What was asked for.
+/// A request for a page.
 struct Asked {
-    /// The path under which the page is mounted, and the overview's.
+    /// The path under which the page is mounted, which is also the overview's.
     base: String,
     home: String,
     /// The whole path.
     here: String,
-    /// The last parts of the path, after the name of the page.
+    /// The parameters of the path.
     path: Vec<String>,
     query: Vec<(String, String)>,
 }
 
-/// What can't be shown, and why.
+/// Error that is shown instead of a page: its status and the reason.
 struct Refused(StatusCode, String);
 
 impl Asked {
@@ -248,9 +246,9 @@ impl Asked {
         let path = parts.uri.path();
         let asked = parts.extensions.get::<OriginalUri>();
         let asked = asked.map_or(path, |asked| asked.0.path());
-        // No other host's, which a path with two slashes would be in an address.
+        // A path that begins with two slashes would be another host's address.
         let here = format!("/{}", asked.trim_start_matches('/'));
-        // The way it was asked for: where it is mounted may have parameters.
+        // From the request, as the path where the page is mounted may have parameters.
         let base = asked.strip_suffix(path).unwrap_or(asked);
         let base = base.trim_end_matches('/').to_owned();
         let nested = parts.extensions.get::<NestedPath>();
@@ -274,7 +272,7 @@ impl Asked {
         }
     }
 
-    /// What was said of this, the last where it was said more than once.
+    /// Returns the value of a query parameter, the last one if it is repeated.
     fn get(&self, name: &str) -> Option<&str> {
         let mut query = self.query.iter().rev();
         query
@@ -282,7 +280,7 @@ impl Asked {
             .map(|(_, value)| &**value)
     }
 
-    /// This address, without one of the parameters.
+    /// Returns this address without one of the parameters.
     fn without(&self, parameter: &str) -> String {
         let query = self.query.iter().filter(|(name, _)| name != parameter);
         let query: Vec<_> = query
@@ -294,12 +292,12 @@ impl Asked {
         }
     }
 
-    /// The path of one of the pages.
+    /// Returns the path of one of the pages.
     fn link(&self, page: &str) -> String {
         format!("{}{page}", self.base)
     }
 
-    /// The path of a route's page.
+    /// Returns the path of a route's page.
     fn route(&self, name: &str) -> String {
         self.link(&format!("/route?name={}", layout::encoded(name)))
     }
@@ -307,7 +305,7 @@ impl Asked {
 
 type Show = fn(&Mounted, &Asked) -> Result<Response, Refused>;
 
-/// A page that this shows, to who may see it.
+/// Serves a page to authorised clients.
 fn shown(show: Show) -> MethodRouter<Mounted> {
     get(async move |State(page), parts| answer(page, parts, show).await)
 }
@@ -322,7 +320,7 @@ fn unchanged(_: &Mounted, _: &Asked) -> Result<Response, Refused> {
     Err(Refused(StatusCode::METHOD_NOT_ALLOWED, why))
 }
 
-/// What this shows, to who may see it. What is made for it is in no request's figures.
+/// Serves a response to authorised clients. Its allocations are in no request's figures.
 async fn answer(page: Mounted, parts: Parts, show: Show) -> Response {
     let asked = Asked::of(&parts);
     let admitted = page.rule.admit(&parts, &asked);
@@ -359,7 +357,7 @@ async fn answer(page: Mounted, parts: Parts, show: Show) -> Response {
     response
 }
 
-/// A large page takes some ten milliseconds, in which no other request is to wait.
+/// Renders on a blocking thread, as a large page takes some ten milliseconds.
 async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
     if tokio::runtime::Handle::try_current().is_err() {
         return answer();
@@ -379,7 +377,7 @@ impl Refused {
         (status, layout::page(asked, reason, None, &content)).into_response()
     }
 
-    /// For who may not see the page: it says nothing of the recorder, and links to nothing.
+    /// Makes the response for unauthorised clients, without links and anything about the recorder.
     fn page_outside(self, asked: &Asked) -> Response {
         let Self(status, why) = self;
         let reason = status.canonical_reason().unwrap_or_default();
@@ -405,7 +403,7 @@ impl Refused {
     }
 }
 
-/// A number in the path or the query.
+/// Parses a number of the path or the query.
 fn number(text: &str, of: &str) -> Result<u64, Refused> {
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(40).collect();

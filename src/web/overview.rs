@@ -1,4 +1,4 @@
-//! The overview: all routes, and what of them is worth a look.
+//! The overview: all routes, and the requests worth a look.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use super::layout::{cell, shown};
 use super::requests::{Bucket, bytes_allocated, is_ok, list, name, wall};
 use super::{Asked, Mounted, charts, layout};
 
-/// So many of each list.
+/// Number of entries of each list.
 const MOST: usize = 10;
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
@@ -124,7 +124,7 @@ fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> M
     }
 }
 
-/// A number in a table, and below it another one, if there is any.
+/// Makes a table cell with a number, and another one below it unless it is 0.
 fn with_more(of: &str, number: u64, is_bad: bool, more_of: &str, more: u64) -> Markup {
     html! {
         td.bad[is_bad] data-of=(of) {

@@ -1,4 +1,4 @@
-//! Kept requests in a list, and how one is shown in it.
+//! Lists of kept requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::report::{Compared, Outcome, Report, Request};
 use super::Asked;
 use super::layout::{beside_usual, cell, shown};
 
-/// Those of one route that took as long, to a power of ten.
+/// Kept requests of one route whose times share a power of ten.
 pub(super) struct Bucket {
     pub(super) title: &'static str,
-    /// Its place on the route's page.
+    /// Its anchor on the route's page.
     pub(super) anchor: String,
     pub(super) reports: Vec<Arc<Report>>,
 }
 
-/// What is shown together, and what is too long for it.
+/// Titles of the groups, with the times up to which they go.
 const BUCKETS: [(&str, Duration); 6] = [
     ("under 1 ms", Duration::from_millis(1)),
     ("1 to 10 ms", Duration::from_millis(10)),
@@ -30,7 +30,7 @@ const BUCKETS: [(&str, Duration); 6] = [
 ];
 
 impl Bucket {
-    /// Those in which there is any, the fastest first.
+    /// Returns the groups that are not empty, the fastest first.
     pub(super) fn of<'a>(kept: impl IntoIterator<Item = &'a Arc<Report>>) -> Vec<Self> {
         let mut buckets: Vec<_> = { BUCKETS.iter().enumerate() }
             .map(|(place, (title, _))| Self {
@@ -64,15 +64,15 @@ pub(super) fn bytes_allocated(report: &Report) -> u64 {
     report.total.map_or(0, |total| total.bytes_allocated)
 }
 
-/// The name of its route.
+/// Returns the name of a request's route.
 pub(super) fn name(report: &Report) -> &str {
     report.request.as_ref().map_or("", |it| &it.name)
 }
 
-/// The first so many of these, of which the title says what they are.
+/// Makes a list of the first requests, with a title.
 pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: usize) -> Markup {
     html! {
-        @if reports.is_empty() { p.faint { "None is kept." } }
+        @if reports.is_empty() { p.faint { "No request is kept." } }
         @else {
             div.wide tabindex="0" role="region" aria-label=(title) {
                 table.list {

@@ -1,4 +1,4 @@
-//! One route: what was kept of it, by how long it took.
+//! One route: its kept requests, by how long they took.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use super::layout::{encoded, shown};
 use super::requests::{self, Bucket, list};
 use super::{Asked, Mounted, Refused, charts, layout};
 
-/// So many of each list.
+/// Number of entries of each list.
 const MOST: usize = 100;
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {

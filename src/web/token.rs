@@ -4,14 +4,14 @@ use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
 
-/// Fewer characters can be guessed.
+/// Number of characters of the shortest token; shorter ones can be guessed.
 const SHORTEST: usize = 16;
 
 #[derive(Clone)]
 pub(super) struct Token(Arc<str>);
 
 impl Token {
-    /// Makes one of 128 random bits, as hexadecimal digits.
+    /// Makes a token of 128 random bits, as hexadecimal digits.
     pub(super) fn random() -> Result<Self, TokenError> {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| TokenError(Problem::NotRandom(error)))?;
@@ -31,7 +31,7 @@ impl Token {
         &self.0
     }
 
-    /// Whether it is this one; how long that takes tells nothing but the lengths.
+    /// Returns whether a text is this token. The time that it takes reveals only the lengths.
     pub(super) fn is(&self, given: &str) -> bool {
         let pairs = self.0.bytes().zip(given.bytes());
         let differences = pairs.fold(0, |all, (one, other)| black_box(all | (one ^ other)));
@@ -39,7 +39,7 @@ impl Token {
     }
 }
 
-/// A page could not be given a token.
+/// Error: a page has no token.
 #[derive(Debug)]
 pub struct TokenError(Problem);
 
@@ -64,7 +64,7 @@ impl fmt::Display for TokenError {
     }
 }
 
-// The message has its cause.
+// The message includes its cause.
 impl std::error::Error for TokenError {}
 
 #[cfg(test)]

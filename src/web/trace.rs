@@ -1,4 +1,4 @@
-//! One request: its tree as a waterfall, with time and allocations side by side.
+//! One request: its calls as a waterfall, with times and allocations, and its exports.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use super::layout::{beside_usual, cell, shown};
 use super::requests::{ending, name, reasons};
 use super::{Asked, Mounted, Refused, charts, layout, number};
 
-/// So many calls; the rest is in the text and in JSON.
+/// Number of calls that are shown; the exports have all of them.
 const MOST: usize = 2000;
-/// So many bytes of text; there is a link to what is longer.
+/// Bytes of text up to which the page includes it; there is a link to longer texts.
 const MOST_TEXT: usize = 256 << 10;
 /// Deeper levels are not indented further.
 const MAX_INDENT: usize = 24;
-/// How many folded calls a path names, from the innermost outwards.
+/// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
 fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
@@ -37,7 +37,7 @@ fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     })
 }
 
-/// The report in one of the formats of [`Format`]: shown if it is plain text, else downloaded.
+/// Serves the report in a [`Format`]: plain text is shown, others are downloaded.
 pub(super) fn export(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
     let name = asked.path.get(1).map_or("", String::as_str);
@@ -45,7 +45,7 @@ pub(super) fn export(page: &Mounted, asked: &Asked) -> Result<Response, Refused>
     let format: Format = name
         .parse()
         .map_err(|why: UnknownFormat| failed(why.to_string()))?;
-    // Of what is known.
+    // By bytes, if they are counted.
     let format = if report.total.is_some() {
         format
     } else {
@@ -66,7 +66,7 @@ pub(super) fn export(page: &Mounted, asked: &Asked) -> Result<Response, Refused>
     Ok(response)
 }
 
-/// Line by line, and as a tree.
+/// Returns the report as lines and as a tree.
 fn text(report: &Report) -> String {
     format!("{report}\n\n{report:#}")
 }
@@ -134,7 +134,7 @@ fn depths(report: &Report) -> Vec<usize> {
     depths
 }
 
-/// The calls, each after the one around it, those of one call in order of start.
+/// Returns the calls, each after the call around it, siblings in order of start.
 fn order(report: &Report) -> Vec<usize> {
     let mut inside: Vec<Vec<usize>> = vec![Vec::new(); report.calls.len()];
     let mut next = Vec::new();
@@ -186,7 +186,7 @@ fn waterfall(report: &Report) -> Markup {
     }
 }
 
-/// What the marks mean, for those that are in the table.
+/// Explains the marks that are in the table.
 fn legend(report: &Report) -> Markup {
     let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
     html! {
@@ -199,7 +199,7 @@ fn legend(report: &Report) -> Markup {
     }
 }
 
-/// `chunk › parse_line`: the folded calls around these, as many as fit on a line, and these.
+/// Returns a path of folded calls, as `chunk › parse_line`, with as many names as fit on a line.
 fn path_of_folded(report: &Report, index: usize, names: &Names<'_>) -> String {
     let around = |index: &usize| report.folded[*index].within.filter(|within| within < index);
     let path = std::iter::successors(Some(index), around);
@@ -210,7 +210,7 @@ fn path_of_folded(report: &Report, index: usize, names: &Names<'_>) -> String {
     names.join(" › ")
 }
 
-/// Calls that are only known together.
+/// Makes the row of folded calls.
 fn folded(folded: &FoldedReport, path: &str) -> Markup {
     html! {
         tr {
@@ -245,7 +245,7 @@ fn row(
     let marks: Vec<u64> = { call.checkpoints.iter() }
         .map(|it| charts::part(start.saturating_add(it.at).as_nanos(), whole))
         .collect();
-    // What is said of several calls stands below the first one's name.
+    // A comparison of several calls is shown below the first one's name.
     let compared = { call.compared.as_deref() }.filter(|it| it.is_of_one_call());
     let usual = compared.and_then(|it| it.usual_allocates);
     let own = call.self_counts.map_or(0, |it| it.bytes_allocated);
@@ -284,7 +284,7 @@ fn row(
     }
 }
 
-/// Which call it is, how often it is there, and its checkpoints.
+/// Makes the cell with a call's name, the number of such calls, and its checkpoints.
 fn what(call: &CallReport, names: &Names<'_>, indent: &str) -> Markup {
     let compared = call.compared.as_deref();
     html! {
