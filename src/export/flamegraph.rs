@@ -12,20 +12,20 @@ use crate::report::units::plural;
 
 use super::folded::for_each_stack;
 
-/// Deeper paths are drawn as one frame: a picture higher than that is for nobody.
+/// Deeper paths are drawn as one frame: nobody can use a higher picture.
 const MAX_DEPTH: usize = 500;
 
 impl Hotspots {
     /// Draws a flame graph as SVG: each path is a bar on top of the one that leads to it, as wide as
-    /// its share of the figure. It can be searched and zoomed into in a browser.
+    /// its share of the figure. A browser can search it and zoom into it.
     ///
-    /// Drawn is the figure without the calls inside ([`By::own`]), so a bar is as wide as it and those
-    /// above it together. Paths of more than 500 functions are cut there.
+    /// The figure is taken without the calls inside ([`By::own`]), so a bar is as wide as its own share and
+    /// the bars above it together. Paths of more than 500 functions are cut at that depth.
     ///
     /// # Errors
     ///
-    /// Where there is nothing to draw: no path has any of the figure, it was not counted, or it is no
-    /// sum ([`By::Peak`]). Those of `out`, to which the picture is written whole.
+    /// If there is nothing to draw: no path has any of the figure, it was not counted, or it does not add
+    /// up ([`By::Peak`]). Those of `out`, to which the picture is written whole.
     pub fn write_flamegraph(&self, by: By, out: impl io::Write) -> Result<(), FlamegraphError> {
         let own = by.own().ok_or(FlamegraphError(Problem::NoSum(by)))?;
         let mut whole = Sum::default();
@@ -41,11 +41,11 @@ impl Hotspots {
         draw(own, own.name().to_owned(), subtitle, false, &lines, out)
     }
 
-    /// Draws what has changed since `before` as a flame graph: the bars are those of `self`, red
-    /// where they have grown and blue where they have shrunk, the deeper the more.
+    /// Draws the changes since `before` as a flame graph: the bars are those of `self`, red if they have
+    /// grown and blue if they have shrunk; the darker, the more.
     ///
-    /// Where the numbers of reports differ, the figures of `before` are scaled to that of `self`.
-    /// Paths that are gone are not drawn.
+    /// If the numbers of reports differ, the figures of `before` are scaled to that of `self`. Paths that
+    /// are gone are not drawn.
     ///
     /// # Errors
     ///
@@ -68,9 +68,9 @@ impl Hotspots {
         let mut lines = String::new();
         self.stacks(own, |stack, figure| {
             let before = earlier.get(stack).copied().unwrap_or(0);
-            // A stack that is there twice has its earlier figure once.
+            // Only the first of two equal stacks gets the earlier figure.
             earlier.remove(stack);
-            // A string takes all that is written.
+            // Writing to a string can't fail.
             let _ = writeln!(lines, "{stack} {before} {figure}");
             whole.add(figure)
         })?;
@@ -113,7 +113,7 @@ impl Hotspots {
         Ok(lines)
     }
 
-    /// The paths that are drawn, with their figures.
+    /// Calls `each` with the paths that are drawn and their figures.
     fn stacks(
         &self,
         by: By,
@@ -127,7 +127,7 @@ impl Hotspots {
                 drawn.push(path);
                 figures.push(figure);
             } else if let Some(edge) = figures.last_mut() {
-                // What is deeper comes right behind the one at the edge.
+                // Deeper paths follow directly on the one at the limit.
                 *edge = edge.saturating_add(figure);
             }
         }
@@ -138,7 +138,7 @@ impl Hotspots {
     }
 }
 
-/// What the whole picture stands for, which must be a number that a browser still knows exactly.
+/// Sum of all figures, which must be a number that a browser represents exactly.
 #[derive(Default)]
 struct Sum(u64);
 
@@ -174,7 +174,7 @@ fn draw(
     let mut options = Options::default();
     options.title = title;
     options.subtitle = Some(subtitle);
-    // The unit stands behind each number.
+    // The unit follows each number.
     unit(by).clone_into(&mut options.count_name);
     "Function:".clone_into(&mut options.name_type);
     options.deterministic = true;
@@ -205,7 +205,7 @@ fn unit(by: By) -> &'static str {
     }
 }
 
-/// `3 calls`, `1 allocation`, `12.3 ms`
+/// Returns a figure with its noun or unit: `3 calls`, `1 allocation`, `12.3 ms`.
 fn amount(by: By, figure: u64) -> String {
     let thing = match by {
         By::Calls => "call",
@@ -217,7 +217,7 @@ fn amount(by: By, figure: u64) -> String {
     plural(figure, thing)
 }
 
-/// A flame graph was not drawn, or not written.
+/// Error: a flame graph could not be drawn or written.
 #[derive(Debug)]
 pub struct FlamegraphError(Problem);
 
@@ -253,7 +253,7 @@ impl fmt::Display for FlamegraphError {
 }
 
 impl std::error::Error for FlamegraphError {
-    /// Returns what lies behind the cause, as the message has the cause itself.
+    /// Returns the source of the cause, as the message includes the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
             Problem::Drawing(error) | Problem::Output(error) => error.source(),

@@ -8,12 +8,12 @@ use std::io;
 use crate::hotspots::{By, Frame, Hotspots, Path};
 
 impl Hotspots {
-    /// Writes a line for each path: its functions from the outermost inwards, with `;` in between,
-    /// a space, and the figure, as in `service::handle;service::db::store 57`.
+    /// Writes folded stacks: a line for each path with its functions, the outermost first, separated by
+    /// `;`, a space, and the figure, as in `service::handle;service::db::store 57`.
     ///
-    /// A figure of [`By::own`] adds up to the whole, which is what flame graph tools want; others
-    /// include the paths that lead on from there. Paths of which it is 0 are left out. In names, what
-    /// would end a frame or a line is written as in Rust (`\u{3b}`).
+    /// Flame graph tools expect a figure that adds up to the whole, such as one of [`By::own`]; others
+    /// include the paths below. Paths of which the figure is 0 are left out. Characters that would end a
+    /// frame or a line are escaped as in Rust (`\u{3b}`).
     ///
     /// # Errors
     ///
@@ -27,13 +27,13 @@ impl Hotspots {
     }
 }
 
-/// Calls `each` with the names of every path's functions and its place among the paths.
+/// Calls `each` with the stack and the index of each path.
 pub(super) fn for_each_stack<E>(
     paths: &[Path<'_>],
     mut each: impl FnMut(&str, usize) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut stack = String::new();
-    // Where the names end that lead to the next path.
+    // Lengths of the stacks that lead to the next path.
     let mut ends: Vec<usize> = Vec::new();
     for (place, path) in paths.iter().enumerate() {
         ends.truncate(path.depth);
@@ -48,12 +48,12 @@ pub(super) fn for_each_stack<E>(
     Ok(())
 }
 
-/// Neither a space, before which a tool would look for a number, nor what ends a
-/// frame or a line.
+/// Appends a name without spaces, behind which a tool would look for a number, and without characters
+/// that end a frame or a line.
 fn push_name(stack: &mut String, frame: Frame<'_>) {
     for character in frame.qualified().chars() {
         if character == ';' || character.is_whitespace() {
-            // A string takes all that is written.
+            // Writing to a string can't fail.
             let _ = write!(stack, "{}", character.escape_unicode());
         } else {
             stack.push(character);

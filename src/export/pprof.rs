@@ -1,7 +1,7 @@
-//! Hotspots in the format of pprof, for the viewers of the Go world.
+//! pprof: a profile of hotspots, for the viewers of the Go world.
 //!
-//! The messages are those of [profile.proto][proto], as far as they are used; field numbers are the
-//! format.
+//! The messages are those of [profile.proto][proto], without unused fields; the field numbers are
+//! the format.
 //!
 //! [proto]: https://github.com/google/pprof/blob/main/proto/profile.proto
 
@@ -15,10 +15,10 @@ use crate::hotspots::{By, Frame, Hotspots};
 use crate::report::escape::Escaped;
 use crate::report::units::plural;
 
-/// Deeper calls are shown as those at this depth, as each sample has all the functions on its path.
+/// Deeper calls are added to those at this depth, because each sample lists all functions on its path.
 const MAX_DEPTH: usize = 500;
 
-/// What each sample says. All are without the calls inside: pprof adds those up itself.
+/// Figures of each sample, without the calls inside: pprof adds those itself.
 const FIGURES: [(By, &str, &str); 5] = [
     (By::Calls, "calls", "count"),
     (By::SelfTime, "time", "nanoseconds"),
@@ -27,20 +27,20 @@ const FIGURES: [(By, &str, &str); 5] = [
     (By::SelfBytes, "bytes", "bytes"),
 ];
 
-/// The one that a viewer shows first, and that if nothing was counted.
+/// The figure that a viewer shows first, and the one if nothing was counted.
 const FIRST_SHOWN: &str = "bytes";
 const FIRST_SHOWN_UNCOUNTED: &str = "time";
 
 impl Hotspots {
-    /// Writes a profile as pprof reads it: compressed, with the sample types `calls`, `time`, `busy`,
-    /// `allocations` and `bytes`, of which a viewer shows the last first, or `time` if nothing was counted.
-    /// The same hotspots give the same bytes.
+    /// Writes a compressed profile for pprof, with the sample types `calls`, `time`, `busy`, `allocations`
+    /// and `bytes`. A viewer shows `bytes` first, or `time` if nothing was counted. Equal hotspots give
+    /// equal bytes.
     ///
     /// ```sh
     /// go tool pprof -top -sample_index=allocations hotspots.pb.gz
     /// ```
     ///
-    /// Paths of more than 500 functions are cut there.
+    /// Paths of more than 500 functions are cut at that depth.
     ///
     /// # Errors
     ///
@@ -73,13 +73,13 @@ impl Hotspots {
         };
         profile.comment =
             vec![names.number(&format!("tracer: {}", plural(self.reports(), "report")))];
-        // The functions on the way to a path, the outermost first.
+        // The functions that lead to a path, the outermost first.
         let mut around: Vec<u64> = Vec::new();
         for path in self.paths() {
             let values =
                 FIGURES.map(|(by, ..)| i64::try_from(by.of(path.totals)).unwrap_or(i64::MAX));
             if path.depth >= MAX_DEPTH {
-                // It comes right behind the one at the edge.
+                // Deeper paths follow directly on the one at the limit.
                 if let Some(edge) = profile.sample.last_mut() {
                     for (sum, value) in edge.value.iter_mut().zip(values) {
                         *sum = sum.saturating_add(value);
@@ -106,7 +106,7 @@ impl Hotspots {
     }
 }
 
-/// Each text once, by number.
+/// The string table: each text once, by index.
 struct Strings {
     all: Vec<String>,
     numbers: HashMap<String, i64>,

@@ -1,4 +1,4 @@
-//! What a viewer shows of the call that is selected.
+//! Arguments: the figures that a viewer shows of a selected call.
 
 use serde::{Serialize, Serializer};
 
@@ -7,8 +7,8 @@ use alloc_counter::Counts;
 use crate::report::tree::OnThread;
 use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome};
 
-/// Stands at a call's beginning, and is therefore part of the frame's name in speedscope: only
-/// where something went wrong, or goes on.
+/// Arguments at a call's start, which speedscope makes part of the frame's name: set only if the call
+/// failed, panicked, was cancelled, or is running.
 #[derive(Serialize)]
 pub(super) struct Ending {
     outcome: &'static str,
@@ -31,7 +31,7 @@ fn outcome(call: &CallReport) -> &'static str {
     }
 }
 
-/// All that a call's report says, but for what is drawn.
+/// Everything of a call's report that is not drawn.
 #[derive(Serialize)]
 pub(super) struct Figures<'a> {
     call: usize,
@@ -64,7 +64,7 @@ pub(super) struct Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    /// With the outcome only where [`Ending`] does not have it.
+    /// Makes the arguments, without the outcome if [`Ending`] has it.
     pub(super) fn of(index: usize, call: &'a CallReport, folded: &'a [Folded<'a>]) -> Self {
         Self {
             call: index,
@@ -90,14 +90,14 @@ impl<'a> Figures<'a> {
         }
     }
 
-    /// With the outcome, whatever it is.
+    /// Adds the outcome.
     pub(super) fn with_outcome(mut self, call: &CallReport) -> Self {
         self.outcome = Some(outcome(call));
         self
     }
 }
 
-// Serde calls these with a reference to the field.
+// Serde passes a reference to the field.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_empty(call: &&CallReport) -> bool {
     call.labels.is_empty()
@@ -145,7 +145,7 @@ impl Own {
     }
 }
 
-/// A checkpoint's figures are those since the one before.
+/// Figures of a checkpoint since the previous one.
 #[derive(Serialize)]
 pub(super) struct Since {
     wall_ns: u128,

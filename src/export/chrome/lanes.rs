@@ -1,33 +1,33 @@
-//! Which call is drawn on which track. The viewers draw one bar inside another or behind it, so
-//! each strand gets as many lanes as it has calls beside one another.
+//! Lanes: which call is drawn on which track. Viewers draw a bar inside another or after it, so a strand
+//! gets as many lanes as it has overlapping calls.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::report::{CallReport, Outcome, Report};
 
-/// One track: calls of one strand that lie within one another or one behind the other.
+/// One track: calls of one strand that nest or follow each other.
 pub(super) struct Lane {
     pub(super) strand: u32,
-    /// Which of the strand's lanes it is, from 0.
+    /// Number among the strand's lanes, from 0.
     pub(super) number: usize,
-    /// In order of time, but for the moments.
+    /// In order of time, except for moments.
     pub(super) steps: Vec<Step>,
     open: Vec<usize>,
-    /// Nothing may be opened before: something was opened or closed then.
+    /// Time of the last opening or closing; nothing may be opened before it.
     last: Duration,
 }
 
-/// What happens on a lane; calls are indices into [`Report::calls`].
+/// A step on a lane; calls are indices into [`Report::calls`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Open(usize),
     Close(usize),
-    /// A call that took no time: a bar without a width can't be told from its neighbours.
+    /// A call that took no time: a bar of no width would be invisible.
     Moment(usize),
 }
 
-/// A call's end, from the trace's beginning; a running call's is that of the report.
+/// Returns a call's end, from the trace's beginning; that of the report for a running call.
 pub(super) fn end(report: &Report, call: &CallReport) -> Duration {
     let end = call.start.saturating_add(call.wall);
     match call.outcome {
@@ -36,14 +36,14 @@ pub(super) fn end(report: &Report, call: &CallReport) -> Duration {
     }
 }
 
-/// All lanes, strand by strand. A call is on the lane of the call around where there is room, else
-/// on the strand's first that has some.
+/// Returns all lanes, strand by strand. A call is on the lane of the call around if that has room, else
+/// on the strand's first lane with room.
 pub(super) fn lanes(report: &Report) -> Vec<Lane> {
     let mut strands: BTreeMap<u32, Vec<Lane>> = BTreeMap::new();
     let mut numbers = Vec::with_capacity(report.calls.len());
     for (index, call) in report.calls.iter().enumerate() {
         let lanes = strands.entry(call.strand).or_default();
-        // A report may come from elsewhere; only what stands before a call can be above it.
+        // A report may come from a file; only calls before a call can be above it.
         let parent = call.parent.filter(|parent| *parent < index);
         let parent = parent.filter(|parent| report.calls[*parent].strand == call.strand);
         let beside: Option<usize> = parent.map(|parent| numbers[parent]);
@@ -97,7 +97,7 @@ impl Lane {
         self.steps.push(Step::Moment(call));
     }
 
-    /// Closes what is over by then.
+    /// Closes the calls that ended by then.
     fn close(&mut self, report: &Report, now: Duration) {
         while let Some(call) = self
             .open
@@ -108,11 +108,11 @@ impl Lane {
         }
     }
 
-    /// Whether the call would be drawn inside one that is around it, or inside none.
+    /// Returns whether the call would be drawn inside a call around it, or outside all.
     fn has_room(&mut self, report: &Report, index: usize) -> bool {
         let call = &report.calls[index];
         self.close(report, call.start);
-        // Clocks of two processors may differ by a few ticks, so a start may lie before another's.
+        // Clocks of two processors may differ by a few ticks, so a start may be before another one.
         self.last <= call.start
             && self.open.last().is_none_or(|&top| {
                 is_within(report, index, top)
@@ -121,7 +121,7 @@ impl Lane {
     }
 }
 
-/// Whether `outer` is among the calls around. They stand before a call, so none is passed twice.
+/// Returns whether `outer` is among the calls around. Each is before the last, so this terminates.
 fn is_within(report: &Report, mut call: usize, outer: usize) -> bool {
     while let Some(parent) = report.calls[call].parent {
         if parent == outer {

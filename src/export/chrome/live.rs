@@ -1,4 +1,4 @@
-//! The live bytes over time, where they are known.
+//! Live bytes over time, if they are known.
 
 use std::time::Duration;
 
@@ -6,12 +6,11 @@ use crate::report::{CallReport, Report};
 
 use super::lanes::end;
 
-/// When, and how many bytes were live above those at the start of the outermost call.
+/// Returns times and the bytes that were live then, above those at the start of the outermost call.
 ///
-/// A report has the level at the ends of calls and at checkpoints, each above its own start. These
-/// go together to one line only along the outermost calls, where all calls are of one strand (the
-/// levels of two strands at different times do not add up), no two of the outermost overlap, and
-/// no figure is partial. Elsewhere there is no line.
+/// A report has levels at the ends of calls and at checkpoints, each relative to its own start. They
+/// form one line only if all calls are of one strand (levels of two strands at different times do not
+/// add up), no two outermost calls overlap, and no figure is partial. Otherwise there is no line.
 pub(super) fn levels(report: &Report) -> Option<Vec<(Duration, i64)>> {
     let strand = report.calls.first()?.strand;
     let mut levels = Vec::new();

@@ -21,28 +21,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Name the file `something.json`, but not `something.chrome.json`, which speedscope takes for a
-//! profile of Chrome's own.
+//! Name the file `something.json`, but not `something.chrome.json`, which speedscope takes for a profile
+//! made by Chrome.
 //!
 //! # What is drawn
 //!
-//! - A report is a process: `trace 7: handle [ca7a87c4]`. Times are those of the clock on the wall,
-//!   so concurrent requests lie beside one another.
+//! - A report is a process: `trace 7: handle [ca7a87c4]`. Times are those of the wall clock, so
+//!   concurrent requests are drawn side by side.
 //! - A [strand](CallReport::strand) is a track, named with the thread on which it began: a task
-//!   that wanders from thread to thread stays one line. Where calls of a strand overlap without
-//!   being within one another (branches of a `join!`), the strand has a further track for each
-//!   that is beside; `call` and `parent` tell which call is within which, by their places in
-//!   [`Report::calls`].
-//! - A call is one slice. A running one ends with the report. One that took no time at all is an
-//!   instant: Perfetto shows it, speedscope can't.
-//! - The call's figures are the slice's arguments, named as in the report; raw times in
-//!   nanoseconds. What is not known is left out. Calls folded below it are in its argument
-//!   `folded`. speedscope shows no arguments but `outcome`, where that is not `ok`.
-//! - A checkpoint is an instant with the figures since the one before. Calls folded below none, and
-//!   the number of what was [not recorded](Report::dropped), are instants of the process.
-//! - The counter `live bytes` is the level above that at the start of the outermost call, where it
-//!   is known: at starts, ends and checkpoints of outermost calls, if all calls are of one strand
-//!   and no figure is partial. What strands without a call did comes in at the call's end.
+//!   that moves from thread to thread stays one line. If calls of a strand overlap without nesting
+//!   (branches of a `join!`), the strand has further tracks; the arguments `call` and `parent` are
+//!   indices into [`Report::calls`].
+//! - A call is one slice. A running call ends with the report. A call that took no time is an instant,
+//!   which Perfetto shows and speedscope does not.
+//! - The call's figures are the slice's arguments, named as in the report; times are in nanoseconds.
+//!   Unknown figures are left out. Calls folded below it are in its argument `folded`. speedscope shows
+//!   only the argument `outcome`, if it is not `ok`.
+//! - A checkpoint is an instant with the figures since the previous one. Folded calls outside recorded
+//!   ones, and the number of [dropped](Report::dropped) records, are instants of the process.
+//! - The counter `live bytes` is the level above that at the start of the outermost call. It is drawn at
+//!   starts, ends and checkpoints of outermost calls, if all calls are of one strand and no figure is
+//!   partial. What strands without calls did is added at the call's end.
 //!
 //! # The format
 //!
@@ -50,10 +49,10 @@
 //! [Trace Event Format](https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU),
 //! which [Perfetto imports](https://perfetto.dev/docs/getting-started/other-formats). One event a
 //! line: `B` and `E` (a call's start and stop), `i` (instants), `C` (the counter), `M` (names). The
-//! unit of `ts` is the microsecond, with three decimals, from a day before the first report began;
-//! what began more than that day before the first has a negative one, which Perfetto passes over,
-//! so reports are best written in the order of time, be it that of start or stop. A number in JSON
-//! is mostly read as a double, which has the nanoseconds for a hundred days.
+//! unit of `ts` is the microsecond, with three decimals, counted from a day before the first report
+//! began. A report that began more than a day before the first has negative times, which Perfetto
+//! ignores: write reports in order of their start or stop. JSON numbers are mostly read as doubles, which
+//! represent nanoseconds exactly for a hundred days.
 
 mod args;
 mod lanes;
@@ -77,12 +76,12 @@ use crate::report::CallReport;
 
 /// Writes reports as one file of trace events, valid JSON as a whole.
 ///
-/// Reports are taken one by one, and none is kept: a file of any size is written in the memory
-/// of its largest report. An event is one write; give a file in a [`BufWriter`](io::BufWriter).
+/// Reports are consumed one by one: a file of any size takes the memory of its largest report. Each event
+/// is one write, so wrap a file in a [`BufWriter`](io::BufWriter).
 ///
 /// # Errors
 ///
-/// Those of `out`. What was written until then is no valid JSON.
+/// Those of `out`. What was written until then is not valid JSON.
 pub fn write<R: Borrow<Report>>(
     reports: impl IntoIterator<Item = R>,
     out: impl io::Write,
@@ -104,13 +103,13 @@ pub fn write<R: Borrow<Report>>(
 
 struct File<W> {
     out: W,
-    /// One event, before it is written.
+    /// Buffer of one event.
     event: Vec<u8>,
     is_first: bool,
-    /// The time that is 0 in the file, since 1970: a day before the first report. Numbers in JSON
-    /// are doubles, which have no nanoseconds so long after 1970.
+    /// The file's time 0, since 1970: a day before the first report. JSON numbers are doubles, which can't
+    /// represent nanoseconds since 1970.
     zero_ns: Option<i128>,
-    /// Tracks have numbers of their own throughout the file: Perfetto names them by `tid` alone.
+    /// Tracks are numbered throughout the file: Perfetto identifies their names by `tid` alone.
     next_track: u64,
 }
 
@@ -136,7 +135,7 @@ impl<W: io::Write> File<W> {
     }
 }
 
-/// The event as the format has it.
+/// An event in the format's own fields.
 #[derive(Serialize)]
 struct Event<'a, A> {
     name: &'a str,

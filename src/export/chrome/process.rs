@@ -1,4 +1,4 @@
-//! One report as a process: its tracks with their calls, and what is of no one call.
+//! One report as a process: its tracks with their calls, and the instants of the process.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,11 +18,11 @@ use super::{Event, File, live, nanos};
 /// A report in the file.
 pub(super) struct Process<'a> {
     report: &'a Report,
-    /// The number of its first track too.
+    /// Also the number of its first track.
     pid: u64,
-    /// From the file's zero.
+    /// Relative to the file's time 0.
     began_ns: i128,
-    /// By the index of the call around.
+    /// By index of the call around.
     folded: BTreeMap<Option<usize>, Vec<Folded<'a>>>,
 }
 
@@ -64,8 +64,8 @@ impl<'a> Process<'a> {
         let (Step::Open(index) | Step::Close(index) | Step::Moment(index)) = step;
         let call = &self.report.calls[index];
         let end = lanes::end(self.report, call);
-        // The figures stand at the end: speedscope makes what stands at the beginning a part of
-        // the frame's name, so that no two calls of a function would be the same frame.
+        // The figures are on the end event: speedscope makes arguments of the begin event part of the
+        // frame's name, so that no two calls of a function would be one frame.
         let figures = || Figures::of(index, call, self.folded_in(Some(index)));
         match step {
             Step::Open(_) => file.event(&Event {
@@ -108,7 +108,7 @@ impl<'a> Process<'a> {
         })
     }
 
-    /// An instant of the whole process, at its beginning.
+    /// Writes an instant of the process, at its beginning.
     fn of_process<W: io::Write>(
         &self,
         name: &str,
@@ -165,13 +165,13 @@ impl<'a> Process<'a> {
         }
     }
 
-    // Up to 2⁵³ ns, the double next to the decimal fraction.
+    // Up to 2⁵³ ns, the double nearest to the decimal fraction.
     #[allow(clippy::cast_precision_loss)]
     fn ts(&self, at: Duration) -> f64 {
         (self.began_ns + nanos(at)) as f64 / 1000.0
     }
 
-    /// `strand 0 on main #1`
+    /// Returns `strand 0 on main #1`.
     fn track(&self, lane: &Lane) -> String {
         let calls = || self.report.calls.iter();
         let mut of_strand = calls().filter(|call| call.strand == lane.strand);
@@ -213,14 +213,14 @@ struct Live {
 fn folded(report: &Report) -> BTreeMap<Option<usize>, Vec<Folded<'_>>> {
     let mut folded: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for it in &report.folded {
-        // A report may come from elsewhere.
+        // A report may come from a file.
         let parent = it.parent.filter(|parent| *parent < report.calls.len());
         folded.entry(parent).or_default().push(Folded::of(it));
     }
     folded
 }
 
-/// `trace 7: handle [ca7a87c4]`
+/// Returns `trace 7: handle [ca7a87c4]`.
 fn title(report: &Report) -> String {
     match report.calls.first() {
         Some(call) => format!("trace {}: {}", report.trace, Title::of(call)),
