@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use tracer::criterion::{Heap, count, one_iteration};
+use tracer_criterion::{Heap, count, one_iteration};
 use tracer::{Counting, Report, Trace, call};
 
 #[global_allocator]
