@@ -71,11 +71,9 @@
 //! - `flamegraph`: hotspots drawn as SVG, by inferno, whose licence is the CDDL-1.0.
 //! - `pprof`: hotspots for `go tool pprof` and its kin.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
-//! - `cli`: the command `tracer`. It links inferno, as `flamegraph` does.
 //! - `recorder`: keeps the requests that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `web`: the page of a recorder, in the module `web`.
-//! - `criterion`: allocations as what criterion measures, in the module `criterion`.
 
 #![forbid(unsafe_code)]
 
@@ -106,9 +104,6 @@ pub mod tower;
 
 #[cfg(feature = "web")]
 pub mod web;
-
-#[cfg(feature = "criterion")]
-pub mod criterion;
 
 #[cfg(all(loom, test))]
 mod models;

@@ -7,8 +7,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use tracer::criterion::{Heap, count, one_iteration};
 use tracer::{Counting, Report, Trace, call};
+use tracer_criterion::{Heap, count, one_iteration};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();

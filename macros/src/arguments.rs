@@ -6,6 +6,8 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, Ident, LitStr, Result, Token, braced, parenthesized, token};
 
+use crate::crate_path::{self, CratePath};
+
 mod keyword {
     syn::custom_keyword!(__budget);
 }
@@ -23,6 +25,7 @@ const ELSEWHERE: [&str; 4] = ["level", "target", "parent", "follows_from"];
 pub(crate) struct Arguments {
     /// The budgets of a future, written before all else by `#[budget]`.
     pub(crate) budgets: Vec<Budget>,
+    pub(crate) crate_path: CratePath,
     pub(crate) err: Option<Err>,
     /// The call's name, if it is not the function's.
     pub(crate) name: Option<LitStr>,
@@ -32,7 +35,7 @@ pub(crate) struct Arguments {
 
 /// A budget as `#[budget]` hands it over.
 pub(crate) struct Budget {
-    /// What stands between the parentheses of `#[budget]`.
+    /// What `#[budget]` was given that may use the function's arguments.
     pub(crate) limits: TokenStream,
     /// What is checked, as an expression.
     pub(crate) site: TokenStream,
@@ -114,8 +117,11 @@ impl Arguments {
         Ok(())
     }
 
-    /// Parses `name = "..."`; returns whether there was one.
+    /// Parses `crate = path` or `name = "..."`; returns whether there was one.
     fn parse_option(&mut self, input: ParseStream) -> Result<bool> {
+        if self.crate_path.parse_if_next(input)? {
+            return Ok(true);
+        }
         let ahead = input.fork();
         let word = ahead.call(Ident::parse_any)?;
         if ELSEWHERE.iter().any(|it| word == it) {
@@ -220,6 +226,7 @@ fn unexpected(input: ParseStream, expected: &str) -> Error {
         Ok(word) if word == "fields" => {
             input.error("labels stand by themselves: `#[traced(rows = count)]`")
         }
+        Ok(word) if word == "crate" => input.error(crate_path::EXPECTED),
         Ok(word) => input.error(format_args!("unknown word `{word}`: expected {expected}")),
         Err(_) => input.error(format_args!("expected {expected}")),
     }
@@ -335,6 +342,46 @@ mod tests {
         ] {
             assert!(error(tokens).starts_with("`name` is the call's name, a string literal"));
         }
+    }
+
+    #[test]
+    fn the_crate_may_have_another_path() {
+        let path = |tokens| {
+            let path = parse(false, tokens).unwrap().crate_path;
+            path.tokens(Span::call_site()).to_string()
+        };
+        assert_eq!(path(quote!("{id}", rows = 1)), ":: tracer");
+        for tokens in [
+            quote!(crate = my_lib::tracer, "{id}", rows = 1, err),
+            quote!("{id}", crate = my_lib::tracer, rows = 1, err),
+            quote!(err, "{id}", rows = 1, crate = my_lib::tracer),
+        ] {
+            let written = (true, "\"{id}\" , rows = 1".to_owned());
+            assert_eq!(parsed(tokens.clone()), written);
+            assert_eq!(path(tokens), "my_lib :: tracer");
+        }
+        for tokens in [
+            quote!(crate),
+            quote!(self::tracer),
+            quote!(super::super::tracer),
+            quote!(::my_lib::tracer),
+        ] {
+            assert_eq!(path(quote!(crate = #tokens)), tokens.to_string());
+        }
+        let twice = quote!(crate = a, rows = 1, crate = a);
+        assert_eq!(error(twice), "`crate` stands once");
+        for tokens in [
+            quote!(crate =),
+            quote!(crate = "my_lib::tracer"),
+            quote!(crate = (tracer)),
+            quote!(crate = my_lib::),
+            quote!(crate),
+            quote!(crate == my_lib),
+        ] {
+            assert!(error(tokens).starts_with("`crate` is the path to the crate `tracer`"));
+        }
+        assert_eq!(error(quote!(crate = my_lib::tracer())), "expected `,`");
+        assert_eq!(error(quote!(crate = my_lib<A>)), "expected `,`");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Error, Result};
+use syn::{Attribute, Error, Result};
 
 use crate::function::{Binding, Function, Tail, Used, mentions};
 
 /// The same item around another body, with an attribute more before its own.
 pub(crate) fn with_body(
     function: &Function,
-    attribute: Option<&TokenStream>,
+    attribute: Option<&Attribute>,
     body: TokenStream,
 ) -> TokenStream {
     let Function {

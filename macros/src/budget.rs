@@ -11,9 +11,8 @@ use crate::limits::Limits;
 
 /// The function with its budget checked, or, after a compile error, as it is.
 pub(crate) fn expand(limits: TokenStream, item: &TokenStream) -> TokenStream {
-    let given = limits.clone();
     match parse(limits, item.clone()) {
-        Ok((limits, function)) => wrap(&given, &limits, function),
+        Ok((limits, function)) => wrap(&limits, function),
         Err(error) => {
             let error = error.into_compile_error();
             quote!(#error #item)
@@ -30,17 +29,20 @@ fn parse(limits: TokenStream, item: TokenStream) -> Result<(Limits, Function)> {
 
 /// The same item as a traced function: what ran inside is told by its call, which is around the
 /// check, as it has to be there when the budget is checked.
-fn wrap(given: &TokenStream, limits: &Limits, mut function: Function) -> TokenStream {
+fn wrap(limits: &Limits, mut function: Function) -> TokenStream {
     let site = site(limits, &function);
     if function.signature.asyncness.is_some() || function.tail().is_some() {
         // One future for both, so that the function's type has no layer more.
-        let budget = quote!(__budget(#given) { #site });
-        function.give_to_traced(&budget);
+        let expressions = limits.expressions();
+        let budget = quote!(__budget(#expressions) { #site });
+        function.give_to_traced(&limits.crate_path, &budget);
         return with_body(&function, None, function.body.clone());
     }
-    let traced = (!function.has_attribute("traced")).then(|| quote!(#[::tracer::traced]));
+    let traced =
+        (!function.has_attribute("traced")).then(|| limits.crate_path.traced(&TokenStream::new()));
+    let root = limits.crate_path.tokens(Span::mixed_site());
     let guard = quote_spanned! {Span::mixed_site()=>
-        let __budget = ::tracer::__private::enter(#site);
+        let __budget = #root::__private::enter(#site);
     };
     let body = guarded(&guard, &function);
     with_body(&function, traced.as_ref(), body)
@@ -48,8 +50,9 @@ fn wrap(given: &TokenStream, limits: &Limits, mut function: Function) -> TokenSt
 
 fn site(limits: &Limits, function: &Function) -> TokenStream {
     let (name, budget) = (function.name(), limits.budget());
+    let root = limits.crate_path.tokens(Span::mixed_site());
     quote_spanned! {Span::mixed_site()=>
-        ::tracer::__private::Site {
+        #root::__private::Site {
             name: #name,
             budget: #budget,
             is_test: ::core::cfg!(test),

@@ -15,7 +15,9 @@ use crate::function::Function;
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let given = arguments.clone();
     match parse(arguments, item.clone()) {
-        Ok((_, function)) if function.has_attribute("budget") => behind_budget(&given, function),
+        Ok((arguments, function)) if function.has_attribute("budget") => {
+            behind_budget(&given, &arguments, function)
+        }
         Ok((arguments, mut function)) => {
             let body = body(&arguments, &mut function);
             with_body(&function, None, body)
@@ -45,8 +47,13 @@ fn parse(arguments: TokenStream, item: TokenStream) -> Result<(Arguments, Functi
 }
 
 /// A budget is checked within the call, so it is for that attribute to be first.
-fn behind_budget(arguments: &TokenStream, mut function: Function) -> TokenStream {
-    let traced = parse_quote!(#[::tracer::traced(#arguments)]);
+fn behind_budget(
+    given: &TokenStream,
+    arguments: &Arguments,
+    mut function: Function,
+) -> TokenStream {
+    let root = arguments.crate_path.tokens(Span::call_site());
+    let traced = parse_quote!(#[#root::traced(#given)]);
     function.attributes.push(traced);
     with_body(&function, None, function.body.clone())
 }
@@ -63,8 +70,9 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
         Some(name) => name.value(),
         None => function.name(),
     };
+    let root = arguments.crate_path.tokens(here);
     let call = &arguments.call;
-    let open = quote_spanned!(here=> let __call = ::tracer::__named_call!(#name; #call););
+    let open = quote_spanned!(here=> let __call = #root::__named_call!(#name; #call););
     let look = match &arguments.err {
         None => "",
         Some(err) if err.is_debug => "_err_debug",
@@ -79,13 +87,13 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
     let run = |allow: Option<TokenStream>, future: TokenStream| {
         quote_spanned! {here=>
             #open
-            let mut __held = ::tracer::__private::hold(__call);
-            #(let mut #runs = ::tracer::__private::run_future(#sites);)*
+            let mut __held = #root::__private::hold(__call);
+            #(let mut #runs = #root::__private::run_future(#sites);)*
             #allow
             let __body = #future;
             let __body = ::core::pin::pin!(__body);
-            #(let __body = ::tracer::__private::in_budget(&mut #runs, __body);)*
-            ::tracer::__private::#traced(&mut __held, __body).await
+            #(let __body = #root::__private::in_budget(&mut #runs, __body);)*
+            #root::__private::#traced(&mut __held, __body).await
         }
     };
     // All that may use arguments before the body does.
@@ -106,7 +114,7 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
         let closure = closure(function, &attribute);
         quote_spanned! {here=>
             #open
-            ::tracer::__private::#run(
+            #root::__private::#run(
                 __call,
                 #[allow(clippy::result_large_err)]
                 #closure

@@ -10,6 +10,8 @@ use syn::{
     Result, ReturnType, Signature, Token, Type, TypeParamBound, Visibility, braced, token,
 };
 
+use crate::crate_path::CratePath;
+
 /// A function whose body is left as it is written.
 ///
 /// The body is never parsed: that saves its time, keeps syntax that syn does not know yet, and lets
@@ -108,15 +110,15 @@ impl Function {
     }
 
     /// Puts something before the arguments of its `#[traced]`, or adds one.
-    pub(crate) fn give_to_traced(&mut self, more: &TokenStream) {
+    pub(crate) fn give_to_traced(&mut self, crate_path: &CratePath, more: &TokenStream) {
         let is_ours = |it: &&mut Attribute| {
             let path: Vec<_> = it.path().segments.iter().map(|it| &it.ident).collect();
             matches!(&path[..], [name] if *name == "traced")
                 || matches!(&path[..], [krate, name] if *krate == "tracer" && *name == "traced")
+                || crate_path.leads_to("traced", it.path())
         };
         let Some(attribute) = self.attributes.iter_mut().find(is_ours) else {
-            let traced = syn::parse_quote!(#[::tracer::traced(#more)]);
-            return self.attributes.insert(0, traced);
+            return self.attributes.insert(0, crate_path.traced(more));
         };
         let path = attribute.path();
         let given = match &attribute.meta {

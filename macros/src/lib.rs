@@ -1,8 +1,11 @@
 //! The attributes `#[traced]` and `#[budget]` of the crate `tracer`.
 //!
-//! Depend on `tracer`, which re-exports them: what they expand to names that crate.
+//! Depend on `tracer`, which re-exports them: what they expand to names that crate, as `::tracer` or by
+//! the path in `crate = path`.
 
 #![forbid(unsafe_code)]
+
+mod crate_path;
 
 mod function;
 
@@ -35,12 +38,14 @@ use proc_macro::TokenStream;
 /// - A format string and its arguments, as in `"{id}"` or `"{}", user.id`: the call's id.
 /// - Labels behind it, each as `name = value`.
 /// - `name = "load"`: the call's name, instead of the function's. A string literal; stands anywhere.
+/// - `crate = my_lib::tracer`: the path to the crate `tracer`, `::tracer` by default. For crates that
+///   depend on it only through another crate, which re-exports it. Stands anywhere.
 ///
 /// Id and labels are what the macro `call!` takes. They may use the function's arguments and `self`,
 /// and are evaluated before the body. `level`, `target`, `parent` and `follows_from`, which
 /// `#[instrument]` of `tracing` knows, are refused: a call has no level and no target, and its
 /// parent is the call that is open. For a label of such a name, or one called `name`, write
-/// `r#level = value`.
+/// `r#level = value`. No label can be called `crate`.
 ///
 /// # Async functions
 ///
@@ -102,6 +107,9 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// At least one of them, each once. A limit is a whole number, of bytes with a unit behind it if
 /// that is wanted (`B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`), or an expression of type `u64`, which may
 /// use the function's arguments.
+///
+/// `crate = my_lib::tracer`, before, between or behind the limits, is the path to the crate `tracer`,
+/// `::tracer` by default. With `#[traced]` on the same function, each attribute needs it.
 ///
 /// # What is counted
 ///

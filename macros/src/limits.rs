@@ -1,10 +1,12 @@
 //! What stands between the parentheses of `#[budget(...)]`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, Ident, LitInt, Result, Token};
+
+use crate::crate_path::CratePath;
 
 const LIMITS: &str = "`allocations`, `bytes` or `peak`";
 const UNITS: [(&str, u64); 7] = [
@@ -17,14 +19,20 @@ const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
 ];
 
-/// `name <= most` with commas in between, each name once.
+/// `name <= most` with commas in between, each name once, and maybe `crate = path`.
 pub(crate) struct Limits {
     limits: Vec<Limit>,
+    pub(crate) crate_path: CratePath,
 }
 
 struct Limit {
     kind: Kind,
-    most: TokenStream,
+    most: Most,
+}
+
+enum Most {
+    Number(u64),
+    Expression(Box<Expr>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +45,12 @@ enum Kind {
 impl Parse for Limits {
     fn parse(input: ParseStream) -> Result<Self> {
         let mut limits: Vec<Limit> = Vec::new();
+        let mut crate_path = CratePath::default();
         while !input.is_empty() {
+            if crate_path.parse_if_next(input)? {
+                parse_comma(input)?;
+                continue;
+            }
             let name: Ident = input
                 .parse()
                 .map_err(|error| Error::new(error.span(), format!("expected {LIMITS}")))?;
@@ -61,9 +74,7 @@ impl Parse for Limits {
             input.parse::<Token![<=]>()?;
             let most = most(input, kind)?;
             limits.push(Limit { kind, most });
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            parse_comma(input)?;
         }
         if limits.is_empty() {
             return Err(Error::new(
@@ -71,12 +82,20 @@ impl Parse for Limits {
                 "expected a limit, as in `#[budget(allocations <= 12, bytes <= 4096, peak <= 64 KiB)]`",
             ));
         }
-        Ok(Self { limits })
+        Ok(Self { limits, crate_path })
     }
 }
 
+/// Parses the comma between two arguments, or behind the last.
+fn parse_comma(input: ParseStream) -> Result<()> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}
+
 /// A number, of bytes with a unit behind it if that is wanted, or an expression.
-fn most(input: ParseStream, kind: Kind) -> Result<TokenStream> {
+fn most(input: ParseStream, kind: Kind) -> Result<Most> {
     let is_number = input.peek(LitInt) && {
         let next = input.fork();
         let _ = next.parse::<LitInt>();
@@ -86,10 +105,7 @@ fn most(input: ParseStream, kind: Kind) -> Result<TokenStream> {
         if input.is_empty() || input.peek(Token![,]) {
             return Err(input.error("expected how much at most"));
         }
-        let most: Expr = input.parse()?;
-        let span = most.span();
-        // Of another type, the error is to be shown there.
-        return Ok(quote_spanned!(span=> { let most: ::core::primitive::u64 = #most; most }));
+        return Ok(Most::Expression(Box::new(input.parse()?)));
     }
     let number: LitInt = input.parse()?;
     let (unit, span) = match number.suffix() {
@@ -120,13 +136,38 @@ fn most(input: ParseStream, kind: Kind) -> Result<TokenStream> {
         let message = format!("expected a number up to {}", u64::MAX);
         return Err(Error::new(number.span(), message));
     };
-    Ok(quote!(#most))
+    Ok(Most::Number(most))
+}
+
+impl ToTokens for Most {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Number(most) => most.to_tokens(tokens),
+            Self::Expression(written) => {
+                // Of another type, the error is to be shown there.
+                let span = written.span();
+                tokens.extend(quote_spanned! {span=>
+                    { let most: ::core::primitive::u64 = #written; most }
+                });
+            }
+        }
+    }
 }
 
 impl Limits {
+    /// What may use the function's arguments.
+    pub(crate) fn expressions(&self) -> TokenStream {
+        let expressions = self.limits.iter().filter_map(|limit| match &limit.most {
+            Most::Number(_) => None,
+            Most::Expression(written) => Some(written),
+        });
+        quote!(#(#expressions),*)
+    }
+
     /// The budget, as an expression.
     pub(crate) fn budget(&self) -> TokenStream {
-        let mut budget = quote!(::tracer::alloc::Budget::new());
+        let root = self.crate_path.tokens(Span::call_site());
+        let mut budget = quote!(#root::alloc::Budget::new());
         for Limit { kind, most } in &self.limits {
             budget.extend(match kind {
                 Kind::Allocations => quote!(.allocations(#most)),
@@ -166,6 +207,32 @@ mod tests {
             budget(quote!(bytes <= 2 * SIZE, allocations <= MOST)),
             ".bytes({letmost:::core::primitive::u64=2*SIZE;most})\
              .allocations({letmost:::core::primitive::u64=MOST;most})"
+        );
+    }
+
+    #[test]
+    fn only_expressions_may_use_the_functions_arguments() {
+        let limits: Limits =
+            syn::parse2(quote!(crate = bytes::tracer, bytes <= 1 KiB, peak <= len * 2)).unwrap();
+        assert_eq!(limits.expressions().to_string(), "len * 2");
+    }
+
+    #[test]
+    fn the_crate_may_have_another_path() {
+        for tokens in [
+            quote!(crate = my_lib::tracer, bytes <= 1),
+            quote!(bytes <= 1, crate = my_lib::tracer),
+            quote!(bytes <= 1, crate = my_lib::tracer,),
+        ] {
+            let limits: Limits = syn::parse2(tokens).unwrap();
+            let budget = limits.budget().to_string().replace(' ', "");
+            assert_eq!(budget, "my_lib::tracer::alloc::Budget::new().bytes(1u64)");
+        }
+        assert!(error(quote!(crate = my_lib::tracer)).starts_with("expected a limit"));
+        assert_eq!(error(quote!(crate = my_lib bytes <= 1)), "expected `,`");
+        assert_eq!(
+            error(quote!(crate = a, bytes <= 1, crate = b)),
+            "`crate` stands once"
         );
     }
 

@@ -1,7 +1,7 @@
 //! Figures as the numbers that criterion calculates with, and numbers as criterion shows them.
 
-use ::criterion::Throughput;
-use ::criterion::measurement::ValueFormatter;
+use criterion::Throughput;
+use criterion::measurement::ValueFormatter;
 
 /// What an iteration without any is measured as, because criterion refuses samples of 0. A power of
 /// two, so that samples of any length have exactly this average.
@@ -14,7 +14,7 @@ const NONE_AT_ALL: f64 = 1e-162;
 
 /// A sample's figure. Exact up to 2⁵³.
 #[expect(clippy::cast_precision_loss, reason = "criterion calculates with f64")]
-pub(super) fn of_a_sample(figure: u64, iterations: u64) -> f64 {
+pub(crate) fn of_a_sample(figure: u64, iterations: u64) -> f64 {
     match (figure, iterations) {
         (0, 0) => NONE_AT_ALL,
         (0, _) => iterations as f64 * NONE,
@@ -27,7 +27,7 @@ fn shown(average: f64) -> f64 {
     if average < 2.0 * NONE { 0.0 } else { average }
 }
 
-pub(super) const ALLOCATIONS: Units = Units {
+pub(crate) const ALLOCATIONS: Units = Units {
     scale: &[(1.0, "allocs")],
     machine: "allocs",
     per_element: "elem/alloc",
@@ -42,7 +42,7 @@ const BINARY: &[(f64, &str)] = &[
     (1_073_741_824.0, "GiB"),
 ];
 
-pub(super) const BYTES: Units = Units {
+pub(crate) const BYTES: Units = Units {
     scale: BINARY,
     machine: "bytes",
     per_element: "elem/B",
@@ -50,7 +50,7 @@ pub(super) const BYTES: Units = Units {
     per_bit: "b/B",
 };
 
-pub(super) const PEAK_BYTES: Units = Units {
+pub(crate) const PEAK_BYTES: Units = Units {
     scale: BINARY,
     machine: "peak bytes",
     per_element: "elem/B peak",
@@ -59,7 +59,7 @@ pub(super) const PEAK_BYTES: Units = Units {
 };
 
 /// How one kind of figure is shown.
-pub(super) struct Units {
+pub(crate) struct Units {
     /// Units and how much they are, from the smallest on.
     scale: &'static [(f64, &'static str)],
     machine: &'static str,

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Bencher, Criterion};
 use serde_json::Value;
-use tracer::Counting;
-use tracer::criterion::{Heap, count, one_iteration, time_and_heap};
+use tracer_criterion::{Counting, Heap, alloc, count, one_iteration, time_and_heap};
 
 #[global_allocator]
 static A: Counting = Counting::system();
@@ -166,8 +165,8 @@ fn other_threads_are_not_in_the_figure() {
     let own = measured("threads", Heap::allocations(), |bencher| {
         bencher.iter_custom(|iterations| {
             count(iterations, || {
-                tracer::alloc::exclude(|| ask.send(()).unwrap());
-                tracer::alloc::exclude(|| answered.recv().unwrap());
+                alloc::exclude(|| ask.send(()).unwrap());
+                alloc::exclude(|| answered.recv().unwrap());
                 boxes(2);
             })
         });
@@ -259,7 +258,7 @@ fn a_peak_in_a_loop_of_criterions_own_is_refused() {
     let refused = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
     let message = refused.downcast_ref::<String>().unwrap();
     assert!(
-        message.contains("iter_custom(|iterations| tracer::criterion::count("),
+        message.contains("iter_custom(|iterations| tracer_criterion::count("),
         "{message}"
     );
 }

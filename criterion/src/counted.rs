@@ -4,28 +4,28 @@ use std::hint::black_box;
 
 use alloc_counter::{Counts, measure};
 
-use super::NOT_COUNTED;
+use crate::NOT_COUNTED;
 
 /// What a number of iterations allocated: made by [`count`] for `iter_custom`, and by
-/// [`Heap`](super::Heap) for criterion's own loops.
+/// [`Heap`](crate::Heap) for criterion's own loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
     /// The sum of the peaks of the iterations, as criterion divides by their number.
     /// `None` where one is not known: criterion's own loops do not tell iterations apart.
-    pub(super) peak_bytes: Option<u64>,
+    pub(crate) peak_bytes: Option<u64>,
     /// How many they were; 0 of criterion's own loops, which do not tell.
-    pub(super) iterations: u64,
+    pub(crate) iterations: u64,
 }
 
 impl Counted {
-    pub(super) const ZERO: Self = Self {
+    pub(crate) const ZERO: Self = Self {
         counts: Counts::ZERO,
         peak_bytes: Some(0),
         iterations: 0,
     };
 
-    pub(super) fn of_a_loop(counts: Option<Counts>) -> Self {
+    pub(crate) fn of_a_loop(counts: Option<Counts>) -> Self {
         Self {
             counts: known(counts),
             peak_bytes: None,
@@ -33,7 +33,7 @@ impl Counted {
         }
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             counts: self.counts + other.counts,
             peak_bytes: self
@@ -46,7 +46,7 @@ impl Counted {
 }
 
 /// Runs `routine` so many times and counts what it allocates, iteration by iteration: the loop of a
-/// bench of [`Heap`](super::Heap), within `iter_custom`.
+/// bench of [`Heap`](crate::Heap), within `iter_custom`.
 ///
 /// Other than in criterion's own loops, peaks are measured too, and outputs are dropped outside of
 /// what is counted. What an iteration needs and should not count is made in an
@@ -56,9 +56,11 @@ impl Counted {
 ///
 /// Where nothing is counted, because no [`Counting`](crate::Counting) allocator is installed.
 ///
-/// ```no_run
-/// # use criterion::Criterion;
-/// # use tracer::criterion::{Heap, count};
+/// ```
+/// # use criterion::{Criterion, criterion_group, criterion_main};
+/// # use tracer_criterion::{Counting, Heap, count};
+/// # #[global_allocator]
+/// # static ALLOCATOR: Counting = Counting::system();
 /// fn bench(criterion: &mut Criterion<Heap>) {
 ///     let mut group = criterion.benchmark_group("sum");
 ///     for length in [10, 1_000] {
@@ -68,6 +70,9 @@ impl Counted {
 ///         });
 ///     }
 /// }
+/// # criterion_group! { name = sums; config = Heap::allocations().criterion(); targets = bench }
+/// # criterion_main!(sums);
+/// # main();
 /// ```
 pub fn count<O>(iterations: u64, mut routine: impl FnMut() -> O) -> Counted {
     let mut counted = Counted::ZERO;

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::hint::black_box;
 
-use ::criterion::Criterion;
-use ::criterion::measurement::Measurement;
-
 use alloc_counter::{Counts, measure};
+use criterion::Criterion;
+use criterion::measurement::Measurement;
 
-use super::NOT_COUNTED;
+use crate::NOT_COUNTED;
 
 /// What one iteration allocated: see [`one_iteration`].
 ///
@@ -37,8 +36,10 @@ pub struct OneIteration {
 /// once, by whoever comes first, is not in the figures. Its output is dropped outside of them.
 ///
 /// ```
-/// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
-/// use tracer::criterion::one_iteration;
+/// use tracer_criterion::{Counting, one_iteration};
+///
+/// #[global_allocator]
+/// static ALLOCATOR: Counting = Counting::system();
 ///
 /// let heap = one_iteration(|| "a".repeat(100));
 /// assert_eq!(heap.to_string().trim_start(), "heap:   [1 alloc, 100 B, peak 100 B]");
@@ -59,10 +60,9 @@ pub fn one_iteration<O>(mut routine: impl FnMut() -> O) -> OneIteration {
 /// In a group, or with a loop other than `iter`, print the line where the routine is at hand:
 /// `println!("{}", one_iteration(routine))`.
 ///
-/// ```no_run
+/// ```
 /// use criterion::{Criterion, criterion_group, criterion_main};
-/// use tracer::Counting;
-/// use tracer::criterion::time_and_heap;
+/// use tracer_criterion::{Counting, time_and_heap};
 ///
 /// #[global_allocator]
 /// static ALLOCATOR: Counting = Counting::system();
@@ -73,6 +73,7 @@ pub fn one_iteration<O>(mut routine: impl FnMut() -> O) -> OneIteration {
 ///
 /// criterion_group!(benches, split);
 /// criterion_main!(benches);
+/// # main();
 /// ```
 pub fn time_and_heap<M, O>(criterion: &mut Criterion<M>, id: &str, mut routine: impl FnMut() -> O)
 where

@@ -1,17 +1,19 @@
-//! Allocations as what criterion measures, and beside the time that it measures.
+//! Measures heap allocations in [criterion](https://docs.rs/criterion): instead of time, or beside it.
 //!
-//! Needs the feature `criterion`, and the same version of the crate `criterion` (0.8) in the bench.
+//! Allocation counts repeat exactly, so one allocation more is a regression that criterion reports,
+//! however noisy the machine. The counts come from [`Counting`], the counting global allocator of the
+//! crate `tracer-alloc-counter`; this crate re-exports that crate as [`alloc`]. A bench needs
+//! `tracer-criterion` and `criterion` in version 0.8.
 //!
 //! # Instead of time
 //!
 //! [`Heap`] makes criterion measure allocations, bytes allocated, or the peak of live bytes per
-//! iteration. Its comparison with the last run goes on working: one allocation more is
-//! "Performance has regressed".
+//! iteration. Criterion compares them with the last run: one allocation more is "Performance has
+//! regressed".
 //!
-//! ```no_run
+//! ```
 //! use criterion::{Criterion, criterion_group, criterion_main};
-//! use tracer::Counting;
-//! use tracer::criterion::{Heap, count};
+//! use tracer_criterion::{Counting, Heap, count};
 //!
 //! #[global_allocator]
 //! static ALLOCATOR: Counting = Counting::system();
@@ -30,6 +32,7 @@
 //!     targets = benches
 //! }
 //! criterion_main!(allocations);
+//! # main();
 //! ```
 //!
 //! ```text
@@ -74,19 +77,22 @@
 //! [`time_and_heap`] is `bench_function` with one more line; [`one_iteration`] is what that line
 //! shows.
 
+#![forbid(unsafe_code)]
+
+mod units;
+
 mod counted;
 mod one_iteration;
-mod units;
 
 use std::time::Duration;
 
-use ::criterion::Criterion;
-use ::criterion::measurement::{Measurement, ValueFormatter};
-
 use alloc_counter::Region;
+use criterion::Criterion;
+use criterion::measurement::{Measurement, ValueFormatter};
 
 use units::{ALLOCATIONS, BYTES, PEAK_BYTES};
 
+pub use alloc_counter::{self as alloc, Counting};
 pub use counted::{Counted, count};
 pub use one_iteration::{OneIteration, one_iteration, time_and_heap};
 
@@ -95,12 +101,12 @@ const NOT_COUNTED: &str = "not counted \
     (is `#[global_allocator] static A: Counting = Counting::system();` there?)";
 
 const NO_PEAK: &str = "the peak of an iteration is not known: it takes \
-    `bencher.iter_custom(|iterations| tracer::criterion::count(iterations, routine))`, \
+    `bencher.iter_custom(|iterations| tracer_criterion::count(iterations, routine))`, \
     and traces that are left in the opposite order of entering them";
 
 /// A [`Measurement`] of what each iteration allocates, in place of the time that it takes.
 ///
-/// See the [module](self) for an example, and for what is in the figure.
+/// See the [crate](self) for an example, and for what is in the figure.
 ///
 /// # Panics
 ///
