@@ -1,0 +1,14 @@
+//! The recorder around HTTP requests, and its page.
+
+#[expect(dead_code, reason = "not all of it is for these tests")]
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bodies;
+mod layer;
+mod page;
+
+use tracer::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
