@@ -1,10 +1,15 @@
 //! Without a `Counting` allocator nothing is counted, and the report says so.
 
+#[path = "common/boxes.rs"]
+mod boxes;
 mod common;
+#[path = "common/lines.rs"]
+mod lines;
 
 use std::time::Duration;
 
-use common::{allocate, calls};
+use common::allocate;
+use lines::calls;
 use tracer::alloc::measure;
 use tracer::{Trace, call};
 

@@ -305,7 +305,7 @@ fn its_own_trace_is_in_nobodys_figures() {
         let mut future = pin!(one_later());
         while poll(future.as_mut()).is_pending() {}
     });
-    assert_eq!(measured.counts, Some(crate::common::boxes(2)));
+    assert_eq!(measured.counts, Some(crate::boxes::boxes(2)));
     assert_eq!(measured.peak_bytes, Some(1));
 }
 

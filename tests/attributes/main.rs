@@ -1,8 +1,9 @@
 //! The attributes `#[traced]` and `#[budget]`.
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 #[path = "../common/by_hand.rs"]
 mod by_hand;
-#[expect(dead_code, reason = "not all of it is for these tests")]
 #[path = "../common/mod.rs"]
 mod common;
 

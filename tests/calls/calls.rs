@@ -10,7 +10,9 @@ use std::time::Duration;
 use tracer::alloc::{Counts, measure};
 use tracer::{Call, CallReport, Limits, Outcome, Report, Trace, call};
 
-use crate::common::{allocate, boxes, calls, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 use crate::on_drop::OnDrop;
 
 const MEGABYTE: u64 = 1 << 20;

@@ -10,7 +10,9 @@ use std::thread;
 use tracer::alloc::{Counts, measure};
 use tracer::{Call, Limits, Outcome, Scope, Trace, call};
 
-use crate::common::{allocate, boxes, calls, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 use crate::on_drop::OnDrop;
 
 /// Unwinds through `work`, and no further. Not `panic!`: the message and the hook would allocate.

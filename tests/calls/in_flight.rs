@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use tracer::{InFlight, Outcome, Trace, call, in_flight};
 
-use crate::common::{allocate, boxes};
+use crate::boxes::boxes;
+use crate::common::allocate;
 
 /// Other tests have traces in flight too.
 fn of(trace: &Trace) -> Option<InFlight> {

@@ -1,7 +1,11 @@
 //! Calls on one thread: what each used, and how it ended, whatever became of its guard.
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lines.rs"]
+mod lines;
 #[path = "../common/on_drop.rs"]
 mod on_drop;
 

@@ -13,7 +13,7 @@ use tracer::{CallReport, Limits, Outcome, Report, Trace, call, fetch, traced};
 
 use crate::by_hand::{poll, run};
 use crate::common::allocate;
-use crate::polling::pause;
+use crate::pause::pause;
 
 /// A track's calls in order of time, each with the number of those around it.
 type Track<'a> = &'a [(&'a str, usize)];

@@ -5,7 +5,8 @@ use std::sync::Barrier;
 use tracer::hotspots::{By, Hotspots, Path, Totals};
 use tracer::{Limits, Outcome, Report, Trace, call};
 
-use crate::common::{allocate, boxes};
+use crate::boxes::boxes;
+use crate::common::allocate;
 
 fn traced(trace: &Trace, work: impl FnOnce()) -> Report {
     let scope = trace.inject();

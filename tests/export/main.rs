@@ -1,13 +1,13 @@
 //! What is made of reports.
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 #[path = "../common/by_hand.rs"]
 mod by_hand;
-#[expect(dead_code, reason = "not all of it is for these tests")]
 #[path = "../common/mod.rs"]
 mod common;
-#[expect(dead_code, reason = "not all of it is for these tests")]
-#[path = "../common/polling.rs"]
-mod polling;
+#[path = "../common/pause.rs"]
+mod pause;
 
 mod chrome;
 mod diff;

@@ -163,8 +163,7 @@ fn a_hostile_name_is_text_in_the_picture() {
     let svg = flamegraph(&hotspots(&[hostile()]), By::Bytes);
     assert!(!svg.contains("<script>alert"));
     let bars = bars(&svg);
-    let name =
-        "export::pictures::a\\u{3b}b\\n\\t<script>alert(\"1\")</script>&\\0\\u{1b}[2J\\u{20}7\\u{20}8";
+    let name = "export::pictures::a\\u{3b}b\\n\\t<script>alert(\"1\")</script>&\\0\\u{1b}[2J\\u{20}7\\u{20}8";
     assert!(
         bars.contains_key(&format!("{name} (13 bytes, 11.50%)")),
         "{bars:#?}"

@@ -12,8 +12,11 @@ use tokio::task::{JoinSet, LocalSet, spawn_blocking, unconstrained};
 use tracer::alloc::Counts;
 use tracer::{CallReport, Outcome, Report, Trace, call};
 
-use crate::common::{allocate, boxes, calls, calls_of};
-use crate::polling::{pause, step};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
+use crate::pause::pause;
+use crate::step::step;
 
 fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();

@@ -12,10 +12,13 @@ use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt};
 use tracer::alloc::Counts;
 use tracer::{Call, Outcome, Report, Trace, call};
 
+use crate::boxes::boxes;
 use crate::by_hand::{poll, run};
-use crate::common::{allocate, boxes, calls, calls_of};
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 use crate::on_drop::OnDrop;
-use crate::polling::{pause, step};
+use crate::pause::pause;
+use crate::step::step;
 
 /// Holds a plain guard over its polls, and has a traced future within.
 async fn branch(count: u32) -> u32 {

@@ -14,10 +14,13 @@ use tokio::runtime::{Builder, Runtime};
 use tracer::alloc::measure;
 use tracer::{Call, Limits, Trace, call};
 
+use crate::boxes::boxes;
 use crate::by_hand::{poll, run};
-use crate::common::{allocate, boxes, calls};
+use crate::common::allocate;
+use crate::lines::calls;
 use crate::on_drop::OnDrop;
-use crate::polling::{pause, step};
+use crate::pause::pause;
+use crate::step::step;
 
 fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();

@@ -1,6 +1,5 @@
 //! The recorder around HTTP requests, and its page.
 
-#[expect(dead_code, reason = "not all of it is for these tests")]
 #[path = "../common/mod.rs"]
 mod common;
 

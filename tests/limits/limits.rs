@@ -7,7 +7,9 @@ use std::task::Poll;
 use tracer::alloc::Counts;
 use tracer::{Call, FoldedReport, Limits, Report, Trace, call};
 
-use crate::common::{allocate, boxes, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::calls_of;
 
 fn limited(calls: usize) -> Trace {
     Trace::with_limits(10, Limits::default().calls(calls))

@@ -1,8 +1,11 @@
 //! Traces that hold less than was done.
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 #[path = "../common/mod.rs"]
-#[expect(dead_code, reason = "not all of it is for these tests")]
 mod common;
+#[path = "../common/lines.rs"]
+mod lines;
 
 mod limits;
 mod paths;

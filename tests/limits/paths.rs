@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use tracer::hotspots::{By, Hotspots};
 use tracer::{FoldedReport, Limits, Report, Trace, call, traced};
 
-use crate::common::{allocate, boxes, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 
 fn limited(calls: usize) -> Trace {
     Trace::with_limits(10, Limits::default().calls(calls))
@@ -442,8 +444,7 @@ fn a_strand_belongs_to_the_calls_around_when_it_was_made() {
     });
     b.stop();
     drop(scope);
-    let report = trace.report();
-    assert_eq!(calls_of(&report), ["a in -: 5, 0, Ok", "b in a: 5, 5, Ok"]);
+    assert_eq!(calls(&trace), ["a in -: 5, 0, Ok", "b in a: 5, 5, Ok"]);
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Random programs against naive models.
 
-#[expect(dead_code, reason = "not all of it is for these tests")]
 #[path = "../common/mod.rs"]
 mod common;
-#[expect(dead_code, reason = "not all of it is for these tests")]
-#[path = "../common/polling.rs"]
-mod polling;
+#[path = "../common/pause.rs"]
+mod pause;
 
 mod programs;
 mod requests;

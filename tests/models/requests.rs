@@ -14,7 +14,7 @@ use tracer::recorder::{Policy, Recorder};
 use tracer::{Call, Limits, Outcome, Report, Scope, Trace, call};
 
 use crate::common::allocate;
-use crate::polling::pause;
+use crate::pause::pause;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -15,7 +15,8 @@ use std::time::Duration;
 use fork::Fork;
 use tracer::{Call, Scope, Trace, call};
 
-use crate::common::{allocate, calls, calls_of};
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 use crate::on_drop::OnDrop;
 
 const FORKS: u64 = 200;

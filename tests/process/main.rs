@@ -3,8 +3,12 @@
 //!
 //! This program starts itself once for each test. There is no libtest: its threads allocate, too.
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lines.rs"]
+mod lines;
 #[path = "../common/on_drop.rs"]
 mod on_drop;
 

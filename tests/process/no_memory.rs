@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use tracer::{Call, Limits, Trace, call, memory};
 
 use crate::alone_within;
-use crate::common::{allocate, boxes};
+use crate::boxes::boxes;
+use crate::common::allocate;
 
 /// More calls than there is memory for: with their checkpoints they would take 256 MB.
 const CALLS: u32 = 1_000_000;

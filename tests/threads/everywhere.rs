@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use tracer::alloc::{Counts, measure};
 use tracer::{Call, Limits, Outcome, Trace, call};
 
-use crate::common::{allocate, boxes, calls, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 
 /// Runs a case, in traces of its own, so many times on four threads of each kind at once.
 fn everywhere(times: usize, case: fn(&Trace)) {

@@ -1,7 +1,11 @@
 //! Traces on many threads, those of pools among them.
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lines.rs"]
+mod lines;
 
 mod carry;
 mod everywhere;

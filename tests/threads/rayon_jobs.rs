@@ -9,7 +9,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use tracer::alloc::Counts;
 use tracer::{Call, CallReport, Limits, Outcome, Trace, call};
 
-use crate::common::{allocate, boxes, calls, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 
 fn pool(threads: usize) -> ThreadPool {
     let pool = ThreadPoolBuilder::new()

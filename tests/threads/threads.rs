@@ -8,7 +8,9 @@ use std::time::Duration;
 use rayon::prelude::*;
 use tracer::{Call, Limits, Outcome, Report, Trace, call};
 
-use crate::common::{allocate, boxes, calls, calls_of};
+use crate::boxes::boxes;
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
 
 /// A trace with the call `around`, in which `work` may send the current trace to a thread that has
 /// been there before: nothing of the thread's own is in the call.
