@@ -1,4 +1,4 @@
-//! Calls on one thread: what each used, and how it ended, whatever became of its guard.
+//! Calls on one thread.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
@@ -9,10 +9,16 @@ mod lines;
 #[path = "../common/on_drop.rs"]
 mod on_drop;
 
-mod calls;
 mod callsites;
-mod guards;
+mod figures;
 mod in_flight;
+mod late;
+mod order;
+mod outcomes;
+mod peaks;
+mod scopes;
+mod texts;
+mod without_a_trace;
 
 use tracer::Counting;
 

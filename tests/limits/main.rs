@@ -6,9 +6,13 @@ mod boxes;
 mod common;
 #[path = "../common/lines.rs"]
 mod lines;
+#[path = "../common/pause.rs"]
+mod pause;
 
-mod limits;
+mod capacity;
+mod folded;
 mod paths;
+mod strands;
 
 use tracer::Counting;
 

@@ -1,9 +1,8 @@
-//! Calls beyond a trace's limit: where they stand, and what is theirs alone, is what a trace without
-//! limits says.
+//! Where folded calls stand, and what is theirs alone: as in a trace without limits.
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -12,11 +11,9 @@ use tracer::{FoldedReport, Limits, Report, Trace, call, traced};
 
 use crate::boxes::boxes;
 use crate::common::allocate;
-use crate::lines::{calls, calls_of};
-
-fn limited(calls: usize) -> Trace {
-    Trace::with_limits(10, Limits::default().calls(calls))
-}
+use crate::folded::limited;
+use crate::lines::calls_of;
+use crate::pause::pause;
 
 fn added_up(report: &Report) -> Hotspots {
     let mut hotspots = Hotspots::new();
@@ -59,7 +56,7 @@ fn leaf() {
 }
 
 #[traced]
-fn middle(leaves: u64) {
+pub(crate) fn middle(leaves: u64) {
     allocate(1);
     (0..leaves).for_each(|_| leaf());
 }
@@ -114,31 +111,16 @@ fn a_table_says_the_same_with_a_limit_and_without() {
     }
 }
 
-/// One that yields as often as it is told.
-async fn pending(times: u32) {
-    let mut left = times;
-    std::future::poll_fn(|context| {
-        context.waker().wake_by_ref();
-        left = left.saturating_sub(1);
-        if left == 0 {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
 /// The branch that begins first ends last: the time of the other is in its time.
 #[test]
 fn branches_of_a_join_cover_the_call_around_once() {
     #[traced]
     async fn first() {
-        pending(4).await;
+        pause(3).await;
     }
     #[traced]
     async fn second() {
-        pending(2).await;
+        pause(1).await;
     }
     for limit in [1, 100] {
         let trace = limited(limit);
@@ -248,205 +230,6 @@ fn a_rule_holds_whatever_is_folded() {
     }
 }
 
-/// Five threads, each in a scope and a call, while somebody looks.
-#[test]
-fn strands_beyond_the_limit_are_seen_while_they_live() {
-    const STRANDS: usize = 5;
-    let trace = Trace::with_limits(10, Limits::default().strands(1));
-    let (inside, go_on) = (Barrier::new(STRANDS + 1), Barrier::new(STRANDS + 1));
-    let work = || {
-        let _scope = trace.inject();
-        let _call = call!("work");
-        allocate(1);
-        inside.wait();
-        go_on.wait();
-    };
-    let (report, in_flight) = std::thread::scope(|threads| {
-        for _ in 0..STRANDS {
-            threads.spawn(work);
-        }
-        inside.wait();
-        let report = trace.report();
-        let id = trace.id();
-        let in_flight = tracer::in_flight().iter().any(|it| it.trace == id);
-        go_on.wait();
-        (report, in_flight)
-    });
-    assert!(in_flight);
-    assert_eq!(report.total, Some(boxes(5)));
-    assert_eq!((report.calls.len(), report.dropped), (1, 0));
-    let [folded] = &report.folded[..] else {
-        panic!("{report:#}")
-    };
-    assert_eq!((folded.calls, folded.running), (4, 4));
-    assert_eq!((folded.total, folded.own), (Some(boxes(4)), Some(boxes(4))));
-    assert!(folded.partial && folded.wall > Duration::ZERO);
-    let after = trace.report();
-    let folded = &after.folded[0];
-    assert_eq!((folded.calls, folded.running), (4, 0));
-    assert_eq!((folded.total, folded.partial), (Some(boxes(4)), false));
-    assert_eq!(after.total, Some(boxes(5)));
-}
-
-/// On one thread, each takes over from the one before.
-#[test]
-fn nested_scopes_beyond_the_limit_are_seen_while_they_live() {
-    let trace = Trace::with_limits(10, Limits::default().strands(1));
-    let mut open = Vec::with_capacity(10);
-    let mut reports = Vec::with_capacity(10);
-    for _ in 0..5 {
-        let scope = trace.inject();
-        let call = call!("work");
-        allocate(1);
-        open.push((call, scope));
-    }
-    reports.push(tracer::alloc::exclude(|| trace.report()));
-    while let Some((call, scope)) = open.pop() {
-        call.stop();
-        drop(scope);
-    }
-    reports.push(trace.report());
-    for report in &reports {
-        // Each within the one before: recorded, or a path.
-        assert_eq!(report.total, Some(boxes(5)), "{report:#}");
-        assert_eq!(report.calls[0].total, Some(boxes(5)));
-        assert_eq!(report.calls[0].own, Some(boxes(1)));
-        let totals: Vec<_> = { report.folded.iter() }
-            .map(|it| (it.calls, it.total.unwrap().allocations, it.within))
-            .collect();
-        assert_eq!(
-            totals,
-            [
-                (1, 4, None),
-                (1, 3, Some(0)),
-                (1, 2, Some(1)),
-                (1, 1, Some(2))
-            ]
-        );
-    }
-    assert!(reports[0].folded.iter().all(|it| it.running == 1));
-    assert!(reports[1].folded.iter().all(|it| it.running == 0));
-}
-
-#[test]
-fn no_more_strands_are_open_than_the_limits_say() {
-    let limits = Limits::default().strands(1).folded_strands(2);
-    let trace = Trace::with_limits(10, limits);
-    let mut scopes: Vec<_> = (0..5).map(|_| trace.inject()).collect();
-    assert_eq!(trace.report().dropped, 2);
-    while scopes.pop().is_some() {}
-    // There is room again.
-    for _ in 0..10 {
-        let _scope = trace.inject();
-        call!("again").stop();
-    }
-    let report = trace.report();
-    assert_eq!((report.dropped, report.folded[0].calls), (2, 10));
-}
-
-#[test]
-fn folding_strands_that_come_and_go_on_many_threads() {
-    const THREADS: u64 = 4;
-    const ROUNDS: u64 = 500;
-    let trace = Trace::with_limits(10, Limits::default().calls(5).strands(2));
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|threads| {
-        let workers: Vec<_> = (0..THREADS)
-            .map(|_| {
-                threads.spawn(|| {
-                    for _ in 0..ROUNDS {
-                        let _scope = trace.inject();
-                        middle(2);
-                    }
-                })
-            })
-            .collect();
-        let reader = threads.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                let report = trace.report();
-                for path in &report.folded {
-                    let (total, own) = (path.total.unwrap(), path.own.unwrap());
-                    assert!(own.allocations <= total.allocations, "{report:#}");
-                    assert!(path.busy <= path.wall || path.running > 0, "{report:#}");
-                }
-            }
-        });
-        for worker in workers {
-            worker.join().unwrap();
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        reader.join().unwrap();
-    });
-    let report = trace.report();
-    let calls: u64 = report.folded.iter().map(|it| it.calls).sum();
-    assert_eq!(calls + report.calls.len() as u64, THREADS * ROUNDS * 3);
-    assert_eq!(report.total, Some(boxes(THREADS * ROUNDS * 3)));
-    assert_eq!(report.dropped, 0);
-}
-
-/// What a call does after the one around it has stopped is not that one's, on its strand or on
-/// another.
-#[test]
-fn a_call_that_has_stopped_does_not_grow() {
-    for spawned in [false, true] {
-        let trace = Trace::new();
-        let scope = trace.inject();
-        let a = call!("a");
-        let b = call!("b");
-        allocate(1);
-        a.stop();
-        if spawned {
-            let elsewhere = tracer::fetch();
-            tracer::alloc::exclude(|| {
-                std::thread::scope(|threads| {
-                    threads.spawn(|| {
-                        let _scope = elsewhere.inject();
-                        allocate(5);
-                    });
-                });
-            });
-        } else {
-            allocate(5);
-        }
-        b.stop();
-        drop(scope);
-        let report = trace.report();
-        assert_eq!(calls_of(&report), ["a in -: 1, 0, Ok", "b in a: 6, 6, Ok"]);
-        // More than its parent, and marked.
-        assert_eq!(
-            report.calls.iter().map(|it| it.moved).collect::<Vec<_>>(),
-            [false, true]
-        );
-    }
-}
-
-/// A strand that was spawned before the call around stopped is in it, whenever it does what.
-#[test]
-fn a_strand_belongs_to_the_calls_around_when_it_was_made() {
-    let trace = Trace::new();
-    let scope = trace.inject();
-    let a = call!("a");
-    let b = call!("b");
-    let (begun, stopped) = (Barrier::new(2), Barrier::new(2));
-    tracer::alloc::exclude(|| {
-        let elsewhere = tracer::fetch();
-        std::thread::scope(|threads| {
-            threads.spawn(|| {
-                let _scope = elsewhere.inject();
-                begun.wait();
-                stopped.wait();
-                allocate(5);
-            });
-            begun.wait();
-            a.stop();
-            stopped.wait();
-        });
-    });
-    b.stop();
-    drop(scope);
-    assert_eq!(calls(&trace), ["a in -: 5, 0, Ok", "b in a: 5, 5, Ok"]);
-}
-
 #[test]
 fn folded_calls_that_outlive_the_call_around_stand_where_they_were_opened() {
     let trace = limited(2);
@@ -481,7 +264,7 @@ fn a_folded_future_that_is_pending_is_seen() {
     #[traced]
     async fn work() {
         allocate(2);
-        pending(2).await;
+        pause(1).await;
         allocate(3);
     }
     let trace = limited(1);
@@ -538,34 +321,4 @@ fn a_folded_call_beside_a_recorded_one_is_marked() {
     assert_eq!(ids, [Some("around"), Some("recorded")]);
     assert_eq!(report.folded.len(), 1);
     assert!(report.calls[0].partial && !report.calls[1].partial);
-}
-
-#[test]
-fn a_trace_lasts_until_its_last_folded_call() {
-    for limit in [0, 1] {
-        let trace = limited(limit);
-        let scope = trace.inject();
-        call!("first").stop();
-        call!("second").stop();
-        drop(scope);
-        let (one, other) = (trace.report(), trace.report());
-        assert_eq!(one.elapsed, other.elapsed, "nothing runs any more");
-        let folded: Duration = one.folded.iter().map(|it| it.wall).sum();
-        assert!(one.elapsed >= folded);
-    }
-}
-
-#[test]
-fn a_call_for_which_there_is_no_room_is_counted_once() {
-    const CALLS: u64 = 3_000;
-    let limits = Limits::default().calls(0).text_bytes(0).folded_strands(0);
-    let trace = Trace::with_limits(10, limits);
-    let scope = trace.inject();
-    let open: Vec<_> = (0..CALLS).map(|_| call!()).collect();
-    drop(open);
-    drop(scope);
-    let report = trace.report();
-    let known: u64 = report.folded.iter().map(|it| it.calls).sum();
-    assert!(report.dropped > 0);
-    assert_eq!(known + report.dropped, CALLS);
 }

@@ -5,6 +5,8 @@ use std::hint::black_box;
 use tracer::alloc::Counts;
 use tracer::{Call, Trace, call};
 
+use crate::numbers::Numbers;
+
 /// One step of a program. A number that says which of several is taken as the remainder.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -22,18 +24,7 @@ enum Step {
     Print,
 }
 
-/// Numbers that look random and are the same in every run.
-struct Numbers(u64);
-
 impl Numbers {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % below
-    }
-
     fn step(&mut self) -> Step {
         let which = self.next(1000);
         match self.next(20) {

@@ -1,7 +1,6 @@
 //! Random trees of traced futures, against a naive model: each step of a program notes itself what
 //! it allocates, for the call that it stands in.
 
-use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,6 +10,10 @@ use std::task::{Context, Poll, Waker};
 use futures_util::future::join_all;
 use tracer::alloc::measure;
 use tracer::{CallReport, Outcome, Trace, call};
+
+use crate::common::allocate;
+use crate::numbers::Numbers;
+use crate::pause::pause;
 
 /// One step inside a call. The numbers are those of the calls inside.
 #[derive(Clone, Copy, Debug)]
@@ -60,19 +63,6 @@ impl Noted {
     }
 }
 
-/// Numbers that look random and are the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % below
-    }
-}
-
 #[derive(Debug)]
 struct Program(Vec<Node>);
 
@@ -115,27 +105,6 @@ impl Program {
             self.0[node].steps.push(step);
         }
     }
-}
-
-/// Allocates and frees so many blocks of one byte.
-fn allocate(count: u64) {
-    for _ in 0..count {
-        drop(black_box(Box::new(black_box(1_u8))));
-    }
-}
-
-/// Pending so many times. (Tokio's own `yield_now` may allocate.)
-async fn pause(times: u32) {
-    let mut left = times;
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -9,8 +9,10 @@ mod lines;
 
 mod carry;
 mod everywhere;
+mod guards;
 mod rayon_jobs;
-mod threads;
+mod reports;
+mod spawned;
 
 use tracer::Counting;
 
