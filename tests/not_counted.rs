@@ -1,10 +1,15 @@
 //! Without a `Counting` allocator nothing is counted, and the report says so.
 
+#[path = "common/boxes.rs"]
+mod boxes;
 mod common;
+#[path = "common/lines.rs"]
+mod lines;
 
 use std::time::Duration;
 
-use common::{allocate, calls};
+use common::allocate;
+use lines::calls;
 use tracer::alloc::measure;
 use tracer::{Trace, call};
 
@@ -64,25 +69,6 @@ trace 7: 3.00 µs, allocates n/a (n/a bytes)
 1.00 µs                 n/a                 n/a                    ├─ · checkpoint
 2.00 µs  1.00 µs        n/a          n/a    n/a         n/a   n/a  └─ f [inner]
 calls recorded: 2, memory: 4,096 bytes"
-    );
-}
-
-#[cfg(feature = "criterion")]
-#[test]
-fn what_is_not_counted_is_not_benched() {
-    use tracer::criterion::{count, one_iteration};
-
-    let text = one_iteration(|| allocate(1)).to_string();
-    assert_eq!(
-        text.trim_start(),
-        "heap:   not counted \
-         (is `#[global_allocator] static A: Counting = Counting::system();` there?)"
-    );
-    let refused = std::panic::catch_unwind(|| count(1, || allocate(1))).unwrap_err();
-    let message = refused.downcast_ref::<String>().unwrap();
-    assert!(
-        message.starts_with("allocations are not counted (is `#[global_allocator]"),
-        "{message}"
     );
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracer::export;
 use tracer::hotspots::{By, Rule};
 
 /// What reports of the tracer say, from files of JSON lines
@@ -127,23 +128,14 @@ pub(crate) struct Flamegraph {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) input: Input,
-    #[arg(long, value_enum)]
-    pub(crate) to: Target,
+    /// The format
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) to: export::Format,
     /// The figure of folded stacks
     #[arg(long, value_name = "FIGURE", default_value_t = By::SelfBytes, value_parser = figures())]
     pub(crate) by: By,
     #[command(flatten)]
     pub(crate) output: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Target {
-    /// Trace events, for Perfetto, speedscope and Chrome's own viewer
-    Chrome,
-    /// Folded stacks, for flame graph tools
-    Folded,
-    /// A compressed profile, for `go tool pprof` and its kin
-    Pprof,
 }
 
 #[derive(Args)]
@@ -174,4 +166,12 @@ fn figures() -> impl clap::builder::TypedValueParser<Value = By> {
     use clap::builder::{PossibleValuesParser, TypedValueParser as _};
     let names = PossibleValuesParser::new(By::ALL.map(By::name));
     names.try_map(|name| name.parse::<By>())
+}
+
+/// The formats are shown in the help, with what each is for.
+fn formats() -> impl clap::builder::TypedValueParser<Value = export::Format> {
+    use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+    let formats = export::Format::ALL.iter();
+    let values = formats.map(|it| PossibleValue::new(it.name()).help(it.description()));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<export::Format>())
 }

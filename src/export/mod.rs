@@ -153,6 +153,15 @@ impl Format {
         self.about().media_type
     }
 
+    /// Returns whether the format is text, which a terminal can show.
+    pub const fn is_text(self) -> bool {
+        match self {
+            #[cfg(feature = "pprof")]
+            Self::Pprof => false,
+            _ => true,
+        }
+    }
+
     /// Returns the format with this figure, if it has one; [`By::SelfBytes`] by default.
     #[cfg(feature = "hotspots")]
     #[must_use]

@@ -1,4 +1,4 @@
-//! How to poll a future without a runtime.
+//! Futures polled without a runtime.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};

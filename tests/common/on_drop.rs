@@ -1,6 +1,6 @@
-//! Something that happens in a destructor.
+//! A destructor that does what a test wants.
 
-/// Does something when it is dropped.
+/// Runs the closure when it is dropped.
 pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {

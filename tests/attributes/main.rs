@@ -1,0 +1,17 @@
+//! The attributes `#[traced]` and `#[budget]`.
+
+#[path = "../common/boxes.rs"]
+mod boxes;
+#[path = "../common/by_hand.rs"]
+mod by_hand;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod budgets;
+mod depth;
+mod traced;
+
+use tracer::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();

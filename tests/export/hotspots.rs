@@ -1,0 +1,310 @@
+//! Hotspots: what many reports say together.
+
+use std::sync::Barrier;
+
+use tracer::hotspots::{By, Hotspots, Path, Totals};
+use tracer::{Limits, Outcome, Report, Trace, call};
+
+use crate::boxes::boxes;
+use crate::common::allocate;
+
+fn traced(trace: &Trace, work: impl FnOnce()) -> Report {
+    let scope = trace.inject();
+    work();
+    drop(scope);
+    trace.report()
+}
+
+fn leaf(count: u64) {
+    let _call = call!();
+    allocate(count);
+}
+
+fn first_flow() {
+    let _call = call!();
+    allocate(1);
+    leaf(10);
+    leaf(20);
+}
+
+fn second_flow() {
+    let call = call!();
+    leaf(100);
+    call.fail("broken pipe");
+}
+
+/// `name: calls, failures, allocations, self`, indented by depth.
+fn lines(hotspots: &Hotspots) -> Vec<String> {
+    hotspots.paths().iter().map(line).collect()
+}
+
+fn line(path: &Path<'_>) -> String {
+    let indent = "  ".repeat(path.depth);
+    format!("{indent}{}: {}", path.frame.name, figures(path.totals))
+}
+
+fn figures(totals: &Totals) -> String {
+    let [total, own] = [totals.total, totals.self_counts].map(|counts| counts.unwrap().allocations);
+    format!("{}, {}, {total}, {own}", totals.calls, totals.failures)
+}
+
+fn functions(hotspots: &Hotspots, by: By) -> Vec<String> {
+    let functions = hotspots.functions(by).into_iter();
+    functions
+        .map(|it| format!("{}: {}", it.frame.name, figures(it.totals)))
+        .collect()
+}
+
+#[test]
+fn the_same_function_in_two_flows() {
+    let mut hotspots = Hotspots::new();
+    for _ in 0..3 {
+        hotspots.add(&traced(&Trace::new(), || {
+            allocate(1000);
+            first_flow();
+            second_flow();
+        }));
+    }
+    assert_eq!(hotspots.reports(), 3);
+    assert_eq!(
+        lines(&hotspots),
+        [
+            "first_flow: 3, 0, 93, 3",
+            "  leaf: 6, 0, 90, 90",
+            "second_flow: 3, 3, 300, 0",
+            "  leaf: 3, 0, 300, 300",
+        ]
+    );
+    let by_self = [
+        "leaf: 9, 0, 390, 390",
+        "first_flow: 3, 0, 93, 3",
+        "second_flow: 3, 3, 300, 0",
+    ];
+    assert_eq!(functions(&hotspots, By::SelfAllocations), by_self);
+    let by_failures = [
+        "second_flow: 3, 3, 300, 0",
+        "first_flow: 3, 0, 93, 3",
+        "leaf: 9, 0, 390, 390",
+    ];
+    assert_eq!(functions(&hotspots, By::Failures), by_failures);
+    assert_eq!(hotspots.counts(), Some(boxes(3 * 1131)));
+    assert_eq!(hotspots.outside_calls(), Some(boxes(3000)));
+    let leaf = &hotspots.functions(By::SelfBytes)[0];
+    let allocates = leaf.allocates.unwrap();
+    assert_eq!(
+        (allocates.p50, allocates.p95, allocates.p99, allocates.max),
+        (20, 100, 100, 100)
+    );
+    assert_eq!(leaf.totals.peak_bytes, Some(1));
+    assert!(leaf.wall.unwrap().max <= leaf.totals.wall);
+}
+
+#[test]
+fn a_function_that_calls_itself_is_in_its_totals_once() {
+    fn down(depth: u64) {
+        let _call = call!();
+        allocate(1);
+        if depth > 0 {
+            down(depth - 1);
+        }
+    }
+    let mut hotspots = Hotspots::new();
+    let report = traced(&Trace::new(), || down(2));
+    hotspots.add(&report);
+    assert_eq!(
+        lines(&hotspots),
+        [
+            "down: 1, 0, 3, 1",
+            "  down: 1, 0, 0, 1",
+            "    down: 1, 0, 0, 1"
+        ]
+    );
+    assert_eq!(functions(&hotspots, By::Time), ["down: 3, 0, 3, 3"]);
+    let functions = hotspots.functions(By::Time);
+    assert_eq!(functions[0].totals.wall, report.calls[0].wall);
+    assert_eq!(functions[0].allocates.unwrap().max, 3);
+}
+
+/// A branch that is dropped because another one was ready.
+async fn select() {
+    let _call = call!();
+    tokio::select! {
+        biased;
+        () = call!("loses").instrument(std::future::pending()) => unreachable!(),
+        () = call!("wins").instrument(async {}) => {}
+    }
+}
+
+#[test]
+fn a_branch_that_a_select_drops_is_cancelled_and_no_failure() {
+    let trace = Trace::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(trace.instrument(select()));
+    let mut report = trace.report();
+    let outcomes: Vec<_> = report
+        .calls
+        .iter()
+        .map(|call| call.outcome.clone())
+        .collect();
+    assert_eq!(outcomes, [Outcome::Ok, Outcome::Cancelled, Outcome::Ok]);
+    for (call, name) in report.calls.iter_mut().zip(["select", "loses", "wins"]) {
+        call.name = name.into();
+    }
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&report);
+    let figures = |by: By| {
+        let functions = hotspots.functions(by).into_iter();
+        let figures = functions.map(|it| (it.frame.name.to_owned(), by.of(it.totals)));
+        figures
+            .filter(|(_, figure)| *figure > 0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(figures(By::Failures), []);
+    assert_eq!(figures(By::Cancelled), [("loses".to_owned(), 1)]);
+    // The column is there if there is something in it.
+    let titles = |hotspots: &Hotspots| {
+        let table = hotspots.table().width(300).to_string();
+        let titles = table.lines().nth(2).unwrap().split_whitespace();
+        titles.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of = |hotspots: &Hotspots| {
+        ["failures", "cancelled"].map(|title| titles(hotspots).contains(&title.to_owned()))
+    };
+    assert_eq!(of(&hotspots), [false, true]);
+    let mut failing = Hotspots::new();
+    failing.add(&traced(&Trace::new(), second_flow));
+    assert_eq!(of(&failing), [true, false]);
+    // And both add up.
+    hotspots.merge(&failing);
+    assert_eq!(of(&hotspots), [true, true]);
+    let markdown = hotspots
+        .table()
+        .by(By::Cancelled)
+        .top(1)
+        .markdown()
+        .to_string();
+    assert!(
+        markdown.contains("| `loses` | 1 | 100.0% | 1 |"),
+        "{markdown}"
+    );
+}
+
+#[test]
+fn the_time_of_a_call_itself_is_that_in_which_none_inside_was_open() {
+    let trace = Trace::new();
+    let both_open = Barrier::new(2);
+    let report = traced(&trace, || {
+        let _call = call!("around");
+        let trace = tracer::fetch();
+        std::thread::scope(|threads| {
+            for _ in 0..2 {
+                let trace = trace.clone();
+                let both_open = &both_open;
+                threads.spawn(move || {
+                    let _scope = trace.inject();
+                    let _call = call!();
+                    both_open.wait();
+                });
+            }
+        });
+    });
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&report);
+    let around = hotspots.paths()[0].totals.clone();
+    let [outer, one, two] = &report.calls[..] else {
+        panic!("{report}");
+    };
+    let (first, last) = (
+        one.start.min(two.start),
+        (one.start + one.wall).max(two.start + two.wall),
+    );
+    assert!(two.start < one.start + one.wall, "{report}");
+    assert_eq!(around.self_wall + last, outer.wall + first);
+    assert_eq!(around.busy, outer.wall);
+}
+
+#[test]
+fn folded_calls_are_in_the_sums_and_not_in_the_percentiles() {
+    let limits = Limits::default().calls(3);
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&traced(&Trace::with_limits(10, limits), || {
+        let _call = call!("around");
+        for count in 1..=5 {
+            leaf(count);
+        }
+    }));
+    assert_eq!(
+        functions(&hotspots, By::SelfAllocations)[0],
+        "leaf: 5, 0, 15, 15"
+    );
+    let functions = hotspots.functions(By::SelfAllocations);
+    assert_eq!(functions[0].allocates.unwrap().max, 2);
+    // All but their peaks is known.
+    assert_eq!(functions[0].totals.partial, 0);
+    assert_eq!(hotspots.outside_calls(), Some(boxes(0)));
+}
+
+#[test]
+fn merged_is_as_added_together() {
+    let mut reports = Vec::new();
+    for round in 0..4 {
+        reports.push(traced(&Trace::new(), || {
+            if round % 2 == 0 {
+                first_flow();
+            }
+            second_flow();
+            leaf(1000 * round);
+        }));
+    }
+    let (mut whole, mut left, mut right) = (Hotspots::new(), Hotspots::new(), Hotspots::new());
+    for (round, report) in reports.iter().enumerate() {
+        whole.add(report);
+        if round == 1 { &mut left } else { &mut right }.add(report);
+    }
+    left.merge(&right);
+    assert_eq!(left.reports(), 4);
+    assert_eq!(lines(&left), lines(&whole));
+    assert_eq!(
+        (left.counts(), left.outside_calls()),
+        (whole.counts(), whole.outside_calls())
+    );
+    for (left, whole) in left
+        .functions(By::Bytes)
+        .iter()
+        .zip(whole.functions(By::Bytes))
+    {
+        assert_eq!((left.frame, left.totals), (whole.frame, whole.totals));
+        assert_eq!((left.wall, left.allocates), (whole.wall, whole.allocates));
+    }
+}
+
+#[test]
+fn of_no_reports() {
+    let hotspots = Hotspots::new();
+    assert!(hotspots.functions(By::Time).is_empty() && hotspots.paths().is_empty());
+    assert_eq!((hotspots.counts(), hotspots.outside_calls()), (None, None));
+}
+
+#[test]
+fn more_calls_on_the_same_paths_take_no_more_memory() {
+    let reports: Vec<_> = (1..=8)
+        .map(|count| {
+            traced(&Trace::new(), || {
+                first_flow();
+                leaf(count);
+            })
+        })
+        .collect();
+    let mut hotspots = Hotspots::new();
+    let mut add_all = || {
+        for report in &reports {
+            hotspots.add(report);
+        }
+    };
+    add_all();
+    let measured = tracer::alloc::measure(|| (0..1000).for_each(|_| add_all()));
+    assert_eq!(measured.counts, Some(tracer::alloc::Counts::ZERO));
+    assert_eq!(hotspots.reports(), 8 * 1001);
+}

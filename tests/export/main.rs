@@ -1,0 +1,24 @@
+//! What is made of reports.
+
+#[path = "../common/boxes.rs"]
+mod boxes;
+#[path = "../common/by_hand.rs"]
+mod by_hand;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/pause.rs"]
+mod pause;
+
+mod chrome;
+mod diff;
+mod hotspots;
+mod json;
+mod pictures;
+mod pprof;
+mod tables;
+mod text;
+
+use tracer::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();

@@ -1,0 +1,20 @@
+//! Traces that hold less than was done.
+
+#[path = "../common/boxes.rs"]
+mod boxes;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/lines.rs"]
+mod lines;
+#[path = "../common/pause.rs"]
+mod pause;
+
+mod capacity;
+mod folded;
+mod paths;
+mod strands;
+
+use tracer::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();

@@ -1,0 +1,208 @@
+//! A fork while other threads trace and report: both sides go on, and their figures are exact.
+//!
+//! Only the thread that forks lives on in the child. What the others were in the middle of stays so
+//! for ever there, and must not hold up the child.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, exit};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fork::Fork;
+use tracer::{Call, Scope, Trace, call};
+
+use crate::common::allocate;
+use crate::lines::{calls, calls_of};
+use crate::on_drop::OnDrop;
+
+const FORKS: u64 = 200;
+/// A child that takes longer is held up: it has the work of a millisecond.
+const BOUND: Duration = Duration::from_secs(10);
+
+pub(crate) fn others_trace() {
+    forks(|number| drop(trace_something(number)), |_| ());
+}
+
+/// A report takes locks.
+pub(crate) fn others_report() {
+    forks(
+        |number| {
+            let trace = trace_something(number);
+            assert_eq!(calls(&trace).len(), 3);
+            let _ = (trace.to_string(), format!("{trace:#}"));
+        },
+        |_| (),
+    );
+}
+
+/// What is done from afar is left with the strand that is open in the child, under its lock.
+pub(crate) fn others_set_checkpoints_from_afar() {
+    static AROUND: Mutex<Option<Arc<Call>>> = Mutex::new(None);
+    let set = |_| {
+        let around = AROUND.lock().unwrap().clone();
+        if let Some(around) = around {
+            around.checkpoint("afar");
+        }
+    };
+    forks(set, |open| {
+        let before = AROUND.lock().unwrap().replace(Arc::clone(&open.around));
+        // Inside of the calls that are open.
+        tracer::alloc::exclude(|| drop(before));
+    });
+    *AROUND.lock().unwrap() = None;
+}
+
+/// Forks again and again while three other threads are busy; shows what is open before.
+fn forks(busy: impl Fn(u64) + Sync, show: impl Fn(&Open)) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        // Also where this panics: the scope waits for the threads.
+        let _ends = OnDrop(|| done.store(true, Relaxed));
+        for number in 0..3 {
+            let (busy, done) = (&busy, &done);
+            threads.spawn(move || {
+                while !done.load(Relaxed) {
+                    busy(number);
+                }
+            });
+        }
+        for round in 0..FORKS {
+            fork_inside_calls(round, &show);
+        }
+    });
+}
+
+fn trace_something(number: u64) -> Trace {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let call = call!("of another thread");
+    allocate(number);
+    call!("{number:100}", number = number).stop();
+    let late = call!("late");
+    call.stop();
+    drop(scope);
+    late.checkpoint("afar");
+    drop(late);
+    trace
+}
+
+/// What is open when the process forks.
+struct Open {
+    trace: Trace,
+    other: Trace,
+    scope: Scope,
+    around: Arc<Call>,
+    inside: Call,
+    other_scope: Scope,
+    in_other: Call,
+}
+
+impl Open {
+    fn new(round: u64) -> Self {
+        let (trace, other) = (Trace::new(), Trace::new());
+        let scope = trace.inject();
+        let around = Arc::new(call!("around"));
+        allocate(round);
+        let inside = call!("inside");
+        allocate(1);
+        let other_scope = other.inject();
+        let in_other = call!("in other");
+        allocate(2);
+        Self {
+            trace,
+            other,
+            scope,
+            around,
+            inside,
+            other_scope,
+            in_other,
+        }
+    }
+}
+
+fn fork_inside_calls(round: u64, show: &impl Fn(&Open)) {
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    here.set_read_timeout(Some(BOUND)).unwrap();
+    let open = Open::new(round);
+    show(&open);
+    match fork::fork().unwrap() {
+        Fork::Child => {
+            // Not to unwind into the scope, which waits for threads that are not here.
+            let child = AssertUnwindSafe(|| in_child(open, round, &mut there));
+            exit(i32::from(catch_unwind(child).is_err()));
+        }
+        Fork::Parent(child) => {
+            drop(there);
+            go_on(open, round, 4);
+            let mut printed = String::new();
+            if let Err(error) = here.read_to_string(&mut printed) {
+                println!("round {round}, child {child}: {error}; it printed {printed:?}");
+                // Its stack tells what it waits for; but it would hold this test's output open.
+                let _ = Command::new("kill")
+                    .args(["-9", &child.to_string()])
+                    .status();
+                exit(1);
+            }
+            assert_eq!(fork::waitpid(child).unwrap(), 0, "round {round}: {printed}");
+            assert!(printed.ends_with("\n\tcall child: done\n"), "{printed}");
+        }
+    }
+}
+
+fn in_child(open: Open, round: u64, parent: &mut UnixStream) {
+    let trace = go_on(open, round, 1000);
+    write!(parent, "{trace}").unwrap();
+    let next = Trace::new();
+    let scope = next.inject();
+    let call = call!("child");
+    let here = tracer::fetch();
+    // The child may have threads of its own.
+    let thread = std::thread::spawn(move || {
+        allocate(0);
+        let _scope = here.inject();
+        let _call = call!("below");
+        allocate(5);
+    });
+    thread.join().unwrap();
+    call.stop();
+    drop(scope);
+    let report = next.report();
+    assert_eq!(calls_of(&report)[1], "below in child: 5, 5, Ok");
+    assert!(!report.calls[0].partial);
+    writeln!(parent, "\n\tcall child: done").unwrap();
+}
+
+/// Stops what is open, and takes the reports.
+fn go_on(open: Open, round: u64, more: u64) -> Trace {
+    allocate(more);
+    open.in_other.stop();
+    drop(open.other_scope);
+    open.inside.stop();
+    let after = call!("after");
+    allocate(more);
+    after.stop();
+    drop(open.around);
+    drop(open.scope);
+    let report = open.trace.report();
+    let inside = 3 + more;
+    let after = &calls_of(&report)[1..];
+    assert_eq!(
+        after,
+        [
+            format!("inside in around: {inside}, {inside}, Ok"),
+            format!("after in around: {more}, {more}, Ok"),
+        ]
+    );
+    assert_eq!(
+        calls(&open.other),
+        [format!("in other in -: {0}, {0}, Ok", 2 + more)]
+    );
+    let all = round + 3 + 2 * more;
+    // And the one of the counted pointer, which is freed later.
+    assert_eq!(report.total.unwrap().allocations, all + 1);
+    open.trace
+}

@@ -1,0 +1,49 @@
+//! What the tracer itself allocates is bounded by the limit, however many calls are made.
+
+use tracer::alloc::process;
+use tracer::{Limits, Trace, call};
+
+/// How many each task makes.
+const CALLS: u64 = 25_000;
+
+/// Each call's record and three of its text, a chunk for each strand, and what finds them by number.
+const BOUND: i64 = 1000 * 4 * 128 + 10 * 4096;
+
+fn overhead_bytes() -> i64 {
+    process().unwrap().overhead.net_bytes()
+}
+
+async fn work() {
+    for _ in 0..CALLS / 100 {
+        for _ in 0..100 {
+            let call = call!("{:100}", "long", rows = 1);
+            drop(std::hint::black_box(Box::new(1_u8)));
+            call.stop();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+// Alone in its binary: the figures are the process's.
+pub(crate) fn a_hundred_thousand_calls_in_one_trace_of_four_workers() {
+    const TASKS: u64 = 4;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(4).build().unwrap();
+    let before = overhead_bytes();
+    // Each takes what the one before gave back.
+    for _ in 0..3 {
+        let trace = Trace::with_limits(10, Limits::default().calls(1000));
+        let tasks = (0..TASKS).map(|_| runtime.spawn(trace.instrument(work())));
+        for task in tasks.collect::<Vec<_>>() {
+            runtime.block_on(task).unwrap();
+        }
+        let grown = overhead_bytes() - before;
+        assert!(grown > 0 && grown < BOUND, "{grown} bytes");
+        let report = trace.report();
+        let folded: u64 = report.folded.iter().map(|it| it.calls).sum();
+        assert_eq!(report.calls.len() as u64 + folded, TASKS * CALLS);
+        assert!(report.calls.len() <= 1000);
+        // `yield_now` may allocate; never less than what the calls did.
+        assert!(report.total.unwrap().allocations >= TASKS * CALLS);
+    }
+}

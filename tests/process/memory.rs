@@ -1,0 +1,37 @@
+//! What the tracer takes for itself is bounded by the highest load seen.
+
+use tracer::{Trace, call, memory};
+
+/// So many requests at once, each of 40 calls.
+fn at_once(requests: usize) {
+    let traces: Vec<_> = (0..requests)
+        .map(|_| {
+            let trace = Trace::new();
+            let scope = trace.inject();
+            (0..40).for_each(|_| call!().stop());
+            (trace, scope)
+        })
+        .collect();
+    drop(traces);
+}
+
+/// The only test of its file, as the figures are the process's.
+pub(crate) fn memory_is_bounded_by_the_highest_load() {
+    at_once(1);
+    let one = memory();
+    (0..100).for_each(|_| at_once(1));
+    assert_eq!(memory(), one);
+
+    at_once(1000);
+    let thousand = memory();
+    let held = thousand.held_bytes - one.held_bytes;
+    // Two pages for the records, and something for the strand, the trace and to find them.
+    assert!(held > 999 * 2 * 4096, "{held}");
+    assert!(held < 999 * (2 * 4096 + 1536), "{held}");
+    let own = thousand.overhead.unwrap() - one.overhead.unwrap();
+    assert_eq!(own.net_bytes(), i64::try_from(held).unwrap());
+
+    (0..10).for_each(|_| at_once(1000));
+    (0..1000).for_each(|_| at_once(1));
+    assert_eq!(memory(), thousand);
+}

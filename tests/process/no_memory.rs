@@ -1,0 +1,102 @@
+//! A process that runs out of memory while it traces: what can't be recorded is not, and nothing
+//! panics or aborts.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use tracer::{Call, Limits, Trace, call, memory};
+
+use crate::alone_within;
+use crate::boxes::boxes;
+use crate::common::allocate;
+
+/// More calls than there is memory for: with their checkpoints they would take 256 MB.
+const CALLS: u32 = 1_000_000;
+
+pub(crate) fn what_can_not_be_recorded_is_left_out() {
+    let mut without = alone_within("-v 150000", "no_memory::without_memory");
+    assert!(without.status().unwrap().success());
+}
+
+static HANDED_OVER: Mutex<Option<Call>> = Mutex::new(None);
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+fn hand_over(call: Call) {
+    *HANDED_OVER.lock().unwrap() = Some(call);
+    while HANDED_OVER.lock().unwrap().is_some() {
+        std::thread::yield_now();
+    }
+}
+
+/// Without a channel, which would need memory.
+fn stop_elsewhere() {
+    while !IS_OVER.load(SeqCst) {
+        if let Some(call) = &*HANDED_OVER.lock().unwrap() {
+            call.checkpoint("elsewhere");
+            call.fail("elsewhere");
+        }
+        drop(HANDED_OVER.lock().unwrap().take());
+        std::thread::yield_now();
+    }
+}
+
+pub(crate) fn without_memory() {
+    // For the report in the end, as the tracer keeps what it has got.
+    let reserve = vec![1_u8; 10 << 20];
+    let limits = Limits::default().calls(usize::MAX);
+    let beyond = Trace::with_limits(10, Limits::default().strands(0));
+    drop((beyond.inject(), Trace::new().inject()));
+    let elsewhere = std::thread::spawn(stop_elsewhere);
+    let trace = Trace::with_limits(10, limits);
+    let scope = trace.inject();
+    let around = call!("around");
+    let mut recorded = 0;
+    for _ in 0..CALLS {
+        let call = call!();
+        recorded += u32::from(call.is_recorded());
+        call.checkpoint("checkpoint");
+    }
+    assert!(0 < recorded && recorded < CALLS, "{recorded}");
+    let held = memory().held_bytes;
+    assert!(held > 50_000_000, "{held}");
+    // Not for the smallest request.
+    for size in [1 << 16, 1 << 10, 256, 64, 16] {
+        let mut block = Vec::<u8>::new();
+        while block.try_reserve_exact(size).is_ok() {
+            std::mem::forget(std::mem::take(&mut block));
+        }
+    }
+    // What is done to calls on other threads, and what scopes beyond the limit do, is left out and
+    // counted.
+    for _ in 0..100 {
+        hand_over(call!());
+        let _scope = beyond.inject();
+        let call = call!();
+        let _inside = call!();
+        hand_over(call);
+    }
+    IS_OVER.store(true, SeqCst);
+    elsewhere.join().unwrap();
+    // Without memory, a trace is an empty one; others go on.
+    let others = [(); 20].map(|()| Trace::new());
+    let scopes = others.each_ref().map(Trace::inject);
+    call!().stop();
+    drop((scopes, others));
+    around.stop();
+    drop(scope);
+    drop(trace);
+
+    // There is room again.
+    let held = memory().held_bytes;
+    drop(reserve);
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let call = call!();
+    allocate(3);
+    call.stop();
+    drop(scope);
+    let report = trace.report();
+    assert_eq!(report.calls[0].total, Some(boxes(3)));
+    // For the strand and the trace at most: the records are those of before.
+    assert!(memory().held_bytes - held < 4096);
+}

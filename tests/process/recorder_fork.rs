@@ -1,0 +1,92 @@
+//! A fork while other threads end requests: the child, which has none of the recorder's threads, is held
+//! up by nothing.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, exit};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use fork::Fork;
+use tracer::call;
+use tracer::recorder::{Policy, Recorder};
+
+const FORKS: u64 = 100;
+/// A child that takes longer is held up: it has the work of a millisecond, and waits for a lock or two.
+const BOUND: Duration = Duration::from_secs(30);
+
+fn request(recorder: &Recorder, number: u64) {
+    let mut recording = recorder.begin(&format!("job {}", number % 300));
+    recording.id(number);
+    let _scope = recording.inject();
+    let call = call!();
+    if number.is_multiple_of(3) {
+        call.fail("each third");
+    }
+}
+
+fn in_child(recorder: Recorder) {
+    (0..4).for_each(|number| request(&recorder, number));
+    drop((
+        recorder.statistics(),
+        recorder.routes(),
+        recorder.hotspots(None),
+    ));
+    assert!(!recorder.shut_down(Duration::from_mins(1)));
+    // It may have one of its own.
+    let own = Recorder::builder().policy(Policy::none().failed()).start();
+    let own = own.unwrap();
+    own.begin("child").fail("why");
+    assert!(own.flush(BOUND));
+    assert_eq!((own.kept().len(), own.statistics().kept), (1, 1));
+    drop(recorder);
+}
+
+pub(crate) fn others_end_requests() {
+    let recorder = Recorder::builder().start().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| {
+                for number in (0..).take_while(|_| !done.load(Relaxed)) {
+                    request(&recorder, number);
+                }
+            });
+        }
+        for round in 0..FORKS {
+            let (mut here, mut there) = UnixStream::pair().unwrap();
+            here.set_read_timeout(Some(BOUND)).unwrap();
+            let mine = recorder.clone();
+            match fork::fork().unwrap() {
+                Fork::Child => {
+                    let child = AssertUnwindSafe(|| in_child(mine));
+                    let is_ok = catch_unwind(child).is_ok();
+                    let _ = there.write_all(b"done");
+                    exit(i32::from(!is_ok));
+                }
+                Fork::Parent(child) => {
+                    drop(there);
+                    let mut told = String::new();
+                    if let Err(error) = here.read_to_string(&mut told) {
+                        println!("round {round}, child {child}: {error}");
+                        let kill = Command::new("kill")
+                            .args(["-9", &child.to_string()])
+                            .status();
+                        drop(kill);
+                        exit(1);
+                    }
+                    assert_eq!(fork::waitpid(child).unwrap(), 0, "round {round}: {told}");
+                }
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    assert!(recorder.shut_down(Duration::from_mins(1)));
+    let it = recorder.statistics();
+    assert_eq!(
+        (it.ended, it.in_flight),
+        (it.kept + it.not_kept + it.dropped, 0)
+    );
+}

@@ -1,0 +1,129 @@
+//! A recorder's memory at a load that fills every part of it: never more than it was given.
+//!
+//! Alone in its process, as the tracer's own memory is that of a process.
+
+use std::hint::black_box;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tracer::recorder::{Policy, Recorder, Rotation};
+use tracer::{call, memory};
+
+const GIVEN: i64 = 2 << 20;
+/// At once, and in turns.
+const THREADS: u64 = 4;
+const REQUESTS: u64 = 20_000;
+/// The records of what is in flight, and what each thread keeps to look at them.
+const IN_FLIGHT: i64 = 256 << 10;
+
+fn own_bytes() -> i64 {
+    let own = memory().overhead;
+    own.expect("`Counting` is installed").net_bytes()
+}
+
+/// Calls on one of a hundred paths, with texts that do not fit into a record.
+fn work(number: u64) {
+    macro_rules! level {
+        ($digit:expr, $inside:expr) => {
+            match $digit % 10 {
+                0 => level!(@ $inside), 1 => level!(@ $inside), 2 => level!(@ $inside),
+                3 => level!(@ $inside), 4 => level!(@ $inside), 5 => level!(@ $inside),
+                6 => level!(@ $inside), 7 => level!(@ $inside), 8 => level!(@ $inside),
+                _ => level!(@ $inside),
+            }
+        };
+        (@ $inside:expr) => {{
+            let call = call!("{:>100}", number, label = "x".repeat(50));
+            call.checkpoint(&"y".repeat(50));
+            $inside;
+        }};
+    }
+    level!(
+        number,
+        level!(number / 10, drop(black_box(Box::new(number))))
+    );
+}
+
+fn request(recorder: &Recorder, number: u64) {
+    let mut recording = recorder.begin(&format!("{:>200}", number % 5000));
+    recording.id("i".repeat(300));
+    for label in 0..number % 20 {
+        recording.label(format!("label {label}"), "v".repeat(300));
+    }
+    let _scope = recording.inject();
+    // Of a few there is a lot.
+    let times = if number.is_multiple_of(997) { 50 } else { 1 };
+    (0..times).for_each(|time| work(number + time));
+    if number.is_multiple_of(2) {
+        recording.fail("w".repeat(2000));
+    }
+}
+
+pub(crate) fn never_more_than_it_was_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = own_bytes();
+    let recorder = Recorder::builder()
+        .policy(Policy::default().allocates_over(100))
+        .memory_bytes(GIVEN.unsigned_abs().try_into().unwrap())
+        .names(usize::MAX)
+        .file(
+            directory.path().join("kept.jsonl"),
+            Rotation::default().max_bytes(1 << 20).files(2),
+        )
+        .callback("slow", |_| std::thread::sleep(Duration::from_millis(1)))
+        .start()
+        .unwrap();
+    let is_over = AtomicBool::new(false);
+    let highest = std::thread::scope(|threads| {
+        let watch = threads.spawn(|| {
+            let mut highest = 0;
+            while !is_over.load(Relaxed) {
+                highest = highest.max(own_bytes() - before);
+                std::thread::yield_now();
+            }
+            highest
+        });
+        let workers = (0..THREADS).map(|worker| {
+            let recorder = &recorder;
+            let numbers = (worker..REQUESTS).step_by(usize::try_from(THREADS).unwrap());
+            threads.spawn(|| {
+                for number in numbers {
+                    request(recorder, number);
+                }
+            })
+        });
+        for worker in workers.collect::<Vec<_>>() {
+            worker.join().unwrap();
+        }
+        is_over.store(true, Relaxed);
+        watch.join().unwrap()
+    });
+    assert!(recorder.flush(Duration::from_mins(1)));
+    let statistics = recorder.statistics();
+    assert_eq!((statistics.ended, statistics.in_flight), (REQUESTS, 0));
+    assert_eq!(
+        statistics.ended,
+        statistics.kept + statistics.not_kept + statistics.dropped
+    );
+    // Every part is full.
+    assert!(
+        statistics.evicted > 0 && statistics.not_compared > 0,
+        "{statistics:?}"
+    );
+    assert!(recorder.routes().iter().any(|it| it.name == "(other)"));
+    assert!(
+        highest <= GIVEN + IN_FLIGHT,
+        "{highest} bytes of {GIVEN}: {statistics:?}"
+    );
+    // What it says of the reports in memory is true, but for some per cent of lists.
+    let full = own_bytes();
+    let (held, said) = (memory().held_bytes, statistics.in_memory_bytes);
+    drop(recorder);
+    assert_eq!(memory().held_bytes, held);
+    let given_back = usize::try_from(full - own_bytes()).unwrap();
+    assert!(
+        (said..said * 2).contains(&given_back),
+        "{given_back} bytes, {said} of them reports"
+    );
+}

@@ -1,0 +1,68 @@
+//! Once warm, tracing a request allocates nothing, not even of the tracer's own.
+
+use tracer::alloc::{Budget, process};
+use tracer::{Limits, Trace, call};
+
+fn leaf(id: &str) {
+    let call = call!("{id}", rows = 3);
+    call.checkpoint("begun");
+    call.fail("not really");
+}
+
+fn branch(depth: u32) {
+    let call = call!();
+    call.checkpoint("half");
+    if depth > 0 {
+        branch(depth - 1);
+        leaf("ca7a87c4-58d0-4fdf-857c-ef49fc3bf271");
+    }
+}
+
+/// Ten calls and more than six checkpoints.
+fn request() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    branch(4);
+    call!().stop();
+    drop(scope);
+    assert!(!trace.is_empty());
+}
+
+/// The process's figures are exact while nothing else runs; so this is the file's only test, and
+/// the harness's own allocations are seen as such by comparing many rounds.
+pub(crate) fn a_warm_request_allocates_nothing() {
+    request();
+    let overhead = process().unwrap().overhead;
+    Budget::none().assert(|| (0..1000).for_each(|_| request()));
+    assert_eq!(process().unwrap().overhead, overhead);
+
+    // The same for a request whose work is done by threads that come and go, and for futures.
+    let traced = || {
+        let trace = Trace::new();
+        let _scope = trace.inject();
+        let _call = call!();
+        let mut future = std::pin::pin!(tracer::fetch().instrument(async {
+            call!("in a future").instrument(async { leaf("id") }).await;
+        }));
+        let waker = std::task::Waker::noop();
+        let mut context = std::task::Context::from_waker(waker);
+        assert!(future.as_mut().poll(&mut context).is_ready());
+    };
+    traced();
+    let overhead = process().unwrap().overhead;
+    Budget::none().assert(|| (0..1000).for_each(|_| traced()));
+    assert_eq!(process().unwrap().overhead, overhead);
+
+    // The same for a trace that lasts, and holds as many calls and strands as it may.
+    let trace = Trace::with_limits(10, Limits::default().calls(100).strands(10));
+    let in_one_trace = || {
+        let _scope = trace.inject();
+        branch(4);
+    };
+    (0..100).for_each(|_| in_one_trace());
+    let overhead = process().unwrap().overhead;
+    Budget::none().assert(|| (0..1000).for_each(|_| in_one_trace()));
+    assert_eq!(process().unwrap().overhead, overhead);
+    let folded: u64 = trace.report().folded.iter().map(|it| it.calls).sum();
+    assert_eq!(folded, 1090 * 9);
+}

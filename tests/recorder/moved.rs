@@ -1,0 +1,110 @@
+//! A call that goes on within another than the one in which it was opened: whoever looks says the
+//! same of it.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use tracer::hotspots::{By, Hotspots};
+use tracer::recorder::{Policy, Recorder};
+use tracer::{Outcome, Report, Trace, call};
+
+/// Opened in `handle`, and polled within `g`.
+async fn handle(fail: bool) {
+    let _handle = call!("handle");
+    let c = call!("f");
+    if fail {
+        c.fail("handled");
+    }
+    let inner = c.instrument(async {
+        drop(black_box(vec![1_u8; 2]));
+        tokio::task::yield_now().await;
+    });
+    let _g = call!("g");
+    inner.await;
+}
+
+fn kept(times: usize, fail: bool) -> (Recorder, Vec<Report>) {
+    let recorder = Recorder::builder()
+        .policy(Policy::none().when("all", |_| true))
+        .start()
+        .unwrap();
+    for _ in 0..times {
+        futures_executor::block_on(recorder.begin("handle").instrument(handle(fail)));
+    }
+    recorder.flush(Duration::from_secs(20));
+    let kept = recorder.kept();
+    let reports = kept.iter().map(|it| (**it).clone()).collect();
+    (recorder, reports)
+}
+
+fn parents(report: &Report) -> Vec<(Option<&str>, Option<usize>, bool)> {
+    let calls = report.calls.iter();
+    calls
+        .map(|it| (it.id.as_deref(), it.parent, it.moved))
+        .collect()
+}
+
+#[test]
+fn the_recorder_takes_the_parents_that_the_report_shows() {
+    let (recorder, reports) = kept(30, true);
+    for report in &reports {
+        assert_eq!(
+            parents(report),
+            [
+                (Some("handle"), None, false),
+                (Some("f"), Some(0), true),
+                (Some("g"), Some(0), false)
+            ]
+        );
+        // `handle` went well, whatever became of `f`.
+        let request = report.request.as_ref().unwrap();
+        assert_eq!(request.outcome, Outcome::Ok);
+        // Every request does the same, and that is said of each call that is compared.
+        for call in &report.calls {
+            if let Some(compared) = &call.compared {
+                assert_eq!((compared.usual_calls.p50, compared.usual_calls.max), (1, 1));
+            }
+        }
+    }
+    // The newest comes first: of the others, some ended before enough was known.
+    assert!(reports[0].calls[1].compared.is_some());
+    let mut by_reports = Hotspots::new();
+    for report in &reports {
+        by_reports.add(report);
+    }
+    let names = |hotspots: &Hotspots| -> Vec<_> {
+        let paths = hotspots.paths().into_iter();
+        let path = paths.map(|it| (it.frame.line, it.depth, it.totals.calls, it.totals.failures));
+        path.collect()
+    };
+    assert_eq!(names(&recorder.hotspots(None)), names(&by_reports));
+    assert_eq!(by_reports.functions(By::Calls)[0].totals.calls, 30);
+}
+
+/// Scopes left in another order than that of nesting: no level is known, to anybody.
+#[test]
+fn a_peak_that_the_report_does_not_know_keeps_nothing() {
+    let recorder = Recorder::builder()
+        .policy(Policy::none().peak_over(1000))
+        .start()
+        .unwrap();
+    for in_order in [true, false] {
+        let recording = recorder.begin("peaks");
+        let scope = recording.inject();
+        let call = call!("call");
+        drop(black_box(vec![1_u8; 1 << 20]));
+        let other = Trace::new().inject();
+        if in_order {
+            drop(other);
+            drop((call, scope));
+        } else {
+            drop((call, scope));
+            drop(other);
+        }
+        let report = recording.trace().report();
+        assert_eq!(report.calls[0].peak_bytes.is_some(), in_order);
+        recording.finish();
+        recorder.flush(Duration::from_secs(20));
+        assert_eq!(recorder.kept().len(), 1);
+    }
+}

@@ -1,0 +1,20 @@
+//! Traces on many threads, those of pools among them.
+
+#[path = "../common/boxes.rs"]
+mod boxes;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/lines.rs"]
+mod lines;
+
+mod carry;
+mod everywhere;
+mod guards;
+mod rayon_jobs;
+mod reports;
+mod spawned;
+
+use tracer::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
