@@ -940,7 +940,7 @@ fn bad_arguments() {
         ),
         (
             &["export", "traces.jsonl"],
-            "error: the following required arguments were not provided:\n  --to <TO>\n",
+            "error: the following required arguments were not provided:\n  --to <FORMAT>\n",
         ),
         (
             &["show", "--slowest", "1", "--failed"],
