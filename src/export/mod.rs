@@ -4,13 +4,13 @@
 //! of a recorder and the table below are made from it. A flame graph also takes another figure and
 //! what it was before: [`Hotspots::write_flamegraph`](crate::hotspots::Hotspots::write_flamegraph).
 //!
-//! | format | file name ends in | what it is for |
+//! | format | file name ends in | content |
 //! |---|---|---|
-//! | `text` | `.txt` | People: a line for each call, and the tree |
-//! | `json` | `.jsonl` | Programs, and the command `tracer`: a report on each line |
-//! | `chrome` | `.trace.json` | Perfetto, speedscope and Chrome's own viewer: trace events |
-//! | `folded` | `.folded` | Flame graph tools: folded stacks |
-//! | `pprof` | `.pb.gz` | `go tool pprof` and its kin: a compressed profile |
+//! | `text` | `.txt` | Lines and a tree, for people |
+//! | `json` | `.jsonl` | A report on each line, for programs and the command `tracer` |
+//! | `chrome` | `.trace.json` | Trace events, for Perfetto, speedscope and Chrome's own viewer |
+//! | `folded` | `.folded` | Folded stacks, for flame graph tools |
+//! | `pprof` | `.pb.gz` | A compressed profile, for `go tool pprof` and its kin |
 //!
 //! ```
 //! use tracer::export::Format;
@@ -97,21 +97,21 @@ impl Format {
         match self {
             Self::Text => About {
                 name: "text",
-                description: "People: a line for each call, and the tree",
+                description: "Lines and a tree, for people",
                 extension: "txt",
                 media_type: "text/plain; charset=utf-8",
             },
             #[cfg(feature = "serde")]
             Self::Json => About {
                 name: "json",
-                description: "Programs, and the command `tracer`: a report on each line",
+                description: "A report on each line, for programs and the command `tracer`",
                 extension: "jsonl",
                 media_type: "application/jsonl",
             },
             #[cfg(feature = "chrome")]
             Self::Chrome => About {
                 name: "chrome",
-                description: "Perfetto, speedscope and Chrome's own viewer: trace events",
+                description: "Trace events, for Perfetto, speedscope and Chrome's own viewer",
                 // speedscope takes `.chrome.json` for a profile of Chrome's own.
                 extension: "trace.json",
                 media_type: "application/json",
@@ -119,14 +119,14 @@ impl Format {
             #[cfg(feature = "hotspots")]
             Self::Folded(_) => About {
                 name: "folded",
-                description: "Flame graph tools: folded stacks",
+                description: "Folded stacks, for flame graph tools",
                 extension: "folded",
                 media_type: "text/plain; charset=utf-8",
             },
             #[cfg(feature = "pprof")]
             Self::Pprof => About {
                 name: "pprof",
-                description: "`go tool pprof` and its kin: a compressed profile",
+                description: "A compressed profile, for `go tool pprof` and its kin",
                 extension: "pb.gz",
                 media_type: "application/octet-stream",
             },
@@ -138,7 +138,7 @@ impl Format {
         self.about().name
     }
 
-    /// Returns what the format is for, in a few words.
+    /// Returns what the format contains and what it is for, in a few words.
     pub const fn description(self) -> &'static str {
         self.about().description
     }
