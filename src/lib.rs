@@ -213,7 +213,13 @@ pub mod __private {
     pub use crate::write::macros::label;
 }
 
-/// The README's code blocks are tests.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+/// The code blocks of the README and of the guides are tests.
+#[cfg(all(doctest, feature = "macros", feature = "web"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/hunting.md")]
+    struct Hunting;
+    #[doc = include_str!("../docs/production.md")]
+    struct Production;
+}
