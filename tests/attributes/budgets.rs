@@ -106,6 +106,7 @@ fn its_panic_is_at_the_attribute() {
     }
     let _one = policy(OnExceeded::Panic);
     let before = std::panic::take_hook();
+    // Other tests may panic meanwhile, on threads of their own.
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().unwrap();
         PLACE.set(Some((place.file().to_owned(), place.line())));
