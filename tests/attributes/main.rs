@@ -6,8 +6,11 @@ mod boxes;
 mod by_hand;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/pause.rs"]
+mod pause;
 
 mod budgets;
+mod budgets_of_futures;
 mod depth;
 mod traced;
 

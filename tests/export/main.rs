@@ -1,4 +1,4 @@
-//! What is made of reports.
+//! What is made of reports: texts, JSON, Chrome traces; hotspots, and what is made of those.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
@@ -11,10 +11,11 @@ mod pause;
 
 mod chrome;
 mod diff;
+mod flamegraph;
 mod hotspots;
 mod json;
-mod pictures;
 mod pprof;
+mod stacks;
 mod tables;
 mod text;
 

@@ -18,18 +18,13 @@ use http_body::{Frame, SizeHint};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, service_fn};
 use tracer::alloc::{Counts, measure};
-use tracer::recorder::{Policy, Recorder};
+use tracer::recorder::Recorder;
 use tracer::tower::{RecorderLayer, RequestId};
 use tracer::{Outcome, Report, call};
 
+use crate::PATIENCE;
 use crate::common::allocate;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn recorder() -> Recorder {
-    let policy = Policy::none().when("all", |_| true);
-    Recorder::builder().policy(policy).start().unwrap()
-}
+use crate::server::{failed, label, outcome, recorder};
 
 /// The last that is over of so many.
 fn last(recorder: &Recorder, count: u64) -> Arc<Report> {
@@ -40,20 +35,6 @@ fn last(recorder: &Recorder, count: u64) -> Arc<Report> {
     }
     assert!(recorder.flush(PATIENCE));
     recorder.kept().remove(0)
-}
-
-fn outcome(report: &Report) -> &Outcome {
-    &report.request.as_deref().unwrap().outcome
-}
-
-fn label(report: &Report, name: &str) -> String {
-    let labels = &report.request.as_deref().unwrap().labels;
-    let label = labels.iter().find(|(it, _)| it == name);
-    label.map_or("", |(_, value)| value).to_owned()
-}
-
-fn failed(why: &str) -> Outcome {
-    Outcome::Failed(why.to_owned())
 }
 
 /// A body of these frames, of which nobody knows how many there are.
@@ -149,8 +130,8 @@ fn over_a_socket() {
         let report = last(&recorder, count);
         (
             outcome(&report).clone(),
-            label(&report, "sent"),
-            label(&report, "frames"),
+            label(&report, "sent").to_owned(),
+            label(&report, "frames").to_owned(),
         )
     };
     let of =

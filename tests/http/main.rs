@@ -4,10 +4,21 @@
 mod common;
 
 mod bodies;
-mod layer;
+mod layers;
+mod names;
+mod outcomes;
 mod page;
+mod page_access;
+mod page_links;
+mod server;
+mod site;
+
+use std::time::Duration;
 
 use tracer::Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,14 +1,58 @@
-//! The recorder.
+//! The recorder: what it keeps, counts and compares, and how it ends.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod baseline;
+mod bounds;
+mod cancelled;
+mod counts;
 mod ends;
 mod files;
 mod moved;
-mod recorder;
+mod names;
+mod rules;
 
-use tracer::Counting;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracer::recorder::{Policy, Recorder};
+use tracer::report::Request;
+use tracer::{Counting, Report, call};
+
+use crate::common::allocate;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_hours(1);
+
+fn recorder(policy: Policy) -> Recorder {
+    Recorder::builder().policy(policy).start().unwrap()
+}
+
+/// Returns the kept reports, the oldest first.
+fn kept(recorder: &Recorder) -> Vec<Arc<Report>> {
+    assert!(recorder.flush(PATIENCE));
+    let mut kept = recorder.kept();
+    kept.reverse();
+    kept
+}
+
+fn request(report: &Report) -> &Request {
+    report.request.as_deref().expect("a recorder kept it")
+}
+
+fn handle(allocations: u64) {
+    let _call = call!();
+    allocate(allocations);
+}
+
+/// Records a request that allocates `allocations` times.
+fn allocating(recorder: &Recorder, id: u64, allocations: u64) {
+    let mut recording = recorder.begin("job");
+    recording.id(id);
+    let _scope = recording.inject();
+    handle(allocations);
+}

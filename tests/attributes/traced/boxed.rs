@@ -9,29 +9,17 @@ use tokio::task::yield_now;
 use tracer::{Outcome, Trace, traced};
 
 use super::{Refused, block_on, lines, record, record_async};
+use crate::pause::pause;
 
 /// Allocates this often, half of it behind an `.await`.
 async fn allocate(count: usize) {
     for _ in 0..count / 2 {
         drop(black_box(Box::new(0)));
     }
-    pause().await;
+    pause(1).await;
     for _ in 0..count - count / 2 {
         drop(black_box(Box::new(0)));
     }
-}
-
-/// Gives way once; tokio's own `yield_now` allocates.
-async fn pause() {
-    let mut has_paused = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut has_paused, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 #[async_trait]
@@ -121,7 +109,7 @@ impl Pool {
     fn prepares(&self, id: (u32,)) -> Pin<Box<dyn Future<Output = Result<String, Refused>>>> {
         let rows = self.rows.clone();
         std::boxed::Box::pin(async move {
-            pause().await;
+            pause(1).await;
             rows.into_iter().next().ok_or(Refused(0))
         })
     }

@@ -1,112 +1,12 @@
-//! Pictures of hotspots: folded stacks and flame graphs, read by other tools.
+//! Flame graphs of hotspots, read as SVG.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use tracer::hotspots::{By, Hotspots};
 use tracer::{Report, Trace, call};
 
 use crate::common::allocate;
-
-fn leaf(count: u64) {
-    let _call = call!();
-    allocate(count);
-}
-
-fn first(count: u64) {
-    let _call = call!();
-    allocate(3);
-    leaf(count);
-    leaf(count);
-}
-
-fn second() {
-    let _call = call!();
-    leaf(100);
-}
-
-fn traced(count: u64) -> Report {
-    let trace = Trace::new();
-    let scope = trace.inject();
-    first(count);
-    second();
-    drop(scope);
-    trace.report()
-}
-
-fn hotspots(reports: &[Report]) -> Hotspots {
-    let mut hotspots = Hotspots::new();
-    for report in reports {
-        hotspots.add(report);
-    }
-    hotspots
-}
-
-const HOSTILE: &str = "a;b\n\t<script>alert(\"1\")</script>&\0\u{1b}[2J 7 8";
-
-/// A report whose first function has a name from hell.
-fn hostile() -> Report {
-    let mut report = traced(5);
-    report.calls[0].name = HOSTILE.into();
-    report
-}
-
-fn stacks(hotspots: &Hotspots, by: By) -> String {
-    let mut stacks = Vec::new();
-    hotspots.write_stacks(by, &mut stacks).unwrap();
-    String::from_utf8(stacks).unwrap()
-}
-
-#[test]
-fn stacks_by_self_and_by_total() {
-    let hotspots = hotspots(&[traced(5), traced(10)]);
-    assert_eq!(
-        stacks(&hotspots, By::SelfAllocations),
-        "export::pictures::first 6\n\
-         export::pictures::first;export::pictures::leaf 30\n\
-         export::pictures::second;export::pictures::leaf 200\n"
-    );
-    assert_eq!(
-        stacks(&hotspots, By::Bytes),
-        "export::pictures::first 36\n\
-         export::pictures::first;export::pictures::leaf 30\n\
-         export::pictures::second 200\n\
-         export::pictures::second;export::pictures::leaf 200\n"
-    );
-    assert_eq!(stacks(&hotspots, By::Failures), "");
-}
-
-#[test]
-fn a_hostile_name_is_one_frame_of_one_line() {
-    let stacks = stacks(&hotspots(&[hostile()]), By::SelfAllocations);
-    assert_eq!(
-        stacks,
-        "export::pictures::a\\u{3b}b\\n\\t<script>alert(\"1\")</script>&\\0\\u{1b}[2J\\u{20}7\\u{20}8 3\n\
-         export::pictures::a\\u{3b}b\\n\\t<script>alert(\"1\")</script>&\\0\\u{1b}[2J\\u{20}7\\u{20}8;export::pictures::leaf 10\n\
-         export::pictures::second;export::pictures::leaf 100\n"
-    );
-}
-
-#[test]
-fn what_can_not_be_written_is_an_error() {
-    struct Full;
-    impl io::Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::Error::other("no space left"))
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let hotspots = hotspots(&[traced(5)]);
-    let error = hotspots.write_stacks(By::Bytes, Full).unwrap_err();
-    assert_eq!(error.to_string(), "no space left");
-    let error = hotspots.write_flamegraph(By::Bytes, Full).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the flame graph could not be written: no space left"
-    );
-}
+use crate::stacks::{hostile, hotspots, traced};
 
 /// The bars of a flame graph: titles, which have the figures, and colours.
 fn bars(svg: &str) -> BTreeMap<String, String> {
@@ -148,10 +48,10 @@ fn a_flame_graph_has_a_bar_for_each_path() {
         bars,
         [
             "all (236 allocations, 100%)",
-            "export::pictures::first (36 allocations, 15.25%)",
-            "export::pictures::leaf (200 allocations, 84.75%)",
-            "export::pictures::leaf (30 allocations, 12.71%)",
-            "export::pictures::second (200 allocations, 84.75%)",
+            "export::stacks::first (36 allocations, 15.25%)",
+            "export::stacks::leaf (200 allocations, 84.75%)",
+            "export::stacks::leaf (30 allocations, 12.71%)",
+            "export::stacks::second (200 allocations, 84.75%)",
         ]
     );
     // The same figures make the same picture.
@@ -163,7 +63,7 @@ fn a_hostile_name_is_text_in_the_picture() {
     let svg = flamegraph(&hotspots(&[hostile()]), By::Bytes);
     assert!(!svg.contains("<script>alert"));
     let bars = bars(&svg);
-    let name = "export::pictures::a\\u{3b}b\\n\\t<script>alert(\"1\")</script>&\\0\\u{1b}[2J\\u{20}7\\u{20}8";
+    let name = "export::stacks::a\\u{3b}b\\n\\t<script>alert(\"1\")</script>&\\0\\u{1b}[2J\\u{20}7\\u{20}8";
     assert!(
         bars.contains_key(&format!("{name} (13 bytes, 11.50%)")),
         "{bars:#?}"
@@ -188,10 +88,10 @@ fn what_has_changed_is_coloured() {
         bars,
         [
             "all (143 bytes, 100%): rgb(250,250,250)",
-            "export::pictures::first (43 bytes, 30.07%; 0.00%): rgb(250,250,250)",
-            "export::pictures::leaf (100 bytes, 69.93%; 0.00%): rgb(250,250,250)",
-            "export::pictures::leaf (40 bytes, 27.97%; +20.98%): rgb(255,100,100)",
-            "export::pictures::second (100 bytes, 69.93%; 0.00%): rgb(250,250,250)",
+            "export::stacks::first (43 bytes, 30.07%; 0.00%): rgb(250,250,250)",
+            "export::stacks::leaf (100 bytes, 69.93%; 0.00%): rgb(250,250,250)",
+            "export::stacks::leaf (40 bytes, 27.97%; +20.98%): rgb(255,100,100)",
+            "export::stacks::second (100 bytes, 69.93%; 0.00%): rgb(250,250,250)",
         ]
     );
 }
@@ -280,10 +180,10 @@ fn ten_thousand_levels_are_cut() {
     drop(scope);
     let svg = flamegraph(&hotspots(&[trace.report()]), By::Allocations);
     let bars = bars(&svg);
-    assert!(bars.contains_key("export::pictures::down (10,000 allocations, 100.00%)"));
+    assert!(bars.contains_key("export::flamegraph::down (10,000 allocations, 100.00%)"));
     // The last of 500 has all the others'.
     assert!(
-        bars.contains_key("export::pictures::down (9,501 allocations, 95.01%)"),
+        bars.contains_key("export::flamegraph::down (9,501 allocations, 95.01%)"),
         "{bars:#?}"
     );
     assert_eq!(bars.len(), 501);
