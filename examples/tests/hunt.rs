@@ -1,6 +1,6 @@
 //! The hunt of the example: both versions make the same index, and allocate just so much.
 
-#[path = "../examples/hotspots/index.rs"]
+#[path = "../hotspots/index.rs"]
 mod index;
 
 use index::{CORPUS, Index, Version};
