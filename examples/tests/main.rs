@@ -3,6 +3,7 @@
 mod http;
 #[cfg(feature = "flamegraph")]
 mod hunt;
+mod outputs;
 mod process;
 mod readme;
 mod service;
