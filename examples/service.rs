@@ -1,19 +1,19 @@
-//! A small service, every request of which is recorded.
+//! An HTTP service over a database that records every request.
 //!
-//! `POST /message` decodes a JSON body and stores it in a database. When a request is over, however
-//! it ended, its trace is printed: line by line, and as a tree. While it serves, a page shows them.
+//! `POST /message` decodes a JSON body and stores it in a database. When a request is over, however it
+//! ended, its trace is printed: one line a call, then as a tree. A page shows the traces as well.
 //!
 //! ```text
-//! cargo run --example service                              three requests of its own
-//! cargo run --example service -- FILE                      one request, with this file as its body
-//! cargo run --example service -- --serve [ADDR] [--load]   goes on serving, with some load of its own
+//! cargo run --example service                              sends three requests, and ends
+//! cargo run --example service -- FILE                      sends this file as a request's body, and ends
+//! cargo run --example service -- --serve [ADDR] [--load]   serves until Ctrl-C, with load of its own
 //! ```
 //!
-//! All that the tracer needs: the allocator that counts, a recorder around every request and its page
-//! ([`service`]), a line at the top of each function that is to be seen ([`handle`], [`fetch_data`],
-//! [`store_into_database`]), and two lines where the work moves to another thread.
+//! The tracer needs the counting allocator, a recorder around every request and its page ([`service`]), a
+//! line at the top of each function to trace ([`handle`], [`fetch_data`], [`store_into_database`]), and
+//! [`in_current_trace`] around work that moves to another thread.
 //!
-//! What is counted are the allocations of Rust code; the database is C, and makes its own.
+//! Only Rust code's allocations are counted. The database is written in C and allocates by `malloc`.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -32,7 +32,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 use rusqlite::Connection;
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, spawn_blocking};
 use tracer::recorder::{Policy, Recorder};
 use tracer::tower::{RecorderLayer, RequestId};
@@ -42,7 +43,7 @@ use tracer::{Counting, Report, call, in_current_trace, traced};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// How long anything here waits for anything else.
+/// The timeout of everything that waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 // ---- The service ----
@@ -97,7 +98,7 @@ struct Message {
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// What is too long is read as well, but not kept: who is still sending would not hear the answer.
+/// Reads the whole body, even one that is too long: a client that is still sending would miss the answer.
 async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
     let (mut kept, mut length) = (Vec::new(), 0);
     let mut chunks = body.into_data_stream();
@@ -113,8 +114,7 @@ async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Why a message was not taken. The trace has it in full; what went wrong inside is not for the
-/// client.
+/// Why a message was refused. The trace has the whole reason; the client does not see internal errors.
 enum Refusal {
     CutOff(axum::Error),
     TooLong,
@@ -161,7 +161,7 @@ impl Database {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Stores the message, and gives it a number.
+    /// Stores the message, and returns its number.
     fn insert(&self, message: &Message) -> rusqlite::Result<i64> {
         let Message { author, text, tags } = message;
         let connection = lock(&self.0);
@@ -175,7 +175,7 @@ impl Database {
 
 // ---- Its traces ----
 
-/// Keeps every request, to be printed; or under load, only those that are worth a look.
+/// Keeps and prints every request. Under load it prints none, and keeps only those that stand out.
 fn recorder(is_under_load: bool) -> Result<Recorder, Box<dyn Error>> {
     let builder = Recorder::builder();
     let recorder = if is_under_load {
@@ -187,7 +187,7 @@ fn recorder(is_under_load: bool) -> Result<Recorder, Box<dyn Error>> {
     Ok(recorder.start()?)
 }
 
-/// Prints a request: what the recorder knows of it, its calls line by line, and as a tree.
+/// Prints a request: its heading, its calls one a line, then as a tree.
 fn explain(report: &Arc<Report>) {
     let mut report = Report::clone(report);
     if let Some(request) = report.request.take() {
@@ -196,12 +196,12 @@ fn explain(report: &Arc<Report>) {
     }
 }
 
-/// Nothing behind these locks is left half done by a panic.
+/// Ignores poisoning: a panic leaves nothing behind these locks half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// In one piece, so that requests do not mix. Where nobody reads any more, there is none to tell.
+/// Prints in one piece, so that requests do not mix. Ignores a closed standard output.
 fn print(text: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
@@ -211,23 +211,27 @@ fn print(text: impl Display) {
 const GOOD: &str = r#"{"author": "gopher", "text": "dead simple", "tags": ["go", "rust"]}"#;
 const MALFORMED: &str = r#"{"author": "gopher", "text": "dead si"#;
 
-async fn demonstrate(url: &str, file: &Path, recorder: &Recorder) -> Result<(), Box<dyn Error>> {
+async fn demonstrate(
+    address: SocketAddr,
+    file: &Path,
+    recorder: &Recorder,
+) -> Result<(), Box<dyn Error>> {
     print("A good request.");
-    post(url, "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271", GOOD).await?;
+    post(address, "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271", GOOD).await?;
     recorder.flush(PATIENCE);
 
     print("A malformed body.");
-    post(url, "6c1f3a52-0b7e-4b9a-9d0e-3f5a1c2e8d47", MALFORMED).await?;
+    post(address, "6c1f3a52-0b7e-4b9a-9d0e-3f5a1c2e8d47", MALFORMED).await?;
     recorder.flush(PATIENCE);
 
     print("A client that hangs up while the database works.");
     let other_writer = Connection::open(file)?;
     other_writer.execute_batch("BEGIN IMMEDIATE")?;
     tokio::select! {
-        answer = post(url, "e2b8d0c4-91a6-4c35-8a7f-5d4b6e1f2093", GOOD) => {
+        answer = post(address, "e2b8d0c4-91a6-4c35-8a7f-5d4b6e1f2093", GOOD) => {
             return answer.and(Err("the insert did not wait for the other writer".into()));
         }
-        // When this is ready first, the other is dropped, and its connection closed.
+        // If this is ready first, the request is dropped, which closes its connection.
         waits = until("insert", || is_storing(recorder)) => waits?,
     }
     until("end of the request", || {
@@ -243,8 +247,8 @@ fn is_storing(recorder: &Recorder) -> bool {
     open.any(|call| call.name == "store_into_database")
 }
 
-/// Requests without end, and among them rare ones that are slow, heavy, fail, or are abandoned.
-async fn load(url: &str, file: &Path) -> Result<(), Box<dyn Error>> {
+/// Sends requests without end. A few are slow, allocate much, fail, or are abandoned.
+async fn load(address: SocketAddr, file: &Path) -> Result<(), Box<dyn Error>> {
     let other_writer = Connection::open(file)?;
     other_writer.busy_timeout(PATIENCE)?;
     let message = |author: &str, tags: usize| {
@@ -253,7 +257,7 @@ async fn load(url: &str, file: &Path) -> Result<(), Box<dyn Error>> {
     };
     for number in 1_u64.. {
         let id = format!("load-{number}");
-        let post = async |body: String| post(url, &id, body).await;
+        let post = async |body: String| post(address, &id, body).await;
         match number {
             _ if number.is_multiple_of(211) => {
                 other_writer.execute_batch("BEGIN IMMEDIATE")?;
@@ -291,14 +295,27 @@ async fn until(what: &str, is_there: impl Fn() -> bool) -> Result<(), String> {
     watched.map_err(|_| format!("no {what} within {PATIENCE:?}"))
 }
 
+/// Sends a request on a connection of its own, which closes if the future is dropped. An HTTP client from a
+/// crate would double what this example compiles.
 async fn post(
-    url: &str,
+    address: SocketAddr,
     request_id: &str,
-    body: impl Into<reqwest::Body>,
+    body: impl AsRef<[u8]>,
 ) -> Result<(), Box<dyn Error>> {
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2);
-    let request = client.build()?.post(url).header("X-Request-Id", request_id);
-    request.body(body).send().await?.bytes().await?;
+    let body = body.as_ref();
+    let head = format!(
+        "POST /message HTTP/1.1\r\nHost: {address}\r\nX-Request-Id: {request_id}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len(),
+    );
+    let exchange = async {
+        let mut connection = TcpStream::connect(address).await?;
+        connection
+            .write_all(&[head.as_bytes(), body].concat())
+            .await?;
+        connection.read_to_end(&mut Vec::new()).await
+    };
+    tokio::time::timeout(PATIENCE * 2, exchange).await??;
     Ok(())
 }
 
@@ -307,13 +324,13 @@ async fn post(
 const USAGE: &str = "\
 Usage: service [FILE | --serve [ADDR] [--load]]
 
-Starts a service, sends it three requests of its own, and prints their traces.
+Starts a service, sends it three requests, and prints their traces.
 
-  FILE            send one request instead, with the content of this file as its body
-  --serve [ADDR]  send none, and go on serving, on 127.0.0.1:3000 or this address
-  --load          send requests without end, of which some are slow, heavy, fail, or
-                  are abandoned, and print none
-  --help          print this";
+  FILE            send one request instead, with this file as its body
+  --serve [ADDR]  send none, and serve until Ctrl-C, on 127.0.0.1:3000 by default
+  --load          send requests without end and print no traces; a few requests are
+                  slow, allocate much, fail, or are abandoned
+  --help          print this help";
 
 enum Task {
     Demonstrate,
@@ -342,14 +359,14 @@ impl Task {
                 Err(error) => Err(format!("cannot read {file:?}: {error}")),
             },
             _ => Err(format!(
-                "cannot make sense of {arguments:?}: expected one FILE, or --serve [ADDR] [--load], \
-                 or nothing"
+                "unknown arguments {arguments:?}: expected one FILE, --serve [ADDR] [--load], or \
+                 nothing"
             )),
         }
     }
 
     fn run(self) -> Result<(), Box<dyn Error>> {
-        // The first trace in a process calibrates the clock: not while a request waits.
+        // The first trace of a process calibrates the clock. Do that before a request waits for it.
         drop(tracer::Trace::new());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -361,7 +378,7 @@ impl Task {
         std::fs::create_dir(&directory)
             .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
         let result = runtime.block_on(self.serve(&directory.join("messages.sqlite")));
-        // Waits for the last insert, for which nobody else waits.
+        // Waits for the last insert, whose request may be over.
         drop(runtime);
         std::fs::remove_dir_all(&directory)?;
         result
@@ -379,15 +396,15 @@ impl Task {
         let recorder = recorder(is_under_load)?;
         let page = Page::new(recorder.clone())?;
         let service = service(Database::create(file)?, recorder.clone(), &page);
-        // The page asks who it is that asks.
+        // The page checks the client's address.
         let service = service.into_make_service_with_connect_info::<SocketAddr>();
         let clients = async {
             match self {
-                Self::Demonstrate => demonstrate(&url, file, &recorder).await,
-                Self::Send(body) => post(&url, "file", body).await,
+                Self::Demonstrate => demonstrate(address, file, &recorder).await,
+                Self::Send(body) => post(address, "file", body).await,
                 Self::Serve { .. } => {
                     let file = file.display();
-                    // It opens the page: whoever has it sees all requests.
+                    // The address has the page's token: keep it secret.
                     let traces = page.url(&format!("http://{address}/debug/traces"));
                     print(format_args!(
                         "listening on {url} until Ctrl-C, storing in {file} until then\n\
@@ -400,7 +417,7 @@ impl Task {
         };
         let loaded = async {
             if is_under_load {
-                load(&url, file).await
+                load(address, file).await
             } else {
                 std::future::pending().await
             }

@@ -1,45 +1,22 @@
 //! The example `service`, as a process: what it prints and what it answers.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
-use reqwest::{Client, Method, StatusCode};
+use crate::http::{Answer, ask, parts};
+use crate::process::{Running, printed, run, stderr, stdout};
+use crate::text::{without_counts, without_times};
 
 const GOOD: &str = r#"{"author": "gopher", "text": "dead simple", "tags": ["go", "rust"]}"#;
 
-/// Cargo builds the examples before it runs the tests, beside them.
-fn service() -> Command {
-    let test = std::env::current_exe().expect("the path of this test");
-    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/test");
-    let service = profile.join("examples/service");
-    assert!(
-        service.exists(),
-        "{} is missing: cargo build --example service",
-        service.display()
-    );
-    Command::new(service)
-}
-
-fn run(arguments: &[&str]) -> Output {
-    let output = service().args(arguments).output();
-    output.expect("the example runs")
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).expect("UTF-8")
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).expect("UTF-8")
-}
-
-/// A file of this test's, with this content.
-fn file(name: &str, content: &str) -> PathBuf {
+/// A file for this test, with this content.
+fn file(name: &str, content: &str) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, content).expect("a writable directory");
-    path
+    path.to_string_lossy().into_owned()
 }
 
 /// What was printed, without the trees, and with `TIME` and `N` for what differs between runs.
@@ -48,34 +25,7 @@ fn without_figures(printed: &str) -> String {
     let blocks: Vec<_> = blocks
         .filter(|block| !block.starts_with("trace "))
         .collect();
-    let mut words: Vec<String> = Vec::new();
-    let mut is_count = false;
-    for word in blocks.join("\n\n").split_inclusive([' ', '\n']) {
-        let figure = word.trim_end_matches([' ', '\n', ',']);
-        let end = &word[figure.len()..];
-        let before = words.last().map_or("", |it| it.trim_end());
-        if UNITS.contains(&figure) && before.parse::<f64>().is_ok() {
-            // As in `1.20 ms`.
-            words.pop();
-            words.push(format!("TIME{end}"));
-            continue;
-        }
-        let figure_or_name = match figure {
-            _ if is_count && figure.parse::<u64>().is_ok() => "N",
-            _ if is_time(figure) => "TIME",
-            _ => figure,
-        };
-        words.push(format!("{figure_or_name}{end}"));
-        is_count = figure == "allocates:";
-    }
-    words.concat()
-}
-
-const UNITS: [&str; 4] = ["ns", "µs", "ms", "s"];
-
-fn is_time(word: &str) -> bool {
-    let number = UNITS.iter().find_map(|unit| word.strip_suffix(unit));
-    number.is_some_and(|number| number.parse::<f64>().is_ok())
+    without_counts(&without_times(&blocks.join("\n\n")))
 }
 
 /// How often the call allocates, by the first trace that was printed.
@@ -93,12 +43,9 @@ fn allocates(printed: &str, call: &str) -> u64 {
 
 #[test]
 fn explains_three_requests_of_its_own() {
-    let output = run(&[]);
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(stderr(&output), "");
-    let printed = stdout(&output);
+    let printed = printed("service", &[]);
     assert_eq!(
-        without_figures(printed),
+        without_figures(&printed),
         "\
 A good request.
 POST /message [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] path=/message status=201 sent=10 frames=1: TIME · kept: everything
@@ -135,10 +82,9 @@ allocates at call stack: 0, detailed call stack:
 
 #[test]
 fn counts_what_a_good_request_allocates() {
-    let output = run(&[]);
-    let printed = stdout(&output);
+    let printed = printed("service", &[]);
     let [handle, fetch_data, store] =
-        ["handle", "fetch_data", "store_into_database"].map(|call| allocates(printed, call));
+        ["handle", "fetch_data", "store_into_database"].map(|call| allocates(&printed, call));
     // Author, text, the list of tags, and two tags.
     assert_eq!(fetch_data, 5);
     // The task for the blocking thread, perhaps that thread, and on it the tags in one text.
@@ -150,10 +96,8 @@ fn counts_what_a_good_request_allocates() {
 #[test]
 fn sends_a_file_as_the_body() {
     let good = file("good.json", GOOD);
-    let output = run(&[&good.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
     assert_eq!(
-        without_figures(stdout(&output)),
+        without_figures(&printed("service", &[&good])),
         "\
 POST /message [file] path=/message status=201 sent=10 frames=1: TIME · kept: everything
 
@@ -166,11 +110,9 @@ allocates at call stack: 0, detailed call stack:
     );
 
     let wrong = file("wrong.json", r#"{"author": 7}"#);
-    let output = run(&[&wrong.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
     let why = "invalid type: integer `7`, expected a string at line 1 column 12";
     assert_eq!(
-        without_figures(stdout(&output)),
+        without_figures(&printed("service", &[&wrong])),
         format!(
             "\
 POST /message [file] path=/message status=400 sent=65 frames=1: TIME · kept: everything
@@ -183,10 +125,8 @@ allocates at call stack: 0, detailed call stack:
     );
 
     let large = file("large.json", &"a".repeat(20_000_000));
-    let output = run(&[&large.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
     assert_eq!(
-        without_figures(stdout(&output)),
+        without_figures(&printed("service", &[&large])),
         "\
 POST /message [file] path=/message status=400 sent=36 frames=1: TIME · kept: everything
 
@@ -206,17 +146,17 @@ fn names_the_argument_that_it_cannot_use() {
         (
             &["--sreve"],
             2,
-            "cannot make sense of [\"--sreve\"]: expected one FILE, or",
+            "unknown arguments [\"--sreve\"]: expected one FILE, --serve",
         ),
         (
             &["a", "b"],
             2,
-            "cannot make sense of [\"a\", \"b\"]: expected one FILE, or",
+            "unknown arguments [\"a\", \"b\"]: expected one FILE, --serve",
         ),
         (
             &["--serve", "a", "b"],
             2,
-            "cannot make sense of [\"--serve\", \"a\", \"b\"]: expected",
+            "unknown arguments [\"--serve\", \"a\", \"b\"]: expected one",
         ),
         (&["--serve", "nowhere"], 1, "cannot listen on nowhere: "),
         // Of a network for documentation: nobody's own.
@@ -226,7 +166,7 @@ fn names_the_argument_that_it_cannot_use() {
             "cannot listen on 192.0.2.1:80: ",
         ),
     ] {
-        let output = run(arguments);
+        let output = run("service", arguments);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(
             stderr(&output).starts_with(&format!("service: {message}")),
@@ -234,15 +174,13 @@ fn names_the_argument_that_it_cannot_use() {
         );
         assert_eq!(stdout(&output), "");
     }
-    let help = run(&["--help"]);
-    assert!(help.status.success());
-    assert!(stdout(&help).starts_with("Usage: service [FILE | --serve [ADDR] [--load]]\n"));
+    let help = printed("service", &["--help"]);
+    assert!(help.starts_with("Usage: service [FILE | --serve [ADDR] [--load]]\n"));
 }
 
-/// The example with `--serve`, until dropped.
+/// The example with `--serve`.
 struct Serving {
-    process: Child,
-    stdout: BufReader<ChildStdout>,
+    running: Running,
     url: String,
     /// Of the page.
     token: String,
@@ -255,117 +193,69 @@ impl Serving {
     }
 
     fn start_with(more: &[&str]) -> Self {
-        let command = service()
-            .args(["--serve", "127.0.0.1:0"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut process = command.expect("the example runs");
-        let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
-        let line = read_line(&mut stdout);
+        let arguments = [&["--serve", "127.0.0.1:0"], more].concat();
+        let mut running = Running::start("service", &arguments);
+        let line = running.read_line();
         let told = line.trim_end().strip_prefix("listening on ");
         let told = told.and_then(|told| told.strip_suffix(" until then"));
         let told = told.and_then(|told| told.split_once(" until Ctrl-C, storing in "));
-        let (url, database) = told.unwrap_or_else(|| panic!("where does it listen? {line}"));
-        let page = read_line(&mut stdout);
+        let (url, database) = told.unwrap_or_else(|| panic!("no address: {line}"));
+        let page = running.read_line();
         let expected = format!(
             "traces: {}?token=",
             url.replace("/message", "/debug/traces")
         );
         let token = page.trim_end().strip_prefix(&*expected);
-        let token = token.unwrap_or_else(|| panic!("where is the page? {page}"));
-        let hint = read_line(&mut stdout);
+        let token = token.unwrap_or_else(|| panic!("no address of the page: {page}"));
+        let hint = running.read_line();
         assert!(hint.starts_with(&format!("try: curl {url} ")), "{hint}");
-        assert_eq!(read_line(&mut stdout), "\n");
+        assert_eq!(running.read_line(), "\n");
         let directory = Path::new(database).parent().expect("a file in a directory");
         assert!(directory.exists());
         Self {
             url: url.to_owned(),
             token: token.to_owned(),
             directory: directory.to_owned(),
-            process,
-            stdout,
+            running,
         }
     }
 
-    fn read_line(&mut self) -> String {
-        read_line(&mut self.stdout)
+    fn post(&self, headers: &str, body: &str) -> Answer {
+        ask("POST", &self.url, headers, body)
     }
 
     /// Ends it as Ctrl-C does, and returns what it printed and was not yet read.
-    fn stop(mut self) -> String {
-        let interrupt = format!("kill -INT {}", self.process.id());
-        let interrupted = Command::new("sh").args(["-c", &interrupt]).status();
-        assert!(interrupted.expect("a shell").success());
-        let mut printed = String::new();
-        self.stdout.read_to_string(&mut printed).expect("UTF-8");
-        assert!(self.process.wait().expect("a child of ours").success());
+    fn stop(self) -> String {
+        let printed = self.running.stop();
         assert!(!self.directory.exists(), "the database is still there");
         printed
     }
 }
 
-fn read_line(stdout: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    let bytes = stdout.read_line(&mut line).expect("UTF-8");
-    assert!(bytes > 0, "the service has ended");
-    line
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // Where a test has failed.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-async fn ask(
-    method: Method,
-    url: &str,
-    request_id: Option<&str>,
-    body: impl Into<reqwest::Body>,
-) -> (StatusCode, String) {
-    let client = Client::builder().no_proxy().build().expect("a client");
-    let mut request = client.request(method, url).body(body);
-    if let Some(request_id) = request_id {
-        request = request.header("X-Request-Id", request_id);
-    }
-    let response = request.send().await.expect("an answer");
-    (
-        response.status(),
-        response.text().await.expect("all of the answer"),
-    )
-}
-
-#[tokio::test]
-async fn answers_with_a_status_and_a_reason() {
+#[test]
+fn answers_with_a_status_and_a_reason() {
     let serving = Serving::start();
-    let url = &serving.url;
-    let post = async |body: String| ask(Method::POST, url, Some("here"), body).await;
-    let bad = |reason: &str| (StatusCode::BAD_REQUEST, format!("{reason}\n"));
+    let post = |body: &str| serving.post("X-Request-Id: here\r\n", body);
+    let stored = |number: u32| Answer {
+        status: 201,
+        body: format!("message {number}\n"),
+    };
+    let bad = |reason: &str| Answer {
+        status: 400,
+        body: format!("{reason}\n"),
+    };
 
+    assert_eq!(post(GOOD), stored(1));
+    assert_eq!(post(GOOD), stored(2));
     assert_eq!(
-        post(GOOD.to_owned()).await,
-        (StatusCode::CREATED, "message 1\n".to_owned())
-    );
-    assert_eq!(
-        post(GOOD.to_owned()).await,
-        (StatusCode::CREATED, "message 2\n".to_owned())
-    );
-    assert_eq!(
-        post(String::new()).await,
+        post(""),
         bad("EOF while parsing a value at line 1 column 0")
     );
-    assert_eq!(
-        post("{}".to_owned()).await,
-        bad("missing field `author` at line 1 column 2")
-    );
+    assert_eq!(post("{}"), bad("missing field `author` at line 1 column 2"));
     let as_long_as = |bytes| GOOD.to_owned() + &" ".repeat(bytes - GOOD.len());
-    assert_eq!(post(as_long_as(65_536)).await.0, StatusCode::CREATED);
+    assert_eq!(post(&as_long_as(65_536)), stored(3));
     for bytes in [65_537, 1_000_000, 20_000_000] {
-        let answer = post(as_long_as(bytes)).await;
+        let answer = post(&as_long_as(bytes));
         assert_eq!(
             answer,
             bad("the body is longer than 65536 bytes"),
@@ -373,16 +263,9 @@ async fn answers_with_a_status_and_a_reason() {
         );
     }
 
-    let (status, _) = ask(Method::GET, url, None, "").await;
-    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
-    let (status, _) = ask(
-        Method::POST,
-        &url.replace("/message", "/massage"),
-        None,
-        GOOD,
-    )
-    .await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(ask("GET", &serving.url, "", "").status, 405);
+    let elsewhere = serving.url.replace("/message", "/massage");
+    assert_eq!(ask("POST", &elsewhere, "", GOOD).status, 404);
 
     let printed = serving.stop();
     let headings = printed.lines().filter(|line| line.starts_with("POST "));
@@ -393,23 +276,17 @@ async fn answers_with_a_status_and_a_reason() {
     );
 }
 
-#[tokio::test]
-async fn shows_every_request_under_an_id() {
+#[test]
+fn shows_every_request_under_an_id() {
     let serving = Serving::start();
     let (longest, long) = ("x".repeat(256), "x".repeat(257));
-    for id in [
-        None,
-        Some(""),
-        Some("x"),
-        Some("ünbekannt"),
-        Some(&longest),
-        Some(&long),
-    ] {
-        ask(Method::POST, &serving.url, id, GOOD).await;
+    serving.post("", GOOD);
+    for id in ["", "x", "ünbekannt", &longest, &long] {
+        serving.post(&format!("X-Request-Id: {id}\r\n"), GOOD);
     }
     let printed = serving.stop();
     let ids: Vec<_> = printed.lines().filter_map(id_of_handle).collect();
-    // Those of whom none is given are made.
+    // The first two came without an id, and got one.
     for id in &ids[..2] {
         let is_digit = |digit: u8| digit.is_ascii_hexdigit();
         assert!(id.len() == 16 && id.bytes().all(is_digit), "{id}");
@@ -423,24 +300,23 @@ fn id_of_handle(line: &str) -> Option<&str> {
     Some(id)
 }
 
-/// Printed in one piece each, and each with what was done for it alone. (Of fewer than twenty, nothing
-/// is usual.)
-#[tokio::test]
-async fn requests_in_parallel_do_not_mix() {
+/// Each is printed in one piece, with what was done for it alone. A route has a baseline only from twenty
+/// requests on, so nothing is marked as unusual.
+#[test]
+fn requests_in_parallel_do_not_mix() {
     let serving = Serving::start();
-    let mut requests = tokio::task::JoinSet::new();
-    for number in 0..19 {
-        let url = serving.url.clone();
-        requests.spawn(async move {
-            // With as many tags as its number says.
-            let tags = vec![r#""tag""#; number].join(",");
-            let body = format!(r#"{{"author": "gopher", "text": "here", "tags": [{tags}]}}"#);
-            ask(Method::POST, &url, Some(&number.to_string()), body).await
-        });
-    }
-    while let Some(answer) = requests.join_next().await {
-        assert_eq!(answer.expect("no panic").0, StatusCode::CREATED);
-    }
+    std::thread::scope(|threads| {
+        for number in 0..19 {
+            let serving = &serving;
+            threads.spawn(move || {
+                // With as many tags as its number says.
+                let tags = vec![r#""tag""#; number].join(",");
+                let body = format!(r#"{{"author": "gopher", "text": "here", "tags": [{tags}]}}"#);
+                let answer = serving.post(&format!("X-Request-Id: {number}\r\n"), &body);
+                assert_eq!(answer.status, 201);
+            });
+        }
+    });
     let printed = serving.stop();
     let blocks: Vec<_> = printed.trim_end().split("\n\n").collect();
     let mut seen: Vec<u64> = Vec::new();
@@ -482,13 +358,12 @@ allocates at call stack: 0, detailed call stack:
 #[test]
 fn a_client_that_stops_in_its_body_is_shown() {
     let mut serving = Serving::start();
-    let address = serving.url.replace("http://", "");
-    let address = address.trim_end_matches("/message");
+    let (address, _) = parts(&serving.url);
     let mut client = TcpStream::connect(address).expect("the service");
     let headers = "Host: here\r\nX-Request-Id: cut\r\nContent-Length: 9";
     write!(client, "POST /message HTTP/1.1\r\n{headers}\r\n\r\n{{\"a").expect("the service reads");
     drop(client);
-    while !serving.read_line().starts_with("POST ") {}
+    while !serving.running.read_line().starts_with("POST ") {}
     assert_eq!(
         without_figures(&serving.stop()),
         "
@@ -497,30 +372,28 @@ allocates at call stack: 0, detailed call stack:
     );
 }
 
-/// The load finds something to keep, and the page shows it to who has its token.
-#[tokio::test]
-async fn under_load_the_page_has_something_to_show() {
+/// The page needs its token.
+#[test]
+fn under_load_the_page_has_something_to_show() {
     let serving = Serving::start_with(&["--load"]);
     let page = serving.url.replace("/message", "/debug/traces");
-    let client = Client::builder().no_proxy().build().expect("a client");
-    let look = async |page: &str| {
-        let looked = client.get(page).bearer_auth(&serving.token).send().await;
-        let looked = looked.expect("an answer");
-        assert_eq!(looked.status(), StatusCode::OK);
-        looked.text().await.expect("a page")
+    let authorized = format!("Authorization: Bearer {}\r\n", serving.token);
+    let look = |page: &str| {
+        let answer = ask("GET", page, &authorized, "");
+        assert_eq!(answer.status, 200);
+        answer.body
     };
-    let has = async |text: &str| look(&page).await.contains(text);
     for text in [
         "POST /message",
         "cancelled",
         "500 Internal Server Error",
         "slower than 50.0 ms",
     ] {
-        while !has(text).await {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        while !look(&page).contains(text) {
+            sleep(Duration::from_millis(50));
         }
     }
-    let hotspots = look(&format!("{page}/hotspots?by=self-allocations")).await;
+    let hotspots = look(&format!("{page}/hotspots?by=self-allocations"));
     assert!(hotspots.contains("service::fetch_data: "), "{hotspots}");
     assert_eq!(serving.stop(), "");
 }

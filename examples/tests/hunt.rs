@@ -1,14 +1,11 @@
-//! The hunt of the example: both versions make the same index, and allocate just so much.
+//! Both versions of the example `hotspots` make the same index, and allocate exactly what the README says.
 
-#[path = "../examples/hotspots/index.rs"]
+#[path = "../hotspots/index.rs"]
 mod index;
 
 use index::{CORPUS, Index, Version};
+use tracer::Trace;
 use tracer::hotspots::{By, Diff, Hotspots};
-use tracer::{Counting, Trace};
-
-#[global_allocator]
-static A: Counting = Counting::system();
 
 fn measured(version: Version) -> (Index, Hotspots) {
     let (mut index, mut hotspots) = (Index::default(), Hotspots::new());

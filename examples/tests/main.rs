@@ -1,0 +1,14 @@
+//! Runs each example as a process, and compares what it prints and answers.
+
+mod http;
+#[cfg(feature = "flamegraph")]
+mod hunt;
+mod outputs;
+mod process;
+mod readme;
+mod service;
+mod text;
+
+// For `hunt`, which runs in this process.
+#[global_allocator]
+static ALLOCATOR: tracer::Counting = tracer::Counting::system();

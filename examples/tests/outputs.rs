@@ -1,0 +1,229 @@
+//! What the small examples print.
+
+use crate::http::ask;
+use crate::process::{Running, printed, run, stderr, stdout};
+use crate::text::{without_numbers, without_times};
+
+#[test]
+fn minimal() {
+    assert_eq!(
+        without_times(&printed("minimal", &[])),
+        "\
+Hello, Ada!
+Hello, Grace!
+
+trace 1: TIME, allocates 3 (54 bytes)
+wall busy allocates self-allocs bytes self-bytes peak call
+TIME TIME 3 1 54 18 54 greet @ main #1
+TIME TIME 1 1 18 18 18 ├─ greeting [Ada]
+TIME TIME 1 1 18 18 18 └─ greeting [Grace]
+calls recorded: 3, memory: 4,096 bytes
+"
+    );
+}
+
+/// The threads start in any order, and the standard library's allocations are its own affair.
+#[test]
+fn threads() {
+    let printed = printed("threads", &[]);
+    let names = printed.lines().filter_map(|line| line.split_once(" @ "));
+    let names = names.map(|(before, _)| {
+        let name = before.rfind("  ").map_or(before, |end| &before[end + 2..]);
+        name.replace('└', "├")
+    });
+    let mut names: Vec<_> = names.collect();
+    names[1..].sort();
+    assert_eq!(
+        names,
+        [
+            "handle",
+            "├─ join [first]",
+            "├─ join [rest]",
+            "├─ load",
+            "├─ shout [dead]",
+            "├─ shout [simple]",
+            "├─ shout [tracing]",
+        ],
+        "{printed}"
+    );
+}
+
+#[test]
+fn budget() {
+    let output = run("budget", &[]);
+    let told = "\
+allocation budget exceeded at examples/budget.rs:32:43
+  allocations   any number, and 1
+  bytes         at most 79, but 80
+  peak bytes    any number, and 80
+  by 1 allocation, 0 reallocations, 0 deallocations, 80 bytes allocated, 0 bytes freed
+";
+    if cfg!(debug_assertions) {
+        assert_eq!(stdout(&output), told);
+        assert_eq!(output.status.code(), Some(101), "{output:?}");
+        let (_, panic) = stderr(&output).split_once(":\n").expect("a panic");
+        assert_eq!(
+            without_times(panic),
+            "\
+evens: allocation budget exceeded at examples/budget.rs:19:1
+allocations at most 1, but 3
+bytes any number, and 64
+peak bytes any number, and 64
+by 1 allocation, 2 reallocations, 0 deallocations, 64 bytes allocated, 0 bytes freed
+what ran inside: trace 2: TIME, allocates 3 (64 bytes)
+wall busy allocates self-allocs bytes self-bytes peak call
+TIME TIME 3 3 64 64 64 select @ main #1
+calls recorded: 1, memory: 4,096 bytes
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+"
+        );
+    } else {
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(stdout(&output), format!("{told}\n10 even numbers\n"));
+        assert_eq!(stderr(&output), "");
+    }
+}
+
+#[test]
+fn axum_service() {
+    let mut service = Running::start("axum_service", &["127.0.0.1:0"]);
+    let orders = service.read_line();
+    let orders = orders
+        .trim_end()
+        .strip_prefix("orders: ")
+        .expect("an address");
+    let traces = service.read_line();
+    let traces = traces
+        .trim_end()
+        .strip_prefix("traces: ")
+        .expect("an address");
+
+    let answer = ask("GET", orders, "", "");
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (200, "item 1, item 2, item 3")
+    );
+    let failing = orders.replace("/3", "/0");
+    let answer = ask("GET", &failing, "X-Request-Id: zero\r\n", "");
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (500, "the list of items is missing")
+    );
+    let (page, token) = traces.split_once("?token=").expect("a token");
+    let page = ask(
+        "GET",
+        page,
+        &format!("Authorization: Bearer {token}\r\n"),
+        "",
+    );
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("GET /orders/{id}"), "{}", page.body);
+
+    assert_eq!(
+        shape(&service.stop()),
+        "
+GET /orders/{id} [zero] path=/orders/0 status=500 sent=28 frames=1: TIME · \
+failed: 500 Internal Server Error: the list of items is missing · kept: failed
+trace N: TIME, allocates N (N bytes)
+wall busy allocates self-allocs bytes self-bytes peak call
+TIME TIME N N N N N order [N] @ tokio-rt-worker #N
+TIME TIME N N N N N └─ items, failed: the list of items is missing
+calls recorded: N memory: N bytes
+
+"
+    );
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+fn grpc() {
+    assert_eq!(
+        shape(&printed("grpc", &[])),
+        "\
+one lamp
+code: 'The system is not in a state required for the operation's execution', \
+message: \"an order needs an item\"
+
+POST /shop.Orders/Place [second] path=/shop.Orders/Place status=200 sent=0 frames=0: TIME · \
+failed: grpc-status 9: an order needs an item · kept: everything
+trace N: TIME, allocates N (N bytes)
+wall busy allocates self-allocs bytes self-bytes peak call
+TIME TIME N N N N N place @ tokio-rt-worker #N
+calls recorded: N memory: N bytes
+
+POST /shop.Orders/Place [first] path=/shop.Orders/Place status=200 sent=15 frames=1: TIME · \
+kept: everything
+trace N: TIME, allocates N (N bytes)
+wall busy allocates self-allocs bytes self-bytes peak call
+TIME TIME N N N N N place @ tokio-rt-worker #N
+calls recorded: N memory: N bytes
+
+"
+    );
+}
+
+/// The text without times, and without numbers in the trees: those depend on the runtime's threads and on
+/// the libraries' versions.
+fn shape(printed: &str) -> String {
+    let shape = printed.split_inclusive('\n').map(|line| {
+        let line = without_times(line);
+        let is_heading = line.contains(" · kept: ");
+        if is_heading {
+            line
+        } else {
+            without_numbers(&line)
+        }
+    });
+    shape.collect()
+}
+
+#[cfg(feature = "flamegraph")]
+#[test]
+fn hotspots() {
+    let picture = concat!(env!("CARGO_TARGET_TMPDIR"), "/hotspots.svg");
+    let printed = printed("hotspots", &[picture]);
+    let expected = "\
+An index of words, as it was written first:
+
+57 reports, 8,006 calls, 18,076 allocations (357 KiB)
+
+function self-allocations ▼ share calls time allocations at
+─
+post 9,879 54.7% 7,835 TIME 9,879 examples/hotspots/index.rs:44
+words 7,835 43.3% 57 TIME 17,714 examples/hotspots/index.rs:67
+parse 357 2.0% 57 TIME 357 examples/hotspots/index.rs:61
+add 5 0.0% 57 TIME 18,076 examples/hotspots/index.rs:33
+
+The worst is post, at examples/hotspots/index.rs:44.
+Drawn: PICTURE
+
+With strings made only for words that are new:
+
+57 reports before, 57 after
+
+function allocations ▼ growth before after bytes time at
+─
+add -14,080 -77.9% 18,076 3,996 -57.2 KiB TIME examples/hotspots/index.rs:33
+words -14,080 -79.5% 17,714 3,634 -57.2 KiB TIME examples/hotspots/index.rs:67
+post -6,356 -64.3% 9,879 3,523 -24.7 KiB TIME examples/hotspots/index.rs:44
+
+1 function with the same allocations as before
+
+path allocations ▼ growth before after bytes peak time self-time
+─
+add -14,080 -77.9% 18,076 3,996 -57.2 KiB +9 B TIME TIME
+add > words -14,080 -79.5% 17,714 3,634 -57.2 KiB +9 B TIME TIME
+add > words > post -6,356 -64.3% 9,879 3,523 -24.7 KiB = TIME TIME
+
+1 path with the same allocations as before
+";
+    assert_eq!(
+        without_times(&printed),
+        expected.replace("PICTURE", picture)
+    );
+    let picture = std::fs::read_to_string(picture).expect("a picture");
+    assert!(
+        picture.contains("index::post (9,879 allocations, "),
+        "{picture}"
+    );
+}
