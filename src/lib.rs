@@ -121,7 +121,7 @@ pub use store::memory::{Memory, memory};
 pub use store::trace::Trace;
 pub use write::call::Call;
 pub use write::carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
-pub use write::context::{Scope, fetch};
+pub use write::current::{Scope, fetch};
 pub use write::future::{InCall, Instrumented};
 
 /// # Examples

@@ -11,15 +11,15 @@ use std::thread::panicking;
 use alloc_counter::{Budget, Counts, Exceeded, Local, Measuring, Window};
 
 use crate::primitives::clock;
-use crate::primitives::pool::Member;
 use crate::report::Report;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
-use crate::store::strand::Strand;
 use crate::store::trace::Trace;
 use crate::write::annotate;
-use crate::write::context::{self, Entered};
+use crate::write::context::Entered;
+use crate::write::current::fetch;
 use crate::write::cursor;
+use crate::write::execution::Execution;
 
 /// What happens where a function exceeds its budget: see [`on_exceeded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +186,8 @@ impl Run {
     }
 
     fn report(&self) -> Report {
-        let trace = self.own.trace().map_or_else(context::fetch, Trace::clone);
+        let own = self.own.execution().map(Execution::trace);
+        let trace = own.map_or_else(fetch, Trace::clone);
         let report = trace.report();
         match (self.call, trace.started()) {
             (Some(call), Some(started)) => {
@@ -205,43 +206,44 @@ impl Run {
 struct OwnTrace(Option<Box<Own>>);
 
 struct Own {
-    trace: Trace,
-    strand: Option<&'static Member<Strand>>,
     /// Until the end, if the function is not async.
     entered: Option<Entered>,
+    execution: Execution,
 }
 
 impl OwnTrace {
     /// For a future, which enters it at every poll.
     fn of(site: &Site) -> Self {
-        Self(site.panics().then(|| {
-            let trace = Trace::new();
-            let strand = trace.new_strand();
-            alloc_counter::exclude(|| {
-                Box::new(Own {
-                    trace,
-                    strand,
-                    entered: None,
-                })
+        if site.panics() {
+            Self::begin()
+        } else {
+            Self(None)
+        }
+    }
+
+    #[cold]
+    fn begin() -> Self {
+        let execution = Execution::begin(&Trace::new());
+        let own = alloc_counter::exclude(|| {
+            Box::new(Own {
+                entered: None,
+                execution,
             })
-        }))
+        });
+        Self(Some(own))
     }
 
     /// The same, entered here until the end.
     fn entered(site: &Site) -> Self {
         let mut own = Self::of(site);
         if let Some(own) = own.0.as_deref_mut() {
-            own.entered = own.strand.map(Entered::new);
+            own.entered = own.execution.enter();
         }
         own
     }
 
-    fn strand(&self) -> Option<&'static Member<Strand>> {
-        self.0.as_deref()?.strand
-    }
-
-    fn trace(&self) -> Option<&Trace> {
-        self.0.as_deref().map(|own| &own.trace)
+    fn execution(&self) -> Option<&Execution> {
+        self.0.as_deref().map(|own| &own.execution)
     }
 }
 
@@ -256,10 +258,8 @@ impl Drop for OwnTrace {
 
 #[cold]
 fn end(mut own: Box<Own>) {
+    // The thread's counters are those of the tracer within `exclude`.
     drop(own.entered.take());
-    if let Some(strand) = own.strand {
-        own.trace.end(strand);
-    }
     alloc_counter::exclude(|| drop(own));
 }
 
@@ -321,13 +321,13 @@ pub fn run_future(site: Site) -> Running {
 }
 
 impl Running {
+    fn execution(&self) -> Option<&Execution> {
+        self.run.as_ref()?.own.execution()
+    }
+
     fn begin_drop(&mut self) {
         if let Some(run) = &self.run {
-            let strand = run.own.strand();
-            self.dropping = Some(Dropping::begin(strand));
-            if let Some(strand) = strand {
-                strand.cancelling.begin();
-            }
+            self.dropping = Some(Dropping::begin(run.own.execution()));
         }
     }
 }
@@ -356,11 +356,11 @@ struct Dropping {
 }
 
 impl Dropping {
-    fn begin(strand: Option<&'static Member<Strand>>) -> Self {
+    fn begin(execution: Option<&Execution>) -> Self {
         let local = alloc_counter::is_installed().then(Local::current).flatten();
         Self {
             start: local.map(|local| (local.counts(), local.open_window())),
-            entered: strand.map(Entered::new),
+            entered: execution.and_then(|execution| execution.enter_to_drop(true)),
         }
     }
 
@@ -462,15 +462,16 @@ impl<F: Future + Unpin> Future for InBudget<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        let strand = this.running.run.as_ref().and_then(|run| run.own.strand());
         let mut polling = Polling {
             running: this.running,
             measuring: Measuring::start(),
             is_over: true,
         };
-        let entered = strand.map(Entered::new);
-        let polled = Pin::new(&mut this.future).poll(context);
-        drop(entered);
+        let mut poll = || Pin::new(&mut this.future).poll(context);
+        let polled = match polling.running.execution() {
+            Some(execution) => execution.run(poll),
+            None => poll(),
+        };
         polling.is_over = polled.is_ready();
         drop(polling);
         polled

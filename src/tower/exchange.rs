@@ -10,13 +10,11 @@ use percent_encoding::percent_decode;
 
 use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
-use crate::primitives::pool::Member;
 use crate::primitives::text::unless_it_panics;
 use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
-use crate::store::strand::Strand;
 use crate::store::trace::Trace;
-use crate::write::context::Entered;
+use crate::write::execution::Execution;
 
 use super::{Options, RequestId};
 
@@ -25,7 +23,7 @@ pub(super) struct Exchange {
     /// There until it is over.
     recording: Option<Recording>,
     /// Everything that the service does for the request, until then.
-    strand: Option<&'static Member<Strand>>,
+    execution: Execution,
     /// A copy, as what the request has is a part of what was read from the client, all of which it
     /// would keep.
     path: Name,
@@ -64,7 +62,7 @@ impl Exchange {
                 None => recorder.begin_with_id(&name(options, parts), id.copy()),
             };
             let exchange = Boxed::new(Self {
-                strand: recording.trace().new_strand(),
+                execution: Execution::begin(recording.trace()),
                 recording: Some(recording),
                 path: cut(whole_path(parts)),
                 method: parts.method.clone(),
@@ -79,9 +77,7 @@ impl Exchange {
                 Ok(exchange) => Some(Own::new(exchange)),
                 Err(mut exchange) => {
                     if let Some(recording) = exchange.recording.take() {
-                        if let Some(strand) = exchange.strand.take() {
-                            recording.trace().end(strand);
-                        }
+                        exchange.execution = Execution::none();
                         recording.lose();
                     }
                     None
@@ -91,16 +87,13 @@ impl Exchange {
     }
 
     pub(super) fn trace(&self) -> &Trace {
-        static EMPTY: Trace = Trace::empty();
-        self.recording.as_ref().map_or(&EMPTY, Recording::trace)
+        self.execution.trace()
     }
 
     /// What the service does is of the request; where it panics, so does the request.
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.is_polled = true;
-        let entered = self.strand.map(Entered::new);
-        let value = work();
-        drop(entered);
+        let value = self.execution.run(work);
         self.is_polled = false;
         value
     }
@@ -108,12 +101,7 @@ impl Exchange {
     /// Drops what the service had begun; the calls that stop meanwhile are cancelled, where it had not
     /// finished.
     pub(super) fn drop_with(&mut self, work: impl FnOnce()) {
-        let _entered = self.strand.map(Entered::new);
-        if let Some(strand) = self.strand
-            && self.is_cancelled()
-        {
-            strand.cancelling.begin();
-        }
+        let _entered = self.execution.enter_to_drop(self.is_cancelled());
         work();
     }
 
@@ -216,9 +204,7 @@ impl Exchange {
         let Some(recording) = self.recording.take() else {
             return;
         };
-        if let Some(strand) = self.strand.take() {
-            recording.trace().end(strand);
-        }
+        self.execution = Execution::none();
         recording.finish_with(|recording| {
             if known(&self.method).is_none() {
                 recording.label("method", &self.method);

@@ -1,6 +1,6 @@
 //! Takes the current trace along to other threads and tasks.
 
-use crate::write::context::fetch;
+use crate::write::current::fetch;
 use crate::write::future::Instrumented;
 
 /// Wraps a closure, which will run in the trace that is current now, below the call that is open now:

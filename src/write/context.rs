@@ -4,7 +4,6 @@
 //! one first. So any number can be entered, and one that is left out of order is taken out of the
 //! middle.
 
-use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::{Local, Window};
@@ -14,12 +13,11 @@ use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::strand::{STRANDS, Strand};
 use crate::store::sum;
-use crate::store::trace::Trace;
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 
 /// The strands entered, the current one first.
-fn chain(here: &Position) -> impl Iterator<Item = &'static Member<Strand>> {
+pub(crate) fn entered(here: &Position) -> impl Iterator<Item = &'static Member<Strand>> {
     std::iter::successors(here.strand(), |strand| below(strand))
 }
 
@@ -31,7 +29,7 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     draw_boundary(here, local);
     if outer.is_some() {
         here.put_aside();
-        let counting = chain(here)
+        let counting = entered(here)
             .find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
         pause(strand, counting, local, now);
     }
@@ -101,12 +99,12 @@ fn leave_out_of_order(
     now: u64,
 ) {
     let me = strand.number();
-    let Some(above) = chain(here).find(|other| other.below.load(Relaxed) == me) else {
+    let Some(above) = entered(here).find(|other| other.below.load(Relaxed) == me) else {
         return;
     };
     above.below.store(strand.below.load(Relaxed), Relaxed);
     // Where another strand of the trace paused this one, it now pauses what this one paused.
-    match chain(here).find(|other| other.pauses.load(Relaxed) == me) {
+    match entered(here).find(|other| other.pauses.load(Relaxed) == me) {
         Some(pausing) => {
             pausing.pauses.store(strand.pauses.load(Relaxed), Relaxed);
             strand.pauses.store(Number::NONE, Relaxed);
@@ -162,32 +160,6 @@ fn resume(strand: &Strand, local: Option<Local>, now: u64) {
     }
 }
 
-/// A trace's strand that runs on this thread until this is dropped.
-///
-/// What is recorded meanwhile on this thread goes into that strand. Made by [`Trace::inject`].
-#[derive(Debug)]
-#[must_use = "the trace is current until the scope is dropped: bind it, `let _scope = …`; `let _ = …` drops it at once"]
-pub struct Scope {
-    entered: Option<Entered>,
-    trace: Trace,
-    _not_send: PhantomData<EndsOnItsThread>,
-}
-
-/// What a compiler's message names where a scope is sent, or held over an `.await` of a task that
-/// may change threads: use [`Trace::instrument`] there.
-#[derive(Debug)]
-struct EndsOnItsThread {
-    _not_send: PhantomData<*const ()>,
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        if let Some(entered) = self.entered.take() {
-            entered.finish(&self.trace);
-        }
-    }
-}
-
 /// A strand that the thread is in until this is dropped.
 pub(crate) struct Entered {
     strand: &'static Member<Strand>,
@@ -209,13 +181,6 @@ impl Entered {
             window: cursor::here(|here| enter(here, strand)),
         }
     }
-
-    /// Leaves the strand, which is one of this trace, for the last time.
-    pub(crate) fn finish(self, trace: &Trace) {
-        let strand = self.strand;
-        drop(self);
-        trace.end(strand);
-    }
 }
 
 impl Drop for Entered {
@@ -226,63 +191,9 @@ impl Drop for Entered {
     }
 }
 
-impl Trace {
-    /// Makes the trace current on this thread until the scope is dropped.
-    ///
-    /// The scope is a strand of its own. Scopes of different traces nest: the outer trace goes on
-    /// counting, inclusively. A scope of the same trace on the same thread takes over until it
-    /// ends, so that nothing is counted twice. Scopes may be dropped in any order.
-    ///
-    /// Not over an `.await`: other tasks that the thread polls meanwhile would be recorded too. For
-    /// a future there is [`instrument`](Self::instrument), and for one that is spawned
-    /// `tokio::spawn(work().in_current_trace())`, with the trait
-    /// [`InCurrentTrace`](crate::InCurrentTrace).
-    ///
-    /// Injecting an empty trace does nothing. The calls of scopes beyond a trace's limit of
-    /// [strands](crate::Limits::strands) are [added up by path](crate::Report::folded), and are in
-    /// reports while they run.
-    ///
-    /// ```
-    /// use tracer::{Trace, call};
-    ///
-    /// let trace = Trace::new();
-    /// let scope = trace.inject();
-    /// call!("work").stop();
-    /// drop(scope);
-    /// call!("later").stop();
-    /// assert_eq!(trace.report().calls.len(), 1);
-    /// ```
-    pub fn inject(&self) -> Scope {
-        Scope {
-            entered: self.new_strand().map(Entered::new),
-            trace: self.clone(),
-            _not_send: PhantomData,
-        }
-    }
-
-    /// A strand below this handle's call, or where it has none, below the call of the same trace
-    /// that is open on this thread.
-    pub(crate) fn new_strand(&self) -> Option<&'static Member<Strand>> {
-        if self.is_empty() {
-            return None;
-        }
-        let parent = if self.has_parent() {
-            self.parent()
-        } else {
-            let number = self.number();
-            cursor::here(|here| {
-                chain(here)
-                    .find(|strand| strand.trace.load(Relaxed) == number)
-                    .map_or(Address::NONE, |strand| parent_in(here, strand))
-            })
-        };
-        self.strand(parent)
-    }
-}
-
 /// The call that is open in a strand of this thread, or its path if it is folded; or what the strand
 /// stands below.
-fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
+pub(crate) fn open_in(here: &Position, strand: &'static Member<Strand>) -> Address {
     let innermost = if here.is_current(strand) {
         here.innermost()
     } else {
@@ -296,25 +207,4 @@ fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
         Some(call) => call.address(),
         None => strand.parent(),
     }
-}
-
-/// The trace that is current on this thread, with the call that is open now; an empty trace where
-/// there is none.
-///
-/// Never fails; without a trace it costs a load and a branch. A closure or future that is handed on
-/// takes it along by [`in_current_trace`](crate::in_current_trace) or
-/// [`InCurrentTrace`](crate::InCurrentTrace).
-///
-/// ```
-/// assert!(tracer::fetch().is_empty());
-/// let trace = tracer::Trace::new();
-/// let _scope = trace.inject();
-/// assert_eq!(tracer::fetch().id(), trace.id());
-/// ```
-#[inline]
-pub fn fetch() -> Trace {
-    cursor::here(|here| match here.strand() {
-        Some(strand) => Trace::of(strand.trace.load(Relaxed), parent_in(here, strand)),
-        None => Trace::empty(),
-    })
 }

@@ -7,12 +7,11 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::primitives::pool::Member;
 use crate::store::chunk::CallRef;
-use crate::store::strand::Strand;
 use crate::store::trace::Trace;
 use crate::write::call::Call;
 use crate::write::context::Entered;
+use crate::write::execution::Execution;
 use crate::write::suspend::{self, Cancel};
 
 pin_project! {
@@ -28,34 +27,23 @@ pin_project! {
 
     impl<F> PinnedDrop for Instrumented<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().within.begin_end();
+            this.project().within.begin_drop();
         }
     }
 }
 
-/// The strand in which a future is polled.
+/// The execution in which a future is polled.
 struct Within {
-    strand: Option<&'static Member<Strand>>,
-    is_ready: bool,
     /// While the future is being dropped.
+    // Dropped first: see `Execution`.
     entered: Option<Entered>,
-    trace: Trace,
+    execution: Execution,
+    is_ready: bool,
 }
 
 impl Within {
-    fn begin_end(&mut self) {
-        self.entered = self.strand.map(Entered::new);
-        if let (Some(strand), false) = (self.strand, self.is_ready) {
-            strand.cancelling.begin();
-        }
-    }
-}
-
-impl Drop for Within {
-    fn drop(&mut self) {
-        if let Some(entered) = self.entered.take() {
-            entered.finish(&self.trace);
-        }
+    fn begin_drop(&mut self) {
+        self.entered = self.execution.enter_to_drop(!self.is_ready);
     }
 }
 
@@ -86,10 +74,9 @@ impl Trace {
         Instrumented {
             future,
             within: Within {
-                strand: self.new_strand(),
-                is_ready: false,
                 entered: None,
-                trace: self.clone(),
+                execution: Execution::begin(self),
+                is_ready: false,
             },
         }
     }
@@ -98,7 +85,7 @@ impl Trace {
 impl<F> Instrumented<F> {
     /// The trace in which the future is polled.
     pub fn trace(&self) -> &Trace {
-        &self.within.trace
+        self.within.execution.trace()
     }
 }
 
@@ -108,10 +95,9 @@ impl<F: Future> Future for Instrumented<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let entered = this.within.strand.map(Entered::new);
-        let polled = this.future.poll(context);
-        this.within.is_ready |= polled.is_ready();
-        drop(entered);
+        let within = this.within;
+        let polled = within.execution.run(|| this.future.poll(context));
+        within.is_ready |= polled.is_ready();
         polled
     }
 }

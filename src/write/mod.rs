@@ -4,6 +4,7 @@
 pub(crate) mod cursor;
 
 pub(crate) mod context;
+pub(crate) mod execution;
 pub(crate) mod folded;
 pub(crate) mod nesting;
 
@@ -16,4 +17,5 @@ pub(crate) mod macros;
 pub(crate) mod suspend;
 
 pub(crate) mod carry;
+pub(crate) mod current;
 pub(crate) mod future;
