@@ -210,7 +210,9 @@ pub use tracer_macros::budget;
 /// For the expansion of the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::budget::{Site, enter, in_budget, run_future};
+    pub use crate::budget::Site;
+    pub use crate::budget::future::{in_budget, run_future};
+    pub use crate::budget::run::enter;
     pub use crate::write::call::{run_err, run_err_debug};
     pub use crate::write::future::{hold, traced, traced_err, traced_err_debug};
     pub use crate::write::macros::label;
