@@ -14,18 +14,18 @@ use super::run::{OwnTrace, Run};
 
 /// One run of an async function with a budget.
 ///
-/// It is a variable of the function, as is the function's future: see
-/// [`hold`](crate::write::future::hold). Its variable is the older one, so it is dropped after the future.
+/// A variable of the function, declared before its future, so that it is dropped after the future. See
+/// [`hold`](crate::write::future::hold) for why it is not a part of the future.
 #[doc(hidden)]
 pub struct Running {
     spent: Spent,
-    /// Until it is checked.
+    /// Taken when it is checked.
     run: Option<Run>,
     /// While the future is being dropped before it is ready.
     dropping: Option<Dropping>,
 }
 
-/// For `#[budget]` on an `async fn`, as it is polled first.
+/// For `#[budget]` on an `async fn`: begins a run at its first poll.
 #[doc(hidden)]
 #[track_caller]
 pub fn run_future(site: Site) -> Running {
@@ -64,8 +64,8 @@ impl std::fmt::Debug for Running {
     }
 }
 
-/// A future is being dropped. What a [`Measuring`] does, which itself could not be part of a future
-/// that is sent.
+/// Measures the drop of a future. It does by hand what a [`Measuring`] does, which is not `Send` and
+/// so can't be part of a future.
 struct Dropping {
     start: Option<(Counts, Window)>,
     entered: Option<Entered>,
@@ -87,7 +87,7 @@ impl Dropping {
         };
         let counts = local.counts() - start;
         let highest = local.close_window(window);
-        // Not below: the level at the start is one of them.
+        // The highest level is never below that at the start.
         let above_start = |level: i64| level.wrapping_sub(start.net_bytes());
         let peak_bytes = highest.map(above_start).map(i64::cast_unsigned);
         (Some(counts), peak_bytes)
@@ -109,7 +109,7 @@ pub fn in_budget<F: Future + Unpin>(running: &mut Running, future: F) -> InBudge
 }
 
 impl<F> Drop for InBudget<'_, F> {
-    /// Where the function is dropped in the middle, before the future.
+    /// Runs before the function's future is dropped.
     fn drop(&mut self) {
         self.running.begin_drop();
     }
@@ -155,7 +155,7 @@ impl Spent {
     }
 }
 
-/// Adds a poll in any case, be it that a panic comes through it.
+/// Adds a poll's figures, even if it panics.
 struct Polling<'a> {
     running: &'a mut Running,
     measuring: Measuring,

@@ -1,4 +1,4 @@
-//! Budgets on functions: what `#[budget]` checks, and what follows.
+//! Budgets on functions: what `#[budget]` checks, and what happens if a function exceeds its budget.
 
 pub(crate) mod future;
 pub(crate) mod run;
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use alloc_counter::Budget;
 
-/// What happens where a function exceeds its budget: see [`on_exceeded`].
+/// What happens if a function exceeds its budget: see [`on_exceeded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnExceeded {
-    /// The function panics with what was allowed, what happened, and the tree of what ran inside.
-    /// Where it panics anyway, that is told on standard error instead.
+    /// The function panics with the budget, the figures, and the tree of the calls inside. If it is
+    /// panicking already, the message goes to standard error.
     Panic,
-    /// The function's call in the current trace gets a checkpoint that says so.
+    /// The function's call in the current trace gets a checkpoint `over budget: …`.
     Mark,
 }
 
@@ -26,14 +26,14 @@ const MARK: u8 = 2;
 
 static EXCEEDED: AtomicU64 = AtomicU64::new(0);
 
-/// Says for the whole process what happens where a function exceeds its budget.
+/// Sets for the whole process what happens if a function exceeds its budget.
 ///
-/// Unless told, functions panic where they were compiled with debug assertions or as tests, and are
-/// marked where they were compiled otherwise, as in a release: a budget fails a test, and never
-/// a service.
+/// By default it depends on how the function was compiled. With debug assertions or as a test it
+/// panics, otherwise it is marked: a budget fails a test, but never a service.
 ///
-/// Where nothing is counted, functions panic that were compiled as tests, and all if told to: a budget
-/// that can't fail is no test. A program in the making runs without [`Counting`](crate::Counting).
+/// If no [`Counting`](crate::Counting) allocator is installed, a budget can't be checked. Then by
+/// default only a function that was compiled as a test panics, since a test that can't fail is a
+/// defect. With [`OnExceeded::Panic`] set, every function with a budget panics.
 pub fn on_exceeded(policy: OnExceeded) {
     let policy = match policy {
         OnExceeded::Panic => PANIC,
@@ -42,26 +42,28 @@ pub fn on_exceeded(policy: OnExceeded) {
     POLICY.store(policy, Relaxed);
 }
 
-/// How often functions have exceeded their budgets in this process, whatever followed.
+/// Returns how many times functions have exceeded their budgets in this process, whatever the policy.
 pub fn exceeded() -> u64 {
     EXCEEDED.load(Relaxed)
 }
 
-/// A function with a budget, as the attribute knows it.
+/// A function with a budget, as the attribute describes it.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     pub name: &'static str,
     pub budget: Budget,
-    /// Compiled as a test, and with debug assertions.
+    /// Whether the function was compiled as a test.
     pub is_test: bool,
+    /// Whether the function was compiled with debug assertions.
     pub is_debug: bool,
-    /// Panics with this text. It stands in the attribute's expansion, so that the panic's place is
-    /// the attribute and not a line of this file.
+    /// Panics with this text. The closure is written in the attribute's expansion, so that the panic's
+    /// location is the attribute.
     pub raise: fn(String) -> !,
 }
 
 impl Site {
+    /// Whether the function panics if it exceeds its budget.
     fn panics(&self) -> bool {
         match POLICY.load(Relaxed) {
             PANIC => true,
@@ -70,7 +72,7 @@ impl Site {
         }
     }
 
-    /// Also where nothing is counted: only where this surely is a test.
+    /// Whether the function panics if nothing is counted.
     fn panics_uncounted(&self) -> bool {
         match POLICY.load(Relaxed) {
             PANIC => true,
@@ -84,7 +86,7 @@ impl Site {
 mod tests {
     use super::*;
 
-    /// As long as nobody has decided, which no test of this binary does.
+    /// Holds as long as no test of this binary calls `on_exceeded`.
     #[test]
     fn how_a_function_was_compiled_decides() {
         let reactions = |is_test, is_debug| {
@@ -98,7 +100,7 @@ mod tests {
             (site.panics(), site.panics_uncounted())
         };
         assert_eq!(reactions(false, false), (false, false));
-        // A program in the making need not count.
+        // A debug build may run without the counting allocator.
         assert_eq!(reactions(false, true), (true, false));
         assert_eq!(reactions(true, false), (true, true));
         assert_eq!(reactions(true, true), (true, true));

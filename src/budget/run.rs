@@ -21,19 +21,19 @@ use crate::write::execution::Execution;
 use super::{EXCEEDED, Site};
 
 thread_local! {
-    /// The panic under way is about a budget: what it allocates itself is nobody's breach.
+    /// The current panic was raised for a budget. What it allocates exceeds no budget.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// One run of such a function.
+/// One run of a function with a budget.
 pub(super) struct Run {
     site: Site,
     place: &'static Location<'static>,
-    /// The function's own call, where a trace is current.
+    /// The innermost call if a trace is current, which is the function's own if it has one.
     call: Option<CallRef>,
-    /// Otherwise, where it is to be told what ran inside.
+    /// If no trace is current.
     own: OwnTrace,
-    /// It began while something was unwinding, which then does not come through it.
+    /// The run began during a panic, so that panic does not come from inside the function.
     was_unwinding: bool,
 }
 
@@ -62,11 +62,12 @@ impl Run {
         }
     }
 
-    /// Returns that of its own trace.
+    /// Returns the execution in the run's own trace.
     pub(super) fn execution(&self) -> Option<&Execution> {
         self.own.0.as_deref().map(|own| &own.execution)
     }
 
+    /// Compares what the run did with the budget.
     #[inline]
     pub(super) fn check(&self, counts: Option<Counts>, peak_bytes: Option<u64>) {
         let judged = self.site.budget.judge(self.place, counts, peak_bytes);
@@ -78,8 +79,8 @@ impl Run {
     #[cold]
     fn exceeded(&self, exceeded: &Exceeded) {
         if exceeded.counts().is_none() {
-            // In a service that counts nothing there is nothing to say; where it is counted, these are
-            // the last moments of a thread, in which a panic would end the process.
+            // If the allocator is installed, the thread is ending and has lost its counters. A panic
+            // would abort the process.
             if self.site.panics_uncounted() && !alloc_counter::is_installed() {
                 self.raise(&format!("{}: {exceeded}", self.site.name));
             }
@@ -99,14 +100,14 @@ impl Run {
         }
     }
 
-    /// Panics; during another panic, which would end the process, it is told on standard error instead.
+    /// Panics. During another panic, which would abort the process, prints to standard error instead.
     fn raise(&self, text: &str) {
         if panicking() {
-            // Not even where there is no standard error.
+            // Printing panics if standard error is closed.
             let _ = alloc_counter::exclude(|| catch_unwind(|| eprintln!("{text}")));
         } else {
             IS_OURS.set(true);
-            // What catches it frees it.
+            // Whoever catches the panic frees the text, so it is not excluded.
             (self.site.raise)(text.to_owned());
         }
     }
@@ -138,17 +139,25 @@ impl Run {
     }
 }
 
-/// A trace of the function's own. A word, as it is for tests only.
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.site.fmt(f)
+    }
+}
+
+/// A trace for the report of a panic, if the policy is to panic. Boxed, because release builds mostly
+/// have none.
 pub(super) struct OwnTrace(Option<Box<Own>>);
 
 struct Own {
     /// Until the end, if the function is not async.
+    // Dropped first: see `Execution`.
     entered: Option<Entered>,
     execution: Execution,
 }
 
 impl OwnTrace {
-    /// For a future, which enters it at every poll.
+    /// Begins a trace for a future, which enters it at every poll.
     pub(super) fn of(site: &Site) -> Self {
         if site.panics() {
             Self::begin()
@@ -169,7 +178,7 @@ impl OwnTrace {
         Self(Some(own))
     }
 
-    /// The same, entered here until the end.
+    /// Begins a trace and enters it until the end.
     fn entered(site: &Site) -> Self {
         let mut own = Self::of(site);
         if let Some(own) = own.0.as_deref_mut() {
@@ -190,7 +199,7 @@ impl Drop for OwnTrace {
 
 #[cold]
 fn end(mut own: Box<Own>) {
-    // The thread's counters are those of the tracer within `exclude`.
+    // Not within `exclude`, since there the thread's counters are not the program's.
     drop(own.entered.take());
     alloc_counter::exclude(|| drop(own));
 }
@@ -203,13 +212,7 @@ pub struct Guard {
     measuring: Measuring,
 }
 
-impl std::fmt::Debug for Run {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.site.fmt(f)
-    }
-}
-
-/// For `#[budget]` on a function. Inline, so that the readings are taken where they are to stand.
+/// For `#[budget]` on a function. Inline, so that the counters are read where the body begins.
 #[doc(hidden)]
 #[inline]
 #[track_caller]
