@@ -1,4 +1,4 @@
-//! A call: the guard of one timed function.
+//! `Call`: the public guard of one timed function. What it does is in `start_stop` and `annotate`.
 
 use std::fmt::{self, Display};
 
@@ -9,7 +9,7 @@ use crate::store::chunk::CallRef;
 use crate::store::strand::Strand;
 use crate::write::annotate;
 use crate::write::cursor::{self, Position};
-use crate::write::guard;
+use crate::write::start_stop;
 
 /// The guard of a call: the call stops when this is dropped.
 ///
@@ -55,7 +55,7 @@ impl Call {
         strand: &'static Member<Strand>,
         callsite: &'static Callsite,
     ) -> Self {
-        Self(guard::open(here, strand, callsite, None))
+        Self(start_stop::start(here, strand, callsite, None))
     }
 
     /// For the macros: starts a call with an id, labels, or both, as the callsite says.
@@ -75,7 +75,7 @@ impl Call {
 
     fn begin(callsite: &'static Callsite, text: Option<&[u8]>) -> Self {
         Self(cursor::here(|here| {
-            guard::open(here, here.strand()?, callsite, text)
+            start_stop::start(here, here.strand()?, callsite, text)
         }))
     }
 
@@ -174,7 +174,7 @@ impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.0 {
-            guard::stop(call);
+            start_stop::stop(call);
         }
     }
 }
