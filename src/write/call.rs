@@ -20,6 +20,7 @@ use crate::write::start_stop;
 /// and beside it stay exact. One that is stopped on a thread that does not run its strand has its
 /// time, and the allocations known then, and is marked
 /// [`partial`](crate::CallReport::partial).
+#[doc(alias = "span")]
 #[must_use = "the call stops when the guard is dropped: bind it, `let _call = call!();`; `let _ = …` drops it at once"]
 pub struct Call(Option<CallRef>);
 
@@ -117,6 +118,7 @@ impl Call {
     /// So name what has just been done.
     ///
     /// Names longer than 1,024 bytes are cut. Costs a clock read and a few stores.
+    #[doc(alias = "event")]
     #[inline]
     pub fn checkpoint(&self, name: &str) {
         if let Some(call) = self.0 {
@@ -142,6 +144,7 @@ impl Call {
     /// let failed = Outcome::Failed("number too large to fit in target type".to_owned());
     /// assert_eq!(trace.report().calls[0].outcome, failed);
     /// ```
+    #[doc(alias = "record_error")]
     pub fn fail(&self, why: &(impl Display + ?Sized)) {
         if let Some(call) = self.0 {
             annotate::fail(call, &Text::of(&why));

@@ -29,6 +29,7 @@ use crate::write::future::Instrumented;
 /// let decode = &trace.report().calls[1];
 /// assert_eq!((decode.id.as_deref(), decode.parent), (Some("decode"), Some(0)));
 /// ```
+#[doc(alias = "in_current_span")]
 pub fn in_current_trace<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let trace = fetch();
     move || {
@@ -72,6 +73,7 @@ pub fn each_in_current_trace<A, T>(work: impl Fn(A) -> T) -> impl Fn(A) -> T {
 }
 
 /// Futures that take the current trace along: for any executor, as it needs none.
+#[doc(alias = "in_current_span")]
 pub trait InCurrentTrace: Future + Sized {
     /// Wraps the future, which will be polled in the trace that is current now, below the call that is
     /// open now: see [`Trace::instrument`](crate::Trace::instrument). If no trace is current, it is polled

@@ -60,6 +60,7 @@ impl Trace {
     /// call!("later").stop();
     /// assert_eq!(trace.report().calls.len(), 1);
     /// ```
+    #[doc(alias = "enter")]
     pub fn inject(&self) -> Scope {
         let execution = Execution::begin(self);
         Scope {
@@ -83,6 +84,7 @@ impl Trace {
 /// let _scope = trace.inject();
 /// assert_eq!(tracer::fetch().id(), trace.id());
 /// ```
+#[doc(alias = "current")]
 #[inline]
 pub fn fetch() -> Trace {
     cursor::here(|here| match here.strand() {

@@ -32,6 +32,7 @@
 /// assert_eq!(call.labels, [("rows".into(), "3".to_owned())]);
 /// assert_eq!(call.checkpoints[0].name, "decoded");
 /// ```
+#[doc(alias = "span")]
 #[macro_export]
 macro_rules! call {
     ($($arguments:tt)*) => {
