@@ -108,6 +108,8 @@ pub mod web;
 #[cfg(feature = "criterion")]
 pub mod criterion;
 
+#[cfg(all(test, not(loom)))]
+mod layers;
 #[cfg(all(loom, test))]
 mod models;
 
