@@ -7,9 +7,9 @@ use crate::write::future::Instrumented;
 /// on another thread, on a pool, or later on this one.
 ///
 /// Each run is a [scope](crate::Trace::inject) of its own. What the closure owns is dropped in it. If
-/// no trace is current, the closure runs as it is. For closures that run more than once or take an
-/// argument there is [`each_in_current_trace`], for futures
-/// [`.in_current_trace()`](InCurrentTrace::in_current_trace).
+/// no trace is current, the closure runs as it is. Use [`each_in_current_trace`] for closures that run
+/// more than once or take an argument, and [`.in_current_trace()`](InCurrentTrace::in_current_trace) for
+/// futures.
 ///
 /// Cost: that of [`fetch`](crate::fetch) now, and that of [`inject`](crate::Trace::inject) in the run.
 ///
@@ -41,8 +41,8 @@ pub fn in_current_trace<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
 /// Wraps a closure that takes an argument and may run more than once, on several threads at once: each
 /// run will be in the trace that is current now, below the call that is open now.
 ///
-/// Each run is a [scope](crate::Trace::inject) of its own, of which a trace holds 1,000 one by one unless
-/// told [otherwise](crate::Limits::strands). So for many small items wrap the work on a chunk of them. A
+/// Each run is a [scope](crate::Trace::inject) of its own, of which a trace records 1,000 one by one by
+/// [default](crate::Limits::strands). So for many small items wrap the work on a chunk of them. A
 /// closure without an argument takes `|()|`.
 ///
 /// Cost: that of [`fetch`](crate::fetch) now, and that of [`inject`](crate::Trace::inject) in each run.

@@ -1,8 +1,7 @@
-//! The thread's current strand: inject, fetch, scope.
+//! Which strands a thread has entered: enters one, leaves it.
 //!
-//! The strands that a thread has entered form a list through the strands themselves, the current
-//! one first. So any number can be entered, and one that is left out of order is taken out of the
-//! middle.
+//! The strands form a list through the strands themselves, the current one first. So any number can be
+//! entered, and one that is left out of order is taken out of the middle.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,7 +15,7 @@ use crate::store::sum;
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 
-/// The strands entered, the current one first.
+/// Returns the strands that this thread has entered, the current one first.
 pub(crate) fn entered(here: &Position) -> impl Iterator<Item = &'static Member<Strand>> {
     std::iter::successors(here.strand(), |strand| below(strand))
 }
@@ -60,22 +59,22 @@ fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window
         raise_peak(here, highest);
         resume(strand, local, now);
     } else {
-        // What was reached since it was covered is known to those above it only.
+        // Since another strand was entered above it, only that one knows the levels reached.
         strand.lose_peaks();
         leave_out_of_order(here, strand, local, now);
     }
     strand.below.store(Number::NONE, Relaxed);
 }
 
-/// Folds the highest level since the last boundary into what is open in the current strand.
+/// Folds the highest level since the last boundary into the innermost open call of the current strand.
 fn draw_boundary(here: &Position, local: Option<Local>) {
     if let Some(local) = local {
         raise_peak(here, Some(local.take_peak()));
     }
 }
 
-/// Folds a level that the thread has reached into what is open in the current strand, if that
-/// counts; where the level is not known, neither are the strand's peaks.
+/// Folds a level that the thread has reached into the innermost open call of the current strand, if the
+/// strand counts. If the level is not known, the strand's peaks are not known any more.
 fn raise_peak(here: &Position, highest: Option<i64>) {
     if let Some(strand) = here.strand().filter(|it| it.meter.is_running()) {
         match highest {
@@ -90,7 +89,7 @@ fn raise_peak(here: &Position, highest: Option<i64>) {
     }
 }
 
-/// The strand is not the current one: others were entered after it and are not yet left.
+/// Leaves a strand that is not the current one: others were entered after it and are not yet left.
 #[cold]
 fn leave_out_of_order(
     here: &Position,
@@ -103,7 +102,7 @@ fn leave_out_of_order(
         return;
     };
     above.below.store(strand.below.load(Relaxed), Relaxed);
-    // Where another strand of the trace paused this one, it now pauses what this one paused.
+    // If another strand of the trace paused this one, it now pauses what this one paused.
     match entered(here).find(|other| other.pauses.load(Relaxed) == me) {
         Some(pausing) => {
             pausing.pauses.store(strand.pauses.load(Relaxed), Relaxed);
@@ -121,12 +120,12 @@ fn below(strand: &Strand) -> Option<&'static Member<Strand>> {
     STRANDS.get(strand.below.load(Relaxed))
 }
 
-/// Brings the peaks of the calls open here up to now, for a report that is about to be taken.
+/// Brings the peaks of the calls that are open on this thread up to now, before a report is taken.
 pub(crate) fn draw_boundary_here() {
     cursor::here(|here| draw_boundary(here, Local::current()));
 }
 
-/// The strand, which has been put aside, no longer sees this thread's counters.
+/// Detaches a strand that has been put aside from this thread's counters.
 pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
     strand.settle();
     if !strand.meter.stand(local, now) {
@@ -134,7 +133,7 @@ pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
     }
 }
 
-/// Lets another strand of the same trace stand still, so that nothing is counted twice.
+/// Stops the counting of another strand of the same trace, so that nothing is counted twice.
 fn pause(
     strand: &Strand,
     counting: Option<&'static Member<Strand>>,
@@ -147,20 +146,20 @@ fn pause(
     strand.pauses.store(number(counting), Relaxed);
 }
 
-/// Lets the strand go on that this one paused.
+/// Resumes the strand that this one paused.
 fn resume(strand: &Strand, local: Option<Local>, now: u64) {
     if let Some(paused) = STRANDS.get(strand.pauses.load(Relaxed)) {
         strand.pauses.store(Number::NONE, Relaxed);
         paused.meter.run(local, now);
-        // Where another trace's strand lies between, its highest level will be told to this one,
-        // and includes levels that were reached while this one was paused.
+        // If another trace's strand is between the two, its highest level will be folded into the
+        // resumed strand, and includes levels that were reached while that one was paused.
         if !below(strand).is_some_and(|next| std::ptr::eq(next, paused)) {
             paused.lose_peaks();
         }
     }
 }
 
-/// A strand that the thread is in until this is dropped.
+/// Guard of one visit to a strand: the thread leaves the strand when this is dropped.
 pub(crate) struct Entered {
     strand: &'static Member<Strand>,
     window: Option<Window>,
@@ -173,7 +172,8 @@ impl std::fmt::Debug for Entered {
 }
 
 impl Entered {
-    /// The caller holds a handle of the strand's trace for as long as this lives.
+    /// Enters a strand. The caller is an [`Execution`](crate::write::execution::Execution), which
+    /// outlives this.
     #[inline]
     pub(crate) fn new(strand: &'static Member<Strand>) -> Self {
         Self {
@@ -191,8 +191,8 @@ impl Drop for Entered {
     }
 }
 
-/// The call that is open in a strand of this thread, or its path if it is folded; or what the strand
-/// stands below.
+/// Returns the call that is open in a strand of this thread, or its path if it is folded. Without an
+/// open call, returns what the strand stands below.
 pub(crate) fn open_in(here: &Position, strand: &'static Member<Strand>) -> Address {
     let innermost = if here.is_current(strand) {
         here.innermost()

@@ -8,9 +8,9 @@ use crate::write::context::{self, Entered};
 use crate::write::cursor;
 use crate::write::execution::Execution;
 
-/// A trace's strand that runs on this thread until this is dropped.
+/// Guard of a trace that is current on this thread, made by [`Trace::inject`].
 ///
-/// What is recorded meanwhile on this thread goes into that strand. Made by [`Trace::inject`].
+/// What this thread records goes into the trace until the scope is dropped.
 #[must_use = "the trace is current until the scope is dropped: bind it, `let _scope = …`; `let _ = …` drops it at once"]
 pub struct Scope {
     // Dropped first: see `Execution`.
@@ -19,8 +19,8 @@ pub struct Scope {
     _not_send: PhantomData<EndsOnItsThread>,
 }
 
-/// What a compiler's message names where a scope is sent, or held over an `.await` of a task that
-/// may change threads: use [`Trace::instrument`] there.
+/// The compiler's message names this type if a scope is sent, or is held over an `.await` of a task that
+/// may change threads. Use [`Trace::instrument`] there.
 #[derive(Debug)]
 struct EndsOnItsThread {
     _not_send: PhantomData<*const ()>,
@@ -37,18 +37,18 @@ impl std::fmt::Debug for Scope {
 impl Trace {
     /// Makes the trace current on this thread until the scope is dropped.
     ///
-    /// The scope is a strand of its own. Scopes of different traces nest: the outer trace goes on
-    /// counting, inclusively. A scope of the same trace on the same thread takes over until it
-    /// ends, so that nothing is counted twice. Scopes may be dropped in any order.
+    /// Each scope is a strand of its own. Scopes of different traces nest, and the outer trace counts
+    /// what happens in the inner scope too. A scope of the same trace on the same thread takes over
+    /// until it ends, so that nothing is counted twice. Scopes may be dropped in any order.
     ///
-    /// Not over an `.await`: other tasks that the thread polls meanwhile would be recorded too. For
-    /// a future there is [`instrument`](Self::instrument), and for one that is spawned
-    /// `tokio::spawn(work().in_current_trace())`, with the trait
-    /// [`InCurrentTrace`](crate::InCurrentTrace).
+    /// Do not hold a scope over an `.await`: it would record other tasks that the thread polls
+    /// meanwhile. Use [`instrument`](Self::instrument) for a future, and
+    /// [`InCurrentTrace`](crate::InCurrentTrace) for one that is spawned:
+    /// `tokio::spawn(work().in_current_trace())`.
     ///
-    /// Injecting an empty trace does nothing. The calls of scopes beyond a trace's limit of
-    /// [strands](crate::Limits::strands) are [added up by path](crate::Report::folded), and are in
-    /// reports while they run.
+    /// Injecting an empty trace does nothing. Beyond the trace's limit of
+    /// [strands](crate::Limits::strands), the calls of a scope are
+    /// [added up by path](crate::Report::folded); reports have them while the scope is open.
     ///
     /// ```
     /// use tracer::{Trace, call};
@@ -71,11 +71,11 @@ impl Trace {
     }
 }
 
-/// The trace that is current on this thread, with the call that is open now; an empty trace where
-/// there is none.
+/// Returns a handle of the trace that is current on this thread, with the call that is open now, or an
+/// empty trace if no trace is current.
 ///
-/// Never fails; without a trace it costs a load and a branch. A closure or future that is handed on
-/// takes it along by [`in_current_trace`](crate::in_current_trace) or
+/// Without a current trace it costs a load and a branch. To take the trace along to a closure or a
+/// future, use [`in_current_trace`](crate::in_current_trace) or
 /// [`InCurrentTrace`](crate::InCurrentTrace).
 ///
 /// ```

@@ -18,8 +18,8 @@ pin_project! {
     /// A future whose every poll happens in a trace: see [`Trace::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Instrumented<F> {
-        // Dropped first: in the strand, which `within` leaves when it is dropped. An `Option` to be
-        // emptied would be a layer of types more around each future.
+        // Dropped first, while `within` is in the strand. An `Option` to be emptied would add a layer of
+        // types around each future.
         #[pin]
         future: F,
         within: Within,
@@ -48,13 +48,14 @@ impl Within {
 }
 
 impl Trace {
-    /// A future that is polled in this trace: a strand of its own, whichever threads poll it.
+    /// Wraps a future, which will be polled in this trace: it is a strand of its own, whichever threads
+    /// poll it.
     ///
-    /// Time and allocations of other tasks between its polls are not in its calls, not even in
-    /// those whose guards are held over an `.await`. Where it is dropped before it is ready, the
-    /// calls open in it are [cancelled](crate::Outcome::Cancelled).
+    /// Its calls have nothing of other tasks that run between its polls, even if a guard is held over an
+    /// `.await`. If the future is dropped before it is ready, the calls open in it are
+    /// [cancelled](crate::Outcome::Cancelled).
     ///
-    /// Cost: what [`inject`](Self::inject) costs, and about two calls' at each poll.
+    /// Cost: that of [`inject`](Self::inject), and about that of two calls at each poll.
     ///
     /// ```
     /// use tracer::{Trace, call};
@@ -83,7 +84,7 @@ impl Trace {
 }
 
 impl<F> Instrumented<F> {
-    /// The trace in which the future is polled.
+    /// Returns the trace in which the future is polled.
     pub fn trace(&self) -> &Trace {
         self.within.execution.trace()
     }
@@ -111,10 +112,10 @@ impl<F> std::fmt::Debug for Instrumented<F> {
 }
 
 pin_project! {
-    /// A future that a call is around: see [`Call::instrument`].
+    /// A future with a call around it: see [`Call::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct InCall<F> {
-        // Dropped first: in the call, which `held` stops when it is dropped.
+        // Dropped first, while the call is open. `held` stops the call.
         #[pin]
         future: F,
         held: Held,
@@ -127,14 +128,14 @@ pin_project! {
     }
 }
 
-/// A call that is open while its future is polled.
+/// A call that is open while its future is polled, and suspended in between.
 #[doc(hidden)]
 pub struct Held {
     call: Call,
-    /// The innermost call open in the future when it was put aside, which may be this one; none
-    /// while it is polled.
+    /// The innermost call open in the future when it was suspended, which may be this one. `None` while
+    /// the future is polled.
     aside: Option<CallRef>,
-    /// The future was polled where the call's strand did not run.
+    /// The future was polled on a thread that did not run the call's strand.
     astray: bool,
     /// While the future is being dropped before it is ready.
     cancel: Option<Cancel>,
@@ -152,7 +153,7 @@ impl Drop for Held {
 }
 
 impl Held {
-    /// The future is polled at once or the call put aside.
+    /// The caller polls the future at once, or suspends the call.
     const fn new(call: Call) -> Self {
         Self {
             call,
@@ -162,7 +163,7 @@ impl Held {
         }
     }
 
-    /// Polls the future; looks at what it has become before the call stops.
+    /// Polls the future. If it is ready, calls `look` with its output before the call stops.
     #[inline]
     fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>, look: impl FnOnce(&T, &Call)) -> Poll<T> {
         self.take_up();
@@ -190,7 +191,7 @@ impl Held {
         self.cancel = self.call.recorded().map(Cancel::begin);
     }
 
-    /// Before the first poll: what is open within the call is not of the future.
+    /// Suspends the call before the first poll: calls that are open within it are not the future's.
     fn begin_aside(&mut self) {
         self.aside = self.call.recorded().and_then(suspend::rest_alone);
     }
@@ -209,7 +210,7 @@ impl Held {
     }
 }
 
-/// Puts the call aside in the end; where a panic comes through the poll, stops it.
+/// Suspends the call when the poll has returned. If the poll panics, stops the call.
 struct Polling<'a> {
     held: &'a mut Held,
     returned: bool,
@@ -244,13 +245,13 @@ impl<F> std::fmt::Debug for InCall<F> {
 }
 
 impl Call {
-    /// A future that this call is around: open while the future is polled, from now on until it is
-    /// ready or dropped.
+    /// Wraps a future in this call: the call is open while the future is polled, from now until the
+    /// future is ready or dropped.
     ///
-    /// What happens between its polls is not in the call, nor in those opened inside: so the
-    /// branches of a `join!` are told apart. (A plain guard that is held over an `.await` in one
-    /// branch includes what its siblings do in the meantime, where no call is around the branch.)
-    /// The call's time is that from now to the end; its busy time is that of the polls.
+    /// What happens between the polls is not in the call, and not in the calls opened inside, so the
+    /// branches of a `join!` are told apart. Without a call around a branch, a plain guard that the branch
+    /// holds over an `.await` includes what its siblings do meanwhile. The call's time is that from now
+    /// to the end; its busy time is that of the polls.
     ///
     /// [`#[traced]`](crate::traced) does this for an `async fn`.
     ///
@@ -281,12 +282,12 @@ impl std::fmt::Debug for Held {
     }
 }
 
-/// For `#[traced]`: a call for a future that is polled at once, so that it need not be put aside.
+/// For `#[traced]`: holds a call for a future that is polled at once, so that it need not be suspended.
 ///
-/// It is a variable of the function, as is the future: were the future a part of [`InCall`], the
-/// function's type would have a layer more, at which the compiler has to look to find out whether it
-/// is `Send`, and its limit is 128 layers. The call's variable is the older one, so it is dropped
-/// last.
+/// The call and the future are variables of the function, the call the older one, so that it is dropped
+/// last. If the future were a part of [`InCall`], the function's type would have one more layer. The
+/// compiler descends through the layers to find out whether the function's future is `Send`, and stops
+/// with an error at 128.
 #[doc(hidden)]
 pub const fn hold(call: Call) -> Held {
     Held::new(call)
@@ -302,7 +303,7 @@ pub struct Traced<'a, F, L> {
     look: PhantomData<L>,
 }
 
-/// What is to be told of a call by what its future has become.
+/// What a future's output says about its call.
 #[doc(hidden)]
 pub trait Look<T> {
     fn look(output: &T, call: &Call);
@@ -317,7 +318,7 @@ impl<T> Look<T> for AtNothing {
     fn look(_: &T, _: &Call) {}
 }
 
-/// An error makes the call a failed one, with the error's `Display` as message.
+/// Marks the call as failed if the output is an error, with the error's `Display` as message.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct AtError;
@@ -331,7 +332,7 @@ impl<T, E: Display> Look<Result<T, E>> for AtError {
     }
 }
 
-/// An error makes the call a failed one, with the error's `Debug` as message.
+/// Marks the call as failed if the output is an error, with the error's `Debug` as message.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct AtErrorDebug;
@@ -391,7 +392,7 @@ impl<F: Future + Unpin, L: Look<F::Output> + Unpin> Future for Traced<'_, F, L> 
 }
 
 impl<F, L> Drop for Traced<'_, F, L> {
-    /// Where the function is dropped in the middle, before the future.
+    /// Runs before the function's future is dropped.
     fn drop(&mut self) {
         self.held.begin_cancel();
     }
