@@ -215,9 +215,10 @@ pub mod __private {
     pub use crate::budget::Site;
     pub use crate::budget::future::{in_budget, run_future};
     pub use crate::budget::run::enter;
-    pub use crate::write::call::{run_err, run_err_debug};
-    pub use crate::write::future::{hold, traced, traced_err, traced_err_debug};
     pub use crate::write::macros::label;
+    pub use crate::write::traced::{
+        hold, run_err, run_err_debug, traced, traced_err, traced_err_debug,
+    };
 }
 
 /// The README's code blocks are tests.

@@ -15,7 +15,7 @@ use super::run::{OwnTrace, Run};
 /// One run of an async function with a budget.
 ///
 /// A variable of the function, declared before its future, so that it is dropped after the future. See
-/// [`hold`](crate::write::future::hold) for why it is not a part of the future.
+/// [`hold`](crate::write::traced::hold) for why it is not a part of the future.
 #[doc(hidden)]
 pub struct Running {
     spent: Spent,

@@ -189,29 +189,3 @@ impl fmt::Debug for Call {
             .finish_non_exhaustive()
     }
 }
-
-/// For `#[traced(err)]` on a function that is not async: marks the call as failed if the body returns an
-/// error.
-#[doc(hidden)]
-pub fn run_err<T, E: Display>(call: Call, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let result = body();
-    if let Err(error) = &result {
-        call.fail(error);
-    }
-    drop(call);
-    result
-}
-
-/// For `#[traced(err(Debug))]` on a function that is not async.
-#[doc(hidden)]
-pub fn run_err_debug<T, E: fmt::Debug>(
-    call: Call,
-    body: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
-    let result = body();
-    if let Err(error) = &result {
-        call.fail(&format_args!("{error:?}"));
-    }
-    drop(call);
-    result
-}

@@ -13,9 +13,10 @@ pub(crate) mod nesting;
 pub(crate) mod start_stop;
 pub(crate) mod suspend;
 
-// What a program calls: `call!`, `Call`, `inject`, `fetch`, `instrument`, `in_current_trace`.
+// What a program uses: `call!`, `Call`, `#[traced]`, `inject`, `fetch`, `instrument`, `in_current_trace`.
 pub(crate) mod call;
 pub(crate) mod carry;
 pub(crate) mod current;
 pub(crate) mod future;
 pub(crate) mod macros;
+pub(crate) mod traced;
