@@ -105,6 +105,8 @@ pub mod tower;
 #[cfg(feature = "web")]
 pub mod web;
 
+#[cfg(all(test, not(loom)))]
+mod layers;
 #[cfg(all(loom, test))]
 mod models;
 
@@ -118,7 +120,7 @@ pub use store::memory::{Memory, memory};
 pub use store::trace::Trace;
 pub use write::call::Call;
 pub use write::carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
-pub use write::context::{Scope, fetch};
+pub use write::current::{Scope, fetch};
 pub use write::future::{InCall, Instrumented};
 
 /// # Examples
@@ -207,10 +209,13 @@ pub use tracer_macros::budget;
 /// For the expansion of the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::budget::{Site, enter, in_budget, run_future};
-    pub use crate::write::call::{run_err, run_err_debug};
-    pub use crate::write::future::{hold, traced, traced_err, traced_err_debug};
+    pub use crate::budget::Site;
+    pub use crate::budget::future::{in_budget, run_future};
+    pub use crate::budget::run::enter;
     pub use crate::write::macros::label;
+    pub use crate::write::traced::{
+        hold, run_err, run_err_debug, traced, traced_err, traced_err_debug,
+    };
 }
 
 /// The code blocks of the README and of the guides are tests.

@@ -88,6 +88,8 @@ use proc_macro::TokenStream;
 ///
 /// On anything but a function with a body; on a `const fn`, which can read no clock; on a function
 /// that returns a future that can't be seen; and on `err` if the function returns nothing.
+#[doc(alias = "instrument")]
+#[doc(alias = "span")]
 #[proc_macro_attribute]
 pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), &item.into()).into()

@@ -88,6 +88,7 @@ pub use totals::Totals;
 /// let worst = &hotspots.functions(By::SelfBytes)[0];
 /// assert_eq!((worst.totals.calls, worst.totals.self_counts.unwrap().bytes_allocated), (6, 600));
 /// ```
+#[doc(alias = "profile")]
 #[derive(Clone, Debug, Default)]
 pub struct Hotspots {
     reports: u64,

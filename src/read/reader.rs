@@ -25,14 +25,12 @@ use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
 use crate::store::trace::{Ended, Trace};
 use crate::store::usage::Figures;
-use crate::write::context;
 
 impl Snapshot {
     pub(crate) fn of(trace: &Trace) -> Self {
         let Some(started) = trace.started() else {
             return Self::empty();
         };
-        context::draw_boundary_here();
         // The last first: a strand's parent was there before it, so it will be found. Those that
         // fold stand below others, or below paths.
         let mut folding = Vec::new();

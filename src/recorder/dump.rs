@@ -109,7 +109,7 @@ impl Recorder {
             if last.is_none_or(|last| last.elapsed() >= BETWEEN_DUMPS) {
                 *last = Some(Instant::now());
                 alloc_counter::exclude(|| {
-                    let panicking = crate::fetch().id();
+                    let panicking = crate::write::current::fetch().id();
                     let requests = shared.in_flight(false, usize::MAX).0;
                     let dump = Dump {
                         requests,

@@ -111,6 +111,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// A handle: it clones cheaply. When the last one is gone, what was kept is written out, for which at
 /// most five seconds are waited; what ends later is [dropped](Statistics::dropped).
+#[doc(alias = "tail sampling")]
 pub struct Recorder {
     inner: Own<Arc<Inner>>,
 }

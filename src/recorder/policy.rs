@@ -56,6 +56,7 @@ pub struct Ended<'a> {
 ///     .bytes_over(16 << 20)
 ///     .when("one customer's", |ended| ended.id.is_some_and(|id| id.starts_with("acme-")));
 /// ```
+#[doc(alias = "sampler")]
 #[derive(Clone)]
 pub struct Policy {
     rules: Programs<Vec<Rule>>,

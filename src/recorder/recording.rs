@@ -18,7 +18,7 @@ use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::store::state::End;
 use crate::store::trace::Trace;
-use crate::write::context::Scope;
+use crate::write::current::Scope;
 use crate::write::future::Instrumented;
 
 use super::bounded::{MAX_TEXT_BYTES, bounded};

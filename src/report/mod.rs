@@ -21,9 +21,9 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
-use crate::primitives::clock;
 use crate::read::snapshot::Snapshot;
 use crate::store::trace::Trace;
+use crate::write::context;
 
 pub use percentiles::Percentiles;
 pub use request::{Compared, Request};
@@ -288,13 +288,6 @@ impl Report {
 }
 
 impl Trace {
-    /// Returns the time since the trace began; zero for an empty trace.
-    pub fn age(&self) -> Duration {
-        self.started().map_or(Duration::ZERO, |started| {
-            clock::between(started, clock::ticks())
-        })
-    }
-
     /// Returns what the trace has recorded until now. May be called on any thread at any time, also while
     /// the trace goes on.
     ///
@@ -303,6 +296,7 @@ impl Trace {
     ///
     /// Cost: some microseconds, and allocations in proportion to what was recorded.
     pub fn report(&self) -> Report {
+        context::draw_boundary_here();
         assemble::report(Snapshot::of(self))
     }
 }

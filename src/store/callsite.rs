@@ -39,6 +39,7 @@ shared_static! {
 /// ```
 ///
 /// [`Call::open`]: crate::Call::open
+#[doc(alias = "Metadata")]
 #[derive(Debug)]
 pub struct Callsite {
     function: Function,

@@ -51,6 +51,7 @@ use crate::store::callsite::Callsite;
 /// assert_eq!(trace.report().calls[0].labels, [("user".into(), "ada".to_owned())]);
 /// assert_eq!((&*trace.report().calls[1].name, trace.report().calls[1].line), ("buy", 7));
 /// ```
+#[doc(alias = "Metadata")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NewCallsite<'a> {
     /// The function's name, or what stands for it.

@@ -36,6 +36,7 @@ const SUMS_MORE: u32 = 1024;
 /// let limits = Limits::default().calls(1_000).strands(100);
 /// assert_eq!((limits.calls, limits.strands, limits.text_bytes), (1_000, 100, 1 << 20));
 /// ```
+#[doc(alias = "SpanLimits")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

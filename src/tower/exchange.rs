@@ -1,4 +1,4 @@
-//! A request and its response, as they are recorded.
+//! `Exchange`: one HTTP request and its response, while they are recorded.
 
 use std::fmt::{self, Display, Write};
 
@@ -10,33 +10,30 @@ use percent_encoding::percent_decode;
 
 use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
-use crate::primitives::pool::Member;
 use crate::primitives::text::unless_it_panics;
 use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
-use crate::store::strand::Strand;
 use crate::store::trace::Trace;
-use crate::write::context::Entered;
+use crate::write::execution::Execution;
 
 use super::{Options, RequestId};
 
-/// A request that is not over. Dropped before it was said how it ended, it is cancelled.
+/// A request that is not over. If it is dropped without having ended, it is cancelled.
 pub(super) struct Exchange {
-    /// There until it is over.
+    /// `None` when the request is over.
     recording: Option<Recording>,
-    /// Everything that the service does for the request, until then.
-    strand: Option<&'static Member<Strand>>,
-    /// A copy, as what the request has is a part of what was read from the client, all of which it
-    /// would keep.
+    /// In which the service runs, until the request is over.
+    execution: Execution,
+    /// A copy: the request's own path would keep all that was read from the client with it.
     path: Name,
     method: Method,
     status: Option<StatusCode>,
-    /// How many bytes the response's body has, where that is known.
+    /// How many bytes the response's body has, if that is known.
     length: Option<u64>,
     sent_bytes: u64,
     frames: u64,
     is_body_asked_for: bool,
-    /// Something of the service is being polled: if that does not return, it panics.
+    /// The service is being polled. If this stays set, the poll has panicked.
     is_polled: bool,
 }
 
@@ -51,7 +48,7 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 type Name = ArrayString<256>;
 
 impl Exchange {
-    /// None if there is no memory: then the request is not recorded, and counts as dropped.
+    /// Returns `None` if memory ran out: then the request is not recorded, and counts as dropped.
     pub(super) fn begin(
         recorder: &Recorder,
         options: &Options,
@@ -64,7 +61,7 @@ impl Exchange {
                 None => recorder.begin_with_id(&name(options, parts), id.copy()),
             };
             let exchange = Boxed::new(Self {
-                strand: recording.trace().new_strand(),
+                execution: Execution::begin(recording.trace()),
                 recording: Some(recording),
                 path: cut(whole_path(parts)),
                 method: parts.method.clone(),
@@ -79,9 +76,7 @@ impl Exchange {
                 Ok(exchange) => Some(Own::new(exchange)),
                 Err(mut exchange) => {
                     if let Some(recording) = exchange.recording.take() {
-                        if let Some(strand) = exchange.strand.take() {
-                            recording.trace().end(strand);
-                        }
+                        exchange.execution = Execution::none();
                         recording.lose();
                     }
                     None
@@ -91,36 +86,28 @@ impl Exchange {
     }
 
     pub(super) fn trace(&self) -> &Trace {
-        static EMPTY: Trace = Trace::empty();
-        self.recording.as_ref().map_or(&EMPTY, Recording::trace)
+        self.execution.trace()
     }
 
-    /// What the service does is of the request; where it panics, so does the request.
+    /// Runs a part of the service in the request's trace. If it panics, the request has panicked.
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.is_polled = true;
-        let entered = self.strand.map(Entered::new);
-        let value = work();
-        drop(entered);
+        let value = self.execution.run(work);
         self.is_polled = false;
         value
     }
 
-    /// Drops what the service had begun; the calls that stop meanwhile are cancelled, where it had not
-    /// finished.
+    /// Drops a part of the service in the request's trace. If the response was not finished, the calls
+    /// that stop meanwhile are cancelled.
     pub(super) fn drop_with(&mut self, work: impl FnOnce()) {
-        let _entered = self.strand.map(Entered::new);
-        if let Some(strand) = self.strand
-            && self.is_cancelled()
-        {
-            strand.cancelling.begin();
-        }
+        let _entered = self.execution.enter_to_drop(self.is_cancelled());
         work();
     }
 
-    /// Whether it is, if it ends now.
+    /// Whether the request is cancelled if it ends now.
     fn is_cancelled(&self) -> bool {
-        // Where all bytes are there, what may come are trailers, or the word that nothing comes, for
-        // which not everybody waits.
+        // After all bytes only trailers or the end of the stream may come, for which not every client
+        // waits.
         let is_whole = self.length.is_some_and(|length| self.sent_bytes >= length);
         self.status.is_none() || (self.is_body_asked_for && !is_whole)
     }
@@ -130,12 +117,12 @@ impl Exchange {
         self.length = length;
     }
 
-    /// The body is asked for.
+    /// The client asks for the response's body.
     pub(super) fn body_begins(&mut self) {
         self.is_body_asked_for = true;
     }
 
-    /// The head of the response is there.
+    /// Takes the status and the headers of the response.
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.status = Some(status);
         let Some(recording) = &mut self.recording else {
@@ -150,7 +137,7 @@ impl Exchange {
         self.grpc_status(headers);
     }
 
-    /// In the head of a response without a body, or in the trailers.
+    /// Takes the gRPC status from the trailers, or from the head of a response without a body.
     pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
         let status = headers.get(&GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
         if let (Some(status), Some(recording)) = (status, &mut self.recording) {
@@ -185,7 +172,7 @@ impl Exchange {
         }
     }
 
-    /// The body has ended: after fewer bytes than were promised, the client gets an error.
+    /// The body has ended. If it had fewer bytes than were promised, the client gets an error.
     pub(super) fn body_ends(&mut self) {
         let sent = self.sent_bytes;
         if let Some(length) = self.length.filter(|length| sent < *length) {
@@ -195,7 +182,7 @@ impl Exchange {
         }
     }
 
-    /// The response is not what its head promised.
+    /// Marks the request as failed, since the response is not what its head promised.
     fn breaks_off(&mut self, why: fmt::Arguments<'_>) {
         if let Some(recording) = &mut self.recording {
             alloc_counter::exclude(|| {
@@ -216,9 +203,7 @@ impl Exchange {
         let Some(recording) = self.recording.take() else {
             return;
         };
-        if let Some(strand) = self.strand.take() {
-            recording.trace().end(strand);
-        }
+        self.execution = Execution::none();
         recording.finish_with(|recording| {
             if known(&self.method).is_none() {
                 recording.label("method", &self.method);
@@ -240,7 +225,7 @@ impl Drop for Exchange {
             if self.is_polled {
                 recording.outcome_unless_failed(Outcome::Panicked);
             } else if is_cancelled {
-                // Who asked may leave before a failure is told in full; it stays one.
+                // A failure stays one, even if the client leaves before it was sent in full.
                 recording.outcome_unless_failed(Outcome::Cancelled);
             }
             self.end();
@@ -248,27 +233,27 @@ impl Drop for Exchange {
     }
 }
 
-/// What a rule of the program's own says.
+/// Returns the name that the program's own rule gives.
 fn named_by(options: &Options, parts: &Parts) -> Option<String> {
     let name_by = options.name_by.as_deref()?;
     unless_it_panics(|| name_by(parts))?
 }
 
-/// The path that the client asked for: to a nested router axum gives only the rest of it.
+/// Returns the path that the client asked for. A nested router of axum gets only the rest of it.
 fn whole_path(parts: &Parts) -> &str {
     let asked = parts.extensions.get::<OriginalUri>();
     asked.map_or(&parts.uri, |asked| &asked.0).path()
 }
 
-/// As much of a text as there is room for.
+/// Cuts a text to the length of a name.
 fn cut(text: &str) -> Name {
     let mut cut = Name::new();
-    // It has room for what is left of it.
+    // `bounded` leaves no more than fits.
     let _ = cut.write_str(&bounded(text));
     cut
 }
 
-/// Method and route.
+/// Returns method and route.
 fn name(options: &Options, parts: &Parts) -> Name {
     let mut name = Name::new();
     let mut append = |text: &str| {
@@ -279,7 +264,7 @@ fn name(options: &Options, parts: &Parts) -> Name {
     let route = parts.extensions.get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
     let path = parts.uri.path();
-    // What catches all is none of the service's methods.
+    // A route that matches everything is no method of the service.
     let is_known = route.is_some_and(|route| !route.contains("{*"));
     let route = if options.is_grpc && !is_known && is_grpc_method(path) {
         Some(path)
@@ -290,14 +275,14 @@ fn name(options: &Options, parts: &Parts) -> Name {
         append(" ");
         append(route);
     } else if parts.extensions.get::<OriginalUri>().is_some() {
-        // It is a router of axum's that knows no route for it.
+        // A router of axum's has no route for it.
         append(" (no route)");
     }
     name
 }
 
 /// The methods of <https://www.rfc-editor.org/rfc/rfc9110#section-9> and
-/// <https://www.rfc-editor.org/rfc/rfc5789>. Others are whatever a client likes.
+/// <https://www.rfc-editor.org/rfc/rfc5789>. Any other text may come from a client.
 fn known(method: &Method) -> Option<&'static str> {
     Some(match *method {
         Method::GET => "GET",

@@ -92,6 +92,8 @@ pub use future::ResponseFuture;
 pub use id::RequestId;
 
 /// Puts a [`Recorder`] around a service: see the [module](self).
+#[doc(alias = "TraceLayer")]
+#[doc(alias = "middleware")]
 #[derive(Clone)]
 pub struct RecorderLayer {
     recorder: Recorder,

@@ -1,4 +1,4 @@
-//! A call: the guard of one timed function.
+//! `Call`: the public guard of one timed function. What it does is in `start_stop` and `annotate`.
 
 use std::fmt::{self, Display};
 
@@ -9,29 +9,30 @@ use crate::store::chunk::CallRef;
 use crate::store::strand::Strand;
 use crate::write::annotate;
 use crate::write::cursor::{self, Position};
-use crate::write::guard;
+use crate::write::start_stop;
 
-/// The guard of a call: the call stops when this is dropped.
+/// Guard of one timed call, made by [`call!`](crate::call!) and [`#[traced]`](crate::traced): the call
+/// stops when this is dropped.
 ///
-/// Made by [`call!`](crate::call!) and [`#[traced]`](crate::traced). Without a current trace it
-/// does nothing, and costs a load and a branch.
+/// Without a current trace it does nothing, and costs a load and a branch.
 ///
-/// May be moved, sent, held over an `.await`, dropped in any order or leaked; the calls around it
-/// and beside it stay exact. One that is stopped on a thread that does not run its strand has its
-/// time, and the allocations known then, and is marked
+/// It may be moved, sent, held over an `.await`, dropped in any order or leaked; the calls around it
+/// and beside it stay exact. If it is dropped on a thread that does not run its strand, the call has its
+/// time and the allocations known at that moment, and is marked
 /// [`partial`](crate::CallReport::partial).
+#[doc(alias = "span")]
 #[must_use = "the call stops when the guard is dropped: bind it, `let _call = call!();`; `let _ = …` drops it at once"]
 pub struct Call(Option<CallRef>);
 
 impl Call {
-    /// A call that is not recorded.
+    /// Returns a call that is not recorded.
     #[doc(hidden)]
     #[inline]
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// For the macros: whether a trace is current, so that formatting is worth its while.
+    /// For the macros: whether a trace is current, so that an id and labels need to be formatted.
     #[doc(hidden)]
     #[inline]
     pub fn is_enabled() -> bool {
@@ -55,7 +56,7 @@ impl Call {
         strand: &'static Member<Strand>,
         callsite: &'static Callsite,
     ) -> Self {
-        Self(guard::open(here, strand, callsite, None))
+        Self(start_stop::start(here, strand, callsite, None))
     }
 
     /// For the macros: starts a call with an id, labels, or both, as the callsite says.
@@ -75,7 +76,7 @@ impl Call {
 
     fn begin(callsite: &'static Callsite, text: Option<&[u8]>) -> Self {
         Self(cursor::here(|here| {
-            guard::open(here, here.strand()?, callsite, text)
+            start_stop::start(here, here.strand()?, callsite, text)
         }))
     }
 
@@ -83,7 +84,7 @@ impl Call {
     /// [`NewCallsite`](crate::NewCallsite), without id and labels. Without a current trace it does
     /// nothing.
     ///
-    /// Cost: that of [`call!`](crate::call!), which the compiler can't tell more of its callsite.
+    /// Cost: that of [`call!`](crate::call!).
     #[inline]
     pub fn open(callsite: &'static Callsite) -> Self {
         if callsite.has_texts() {
@@ -95,9 +96,9 @@ impl Call {
     /// Opens a call of the current trace with an id, labels, or both. The labels are the values for the
     /// [names](Callsite::with_labels) of the callsite, in their order.
     ///
-    /// What is `None` the call lacks, and likewise a label beyond the values' end. An id is left out if
-    /// the callsite was made without [ids](Callsite::with_id), and values that have no name are. Without a
-    /// current trace nothing is formatted.
+    /// The call lacks an id or a label that is `None`, and each label beyond the end of the values. An id
+    /// is ignored if the callsite was made without [ids](Callsite::with_id), and so are values beyond the
+    /// end of the names. Without a current trace nothing is formatted.
     ///
     /// Cost: that of [`call!`](crate::call!) with labels.
     pub fn open_with(
@@ -113,10 +114,11 @@ impl Call {
         Self::begin(callsite, text.as_ref().map(Text::as_bytes))
     }
 
-    /// Sets a checkpoint: a named moment, with the time and the allocations since the one before.
-    /// So name what has just been done.
+    /// Sets a checkpoint: a named moment, with the time and the allocations since the checkpoint before.
+    /// Name it after the step that has just been done.
     ///
     /// Names longer than 1,024 bytes are cut. Costs a clock read and a few stores.
+    #[doc(alias = "event")]
     #[inline]
     pub fn checkpoint(&self, name: &str) {
         if let Some(call) = self.0 {
@@ -124,8 +126,8 @@ impl Call {
         }
     }
 
-    /// Marks the call as failed, and why; it goes on until it stops. Of several messages the
-    /// report has the last.
+    /// Marks the call as failed, with a message. The call goes on until it stops. If there are several
+    /// messages, the report has the last one.
     ///
     /// ```
     /// use tracer::{Outcome, Trace, call};
@@ -142,6 +144,7 @@ impl Call {
     /// let failed = Outcome::Failed("number too large to fit in target type".to_owned());
     /// assert_eq!(trace.report().calls[0].outcome, failed);
     /// ```
+    #[doc(alias = "record_error")]
     pub fn fail(&self, why: &(impl Display + ?Sized)) {
         if let Some(call) = self.0 {
             annotate::fail(call, &Text::of(&why));
@@ -164,7 +167,7 @@ impl Call {
         self.0
     }
 
-    /// Who takes this stops the call.
+    /// Takes the call out of its guard. The caller stops it.
     pub(crate) const fn take(&mut self) -> Option<CallRef> {
         self.0.take()
     }
@@ -174,7 +177,7 @@ impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.0 {
-            guard::stop(call);
+            start_stop::stop(call);
         }
     }
 }
@@ -185,29 +188,4 @@ impl fmt::Debug for Call {
             .field("is_recorded", &self.is_recorded())
             .finish_non_exhaustive()
     }
-}
-
-/// For `#[traced(err)]` on a function that is not async: an error makes the call a failed one.
-#[doc(hidden)]
-pub fn run_err<T, E: Display>(call: Call, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let result = body();
-    if let Err(error) = &result {
-        call.fail(error);
-    }
-    drop(call);
-    result
-}
-
-/// For `#[traced(err(Debug))]` on a function that is not async.
-#[doc(hidden)]
-pub fn run_err_debug<T, E: fmt::Debug>(
-    call: Call,
-    body: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
-    let result = body();
-    if let Err(error) = &result {
-        call.fail(&format_args!("{error:?}"));
-    }
-    drop(call);
-    result
 }

@@ -1,15 +1,15 @@
 //! Takes the current trace along to other threads and tasks.
 
-use crate::write::context::fetch;
+use crate::write::current::fetch;
 use crate::write::future::Instrumented;
 
 /// Wraps a closure, which will run in the trace that is current now, below the call that is open now:
 /// on another thread, on a pool, or later on this one.
 ///
 /// Each run is a [scope](crate::Trace::inject) of its own. What the closure owns is dropped in it. If
-/// no trace is current, the closure runs as it is. For closures that run more than once or take an
-/// argument there is [`each_in_current_trace`], for futures
-/// [`.in_current_trace()`](InCurrentTrace::in_current_trace).
+/// no trace is current, the closure runs as it is. Use [`each_in_current_trace`] for closures that run
+/// more than once or take an argument, and [`.in_current_trace()`](InCurrentTrace::in_current_trace) for
+/// futures.
 ///
 /// Cost: that of [`fetch`](crate::fetch) now, and that of [`inject`](crate::Trace::inject) in the run.
 ///
@@ -29,6 +29,7 @@ use crate::write::future::Instrumented;
 /// let decode = &trace.report().calls[1];
 /// assert_eq!((decode.id.as_deref(), decode.parent), (Some("decode"), Some(0)));
 /// ```
+#[doc(alias = "in_current_span")]
 pub fn in_current_trace<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let trace = fetch();
     move || {
@@ -40,8 +41,8 @@ pub fn in_current_trace<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
 /// Wraps a closure that takes an argument and may run more than once, on several threads at once: each
 /// run will be in the trace that is current now, below the call that is open now.
 ///
-/// Each run is a [scope](crate::Trace::inject) of its own, of which a trace holds 1,000 one by one unless
-/// told [otherwise](crate::Limits::strands). So for many small items wrap the work on a chunk of them. A
+/// Each run is a [scope](crate::Trace::inject) of its own, of which a trace records 1,000 one by one by
+/// [default](crate::Limits::strands). So for many small items wrap the work on a chunk of them. A
 /// closure without an argument takes `|()|`.
 ///
 /// Cost: that of [`fetch`](crate::fetch) now, and that of [`inject`](crate::Trace::inject) in each run.
@@ -72,6 +73,7 @@ pub fn each_in_current_trace<A, T>(work: impl Fn(A) -> T) -> impl Fn(A) -> T {
 }
 
 /// Futures that take the current trace along: for any executor, as it needs none.
+#[doc(alias = "in_current_span")]
 pub trait InCurrentTrace: Future + Sized {
     /// Wraps the future, which will be polled in the trace that is current now, below the call that is
     /// open now: see [`Trace::instrument`](crate::Trace::instrument). If no trace is current, it is polled

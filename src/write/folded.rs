@@ -135,10 +135,9 @@ impl Opening {
     }
 }
 
-/// Adds up what a call used, and vacates its record. Nothing that runs is within it.
-pub(crate) fn close(strand: &Strand, call: CallRef, used: Figures, now: u64, end: End) {
+/// Adds up what a call used that has stopped, and vacates its record. No running call is within it.
+pub(crate) fn add_stopped(strand: &Strand, call: CallRef, used: Figures, now: u64, end: End) {
     let record = call.record;
-    record.close(used, now, end);
     let sum = sum::ended(record, used, now, end);
     add(strand, record, sum);
     leave(strand, record, now);

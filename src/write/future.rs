@@ -1,26 +1,23 @@
 //! Futures that enter a trace, or a call, at every poll.
 
-use std::fmt::{Debug, Display};
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::primitives::pool::Member;
 use crate::store::chunk::CallRef;
-use crate::store::strand::Strand;
 use crate::store::trace::Trace;
 use crate::write::call::Call;
 use crate::write::context::Entered;
+use crate::write::execution::Execution;
 use crate::write::suspend::{self, Cancel};
 
 pin_project! {
     /// A future whose every poll happens in a trace: see [`Trace::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Instrumented<F> {
-        // Dropped first: in the strand, which `within` leaves when it is dropped. An `Option` to be
-        // emptied would be a layer of types more around each future.
+        // Dropped first, while `within` is in the strand. An `Option` to be emptied would add a layer of
+        // types around each future.
         #[pin]
         future: F,
         within: Within,
@@ -28,45 +25,35 @@ pin_project! {
 
     impl<F> PinnedDrop for Instrumented<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().within.begin_end();
+            this.project().within.begin_drop();
         }
     }
 }
 
-/// The strand in which a future is polled.
+/// The execution in which a future is polled.
 struct Within {
-    strand: Option<&'static Member<Strand>>,
-    is_ready: bool,
     /// While the future is being dropped.
+    // Dropped first: see `Execution`.
     entered: Option<Entered>,
-    trace: Trace,
+    execution: Execution,
+    is_ready: bool,
 }
 
 impl Within {
-    fn begin_end(&mut self) {
-        self.entered = self.strand.map(Entered::new);
-        if let (Some(strand), false) = (self.strand, self.is_ready) {
-            strand.cancelling.begin();
-        }
-    }
-}
-
-impl Drop for Within {
-    fn drop(&mut self) {
-        if let Some(entered) = self.entered.take() {
-            entered.finish(&self.trace);
-        }
+    fn begin_drop(&mut self) {
+        self.entered = self.execution.enter_to_drop(!self.is_ready);
     }
 }
 
 impl Trace {
-    /// A future that is polled in this trace: a strand of its own, whichever threads poll it.
+    /// Wraps a future, which will be polled in this trace: it is a strand of its own, whichever threads
+    /// poll it.
     ///
-    /// Time and allocations of other tasks between its polls are not in its calls, not even in
-    /// those whose guards are held over an `.await`. Where it is dropped before it is ready, the
-    /// calls open in it are [cancelled](crate::Outcome::Cancelled).
+    /// Its calls have nothing of other tasks that run between its polls, even if a guard is held over an
+    /// `.await`. If the future is dropped before it is ready, the calls open in it are
+    /// [cancelled](crate::Outcome::Cancelled).
     ///
-    /// Cost: what [`inject`](Self::inject) costs, and about two calls' at each poll.
+    /// Cost: that of [`inject`](Self::inject), and about that of two calls at each poll.
     ///
     /// ```
     /// use tracer::{Trace, call};
@@ -86,19 +73,18 @@ impl Trace {
         Instrumented {
             future,
             within: Within {
-                strand: self.new_strand(),
-                is_ready: false,
                 entered: None,
-                trace: self.clone(),
+                execution: Execution::begin(self),
+                is_ready: false,
             },
         }
     }
 }
 
 impl<F> Instrumented<F> {
-    /// The trace in which the future is polled.
+    /// Returns the trace in which the future is polled.
     pub fn trace(&self) -> &Trace {
-        &self.within.trace
+        self.within.execution.trace()
     }
 }
 
@@ -108,10 +94,9 @@ impl<F: Future> Future for Instrumented<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let entered = this.within.strand.map(Entered::new);
-        let polled = this.future.poll(context);
-        this.within.is_ready |= polled.is_ready();
-        drop(entered);
+        let within = this.within;
+        let polled = within.execution.run(|| this.future.poll(context));
+        within.is_ready |= polled.is_ready();
         polled
     }
 }
@@ -125,10 +110,10 @@ impl<F> std::fmt::Debug for Instrumented<F> {
 }
 
 pin_project! {
-    /// A future that a call is around: see [`Call::instrument`].
+    /// A future with a call around it: see [`Call::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct InCall<F> {
-        // Dropped first: in the call, which `held` stops when it is dropped.
+        // Dropped first, while the call is open. `held` stops the call.
         #[pin]
         future: F,
         held: Held,
@@ -141,14 +126,14 @@ pin_project! {
     }
 }
 
-/// A call that is open while its future is polled.
+/// A call that is open while its future is polled, and suspended in between.
 #[doc(hidden)]
 pub struct Held {
     call: Call,
-    /// The innermost call open in the future when it was put aside, which may be this one; none
-    /// while it is polled.
+    /// The innermost call open in the future when it was suspended, which may be this one. `None` while
+    /// the future is polled.
     aside: Option<CallRef>,
-    /// The future was polled where the call's strand did not run.
+    /// The future was polled on a thread that did not run the call's strand.
     astray: bool,
     /// While the future is being dropped before it is ready.
     cancel: Option<Cancel>,
@@ -166,8 +151,8 @@ impl Drop for Held {
 }
 
 impl Held {
-    /// The future is polled at once or the call put aside.
-    const fn new(call: Call) -> Self {
+    /// The caller polls the future at once, or suspends the call.
+    pub(crate) const fn new(call: Call) -> Self {
         Self {
             call,
             aside: None,
@@ -176,9 +161,13 @@ impl Held {
         }
     }
 
-    /// Polls the future; looks at what it has become before the call stops.
+    /// Polls the future. If it is ready, calls `look` with its output before the call stops.
     #[inline]
-    fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>, look: impl FnOnce(&T, &Call)) -> Poll<T> {
+    pub(crate) fn poll<T>(
+        &mut self,
+        poll: impl FnOnce() -> Poll<T>,
+        look: impl FnOnce(&T, &Call),
+    ) -> Poll<T> {
         self.take_up();
         let mut polling = Polling {
             held: self,
@@ -199,12 +188,12 @@ impl Held {
         }
     }
 
-    fn begin_cancel(&mut self) {
+    pub(crate) fn begin_cancel(&mut self) {
         self.take_up();
         self.cancel = self.call.recorded().map(Cancel::begin);
     }
 
-    /// Before the first poll: what is open within the call is not of the future.
+    /// Suspends the call before the first poll: calls that are open within it are not the future's.
     fn begin_aside(&mut self) {
         self.aside = self.call.recorded().and_then(suspend::rest_alone);
     }
@@ -223,7 +212,7 @@ impl Held {
     }
 }
 
-/// Puts the call aside in the end; where a panic comes through the poll, stops it.
+/// Suspends the call when the poll has returned. If the poll panics, stops the call.
 struct Polling<'a> {
     held: &'a mut Held,
     returned: bool,
@@ -258,13 +247,13 @@ impl<F> std::fmt::Debug for InCall<F> {
 }
 
 impl Call {
-    /// A future that this call is around: open while the future is polled, from now on until it is
-    /// ready or dropped.
+    /// Wraps a future in this call: the call is open while the future is polled, from now until the
+    /// future is ready or dropped.
     ///
-    /// What happens between its polls is not in the call, nor in those opened inside: so the
-    /// branches of a `join!` are told apart. (A plain guard that is held over an `.await` in one
-    /// branch includes what its siblings do in the meantime, where no call is around the branch.)
-    /// The call's time is that from now to the end; its busy time is that of the polls.
+    /// What happens between the polls is not in the call, and not in the calls opened inside, so the
+    /// branches of a `join!` are told apart. Without a call around a branch, a plain guard that the branch
+    /// holds over an `.await` includes what its siblings do meanwhile. The call's time is that from now
+    /// to the end; its busy time is that of the polls.
     ///
     /// [`#[traced]`](crate::traced) does this for an `async fn`.
     ///
@@ -292,121 +281,5 @@ impl Call {
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.call.fmt(f)
-    }
-}
-
-/// For `#[traced]`: a call for a future that is polled at once, so that it need not be put aside.
-///
-/// It is a variable of the function, as is the future: were the future a part of [`InCall`], the
-/// function's type would have a layer more, at which the compiler has to look to find out whether it
-/// is `Send`, and its limit is 128 layers. The call's variable is the older one, so it is dropped
-/// last.
-#[doc(hidden)]
-pub const fn hold(call: Call) -> Held {
-    Held::new(call)
-}
-
-/// For `#[traced]`: polls a future in its call.
-#[doc(hidden)]
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Traced<'a, F, L> {
-    future: F,
-    held: &'a mut Held,
-    look: PhantomData<L>,
-}
-
-/// What is to be told of a call by what its future has become.
-#[doc(hidden)]
-pub trait Look<T> {
-    fn look(output: &T, call: &Call);
-}
-
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct AtNothing;
-
-impl<T> Look<T> for AtNothing {
-    #[inline]
-    fn look(_: &T, _: &Call) {}
-}
-
-/// An error makes the call a failed one, with the error's `Display` as message.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct AtError;
-
-impl<T, E: Display> Look<Result<T, E>> for AtError {
-    #[inline]
-    fn look(result: &Result<T, E>, call: &Call) {
-        if let Err(error) = result {
-            call.fail(error);
-        }
-    }
-}
-
-/// An error makes the call a failed one, with the error's `Debug` as message.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct AtErrorDebug;
-
-impl<T, E: Debug> Look<Result<T, E>> for AtErrorDebug {
-    #[inline]
-    fn look(result: &Result<T, E>, call: &Call) {
-        if let Err(error) = result {
-            call.fail(&format_args!("{error:?}"));
-        }
-    }
-}
-
-const fn poll_in<F, L>(held: &mut Held, future: F) -> Traced<'_, F, L> {
-    Traced {
-        future,
-        held,
-        look: PhantomData,
-    }
-}
-
-/// For `#[traced]`.
-#[doc(hidden)]
-pub fn traced<F: Future + Unpin>(held: &mut Held, future: F) -> Traced<'_, F, AtNothing> {
-    poll_in(held, future)
-}
-
-/// For `#[traced(err)]`.
-#[doc(hidden)]
-pub fn traced_err<F, T, E>(held: &mut Held, future: F) -> Traced<'_, F, AtError>
-where
-    F: Future<Output = Result<T, E>> + Unpin,
-    E: Display,
-{
-    poll_in(held, future)
-}
-
-/// For `#[traced(err(Debug))]`.
-#[doc(hidden)]
-pub fn traced_err_debug<F, T, E>(held: &mut Held, future: F) -> Traced<'_, F, AtErrorDebug>
-where
-    F: Future<Output = Result<T, E>> + Unpin,
-    E: Debug,
-{
-    poll_in(held, future)
-}
-
-impl<F: Future + Unpin, L: Look<F::Output> + Unpin> Future for Traced<'_, F, L> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let future = Pin::new(&mut this.future);
-        this.held.poll(|| future.poll(context), L::look)
-    }
-}
-
-impl<F, L> Drop for Traced<'_, F, L> {
-    /// Where the function is dropped in the middle, before the future.
-    fn drop(&mut self) {
-        self.held.begin_cancel();
     }
 }

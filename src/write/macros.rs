@@ -1,6 +1,6 @@
 //! The macro that opens a call.
 
-/// Opens a call of the current trace, named after the enclosing function; it stops when the
+/// Opens a call of the current trace, named after the enclosing function. The call stops when the
 /// [guard](crate::Call) is dropped. Without a current trace it does nothing, and evaluates nothing.
 ///
 /// - `call!()`
@@ -9,8 +9,8 @@
 ///   [`Display`](std::fmt::Display). `name = value` is always a label, never an argument of the
 ///   format string.
 ///
-/// Id and labels are copied, cut where they are longer than 1,024 bytes together, and need no
-/// allocation of the tracer's. Where formatting one panics, the label says so and the call goes on.
+/// Id and labels are copied, without an allocation of the tracer's, and cut to 1,024 bytes together. If
+/// formatting one panics, the label says so and the call goes on.
 ///
 /// Cost: two clock reads and some 30 stores from start to stop; a load and a branch without a
 /// trace. Formatting comes on top.
@@ -32,6 +32,7 @@
 /// assert_eq!(call.labels, [("rows".into(), "3".to_owned())]);
 /// assert_eq!(call.checkpoints[0].name, "decoded");
 /// ```
+#[doc(alias = "span")]
 #[macro_export]
 macro_rules! call {
     ($($arguments:tt)*) => {
@@ -39,7 +40,7 @@ macro_rules! call {
     };
 }
 
-/// For `#[traced]`: the same, with a name of its own.
+/// For `#[traced]`: opens a call as `call!` does, with a name of its own.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __named_call {
@@ -140,7 +141,7 @@ macro_rules! __call {
     };
 }
 
-/// The name of a label; of a raw one, `r#type`, without its prefix.
+/// Returns the name of a label, without the prefix of a raw identifier such as `r#type`.
 #[doc(hidden)]
 #[must_use]
 pub const fn label(written: &'static str) -> &'static str {

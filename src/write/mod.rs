@@ -1,19 +1,22 @@
-//! What the traced thread does: opens and stops calls, enters and leaves traces. Imports `store` and
+//! What the traced thread does: starts and stops calls, enters and leaves traces. Imports `store` and
 //! `primitives`.
 
-pub(crate) mod cursor;
-
+// The thread: its place in the records, the strands it has entered, a strand from beginning to end.
 pub(crate) mod context;
+pub(crate) mod cursor;
+pub(crate) mod execution;
+
+// Calls: their start and stop, what is noted of them, and which is within which.
+pub(crate) mod annotate;
 pub(crate) mod folded;
 pub(crate) mod nesting;
-
-pub(crate) mod annotate;
-pub(crate) mod guard;
-
-pub(crate) mod call;
-pub(crate) mod macros;
-
+pub(crate) mod start_stop;
 pub(crate) mod suspend;
 
+// What a program uses: `call!`, `Call`, `#[traced]`, `inject`, `fetch`, `instrument`, `in_current_trace`.
+pub(crate) mod call;
 pub(crate) mod carry;
+pub(crate) mod current;
 pub(crate) mod future;
+pub(crate) mod macros;
+pub(crate) mod traced;

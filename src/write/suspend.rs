@@ -11,8 +11,8 @@ use crate::store::strand::{Cancelling, Strand};
 use crate::store::usage::Figures;
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::guard::{stop, stop_from_afar};
 use crate::write::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
+use crate::write::start_stop::{stop, stop_from_afar};
 
 /// Puts a call aside, with the calls running within it: until it is taken up again, what happens
 /// on the strand is not in them. Answers the innermost of them. None where this thread does not

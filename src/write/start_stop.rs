@@ -1,4 +1,5 @@
-//! What a guard does: opens a call, and stops it, wherever that is.
+//! Where a call's start and its stop are written, also for folded calls, cancelled ones and ones that
+//! stop on another thread.
 
 use alloc_counter::Local;
 
@@ -17,17 +18,17 @@ use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used};
 
-/// Opens a call within the innermost one; none where there is no memory for it.
+/// Starts a call within the innermost one. Returns `None` if memory ran out.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "once with a text, once without")]
-pub(crate) fn open(
+pub(crate) fn start(
     here: &Position,
     strand: &'static Member<Strand>,
     callsite: &'static Callsite,
     text: Option<&[u8]>,
 ) -> Option<CallRef> {
     if !here.may_open(strand) {
-        return open_folded(here, strand, callsite);
+        return start_folded(here, strand, callsite);
     }
     let mut state = State::new(Kind::Call);
     let mut short = text.and_then(ShortText::of);
@@ -36,7 +37,7 @@ pub(crate) fn open(
         state = state.long_text(short.is_none());
     }
     let vacant = here.vacant_call(strand)?;
-    // What stands there otherwise is not read.
+    // Without a text, what the record's last owner left there is not read.
     if let Some(text) = &short {
         vacant.record.write_short_text(text);
     }
@@ -46,10 +47,10 @@ pub(crate) fn open(
     Some(call)
 }
 
-/// Opens a call beyond the trace's limit, or inside of one; none where there is no memory for that.
+/// Starts a call beyond the trace's limit, or inside a folded one. Returns `None` if memory ran out.
 #[cold]
 #[inline(never)]
-fn open_folded(
+fn start_folded(
     here: &Position,
     strand: &'static Member<Strand>,
     callsite: &'static Callsite,
@@ -62,13 +63,13 @@ fn open_folded(
     Some(call)
 }
 
-/// Writes a call as it begins within the innermost one. `subject` is its callsite, or a folded
-/// one's sum.
+/// Writes the start of a call within the innermost one. `subject` is the call's callsite or, if it is
+/// folded, its sum.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "all that opening a call does")]
+#[expect(clippy::inline_always, reason = "all that starting a call does")]
 fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Record, state: State) {
-    // As most calls begin: within one that is running since this visit to the strand, or in none;
-    // with counters; while nothing is going wrong.
+    // Most calls start within one that has been running since this visit to the strand, or in none,
+    // with counters, and neither during a panic nor while a future is dropped.
     let outer = here.innermost();
     if let Some(local) = Local::current()
         && outer.is_none_or(|outer| outer.record.is_running_on_thread())
@@ -106,7 +107,7 @@ fn begin_otherwise(
     let outer = here.innermost_running();
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
-    // As the thread's, so that a call is never settled before those inside it.
+    // In the thread's readings, so that a call is never settled before those inside it.
     let on_thread = reading.and_then(|reading| strand.meter.on_thread(reading));
     record.open(&Opening {
         state: state
@@ -123,19 +124,19 @@ fn begin_otherwise(
     record.store_figures(figures.unwrap_or_else(|| strand.meter.boundary()));
 }
 
-/// Stops a call, wherever that is.
+/// Stops a call, on whichever thread.
 #[inline]
 pub(crate) fn stop(call: CallRef) {
     cursor::here(|here| stop_here(here, call));
 }
 
-/// Out of line, so that the way to it is as short as can be.
+/// Out of line, so that the code at each call's end is short.
 #[inline(never)]
 fn stop_here(here: &Position, call: CallRef) {
     let now = clock::ticks();
     let record = call.record;
-    // As most stops are: of the innermost call, in the visit to the strand in which it started.
-    // Then the thread has the counters that it had at the start, or none.
+    // Most stops are of the innermost call, in the visit to the strand in which it started. Then the
+    // thread has the counters that it had at the start, or none.
     if let (Some(strand), Some(innermost)) = (here.strand(), here.innermost())
         && innermost.is(call)
         && let state = record.state()
@@ -173,14 +174,14 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     }
     let start = strand.meter.start(record);
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
-        // In the last moments of a thread, when its counters have been given back.
+        // The thread is ending and has given its counters back.
         record.set_partial();
         let used = used(strand, None, start);
         if innermost.is_some_and(|innermost| innermost.is(call)) {
             here.go_into(strand, outer(here, call));
             return close(strand, call, used, now);
         }
-        // Others are within it still; were it folded, its record could not be given to another.
+        // Calls are open within it: if it is folded, its record can't be vacated.
         strand.mark_partial();
         return record.close(used, now, end(strand, record.state()));
     };
@@ -191,8 +192,8 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     close(strand, call, reading.since(Figures { peak, ..start }), now);
 }
 
-/// Held by a future that is put aside, and stopped by somebody else. What was open within it goes
-/// on within the call around, which may be put aside too.
+/// Stops a call whose future is suspended. What was open within it goes on within the call around,
+/// which may be suspended too.
 fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
@@ -205,14 +206,13 @@ fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
 fn close(strand: &Strand, call: CallRef, used: Figures, now: u64) {
     let state = call.record.state();
     let end = end(strand, state);
+    call.record.close(used, now, end);
     if state.is_folded() {
-        folded::close(strand, call, used, now, end);
-    } else {
-        call.record.close(used, now, end);
+        folded::add_stopped(strand, call, used, now, end);
     }
 }
 
-/// How the call that stops now has ended.
+/// Returns how the call that stops now has ended.
 #[inline]
 fn end(strand: &Strand, state: State) -> End {
     let cancelling = strand.cancelling.get();
@@ -240,8 +240,8 @@ fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
     }
 }
 
-/// On a thread that does not run the strand: its counters can't be the call's. `end` where it is
-/// known what becomes of the call.
+/// Stops a call on a thread that does not run its strand, so the thread's counters are not the call's.
+/// `known_end` is how it ends, if that does not depend on the strand.
 #[cold]
 #[inline(never)]
 pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {

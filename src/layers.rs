@@ -1,0 +1,453 @@
+//! Test: no module imports against the order of the layers.
+//!
+//! - A folder imports only from folders before it in [`ORDER`]. `lib.rs` is above all of them, so no
+//!   module imports from it.
+//! - The files of a folder do not import each other in a circle.
+//! - A `mod.rs` may import any file below it, and these may import what it defines: that is no circle. An
+//!   import of what it re-exports counts as an import of the file that defines it.
+//!
+//! The test skips comments, strings, items under `#[cfg(test)]`, and the paths of exported macros,
+//! `$crate::…`. It can't see a method that is defined in a higher module, by an `impl` there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The folders, from the lowest to the highest. Those in one line are siblings.
+const ORDER: &[&[&str]] = &[
+    &["primitives"],
+    &["store"],
+    &["write", "read"],
+    &["report"],
+    &["budget"],
+    &["hotspots"],
+    &["export"],
+    &["recorder"],
+    &["tower"],
+    &["web"],
+];
+
+/// The models import whatever they check.
+const EXEMPT: &[&str] = &["models"];
+
+#[test]
+fn no_module_imports_against_the_order() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = BTreeMap::new();
+    read(&source, "", &mut files);
+    let problems = problems(&files);
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+/// Files by their paths below `src`, with their text.
+type Files = BTreeMap<String, String>;
+
+fn read(folder: &Path, prefix: &str, files: &mut Files) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            if !EXEMPT.contains(&&*name) {
+                read(&path, &format!("{name}/"), files);
+            }
+        } else if name.ends_with(".rs") && name != "lib.rs" && name != "layers.rs" {
+            files.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// An import of one file in another.
+struct Import {
+    from: String,
+    line: usize,
+    /// From the crate's root.
+    path: String,
+    /// The file that defines it; `None` for `lib.rs`.
+    to: Option<String>,
+}
+
+impl Import {
+    fn broken(&self, rule: &str) -> String {
+        let Self {
+            from, line, path, ..
+        } = self;
+        format!("src/{from}:{line}: imports {path}\n    {rule}")
+    }
+}
+
+fn problems(files: &Files) -> Vec<String> {
+    let written: BTreeMap<&str, Vec<Written>> = files
+        .iter()
+        .map(|(file, text)| (&**file, imports(file, text)))
+        .collect();
+    let mut imports = Vec::new();
+    for (file, paths) in &written {
+        for Written { line, path, .. } in paths {
+            imports.push(Import {
+                from: (*file).to_owned(),
+                line: *line,
+                path: format!("crate::{}", path.join("::")),
+                to: defined_in(path, &written, 0),
+            });
+        }
+    }
+    let mut problems: Vec<_> = imports.iter().filter_map(against_the_order).collect();
+    problems.extend(circles(&imports));
+    problems
+}
+
+fn folder(file: &str) -> &str {
+    file.split('/').next().unwrap()
+}
+
+fn against_the_order(import: &Import) -> Option<String> {
+    let rank = |folder| ORDER.iter().position(|layer| layer.contains(&folder));
+    let from = folder(&import.from);
+    let Some(own) = rank(from) else {
+        return Some(import.broken("this folder has no place in ORDER: give it one"));
+    };
+    let Some(to) = &import.to else {
+        return Some(import.broken("lib.rs is above all: import from the module that defines it"));
+    };
+    let to = folder(to);
+    if from == to || rank(to).is_some_and(|other| other < own) {
+        return None;
+    }
+    let mut rule = format!("{from} may import only its own files");
+    if own > 0 {
+        rule += &format!(" and {}", ORDER[..own].concat().join(", "));
+    }
+    Some(import.broken(&rule))
+}
+
+/// The files that each file imports, with one of the imports.
+type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a Import>>;
+
+/// The imports that are part of a circle among the files of a folder.
+fn circles(imports: &[Import]) -> Vec<String> {
+    let mut edges = Edges::new();
+    for import in imports {
+        let from = &*import.from;
+        let Some(to) = import.to.as_deref().filter(|to| *to != from) else {
+            continue;
+        };
+        let is_below = |parent: &str| to.starts_with(parent);
+        let is_its_own = from.strip_suffix("mod.rs").is_some_and(is_below);
+        if folder(from) == folder(to) && !is_its_own {
+            edges.entry(from).or_default().entry(to).or_insert(import);
+        }
+    }
+    let all = edges
+        .iter()
+        .flat_map(|(from, of)| of.iter().map(move |(to, it)| (from, to, it)));
+    let in_circles = all.filter(|(from, to, _)| reaches(&edges, to, from));
+    in_circles
+        .map(|(_, to, import)| {
+            import.broken(&format!(
+                "src/{to} imports that file, itself or through others: a folder's files form no circle"
+            ))
+        })
+        .collect()
+}
+
+fn reaches(edges: &Edges<'_>, from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(file) = next.pop() {
+        if file == to {
+            return true;
+        }
+        if seen.insert(file) {
+            next.extend(edges.get(file).into_iter().flat_map(BTreeMap::keys));
+        }
+    }
+    false
+}
+
+/// Returns the file that defines what a path names, through the re-exports of each `mod.rs` on the way,
+/// or `None` if `lib.rs` defines or re-exports it.
+fn defined_in(
+    path: &[String],
+    written: &BTreeMap<&str, Vec<Written>>,
+    depth: u32,
+) -> Option<String> {
+    let mut module = String::new();
+    for (place, name) in path.iter().enumerate() {
+        let file = format!("{module}{name}.rs");
+        if written.contains_key(&*file) {
+            return Some(file);
+        }
+        if written.contains_key(&*format!("{module}{name}/mod.rs")) {
+            module = format!("{module}{name}/");
+            continue;
+        }
+        let this = format!("{module}mod.rs");
+        let of = written.get(&*this)?;
+        let is_it = |it: &&Written| it.name == *name && it.path != path[..=place];
+        return match of.iter().find(is_it) {
+            // The limit is for names that re-export each other.
+            Some(it) if depth < 8 => defined_in(&it.path, written, depth + 1),
+            _ => Some(this),
+        };
+    }
+    Some(format!("{module}mod.rs")).filter(|_| !module.is_empty())
+}
+
+/// A path that a file uses.
+struct Written {
+    line: usize,
+    /// From the crate's root.
+    path: Vec<String>,
+    /// The name under which the file knows it.
+    name: String,
+}
+
+/// Returns what a file imports from the crate, by `use` or by paths within its code.
+fn imports(file: &str, text: &str) -> Vec<Written> {
+    let tokens = without_tests(&tokens(text));
+    let stem = file.trim_end_matches("mod.rs").trim_end_matches(".rs");
+    let module = stem.split('/').filter(|it| !it.is_empty());
+    let module: Vec<_> = module.map(str::to_owned).collect();
+    let mut found = Vec::new();
+    for (at, (_, token)) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).map_or("", |before| &*tokens[before].1);
+        let is_path = tokens.get(at + 1).is_some_and(|(_, next)| next == "::");
+        if matches!(before, "$" | "::") {
+            continue;
+        }
+        match &**token {
+            "crate" | "tracer" if is_path => tree(&tokens, at + 2, &[], &mut found),
+            "self" | "super" if is_path => tree(&tokens, at, &module, &mut found),
+            // In a `mod.rs` a name alone is a child or another crate.
+            _ if before == "use" && file.ends_with("mod.rs") => {
+                tree(&tokens, at, &module, &mut found)
+            }
+            _ => continue,
+        };
+    }
+    found
+}
+
+/// Reads a path, or a tree of paths in braces. Returns where it ends.
+fn tree(tokens: &[Token], start: usize, module: &[String], found: &mut Vec<Written>) -> usize {
+    let token = |at: usize| tokens.get(at).map_or("", |(_, token)| token);
+    let mut path = module.to_vec();
+    let mut at = start;
+    loop {
+        match token(at) {
+            "{" => {
+                at += 1;
+                while token(at) != "}" {
+                    at = tree(tokens, at, &path, found);
+                    at += usize::from(token(at) == ",");
+                }
+                return at + 1;
+            }
+            "super" => drop(path.pop()),
+            "self" | "*" => {}
+            name => path.push(name.to_owned()),
+        }
+        at += 1;
+        if token(at) != "::" || token(at + 1) == "<" {
+            break;
+        }
+        at += 1;
+    }
+    let line = tokens[at - 1].0;
+    let mut name = path.last().cloned().unwrap_or_default();
+    if token(at) == "as" {
+        name = token(at + 1).to_owned();
+        at += 2;
+    }
+    found.push(Written { line, path, name });
+    at
+}
+
+/// A word or a sign, and its line.
+type Token = (usize, String);
+
+/// Splits a source text into words and signs, without its comments and literals.
+fn tokens(text: &str) -> Vec<Token> {
+    let is_word = |it: char| it.is_alphanumeric() || it == '_';
+    let mut tokens = Vec::new();
+    let (mut rest, mut line) = (text, 1);
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(length) = literal(rest) {
+            length
+        } else {
+            let length = match rest.find(|it| !is_word(it)).unwrap_or(rest.len()) {
+                0 if rest.starts_with("::") => 2,
+                0 => first.len_utf8(),
+                word => word,
+            };
+            if !first.is_whitespace() {
+                tokens.push((line, rest[..length].to_owned()));
+            }
+            length
+        };
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// Returns the length of the string or character with which the text begins.
+fn literal(text: &str) -> Option<usize> {
+    let raw = text.strip_prefix('b').unwrap_or(text).strip_prefix('r');
+    if let Some(raw) = raw.filter(|it| it.trim_start_matches('#').starts_with('"')) {
+        let hashes = raw.find('"')?;
+        let inside = text.len() - raw.len() + hashes + 1;
+        let end = format!("\"{}", "#".repeat(hashes));
+        return Some(inside + text[inside..].find(&end)? + end.len());
+    }
+    let quote = text.chars().next().filter(|it| matches!(it, '"' | '\''))?;
+    let mut is_escaped = false;
+    let (end, _) = text.char_indices().skip(1).find(|(_, it)| {
+        let is_end = *it == quote && !is_escaped;
+        is_escaped = *it == '\\' && !is_escaped;
+        is_end
+    })?;
+    // A lifetime has no quote after its first character.
+    let is_lifetime = quote == '\'' && !text.starts_with("'\\") && text[..end].chars().count() > 2;
+    (!is_lifetime).then_some(end + 1)
+}
+
+/// Removes the items that exist in tests only: those under `cfg(test)` or `cfg(all(…, test))`.
+fn without_tests(tokens: &[Token]) -> Vec<Token> {
+    let token = |at: usize| tokens.get(at).map_or("", |(_, token)| token);
+    // Returns where the bracket that opens at `start` closes.
+    let end = |start: usize| {
+        let mut depth = 0;
+        let ends = |at: &usize| {
+            depth += i32::from(matches!(token(*at), "(" | "[" | "{"));
+            depth -= i32::from(matches!(token(*at), ")" | "]" | "}"));
+            depth == 0
+        };
+        (start..tokens.len()).find(ends).unwrap_or(tokens.len())
+    };
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        if token(at) == "#" && token(at + 1) == "[" {
+            let attribute = end(at + 1);
+            let has = |word| (at..attribute).any(|at| token(at) == word);
+            if has("cfg") && has("test") && !has("any") && !has("not") {
+                let item = attribute..tokens.len();
+                let body = { item }.find(|at| matches!(token(*at), ";" | "{"));
+                at = body.map_or(tokens.len(), end) + 1;
+                continue;
+            }
+        }
+        kept.push(tokens[at].clone());
+        at += 1;
+    }
+    kept
+}
+
+/// Returns what is wrong with files of these names and texts.
+fn problems_of(files: &[(&str, &str)]) -> Vec<String> {
+    let own = |(file, text): &(&str, &str)| ((*file).to_owned(), (*text).to_owned());
+    problems(&files.iter().map(own).collect())
+}
+
+#[test]
+fn an_import_of_another_folder_is_found_wherever_it_stands() {
+    let found = problems_of(&[
+        ("primitives/mod.rs", ""),
+        (
+            "primitives/sync.rs",
+            "fn f() { html! { (super::super::web::X) } }",
+        ),
+        ("store/mod.rs", ""),
+        (
+            "store/a.rs",
+            "use crate::primitives::sync::{\n    Lock,\n    A,\n};\nfn f() { crate::report::g::<u8>() }",
+        ),
+        ("write/mod.rs", "use tracer::read::{b, c::{self, d}};"),
+        ("read/mod.rs", ""),
+        ("report/mod.rs", "pub use crate::write::a as b;"),
+        ("web/mod.rs", "use crate::{Trace, store::a};"),
+        ("new/mod.rs", "use crate::store::a;"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "src/new/mod.rs:1: imports crate::store::a\n    \
+             this folder has no place in ORDER: give it one",
+            "src/primitives/sync.rs:1: imports crate::web::X\n    \
+             primitives may import only its own files",
+            "src/store/a.rs:5: imports crate::report::g\n    \
+             store may import only its own files and primitives",
+            "src/web/mod.rs:1: imports crate::Trace\n    \
+             lib.rs is above all: import from the module that defines it",
+            "src/write/mod.rs:1: imports crate::read::b\n    \
+             write may import only its own files and primitives, store",
+            "src/write/mod.rs:1: imports crate::read::c\n    \
+             write may import only its own files and primitives, store",
+            "src/write/mod.rs:1: imports crate::read::c::d\n    \
+             write may import only its own files and primitives, store",
+        ]
+    );
+}
+
+#[test]
+fn a_circle_is_found_through_re_exports_but_not_through_what_a_mod_rs_does() {
+    let files = [
+        (
+            "store/mod.rs",
+            "mod a;\nmod b;\npub use a::{A as First, x};\nuse b::B;\nstruct Own;",
+        ),
+        ("store/a.rs", "use super::{B, Own};"),
+        ("store/b.rs", "use crate::store::deep;"),
+        ("store/deep/mod.rs", "use super::First;\nuse c::C;"),
+        ("store/deep/c.rs", "use super::super::Own;"),
+    ];
+    let found = problems_of(&files);
+    let circle = |from: &str, path: &str, to: &str| {
+        format!(
+            "src/store/{from}: imports crate::store::{path}\n    \
+             src/store/{to} imports that file, itself or through others: a folder's files form no circle"
+        )
+    };
+    assert_eq!(
+        found,
+        [
+            circle("a.rs:1", "B", "b.rs"),
+            circle("b.rs:1", "deep", "deep/mod.rs"),
+            circle("deep/mod.rs:1", "First", "a.rs"),
+        ]
+    );
+    let mut mended = files;
+    mended[3].1 = "use super::Own;\nuse c::C;";
+    assert_eq!(problems_of(&mended), [""; 0]);
+}
+
+#[test]
+fn what_is_no_import_is_not_looked_at() {
+    let text = r##"
+        //! [`crate::web`]
+        /// `crate::web`
+        const A: (&str, &str, char) = ("\" crate::web", r#"" crate::web"#, '"');
+        fn f<'a>(it: &'a u8) {} // crate::web, 'a'
+        macro_rules! m { () => { $crate::web::f() } }
+        #[cfg(test)]
+        use crate::web::{a, b};
+        #[cfg(all(loom, test))]
+        mod tests { use crate::web; }
+        pub(in crate) fn g() { std::web::f() }
+        #[cfg(any(test, feature = "web"))]
+        use crate::web::Real;
+    "##;
+    let found = problems_of(&[
+        ("store/a.rs", text),
+        ("store/mod.rs", ""),
+        ("web/mod.rs", ""),
+    ]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("src/store/a.rs:13: imports crate::web::Real\n"),
+        "{found:?}"
+    );
+}
