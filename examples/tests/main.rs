@@ -1,11 +1,11 @@
 //! Runs each example as a process, and compares what it prints and answers.
 
+mod documents;
 mod http;
 #[cfg(feature = "flamegraph")]
 mod hunt;
 mod outputs;
 mod process;
-mod readme;
 mod service;
 mod text;
 

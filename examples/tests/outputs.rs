@@ -9,14 +9,12 @@ fn minimal() {
     assert_eq!(
         without_times(&printed("minimal", &[])),
         "\
-Hello, Ada!
-Hello, Grace!
-
-trace 1: TIME, allocates 3 (54 bytes)
+trace 1: TIME, allocates 3 (52 bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
-TIME TIME 3 1 54 18 54 greet @ main #1
-TIME TIME 1 1 18 18 18 ├─ greeting [Ada]
-TIME TIME 1 1 18 18 18 └─ greeting [Grace]
+TIME TIME 3 0 52 0 52 handle [ca7a87c4] @ main #1
+TIME TIME 2 2 32 32 32 ├─ parse
+TIME 2 32 ├─ · parsed
+TIME TIME 1 1 20 20 20 └─ store rows=5
 calls recorded: 3, memory: 4,096 bytes
 "
     );
