@@ -67,25 +67,6 @@ calls recorded: 2, memory: 4,096 bytes"
     );
 }
 
-#[cfg(feature = "criterion")]
-#[test]
-fn what_is_not_counted_is_not_benched() {
-    use tracer::criterion::{count, one_iteration};
-
-    let text = one_iteration(|| allocate(1)).to_string();
-    assert_eq!(
-        text.trim_start(),
-        "heap:   not counted \
-         (is `#[global_allocator] static A: Counting = Counting::system();` there?)"
-    );
-    let refused = std::panic::catch_unwind(|| count(1, || allocate(1))).unwrap_err();
-    let message = refused.downcast_ref::<String>().unwrap();
-    assert!(
-        message.starts_with("allocations are not counted (is `#[global_allocator]"),
-        "{message}"
-    );
-}
-
 #[cfg(feature = "macros")]
 #[test]
 fn a_budget_that_can_not_be_checked_fails_a_test_and_no_service() {
