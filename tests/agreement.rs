@@ -24,7 +24,7 @@ use tracer::{Call, Counting, Limits, Outcome, Report, Scope, Trace, call};
 #[global_allocator]
 static A: Counting = Counting::system();
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One step of a request. A number that says which of several is taken as the remainder.
 #[derive(Clone, Copy, Debug)]

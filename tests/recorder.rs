@@ -20,7 +20,7 @@ use tracer::{Counting, Limits, Outcome, Report, call};
 static A: Counting = Counting::system();
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const LONG: Duration = Duration::from_hours(1);
+const LONG: Duration = Duration::from_secs(60 * 60);
 
 fn recorder(policy: Policy) -> Recorder {
     Recorder::builder().policy(policy).start().unwrap()

@@ -35,7 +35,9 @@ struct Site {
 }
 
 fn recorder() -> Recorder {
-    let policy = Policy::none().failed().heaviest(1, Duration::from_hours(1));
+    let policy = Policy::none()
+        .failed()
+        .heaviest(1, Duration::from_secs(60 * 60));
     Recorder::builder().policy(policy).start().unwrap()
 }
 
