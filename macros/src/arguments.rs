@@ -125,7 +125,7 @@ impl Arguments {
         let ahead = input.fork();
         let word = ahead.call(Ident::parse_any)?;
         if ELSEWHERE.iter().any(|it| word == it) {
-            let message = format_args!(
+            let message = format!(
                 "`{word}` means nothing to a call: leave it out, or write `r#{word} = ...` for a \
                  label of this name"
             );
@@ -188,7 +188,7 @@ fn parse_label(input: ParseStream) -> Result<TokenStream> {
     let name = input.call(Ident::parse_any)?;
     let equals: Token![=] = input.parse()?;
     if input.is_empty() {
-        let message = format_args!("expected the value of the label `{name}` behind this");
+        let message = format!("expected the value of the label `{name}` behind this");
         return Err(Error::new_spanned(equals, message));
     }
     let value: Expr = input.parse()?;

@@ -71,7 +71,7 @@ impl Function {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         if !peek_function(input) {
-            let message = format_args!("`#[{attribute}]` stands on functions only");
+            let message = format!("`#[{attribute}]` stands on functions only");
             return Err(input.error(message));
         }
         let signature: Signature = input.parse()?;

@@ -43,6 +43,7 @@ use std::str::FromStr;
 
 #[cfg(feature = "hotspots")]
 use crate::hotspots::{By, Hotspots};
+use crate::primitives::text::character_boundary;
 use crate::report::Report;
 use crate::report::escape::Escaped;
 
@@ -233,7 +234,7 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
         let found = Self::ALL.iter().find(|format| format.name() == name);
         found.copied().ok_or_else(|| {
-            let name = &name[..name.floor_char_boundary(UnknownFormat::MAX_BYTES)];
+            let name = &name[..character_boundary(name.as_bytes(), UnknownFormat::MAX_BYTES)];
             UnknownFormat(name.to_owned())
         })
     }

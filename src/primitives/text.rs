@@ -157,6 +157,7 @@ impl Text {
 }
 
 /// The last place, up to this one, where a text of UTF-8 can be cut.
+#[inline]
 pub(crate) fn character_boundary(text: &[u8], at_most: usize) -> usize {
     let mut place = text.len().min(at_most);
     while text.get(place).is_some_and(|byte| byte & 0xC0 == 0x80) {
@@ -189,7 +190,7 @@ struct Limited<'a> {
 
 impl fmt::Write for Limited<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        let fits = part.floor_char_boundary(self.end - self.bytes.len());
+        let fits = character_boundary(part.as_bytes(), self.end - self.bytes.len());
         // It has room for what fits.
         let _ = self.bytes.try_extend_from_slice(&part.as_bytes()[..fits]);
         if fits < part.len() {

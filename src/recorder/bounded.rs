@@ -24,7 +24,7 @@ pub(crate) fn bounded(text: &str) -> Bounded<'_> {
     if text.len() <= MAX_TEXT_BYTES {
         return Bounded::Whole(text);
     }
-    let end = text.floor_char_boundary(MAX_TEXT_BYTES - text::CUT.len());
+    let end = text::character_boundary(text.as_bytes(), MAX_TEXT_BYTES - text::CUT.len());
     let mut cut = ArrayString::new();
     cut.push_str(&text[..end]);
     cut.push_str(text::CUT);

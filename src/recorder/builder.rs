@@ -65,7 +65,7 @@ impl Builder {
             policy: Policy::default(),
             memory_bytes: 16 << 20,
             names: 256,
-            window: Duration::from_mins(5),
+            window: Duration::from_secs(5 * 60),
             capacity: 10,
             limits: Limits::default(),
             file: None,

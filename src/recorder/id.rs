@@ -32,7 +32,7 @@ impl Id {
 
     fn cut(text: &str) -> Self {
         let mut cut = ArrayString::new();
-        cut.push_str(&text[..text.floor_char_boundary(SHORT - text::CUT.len())]);
+        cut.push_str(&text[..text::character_boundary(text.as_bytes(), SHORT - text::CUT.len())]);
         cut.push_str(text::CUT);
         Self::Short(cut)
     }

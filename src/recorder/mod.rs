@@ -206,7 +206,7 @@ impl RefUnwindSafe for Inner {}
 fn deadline(patience: Duration) -> Instant {
     let now = Instant::now();
     // Where it is beyond what the clock can tell: a year.
-    let year = Duration::from_hours(365 * 24);
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
     now.checked_add(patience).unwrap_or(now + year)
 }
 

@@ -127,7 +127,7 @@ impl fmt::Display for Reason {
 
 impl Default for Policy {
     fn default() -> Self {
-        let window = Duration::from_mins(1);
+        let window = Duration::from_secs(60);
         Self::none()
             .failed()
             .panicked()

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitives::sync::{AtomicCell, array, shared_static};
-use crate::primitives::text::CUT;
+use crate::primitives::text::{CUT, character_boundary};
 use crate::store::callsite::Callsite;
 
 /// A callsite to be made at run time, by whoever opens calls on behalf of other code: for each place of
@@ -267,7 +267,7 @@ fn cut(text: &str) -> (&str, &'static str) {
     if text.len() <= MOST_TEXT_BYTES {
         return (text, "");
     }
-    let end = text.floor_char_boundary(MOST_TEXT_BYTES - CUT.len());
+    let end = character_boundary(text.as_bytes(), MOST_TEXT_BYTES - CUT.len());
     (&text[..end], CUT)
 }
 

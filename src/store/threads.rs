@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitives::pool::{Directory, Number};
 use crate::primitives::sync::{AtomicU32, shared_static};
+use crate::primitives::text::character_boundary;
 
 const NAME_BITS: u32 = 10;
 /// The last of the names' numbers: no name, or one more than are kept.
@@ -62,7 +63,7 @@ impl Tag {
 }
 
 fn keep(name: &str) -> u32 {
-    let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
+    let name = &name[..character_boundary(name.as_bytes(), MAX_NAME_BYTES)];
     let known = NAMES.iter().find(|known| *known.text == *name);
     // Two threads of one name that come at once may keep it twice.
     let kept = known.or_else(|| {

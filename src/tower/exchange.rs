@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 
 use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
-use crate::primitives::text::unless_it_panics;
+use crate::primitives::text::{character_boundary, unless_it_panics};
 use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
@@ -258,7 +258,7 @@ fn name(options: &Options, parts: &Parts) -> Name {
     let mut name = Name::new();
     let mut append = |text: &str| {
         let room = name.remaining_capacity();
-        let _ = name.write_str(&text[..text.floor_char_boundary(room)]);
+        let _ = name.write_str(&text[..character_boundary(text.as_bytes(), room)]);
     };
     append(known(&parts.method).unwrap_or("HTTP"));
     let route = parts.extensions.get::<MatchedPath>();

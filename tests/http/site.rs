@@ -24,7 +24,9 @@ pub(crate) struct Site {
 }
 
 pub(crate) fn recorder() -> Recorder {
-    let policy = Policy::none().failed().heaviest(1, Duration::from_hours(1));
+    let policy = Policy::none()
+        .failed()
+        .heaviest(1, Duration::from_secs(60 * 60));
     Recorder::builder().policy(policy).start().unwrap()
 }
 

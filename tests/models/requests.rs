@@ -16,7 +16,7 @@ use tracer::{Call, Limits, Outcome, Report, Scope, Trace, call};
 use crate::common::allocate;
 use crate::pause::pause;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One step of a request. A number that says which of several is taken as the remainder.
 #[derive(Clone, Copy, Debug)]

@@ -34,7 +34,7 @@ fn in_child(recorder: Recorder) {
         recorder.routes(),
         recorder.hotspots(None),
     ));
-    assert!(!recorder.shut_down(Duration::from_mins(1)));
+    assert!(!recorder.shut_down(Duration::from_secs(60)));
     // It may have one of its own.
     let own = Recorder::builder().policy(Policy::none().failed()).start();
     let own = own.unwrap();
@@ -83,7 +83,7 @@ pub(crate) fn others_end_requests() {
         }
         done.store(true, Relaxed);
     });
-    assert!(recorder.shut_down(Duration::from_mins(1)));
+    assert!(recorder.shut_down(Duration::from_secs(60)));
     let it = recorder.statistics();
     assert_eq!(
         (it.ended, it.in_flight),

@@ -26,7 +26,7 @@ use crate::common::allocate;
 static ALLOCATOR: Counting = Counting::system();
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const LONG: Duration = Duration::from_hours(1);
+const LONG: Duration = Duration::from_secs(60 * 60);
 
 fn recorder(policy: Policy) -> Recorder {
     Recorder::builder().policy(policy).start().unwrap()

@@ -113,7 +113,7 @@ struct File<W> {
     next_track: u64,
 }
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<W: io::Write> File<W> {
     fn report(&mut self, report: &Report) -> io::Result<()> {
