@@ -50,7 +50,9 @@ fn read(folder: &Path, prefix: &str, files: &mut Files) {
             if !EXEMPT.contains(&&*name) {
                 read(&path, &format!("{name}/"), files);
             }
-        } else if name.ends_with(".rs") && name != "lib.rs" && name != "layers.rs" {
+        } else if !matches!(&*name, "lib.rs" | "layers.rs")
+            && path.extension() == Some("rs".as_ref())
+        {
             files.insert(name, fs::read_to_string(&path).unwrap());
         }
     }
@@ -113,11 +115,10 @@ fn against_the_order(import: &Import) -> Option<String> {
     if from == to || rank(to).is_some_and(|other| other < own) {
         return None;
     }
-    let mut rule = format!("{from} may import only its own files");
-    if own > 0 {
-        rule += &format!(" and {}", ORDER[..own].concat().join(", "));
-    }
-    Some(import.broken(&rule))
+    let mut allowed = vec!["its own files"];
+    allowed.extend(ORDER[..own].concat());
+    let allowed = allowed.join(", ");
+    Some(import.broken(&format!("{from} may import only {allowed}")))
 }
 
 /// The files that each file imports, with one of the imports.
@@ -254,11 +255,12 @@ fn tree(tokens: &[Token], start: usize, module: &[String], found: &mut Vec<Writt
         at += 1;
     }
     let line = tokens[at - 1].0;
-    let mut name = path.last().cloned().unwrap_or_default();
-    if token(at) == "as" {
-        name = token(at + 1).to_owned();
+    let name = if token(at) == "as" {
         at += 2;
-    }
+        token(at - 1).to_owned()
+    } else {
+        path.last().cloned().unwrap_or_default()
+    };
     found.push(Written { line, path, name });
     at
 }
@@ -379,15 +381,15 @@ fn an_import_of_another_folder_is_found_wherever_it_stands() {
             "src/primitives/sync.rs:1: imports crate::web::X\n    \
              primitives may import only its own files",
             "src/store/a.rs:5: imports crate::report::g\n    \
-             store may import only its own files and primitives",
+             store may import only its own files, primitives",
             "src/web/mod.rs:1: imports crate::Trace\n    \
              lib.rs is above all: import from the module that defines it",
             "src/write/mod.rs:1: imports crate::read::b\n    \
-             write may import only its own files and primitives, store",
+             write may import only its own files, primitives, store",
             "src/write/mod.rs:1: imports crate::read::c\n    \
-             write may import only its own files and primitives, store",
+             write may import only its own files, primitives, store",
             "src/write/mod.rs:1: imports crate::read::c::d\n    \
-             write may import only its own files and primitives, store",
+             write may import only its own files, primitives, store",
         ]
     );
 }

@@ -15,7 +15,7 @@ use crate::by_hand::poll;
 use crate::common::allocate;
 use crate::pause::pause;
 
-/// What follows is said for the whole process: one test at a time.
+/// Sets what follows a breach. That is the process's, so one test at a time does.
 pub(crate) fn policy(policy: OnExceeded) -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,14 +23,14 @@ pub(crate) fn policy(policy: OnExceeded) -> MutexGuard<'static, ()> {
     one
 }
 
-/// The text of the panic with which this ends; `None` where it returns.
+/// Returns the message of the panic; `None` if `work` returns.
 pub(crate) fn panic_of<T>(work: impl FnOnce() -> T) -> Option<String> {
     let caught = catch_unwind(AssertUnwindSafe(work)).err()?;
     let text = caught.downcast::<String>().expect("a text");
     Some(*text)
 }
 
-/// The same without what differs from run to run: the tree's times, and where threads have names.
+/// Returns the first lines, without the tree, whose times and threads differ from run to run.
 pub(crate) fn first_lines(text: Option<String>) -> Vec<String> {
     let text = text.expect("a panic");
     text.lines().take(5).map(str::to_owned).collect()
@@ -254,8 +254,8 @@ fn exceeds() {
     allocate(1);
 }
 
-/// What a budget's own panic allocates is no breach of the budgets around; and what begins while it
-/// unwinds, or a panic that comes later, is judged as ever.
+/// What a budget's own panic allocates is no breach of the budgets around it. Budgets that begin while
+/// it unwinds, and later panics, are checked as usual.
 #[test]
 fn the_panic_of_a_breach_breaks_no_other_budget() {
     #[budget(allocations <= 1)]
@@ -289,7 +289,7 @@ fn the_panic_of_a_breach_breaks_no_other_budget() {
     assert_eq!(exceeded() - before, 4);
 }
 
-/// Around it only what the function did is seen: not its own trace.
+/// The counts around a function with a budget have what it did, and not its own trace.
 #[test]
 fn its_own_trace_is_in_nobodys_figures() {
     #[budget(allocations <= 1)]
@@ -357,7 +357,7 @@ fn methods_generics_and_limits_that_are_expressions() {
     assert_eq!(Buffer(vec![1_u8]).fill(100).len(), 100);
 }
 
-/// The tracer's own rendering keeps to what it takes today.
+/// Rendering a report allocates no more than it does today.
 #[test]
 fn what_this_crate_allocates_to_write_a_report() {
     #[budget(allocations <= 10)]

@@ -1,6 +1,6 @@
-//! How deep `async fn`s may call one another until the compiler no longer finds out whether the
-//! outermost is `Send`: its default `recursion_limit` is 128 layers of types. The figure stands in the
-//! documentation of `#[traced]` and `#[budget]`.
+//! How deep `async fn`s may call one another before the compiler fails to prove that the outermost is
+//! `Send`: its default `recursion_limit` is 128 layers of types. The documentation of `#[traced]` and
+//! `#[budget]` states the figure.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Callsites made by whoever opens calls on behalf of other code.
+//! Callsites made at run time, by code that opens calls for other code.
 
 use std::sync::Barrier;
 
@@ -35,7 +35,7 @@ fn callsite(handler: &'static Handler) -> &'static Callsite {
     })
 }
 
-/// What is told of each call: its place, id and labels.
+/// Returns each call's place, id and labels.
 fn told(report: &Report) -> Vec<String> {
     let calls = report.calls.iter().map(|call| {
         format!(

@@ -138,7 +138,7 @@ fn listed_while_traces_come_and_go() {
             for now in in_flight() {
                 assert_ne!(now.trace, 0);
                 if now.open.iter().any(|it| it.id.as_deref() == Some("mine")) {
-                    assert_eq!(now.open.len(), 1);
+                    assert!(now.open.len() <= 2);
                 }
             }
         }

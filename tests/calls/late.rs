@@ -149,7 +149,7 @@ fn a_late_guard_and_a_handle_fetched_before_the_trace_was_given_back() {
 
 #[test]
 fn a_strand_that_ended_takes_up_nothing_more() {
-    // The guard of a scope that ended, and one whose instrumented call rests for ever.
+    // The guard of a scope that ended, and one whose instrumented call stays suspended.
     let trace = Trace::new();
     let scope = trace.inject();
     let resting = call!("resting").instrument(std::future::pending::<()>());

@@ -10,7 +10,9 @@ use crate::common::allocate;
 use crate::lines::calls;
 use crate::on_drop::OnDrop;
 
-/// Runs with the panic hook's message left out. The hook is the process's, so it is set once.
+/// Catches the panic of `work`, without a message if that begins with "expected".
+///
+/// The process has one hook, so it is set once.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -27,7 +29,7 @@ pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     catch_unwind(AssertUnwindSafe(work))
 }
 
-/// Unwinds through `work`, and no further. Not `panic!`: the message and the hook would allocate.
+/// Unwinds through `work`, and no further. `panic!` would allocate, for its message and in the hook.
 fn unwinding(work: impl FnOnce()) {
     catch_unwind(AssertUnwindSafe(|| {
         work();
@@ -36,7 +38,7 @@ fn unwinding(work: impl FnOnce()) {
     .unwrap_err();
 }
 
-/// Hands each line's parent and outcome, where what unwinding allocates would be in the figures.
+/// Returns each call's parent and outcome. The figures have what unwinding allocates.
 pub(crate) fn outcomes(trace: &Trace) -> Vec<String> {
     let report = trace.report();
     assert!(report.calls.iter().all(|call| !call.partial), "{report:#}");

@@ -9,7 +9,7 @@ use crate::lines::calls_of;
 
 const MEGABYTE: u64 = 1 << 20;
 
-/// Has so many bytes more for a moment.
+/// Allocates and frees a block of `bytes`.
 fn spike(bytes: u64) {
     let size = usize::try_from(bytes).unwrap();
     drop(black_box(Vec::<u8>::with_capacity(black_box(size))));

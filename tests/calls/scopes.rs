@@ -250,7 +250,7 @@ fn a_leaked_scope_of_a_thread_that_ended_is_in_the_totals_around() {
     );
 }
 
-/// Ten thousand calls may be recorded, and so many scopes open at once have one each.
+/// Opens `scopes` scopes at once, each with one call, in a trace that records ten thousand.
 fn one_call_in_each_of(scopes: usize, trace: &Trace) {
     let scopes: Vec<_> = (0..scopes)
         .map(|_| {

@@ -29,7 +29,7 @@ fn events<'a>(file: &'a Value, phase: &str) -> Vec<&'a Value> {
     events.filter(|event| event["ph"] == phase).collect()
 }
 
-/// Of the file's time, to the nanosecond.
+/// Returns an event's time in nanoseconds.
 fn nanos(event: &Value) -> i64 {
     let micros = event["ts"].as_f64().unwrap();
     #[allow(clippy::cast_possible_truncation)]
@@ -86,7 +86,7 @@ fn call<'a>(report: &'a Report, name: &str) -> &'a CallReport {
     report.calls.iter().find(|call| call.name == name).unwrap()
 }
 
-/// As a frame is named, and how long it lasts.
+/// Returns a call's name and length, as its frame must have them.
 fn frame(report: &Report, name: &str) -> (String, i64) {
     let call = call(report, name);
     let (outcome, length) = match call.outcome {
@@ -104,7 +104,7 @@ fn frame(report: &Report, name: &str) -> (String, i64) {
     (name, i64::try_from(length.as_nanos()).unwrap())
 }
 
-/// That the file has these tracks and no others, report by report.
+/// Asserts that the file has these tracks and no others, report by report.
 fn assert_drawn(test: &str, reports: &[Report], expected: &[&[Track]]) {
     let file = written(reports);
     let tracks = reports.iter().zip(expected);

@@ -1,4 +1,4 @@
-//! Hotspots: what many reports say together.
+//! Hotspots: sums over many reports, by function and by path.
 
 use std::sync::Barrier;
 

@@ -1,4 +1,4 @@
-//! Reports as lines of JSON: the schema, what is read back, and what is no report.
+//! Reports as lines of JSON: the schema, what is read back, and what is rejected.
 
 use std::io::{self, BufReader, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -223,7 +223,7 @@ fn python_reads_it() {
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn();
-    // Where there is no Python, the other tests have to do.
+    // Without Python the other tests have to do.
     let Ok(mut python) = python else { return };
     io::Write::write_all(
         &mut python.stdin.take().unwrap(),
@@ -342,7 +342,7 @@ fn a_line_without_end_takes_bounded_memory() {
     assert!(peak < 4 << 20, "{peak}");
 }
 
-/// What reading the only report takes at most, and what the report takes then, in bytes.
+/// Returns the most bytes held while the only report is read, and the bytes of the report.
 fn taken_by_reading(line: &[u8], report: &Report) -> (u64, u64) {
     let mut read = None;
     let measured = tracer::alloc::measure(|| {

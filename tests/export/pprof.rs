@@ -43,7 +43,7 @@ fn profile(report: &Report) -> Vec<u8> {
     profile
 }
 
-/// What `go tool pprof` says, with these arguments; none where there is no Go. CI has it.
+/// Returns what `go tool pprof` prints; `None` without Go, which CI has.
 fn pprof(profile: &[u8], arguments: &[&str]) -> Option<Vec<String>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), profile).unwrap();

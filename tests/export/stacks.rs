@@ -43,7 +43,7 @@ pub(crate) fn hotspots(reports: &[Report]) -> Hotspots {
 
 const HOSTILE: &str = "a;b\n\t<script>alert(\"1\")</script>&\0\u{1b}[2J 7 8";
 
-/// A report whose first function has a name from hell.
+/// A report whose first function has a hostile name.
 pub(crate) fn hostile() -> Report {
     let mut report = traced(5);
     report.calls[0].name = HOSTILE.into();

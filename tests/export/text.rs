@@ -1,4 +1,4 @@
-//! The two texts of a report, whole, with fixed times.
+//! The lines and the tree of a report, whole, with fixed times.
 
 use std::hint::black_box;
 use std::panic::{catch_unwind, resume_unwind};
@@ -39,8 +39,8 @@ fn record(trace: &Trace) -> Report {
     fixed(report)
 }
 
-/// The same with what may differ from run to run: times, threads, and what unwinding and the report
-/// itself allocate.
+/// Fixes what differs from run to run: times, threads, and what unwinding and the report itself
+/// allocate.
 fn fixed(mut report: Report) -> Report {
     report.trace = 7;
     report.grown = 1234;

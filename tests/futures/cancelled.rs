@@ -176,7 +176,7 @@ fn a_panic_in_the_drop_of_a_cancelled_future() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_a_future_that_went_astray() {
+fn a_panic_in_the_drop_of_a_future_whose_scope_has_ended() {
     let trace = Trace::new();
     let scope = trace.inject();
     let mut future = Box::pin(call!("astray").instrument(async {

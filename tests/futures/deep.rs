@@ -48,7 +48,7 @@ fn recursion_with_boxed_futures() {
     );
 }
 
-/// Traced functions down to the depth; the innermost is pending so many times.
+/// Calls itself down to `depth`; the innermost is pending `times` times.
 pub(crate) fn down(depth: u32, times: u32) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(call!().instrument(async move {
         if depth > 1 {
@@ -72,7 +72,7 @@ fn ten_thousand_async_calls_deep() {
     let trace = Trace::new();
     let run_there = trace.clone();
     on_a_big_stack(move || {
-        // Every poll takes up all that are open, and puts them to rest again.
+        // Every poll takes up all that are open, and suspends them again.
         run(run_there.instrument(async { down(DEPTH, 20).await }));
     });
     let report = trace.report();

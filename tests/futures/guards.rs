@@ -116,7 +116,7 @@ fn a_guard_that_leaves_its_future() {
 }
 
 #[test]
-fn a_guard_that_leaves_its_future_while_another_rests() {
+fn a_guard_that_leaves_its_future_while_another_is_suspended() {
     let trace = Trace::new();
     run(trace.instrument(async {
         let early = call!("early").instrument(async { call!("inside") });
@@ -146,8 +146,8 @@ fn a_guard_that_leaves_its_future_while_another_rests() {
 }
 
 #[test]
-fn a_guard_of_a_resting_future_stopped_outside() {
-    // `middle` stops while the future rests; `inside` goes on within `around`.
+fn a_guard_of_a_suspended_future_stopped_outside() {
+    // `middle` stops while the future is suspended; `inside` goes on within `around`.
     let trace = Trace::new();
     run(trace.instrument(async {
         let slot = RefCell::new(None::<Call>);
@@ -178,7 +178,7 @@ fn a_guard_of_a_resting_future_stopped_outside() {
 }
 
 #[test]
-fn a_guard_taken_from_a_future_that_rests_into_another() {
+fn a_guard_taken_from_a_suspended_future_into_another() {
     let trace = Trace::new();
     run(trace.instrument(async {
         let slot = RefCell::new(None::<Call>);

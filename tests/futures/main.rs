@@ -23,9 +23,9 @@ mod deep;
 mod guards;
 mod panics;
 mod spawned;
-mod strays;
 mod streams;
 mod tasks;
+mod without_the_trace;
 
 use tokio::runtime::{Builder, Runtime};
 use tracer::alloc::Counts;

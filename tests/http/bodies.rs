@@ -1,4 +1,4 @@
-//! How a recorded response comes to its end, and what of it is in whose figures.
+//! How a recorded response ends, and whose figures have what its body does.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -26,7 +26,7 @@ use crate::PATIENCE;
 use crate::common::allocate;
 use crate::server::{failed, label, outcome, recorder};
 
-/// The last that is over of so many.
+/// Waits until `count` requests have ended, and returns the report of the last.
 fn last(recorder: &Recorder, count: u64) -> Arc<Report> {
     let end = Instant::now() + PATIENCE;
     while recorder.statistics().ended < count {
@@ -37,7 +37,7 @@ fn last(recorder: &Recorder, count: u64) -> Arc<Report> {
     recorder.kept().remove(0)
 }
 
-/// A body of these frames, of which nobody knows how many there are.
+/// A body of these frames, of unknown length.
 fn frames(frames: Vec<Frame<Bytes>>) -> Body {
     let frames = frames.into_iter().map(Ok::<_, Infallible>);
     Body::new(http_body_util::StreamBody::new(stream::iter(frames)))
@@ -145,7 +145,7 @@ fn over_a_socket() {
     assert_eq!(told("/panics"), of(Outcome::Panicked, "0", "0"));
 }
 
-/// Asks a service, and its answer's body so often.
+/// Calls a service, and polls its response's body `asks` times.
 fn run<S, B>(service: &mut S, asks: usize)
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -162,7 +162,7 @@ where
     }
 }
 
-/// How it ends where the body is asked so often, and then dropped.
+/// Returns how a request ends whose body is polled `asks` times and then dropped.
 fn ends(response: impl Fn() -> Response<Body> + Clone, asks: usize) -> (Outcome, usize) {
     let recorder = recorder();
     let service = service_fn(move |_: Request<()>| {

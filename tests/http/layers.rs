@@ -107,7 +107,7 @@ fn timeouts_below_and_above() {
     );
 }
 
-/// Tries once more where the first attempt failed.
+/// Tries once more if the first attempt failed.
 #[derive(Clone)]
 struct Again;
 

@@ -1,4 +1,4 @@
-//! By which name, id and labels a request goes.
+//! The name, the id and the labels of a request.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -185,7 +185,7 @@ fn a_client_does_not_make_names() {
         of("POST (no route)", ""),
     ];
     assert_eq!(told, expected);
-    // Where paths are names, only what looks like one is.
+    // With gRPC's names, only a path that looks like one is a name.
     let server = Server::of(|layer| app().layer(layer.grpc(true)));
     for path in [
         "/a.B/C",

@@ -65,8 +65,7 @@ fn outer() {
     orders::get();
 }
 
-/// Of each bar of the flame graph in a page: what it says, its name, where it begins, how wide it is,
-/// and in which row.
+/// Returns each bar of the flame graph in a page: its title, its name, its start, its width, its row.
 fn bars(page: &str) -> Vec<[String; 5]> {
     let start = page.find("<svg class=\"flames\"").unwrap();
     let end = page.rfind("</svg>").unwrap() + "</svg>".len();

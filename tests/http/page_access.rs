@@ -233,7 +233,7 @@ fn a_token_of_ones_own_may_have_any_characters() {
 
 const TOKEN: &str = "c8de56fa4deed248";
 
-/// What a page answers to who comes from there with the token, as this version of HTTP.
+/// Returns the page's status for a request with the token, from this peer and in this version of HTTP.
 fn status_for(peer: &str, version: Version) -> StatusCode {
     let recorder = Recorder::builder().start().unwrap();
     let peer: SocketAddr = peer.parse().unwrap();

@@ -24,7 +24,7 @@ use tracer::{Outcome, Report, call, traced};
 use crate::PATIENCE;
 use crate::common::allocate;
 
-/// More than sockets hold.
+/// More bytes than sockets hold.
 pub(crate) const LARGE: usize = 32 << 20;
 
 #[traced]
@@ -37,7 +37,7 @@ async fn sleeps() {
     std::future::pending::<()>().await;
 }
 
-/// So many frames of a kilobyte, each made in a call.
+/// A body of `count` frames of a kilobyte, each made in a call.
 fn frames(count: usize) -> Body {
     Body::from_stream(futures_util::stream::iter(0..count).map(|number| {
         let _call = call!("{number}");
@@ -154,7 +154,7 @@ impl Server {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// The requests that are over, so many, the first first.
+    /// Waits until `count` requests have ended, and returns their reports, the oldest first.
     pub(crate) fn ended(&self, count: u64) -> Vec<Arc<Report>> {
         let end = Instant::now() + PATIENCE;
         while self.recorder.statistics().ended < count {
@@ -169,7 +169,7 @@ impl Server {
         kept
     }
 
-    /// The only one.
+    /// Returns the report of the only request.
     pub(crate) fn only(&self) -> Arc<Report> {
         self.ended(1).remove(0)
     }

@@ -66,7 +66,7 @@ impl Site {
         Self::of(|page| Router::new().nest("/debug/traces", page), true)
     }
 
-    /// The head and the body of an answer to who has the token.
+    /// Sends a request with the token, and returns the head and the body of the answer.
     pub(crate) fn get(&self, path: &str, headers: &str) -> (String, String) {
         let token = &self.token;
         self.ask(
@@ -75,7 +75,7 @@ impl Site {
         )
     }
 
-    /// The head and the body of an answer to anyone.
+    /// Sends a request, and returns the head and the body of the answer.
     pub(crate) fn ask(&self, request: &str, headers: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

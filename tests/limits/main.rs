@@ -1,4 +1,4 @@
-//! Traces that hold less than was done.
+//! Traces with fewer calls, strands or texts than were made: the rest is folded, and nothing is lost.
 
 #[path = "../common/boxes.rs"]
 mod boxes;

@@ -1,4 +1,4 @@
-//! Where folded calls stand, and what is theirs alone: as in a trace without limits.
+//! The paths and self figures of folded calls, which are those of a trace without limits.
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;
@@ -302,8 +302,7 @@ fn a_folded_future_that_is_pending_is_seen() {
     assert_eq!(by_name.len(), 1);
 }
 
-/// A recorded call on another thread beside a folded one: how much of the time they share, nobody
-/// knows.
+/// A recorded call on another thread runs beside a folded one: the time they share is not known.
 #[test]
 fn a_folded_call_beside_a_recorded_one_is_marked() {
     let trace = limited(2);

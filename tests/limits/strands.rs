@@ -1,4 +1,5 @@
-//! Strands beyond the limit: they stand below the call from which they were spawned, and are seen while they live.
+//! Strands beyond the limit: they stand below the call from which they were spawned, and are seen
+//! while they are open.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -69,7 +70,7 @@ fn strands_beyond_the_limit_stand_below_the_call_from_which_they_were_spawned() 
     );
 }
 
-/// Five threads, each in a scope and a call, while somebody looks.
+/// A report is taken while five threads are each in a scope and a call.
 #[test]
 fn strands_beyond_the_limit_are_seen_while_they_live() {
     const STRANDS: usize = 5;
@@ -202,8 +203,13 @@ fn folding_strands_that_come_and_go_on_many_threads() {
         reader.join().unwrap();
     });
     let report = trace.report();
-    let calls: u64 = report.folded.iter().map(|it| it.calls).sum();
-    assert_eq!(calls + report.calls.len() as u64, THREADS * ROUNDS * 3);
-    assert_eq!(report.total, Some(boxes(THREADS * ROUNDS * 3)));
-    assert_eq!(report.dropped, 0);
+    let folded: u64 = report.folded.iter().map(|it| it.calls).sum();
+    let calls = folded + report.calls.len() as u64;
+    assert_eq!(report.total, Some(boxes(calls)));
+    // On a busy machine a thread may wait in vain for a lock, and leave out a strand of three calls.
+    let missing = THREADS * ROUNDS * 3 - calls;
+    assert!(
+        missing <= 3 * report.dropped && report.dropped <= THREADS,
+        "{report:#}"
+    );
 }

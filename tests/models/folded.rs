@@ -1,4 +1,4 @@
-//! Calls of three callsites in any order, of which a trace records a few: by callsite nothing is lost.
+//! Random programs with a limit of calls, against sums by callsite.
 
 use std::collections::BTreeMap;
 

@@ -26,8 +26,8 @@ enum Step {
     Stop(usize),
     Fail(usize),
     Allocate(u64),
-    /// Moves a call into a future that opens a call in each of so many polls, and that is polled in
-    /// whichever call is open then.
+    /// Moves a call into a future that opens a call in each of its polls. It is polled in the call
+    /// that is open then.
     Move(usize, u32),
     Poll(usize),
     DropFuture(usize),
@@ -180,7 +180,7 @@ fn on_thread(work: impl FnOnce() + Send) {
     });
 }
 
-/// What a policy was shown of a request.
+/// What the policy sees of a request.
 #[derive(Clone, Debug)]
 struct Seen {
     outcome: Outcome,
@@ -189,8 +189,8 @@ struct Seen {
     calls: u64,
 }
 
-/// Runs a program so many times as a request; what the policy saw of each, in order of their ends, and
-/// what was kept of it.
+/// Runs a program `times` times as a request. Returns what the policy saw of each, in order of their
+/// ends, and what was kept.
 fn recorded(program: &Program, times: usize) -> (Recorder, Vec<Seen>, Vec<Arc<Report>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let by_policy = Arc::clone(&seen);
@@ -314,7 +314,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Where every request does the same, each path is in all of them, as often as it is usual.
+    /// If every request does the same, each path is in all of them, as often as is usual.
     #[test]
     fn a_request_like_all_others_is_usual(program in program()) {
         let (_, _, kept) = recorded(&program, 25);

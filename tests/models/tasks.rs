@@ -1,5 +1,5 @@
-//! Random trees of traced futures, against a naive model: each step of a program notes itself what
-//! it allocates, for the call that it stands in.
+//! Random trees of traced futures, against a naive model: each step of a program adds what it
+//! allocates to the call that it is in.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ enum Step {
     /// The first in order that is ready wins, or whichever tokio polls first.
     SelectBiased(usize, usize),
     Select(usize, usize),
-    /// Polled so many times and dropped, should it not be ready before.
+    /// Polled at most this often, and dropped if it is not ready then.
     Abandon(usize, u32),
     /// In a strand of its own, in this task or in another.
     Instrument(usize),
@@ -135,7 +135,7 @@ fn traced(program: &Arc<Program>, node: usize) -> Boxed {
     boxed(program, program.0[node].parent, future)
 }
 
-/// The same in a strand of its own: opened when that is polled first.
+/// A call in a strand of its own, opened at the strand's first poll.
 fn in_strand(program: &Arc<Program>, node: usize) -> Boxed {
     let inside = Arc::clone(program);
     let future = async move {
@@ -209,7 +209,7 @@ async fn take(program: &Arc<Program>, node: usize, step: Step) {
             program.0[node]
                 .noted
                 .add(counts.allocations, counts.bytes_allocated);
-            // Cancelled where the runtime is shut down.
+            // Cancelled if the runtime is shut down.
             let _ = spawned.value.await;
         }
     }

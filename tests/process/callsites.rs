@@ -1,4 +1,4 @@
-//! What a process keeps of callsites made at run time is bounded.
+//! The memory of callsites made at run time is bounded.
 
 use tracer::alloc::process;
 use tracer::{Call, Callsite, NewCallsite, Trace};

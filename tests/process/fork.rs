@@ -39,13 +39,13 @@ pub(crate) fn others_report() {
     );
 }
 
-/// What is done from afar is left with the strand that is open in the child, under its lock.
-pub(crate) fn others_set_checkpoints_from_afar() {
+/// A checkpoint set by another thread waits at the strand that is open in the child, under its lock.
+pub(crate) fn others_set_checkpoints() {
     static AROUND: Mutex<Option<Arc<Call>>> = Mutex::new(None);
     let set = |_| {
         let around = AROUND.lock().unwrap().clone();
         if let Some(around) = around {
-            around.checkpoint("afar");
+            around.checkpoint("remote");
         }
     };
     forks(set, |open| {
@@ -60,7 +60,7 @@ pub(crate) fn others_set_checkpoints_from_afar() {
 fn forks(busy: impl Fn(u64) + Sync, show: impl Fn(&Open)) {
     let done = AtomicBool::new(false);
     std::thread::scope(|threads| {
-        // Also where this panics: the scope waits for the threads.
+        // Also if this panics: the scope waits for the threads.
         let _ends = OnDrop(|| done.store(true, Relaxed));
         for number in 0..3 {
             let (busy, done) = (&busy, &done);
@@ -85,7 +85,7 @@ fn trace_something(number: u64) -> Trace {
     let late = call!("late");
     call.stop();
     drop(scope);
-    late.checkpoint("afar");
+    late.checkpoint("remote");
     drop(late);
     trace
 }

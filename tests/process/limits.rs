@@ -1,4 +1,4 @@
-//! What the tracer itself allocates is bounded by the limit, however many calls are made.
+//! The tracer's own memory for one trace is bounded by its limit of calls.
 
 use tracer::alloc::process;
 use tracer::{Limits, Trace, call};
@@ -24,7 +24,6 @@ async fn work() {
     }
 }
 
-// Alone in its binary: the figures are the process's.
 pub(crate) fn a_hundred_thousand_calls_in_one_trace_of_four_workers() {
     const TASKS: u64 = 4;
     let mut builder = tokio::runtime::Builder::new_multi_thread();

@@ -45,7 +45,7 @@ macro_rules! tests {
 const TESTS: &[Test] = tests![
     callsites::beyond_the_most_all_others_are_one,
     fork::others_report,
-    fork::others_set_checkpoints_from_afar,
+    fork::others_set_checkpoints,
     fork::others_trace,
     limits::a_hundred_thousand_calls_in_one_trace_of_four_workers,
     memory::memory_is_bounded_by_the_highest_load,

@@ -1,8 +1,8 @@
-//! What the tracer takes for itself is bounded by the highest load seen.
+//! The tracer's own memory is bounded by the highest load seen.
 
 use tracer::{Trace, call, memory};
 
-/// So many requests at once, each of 40 calls.
+/// Records `requests` requests at once, each of 40 calls.
 fn at_once(requests: usize) {
     let traces: Vec<_> = (0..requests)
         .map(|_| {
@@ -15,7 +15,6 @@ fn at_once(requests: usize) {
     drop(traces);
 }
 
-/// The only test of its file, as the figures are the process's.
 pub(crate) fn memory_is_bounded_by_the_highest_load() {
     at_once(1);
     let one = memory();

@@ -1,5 +1,5 @@
-//! A process that runs out of memory while it traces: what can't be recorded is not, and nothing
-//! panics or aborts.
+//! A process that runs out of memory while it traces: calls that can't be recorded are left out, and
+//! nothing panics or aborts.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

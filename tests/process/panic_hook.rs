@@ -1,4 +1,4 @@
-//! What is in flight is dumped at a panic: in a process of its own, as it goes to standard error.
+//! A panic dumps what is in flight to standard error.
 
 use std::time::Duration;
 

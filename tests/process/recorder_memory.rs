@@ -1,6 +1,4 @@
 //! A recorder's memory at a load that fills every part of it: never more than it was given.
-//!
-//! Alone in its process, as the tracer's own memory is that of a process.
 
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;

@@ -1,6 +1,4 @@
 //! Who owns memory: what the program hands to the recorder is given back as the program's.
-//!
-//! Alone in its process, as the tracer's own memory is that of a process.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

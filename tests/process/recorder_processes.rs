@@ -19,7 +19,7 @@ fn start(path: &Path, rotation: Rotation) -> Result<Recorder, StartError> {
     builder.file(path, rotation).start()
 }
 
-/// A few reports for each file, so that another is begun all the time.
+/// Rotates after a few reports.
 fn small() -> Rotation {
     Rotation::default().max_bytes(2_000).files(3)
 }

@@ -28,8 +28,6 @@ fn request() {
     assert!(!trace.is_empty());
 }
 
-/// The process's figures are exact while nothing else runs; so this is the file's only test, and
-/// the harness's own allocations are seen as such by comparing many rounds.
 pub(crate) fn a_warm_request_allocates_nothing() {
     request();
     let overhead = process().unwrap().overhead;

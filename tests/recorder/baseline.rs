@@ -212,10 +212,10 @@ fn without_room_a_figure_is_right_or_not_told() {
     assert!(statistics.not_compared > 0, "{statistics:?}");
     let usual = request(&kept[0]).compared.as_ref().unwrap();
     let usual = usual.usual_allocates.unwrap();
-    // Of the whole it is known, be it to a doubling.
+    // The figure of the whole request is known, to a factor of two.
     assert!((64..256).contains(&usual.p50), "{usual:?}");
     assert!(usual.p95 >= 2500 && usual.max == 5000, "{usual:?}");
-    // Of a path, where it is told at all, too.
+    // So is that of a path, if it is given.
     for call in &kept[0].calls {
         if let Some(usual) = { call.compared.as_ref() }.and_then(|it| it.usual_allocates)
             && usual.max == 5000

@@ -1,4 +1,4 @@
-//! Kept reports in files: rotated, continued, locked; and what is in the way.
+//! Kept reports in files: rotated, continued, locked, moved away, not writable.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -37,7 +37,7 @@ fn read(path: &Path) -> Vec<Report> {
     lines.map(|it| it.unwrap()).collect()
 }
 
-/// The file that was the present one so often before.
+/// The file that was rotated away `number` rotations ago.
 fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_extension(format!("jsonl.{number}"))
 }

@@ -1,5 +1,5 @@
-//! A call that goes on within another than the one in which it was opened: whoever looks says the
-//! same of it.
+//! A call that goes on within another than the one in which it was opened: the recorder and the report
+//! agree on it.
 
 use std::hint::black_box;
 use std::time::Duration;

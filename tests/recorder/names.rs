@@ -4,7 +4,7 @@ use tracer::recorder::{Policy, Recorder};
 
 use crate::{kept, recorder, request};
 
-/// Of each name: in flight, ended, kept.
+/// Returns each name with its requests in flight, ended and kept.
 fn by_name(recorder: &Recorder) -> Vec<(String, u64, u64, u64)> {
     let routes = recorder.routes().into_iter();
     routes

@@ -14,7 +14,7 @@ use crate::boxes::boxes;
 use crate::common::allocate;
 use crate::lines::{calls, calls_of};
 
-/// Runs a case, in traces of its own, so many times on four threads of each kind at once.
+/// Runs a case `times` times, each in a trace of its own, on four threads of each kind at once.
 fn everywhere(times: usize, case: fn(&Trace)) {
     std::thread::scope(|threads| {
         for _ in 0..4 {

@@ -397,7 +397,7 @@ fn a_guard_dropped_by_a_panic_on_another_thread() {
 }
 
 #[test]
-fn many_more_checkpoints_and_messages_than_a_strand_takes_from_afar() {
+fn many_more_checkpoints_and_messages_than_a_strand_takes_from_other_threads() {
     let trace = Trace::new();
     let scope = trace.inject();
     let around = call!("around");
@@ -410,8 +410,8 @@ fn many_more_checkpoints_and_messages_than_a_strand_takes_from_afar() {
             threads.spawn(|| {
                 for _ in 0..1000 {
                     let call: &Call = handed.wait();
-                    call.checkpoint("afar");
-                    call.fail("afar");
+                    call.checkpoint("remote");
+                    call.fail("remote");
                 }
             });
         }
@@ -421,7 +421,7 @@ fn many_more_checkpoints_and_messages_than_a_strand_takes_from_afar() {
     drop(scope);
     let report = trace.report();
     let call = &report.calls[1];
-    assert_eq!(call.outcome, Outcome::Failed("afar".to_owned()));
+    assert_eq!(call.outcome, Outcome::Failed("remote".to_owned()));
     assert!(call.partial);
     // Either kept or counted as not kept.
     assert!(report.dropped > 0 && report.dropped < 8000);

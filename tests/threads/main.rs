@@ -1,4 +1,4 @@
-//! Traces on many threads, those of pools among them.
+//! Traces on many threads: spawned, scoped, of rayon and of tokio.
 
 #[path = "../common/boxes.rs"]
 mod boxes;

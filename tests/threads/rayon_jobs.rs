@@ -23,8 +23,8 @@ fn pool(threads: usize) -> ThreadPool {
     pool
 }
 
-/// Its allocations only. Who looks for work frees what rayon has put off freeing, and a job's block
-/// is freed by whoever runs it: both may be inside a call that waits.
+/// Returns the allocations only. A worker that looks for work frees what rayon has put off freeing, and
+/// the thread that runs a job frees its block: both may happen inside a call that waits.
 fn allocations(counts: Option<Counts>) -> u64 {
     counts.unwrap().allocations
 }

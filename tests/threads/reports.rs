@@ -11,7 +11,7 @@ use crate::common::allocate;
 use crate::guards::{MEGABYTE, spike};
 use crate::lines::calls;
 
-/// A report of a running trace: what holds at any moment.
+/// Asserts what holds of a running trace at any moment.
 fn check(report: &Report) {
     for call in &report.calls {
         let name = call.id.as_deref().unwrap();

@@ -9,8 +9,9 @@ use crate::boxes::boxes;
 use crate::common::allocate;
 use crate::lines::{calls, calls_of};
 
-/// A trace with the call `around`, in which `work` may send the current trace to a thread that has
-/// been there before: nothing of the thread's own is in the call.
+/// Runs `here` in the call `around`, and `there` on another thread with the trace fetched in it.
+///
+/// That thread is started before, so that nothing of its own is in the call.
 fn around(trace: &Trace, there: impl FnOnce(&Trace) + Send, here: impl FnOnce()) {
     let (handle, turn) = (OnceLock::new(), Barrier::new(2));
     std::thread::scope(|threads| {
@@ -196,8 +197,7 @@ fn more_scopes_than_a_trace_records_are_in_its_totals() {
     assert_eq!(report.dropped, 0);
 }
 
-/// What a call does after the one around it has stopped is not that one's, on its strand or on
-/// another.
+/// What a call does after its parent has stopped is not the parent's, on its strand or on another.
 #[test]
 fn a_call_that_has_stopped_does_not_grow() {
     for spawned in [false, true] {
@@ -232,7 +232,7 @@ fn a_call_that_has_stopped_does_not_grow() {
     }
 }
 
-/// A strand that was spawned before the call around stopped is in it, whenever it does what.
+/// A strand that was spawned before the call around stopped is in it, whenever it runs.
 #[test]
 fn a_strand_belongs_to_the_calls_around_when_it_was_made() {
     let trace = Trace::new();

@@ -11,7 +11,7 @@ use tracer::{Outcome, Trace, traced};
 use super::{Refused, block_on, lines, record, record_async};
 use crate::pause::pause;
 
-/// Allocates this often, half of it behind an `.await`.
+/// Allocates `count` times, half of them after an `.await`.
 async fn allocate(count: usize) {
     for _ in 0..count / 2 {
         drop(black_box(Box::new(0)));

@@ -48,7 +48,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// The report as lines of `name [id] {label: value} < parent`, with the outcome where it is not ok.
+/// The report as lines of `name [id] {label: value} < parent`, with the outcome if it is not ok.
 fn lines(report: &Report) -> Vec<String> {
     report
         .calls
