@@ -1,9 +1,10 @@
 //! Snapshots of a strand that is written meanwhile: each could have been taken at one moment.
 
+use alloc_counter::Counts;
 use alloc_counter::model::Counters;
 use loom::thread;
 
-use super::records::{figures, open};
+use super::records::open;
 use super::strand::{begin, first_chunk};
 use super::{explore, leak};
 use crate::primitives::pool::Member;
@@ -13,6 +14,7 @@ use crate::store::callsite::Callsite;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
 use crate::store::record::Opening;
 use crate::store::state::{Kind, State};
+use crate::store::usage::{Reading, Start};
 use crate::write::cursor;
 use crate::write::nesting;
 
@@ -49,7 +51,9 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
         thread: 1,
         start: 1,
     });
-    vacant.record.store_figures(figures(0));
+    vacant
+        .record
+        .store_start(Start::OfStrand(Reading::default()));
     vacant.publish()
 }
 
@@ -67,7 +71,12 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
         cursor::here(|here| {
             here.take_up(Some(strand));
-            nesting::adopt(here, strand, inner, None, figures(5), 2);
+            let reading = Reading {
+                counts: Counts::from_array([5; 5]),
+                ticks: 5,
+                peak: 5,
+            };
+            nesting::adopt(here, strand, inner, None, reading, 2);
             here.take_up(None);
         });
         let snapshot = reader.join().unwrap();

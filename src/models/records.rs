@@ -9,18 +9,38 @@ use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::store::record::{Opening, Record};
 use crate::store::state::{End, Kind, State};
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
-/// Figures that are all the same, so that a mixture is seen.
-pub(super) fn figures(value: u64) -> Figures {
+/// Counts that are all the same, as are all figures here, so that a mixture is seen.
+fn counts(value: u64) -> Counts {
     let mut counts = Counts::ZERO;
     counts.allocations = value;
     counts.deallocations = value;
     counts.reallocations = value;
     counts.bytes_allocated = value;
     counts.bytes_deallocated = value;
-    Figures {
-        counts,
+    counts
+}
+
+fn reading(value: u64) -> Reading {
+    Reading {
+        counts: counts(value),
+        ticks: value,
+        peak: value.cast_signed(),
+    }
+}
+
+fn thread_reading(value: u64) -> ThreadReading {
+    ThreadReading {
+        counts: counts(value),
+        ticks: value,
+        peak: value.cast_signed(),
+    }
+}
+
+pub(super) fn usage(value: u64) -> Usage {
+    Usage {
+        counts: counts(value),
         busy: value,
         peak: value.cast_signed(),
     }
@@ -38,7 +58,7 @@ fn opening(value: u32) -> Opening {
 
 fn write(record: &Record, value: u32) {
     record.open(&opening(value));
-    record.store_figures(figures(u64::from(value)));
+    record.store_start(Start::OfStrand(reading(u64::from(value))));
 }
 
 /// Writes a call into the chunk and publishes it.
@@ -55,7 +75,8 @@ pub(super) fn assert_whole(record: &Record, value: u32) {
     assert_eq!(record.callsite().to_bits(), value);
     assert_eq!(record.thread(), value);
     assert_eq!(record.start(), u64::from(value));
-    assert_eq!(record.figures(), figures(u64::from(value)));
+    let start = Start::OfStrand(reading(u64::from(value)));
+    assert_eq!(record.figures(), Figures::Running(start));
 }
 
 /// More than a chunk holds, so that a second one is linked meanwhile.
@@ -88,13 +109,13 @@ fn assert_at_one_moment(record: &Record) {
     if state.is_partial() {
         return;
     }
-    let expected: &[u64] = match (state.end(), state.is_at_rest()) {
-        (End::Open, false) => &[1, 3],
-        (End::Open, true) => &[2],
-        _ => &[4],
+    let expected = match (state.end(), state.is_at_rest(), state.is_of_thread()) {
+        (End::Open, false, false) => Figures::Running(Start::OfStrand(reading(1))),
+        (End::Open, false, true) => Figures::Running(Start::OfThread(thread_reading(3))),
+        (End::Open, true, _) => Figures::AtRest(usage(2)),
+        _ => Figures::AtRest(usage(4)),
     };
-    let is_one = expected.iter().any(|value| found == figures(*value));
-    assert!(is_one, "{found:?} of {expected:?}");
+    assert_eq!(found, expected);
     if state.end() != End::Open {
         assert_eq!(stop, Some(STOP));
     }
@@ -111,11 +132,11 @@ fn a_call_that_has_stopped_has_its_figures() {
     explore(3, || {
         let record = opened();
         let reader = thread::spawn(|| assert_at_one_moment(record));
-        record.close(figures(4), STOP, End::Ok);
+        record.close(usage(4), STOP, End::Ok);
         reader.join().unwrap();
         let (state, stop, found) = record.read();
         assert!(state.end() == End::Ok && !state.is_partial());
-        assert_eq!((stop, found), (Some(STOP), figures(4)));
+        assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(4))));
     });
 }
 
@@ -131,7 +152,7 @@ fn a_call_that_stops_on_its_thread_has_its_figures() {
         assert_eq!(highest, 4);
         let (state, stop, found) = record.read();
         assert!(state.end() == End::Ok && !state.is_partial());
-        assert_eq!((stop, found), (Some(STOP), figures(4)));
+        assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(4))));
     });
 }
 
@@ -140,10 +161,11 @@ fn figures_that_change_twice_are_read_together() {
     explore(1, || {
         let record = opened();
         let reader = thread::spawn(|| assert_at_one_moment(record));
-        record.rest(figures(2));
-        record.resume(figures(3), true);
+        record.rest(usage(2));
+        let start = Start::OfThread(thread_reading(3));
+        record.resume(start);
         reader.join().unwrap();
-        assert_eq!(record.read().2, figures(3));
+        assert_eq!(record.read().2, Figures::Running(start));
     });
 }
 
@@ -154,11 +176,11 @@ fn a_stop_from_afar_leaves_the_figures_alone() {
         let record = opened();
         let reader = thread::spawn(|| assert_at_one_moment(record));
         let afar = thread::spawn(|| record.close_from_afar(STOP));
-        record.rest(figures(2));
+        record.rest(usage(2));
         afar.join().unwrap();
         reader.join().unwrap();
         let (state, stop, found) = record.read();
         assert!(state.end() == End::Open && !record.is_open());
-        assert_eq!((stop, found), (Some(STOP), figures(2)));
+        assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(2))));
     });
 }

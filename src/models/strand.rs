@@ -3,7 +3,7 @@
 use loom::thread;
 
 use super::explore;
-use super::records::{assert_whole, figures, open};
+use super::records::{assert_whole, open, usage};
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
@@ -30,7 +30,7 @@ fn stop_from_afar(call: CallRef, value: u32) -> bool {
         Some(Deed::Stopped(Stopped {
             within: Address::NONE,
             end: End::Ok,
-            used: figures(1),
+            used: usage(1),
             left_open: None,
         }))
     });

@@ -12,6 +12,7 @@ use crate::store::chunk::{CallRef, Chunk};
 use crate::store::record::Opening;
 use crate::store::state::{End, Kind, State};
 use crate::store::strand::Strand;
+use crate::store::usage::Figures;
 use crate::write::context;
 
 /// A call that has the readings of the thread at its start, as all that are opened in a visit.
@@ -36,8 +37,10 @@ fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
     let (state, stop, figures) = strand.meter.read_record(call.record);
     assert!(state.end() == End::Open && !state.is_at_rest() && stop.is_none());
     if !state.is_partial() {
-        let counts = figures.counts;
-        let found = (counts.allocations, counts.bytes_allocated);
+        let Figures::Running(start) = figures else {
+            panic!("{figures:?}");
+        };
+        let found = (start.counts.allocations, start.counts.bytes_allocated);
         assert_eq!(found, (allocations, allocations));
     }
 }

@@ -24,7 +24,7 @@ use crate::store::strand::{Afar, Deed, Strand};
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
 use crate::store::trace::{Ended, Trace};
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::context;
 
 impl Snapshot {
@@ -142,7 +142,7 @@ struct Reader<'a> {
     strand: &'a Strand,
     started: u64,
     /// One for all running calls.
-    reading: Figures,
+    reading: Reading,
     /// How many records there were.
     records: usize,
     calls: Vec<CallSnapshot>,
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
         let mut reader = Reader {
             strand,
             started,
-            reading: Figures::default(),
+            reading: Reading::default(),
             records: 0,
             calls: Vec::new(),
             places: Places::new(),
@@ -329,7 +329,7 @@ impl<'a> Reader<'a> {
                 self.add_message(record.parent(), record.start(), message);
             }
             Kind::Adoption => {
-                let (before, so_far) = (record.parent(), record.figures());
+                let (before, so_far) = (record.parent(), record.so_far());
                 self.add_adoption(record.adopted(), before, so_far, record.start());
             }
         }
@@ -396,13 +396,11 @@ impl<'a> Reader<'a> {
         };
         let now = self.read_now(record);
         let mut used = now.used;
-        if now.is_running
+        if let Some(start) = now.start
             && let Some(level) = levels.get(place)
         {
-            let level = now.start.peak.max(*level);
-            used.peak = used
-                .peak
-                .max(level.wrapping_sub(now.start.counts.net_bytes()));
+            let level = start.peak.max(*level);
+            used.peak = used.peak.max(level.wrapping_sub(start.counts.net_bytes()));
             let around = self.places.get(record.parent());
             if let Some(around) = around.and_then(|around| levels.get_mut(around)) {
                 *around = level.max(*around);
@@ -420,19 +418,15 @@ impl<'a> Reader<'a> {
 
     fn read_now(&self, record: &Record) -> Now {
         let (state, stop, figures) = self.strand.meter.read_record(record);
-        let is_running = !state.is_at_rest();
-        // The reading may be older than the start, where the strand is written without a pause.
-        let used = if is_running {
-            self.reading.since_at_most(figures)
-        } else {
-            figures
-        };
         Now {
             state,
             stop,
-            is_running,
-            start: figures,
-            used,
+            start: match figures {
+                Figures::Running(start) => Some(start),
+                Figures::AtRest(_) => None,
+            },
+            // The reading may be older than the start, if the strand is written without a pause.
+            used: figures.used_at(self.reading),
         }
     }
 
@@ -456,7 +450,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
+    fn add_adoption(&mut self, call: Address, before: Address, so_far: Usage, moment: u64) {
         if let (Some(call), Some(record)) = (self.call(call), call.record()) {
             call.within = CallId::at(record.parent());
             call.adoptions.push(Adoption {
@@ -521,7 +515,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn peak_bytes(&self, used: Figures) -> Option<u64> {
+    fn peak_bytes(&self, used: Usage) -> Option<u64> {
         let is_known = self.strand.has_peaks();
         is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
     }
@@ -531,10 +525,9 @@ impl<'a> Reader<'a> {
 struct Now {
     state: State,
     stop: Option<u64>,
-    is_running: bool,
-    /// The readings at its start, while it runs.
-    start: Figures,
-    used: Figures,
+    /// The reading at its start, while it runs.
+    start: Option<Reading>,
+    used: Usage,
 }
 
 fn at_least(counts: Counts, least: Counts) -> Counts {

@@ -18,7 +18,7 @@ use crate::store::state::{End, Kind};
 use crate::store::strand::{Afar, Deed, Strand};
 use crate::store::sum::{SharedSum, Sum};
 use crate::store::trace::Trace;
-use crate::store::usage::Figures;
+use crate::store::usage::Reading;
 
 /// What a trace did until it was read.
 pub(crate) struct Tally {
@@ -192,18 +192,10 @@ impl Tally {
         of_strand: Option<usize>,
         address: Address,
         record: &Record,
-        reading: Figures,
+        reading: Reading,
     ) {
-        let (mut state, mut stop, mut used) = record.read();
-        if !state.is_at_rest() {
-            let start;
-            (state, stop, start) = strand.meter.read_record(record);
-            used = if state.is_at_rest() {
-                start
-            } else {
-                reading.since_at_most(start)
-            };
-        }
+        let (state, stop, figures) = strand.meter.read_record(record);
+        let used = figures.used_at(reading);
         let stop = stop.unwrap_or_else(clock::ticks);
         let peak_bytes = if strand.has_peaks() {
             u64::try_from(used.peak).unwrap_or(0)

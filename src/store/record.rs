@@ -14,7 +14,7 @@ use crate::primitives::wait::Patience;
 use crate::store::address::Address;
 use crate::store::short_text::{ShortText, WORD_BYTES};
 use crate::store::state::{End, Kind, State};
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
 /// Sixteen words. Which stand for what depends on the kind.
 #[repr(align(128))]
@@ -106,9 +106,14 @@ impl Record {
         self.words[START].store(moment, Relaxed);
     }
 
-    pub(crate) fn set_adopted(&self, call: Address, so_far: Figures) {
+    pub(crate) fn set_adopted(&self, call: Address, so_far: Usage) {
         self.subject.store(call.to_bits(), Relaxed);
-        self.store_figures(so_far);
+        self.store_used(so_far);
+    }
+
+    /// What the adopted call had done before.
+    pub(crate) fn so_far(&self) -> Usage {
+        self.used()
     }
 
     pub(crate) fn adopted(&self) -> Address {
@@ -228,10 +233,23 @@ impl Record {
     }
 
     #[inline]
-    pub(crate) fn store_figures(&self, figures: Figures) {
-        self.words[BUSY].store(figures.busy, Relaxed);
-        self.words[PEAK].store(figures.peak.cast_unsigned(), Relaxed);
-        self.set_counts(figures.counts);
+    fn store_used(&self, used: Usage) {
+        self.store_figures(used.counts, used.busy, used.peak);
+    }
+
+    /// Writes the reading at a call's start; the state says whose it is.
+    pub(crate) fn store_start(&self, start: Start) {
+        match start {
+            Start::OfThread(start) => self.store_figures(start.counts, start.ticks, start.peak),
+            Start::OfStrand(start) => self.store_figures(start.counts, start.ticks, start.peak),
+        }
+    }
+
+    #[inline]
+    fn store_figures(&self, counts: Counts, ticks: u64, peak: i64) {
+        self.words[BUSY].store(ticks, Relaxed);
+        self.words[PEAK].store(peak.cast_unsigned(), Relaxed);
+        self.set_counts(counts);
     }
 
     #[inline]
@@ -257,17 +275,45 @@ impl Record {
         Counts::from_array(counts)
     }
 
+    /// Returns what the call holds, as its state says.
     #[inline]
     pub(crate) fn figures(&self) -> Figures {
-        Figures {
+        self.figures_in(self.state())
+    }
+
+    #[inline]
+    fn figures_in(&self, state: State) -> Figures {
+        let Usage { counts, busy, peak } = self.used();
+        let ticks = busy;
+        if state.is_at_rest() {
+            Figures::AtRest(Usage { counts, busy, peak })
+        } else if state.is_of_thread() {
+            Figures::Running(Start::OfThread(ThreadReading {
+                counts,
+                ticks,
+                peak,
+            }))
+        } else {
+            Figures::Running(Start::OfStrand(Reading {
+                counts,
+                ticks,
+                peak,
+            }))
+        }
+    }
+
+    #[inline]
+    fn used(&self) -> Usage {
+        Usage {
             counts: self.counts(),
             busy: self.words[BUSY].load(Relaxed),
             peak: self.peak(),
         }
     }
 
+    /// Returns the word of the peak: a level of the thread or the strand while the call runs.
     #[inline]
-    fn peak(&self) -> i64 {
+    pub(crate) fn peak(&self) -> i64 {
         self.words[PEAK].load(Relaxed).cast_signed()
     }
 
@@ -356,13 +402,12 @@ impl Record {
     }
 
     #[inline]
-    fn rewrite(&self, state: State, figures: Figures, more: impl FnOnce()) {
+    fn rewrite(&self, state: State, write: impl FnOnce()) {
         let writing = state.next_version();
         self.state.store(writing.to_bits(), Relaxed);
         // A reader that sees one of the new figures must also see that they are being written.
         fence(Release);
-        self.store_figures(figures);
-        more();
+        write();
         self.state.store(writing.next_version().to_bits(), Release);
     }
 
@@ -399,26 +444,30 @@ impl Record {
     }
 
     /// The call stops: its figures become amounts for good.
-    pub(crate) fn close(&self, used: Figures, stop: u64, end: End) {
+    pub(crate) fn close(&self, used: Usage, stop: u64, end: End) {
         let state = self.state().ended(end).at_rest(true).of_thread(false);
-        self.rewrite(state, used, || self.words[STOP].store(stop, Relaxed));
+        self.rewrite(state, || {
+            self.store_used(used);
+            self.words[STOP].store(stop, Relaxed);
+        });
     }
 
     /// The future that the call is around is put aside: the figures become amounts for a while.
-    pub(crate) fn rest(&self, used: Figures) {
+    pub(crate) fn rest(&self, used: Usage) {
         let state = self.state().at_rest(true).of_thread(false);
-        self.rewrite(state, used, || ());
+        self.rewrite(state, || self.store_used(used));
     }
 
-    /// The future goes on: the figures are readings again, of the thread or the strand.
-    pub(crate) fn resume(&self, start: Figures, of_thread: bool) {
-        let state = self.state().at_rest(false).of_thread(of_thread);
-        self.rewrite(state, start, || ());
+    /// The future goes on: the figures are a reading again.
+    pub(crate) fn resume(&self, start: Start) {
+        let state = self.state().at_rest(false).of_thread(start.is_of_thread());
+        self.rewrite(state, || self.store_start(start));
     }
 
-    /// The strand is left: the figures are its own readings from now on.
-    pub(crate) fn settle(&self, start: Figures) {
-        self.rewrite(self.state().of_thread(false), start, || ());
+    /// The strand is left: the figures of a running call are its strand's reading from now on.
+    pub(crate) fn settle(&self, start: Reading) {
+        let state = self.state().of_thread(false);
+        self.rewrite(state, || self.store_start(Start::OfStrand(start)));
     }
 
     /// Whether the call has not changed since this was its state.
@@ -442,7 +491,9 @@ impl Record {
         let mut patience = Patience::new();
         loop {
             let before = State::from_bits(self.state.load(Acquire));
-            let (stop, figures) = self.stop_and_figures();
+            let stop = self.words[STOP].load(Acquire);
+            let stop = (stop != 0).then_some(stop);
+            let figures = self.figures_in(before);
             fence(Acquire);
             if before == self.state() && !before.is_being_written() {
                 return (before, stop, figures);
@@ -452,11 +503,6 @@ impl Record {
                 return (before.partial(true), stop, figures);
             }
         }
-    }
-
-    fn stop_and_figures(&self) -> (Option<u64>, Figures) {
-        let stop = self.words[STOP].load(Acquire);
-        ((stop != 0).then_some(stop), self.figures())
     }
 }
 

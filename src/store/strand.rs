@@ -12,7 +12,7 @@ use crate::store::meter::Meter;
 use crate::store::record::Record;
 use crate::store::state::End;
 use crate::store::sum::{self, SUMS, SharedSum, Sum};
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Usage};
 
 shared_static! {
     pub(crate) static STRANDS: Pool<Strand> = Pool::new();
@@ -128,7 +128,7 @@ pub(crate) struct Afar {
 pub(crate) enum Deed {
     Stopped(Stopped),
     /// Set, the call having used what was known then.
-    Checkpoint(String, Figures),
+    Checkpoint(String, Usage),
     Failed(String),
 }
 
@@ -138,9 +138,9 @@ pub(crate) struct Stopped {
     /// The recorded call around, or the path of a folded one.
     pub(crate) within: Address,
     /// What the call had used, as far as it was known.
-    pub(crate) used: Figures,
+    pub(crate) used: Usage,
     /// The call that was open within this one, and what it had used.
-    pub(crate) left_open: Option<(Address, Figures)>,
+    pub(crate) left_open: Option<(Address, Usage)>,
 }
 
 impl Strand {
@@ -283,13 +283,13 @@ impl Strand {
     }
 
     /// What a call of the strand has used, as far as it can be known on a thread that may not run it.
-    pub(crate) fn used_from_afar(&self, record: &Record) -> Figures {
-        let (state, _, figures) = self.meter.read_record(record);
-        if state.is_at_rest() {
-            return figures;
+    pub(crate) fn used_from_afar(&self, record: &Record) -> Usage {
+        let (_, _, figures) = self.meter.read_record(record);
+        match figures {
+            // The clocks of two processors may differ; what is known may be older than the start.
+            Figures::Running(start) => self.meter.read().0.saturating_since(start),
+            Figures::AtRest(used) => used,
         }
-        // The clocks of two processors may differ; what is known may be older than the start.
-        self.meter.read().0.since_at_most(figures)
     }
 
     /// What a folded call did that was stopped away from the strand, whose thread does not add it up:
@@ -380,7 +380,9 @@ impl Strand {
         while let Some(call) = next {
             let record = call.record;
             if record.state().is_of_thread() {
-                record.settle(self.meter.start(record));
+                if let Some(start) = self.meter.start(record) {
+                    record.settle(start);
+                }
             } else if record.is_running() && !self.is_partial() {
                 return;
             }

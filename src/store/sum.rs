@@ -10,7 +10,7 @@ use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_st
 use crate::store::address::Address;
 use crate::store::record::Record;
 use crate::store::state::End;
-use crate::store::usage::Figures;
+use crate::store::usage::Usage;
 
 shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
@@ -239,7 +239,7 @@ pub(crate) fn path_of(record: &Record) -> Address {
 }
 
 /// What a call's end adds to its path.
-pub(crate) fn ended(record: &Record, used: Figures, now: u64, end: End) -> Sum {
+pub(crate) fn ended(record: &Record, used: Usage, now: u64, end: End) -> Sum {
     Sum {
         running: u64::MAX, // One less.
         failures: u64::from(matches!(end, End::Failed | End::Panicked)),
@@ -253,7 +253,7 @@ pub(crate) fn ended(record: &Record, used: Figures, now: u64, end: End) -> Sum {
 }
 
 /// What a call adds to its path that goes on.
-pub(crate) fn so_far(used: Figures) -> Sum {
+pub(crate) fn so_far(used: Usage) -> Sum {
     Sum {
         busy: used.busy,
         total: used.counts,
@@ -272,7 +272,7 @@ pub(crate) fn inside(sum: &Sum) -> Sum {
 
 /// What a call that is open does at this moment, for a reader of its strand: the call's path, that
 /// within which it is, and what it has used since it was last added up.
-pub(crate) fn open_now(record: &Record, used: Figures, now: u64) -> (Address, Address, Sum) {
+pub(crate) fn open_now(record: &Record, used: Usage, now: u64) -> (Address, Address, Sum) {
     let sum = Sum {
         wall: now.saturating_sub(record.start()),
         covered: record.covered_until(now),
@@ -283,7 +283,7 @@ pub(crate) fn open_now(record: &Record, used: Figures, now: u64) -> (Address, Ad
 
 /// What a call that its strand does not outlive adds to its path, and to that within which it is:
 /// what it has used since it was last added up. How it ends will not be known.
-pub(crate) fn left_open(record: &Record, used: Figures, now: u64) -> [(Address, Sum); 2] {
+pub(crate) fn left_open(record: &Record, used: Usage, now: u64) -> [(Address, Sum); 2] {
     let (path, around, mut sum) = open_now(record, used, now);
     sum.running = u64::MAX; // One less.
     sum.last = now;

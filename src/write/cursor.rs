@@ -237,8 +237,7 @@ fn nearest_running(call: CallRef) -> Option<CallRef> {
         && !call.record.is_running()
     {
         // One that was stopped on another thread has not told those around how high it went.
-        if !call.record.state().is_at_rest() {
-            let start = strand.meter.start(call.record);
+        if let Some(start) = strand.meter.start(call.record) {
             highest = highest.max(start.peak);
             // It will not be among those around which the strand is left.
             call.record.settle(start);

@@ -23,7 +23,7 @@ use crate::store::record::Record;
 use crate::store::state::{End, Kind, State};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SUMS, SharedSum, Sum, path_of};
-use crate::store::usage::Figures;
+use crate::store::usage::{Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 
 /// A folded call that is about to be opened.
@@ -136,7 +136,7 @@ impl Opening {
 }
 
 /// Adds up what a call used, and vacates its record. Nothing that runs is within it.
-pub(crate) fn close(strand: &Strand, call: CallRef, used: Figures, now: u64, end: End) {
+pub(crate) fn close(strand: &Strand, call: CallRef, used: Usage, now: u64, end: End) {
     let record = call.record;
     record.close(used, now, end);
     let sum = sum::ended(record, used, now, end);
@@ -146,7 +146,7 @@ pub(crate) fn close(strand: &Strand, call: CallRef, used: Figures, now: u64, end
 }
 
 /// Adds up what a call has used until now; it goes on from nothing.
-pub(crate) fn account(strand: &Strand, record: &Record, used: Figures) {
+pub(crate) fn account(strand: &Strand, record: &Record, used: Usage) {
     let mut sum = sum::so_far(used);
     sum.is_partial = record.state().is_partial();
     add(strand, record, sum);
@@ -210,12 +210,17 @@ pub(crate) fn leave_around(record: &Record) {
 }
 
 /// A running call is about to go on within another; these are its strand's readings now.
-pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
-    account(strand, record, reading.since(strand.meter.start(record)));
-    // In the form which it had: those inside are in that or a newer one.
-    let was_settled = !record.state().is_of_thread();
-    let on_thread = strand.meter.on_thread(reading).filter(|_| !was_settled);
-    record.resume(on_thread.unwrap_or(reading), on_thread.is_some());
+pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Reading) {
+    let Some(start) = strand.meter.start(record) else {
+        return;
+    };
+    account(strand, record, reading.since(start));
+    // In the form that it had: those inside are in that or a newer one.
+    record.resume(if record.state().is_of_thread() {
+        strand.meter.start_at(reading)
+    } else {
+        Start::OfStrand(reading)
+    });
 }
 
 /// A call goes on within another, or where it was before it was put to rest.

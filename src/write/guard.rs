@@ -12,7 +12,7 @@ use crate::store::short_text::ShortText;
 use crate::store::state::{End, Kind, State};
 use crate::store::strand::{Cancelling, Deed, Stopped, Strand};
 use crate::store::sum;
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used};
@@ -106,21 +106,23 @@ fn begin_otherwise(
     let outer = here.innermost_running();
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
-    // As the thread's, so that a call is never settled before those inside it.
-    let on_thread = reading.and_then(|reading| strand.meter.on_thread(reading));
+    let figures = match reading {
+        // As the thread's, so that a call is never settled before those inside it.
+        Some(reading) => strand.meter.start_at(reading),
+        None => Start::OfStrand(strand.meter.boundary()),
+    };
     record.open(&Opening {
         state: state
             .unwinding(std::thread::panicking())
             .cancelling(strand.cancelling.get() != Cancelling::No)
-            .of_thread(on_thread.is_some())
+            .of_thread(figures.is_of_thread())
             .partial(reading.is_none()),
         parent: Address::of(outer),
         subject,
         thread: here.tag().to_bits(),
         start,
     });
-    let figures = on_thread.or(reading);
-    record.store_figures(figures.unwrap_or_else(|| strand.meter.boundary()));
+    record.store_start(figures);
 }
 
 /// Stops a call, wherever that is.
@@ -168,10 +170,10 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     };
     let record = call.record;
     let innermost = here.innermost_running();
-    if record.state().is_at_rest() {
-        return stop_at_rest(here, strand, call, now);
-    }
-    let start = strand.meter.start(record);
+    let start = match strand.meter.figures(record) {
+        Figures::Running(start) => start,
+        Figures::AtRest(used) => return stop_at_rest(here, strand, call, used, now),
+    };
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
         record.set_partial();
@@ -188,21 +190,21 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     if innermost.is_some_and(|innermost| innermost.is(call)) {
         here.go_into(strand, outer(here, call));
     }
-    close(strand, call, reading.since(Figures { peak, ..start }), now);
+    close(strand, call, reading.since(Reading { peak, ..start }), now);
 }
 
 /// Held by a future that is put aside, and stopped by somebody else. What was open within it goes
 /// on within the call around, which may be put aside too.
-fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
+fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
-        adopt(here, strand, inner, outer, Figures::default(), now);
+        adopt(here, strand, inner, outer, Reading::default(), now);
     }
-    close(strand, call, call.record.figures(), now);
+    close(strand, call, used, now);
 }
 
-fn close(strand: &Strand, call: CallRef, used: Figures, now: u64) {
+fn close(strand: &Strand, call: CallRef, used: Usage, now: u64) {
     let state = call.record.state();
     let end = end(strand, state);
     if state.is_folded() {

@@ -7,7 +7,7 @@ use crate::store::address::Address;
 use crate::store::chunk::CallRef;
 use crate::store::state::{Kind, State};
 use crate::store::strand::Strand;
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 
@@ -49,10 +49,10 @@ pub(crate) fn leave_to_outer(
     here: &Position,
     strand: &Strand,
     call: CallRef,
-    reading: Figures,
+    reading: Reading,
     now: u64,
 ) -> i64 {
-    let own = strand.meter.start(call.record).peak;
+    let own = strand.meter.peak(call.record);
     let mut highest = own;
     let mut first: Option<CallRef> = None;
     for inner in here.outwards(here.innermost()) {
@@ -71,8 +71,7 @@ pub(crate) fn leave_to_outer(
             return highest;
         }
         // One that was stopped on another thread has not told those around how high it went.
-        if !inner.record.state().is_at_rest() {
-            let start = strand.meter.start(inner.record);
+        if let Some(start) = strand.meter.start(inner.record) {
             highest = highest.max(start.peak);
             if !inner.record.is_running() {
                 // It may not be among those around which the strand is left.
@@ -94,7 +93,7 @@ pub(crate) fn adopt(
     strand: &Strand,
     call: CallRef,
     outer: Option<CallRef>,
-    reading: Figures,
+    reading: Reading,
     now: u64,
 ) {
     let outer_address = Address::of(outer);
@@ -107,11 +106,9 @@ pub(crate) fn adopt(
         call.record.set_partial();
         outer.record.set_partial();
     }
-    let figures = strand.meter.start(call.record);
-    let so_far = if call.record.state().is_at_rest() {
-        figures
-    } else {
-        reading.since(figures)
+    let so_far = match strand.meter.figures(call.record) {
+        Figures::Running(start) => reading.since(start),
+        Figures::AtRest(used) => used,
     };
     let before = call.record.parent();
     // The parent first, so that a reader who finds the note finds the call where it is now.
@@ -132,10 +129,10 @@ pub(crate) fn adopt(
 
 /// What was used since the start; where there is no reading, as far as it is known.
 #[inline]
-pub(crate) fn used(strand: &Strand, reading: Option<Figures>, start: Figures) -> Figures {
+pub(crate) fn used(strand: &Strand, reading: Option<Reading>, start: Reading) -> Usage {
     match reading {
         Some(reading) => reading.since(start),
-        None => strand.meter.boundary().since_at_most(start),
+        None => strand.meter.boundary().saturating_since(start),
     }
 }
 
@@ -146,7 +143,7 @@ pub(crate) fn read(
     innermost: Option<CallRef>,
     local: Option<Local>,
     now: u64,
-) -> Option<Figures> {
+) -> Option<Reading> {
     let reading = strand.meter.reading(local, now)?;
     let highest = strand.meter.level(local?.take_peak());
     if let Some(innermost) = innermost {

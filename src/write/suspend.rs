@@ -8,7 +8,7 @@ use crate::store::chunk::CallRef;
 use crate::store::record::Record;
 use crate::store::state::End;
 use crate::store::strand::{Cancelling, Strand};
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::guard::{stop, stop_from_afar};
@@ -40,16 +40,15 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
     );
     let mut highest = i64::MIN;
     for record in path(here, innermost, call) {
-        if !record.is_running() {
-            if !record.state().is_at_rest() {
-                // Stopped on another thread, and out of the way of those that settle.
-                let start = strand.meter.start(record);
-                highest = highest.max(start.peak);
-                record.settle(start);
-            }
+        let Some(mut start) = strand.meter.start(record) else {
+            continue;
+        };
+        if !record.is_open() {
+            // Stopped on another thread, and out of the way of those that settle.
+            highest = highest.max(start.peak);
+            record.settle(start);
             continue;
         }
-        let mut start = strand.meter.start(record);
         start.peak = start.peak.max(highest);
         highest = start.peak;
         if reading.is_none() {
@@ -74,26 +73,25 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
     }
     let strand = here.strand_of(call)?;
     let now = clock::ticks();
-    if call.record.state().is_at_rest() {
+    let Some(mut start) = strand.meter.start(call.record) else {
         // Put aside with the future in which it was opened, and now out of that one's keeping.
         let outer = cursor::running(innermost);
-        adopt(here, strand, call, outer, Figures::default(), now);
+        adopt(here, strand, call, outer, Reading::default(), now);
         folded::leave_around(call.record);
         return Some(call);
-    }
+    };
     let reading = read(strand, cursor::running(innermost), Local::current(), now)?;
-    let mut start = strand.meter.start(call.record);
     start.peak = leave_to_outer(here, strand, call, reading, now);
     put_to_rest(strand, call.record, reading.since(start));
     folded::leave_around(call.record);
     Some(call)
 }
 
-fn put_to_rest(strand: &Strand, record: &Record, used: Figures) {
+fn put_to_rest(strand: &Strand, record: &Record, used: Usage) {
     if record.state().is_folded() {
         folded::account(strand, record, used);
         folded::note_rest(strand, record);
-        record.rest(Figures::default());
+        record.rest(Usage::default());
     } else {
         record.rest(used);
     }
@@ -128,10 +126,10 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
         call
     };
     for record in path(here, innermost, call) {
-        if record.is_open() && record.state().is_at_rest() {
-            let start = reading.start_for(record.figures());
-            let on_thread = strand.meter.on_thread(start);
-            record.resume(on_thread.unwrap_or(start), on_thread.is_some());
+        if record.is_open()
+            && let Figures::AtRest(used) = record.figures()
+        {
+            record.resume(strand.meter.start_at(reading.start_for(used)));
         }
     }
     here.go_into(strand, Some(innermost));
