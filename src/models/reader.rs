@@ -44,17 +44,16 @@ fn a_call_is_seen_before_what_is_allocated_in_it() {
 fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     let callsite = leak(Callsite::named("function", ("", "", 1), false, &[]));
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.open(&Opening {
+    let record = vacant.as_call();
+    record.set_callsite(callsite.number());
+    record.open(&Opening {
         state: State::new(Kind::Call),
         parent,
-        subject: callsite.number(),
         thread: 1,
         start: 1,
     });
-    vacant
-        .record
-        .store_start(Start::OfStrand(Reading::default()));
-    vacant.publish()
+    record.set_start(Start::OfStrand(Reading::default()));
+    vacant.publish_call()
 }
 
 /// One that outlives the call in which it was opened.

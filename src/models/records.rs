@@ -7,7 +7,7 @@ use super::{explore, leak};
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::store::record::{Opening, Record};
+use crate::store::record::{Opening, Record, RecordedCall, View};
 use crate::store::state::{End, Kind, State};
 use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
@@ -50,33 +50,41 @@ fn opening(value: u32) -> Opening {
     Opening {
         state: State::new(Kind::Call),
         parent: Address::from_bits(value),
-        subject: Number::from_bits(value),
         thread: value,
         start: u64::from(value),
     }
 }
 
-fn write(record: &Record, value: u32) {
-    record.open(&opening(value));
-    record.store_start(Start::OfStrand(reading(u64::from(value))));
+fn write(call: RecordedCall, value: u32) {
+    call.set_callsite(Number::from_bits(value));
+    call.open(&opening(value));
+    call.set_start(Start::OfStrand(reading(u64::from(value))));
 }
 
 /// Writes a call into the chunk and publishes it.
 pub(super) fn open(chunk: &'static Member<Chunk>, value: u32) -> CallRef {
     let vacant = Chunk::vacant(chunk).unwrap();
-    write(vacant.record, value);
-    vacant.publish()
+    write(vacant.as_call(), value);
+    vacant.publish_call()
 }
 
 /// Whether all is there of the call that was [opened](open).
-pub(super) fn assert_whole(record: &Record, value: u32) {
-    assert!(record.is_call() && record.state().end() == End::Open);
-    assert_eq!(record.parent().to_bits(), value);
-    assert_eq!(record.callsite().to_bits(), value);
-    assert_eq!(record.thread(), value);
-    assert_eq!(record.start(), u64::from(value));
+pub(super) fn assert_whole(call: RecordedCall, value: u32) {
+    assert_eq!(call.state().end(), End::Open);
+    assert_eq!(call.parent().to_bits(), value);
+    assert_eq!(call.callsite().to_bits(), value);
+    assert_eq!(call.thread(), value);
+    assert_eq!(call.start(), u64::from(value));
     let start = Start::OfStrand(reading(u64::from(value)));
-    assert_eq!(record.figures(), Figures::Running(start));
+    assert_eq!(call.figures(), Figures::Running(start));
+}
+
+/// The call of a record, of which there is no other kind in these models.
+pub(super) fn call_of(record: &'static Record) -> RecordedCall {
+    match record.view(record.state()) {
+        View::Call(call) => call,
+        _ => panic!("no call's"),
+    }
 }
 
 /// More than a chunk holds, so that a second one is linked meanwhile.
@@ -88,7 +96,7 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
         let reader = thread::spawn(move || {
             let chunks = std::iter::successors(Some(first), |chunk| chunk.next());
             for (value, (_, record)) in (1..).zip(chunks.flat_map(Chunk::published)) {
-                assert_whole(record, value);
+                assert_whole(call_of(record), value);
             }
         });
         for value in 1..=RECORDS {
@@ -104,8 +112,8 @@ const STOP: u64 = 5;
 
 /// A reading is none of two moments; the call was opened with 1 and put to rest with 2 as figures,
 /// resumed with 3, and stopped with 4.
-fn assert_at_one_moment(record: &Record) {
-    let (state, stop, found) = record.read();
+fn assert_at_one_moment(call: RecordedCall) {
+    let (state, stop, found) = call.read();
     if state.is_partial() {
         return;
     }
@@ -121,20 +129,20 @@ fn assert_at_one_moment(record: &Record) {
     }
 }
 
-fn opened() -> &'static Record {
-    let record: &Record = leak(Record::new());
-    write(record, 1);
-    record
+fn opened() -> RecordedCall {
+    let call = RecordedCall::of(leak(Record::new()));
+    write(call, 1);
+    call
 }
 
 #[test]
 fn a_call_that_has_stopped_has_its_figures() {
     explore(3, || {
-        let record = opened();
-        let reader = thread::spawn(|| assert_at_one_moment(record));
-        record.close(usage(4), STOP, End::Ok);
+        let call = opened();
+        let reader = thread::spawn(move || assert_at_one_moment(call));
+        call.close(usage(4), STOP, End::Ok);
         reader.join().unwrap();
-        let (state, stop, found) = record.read();
+        let (state, stop, found) = call.read();
         assert!(state.end() == End::Ok && !state.is_partial());
         assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(4))));
     });
@@ -144,13 +152,13 @@ fn a_call_that_has_stopped_has_its_figures() {
 #[test]
 fn a_call_that_stops_on_its_thread_has_its_figures() {
     explore(3, || {
-        let record = opened();
-        let reader = thread::spawn(|| assert_at_one_moment(record));
-        let state = record.state().ended(End::Ok);
-        let highest = record.close_on_thread(state, STOP, [5; 5].into_iter(), |level| level + 4);
+        let call = opened();
+        let reader = thread::spawn(move || assert_at_one_moment(call));
+        let state = call.state().ended(End::Ok);
+        let highest = call.close_on_thread(state, STOP, [5; 5].into_iter(), |level| level + 4);
         reader.join().unwrap();
         assert_eq!(highest, 4);
-        let (state, stop, found) = record.read();
+        let (state, stop, found) = call.read();
         assert!(state.end() == End::Ok && !state.is_partial());
         assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(4))));
     });
@@ -159,13 +167,13 @@ fn a_call_that_stops_on_its_thread_has_its_figures() {
 #[test]
 fn figures_that_change_twice_are_read_together() {
     explore(1, || {
-        let record = opened();
-        let reader = thread::spawn(|| assert_at_one_moment(record));
-        record.rest(usage(2));
+        let call = opened();
+        let reader = thread::spawn(move || assert_at_one_moment(call));
+        call.rest(usage(2));
         let start = Start::OfThread(thread_reading(3));
-        record.resume(start);
+        call.resume(start);
         reader.join().unwrap();
-        assert_eq!(record.read().2, Figures::Running(start));
+        assert_eq!(call.read().2, Figures::Running(start));
     });
 }
 
@@ -173,14 +181,14 @@ fn figures_that_change_twice_are_read_together() {
 #[test]
 fn a_stop_from_afar_leaves_the_figures_alone() {
     explore(2, || {
-        let record = opened();
-        let reader = thread::spawn(|| assert_at_one_moment(record));
-        let afar = thread::spawn(|| record.close_from_afar(STOP));
-        record.rest(usage(2));
+        let call = opened();
+        let reader = thread::spawn(move || assert_at_one_moment(call));
+        let afar = thread::spawn(move || call.close_from_afar(STOP));
+        call.rest(usage(2));
         afar.join().unwrap();
         reader.join().unwrap();
-        let (state, stop, found) = record.read();
-        assert!(state.end() == End::Open && !record.is_open());
+        let (state, stop, found) = call.read();
+        assert!(state.end() == End::Open && !call.is_open());
         assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(2))));
     });
 }

@@ -6,7 +6,7 @@ use loom::thread;
 use super::explore;
 use super::meter::{counters, run, stand};
 use super::strand::{begin, first_chunk};
-use crate::primitives::pool::{Member, Number};
+use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::chunk::{CallRef, Chunk};
 use crate::store::record::Opening;
@@ -19,15 +19,15 @@ use crate::write::context;
 fn open(strand: &Strand, counters: &Counters) -> CallRef {
     let chunk: &Member<Chunk> = first_chunk(strand);
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.open(&Opening {
+    let record = vacant.as_call();
+    record.open(&Opening {
         state: State::new(Kind::Call).of_thread(true),
         parent: Address::NONE,
-        subject: Number::NONE,
         thread: 1,
         start: 1,
     });
-    vacant.record.set_readings(1, counters.local().totals());
-    let call = vacant.publish();
+    record.set_readings(1, counters.local().totals());
+    let call = vacant.publish_call();
     strand.aside.put(chunk.number(), call.address(), 0);
     call
 }

@@ -18,8 +18,9 @@ use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::limits::Allowance;
 use crate::store::paths::Path;
-use crate::store::record::Record;
-use crate::store::state::{End, Kind, State};
+use crate::store::record::{CallRecord, FoldedCall, Record, RecordedCall, View};
+use crate::store::short_text::ShortText;
+use crate::store::state::{End, State};
 use crate::store::strand::{Afar, Deed, Strand};
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
@@ -150,7 +151,7 @@ struct Reader<'a> {
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
-    open: Vec<(&'static Record, State)>,
+    open: Vec<(FoldedCall, State)>,
     /// What was done from afar before the first record was read.
     afar: Vec<Afar>,
     /// What is to be added to sums: what is done by calls that are open, and from afar.
@@ -193,10 +194,10 @@ impl<'a> Reader<'a> {
     /// What the open folded calls have done that has not been added up.
     fn read_open(&mut self) {
         let now = clock::ticks();
-        for (record, _) in &self.open {
-            let read = self.read_now(record);
+        for (call, _) in &self.open {
+            let read = self.read_now(**call);
             if read.stop.is_none() {
-                let (path, within, sum) = sum::open_now(record, read.used, now);
+                let (path, within, sum) = sum::open_now(*call, read.used, now);
                 self.more.extend([(path, sum), (within, sum::inside(&sum))]);
             }
         }
@@ -211,17 +212,17 @@ impl<'a> Reader<'a> {
     /// Whether nothing has been opened, stopped or put aside since the first record was read: then
     /// the reading is that of all running calls together.
     fn is_still_true(&self) -> bool {
-        let is_still = |record: &Record, state: State| {
+        let is_still = |record: CallRecord, state: State| {
             let now = record.state();
             now.is_same_version(state) && !now.is_being_written()
         };
         let is_same = |call: &CallSnapshot| {
-            let record = call.id.0.record();
+            let record = call.id.0.call_record();
             record.is_some_and(|record| is_still(record, call.state))
         };
         let is_same_sum = |(sum, _, version): &(&SharedSum, Sum, u32)| sum.version() == *version;
         self.calls.iter().all(is_same)
-            && { self.open.iter() }.all(|(record, state)| is_still(record, *state))
+            && { self.open.iter() }.all(|(call, state)| is_still(**call, *state))
             && self.sums.iter().all(is_same_sum)
             && self.strand.count_done_from_afar() == self.afar.len()
             && self.strand.sums().count() == self.sums.len()
@@ -275,7 +276,7 @@ impl<'a> Reader<'a> {
         let is_partial = self.strand.is_partial();
         let sums = self.sums.into_iter().map(|(shared, mut sum, _)| {
             sum.is_partial |= is_partial;
-            let stop = shared.of().record().and_then(Record::stop);
+            let stop = shared.of().call_record().and_then(CallRecord::stop);
             sum.covered = sum.covered_until(stop.unwrap_or(now));
             (shared.of(), sum)
         });
@@ -293,13 +294,15 @@ impl<'a> Reader<'a> {
 
     /// Adds a record that came while others were read, if it belongs to a call that has stopped.
     fn add_late(&mut self, address: Address, record: &'static Record) {
-        let is_owned = match record.state().kind() {
-            Kind::Text | Kind::Adoption => true,
-            _ => self
-                .call(record.parent())
-                .is_some_and(|call| call.has_stopped()),
+        let owner = match record.view(record.state()) {
+            View::Text(_) | View::Adoption(_) => None,
+            View::Call(call) => Some(call.parent()),
+            View::Folded(call) => Some(call.parent()),
+            View::Checkpoint(checkpoint) => Some(checkpoint.call()),
+            View::Message(message) => Some(message.call()),
         };
-        if is_owned {
+        let has_stopped = |call| self.call(call).is_some_and(|call| call.has_stopped());
+        if owner.is_none_or(has_stopped) {
             let calls = self.calls.len();
             self.add(address, record);
             for place in calls..self.calls.len() {
@@ -311,26 +314,26 @@ impl<'a> Reader<'a> {
     /// Adds what never changes of a record.
     fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
-        match state.kind() {
-            Kind::Text => record.read_text_piece(&mut self.text),
-            Kind::Call if state.is_folded() => {
-                if record.is_open() {
-                    self.open.push((record, state));
+        match record.view(state) {
+            View::Text(piece) => piece.read(&mut self.text),
+            View::Folded(call) => {
+                if call.is_open() {
+                    self.open.push((call, state));
                 }
             }
-            Kind::Call => self.add_call(address, record),
-            Kind::Checkpoint => {
-                let name = self.take_string(record);
-                let counts = record.counts();
-                self.add_checkpoint(record.parent(), record.start(), name, counts);
+            View::Call(call) => self.add_call(address, call),
+            View::Checkpoint(checkpoint) => {
+                let name = self.take_string(checkpoint.name());
+                let (call, moment) = (checkpoint.call(), checkpoint.moment());
+                self.add_checkpoint(call, moment, name, checkpoint.counts());
             }
-            Kind::Message => {
-                let message = self.take_string(record);
-                self.add_message(record.parent(), record.start(), message);
+            View::Message(message) => {
+                let text = self.take_string(message.text());
+                self.add_message(message.call(), message.moment(), text);
             }
-            Kind::Adoption => {
-                let (before, so_far) = (record.parent(), record.so_far());
-                self.add_adoption(record.adopted(), before, so_far, record.start());
+            View::Adoption(adoption) => {
+                let (call, moment) = (adoption.call(), adoption.moment());
+                self.add_adoption(call, adoption.before(), adoption.so_far(), moment);
             }
         }
     }
@@ -339,29 +342,27 @@ impl<'a> Reader<'a> {
         self.calls.get_mut(self.places.get(address)?)
     }
 
-    /// The record's text, or the one in the records before it.
-    fn take_text<T>(&mut self, record: &Record, read: impl FnOnce(&[u8]) -> T) -> T {
-        if record.state().has_long_text() {
-            let text = read(&self.text);
-            self.text.clear();
-            text
-        } else {
-            self.text.clear();
-            record.short_text().read(read)
-        }
+    /// Reads the text that stood in a record, or in the records before it.
+    fn take_text<T>(&mut self, short: Option<ShortText>, read: impl FnOnce(&[u8]) -> T) -> T {
+        let text = match short {
+            Some(short) => short.read(read),
+            None => read(&self.text),
+        };
+        self.text.clear();
+        text
     }
 
-    fn take_string(&mut self, record: &Record) -> String {
-        self.take_text(record, |text| String::from_utf8_lossy(text).into_owned())
+    fn take_string(&mut self, short: Option<ShortText>) -> String {
+        self.take_text(short, |text| String::from_utf8_lossy(text).into_owned())
     }
 
     /// A call without its figures.
-    fn add_call(&mut self, address: Address, record: &Record) {
+    fn add_call(&mut self, address: Address, record: RecordedCall) {
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
         let text = if callsite.has_texts() {
-            self.take_text(record, |text| callsite.read_texts(text))
+            self.take_text(record.text(), |text| callsite.read_texts(text))
         } else {
             (None, Vec::new())
         };
@@ -391,7 +392,7 @@ impl<'a> Reader<'a> {
     /// Reads what changes of a call. `levels` has the highest level that the running calls inside
     /// each have reached; those are read before.
     fn read_figures(&mut self, place: usize, levels: &mut [i64]) {
-        let Some(record) = self.calls[place].id.0.record() else {
+        let Some(record) = self.calls[place].id.0.call_record() else {
             return;
         };
         let now = self.read_now(record);
@@ -416,7 +417,7 @@ impl<'a> Reader<'a> {
         call.is_partial |= now.state.is_partial();
     }
 
-    fn read_now(&self, record: &Record) -> Now {
+    fn read_now(&self, record: CallRecord) -> Now {
         let (state, stop, figures) = self.strand.meter.read_record(record);
         Now {
             state,
@@ -451,7 +452,7 @@ impl<'a> Reader<'a> {
     }
 
     fn add_adoption(&mut self, call: Address, before: Address, so_far: Usage, moment: u64) {
-        if let (Some(call), Some(record)) = (self.call(call), call.record()) {
+        if let (Some(call), Some(record)) = (self.call(call), call.call_record()) {
             call.within = CallId::at(record.parent());
             call.adoptions.push(Adoption {
                 within: CallId::at(before),

@@ -13,8 +13,8 @@ use crate::read::address_map::Places;
 use crate::read::moves::{around_at, opened_in};
 use crate::store::address::Address;
 use crate::store::chunk::Chunk;
-use crate::store::record::Record;
-use crate::store::state::{End, Kind};
+use crate::store::record::{RecordedCall, View};
+use crate::store::state::End;
 use crate::store::strand::{Afar, Deed, Strand};
 use crate::store::sum::{SharedSum, Sum};
 use crate::store::trace::Trace;
@@ -161,14 +161,11 @@ impl Tally {
         let of_strand = self.places.get(strand.parent());
         let (first_call, first_move) = (self.calls.len(), self.moves.len());
         for (address, record) in strand.records() {
-            let state = record.state();
-            match state.kind() {
-                Kind::Call if !state.is_folded() => {
-                    self.add_call(strand, of_strand, address, record, reading);
-                }
-                Kind::Adoption => {
-                    let before = (record.start(), record.parent());
-                    self.add_move(record.adopted(), before, of_strand);
+            match record.view(record.state()) {
+                View::Call(call) => self.add_call(strand, of_strand, address, call, reading),
+                View::Adoption(adoption) => {
+                    let before = (adoption.moment(), adoption.before());
+                    self.add_move(adoption.call(), before, of_strand);
                 }
                 _ => {}
             }
@@ -191,10 +188,10 @@ impl Tally {
         strand: &Strand,
         of_strand: Option<usize>,
         address: Address,
-        record: &Record,
+        record: RecordedCall,
         reading: Reading,
     ) {
-        let (state, stop, figures) = strand.meter.read_record(record);
+        let (state, stop, figures) = strand.meter.read_record(*record);
         let used = figures.used_at(reading);
         let stop = stop.unwrap_or_else(clock::ticks);
         let peak_bytes = if strand.has_peaks() {
@@ -242,7 +239,7 @@ impl Tally {
     /// have been opened after them.
     #[cold]
     fn settle_moves(&mut self, strand: &Strand, first_call: usize, of_strand: Option<usize>) {
-        for (address, record) in strand.records() {
+        for (address, record) in recorded_calls(strand) {
             let place = self.places.get(address).filter(|it| *it >= first_call);
             let Some(place) = place.filter(|place| self.has_moved(*place)) else {
                 continue;
@@ -260,7 +257,7 @@ impl Tally {
     fn leave_stopped(&mut self, strand: &Strand) {
         for (stopped, moment) in std::mem::take(&mut self.left) {
             let around = self.calls[stopped].within;
-            for (address, record) in strand.records() {
+            for (address, record) in recorded_calls(strand) {
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
                 let inside = self.places.get(address).filter(|_| goes_on);
                 if let Some(call) = inside.map(|inside| &mut self.calls[inside])
@@ -415,6 +412,14 @@ impl Tally {
             };
         }
     }
+}
+
+fn recorded_calls(strand: &Strand) -> impl Iterator<Item = (Address, RecordedCall)> {
+    let records = strand.records();
+    records.filter_map(|(address, record)| match record.view(record.state()) {
+        View::Call(call) => Some((address, call)),
+        _ => None,
+    })
 }
 
 /// Leaves out what there is no memory for: the figures that depend on it are too low.

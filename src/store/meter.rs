@@ -12,7 +12,7 @@ use crate::primitives::clock;
 use crate::primitives::seqlock::Version;
 use crate::primitives::sync::{AtomicCell, AtomicU64, array};
 use crate::primitives::wait::Patience;
-use crate::store::record::Record;
+use crate::store::record::CallRecord;
 use crate::store::state::State;
 use crate::store::usage::{Figures, Offset, Reading, Start, ThreadReading};
 
@@ -129,7 +129,7 @@ impl Meter {
 
     /// Returns a call's figures on the strand's own thread, its start being the strand's reading.
     #[inline]
-    pub(crate) fn figures(&self, record: &Record) -> Figures<Reading> {
+    pub(crate) fn figures(&self, record: CallRecord) -> Figures<Reading> {
         match record.figures() {
             Figures::Running(Start::OfThread(start)) => {
                 Figures::Running(start.to_strand(self.offset()))
@@ -142,7 +142,7 @@ impl Meter {
     /// Returns the strand's reading at a call's start, on the strand's own thread; `None` if the
     /// call is at rest.
     #[inline]
-    pub(crate) fn start(&self, record: &Record) -> Option<Reading> {
+    pub(crate) fn start(&self, record: CallRecord) -> Option<Reading> {
         match self.figures(record) {
             Figures::Running(start) => Some(start),
             Figures::AtRest(_) => None,
@@ -165,14 +165,14 @@ impl Meter {
     }
 
     /// Returns the highest level of the strand that a running call is known to have reached.
-    pub(crate) fn peak(&self, record: &Record) -> i64 {
+    pub(crate) fn peak(&self, record: CallRecord) -> i64 {
         let of_thread = record.state().is_of_thread();
         let offset = if of_thread { self.offset.level() } else { 0 };
         record.peak().wrapping_sub(offset)
     }
 
     /// Raises a running call's peak to a level that its strand has reached.
-    pub(crate) fn raise_peak(&self, record: &Record, level: i64) {
+    pub(crate) fn raise_peak(&self, record: CallRecord, level: i64) {
         let of_thread = record.state().is_of_thread();
         let offset = if of_thread { self.offset.level() } else { 0 };
         record.raise_peak(level.saturating_add(offset));
@@ -205,7 +205,7 @@ impl Meter {
     }
 
     /// Reads a record at one moment, from any thread. A running call's start is the strand's reading.
-    pub(crate) fn read_record(&self, record: &Record) -> (State, Option<u64>, Figures<Reading>) {
+    pub(crate) fn read_record(&self, record: CallRecord) -> (State, Option<u64>, Figures<Reading>) {
         let mut patience = Patience::new();
         loop {
             let (state, stop, figures) = record.read();

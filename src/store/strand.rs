@@ -9,8 +9,8 @@ use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
 use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
-use crate::store::record::Record;
-use crate::store::state::End;
+use crate::store::record::{CallRecord, FoldedCall, Record};
+use crate::store::state::{End, Kind};
 use crate::store::sum::{self, SUMS, SharedSum, Sum};
 use crate::store::usage::{Figures, Usage};
 
@@ -283,7 +283,7 @@ impl Strand {
     }
 
     /// What a call of the strand has used, as far as it can be known on a thread that may not run it.
-    pub(crate) fn used_from_afar(&self, record: &Record) -> Usage {
+    pub(crate) fn used_from_afar(&self, record: CallRecord) -> Usage {
         let (_, _, figures) = self.meter.read_record(record);
         match figures {
             // The clocks of two processors may differ; what is known may be older than the start.
@@ -298,7 +298,7 @@ impl Strand {
         let Deed::Stopped(stopped) = &afar.deed else {
             return None;
         };
-        let record = afar.call.record().filter(|it| it.state().is_folded())?;
+        let record = afar.call.call_record()?.folded()?;
         let mut sum = sum::ended(record, stopped.used, afar.moment, stopped.end);
         sum.is_partial = true;
         let mut around = sum::inside(&sum);
@@ -307,17 +307,19 @@ impl Strand {
         Some([(sum::path_of(record), sum), (stopped.within, around)])
     }
 
-    /// A folded call has stopped, and another may have its record.
-    pub(crate) fn vacate(&self, call: CallRef) {
+    /// Lets another folded call have the record of this one, which has stopped.
+    pub(crate) fn vacate(&self, address: Address, record: FoldedCall) {
         let next = self.vacated.load(Relaxed);
-        call.record.set_parent(Address::from_bits(next));
-        self.vacated.store(call.address().to_bits(), Relaxed);
+        record.set_parent(Address::from_bits(next));
+        self.vacated.store(address.to_bits(), Relaxed);
     }
 
-    pub(crate) fn take_vacated(&self) -> Option<CallRef> {
+    /// Takes a vacated record, which is at this address.
+    pub(crate) fn take_vacated(&self) -> Option<(CallRef, FoldedCall)> {
         let call = Address::from_bits(self.vacated.load(Relaxed)).call()?;
-        self.vacated.store(call.record.parent().to_bits(), Relaxed);
-        Some(call)
+        let record = call.record.folded()?;
+        self.vacated.store(record.parent().to_bits(), Relaxed);
+        Some((call, record))
     }
 
     pub(crate) fn parent(&self) -> Address {
@@ -366,11 +368,11 @@ impl Strand {
         let first = call.map_or(Some(self.first), Address::chunk);
         let chunks = std::iter::successors(first, |chunk| chunk.next());
         chunks
-            .flat_map(|chunk| Chunk::published(chunk).map(move |(address, _)| (chunk, address)))
-            .skip_while(move |(_, address)| call.is_some_and(|call| *address != call))
+            .flat_map(|chunk| Chunk::published(chunk).map(move |record| (chunk, record)))
+            .skip_while(move |(_, (address, _))| call.is_some_and(|call| *address != call))
             .skip(usize::from(call.is_some()))
-            .filter_map(|(chunk, address)| Chunk::call(chunk, address))
-            .filter(|call| call.record.is_call())
+            .filter(|(_, (_, record))| record.state().kind() == Kind::Call)
+            .filter_map(|(chunk, (address, _))| Chunk::call(chunk, address))
     }
 
     /// Turns the readings of the running calls into the strand's own, by which they last beyond this

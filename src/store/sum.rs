@@ -8,7 +8,7 @@ use crate::primitives::pool::{AtomicNumber, Number, Pool};
 use crate::primitives::seqlock::Version;
 use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
 use crate::store::address::Address;
-use crate::store::record::Record;
+use crate::store::record::{CallRecord, FoldedCall};
 use crate::store::state::End;
 use crate::store::usage::Usage;
 
@@ -234,20 +234,20 @@ impl SharedSum {
 }
 
 /// The path of a folded call.
-pub(crate) fn path_of(record: &Record) -> Address {
-    SUMS.get(record.sum()).map_or(Address::NONE, |sum| sum.of())
+pub(crate) fn path_of(call: FoldedCall) -> Address {
+    SUMS.get(call.sum()).map_or(Address::NONE, |sum| sum.of())
 }
 
 /// What a call's end adds to its path.
-pub(crate) fn ended(record: &Record, used: Usage, now: u64, end: End) -> Sum {
+pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, end: End) -> Sum {
     Sum {
         running: u64::MAX, // One less.
         failures: u64::from(matches!(end, End::Failed | End::Panicked)),
         cancelled: u64::from(end == End::Cancelled),
-        wall: now.saturating_sub(record.start()),
-        covered: record.covered_until(now),
+        wall: now.saturating_sub(call.start()),
+        covered: call.covered_until(now),
         last: now,
-        is_partial: record.state().is_partial(),
+        is_partial: call.state().is_partial(),
         ..so_far(used)
     }
 }
@@ -272,19 +272,19 @@ pub(crate) fn inside(sum: &Sum) -> Sum {
 
 /// What a call that is open does at this moment, for a reader of its strand: the call's path, that
 /// within which it is, and what it has used since it was last added up.
-pub(crate) fn open_now(record: &Record, used: Usage, now: u64) -> (Address, Address, Sum) {
+pub(crate) fn open_now(call: FoldedCall, used: Usage, now: u64) -> (Address, Address, Sum) {
     let sum = Sum {
-        wall: now.saturating_sub(record.start()),
-        covered: record.covered_until(now),
+        wall: now.saturating_sub(call.start()),
+        covered: call.covered_until(now),
         ..so_far(used)
     };
-    (path_of(record), within(record.parent()), sum)
+    (path_of(call), within(call.parent()), sum)
 }
 
 /// What a call that its strand does not outlive adds to its path, and to that within which it is:
 /// what it has used since it was last added up. How it ends will not be known.
-pub(crate) fn left_open(record: &Record, used: Usage, now: u64) -> [(Address, Sum); 2] {
-    let (path, around, mut sum) = open_now(record, used, now);
+pub(crate) fn left_open(call: FoldedCall, used: Usage, now: u64) -> [(Address, Sum); 2] {
+    let (path, around, mut sum) = open_now(call, used, now);
     sum.running = u64::MAX; // One less.
     sum.last = now;
     sum.is_partial = true;
@@ -293,8 +293,6 @@ pub(crate) fn left_open(record: &Record, used: Usage, now: u64) -> [(Address, Su
 
 /// The key of the sum for what is done within this call.
 pub(crate) fn within(call: Address) -> Address {
-    match call.record() {
-        Some(record) if record.state().is_folded() => path_of(record),
-        _ => call,
-    }
+    let folded = call.call_record().and_then(CallRecord::folded);
+    folded.map_or(call, path_of)
 }

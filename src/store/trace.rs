@@ -10,6 +10,7 @@ use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, fence, shared_static};
 use crate::primitives::wait::{Lock, Taken};
 use crate::store::address::Address;
+use crate::store::chunk::CallRef;
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::strand::{STRANDS, Strand};
 use crate::store::sum::{self, Sum};
@@ -184,9 +185,10 @@ impl Ended {
                 add(of, sum);
             }
             // Of those that outlive the strand, the end will not be known.
-            for call in strand.calls_after(None).filter(|it| it.record.is_open()) {
-                let used = strand.used_from_afar(call.record);
-                for (of, sum) in sum::left_open(call.record, used, clock::ticks()) {
+            let open = |call: CallRef| call.record.folded().filter(|it| it.is_open());
+            for call in strand.calls_after(None).filter_map(open) {
+                let used = strand.used_from_afar(*call);
+                for (of, sum) in sum::left_open(call, used, clock::ticks()) {
                     add(of, sum);
                 }
             }

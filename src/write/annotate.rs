@@ -1,13 +1,12 @@
 //! What is noted of a call while it is open: checkpoints, and that it failed.
 
-use alloc_counter::{Counts, Local};
+use alloc_counter::Local;
 
 use crate::primitives::clock;
 use crate::primitives::text::Text;
 use crate::primitives::text::copied;
-use crate::store::chunk::CallRef;
+use crate::store::chunk::{CallRef, Vacant};
 use crate::store::short_text::ShortText;
-use crate::store::state::{Kind, State};
 use crate::store::strand::{Deed, Strand};
 use crate::write::cursor::{self, Position};
 
@@ -30,10 +29,9 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
         let Some(vacant) = here.vacant(strand) else {
             return;
         };
-        let state = State::new(Kind::Checkpoint);
-        vacant.record.write_short_text(short);
-        vacant.record.note(state, call.address(), moment);
-        vacant.record.set_counts_since(call.record, local.totals());
+        let checkpoint = vacant.as_checkpoint();
+        checkpoint.write(call.address(), moment, Some(short));
+        checkpoint.set_counts_since(call.record, local.totals());
         vacant.publish();
     } else {
         checkpoint_elsewhere(here, call, name, moment);
@@ -58,15 +56,12 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
         });
     };
     let used = strand.used_from_afar(call.record).counts;
-    note(
-        here,
-        strand,
-        call,
-        Kind::Checkpoint,
-        name.as_bytes(),
-        moment,
-        used,
-    );
+    if let Some((vacant, name)) = vacant_for(here, strand, name.as_bytes()) {
+        let checkpoint = vacant.as_checkpoint();
+        checkpoint.write(call.address(), moment, name.as_ref());
+        checkpoint.set_counts(used);
+        vacant.publish();
+    }
 }
 
 /// Marks the call as failed.
@@ -85,42 +80,23 @@ fn fail_here(here: &Position, call: CallRef, why: &Text) {
         };
     }
     if let Some(strand) = here.strand_of(call) {
-        let text = why.as_bytes();
-        note(
-            here,
-            strand,
-            call,
-            Kind::Message,
-            text,
-            moment,
-            Counts::ZERO,
-        );
+        if let Some((vacant, text)) = vacant_for(here, strand, why.as_bytes()) {
+            let message = vacant.as_message();
+            message.write(call.address(), moment, text.as_ref());
+            vacant.publish();
+        }
         call.record.set_failed();
     } else {
         Strand::do_from_afar(call, moment, |_| copied(why.as_str()).map(Deed::Failed));
     }
 }
 
-/// Writes a record that belongs to this call.
-#[inline]
-fn note(
+/// Finds the place for a record with this text, which is written before it if it is too long.
+fn vacant_for(
     here: &Position,
     strand: &Strand,
-    call: CallRef,
-    kind: Kind,
     text: &[u8],
-    moment: u64,
-    used: Counts,
-) {
+) -> Option<(Vacant, Option<ShortText>)> {
     let short = ShortText::of(text).or_else(|| here.write_long_text(strand, text));
-    let Some(vacant) = here.vacant(strand) else {
-        return;
-    };
-    if let Some(short) = &short {
-        vacant.record.write_short_text(short);
-    }
-    let state = State::new(kind).long_text(short.is_none());
-    vacant.record.note(state, call.address(), moment);
-    vacant.record.set_counts(used);
-    vacant.publish();
+    Some((here.vacant(strand)?, short))
 }

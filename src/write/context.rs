@@ -288,13 +288,15 @@ fn parent_in(here: &Position, strand: &'static Member<Strand>) -> Address {
     } else {
         strand.aside.innermost().call()
     };
-    match cursor::running(innermost) {
-        Some(call) if call.record.state().is_folded() => {
-            folded::spawn_from(call.record);
-            sum::path_of(call.record)
+    let Some(call) = cursor::running(innermost) else {
+        return strand.parent();
+    };
+    match call.record.folded() {
+        Some(call) => {
+            folded::spawn_from(call);
+            sum::path_of(call)
         }
-        Some(call) => call.address(),
-        None => strand.parent(),
+        None => call.address(),
     }
 }
 

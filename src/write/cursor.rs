@@ -10,7 +10,7 @@ use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CallRef, Chunk, Vacant};
 use crate::store::limits::Allowance;
-use crate::store::record::TEXT_PIECE;
+use crate::store::record::{CallRecord, TEXT_PIECE};
 use crate::store::short_text::ShortText;
 use crate::store::strand::{Aside, STRANDS, Strand};
 use crate::store::threads::Tag;
@@ -204,7 +204,7 @@ impl Position {
             let Some(vacant) = self.vacant(strand) else {
                 return Some(ShortText::cut(text));
             };
-            vacant.record.write_text_piece(piece, index == 0);
+            vacant.as_text().write(piece, index == 0);
             vacant.publish();
         }
         None
@@ -214,7 +214,7 @@ impl Position {
 /// This call, or where it is folded, the nearest around it that is recorded.
 pub(crate) fn recorded(call: Address) -> Address {
     let mut call = call;
-    while let Some(record) = call.record().filter(|it| it.state().is_folded()) {
+    while let Some(record) = call.call_record().and_then(CallRecord::folded) {
         call = record.parent();
     }
     call

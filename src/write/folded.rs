@@ -19,7 +19,7 @@ use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::{CallRef, Vacant};
 use crate::store::paths::PATHS;
-use crate::store::record::Record;
+use crate::store::record::{CallRecord, FoldedCall};
 use crate::store::state::{End, Kind, State};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SUMS, SharedSum, Sum, path_of};
@@ -37,14 +37,14 @@ pub(crate) struct Opening {
 enum Around {
     /// A recorded one, or none at all: the sum of what folded calls do there.
     Recorded(Option<CallRef>, &'static Member<SharedSum>),
-    Folded(CallRef),
+    Folded(Address, FoldedCall),
 }
 
 /// Where a folded call is recorded while it is open.
 enum Place {
     New(Vacant),
     /// One that another has left; readers know it as a folded call's.
-    Vacated(CallRef),
+    Vacated(CallRef, FoldedCall),
 }
 
 impl Opening {
@@ -62,7 +62,7 @@ impl Opening {
         }
         let (sum, around) = found?;
         let place = match strand.take_vacated() {
-            Some(call) => Place::Vacated(call),
+            Some((call, record)) => Place::Vacated(call, record),
             // Who finds none has noted it.
             None => Place::New(here.vacant(strand)?),
         };
@@ -75,25 +75,25 @@ impl Opening {
         callsite: &'static Callsite,
     ) -> Option<(&'static Member<SharedSum>, Around)> {
         let outer = here.innermost_running();
-        let around = match outer {
-            Some(outer) if outer.record.state().is_folded() => Around::Folded(outer),
-            recorded => Around::Recorded(recorded, strand.sum_of(Address::of(recorded))?),
+        let around = match outer.and_then(|outer| Some((outer, outer.record.folded()?))) {
+            Some((outer, record)) => Around::Folded(outer.address(), record),
+            None => Around::Recorded(outer, strand.sum_of(Address::of(outer))?),
         };
         let is_outermost = outer.is_none();
         let address = match around {
             _ if is_outermost => strand.parent(),
             Around::Recorded(outer, _) => Address::of(outer),
-            Around::Folded(outer) => path_of(outer.record),
+            Around::Folded(_, outer) => path_of(outer),
         };
         let path = strand.allowance()?.paths.find(address, callsite.number())?;
         let sum = strand.sum_of(Address::of_path(path.number()))?;
         Some((sum, around))
     }
 
-    pub(crate) fn record(&self) -> &'static Record {
+    pub(crate) fn record(&self) -> FoldedCall {
         match &self.place {
-            Place::New(vacant) => vacant.record,
-            Place::Vacated(call) => call.record,
+            Place::New(vacant) => vacant.as_folded(),
+            Place::Vacated(_, record) => *record,
         }
     }
 
@@ -101,7 +101,9 @@ impl Opening {
     /// published.
     pub(crate) fn begin(&self) -> State {
         let state = State::new(Kind::Call).folded().next_version();
-        self.record().begin_again(state);
+        let record = self.record();
+        record.begin(state);
+        record.set_sum(self.sum.number());
         state
     }
 
@@ -117,50 +119,56 @@ impl Opening {
                 });
                 (Address::of(outer), 0)
             }
-            Around::Folded(outer) => {
-                outer.record.cover(now);
-                (outer.address(), outer.record.serial())
+            Around::Folded(address, outer) => {
+                outer.cover(now);
+                (address, outer.serial())
             }
         };
-        record.begin_folded(strand.next_serial(), opened_in);
+        record.set_opened(strand.next_serial(), opened_in);
         self.sum.change(|sum| {
             sum.calls += 1;
             sum.running += 1;
         });
         record.is_whole();
         match self.place {
-            Place::New(vacant) => vacant.publish(),
-            Place::Vacated(call) => call,
+            Place::New(vacant) => vacant.publish_call(),
+            Place::Vacated(call, _) => call,
         }
     }
 }
 
 /// Adds up what a call used, and vacates its record. Nothing that runs is within it.
-pub(crate) fn close(strand: &Strand, call: CallRef, used: Usage, now: u64, end: End) {
-    let record = call.record;
+pub(crate) fn close(
+    strand: &Strand,
+    address: Address,
+    record: FoldedCall,
+    used: Usage,
+    now: u64,
+    end: End,
+) {
     record.close(used, now, end);
     let sum = sum::ended(record, used, now, end);
     add(strand, record, sum);
     leave(strand, record, now);
-    strand.vacate(call);
+    strand.vacate(address, record);
 }
 
 /// Adds up what a call has used until now; it goes on from nothing.
-pub(crate) fn account(strand: &Strand, record: &Record, used: Usage) {
+pub(crate) fn account(strand: &Strand, record: FoldedCall, used: Usage) {
     let mut sum = sum::so_far(used);
     sum.is_partial = record.state().is_partial();
     add(strand, record, sum);
 }
 
-fn add(strand: &Strand, record: &Record, mut sum: Sum) {
+fn add(strand: &Strand, record: FoldedCall, mut sum: Sum) {
     let mut around = record.parent();
     while (sum.busy, sum.total) != (0, Counts::ZERO)
-        && let Some(stopped) = around.record().filter(|it| !it.is_open())
+        && let Some(stopped) = around.call_record().filter(|it| !it.is_open())
     {
         // On another thread, which did not tell when.
         around = stopped.parent();
         sum.is_partial = true;
-        if let Some(around) = around.record() {
+        if let Some(around) = around.call_record() {
             around.set_partial();
         }
     }
@@ -173,12 +181,12 @@ fn add(strand: &Strand, record: &Record, mut sum: Sum) {
 }
 
 /// The call in which this one was opened is not covered by it any more, if it is still there.
-fn leave(strand: &Strand, record: &Record, now: u64) {
+fn leave(strand: &Strand, record: FoldedCall, now: u64) {
     let (address, serial) = record.opened_in();
-    let Some(around) = address.record() else {
+    let Some(around) = address.call_record() else {
         return;
     };
-    if around.state().is_folded() {
+    if let Some(around) = around.folded() {
         if around.is_open() && around.serial() == serial {
             around.uncover(now);
         }
@@ -189,19 +197,19 @@ fn leave(strand: &Strand, record: &Record, now: u64) {
 }
 
 /// A call is put aside: what runs until it goes on may be in the same call, at the same time.
-pub(crate) fn note_rest(strand: &Strand, record: &Record) {
+pub(crate) fn note_rest(strand: &Strand, record: FoldedCall) {
     let (opened_in, _) = record.opened_in();
-    let around = opened_in.record().filter(|it| !it.state().is_folded());
+    let around = opened_in.call_record().and_then(CallRecord::recorded);
     if let Some(shared) = around.and_then(|_| strand.sum_of(opened_in)) {
         shared.change(|sum| sum.has_rested = true);
     }
 }
 
 /// A call is put to rest: the call around may be gone when it goes on.
-pub(crate) fn leave_around(record: &Record) {
+pub(crate) fn leave_around(record: CallRecord) {
     let around = cursor::recorded(record.parent());
     if around != record.parent() {
-        if let Some(around) = around.record().filter(|_| !record.state().is_folded()) {
+        if let (Some(around), None) = (around.call_record(), record.folded()) {
             // What a recorded call does in a folded one is in the one around twice.
             around.set_partial();
         }
@@ -210,8 +218,8 @@ pub(crate) fn leave_around(record: &Record) {
 }
 
 /// A running call is about to go on within another; these are its strand's readings now.
-pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Reading) {
-    let Some(start) = strand.meter.start(record) else {
+pub(crate) fn begin_anew(strand: &Strand, record: FoldedCall, reading: Reading) {
+    let Some(start) = strand.meter.start(*record) else {
         return;
     };
     account(strand, record, reading.since(start));
@@ -224,7 +232,7 @@ pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Reading) {
 }
 
 /// A call goes on within another, or where it was before it was put to rest.
-pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
+pub(crate) fn go_on_in(record: FoldedCall, outer: Option<CallRef>) {
     let address = Address::of(outer);
     record.set_parent(address);
     if has_moved(record)
@@ -235,18 +243,17 @@ pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
 }
 
 /// Whether a call is within another than the one in which it was opened.
-fn has_moved(record: &Record) -> bool {
+fn has_moved(record: FoldedCall) -> bool {
     let address = record.parent();
-    let around = address.record().filter(|it| it.state().is_folded());
-    record.opened_in() != (address, around.map_or(0, Record::serial))
+    let around = address.call_record().and_then(CallRecord::folded);
+    record.opened_in() != (address, around.map_or(0, FoldedCall::serial))
 }
 
 /// Something is spawned from this call, and stands on its path. If the call, or one around it, has
 /// moved, what is around that path is not what is around the call now: the path is marked.
-pub(crate) fn spawn_from(record: &Record) {
-    let around = |record: &&'static Record| record.parent().record();
-    let mut folded = std::iter::successors(record.parent().record(), around)
-        .take_while(|record| record.state().is_folded());
+pub(crate) fn spawn_from(record: FoldedCall) {
+    let around = |call: &FoldedCall| call.parent().call_record()?.folded();
+    let mut folded = std::iter::successors(around(&record), around);
     if (has_moved(record) || folded.any(has_moved))
         && let Some(path) = path_of(record).path().and_then(|path| PATHS.get(path))
     {

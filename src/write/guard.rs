@@ -3,11 +3,11 @@
 use alloc_counter::Local;
 
 use crate::primitives::clock;
-use crate::primitives::pool::{Member, Number};
+use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
-use crate::store::record::{Opening, Record};
+use crate::store::record::{CallRecord, Opening};
 use crate::store::short_text::ShortText;
 use crate::store::state::{End, Kind, State};
 use crate::store::strand::{Cancelling, Deed, Stopped, Strand};
@@ -36,12 +36,14 @@ pub(crate) fn open(
         state = state.long_text(short.is_none());
     }
     let vacant = here.vacant_call(strand)?;
+    let record = vacant.as_call();
     // What stands there otherwise is not read.
     if let Some(text) = &short {
-        vacant.record.write_short_text(text);
+        record.write_text(text);
     }
-    begin(here, strand, callsite.number(), vacant.record, state);
-    let call = vacant.publish();
+    record.set_callsite(callsite.number());
+    begin(here, strand, *record, state);
+    let call = vacant.publish_call();
     here.set_innermost(Some(call));
     Some(call)
 }
@@ -56,17 +58,16 @@ fn open_folded(
 ) -> Option<CallRef> {
     let opening = folded::Opening::find(here, strand, callsite)?;
     let state = opening.begin();
-    begin(here, strand, opening.sum.number(), opening.record(), state);
+    begin(here, strand, *opening.record(), state);
     let call = opening.publish(strand);
     here.set_innermost(Some(call));
     Some(call)
 }
 
-/// Writes a call as it begins within the innermost one. `subject` is its callsite, or a folded
-/// one's sum.
+/// Writes a call as it begins within the innermost one.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that opening a call does")]
-fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Record, state: State) {
+fn begin(here: &Position, strand: &Strand, record: CallRecord, state: State) {
     // As most calls begin: within one that is running since this visit to the strand, or in none;
     // with counters; while nothing is going wrong.
     let outer = here.innermost();
@@ -80,7 +81,6 @@ fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Rec
         record.open(&Opening {
             state: state.of_thread(true),
             parent: Address::of(outer),
-            subject,
             thread: here.tag().to_bits(),
             start,
         });
@@ -90,19 +90,13 @@ fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Rec
             outer.record.raise_peak(highest);
         }
     } else {
-        begin_otherwise(here, strand, subject, record, state);
+        begin_otherwise(here, strand, record, state);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn begin_otherwise(
-    here: &Position,
-    strand: &Strand,
-    subject: Number,
-    record: &'static Record,
-    state: State,
-) {
+fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: State) {
     let outer = here.innermost_running();
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
@@ -118,11 +112,10 @@ fn begin_otherwise(
             .of_thread(figures.is_of_thread())
             .partial(reading.is_none()),
         parent: Address::of(outer),
-        subject,
         thread: here.tag().to_bits(),
         start,
     });
-    record.store_start(figures);
+    record.set_start(figures);
 }
 
 /// Stops a call, wherever that is.
@@ -207,10 +200,9 @@ fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, used: Usage, no
 fn close(strand: &Strand, call: CallRef, used: Usage, now: u64) {
     let state = call.record.state();
     let end = end(strand, state);
-    if state.is_folded() {
-        folded::close(strand, call, used, now, end);
-    } else {
-        call.record.close(used, now, end);
+    match call.record.folded() {
+        Some(record) => folded::close(strand, call.address(), record, used, now, end),
+        None => call.record.close(used, now, end),
     }
 }
 

@@ -5,7 +5,6 @@ use alloc_counter::Local;
 
 use crate::store::address::Address;
 use crate::store::chunk::CallRef;
-use crate::store::state::{Kind, State};
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
@@ -63,8 +62,8 @@ pub(crate) fn leave_to_outer(
             }
             if let Some(first) = first {
                 // Those inside it stay where they are.
-                if first.record.state().is_folded() {
-                    folded::begin_anew(strand, first.record, reading);
+                if let Some(first) = first.record.folded() {
+                    folded::begin_anew(strand, first, reading);
                 }
                 adopt(here, strand, first, outer, reading, now);
             }
@@ -98,8 +97,8 @@ pub(crate) fn adopt(
 ) {
     let outer_address = Address::of(outer);
     let goes_into_folded = outer.is_some_and(|outer| outer.record.state().is_folded());
-    if call.record.state().is_folded() {
-        return folded::go_on_in(call.record, outer);
+    if let Some(call) = call.record.folded() {
+        return folded::go_on_in(call, outer);
     }
     if let (Some(outer), true) = (outer, goes_into_folded) {
         // Neither knows what the one does in the other.
@@ -117,9 +116,8 @@ pub(crate) fn adopt(
             // What it did before will be taken for what it did there.
             return strand.mark_partial();
         };
-        let state = State::new(Kind::Adoption);
-        vacant.record.note(state, before, now);
-        vacant.record.set_adopted(call.address(), so_far);
+        let adoption = vacant.as_adoption();
+        adoption.write(call.address(), before, now, so_far);
         vacant.publish();
         if let Some(allowance) = strand.allowance() {
             allowance.note_moved(now);

@@ -5,7 +5,7 @@ use alloc_counter::Local;
 use crate::primitives::clock;
 use crate::store::address::Address;
 use crate::store::chunk::CallRef;
-use crate::store::record::Record;
+use crate::store::record::CallRecord;
 use crate::store::state::End;
 use crate::store::strand::{Cancelling, Strand};
 use crate::store::usage::{Figures, Reading, Usage};
@@ -87,10 +87,10 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
     Some(call)
 }
 
-fn put_to_rest(strand: &Strand, record: &Record, used: Usage) {
-    if record.state().is_folded() {
-        folded::account(strand, record, used);
-        folded::note_rest(strand, record);
+fn put_to_rest(strand: &Strand, record: CallRecord, used: Usage) {
+    if let Some(call) = record.folded() {
+        folded::account(strand, call, used);
+        folded::note_rest(strand, call);
         record.rest(Usage::default());
     } else {
         record.rest(used);
@@ -142,11 +142,7 @@ fn is_within(here: &Position, innermost: CallRef, call: CallRef) -> bool {
 }
 
 /// From the innermost call outwards to `call`, within which it is.
-fn path(
-    here: &Position,
-    innermost: CallRef,
-    call: CallRef,
-) -> impl Iterator<Item = &'static Record> {
+fn path(here: &Position, innermost: CallRef, call: CallRef) -> impl Iterator<Item = CallRecord> {
     let mut arrived = false;
     here.outwards(Some(innermost))
         .take_while(move |outer| !std::mem::replace(&mut arrived, outer.is(call)))
