@@ -212,10 +212,8 @@ impl<'a> Reader<'a> {
     /// Whether nothing has been opened, stopped or put aside since the first record was read: then
     /// the reading is that of all running calls together.
     fn is_still_true(&self) -> bool {
-        let is_still = |record: CallRecord, state: State| {
-            let now = record.state();
-            now.is_same_version(state) && !now.is_being_written()
-        };
+        let is_still =
+            |record: CallRecord, state: State| !state.is_being_written() && record.is_still(state);
         let is_same = |call: &CallSnapshot| {
             let record = call.id.0.call_record();
             record.is_some_and(|record| is_still(record, call.state))

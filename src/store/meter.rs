@@ -188,7 +188,7 @@ impl Meter {
     /// meter runs with has ended, the last boundary's is all there is. Its peak is the highest level
     /// since the last boundary in the levels.
     pub(crate) fn read(&self) -> (Reading, bool) {
-        let read = self.version.read(|| {
+        let read = self.version.read(|_| {
             let thread = self.thread.load(Relaxed);
             let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
             match of_thread {
@@ -201,7 +201,7 @@ impl Meter {
             }
         });
         // Else the strand is entered and left without a pause, or a fork came in the middle of it.
-        read.map_or_else(|| (self.boundary(), false), |(reading, _)| reading)
+        read.map_or_else(|_| (self.boundary(), false), |(reading, _)| reading)
     }
 
     /// Reads a record at one moment, from any thread. A running call's start is the strand's reading.
@@ -218,8 +218,9 @@ impl Meter {
             };
             // The record is rewritten before the strand is left: so if it is as before, the
             // offset in between was the one that belongs to it.
-            let offset = self.version.read(|| self.offset());
-            if let Some((offset, _)) = offset.filter(|_| record.is_still(state)) {
+            if let Ok((offset, _)) = self.version.read(|_| self.offset())
+                && record.is_still(state)
+            {
                 return (state, stop, Figures::Running(start.to_strand(offset)));
             }
             if !patience.again() {

@@ -1,5 +1,7 @@
 //! What a record is, in which form its figures are, and how its call has ended: one word.
 
+use crate::primitives::seqlock::SeqLock;
+
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -44,7 +46,11 @@ impl End {
     }
 }
 
-/// The record's kind, form and outcome in one word, and its version in the upper half.
+/// The word of a [`State`], over the words of a call's record that change.
+pub(crate) type StateLock = SeqLock<{ State::VERSION }>;
+
+/// A record's kind, form and outcome in one word, with the version of its [lock](StateLock) in the upper
+/// half.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State(u32);
 
@@ -67,6 +73,7 @@ impl State {
     const PARTIAL: u32 = 1 << 10;
     /// The text stands in the records before, or, of a piece of text, begins there.
     const LONG_TEXT: u32 = 1 << 11;
+    /// The step of the version in the upper half.
     const VERSION: u32 = 1 << 16;
 
     #[inline]
@@ -112,11 +119,6 @@ impl State {
     #[inline]
     const fn with(self, flag: u32, on: bool) -> Self {
         Self(if on { self.0 | flag } else { self.0 & !flag })
-    }
-
-    /// Whether the figures have not been rewritten in between.
-    pub(crate) const fn is_same_version(self, other: Self) -> bool {
-        self.0 / Self::VERSION == other.0 / Self::VERSION
     }
 
     pub(crate) const fn is_folded(self) -> bool {
@@ -202,12 +204,7 @@ impl State {
     }
 
     pub(crate) const fn is_being_written(self) -> bool {
-        self.has(Self::VERSION)
-    }
-
-    #[inline]
-    pub(crate) const fn next_version(self) -> Self {
-        Self(self.0.wrapping_add(Self::VERSION))
+        StateLock::is_changing(self.0)
     }
 
     #[inline]

@@ -220,16 +220,15 @@ impl SharedSum {
 
     /// The sum at one moment, from any thread, and its version.
     pub(crate) fn read(&self) -> (Sum, u32) {
-        let read = self.version.read(|| self.load());
-        read.unwrap_or_else(|| {
+        let read = self.version.read(|_| self.load());
+        read.unwrap_or_else(|(sum, version)| {
             let is_partial = true;
-            let sum = self.load();
-            (Sum { is_partial, ..sum }, self.version())
+            (Sum { is_partial, ..sum }, version)
         })
     }
 
     pub(crate) fn version(&self) -> u32 {
-        self.version.number()
+        self.version.word()
     }
 }
 

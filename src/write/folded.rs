@@ -20,7 +20,7 @@ use crate::store::callsite::Callsite;
 use crate::store::chunk::{CallRef, Vacant};
 use crate::store::paths::PATHS;
 use crate::store::record::{CallRecord, FoldedCall};
-use crate::store::state::{End, Kind, State};
+use crate::store::state::{End, State};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SUMS, SharedSum, Sum, path_of};
 use crate::store::usage::{Reading, Start, Usage};
@@ -100,9 +100,8 @@ impl Opening {
     /// The state in which the call's record is written: nobody takes it for whole until it is
     /// published.
     pub(crate) fn begin(&self) -> State {
-        let state = State::new(Kind::Call).folded().next_version();
         let record = self.record();
-        record.begin(state);
+        let state = record.begin();
         record.set_sum(self.sum.number());
         state
     }

@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{BUSY, COUNTS, COUNTS_END, FoldedCall, PEAK, Record, START, STOP};
 use crate::primitives::pool::Number;
-use crate::primitives::sync::{AtomicU64, fence};
-use crate::primitives::wait::Patience;
+use crate::primitives::sync::AtomicU64;
 use crate::store::address::Address;
 use crate::store::short_text::ShortText;
 use crate::store::state::{End, State};
@@ -94,7 +93,7 @@ impl CallRecord {
             words,
             ..
         } = self.0;
-        state.store(opening.state.to_bits(), Relaxed);
+        state.set(opening.state.to_bits());
         parent.store(opening.parent.to_bits(), Relaxed);
         thread.store(opening.thread, Relaxed);
         words[START].store(opening.start, Relaxed);
@@ -225,28 +224,17 @@ impl CallRecord {
 
     /// Marks the call as failed; it goes on.
     pub(crate) fn set_failed(self) {
-        self.mark(self.state().failed());
+        self.0.state.mark(self.state().failed().to_bits());
     }
 
     pub(crate) fn set_partial(self) {
-        self.mark(self.state().partial(true));
+        self.0.state.mark(self.state().partial(true).to_bits());
     }
 
-    /// Changes the state alone. Release, as a reader may find this state instead of the one that
-    /// was stored when the figures were written, and it must tell as much.
-    fn mark(self, state: State) {
-        self.0.state.store(state.to_bits(), Release);
-    }
-
+    /// Changes words, and the state to this one, which has the present version.
     #[inline]
-    fn rewrite(self, state: State, write: impl FnOnce()) {
-        let writing = state.next_version();
-        self.0.state.store(writing.to_bits(), Relaxed);
-        // A reader that sees one of the new figures must also see that they are being written.
-        fence(Release);
-        write();
-        let written = writing.next_version();
-        self.0.state.store(written.to_bits(), Release);
+    fn rewrite<T>(self, state: State, write: impl FnOnce() -> T) -> T {
+        self.0.state.change_to(state.to_bits(), write)
     }
 
     /// Stops a call whose readings are those of this thread: they become amounts for good, one by
@@ -261,26 +249,22 @@ impl CallRecord {
         highest: impl FnOnce(i64) -> i64,
     ) -> i64 {
         let words = &self.0.words;
-        let writing = state.at_rest(true).of_thread(false).next_version();
-        self.0.state.store(writing.to_bits(), Relaxed);
-        // As in `rewrite`.
-        fence(Release);
-        words[STOP].store(now, Relaxed);
-        let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
-        words[BUSY].store(busy, Relaxed);
-        let (mut start, mut level) = (Level::default(), Level::default());
-        for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
-            let at_start = word.load(Relaxed);
-            word.store(total.wrapping_sub(at_start), Relaxed);
-            level.push(total);
-            start.push(at_start);
-        }
-        let highest = highest(level.bytes()).max(self.peak());
-        let peak = highest.wrapping_sub(start.bytes());
-        words[PEAK].store(peak.cast_unsigned(), Relaxed);
-        let written = writing.next_version();
-        self.0.state.store(written.to_bits(), Release);
-        highest
+        self.rewrite(state.at_rest(true).of_thread(false), || {
+            words[STOP].store(now, Relaxed);
+            let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
+            words[BUSY].store(busy, Relaxed);
+            let (mut start, mut level) = (Level::default(), Level::default());
+            for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
+                let at_start = word.load(Relaxed);
+                word.store(total.wrapping_sub(at_start), Relaxed);
+                level.push(total);
+                start.push(at_start);
+            }
+            let highest = highest(level.bytes()).max(self.peak());
+            let peak = highest.wrapping_sub(start.bytes());
+            words[PEAK].store(peak.cast_unsigned(), Relaxed);
+            highest
+        })
     }
 
     /// Stops the call: its figures become amounts for good.
@@ -310,10 +294,9 @@ impl CallRecord {
         self.rewrite(state, || self.set_start(Start::OfStrand(start)));
     }
 
-    /// Whether the call has not changed since this was its state.
+    /// Whether the call's words have not changed since this was its state.
     pub(crate) fn is_still(self, state: State) -> bool {
-        fence(Acquire);
-        self.state().is_same_version(state)
+        self.0.state.is_still(state.to_bits())
     }
 
     /// The call is stopped on a thread that may not write here; who does finds the word set. What
@@ -324,21 +307,15 @@ impl CallRecord {
 
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.
     pub(crate) fn read(self) -> (State, Option<u64>, Figures) {
-        let mut patience = Patience::new();
-        loop {
-            let before = State::from_bits(self.0.state.load(Acquire));
+        let read = self.0.state.read(|state| {
             let stop = self.0.words[STOP].load(Acquire);
             let stop = (stop != 0).then_some(stop);
-            let figures = self.figures_in(before);
-            fence(Acquire);
-            if before == self.state() && !before.is_being_written() {
-                return (before, stop, figures);
-            }
-            if !patience.again() {
-                // A fork came in the middle of writing.
-                return (before.partial(true), stop, figures);
-            }
-        }
+            (stop, self.figures_in(State::from_bits(state)))
+        });
+        let is_torn = read.is_err();
+        let ((stop, figures), state) = read.unwrap_or_else(|torn| torn);
+        let state = State::from_bits(state);
+        (state.partial(is_torn || state.is_partial()), stop, figures)
     }
 }
 

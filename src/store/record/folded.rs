@@ -1,13 +1,12 @@
 //! The record of a folded call, which has no text.
 
 use std::ops::Deref;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{CallRecord, Record, TEXT};
 use crate::primitives::pool::Number;
-use crate::primitives::sync::fence;
 use crate::store::address::Address;
-use crate::store::state::State;
+use crate::store::state::{Kind, State};
 
 const SERIAL: usize = TEXT;
 const OPENED_IN: usize = TEXT + 1;
@@ -39,16 +38,15 @@ impl FoldedCall {
     }
 
     /// Begins to write the record, which readers may know as another folded call's.
-    pub(crate) fn begin(self, writing: State) {
-        self.record().state.store(writing.to_bits(), Relaxed);
-        // As in `rewrite`.
-        fence(Release);
+    /// Returns the state meanwhile.
+    pub(crate) fn begin(self) -> State {
+        let state = State::new(Kind::Call).folded();
+        State::from_bits(self.record().state.begin(state.to_bits()))
     }
 
     /// Ends what [`begin`](Self::begin) began.
     pub(crate) fn is_whole(self) {
-        let whole = self.state().next_version();
-        self.record().state.store(whole.to_bits(), Release);
+        self.record().state.end(self.state().to_bits());
     }
 
     pub(crate) fn set_sum(self, sum: Number) {

@@ -1,8 +1,9 @@
 //! A record: one call, checkpoint or text, of fixed size and readable while it is written.
 //!
 //! One thread writes a record, and then publishes it by its chunk's length. A call's record changes
-//! once more, when the call stops (and whenever the future that it is around is put aside, or it goes
-//! on within another call): a version number, odd while that goes on, tells a reader to look again.
+//! once more when the call stops, and whenever the future that it is around is put aside or it goes
+//! on within another call. Its state is a [sequence lock](crate::primitives::seqlock) over the words
+//! that change then.
 //!
 //! Which words a record has depends on its kind, so they are written and read through a view of that
 //! kind only.
@@ -18,7 +19,7 @@ use alloc_counter::Counts;
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, const_fn};
 use crate::store::address::Address;
 use crate::store::short_text::{ShortText, WORD_BYTES};
-use crate::store::state::{Kind, State};
+use crate::store::state::{Kind, State, StateLock};
 use crate::store::usage::Usage;
 
 pub(crate) use call::{CallRecord, Opening, RecordedCall};
@@ -28,7 +29,7 @@ pub(crate) use notes::{AdoptionRecord, CheckpointRecord, MessageRecord, TextReco
 /// Sixteen words.
 #[repr(align(128))]
 pub(crate) struct Record {
-    state: AtomicU32,
+    state: StateLock,
     /// The address of the call that this is in now.
     parent: AtomicU32,
     /// A call's callsite, by number, or a folded one's sum; an adopted call's address; a text's
@@ -67,7 +68,7 @@ impl Record {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
-                state: AtomicU32::new(0),
+                state: StateLock::new(),
                 parent: AtomicU32::new(0),
                 subject: AtomicU32::new(0),
                 thread: AtomicU32::new(0),
@@ -78,7 +79,7 @@ impl Record {
 
     #[inline]
     pub(crate) fn state(&self) -> State {
-        State::from_bits(self.state.load(Relaxed))
+        State::from_bits(self.state.word())
     }
 
     /// Returns the record as the state says, which was read from it.

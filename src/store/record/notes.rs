@@ -29,7 +29,7 @@ pub(crate) struct AdoptionRecord(&'static Record);
 impl Record {
     #[inline]
     fn write_note(&self, state: State, parent: Address, moment: u64) {
-        self.state.store(state.to_bits(), Relaxed);
+        self.state.set(state.to_bits());
         self.parent.store(parent.to_bits(), Relaxed);
         self.words[START].store(moment, Relaxed);
     }
@@ -121,7 +121,7 @@ impl TextRecord {
     /// Writes a piece of at most [`TEXT_PIECE`] bytes of the next record's text.
     pub(crate) fn write(self, piece: &[u8], is_first: bool) {
         let state = State::new(Kind::Text).long_text(!is_first);
-        self.0.state.store(state.to_bits(), Relaxed);
+        self.0.state.set(state.to_bits());
         let length = u32::try_from(piece.len()).unwrap_or(0);
         self.0.subject.store(length, Relaxed);
         for (word, bytes) in self.0.words.iter().zip(piece.chunks(WORD_BYTES)) {
