@@ -7,7 +7,7 @@ use super::{explore, leak};
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::store::record::{Opening, Record, RecordedCall, View};
+use crate::store::record::{FoldedCall, Opening, Record, RecordedCall, View};
 use crate::store::state::{End, Kind, State};
 use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
@@ -174,6 +174,38 @@ fn figures_that_change_twice_are_read_together() {
         call.resume(start);
         reader.join().unwrap();
         assert_eq!(call.read().2, Figures::Running(start));
+    });
+}
+
+fn open_folded(call: FoldedCall, value: u32) {
+    let state = call.begin();
+    let opening = Opening {
+        state,
+        ..opening(value)
+    };
+    call.open(&opening);
+    call.set_start(Start::OfStrand(reading(u64::from(value))));
+    call.is_whole();
+}
+
+/// A folded call's record goes to another one while it is read.
+#[test]
+fn two_folded_calls_in_one_record_are_not_mixed() {
+    explore(1, || {
+        let call = FoldedCall::of(leak(Record::new()));
+        open_folded(call, 1);
+        let reader = thread::spawn(move || {
+            let (state, _, found) = call.read();
+            let expected = [
+                Figures::Running(Start::OfStrand(reading(1))),
+                Figures::AtRest(usage(2)),
+                Figures::Running(Start::OfStrand(reading(3))),
+            ];
+            assert!(state.is_partial() || expected.contains(&found), "{found:?}");
+        });
+        call.close(usage(2), STOP, End::Ok);
+        open_folded(call, 3);
+        reader.join().unwrap();
     });
 }
 

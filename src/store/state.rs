@@ -203,6 +203,13 @@ impl State {
         self.with(Self::OF_THREAD, yes)
     }
 
+    /// Returns this kind, form and outcome at the version of another state; before the change in
+    /// the middle of which a fork may have come.
+    pub(crate) const fn at_version_of(self, other: Self) -> Self {
+        const TWO: u32 = 2 * State::VERSION;
+        Self(self.0 % State::VERSION | other.0 / TWO * TWO)
+    }
+
     pub(crate) const fn is_being_written(self) -> bool {
         StateLock::is_changing(self.0)
     }

@@ -37,10 +37,10 @@ impl FoldedCall {
         self.0.record()
     }
 
-    /// Begins to write the record, which readers may know as another folded call's.
-    /// Returns the state meanwhile.
+    /// Begins to write the record, which readers may know as another folded call's: its version goes
+    /// on. Returns the state meanwhile.
     pub(crate) fn begin(self) -> State {
-        let state = State::new(Kind::Call).folded();
+        let state = State::new(Kind::Call).folded().at_version_of(self.state());
         State::from_bits(self.record().state.begin(state.to_bits()))
     }
 
