@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod callsite;
+pub(crate) mod cancelling;
 pub(crate) mod interned;
 pub(crate) mod short_text;
 pub(crate) mod state;

@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
-use crate::primitives::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, array, shared_static};
+use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
 use crate::primitives::wait::Lock;
 use crate::store::address::Address;
+use crate::store::cancelling::{AtomicCancelling, Cancelling};
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
 use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
@@ -452,44 +453,5 @@ impl Strand {
         if let Some(afar) = self.afar.take() {
             look(&afar);
         }
-    }
-}
-
-/// Whether a future of the strand is being dropped before it was ready, so that the calls which
-/// stop meanwhile are cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cancelling {
-    No,
-    Yes,
-    /// Dropped because something else panics: no panic comes through its calls.
-    InPanic,
-}
-
-#[derive(Default)]
-pub(crate) struct AtomicCancelling(AtomicU8);
-
-impl AtomicCancelling {
-    #[inline]
-    pub(crate) fn get(&self) -> Cancelling {
-        match self.0.load(Relaxed) {
-            0 => Cancelling::No,
-            1 => Cancelling::Yes,
-            _ => Cancelling::InPanic,
-        }
-    }
-
-    pub(crate) fn set(&self, cancelling: Cancelling) {
-        self.0.store(cancelling as u8, Relaxed);
-    }
-
-    /// A future begins to be dropped; what was until then.
-    pub(crate) fn begin(&self) -> Cancelling {
-        let before = self.get();
-        self.set(if std::thread::panicking() {
-            Cancelling::InPanic
-        } else {
-            Cancelling::Yes
-        });
-        before
     }
 }

@@ -4,10 +4,11 @@ use alloc_counter::Local;
 
 use crate::primitives::clock;
 use crate::store::address::Address;
+use crate::store::cancelling::Cancelling;
 use crate::store::chunk::CallRef;
 use crate::store::record::CallRecord;
 use crate::store::state::End;
-use crate::store::strand::{Cancelling, Strand};
+use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
