@@ -211,13 +211,13 @@ fn two_folded_calls_in_one_record_are_not_mixed() {
 
 /// The record's one word that another thread may write.
 #[test]
-fn a_stop_from_afar_leaves_the_figures_alone() {
+fn a_remote_stop_leaves_the_figures_alone() {
     explore(2, || {
         let call = opened();
         let reader = thread::spawn(move || assert_at_one_moment(call));
-        let afar = thread::spawn(move || call.close_from_afar(STOP));
+        let elsewhere = thread::spawn(move || call.close_remotely(STOP));
         call.rest(usage(2));
-        afar.join().unwrap();
+        elsewhere.join().unwrap();
         reader.join().unwrap();
         let (state, stop, found) = call.read();
         assert!(state.end() == End::Open && !call.is_open());

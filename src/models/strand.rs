@@ -8,8 +8,9 @@ use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::store::record::RecordedCall;
+use crate::store::remote::{RemoteKind, RemoteStop};
 use crate::store::state::End;
-use crate::store::strand::{Deed, Stopped, Strand};
+use crate::store::strand::Strand;
 
 /// A strand of no trace.
 pub(super) fn begin() -> &'static Member<Strand> {
@@ -27,12 +28,12 @@ fn recorded(call: CallRef) -> RecordedCall {
 }
 
 /// Stops the call from another thread; whether its strand was still about.
-fn stop_from_afar(call: CallRef, value: u32) -> bool {
+fn stop_remotely(call: CallRef, value: u32) -> bool {
     let mut is_done = false;
-    Strand::do_from_afar(call, 1000, |_| {
+    Strand::post(call, 1000, |_| {
         assert_whole(recorded(call), value);
         is_done = true;
-        Some(Deed::Stopped(Stopped {
+        Some(RemoteKind::Stop(RemoteStop {
             within: Address::NONE,
             end: End::Ok,
             used: usage(1),
@@ -48,7 +49,7 @@ fn a_late_guard_leaves_a_recycled_record_alone() {
     explore(3, || {
         let strand = begin();
         let call = open(first_chunk(strand), 1);
-        let late = thread::spawn(move || stop_from_afar(call, 1));
+        let late = thread::spawn(move || stop_remotely(call, 1));
         Strand::recycle(strand);
         let next = begin();
         assert_eq!(next.number(), strand.number());
@@ -56,7 +57,7 @@ fn a_late_guard_leaves_a_recycled_record_alone() {
         late.join().unwrap();
         assert!(!call.is(other) && call.address() == other.address());
         assert_whole(recorded(other), 2);
-        assert!(other.record.is_open() && next.done_from_afar().is_empty());
+        assert!(other.record.is_open() && next.mailbox.len() == 0);
     });
 }
 
@@ -70,7 +71,7 @@ fn a_late_guard_leaves_another_strands_record_alone() {
         first.link(second);
         let call = open(second, 1);
         let other = begin();
-        let late = thread::spawn(move || stop_from_afar(call, 1));
+        let late = thread::spawn(move || stop_remotely(call, 1));
         Strand::recycle(strand);
         let chunk = CHUNKS.take(Chunk::new).unwrap();
         assert_eq!(chunk.number(), second.number());
@@ -78,26 +79,26 @@ fn a_late_guard_leaves_another_strands_record_alone() {
         let new = open(chunk, 2);
         late.join().unwrap();
         assert_whole(recorded(new), 2);
-        assert!(new.record.is_open() && other.done_from_afar().is_empty());
+        assert!(new.record.is_open() && other.mailbox.len() == 0);
     });
 }
 
-/// Where the strand lives on, the deed is there as soon as the record's word says so.
+/// If the strand lives on, the operation is there as soon as the record's word says so.
 #[test]
-fn a_stop_from_afar_is_told_with_the_strand() {
+fn a_remote_stop_is_in_the_mailbox() {
     explore(3, || {
         let strand = begin();
         let chunk = first_chunk(strand);
         let call = open(chunk, 1);
-        let afar = thread::spawn(move || stop_from_afar(call, 1));
+        let elsewhere = thread::spawn(move || stop_remotely(call, 1));
         for value in 2..=RECORDS {
             open(chunk, u32::try_from(value).unwrap());
         }
         if !call.record.is_open() {
-            assert_eq!(strand.done_from_afar().len(), 1);
+            assert_eq!(strand.mailbox.len(), 1);
         }
-        assert!(afar.join().unwrap() && !call.record.is_open());
-        let done = strand.done_from_afar();
-        assert_eq!((done.len(), done[0].call), (1, call.address()));
+        assert!(elsewhere.join().unwrap() && !call.record.is_open());
+        let operations = strand.mailbox.read();
+        assert_eq!((operations.len(), operations[0].call), (1, call.address()));
     });
 }

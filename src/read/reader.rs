@@ -19,9 +19,10 @@ use crate::store::callsite::Callsite;
 use crate::store::limits::Allowance;
 use crate::store::paths::Path;
 use crate::store::record::{CallRecord, FoldedCall, Record, RecordedCall, View};
+use crate::store::remote::{RemoteKind, RemoteOperation};
 use crate::store::short_text::ShortText;
 use crate::store::state::{End, State};
-use crate::store::strand::{Afar, Deed, Strand};
+use crate::store::strand::Strand;
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
 use crate::store::trace::{Ended, Trace};
@@ -131,8 +132,8 @@ impl StrandSnapshot {
         if !reader.is_still_true() {
             reader.complete_stopped();
         }
-        for afar in std::mem::take(&mut reader.afar) {
-            reader.apply(afar);
+        for operation in std::mem::take(&mut reader.operations) {
+            reader.apply(operation);
         }
         reader.finish()
     }
@@ -152,9 +153,9 @@ struct Reader<'a> {
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
     open: Vec<(FoldedCall, State)>,
-    /// What was done from afar before the first record was read.
-    afar: Vec<Afar>,
-    /// What is to be added to sums: what is done by calls that are open, and from afar.
+    /// The remote operations before the first record was read.
+    operations: Vec<RemoteOperation>,
+    /// What is to be added to sums: what is done by calls that are open, and by remote operations.
     more: Vec<(Address, Sum)>,
     /// The pieces of the text of the next record.
     text: Vec<u8>,
@@ -171,7 +172,7 @@ impl<'a> Reader<'a> {
             places: Places::new(),
             sums: Vec::new(),
             open: Vec::new(),
-            afar: strand.done_from_afar(),
+            operations: strand.mailbox.read(),
             more: Vec::new(),
             text: Vec::new(),
         };
@@ -222,7 +223,7 @@ impl<'a> Reader<'a> {
         self.calls.iter().all(is_same)
             && { self.open.iter() }.all(|(call, state)| is_still(**call, *state))
             && self.sums.iter().all(is_same_sum)
-            && self.strand.count_done_from_afar() == self.afar.len()
+            && self.strand.mailbox.len() == self.operations.len()
             && self.strand.sums().count() == self.sums.len()
             && self.strand.records().count() == self.records
     }
@@ -245,7 +246,7 @@ impl<'a> Reader<'a> {
         self.read_sums();
         // What the open ones do may be in those already.
         self.more.clear();
-        self.afar = self.strand.done_from_afar();
+        self.operations = self.strand.mailbox.read();
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }
@@ -461,26 +462,26 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What was done to a call away from its strand.
-    fn apply(&mut self, afar: Afar) {
-        if let Some(sums) = Strand::sums_from_afar(&afar) {
+    /// Applies a remote operation.
+    fn apply(&mut self, operation: RemoteOperation) {
+        if let Some(sums) = operation.sums() {
             return self.more.extend(sums);
         }
-        let (moment, address) = (afar.moment, afar.call);
-        match afar.deed {
-            Deed::Checkpoint(name, so_far) => {
+        let (moment, address) = (operation.at, operation.call);
+        match operation.kind {
+            RemoteKind::Checkpoint(name, so_far) => {
                 self.add_checkpoint(address, moment, name, so_far.counts);
                 if let Some(call) = self.call(address) {
                     call.is_partial = true;
                 }
             }
-            Deed::Failed(message) => {
+            RemoteKind::Fail(message) => {
                 self.add_message(address, moment, message);
                 if let Some(call) = self.call(address) {
                     call.end = call.end.failed();
                 }
             }
-            Deed::Stopped(stopped) => {
+            RemoteKind::Stop(stopped) => {
                 let peak_bytes = self.peak_bytes(stopped.used);
                 let since_trace = clock::between(self.started, moment);
                 if let Some(call) = self.call(address) {

@@ -14,8 +14,9 @@ use crate::read::moves::{around_at, opened_in};
 use crate::store::address::Address;
 use crate::store::chunk::Chunk;
 use crate::store::record::{RecordedCall, View};
+use crate::store::remote::{RemoteKind, RemoteOperation};
 use crate::store::state::End;
-use crate::store::strand::{Afar, Deed, Strand};
+use crate::store::strand::Strand;
 use crate::store::sum::{SharedSum, Sum};
 use crate::store::trace::Trace;
 use crate::store::usage::Reading;
@@ -119,7 +120,7 @@ impl Tally {
         for place in 0..self.strands.len() {
             self.add_strand(self.strands[place]);
         }
-        // What was done from afar has changed some.
+        // Remote operations have changed some.
         let peaks = self.calls.iter().map(|call| call.peak_bytes);
         self.peak_bytes = peaks.max().unwrap_or(0);
         self.add_paths(trace);
@@ -170,9 +171,9 @@ impl Tally {
                 _ => {}
             }
         }
-        strand.look_at_done_from_afar(|afar| {
-            for afar in afar {
-                self.apply(strand, afar, of_strand);
+        strand.mailbox.look(|operations| {
+            for operation in operations {
+                self.apply(strand, operation, of_strand);
             }
         });
         if self.moves.len() > first_move {
@@ -281,19 +282,19 @@ impl Tally {
         moves.map(|it| (it.left, it.around))
     }
 
-    /// What was done to a call away from its strand.
-    fn apply(&mut self, strand: &Strand, afar: &Afar, of_strand: Option<usize>) {
-        let place = self.places.get(afar.call);
+    /// Applies a remote operation.
+    fn apply(&mut self, strand: &Strand, operation: &RemoteOperation, of_strand: Option<usize>) {
+        let place = self.places.get(operation.call);
         let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else {
             return;
         };
-        match &afar.deed {
-            Deed::Checkpoint(..) => {}
-            Deed::Failed(_) => {
+        match &operation.kind {
+            RemoteKind::Checkpoint(..) => {}
+            RemoteKind::Fail(_) => {
                 call.has_failed = true;
                 call.end(call.end.failed());
             }
-            Deed::Stopped(stopped) => {
+            RemoteKind::Stop(stopped) => {
                 call.total = stopped.used.counts;
                 call.busy = stopped.used.busy;
                 if strand.has_peaks() {
@@ -305,10 +306,10 @@ impl Tally {
                     stopped.end
                 });
                 if let Some((inner, _)) = stopped.left_open {
-                    self.add_move(inner, (afar.moment, afar.call), of_strand);
+                    self.add_move(inner, (operation.at, operation.call), of_strand);
                 }
                 if let Some(place) = place {
-                    push(&mut self.left, (place, afar.moment));
+                    push(&mut self.left, (place, operation.at));
                 }
             }
         }
@@ -325,8 +326,8 @@ impl Tally {
                 push(&mut self.paths, (shared.of(), shared.read().0));
             }
         }
-        strand.look_at_done_from_afar(|afar| {
-            for [path, _] in afar.iter().filter_map(Strand::sums_from_afar) {
+        strand.mailbox.look(|operations| {
+            for [path, _] in operations.iter().filter_map(RemoteOperation::sums) {
                 push(&mut self.paths, path);
             }
         });

@@ -15,6 +15,8 @@ pub(crate) mod chunk;
 pub(crate) mod paths;
 pub(crate) mod sum;
 
+pub(crate) mod remote;
+
 pub(crate) mod limits;
 pub(crate) mod meter;
 

@@ -4,24 +4,20 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
-use crate::primitives::wait::Lock;
 use crate::store::address::Address;
 use crate::store::cancelling::{AtomicCancelling, Cancelling};
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
 use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
 use crate::store::record::{CallRecord, FoldedCall, Record};
-use crate::store::state::{End, Kind};
-use crate::store::sum::{self, SUMS, SharedSum, Sum};
+use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
+use crate::store::state::Kind;
+use crate::store::sum::{SUMS, SharedSum};
 use crate::store::usage::{Figures, Usage};
 
 shared_static! {
     pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 }
-
-/// What other threads may leave with a strand, besides one stop for each call, so that its memory
-/// stays bounded.
-const MAX_AFAR: usize = 1024;
 
 /// Of a strand's sums, by what they are of.
 const BUCKETS: usize = if cfg!(loom) { 1 } else { 32 };
@@ -68,9 +64,7 @@ pub(crate) struct Strand {
     partial: AtomicBool,
     /// Some level could not be known; no call's peak is shown.
     without_peaks: AtomicBool,
-    /// What was done to calls on threads that do not run this strand. The lock also keeps the
-    /// generation from changing meanwhile.
-    afar: Lock<Vec<Afar>>,
+    pub(crate) mailbox: Mailbox,
 }
 
 /// A list of sums, each before those that are older.
@@ -117,33 +111,6 @@ impl Aside {
     }
 }
 
-/// Something done to a call away from its strand.
-#[derive(Clone, Debug)]
-pub(crate) struct Afar {
-    pub(crate) call: Address,
-    pub(crate) moment: u64,
-    pub(crate) deed: Deed,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Deed {
-    Stopped(Stopped),
-    /// Set, the call having used what was known then.
-    Checkpoint(String, Usage),
-    Failed(String),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Stopped {
-    pub(crate) end: End,
-    /// The recorded call around, or the path of a folded one.
-    pub(crate) within: Address,
-    /// What the call had used, as far as it was known.
-    pub(crate) used: Usage,
-    /// The call that was open within this one, and what it had used.
-    pub(crate) left_open: Option<(Address, Usage)>,
-}
-
 impl Strand {
     fn new(first: &'static Member<Chunk>) -> Self {
         Self {
@@ -168,7 +135,7 @@ impl Strand {
             vacated: AtomicU32::new(Address::NONE.to_bits()),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
-            afar: Lock::new(Vec::new()),
+            mailbox: Mailbox::new(),
         }
     }
 
@@ -208,13 +175,11 @@ impl Strand {
     /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
-        // None where somebody was forked away with the lock: the strand is not used again.
-        let Some(mut afar) = this.afar.take() else {
+        // If somebody was forked away with the lock, the strand is not used again.
+        let Some(mut mailbox) = this.mailbox.lock() else {
             return;
         };
-        if !afar.is_empty() {
-            alloc_counter::exclude(|| *afar = Vec::new());
-        }
+        mailbox.clear();
         if this.has_sums() {
             for sum in this.sums() {
                 SUMS.give(sum);
@@ -231,7 +196,7 @@ impl Strand {
             CHUNKS.give(chunk);
         }
         this.first.clear();
-        drop(afar);
+        drop(mailbox);
         STRANDS.give(this);
     }
 
@@ -283,29 +248,14 @@ impl Strand {
         serial
     }
 
-    /// What a call of the strand has used, as far as it can be known on a thread that may not run it.
-    pub(crate) fn used_from_afar(&self, record: CallRecord) -> Usage {
+    /// Returns what a call of the strand has used, as far as a thread can know that may not run it.
+    pub(crate) fn known_usage(&self, record: CallRecord) -> Usage {
         let (_, _, figures) = self.meter.read_record(record);
         match figures {
             // The clocks of two processors may differ; what is known may be older than the start.
             Figures::Running(start) => self.meter.read().0.saturating_since(start),
             Figures::AtRest(used) => used,
         }
-    }
-
-    /// What a folded call did that was stopped away from the strand, whose thread does not add it up:
-    /// to which sums that is to be added.
-    pub(crate) fn sums_from_afar(afar: &Afar) -> Option<[(Address, Sum); 2]> {
-        let Deed::Stopped(stopped) = &afar.deed else {
-            return None;
-        };
-        let record = afar.call.call_record()?.folded()?;
-        let mut sum = sum::ended(record, stopped.used, afar.moment, stopped.end);
-        sum.is_partial = true;
-        let mut around = sum::inside(&sum);
-        // The call in which it was opened does not know that it is over.
-        around.is_partial = true;
-        Some([(sum::path_of(record), sum), (stopped.within, around)])
     }
 
     /// Lets another folded call have the record of this one, which has stopped.
@@ -401,57 +351,38 @@ impl Strand {
         }
     }
 
-    /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done
-    /// where the strand has been recycled since: its lock keeps it from being so meanwhile.
-    pub(crate) fn do_from_afar(
-        call: CallRef,
-        moment: u64,
-        deed: impl FnOnce(&Self) -> Option<Deed>,
-    ) {
+    /// Posts what a thread that does not run the call's strand does to it. Nothing is done if the
+    /// strand has been recycled since.
+    pub(crate) fn post(call: CallRef, at: u64, kind: impl FnOnce(&Self) -> Option<RemoteKind>) {
         let Some(strand) = call.strand().and_then(|number| STRANDS.get(number)) else {
             return;
         };
         alloc_counter::exclude(|| {
-            let Some(mut left) = strand.afar.take() else {
+            let Some(mut mailbox) = strand.mailbox.lock() else {
                 return;
             };
-            // Looked up without the lock; it may have been given back in between.
+            // The strand was looked up without the lock, and may have been recycled in between. From
+            // here on it can't be.
             if call.strand() != Some(strand.number()) {
                 return;
             }
-            let deed = deed(strand);
-            let is_stop = matches!(deed, Some(Deed::Stopped(_)));
-            let has_room = is_stop || left.len() < MAX_AFAR;
-            match deed {
-                Some(deed) if has_room && left.try_reserve(1).is_ok() => {
-                    let call = call.address();
-                    left.push(Afar { call, moment, deed });
-                }
-                _ => {
-                    if let Some(allowance) = strand.allowance() {
-                        allowance.note_dropped();
-                    }
-                }
+            let kind = kind(strand);
+            let is_stop = matches!(kind, Some(RemoteKind::Stop(_)));
+            let call_address = call.address();
+            let is_posted = kind.is_some_and(|kind| {
+                mailbox.post(RemoteOperation {
+                    call: call_address,
+                    at,
+                    kind,
+                })
+            });
+            if !is_posted && let Some(allowance) = strand.allowance() {
+                allowance.note_dropped();
             }
             if is_stop {
-                call.record.close_from_afar(moment);
+                // Whoever sees the call stopped finds the operation.
+                call.record.close_remotely(at);
             }
         });
-    }
-
-    pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
-        self.afar.take().map_or_else(Vec::new, |afar| afar.clone())
-    }
-
-    /// How much that was.
-    pub(crate) fn count_done_from_afar(&self) -> usize {
-        self.afar.take().map_or(0, |afar| afar.len())
-    }
-
-    /// Looks at it, without a request for memory; nothing more is done meanwhile.
-    pub(crate) fn look_at_done_from_afar(&self, look: impl FnOnce(&[Afar])) {
-        if let Some(afar) = self.afar.take() {
-            look(&afar);
-        }
     }
 }

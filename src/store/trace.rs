@@ -12,6 +12,7 @@ use crate::primitives::wait::{Lock, Taken};
 use crate::store::address::Address;
 use crate::store::chunk::CallRef;
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
+use crate::store::remote::RemoteOperation;
 use crate::store::strand::{STRANDS, Strand};
 use crate::store::sum::{self, Sum};
 
@@ -179,15 +180,19 @@ impl Ended {
         for shared in strand.sums() {
             add(shared.of(), shared.read().0);
         }
-        // None is stopped from afar meanwhile, and nobody knows the strand afterwards.
-        strand.look_at_done_from_afar(|afar| {
-            for (of, sum) in afar.iter().filter_map(Strand::sums_from_afar).flatten() {
+        // No call is stopped remotely meanwhile, and nobody knows the strand afterwards.
+        strand.mailbox.look(|operations| {
+            for (of, sum) in operations
+                .iter()
+                .filter_map(RemoteOperation::sums)
+                .flatten()
+            {
                 add(of, sum);
             }
             // Of those that outlive the strand, the end will not be known.
             let open = |call: CallRef| call.record.folded().filter(|it| it.is_open());
             for call in strand.calls_after(None).filter_map(open) {
-                let used = strand.used_from_afar(*call);
+                let used = strand.known_usage(*call);
                 for (of, sum) in sum::left_open(call, used, clock::ticks()) {
                     add(of, sum);
                 }

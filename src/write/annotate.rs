@@ -6,8 +6,9 @@ use crate::primitives::clock;
 use crate::primitives::text::Text;
 use crate::primitives::text::copied;
 use crate::store::chunk::{CallRef, Vacant};
+use crate::store::remote::RemoteKind;
 use crate::store::short_text::ShortText;
-use crate::store::strand::{Deed, Strand};
+use crate::store::strand::Strand;
 use crate::write::cursor::{self, Position};
 
 /// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
@@ -49,13 +50,13 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     let name = Text::of(&name);
     let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
-        return Strand::do_from_afar(call, moment, |strand| {
+        return Strand::post(call, moment, |strand| {
             let name = copied(name.as_str())?;
-            let used = strand.used_from_afar(call.record);
-            Some(Deed::Checkpoint(name, used))
+            let used = strand.known_usage(call.record);
+            Some(RemoteKind::Checkpoint(name, used))
         });
     };
-    let used = strand.used_from_afar(call.record).counts;
+    let used = strand.known_usage(call.record).counts;
     if let Some((vacant, name)) = vacant_for(here, strand, name.as_bytes()) {
         let checkpoint = vacant.as_checkpoint();
         checkpoint.write(call.address(), moment, name.as_ref());
@@ -87,7 +88,7 @@ fn fail_here(here: &Position, call: CallRef, why: &Text) {
         }
         call.record.set_failed();
     } else {
-        Strand::do_from_afar(call, moment, |_| copied(why.as_str()).map(Deed::Failed));
+        Strand::post(call, moment, |_| copied(why.as_str()).map(RemoteKind::Fail));
     }
 }
 

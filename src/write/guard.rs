@@ -9,9 +9,10 @@ use crate::store::callsite::Callsite;
 use crate::store::cancelling::Cancelling;
 use crate::store::chunk::CallRef;
 use crate::store::record::{CallRecord, Opening};
+use crate::store::remote::{RemoteKind, RemoteStop};
 use crate::store::short_text::ShortText;
 use crate::store::state::{End, Kind, State};
-use crate::store::strand::{Deed, Stopped, Strand};
+use crate::store::strand::Strand;
 use crate::store::sum;
 use crate::store::usage::{Figures, Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
@@ -160,7 +161,7 @@ fn stop_here(here: &Position, call: CallRef) {
 #[inline(never)]
 fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let Some(strand) = here.strand_of(call) else {
-        return stop_from_afar(call, now, None);
+        return stop_remotely(call, now, None);
     };
     let record = call.record;
     let innermost = here.innermost_running();
@@ -239,18 +240,17 @@ fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
 /// known what becomes of the call.
 #[cold]
 #[inline(never)]
-pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
-    Strand::do_from_afar(call, now, |strand| {
+pub(crate) fn stop_remotely(call: CallRef, now: u64, known_end: Option<End>) {
+    Strand::post(call, now, |strand| {
         let left_open = inside(strand, call).find(|inner| inner.record.is_running());
         if let (Some(_), Some(allowance)) = (left_open, strand.allowance()) {
             allowance.note_moved(now);
         }
-        Some(Deed::Stopped(Stopped {
+        Some(RemoteKind::Stop(RemoteStop {
             within: sum::within(call.record.parent()),
             end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
-            used: strand.used_from_afar(call.record),
-            left_open: left_open
-                .map(|inner| (inner.address(), strand.used_from_afar(inner.record))),
+            used: strand.known_usage(call.record),
+            left_open: left_open.map(|inner| (inner.address(), strand.known_usage(inner.record))),
         }))
     });
 }

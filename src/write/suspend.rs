@@ -12,7 +12,7 @@ use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::guard::{stop, stop_from_afar};
+use crate::write::guard::{stop, stop_remotely};
 use crate::write::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
 
 /// Puts a call aside, with the calls running within it: until it is taken up again, what happens
@@ -159,7 +159,7 @@ pub(crate) enum Cancel {
         before: Cancelling,
     },
     /// On a thread that does not run the strand.
-    FromAfar { was_panicking: bool },
+    Remote { was_panicking: bool },
 }
 
 impl Cancel {
@@ -169,7 +169,7 @@ impl Cancel {
                 strand,
                 before: strand.cancelling.begin(),
             },
-            None => Self::FromAfar {
+            None => Self::Remote {
                 was_panicking: std::thread::panicking(),
             },
         }
@@ -182,13 +182,13 @@ impl Cancel {
                 stop(call);
                 strand.cancelling.set(before);
             }
-            Self::FromAfar { was_panicking } => {
+            Self::Remote { was_panicking } => {
                 let end = if std::thread::panicking() && !was_panicking {
                     End::Panicked
                 } else {
                     End::Cancelled
                 };
-                stop_from_afar(call, clock::ticks(), Some(end));
+                stop_remotely(call, clock::ticks(), Some(end));
             }
         }
     }

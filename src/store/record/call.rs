@@ -299,9 +299,9 @@ impl CallRecord {
         self.0.state.is_still(state.to_bits())
     }
 
-    /// The call is stopped on a thread that may not write here; who does finds the word set. What
-    /// it used is told elsewhere.
-    pub(crate) fn close_from_afar(self, stop: u64) {
+    /// Notes that the call is stopped, on a thread that may write nothing else here. What it used is
+    /// in the strand's [mailbox](crate::store::remote).
+    pub(crate) fn close_remotely(self, stop: u64) {
         self.0.words[STOP].store(stop, Release);
     }
 
