@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_sums(&mut self) {
-        let sums = self.strand.sums().map(|sum| (sum, sum.read()));
+        let sums = self.strand.folded.sums().map(|sum| (sum, sum.read()));
         let sums = sums.map(|(shared, (sum, version))| (&**shared, sum, version));
         self.sums = sums.collect();
     }
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
             && { self.open.iter() }.all(|(call, state)| is_still(**call, *state))
             && self.sums.iter().all(is_same_sum)
             && self.strand.mailbox.len() == self.operations.len()
-            && self.strand.sums().count() == self.sums.len()
+            && self.strand.folded.sums().count() == self.sums.len()
             && self.strand.records().count() == self.records
     }
 

@@ -317,10 +317,10 @@ impl Tally {
 
     /// The sums of a strand's folded calls, until now.
     fn add_sums(&mut self, strand: &Strand) {
-        if !strand.has_sums() {
+        if !strand.folded.has_sums() {
             return;
         }
-        for shared in strand.sums() {
+        for shared in strand.folded.sums() {
             self.sums += 1;
             if shared.of().path().is_some() {
                 push(&mut self.paths, (shared.of(), shared.read().0));

@@ -15,6 +15,7 @@ pub(crate) mod chunk;
 pub(crate) mod paths;
 pub(crate) mod sum;
 
+pub(crate) mod folded_calls;
 pub(crate) mod remote;
 
 pub(crate) mod limits;

@@ -1,26 +1,24 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
-use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
+use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, shared_static};
 use crate::store::address::Address;
 use crate::store::cancelling::{AtomicCancelling, Cancelling};
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
+use crate::store::folded_calls::FoldedCalls;
 use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
-use crate::store::record::{CallRecord, FoldedCall, Record};
+use crate::store::record::{CallRecord, Record};
 use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
 use crate::store::state::Kind;
-use crate::store::sum::{SUMS, SharedSum};
+use crate::store::sum::SharedSum;
 use crate::store::usage::{Figures, Usage};
 
 shared_static! {
     pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 }
-
-/// Of a strand's sums, by what they are of.
-const BUCKETS: usize = if cfg!(loom) { 1 } else { 32 };
 
 /// One sequential line of execution inside a trace.
 ///
@@ -54,27 +52,12 @@ pub(crate) struct Strand {
     is_folding: AtomicBool,
     /// The execution is over.
     is_over: AtomicBool,
-    /// The sums of calls that are folded: of each bucket the newest, its successors being older.
-    sums: [AtomicNumber; BUCKETS],
-    has_sums: AtomicBool,
-    /// How many calls were folded, and the record that one of them left last.
-    serial: AtomicU32,
-    vacated: AtomicU32,
+    pub(crate) folded: FoldedCalls,
     /// Some figure could not be known; every call's is marked.
     partial: AtomicBool,
     /// Some level could not be known; no call's peak is shown.
     without_peaks: AtomicBool,
     pub(crate) mailbox: Mailbox,
-}
-
-/// A list of sums, each before those that are older.
-fn chain(newest: &AtomicNumber) -> impl Iterator<Item = &'static Member<SharedSum>> {
-    let mut next = SUMS.get(newest.load(Acquire));
-    std::iter::from_fn(move || {
-        let sum = next?;
-        next = SUMS.get(sum.next());
-        Some(sum)
-    })
 }
 
 pub(crate) struct Aside {
@@ -129,10 +112,7 @@ impl Strand {
             cancelling: AtomicCancelling::default(),
             is_folding: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
-            sums: array![AtomicNumber::none(); BUCKETS],
-            has_sums: AtomicBool::new(false),
-            serial: AtomicU32::new(0),
-            vacated: AtomicU32::new(Address::NONE.to_bits()),
+            folded: FoldedCalls::new(),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
             mailbox: Mailbox::new(),
@@ -167,7 +147,7 @@ impl Strand {
         this.cancelling.set(Cancelling::No);
         this.is_folding.store(is_folding, Relaxed);
         this.is_over.store(false, Relaxed);
-        this.vacated.store(Address::NONE.to_bits(), Relaxed);
+        this.folded.begin();
         this.partial.store(false, Relaxed);
         this.without_peaks.store(false, Relaxed);
     }
@@ -180,15 +160,7 @@ impl Strand {
             return;
         };
         mailbox.clear();
-        if this.has_sums() {
-            for sum in this.sums() {
-                SUMS.give(sum);
-            }
-            for bucket in &this.sums {
-                bucket.store(Number::NONE, Relaxed);
-            }
-            this.has_sums.store(false, Relaxed);
-        }
+        this.folded.clear();
         let mut next = this.first.next();
         while let Some(chunk) = next {
             next = chunk.next();
@@ -216,36 +188,10 @@ impl Strand {
         }
     }
 
-    /// Whether a call of the strand was folded.
-    pub(crate) fn has_sums(&self) -> bool {
-        self.has_sums.load(Acquire)
-    }
-
-    /// The sums of the strand's folded calls. A sum's successor is read before it is handed out.
-    pub(crate) fn sums(&self) -> impl Iterator<Item = &'static Member<SharedSum>> {
-        let buckets = if self.has_sums() { &self.sums[..] } else { &[] };
-        buckets.iter().flat_map(chain)
-    }
-
-    /// The sum of a path's calls, or of what folded calls do within a recorded one; none when the
-    /// trace may have no more, or there is no memory.
+    /// Returns the sum of a path's calls, or of what folded calls do within a recorded one; `None` if
+    /// the trace may have no more, or there is no memory.
     pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
-        let bucket = &self.sums[of.bucket(BUCKETS)];
-        if let Some(sum) = chain(bucket).find(|sum| sum.of() == of) {
-            return Some(sum);
-        }
-        let sum = self.allowance()?.take_sum()?;
-        sum.begin(of, bucket.load(Relaxed));
-        bucket.store(sum.number(), Release);
-        self.has_sums.store(true, Release);
-        Some(sum)
-    }
-
-    /// Tells a folded call from others whose record stood in the same place.
-    pub(crate) fn next_serial(&self) -> u32 {
-        let serial = self.serial.load(Relaxed).wrapping_add(1);
-        self.serial.store(serial, Relaxed);
-        serial
+        self.folded.sum_of(of, || self.allowance()?.take_sum())
     }
 
     /// Returns what a call of the strand has used, as far as a thread can know that may not run it.
@@ -256,21 +202,6 @@ impl Strand {
             Figures::Running(start) => self.meter.read().0.saturating_since(start),
             Figures::AtRest(used) => used,
         }
-    }
-
-    /// Lets another folded call have the record of this one, which has stopped.
-    pub(crate) fn vacate(&self, address: Address, record: FoldedCall) {
-        let next = self.vacated.load(Relaxed);
-        record.set_parent(Address::from_bits(next));
-        self.vacated.store(address.to_bits(), Relaxed);
-    }
-
-    /// Takes a vacated record, which is at this address.
-    pub(crate) fn take_vacated(&self) -> Option<(CallRef, FoldedCall)> {
-        let call = Address::from_bits(self.vacated.load(Relaxed)).call()?;
-        let record = call.record.folded()?;
-        self.vacated.store(record.parent().to_bits(), Relaxed);
-        Some((call, record))
     }
 
     pub(crate) fn parent(&self) -> Address {

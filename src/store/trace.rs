@@ -177,7 +177,7 @@ impl Ended {
                 is_whole = false;
             }
         };
-        for shared in strand.sums() {
+        for shared in strand.folded.sums() {
             add(shared.of(), shared.read().0);
         }
         // No call is stopped remotely meanwhile, and nobody knows the strand afterwards.
@@ -263,7 +263,7 @@ impl State {
         }
         drop(folded);
         self.folding.fetch_sub(1, Relaxed);
-        let sums = strand.sums().map(|_| 1).sum();
+        let sums = strand.folded.sums().map(|_| 1).sum();
         // The first chunk is the strand's own.
         self.allowance.return_memory(strand.chunks() - 1, sums);
         Strand::recycle(strand);

@@ -61,7 +61,7 @@ impl Opening {
             allowance.note_dropped();
         }
         let (sum, around) = found?;
-        let place = match strand.take_vacated() {
+        let place = match strand.folded.take_vacated() {
             Some((call, record)) => Place::Vacated(call, record),
             // Who finds none has noted it.
             None => Place::New(here.vacant(strand)?),
@@ -123,7 +123,7 @@ impl Opening {
                 (address, outer.serial())
             }
         };
-        record.set_opened(strand.next_serial(), opened_in);
+        record.set_opened(strand.folded.next_serial(), opened_in);
         self.sum.change(|sum| {
             sum.calls += 1;
             sum.running += 1;
@@ -149,7 +149,7 @@ pub(crate) fn close(
     let sum = sum::ended(record, used, now, end);
     add(strand, record, sum);
     leave(strand, record, now);
-    strand.vacate(address, record);
+    strand.folded.vacate(address, record);
 }
 
 /// Adds up what a call has used until now; it goes on from nothing.
