@@ -1,5 +1,6 @@
 //! Sums: what folded calls did together, by path; and what they did within a call, by that call.
 
+use std::iter::zip;
 use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Counts;
@@ -48,6 +49,42 @@ pub(crate) struct Sum {
     pub(crate) is_moved: bool,
     /// Of a recorded call: a folded one opened in it was put aside, so others may have run meanwhile.
     pub(crate) has_rested: bool,
+}
+
+const WORDS: usize = 12;
+const COUNTS: usize = 2;
+const FLAGS: usize = 3;
+
+/// All fields, in the order in which they are shared.
+impl Sum {
+    fn words(&mut self) -> [&mut u64; WORDS] {
+        [
+            &mut self.calls,
+            &mut self.running,
+            &mut self.failures,
+            &mut self.cancelled,
+            &mut self.wall,
+            &mut self.covered,
+            &mut self.busy,
+            &mut self.busy_inside,
+            &mut self.children,
+            &mut self.since,
+            &mut self.first,
+            &mut self.last,
+        ]
+    }
+
+    fn counts(&mut self) -> [&mut Counts; COUNTS] {
+        [&mut self.total, &mut self.inside]
+    }
+
+    fn flags(&mut self) -> [&mut bool; FLAGS] {
+        [
+            &mut self.is_partial,
+            &mut self.is_moved,
+            &mut self.has_rested,
+        ]
+    }
 }
 
 impl Sum {
@@ -100,19 +137,15 @@ impl Sum {
     }
 }
 
-const HEAD: usize = 12;
-const WORDS: usize = HEAD + 2 * 5;
-
 /// A sum that one thread adds to and any thread reads.
 pub(crate) struct SharedSum {
-    /// Of the words and the flags.
+    /// Of the words, the counts and the flags.
     version: Version,
     /// The path whose calls these are, or the recorded call within which they were.
     of: AtomicU32,
-    is_partial: AtomicBool,
-    is_moved: AtomicBool,
-    has_rested: AtomicBool,
     words: [AtomicU64; WORDS],
+    counts: [[AtomicU64; 5]; COUNTS],
+    flags: [AtomicBool; FLAGS],
     /// The strand's sum made before this one.
     next: AtomicNumber,
 }
@@ -122,10 +155,9 @@ impl SharedSum {
         Self {
             version: Version::new(),
             of: AtomicU32::new(0),
-            is_partial: AtomicBool::new(false),
-            is_moved: AtomicBool::new(false),
-            has_rested: AtomicBool::new(false),
             words: array![AtomicU64::new(0); WORDS],
+            counts: array![array![AtomicU64::new(0); 5]; COUNTS],
+            flags: array![AtomicBool::new(false); FLAGS],
             next: AtomicNumber::none(),
         }
     }
@@ -134,7 +166,7 @@ impl SharedSum {
     pub(crate) fn begin(&self, of: Address, next: Number) {
         self.of.store(of.to_bits(), Relaxed);
         self.next.store(next, Relaxed);
-        self.store(&Sum::default());
+        self.store(Sum::default());
     }
 
     /// A path, or the address of a recorded call; none for what is outside all calls.
@@ -150,72 +182,35 @@ impl SharedSum {
     pub(crate) fn change(&self, change: impl FnOnce(&mut Sum)) {
         let mut sum = self.load();
         change(&mut sum);
-        self.version.change(|| self.store(&sum));
+        self.version.change(|| self.store(sum));
     }
 
-    fn store(&self, sum: &Sum) {
-        let head: [u64; HEAD] = [
-            sum.calls,
-            sum.running,
-            sum.failures,
-            sum.cancelled,
-            sum.wall,
-            sum.covered,
-            sum.busy,
-            sum.busy_inside,
-            sum.children,
-            sum.since,
-            sum.first,
-            sum.last,
-        ];
-        let counts = [sum.total.to_array(), sum.inside.to_array()];
-        let words = head.iter().chain(counts.as_flattened());
-        for (word, figure) in self.words.iter().zip(words) {
-            word.store(*figure, Relaxed);
+    fn store(&self, mut sum: Sum) {
+        for (shared, word) in zip(&self.words, sum.words()) {
+            shared.store(*word, Relaxed);
         }
-        self.is_partial.store(sum.is_partial, Relaxed);
-        self.is_moved.store(sum.is_moved, Relaxed);
-        self.has_rested.store(sum.has_rested, Relaxed);
+        for (shared, counts) in zip(&self.counts, sum.counts()) {
+            for (shared, total) in zip(shared, counts.to_array()) {
+                shared.store(total, Relaxed);
+            }
+        }
+        for (shared, flag) in zip(&self.flags, sum.flags()) {
+            shared.store(*flag, Relaxed);
+        }
     }
 
     fn load(&self) -> Sum {
-        let words: [u64; WORDS] = std::array::from_fn(|index| self.words[index].load(Relaxed));
-        let counts =
-            |from: usize| Counts::from_array(std::array::from_fn(|index| words[from + index]));
-        let [
-            calls,
-            running,
-            failures,
-            cancelled,
-            wall,
-            covered,
-            busy,
-            busy_inside,
-            children,
-            since,
-            first,
-            last,
-            ..,
-        ] = words;
-        Sum {
-            calls,
-            running,
-            failures,
-            cancelled,
-            wall,
-            covered,
-            busy,
-            busy_inside,
-            total: counts(HEAD),
-            inside: counts(HEAD + 5),
-            children,
-            since,
-            first,
-            last,
-            is_partial: self.is_partial.load(Relaxed),
-            is_moved: self.is_moved.load(Relaxed),
-            has_rested: self.has_rested.load(Relaxed),
+        let mut sum = Sum::default();
+        for (shared, word) in zip(&self.words, sum.words()) {
+            *word = shared.load(Relaxed);
         }
+        for (shared, counts) in zip(&self.counts, sum.counts()) {
+            *counts = Counts::from_array(shared.each_ref().map(|total| total.load(Relaxed)));
+        }
+        for (shared, flag) in zip(&self.flags, sum.flags()) {
+            *flag = shared.load(Relaxed);
+        }
+        sum
     }
 
     /// The sum at one moment, from any thread, and its version.
