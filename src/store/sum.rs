@@ -290,3 +290,36 @@ pub(crate) fn within(call: Address) -> Address {
     let folded = call.call_record().and_then(CallRecord::folded);
     folded.map_or(call, path_of)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_read_as_it_was_written() {
+        let sum = Sum {
+            calls: 1,
+            running: 2,
+            failures: 3,
+            cancelled: 4,
+            wall: 5,
+            covered: 6,
+            busy: 7,
+            busy_inside: 8,
+            total: Counts::from_array([9, 10, 11, 12, 13]),
+            inside: Counts::from_array([14, 15, 16, 17, 18]),
+            children: 19,
+            since: 20,
+            first: 21,
+            last: 22,
+            is_partial: true,
+            is_moved: true,
+            has_rested: true,
+        };
+        let shared = SharedSum::new();
+        shared.change(|it| *it = sum);
+        assert_eq!(shared.read(), (sum, 2));
+        shared.begin(Address::NONE, Number::NONE);
+        assert_eq!(shared.read().0, Sum::default());
+    }
+}
