@@ -16,6 +16,7 @@ use crate::read::snapshot::{
 };
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
+use crate::store::folding::Ended;
 use crate::store::limits::Allowance;
 use crate::store::paths::Path;
 use crate::store::record::{CallRecord, FoldedCall, Record, RecordedCall, View};
@@ -25,7 +26,7 @@ use crate::store::state::{End, State};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
-use crate::store::trace::{Ended, Trace};
+use crate::store::trace::Trace;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::context;
 

@@ -23,6 +23,8 @@ pub(crate) mod meter;
 
 pub(crate) mod strand;
 
+pub(crate) mod folding;
+
 pub(crate) mod trace;
 
 pub(crate) mod memory;
