@@ -15,7 +15,7 @@ use crate::store::strand::Strand;
 /// A strand of no trace.
 pub(super) fn begin() -> &'static Member<Strand> {
     let strand = Strand::take().unwrap();
-    Strand::begin(strand, Number::NONE, Number::NONE, 0, Address::NONE, false);
+    Strand::begin(strand, Number::NONE, None, 0, Address::NONE, false);
     strand
 }
 

@@ -128,17 +128,18 @@ impl Strand {
     pub(crate) fn begin(
         this: &Member<Self>,
         trace: Number,
-        allowance: Number,
+        allowance: Option<&Member<Allowance>>,
         ordinal: u32,
         parent: Address,
         is_folding: bool,
     ) {
         Chunk::belong_to(this.first, this.number());
         this.trace.store(trace, Relaxed);
-        this.allowance.store(allowance, Relaxed);
+        let number = allowance.map_or(Number::NONE, Member::number);
+        this.allowance.store(number, Relaxed);
         this.ordinal.store(ordinal, Relaxed);
         this.parent.store(parent.to_bits(), Relaxed);
-        let moved = Allowance::get(allowance).map_or(0, |it| it.moved());
+        let moved = allowance.map_or(0, |allowance| allowance.moved());
         this.made_after.store(moved, Relaxed);
         this.meter.reset();
         this.aside.put(this.first.number(), Address::NONE, 0);

@@ -206,14 +206,7 @@ impl Trace {
         };
         let ordinal = state.strands.fetch_add(1, Relaxed);
         let trace = state.number();
-        Strand::begin(
-            strand,
-            trace,
-            allowance.number(),
-            ordinal,
-            parent,
-            is_folding,
-        );
+        Strand::begin(strand, trace, Some(allowance), ordinal, parent, is_folding);
         if is_folding {
             if !state.folding.begin(strand) {
                 Strand::recycle(strand);
