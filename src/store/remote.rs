@@ -43,6 +43,10 @@ pub(crate) struct RemoteStop {
 }
 
 impl RemoteOperation {
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self.kind, RemoteKind::Stop(_))
+    }
+
     /// Returns what the stop of a folded call adds to which sums, as the strand's thread does not add
     /// it up; `None` for any other operation.
     pub(crate) fn sums(&self) -> Option<[(Address, Sum); 2]> {
@@ -96,8 +100,7 @@ impl Mailbox {
 impl LockedMailbox<'_> {
     /// Posts an operation; `false` if there is no room or no memory for it.
     pub(crate) fn post(&mut self, operation: RemoteOperation) -> bool {
-        let is_stop = matches!(operation.kind, RemoteKind::Stop(_));
-        let has_room = is_stop || self.0.len() < MAX_OPERATIONS;
+        let has_room = operation.is_stop() || self.0.len() < MAX_OPERATIONS;
         let is_posted = has_room && self.0.try_reserve(1).is_ok();
         if is_posted {
             self.0.push(operation);

@@ -124,6 +124,11 @@ impl Strand {
         STRANDS.take_or_make(|| CHUNKS.take(Chunk::new).map(Self::new))
     }
 
+    /// Returns the strand of a call; `None` if it has been recycled. See [`CallRef::strand`].
+    pub(crate) fn of(call: CallRef) -> Option<&'static Member<Self>> {
+        STRANDS.get(call.strand()?)
+    }
+
     /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
     pub(crate) fn begin(
         this: &Member<Self>,
@@ -275,10 +280,9 @@ impl Strand {
         }
     }
 
-    /// Something of this call could not be recorded.
-    pub(crate) fn note_dropped(call: CallRef) {
-        let strand = call.strand().and_then(|number| STRANDS.get(number));
-        if let Some(allowance) = strand.and_then(|strand| strand.allowance()) {
+    /// Notes that something could not be recorded.
+    pub(crate) fn note_dropped(&self) {
+        if let Some(allowance) = self.allowance() {
             allowance.note_dropped();
         }
     }
@@ -286,9 +290,7 @@ impl Strand {
     /// Posts what a thread that does not run the call's strand does to it. Nothing is done if the
     /// strand has been recycled since.
     pub(crate) fn post(call: CallRef, at: u64, kind: impl FnOnce(&Self) -> Option<RemoteKind>) {
-        let Some(strand) = call.strand().and_then(|number| STRANDS.get(number)) else {
-            return;
-        };
+        let Some(strand) = Self::of(call) else { return };
         alloc_counter::exclude(|| {
             let Some(mut mailbox) = strand.mailbox.lock() else {
                 return;
@@ -298,21 +300,17 @@ impl Strand {
             if call.strand() != Some(strand.number()) {
                 return;
             }
-            let kind = kind(strand);
-            let is_stop = matches!(kind, Some(RemoteKind::Stop(_)));
-            let call_address = call.address();
-            let is_posted = kind.is_some_and(|kind| {
-                mailbox.post(RemoteOperation {
-                    call: call_address,
-                    at,
-                    kind,
-                })
+            let operation = kind(strand).map(|kind| RemoteOperation {
+                call: call.address(),
+                at,
+                kind,
             });
-            if !is_posted && let Some(allowance) = strand.allowance() {
-                allowance.note_dropped();
+            let is_stop = operation.as_ref().is_some_and(RemoteOperation::is_stop);
+            if !operation.is_some_and(|operation| mailbox.post(operation)) {
+                strand.note_dropped();
             }
             if is_stop {
-                // Whoever sees the call stopped finds the operation.
+                // Only now, so that whoever sees the call stopped finds the operation.
                 call.record.close_remotely(at);
             }
         });

@@ -75,10 +75,12 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 fn fail_here(here: &Position, call: CallRef, why: &Text) {
     let moment = clock::ticks();
     if call.record.state().is_folded() {
-        return match here.strand_of(call) {
-            Some(_) => call.record.set_failed(),
-            None => Strand::note_dropped(call),
-        };
+        if here.strand_of(call).is_some() {
+            call.record.set_failed();
+        } else if let Some(strand) = Strand::of(call) {
+            strand.note_dropped();
+        }
+        return;
     }
     if let Some(strand) = here.strand_of(call) {
         if let Some((vacant, text)) = vacant_for(here, strand, why.as_bytes()) {

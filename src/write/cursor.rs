@@ -12,7 +12,7 @@ use crate::store::chunk::{CallRef, Chunk, Vacant};
 use crate::store::limits::Allowance;
 use crate::store::record::{CallRecord, TEXT_PIECE};
 use crate::store::short_text::ShortText;
-use crate::store::strand::{Aside, STRANDS, Strand};
+use crate::store::strand::{Aside, Strand};
 use crate::store::threads::Tag;
 
 thread_local! {
@@ -230,7 +230,7 @@ pub(crate) fn running(call: Option<CallRef>) -> Option<CallRef> {
 }
 
 fn nearest_running(call: CallRef) -> Option<CallRef> {
-    let strand = STRANDS.get(call.strand()?)?;
+    let strand = Strand::of(call)?;
     let mut highest = i64::MIN;
     let mut next = Some(call);
     while let Some(call) = next
