@@ -12,8 +12,8 @@ use crate::read::snapshot::{CallId, StrandSnapshot};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
-use crate::store::record::Opening;
-use crate::store::state::{Kind, State};
+use crate::store::record::NewCall;
+use crate::store::state::{RecordKind, RecordState};
 use crate::store::usage::{Reading, Start};
 use crate::write::cursor;
 use crate::write::nesting;
@@ -46,8 +46,8 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     let vacant = Chunk::vacant(chunk).unwrap();
     let record = vacant.as_call();
     record.set_callsite(callsite.number());
-    record.open(&Opening {
-        state: State::new(Kind::Call),
+    record.open(&NewCall {
+        state: RecordState::new(RecordKind::Call),
         parent,
         thread: 1,
         start: 1,
@@ -75,7 +75,7 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
                 ticks: 5,
                 peak: 5,
             };
-            nesting::adopt(here, strand, inner, None, reading, 2);
+            nesting::reparent(here, strand, inner, None, reading, 2);
             here.take_up(None);
         });
         let snapshot = reader.join().unwrap();

@@ -7,8 +7,8 @@ use super::{explore, leak};
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::store::record::{FoldedCall, Opening, Record, RecordedCall, View};
-use crate::store::state::{End, Kind, State};
+use crate::store::record::{FoldedCall, NewCall, Record, RecordedCall, View};
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
 /// Counts that are all the same, as are all figures here, so that a mixture is seen.
@@ -46,9 +46,9 @@ pub(super) fn usage(value: u64) -> Usage {
     }
 }
 
-fn opening(value: u32) -> Opening {
-    Opening {
-        state: State::new(Kind::Call),
+fn opening(value: u32) -> NewCall {
+    NewCall {
+        state: RecordState::new(RecordKind::Call),
         parent: Address::from_bits(value),
         thread: value,
         start: u64::from(value),
@@ -70,13 +70,13 @@ pub(super) fn open(chunk: &'static Member<Chunk>, value: u32) -> CallRef {
 
 /// Whether all is there of the call that was [opened](open).
 pub(super) fn assert_whole(call: RecordedCall, value: u32) {
-    assert_eq!(call.state().end(), End::Open);
+    assert_eq!(call.state().outcome(), OutcomeKind::Running);
     assert_eq!(call.parent().to_bits(), value);
     assert_eq!(call.callsite().to_bits(), value);
     assert_eq!(call.thread(), value);
     assert_eq!(call.start(), u64::from(value));
     let start = Start::OfStrand(reading(u64::from(value)));
-    assert_eq!(call.figures(), Figures::Running(start));
+    assert_eq!(call.figures(), Figures::Started(start));
 }
 
 /// The call of a record, of which there is no other kind in these models.
@@ -110,21 +110,21 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
 
 const STOP: u64 = 5;
 
-/// A reading is none of two moments; the call was opened with 1 and put to rest with 2 as figures,
+/// A reading is none of two moments; the call was opened with 1 and suspended with 2 as figures,
 /// resumed with 3, and stopped with 4.
 fn assert_at_one_moment(call: RecordedCall) {
     let (state, stop, found) = call.read();
     if state.is_partial() {
         return;
     }
-    let expected = match (state.end(), state.is_at_rest(), state.is_of_thread()) {
-        (End::Open, false, false) => Figures::Running(Start::OfStrand(reading(1))),
-        (End::Open, false, true) => Figures::Running(Start::OfThread(thread_reading(3))),
-        (End::Open, true, _) => Figures::AtRest(usage(2)),
-        _ => Figures::AtRest(usage(4)),
+    let expected = match (state.outcome(), state.holds_usage(), state.is_of_thread()) {
+        (OutcomeKind::Running, false, false) => Figures::Started(Start::OfStrand(reading(1))),
+        (OutcomeKind::Running, false, true) => Figures::Started(Start::OfThread(thread_reading(3))),
+        (OutcomeKind::Running, true, _) => Figures::Used(usage(2)),
+        _ => Figures::Used(usage(4)),
     };
     assert_eq!(found, expected);
-    if state.end() != End::Open {
+    if state.outcome() != OutcomeKind::Running {
         assert_eq!(stop, Some(STOP));
     }
 }
@@ -140,11 +140,11 @@ fn a_call_that_has_stopped_has_its_figures() {
     explore(3, || {
         let call = opened();
         let reader = thread::spawn(move || assert_at_one_moment(call));
-        call.close(usage(4), STOP, End::Ok);
+        call.close(usage(4), STOP, OutcomeKind::Ok);
         reader.join().unwrap();
         let (state, stop, found) = call.read();
-        assert!(state.end() == End::Ok && !state.is_partial());
-        assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(4))));
+        assert!(state.outcome() == OutcomeKind::Ok && !state.is_partial());
+        assert_eq!((stop, found), (Some(STOP), Figures::Used(usage(4))));
     });
 }
 
@@ -154,13 +154,13 @@ fn a_call_that_stops_on_its_thread_has_its_figures() {
     explore(3, || {
         let call = opened();
         let reader = thread::spawn(move || assert_at_one_moment(call));
-        let state = call.state().ended(End::Ok);
+        let state = call.state().with_outcome(OutcomeKind::Ok);
         let highest = call.close_on_thread(state, STOP, [5; 5].into_iter(), |level| level + 4);
         reader.join().unwrap();
         assert_eq!(highest, 4);
         let (state, stop, found) = call.read();
-        assert!(state.end() == End::Ok && !state.is_partial());
-        assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(4))));
+        assert!(state.outcome() == OutcomeKind::Ok && !state.is_partial());
+        assert_eq!((stop, found), (Some(STOP), Figures::Used(usage(4))));
     });
 }
 
@@ -169,23 +169,23 @@ fn figures_that_change_twice_are_read_together() {
     explore(1, || {
         let call = opened();
         let reader = thread::spawn(move || assert_at_one_moment(call));
-        call.rest(usage(2));
+        call.suspend(usage(2));
         let start = Start::OfThread(thread_reading(3));
         call.resume(start);
         reader.join().unwrap();
-        assert_eq!(call.read().2, Figures::Running(start));
+        assert_eq!(call.read().2, Figures::Started(start));
     });
 }
 
 fn open_folded(call: FoldedCall, value: u32) {
-    let state = call.begin();
-    let opening = Opening {
+    let state = call.begin_writing();
+    let opening = NewCall {
         state,
         ..opening(value)
     };
     call.open(&opening);
     call.set_start(Start::OfStrand(reading(u64::from(value))));
-    call.is_whole();
+    call.end_writing();
 }
 
 /// A folded call's record goes to another one while it is read.
@@ -197,13 +197,13 @@ fn two_folded_calls_in_one_record_are_not_mixed() {
         let reader = thread::spawn(move || {
             let (state, _, found) = call.read();
             let expected = [
-                Figures::Running(Start::OfStrand(reading(1))),
-                Figures::AtRest(usage(2)),
-                Figures::Running(Start::OfStrand(reading(3))),
+                Figures::Started(Start::OfStrand(reading(1))),
+                Figures::Used(usage(2)),
+                Figures::Started(Start::OfStrand(reading(3))),
             ];
             assert!(state.is_partial() || expected.contains(&found), "{found:?}");
         });
-        call.close(usage(2), STOP, End::Ok);
+        call.close(usage(2), STOP, OutcomeKind::Ok);
         open_folded(call, 3);
         reader.join().unwrap();
     });
@@ -216,11 +216,11 @@ fn a_remote_stop_leaves_the_figures_alone() {
         let call = opened();
         let reader = thread::spawn(move || assert_at_one_moment(call));
         let elsewhere = thread::spawn(move || call.close_remotely(STOP));
-        call.rest(usage(2));
+        call.suspend(usage(2));
         elsewhere.join().unwrap();
         reader.join().unwrap();
         let (state, stop, found) = call.read();
-        assert!(state.end() == End::Open && !call.is_open());
-        assert_eq!((stop, found), (Some(STOP), Figures::AtRest(usage(2))));
+        assert!(state.outcome() == OutcomeKind::Running && !call.is_open());
+        assert_eq!((stop, found), (Some(STOP), Figures::Used(usage(2))));
     });
 }

@@ -9,7 +9,7 @@ use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::store::record::RecordedCall;
 use crate::store::remote::{RemoteKind, RemoteStop};
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 
 /// A strand of no trace.
@@ -35,7 +35,7 @@ fn stop_remotely(call: CallRef, value: u32) -> bool {
         is_done = true;
         Some(RemoteKind::Stop(RemoteStop {
             within: Address::NONE,
-            end: End::Ok,
+            outcome: OutcomeKind::Ok,
             used: usage(1),
             left_open: None,
         }))

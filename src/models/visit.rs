@@ -9,8 +9,8 @@ use super::strand::{begin, first_chunk};
 use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::chunk::{CallRef, Chunk};
-use crate::store::record::Opening;
-use crate::store::state::{End, Kind, State};
+use crate::store::record::NewCall;
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::usage::Figures;
 use crate::write::context;
@@ -20,8 +20,8 @@ fn open(strand: &Strand, counters: &Counters) -> CallRef {
     let chunk: &Member<Chunk> = first_chunk(strand);
     let vacant = Chunk::vacant(chunk).unwrap();
     let record = vacant.as_call();
-    record.open(&Opening {
-        state: State::new(Kind::Call).of_thread(true),
+    record.open(&NewCall {
+        state: RecordState::new(RecordKind::Call).of_thread(true),
         parent: Address::NONE,
         thread: 1,
         start: 1,
@@ -35,9 +35,9 @@ fn open(strand: &Strand, counters: &Counters) -> CallRef {
 /// The strand has made as many allocations of one byte at the call's start, wherever it is now.
 fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
     let (state, stop, figures) = strand.meter.read_record(call.record);
-    assert!(state.end() == End::Open && !state.is_at_rest() && stop.is_none());
+    assert!(state.outcome() == OutcomeKind::Running && !state.holds_usage() && stop.is_none());
     if !state.is_partial() {
-        let Figures::Running(start) = figures else {
+        let Figures::Started(start) = figures else {
             panic!("{figures:?}");
         };
         let found = (start.counts.allocations, start.counts.bytes_allocated);
@@ -95,7 +95,7 @@ fn a_call_that_is_marked_as_failed_has_its_figures_in_their_form() {
         counters.allocate(1);
         let call = open(strand, &counters);
         let reader = thread::spawn(move || assert_starts_after(strand, call, 1));
-        strand.settle();
+        strand.rebase();
         call.record.set_failed();
         reader.join().unwrap();
     });

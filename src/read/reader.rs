@@ -22,7 +22,7 @@ use crate::store::paths::Path;
 use crate::store::record::{CallRecord, FoldedCall, Record, RecordedCall, View};
 use crate::store::remote::{RemoteKind, RemoteOperation};
 use crate::store::short_text::ShortText;
-use crate::store::state::{End, State};
+use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
@@ -153,7 +153,7 @@ struct Reader<'a> {
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
-    open: Vec<(FoldedCall, State)>,
+    open: Vec<(FoldedCall, RecordState)>,
     /// The remote operations before the first record was read.
     operations: Vec<RemoteOperation>,
     /// What is to be added to sums: what is done by calls that are open, and by remote operations.
@@ -214,8 +214,9 @@ impl<'a> Reader<'a> {
     /// Whether nothing has been opened, stopped or put aside since the first record was read: then
     /// the reading is that of all running calls together.
     fn is_still_true(&self) -> bool {
-        let is_still =
-            |record: CallRecord, state: State| !state.is_being_written() && record.is_still(state);
+        let is_still = |record: CallRecord, state: RecordState| {
+            !state.is_being_written() && record.is_still(state)
+        };
         let is_same = |call: &CallSnapshot| {
             let record = call.id.0.call_record();
             record.is_some_and(|record| is_still(record, call.state))
@@ -295,7 +296,7 @@ impl<'a> Reader<'a> {
     /// Adds a record that came while others were read, if it belongs to a call that has stopped.
     fn add_late(&mut self, address: Address, record: &'static Record) {
         let owner = match record.view(record.state()) {
-            View::Text(_) | View::Adoption(_) => None,
+            View::Text(_) | View::Move(_) => None,
             View::Call(call) => Some(call.parent()),
             View::Folded(call) => Some(call.parent()),
             View::Checkpoint(checkpoint) => Some(checkpoint.call()),
@@ -331,9 +332,9 @@ impl<'a> Reader<'a> {
                 let text = self.take_string(message.text());
                 self.add_message(message.call(), message.moment(), text);
             }
-            View::Adoption(adoption) => {
-                let (call, moment) = (adoption.call(), adoption.moment());
-                self.add_adoption(call, adoption.before(), adoption.so_far(), moment);
+            View::Move(moved) => {
+                let (call, moment) = (moved.call(), moved.moment());
+                self.add_adoption(call, moved.before(), moved.so_far(), moment);
             }
         }
     }
@@ -379,7 +380,7 @@ impl<'a> Reader<'a> {
             busy: Duration::ZERO,
             counts: Counts::ZERO,
             peak_bytes: None,
-            end: End::Open,
+            end: OutcomeKind::Running,
             message: None,
             message_at: 0,
             is_partial: false,
@@ -413,7 +414,7 @@ impl<'a> Reader<'a> {
         call.busy = clock::duration(used.busy).min(call.wall);
         call.counts = used.counts;
         call.peak_bytes = peak_bytes;
-        call.end = now.state.end();
+        call.end = now.state.outcome();
         call.is_partial |= now.state.is_partial();
     }
 
@@ -423,8 +424,8 @@ impl<'a> Reader<'a> {
             state,
             stop,
             start: match figures {
-                Figures::Running(start) => Some(start),
-                Figures::AtRest(_) => None,
+                Figures::Started(start) => Some(start),
+                Figures::Used(_) => None,
             },
             // The reading may be older than the start, if the strand is written without a pause.
             used: figures.used_at(self.reading),
@@ -487,8 +488,8 @@ impl<'a> Reader<'a> {
                 let since_trace = clock::between(self.started, moment);
                 if let Some(call) = self.call(address) {
                     call.end = match call.message {
-                        Some(_) => stopped.end.failed(),
-                        None => stopped.end,
+                        Some(_) => stopped.outcome.failed(),
+                        None => stopped.outcome,
                     };
                     call.wall = since_trace.saturating_sub(call.start);
                     call.busy = clock::duration(stopped.used.busy).min(call.wall);
@@ -524,7 +525,7 @@ impl<'a> Reader<'a> {
 
 /// A call as it is now.
 struct Now {
-    state: State,
+    state: RecordState,
     stop: Option<u64>,
     /// The reading at its start, while it runs.
     start: Option<Reading>,

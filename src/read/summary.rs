@@ -15,7 +15,7 @@ use crate::store::address::Address;
 use crate::store::chunk::Chunk;
 use crate::store::record::{RecordedCall, View};
 use crate::store::remote::{RemoteKind, RemoteOperation};
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::sum::{SharedSum, Sum};
 use crate::store::trace::Trace;
@@ -62,7 +62,7 @@ pub(crate) struct Tallied {
     /// With the calls inside, and with the strands spawned from it.
     pub(crate) total: Counts,
     pub(crate) peak_bytes: u64,
-    pub(crate) end: End,
+    pub(crate) end: OutcomeKind,
     /// It was told to have failed.
     has_failed: bool,
 }
@@ -164,9 +164,9 @@ impl Tally {
         for (address, record) in strand.records() {
             match record.view(record.state()) {
                 View::Call(call) => self.add_call(strand, of_strand, address, call, reading),
-                View::Adoption(adoption) => {
-                    let before = (adoption.moment(), adoption.before());
-                    self.add_move(adoption.call(), before, of_strand);
+                View::Move(moved) => {
+                    let before = (moved.moment(), moved.before());
+                    self.add_move(moved.call(), before, of_strand);
                 }
                 _ => {}
             }
@@ -216,10 +216,10 @@ impl Tally {
             busy: used.busy,
             total: used.counts,
             peak_bytes,
-            end: End::Open,
+            end: OutcomeKind::Running,
             has_failed: state.has_failed(),
         };
-        call.end(state.end());
+        call.end(state.outcome());
         self.calls.push(call);
     }
 
@@ -301,9 +301,9 @@ impl Tally {
                     call.peak_bytes = u64::try_from(stopped.used.peak).unwrap_or(0);
                 }
                 call.end(if call.has_failed {
-                    stopped.end.failed()
+                    stopped.outcome.failed()
                 } else {
-                    stopped.end
+                    stopped.outcome
                 });
                 if let Some((inner, _)) = stopped.left_open {
                     self.add_move(inner, (operation.at, operation.call), of_strand);
@@ -383,7 +383,7 @@ impl Tally {
                 busy: 0,
                 total: Counts::ZERO,
                 peak_bytes: 0,
-                end: End::Ok,
+                end: OutcomeKind::Ok,
                 has_failed: false,
             });
         }
@@ -431,10 +431,10 @@ fn push<T>(all: &mut Vec<T>, item: T) {
 }
 
 impl Tallied {
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: OutcomeKind) {
         self.end = end;
-        self.failures = u64::from(matches!(end, End::Failed | End::Panicked));
-        self.cancelled = u64::from(end == End::Cancelled);
+        self.failures = u64::from(end.is_failure());
+        self.cancelled = u64::from(end == OutcomeKind::Cancelled);
     }
 
     fn add(&mut self, sum: &Sum) {
@@ -446,11 +446,11 @@ impl Tallied {
         self.total += sum.total;
         // How they did not end well is not known of each.
         if self.failures > 0 {
-            self.end = End::Failed;
+            self.end = OutcomeKind::Failed;
         } else if self.cancelled == self.calls {
-            self.end = End::Cancelled;
+            self.end = OutcomeKind::Cancelled;
         } else {
-            self.end = End::Ok;
+            self.end = OutcomeKind::Ok;
         }
     }
 }

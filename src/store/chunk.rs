@@ -6,7 +6,7 @@ use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 use crate::store::address::Address;
 use crate::store::record::{
-    AdoptionRecord, CallRecord, CheckpointRecord, FoldedCall, MessageRecord, Record, RecordedCall,
+    CallRecord, CheckpointRecord, FoldedCall, MessageRecord, MoveRecord, Record, RecordedCall,
     TextRecord,
 };
 
@@ -149,8 +149,8 @@ impl Vacant {
         TextRecord::of(self.record)
     }
 
-    pub(crate) const fn as_adoption(&self) -> AdoptionRecord {
-        AdoptionRecord::of(self.record)
+    pub(crate) const fn as_move(&self) -> MoveRecord {
+        MoveRecord::of(self.record)
     }
 
     #[inline]

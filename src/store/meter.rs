@@ -13,7 +13,7 @@ use crate::primitives::seqlock::Version;
 use crate::primitives::sync::{AtomicCell, AtomicU64, array};
 use crate::primitives::wait::Patience;
 use crate::store::record::CallRecord;
-use crate::store::state::State;
+use crate::store::state::RecordState;
 use crate::store::usage::{Figures, Offset, Reading, Start, ThreadReading};
 
 /// Written by the thread that the strand runs on; readable from any.
@@ -131,11 +131,11 @@ impl Meter {
     #[inline]
     pub(crate) fn figures(&self, record: CallRecord) -> Figures<Reading> {
         match record.figures() {
-            Figures::Running(Start::OfThread(start)) => {
-                Figures::Running(start.to_strand(self.offset()))
+            Figures::Started(Start::OfThread(start)) => {
+                Figures::Started(start.to_strand(self.offset()))
             }
-            Figures::Running(Start::OfStrand(start)) => Figures::Running(start),
-            Figures::AtRest(used) => Figures::AtRest(used),
+            Figures::Started(Start::OfStrand(start)) => Figures::Started(start),
+            Figures::Used(used) => Figures::Used(used),
         }
     }
 
@@ -144,8 +144,8 @@ impl Meter {
     #[inline]
     pub(crate) fn start(&self, record: CallRecord) -> Option<Reading> {
         match self.figures(record) {
-            Figures::Running(start) => Some(start),
-            Figures::AtRest(_) => None,
+            Figures::Started(start) => Some(start),
+            Figures::Used(_) => None,
         }
     }
 
@@ -205,27 +205,30 @@ impl Meter {
     }
 
     /// Reads a record at one moment, from any thread. A running call's start is the strand's reading.
-    pub(crate) fn read_record(&self, record: CallRecord) -> (State, Option<u64>, Figures<Reading>) {
+    pub(crate) fn read_record(
+        &self,
+        record: CallRecord,
+    ) -> (RecordState, Option<u64>, Figures<Reading>) {
         let mut patience = Patience::new();
         loop {
             let (state, stop, figures) = record.read();
             let start = match figures {
-                Figures::Running(Start::OfThread(start)) => start,
-                Figures::Running(Start::OfStrand(start)) => {
-                    return (state, stop, Figures::Running(start));
+                Figures::Started(Start::OfThread(start)) => start,
+                Figures::Started(Start::OfStrand(start)) => {
+                    return (state, stop, Figures::Started(start));
                 }
-                Figures::AtRest(used) => return (state, stop, Figures::AtRest(used)),
+                Figures::Used(used) => return (state, stop, Figures::Used(used)),
             };
             // The record is rewritten before the strand is left: so if it is as before, the
             // offset in between was the one that belongs to it.
             if let Ok((offset, _)) = self.version.read(|_| self.offset())
                 && record.is_still(state)
             {
-                return (state, stop, Figures::Running(start.to_strand(offset)));
+                return (state, stop, Figures::Started(start.to_strand(offset)));
             }
             if !patience.again() {
                 let state = state.partial(true);
-                return (state, stop, Figures::Running(self.boundary()));
+                return (state, stop, Figures::Started(self.boundary()));
             }
         }
     }

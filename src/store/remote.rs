@@ -7,7 +7,7 @@
 use crate::primitives::wait::{Lock, Taken};
 use crate::store::address::Address;
 use crate::store::record::CallRecord;
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::sum::{self, Sum};
 use crate::store::usage::Usage;
 
@@ -33,7 +33,7 @@ pub(crate) enum RemoteKind {
 
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteStop {
-    pub(crate) end: End,
+    pub(crate) outcome: OutcomeKind,
     /// The recorded call around, or the path of a folded one.
     pub(crate) within: Address,
     /// What the call had used, as far as it was known.
@@ -54,7 +54,7 @@ impl RemoteOperation {
             return None;
         };
         let call = self.call.call_record().and_then(CallRecord::folded)?;
-        let mut sum = sum::ended(call, stop.used, self.at, stop.end);
+        let mut sum = sum::ended(call, stop.used, self.at, stop.outcome);
         sum.is_partial = true;
         let mut around = sum::inside(&sum);
         // The call in which it was opened does not know that it is over.

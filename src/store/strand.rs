@@ -12,7 +12,7 @@ use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
 use crate::store::record::{CallRecord, Record};
 use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
-use crate::store::state::Kind;
+use crate::store::state::RecordKind;
 use crate::store::sum::SharedSum;
 use crate::store::usage::{Figures, Usage};
 
@@ -205,8 +205,8 @@ impl Strand {
         let (_, _, figures) = self.meter.read_record(record);
         match figures {
             // The clocks of two processors may differ; what is known may be older than the start.
-            Figures::Running(start) => self.meter.read().0.saturating_since(start),
-            Figures::AtRest(used) => used,
+            Figures::Started(start) => self.meter.read().0.saturating_since(start),
+            Figures::Used(used) => used,
         }
     }
 
@@ -259,19 +259,19 @@ impl Strand {
             .flat_map(|chunk| Chunk::published(chunk).map(move |record| (chunk, record)))
             .skip_while(move |(_, (address, _))| call.is_some_and(|call| *address != call))
             .skip(usize::from(call.is_some()))
-            .filter(|(_, (_, record))| record.state().kind() == Kind::Call)
+            .filter(|(_, (_, record))| record.state().kind() == RecordKind::Call)
             .filter_map(|(chunk, (address, _))| Chunk::call(chunk, address))
     }
 
     /// Turns the readings of the running calls into the strand's own, by which they last beyond this
     /// visit. Each is turned once: within a call whose readings are the thread's, all are.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn rebase(&self) {
         let mut next = self.aside.innermost().call();
         while let Some(call) = next {
             let record = call.record;
             if record.state().is_of_thread() {
                 if let Some(start) = self.meter.start(record) {
-                    record.settle(start);
+                    record.rebase(start);
                 }
             } else if record.is_running() && !self.is_partial() {
                 return;

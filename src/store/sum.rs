@@ -10,7 +10,7 @@ use crate::primitives::seqlock::Version;
 use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
 use crate::store::address::Address;
 use crate::store::record::{CallRecord, FoldedCall};
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::usage::Usage;
 
 shared_static! {
@@ -117,7 +117,7 @@ impl Sum {
     }
 
     /// A folded call was opened in the recorded call of this sum.
-    pub(crate) fn cover(&mut self, now: u64) {
+    pub(crate) fn child_opened(&mut self, now: u64) {
         if self.children == 0 {
             self.since = now;
         }
@@ -128,7 +128,7 @@ impl Sum {
     }
 
     /// One that was opened in it is open no more.
-    pub(crate) fn uncover(&mut self, now: u64) {
+    pub(crate) fn child_closed(&mut self, now: u64) {
         self.children = self.children.saturating_sub(1);
         self.last = self.last.max(now);
         if self.children == 0 {
@@ -233,11 +233,11 @@ pub(crate) fn path_of(call: FoldedCall) -> Address {
 }
 
 /// What a call's end adds to its path.
-pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, end: End) -> Sum {
+pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, outcome: OutcomeKind) -> Sum {
     Sum {
         running: u64::MAX, // One less.
-        failures: u64::from(matches!(end, End::Failed | End::Panicked)),
-        cancelled: u64::from(end == End::Cancelled),
+        failures: outcome.is_failure().into(),
+        cancelled: (outcome == OutcomeKind::Cancelled).into(),
         wall: now.saturating_sub(call.start()),
         covered: call.covered_until(now),
         last: now,

@@ -15,7 +15,7 @@ use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::strand::{STRANDS, Strand};
 
 shared_static! {
-    static TRACES: Pool<State> = Pool::new();
+    static TRACES: Pool<TraceState> = Pool::new();
 }
 shared_static! {
     static IDS: AtomicU64 = AtomicU64::new(0);
@@ -52,13 +52,13 @@ const DEFAULT_CAPACITY: usize = 10;
 /// assert_eq!(report.calls[0].name, "handle");
 /// ```
 pub struct Trace {
-    state: Option<&'static Member<State>>,
+    state: Option<&'static Member<TraceState>>,
     /// The call below which strands of this handle stand.
     parent: Address,
 }
 
 /// What the handles of one trace share.
-pub(crate) struct State {
+pub(crate) struct TraceState {
     handles: AtomicU32,
     allowance: &'static Member<Allowance>,
     id: AtomicU64,
@@ -69,7 +69,7 @@ pub(crate) struct State {
     folding: FoldingStrands,
 }
 
-impl State {
+impl TraceState {
     fn new(allowance: &'static Member<Allowance>) -> Self {
         Self {
             handles: AtomicU32::new(0),
@@ -129,7 +129,7 @@ impl Trace {
     /// ```
     pub fn with_limits(capacity: usize, limits: Limits) -> Self {
         clock::warm_up();
-        let Some(state) = State::take() else {
+        let Some(state) = TraceState::take() else {
             return Self::empty();
         };
         state.allowance.reset(capacity, limits);
@@ -250,7 +250,7 @@ impl Trace {
     }
 
     /// None where there is no handle: the trace is free, or is being made or recycled.
-    fn of_living(state: &'static Member<State>) -> Option<Self> {
+    fn of_living(state: &'static Member<TraceState>) -> Option<Self> {
         let one_more = |handles: u32| {
             if handles == 0 {
                 None
@@ -338,7 +338,7 @@ impl Drop for Trace {
 }
 
 #[cold]
-fn recycle(state: &'static Member<State>) {
+fn recycle(state: &'static Member<TraceState>) {
     let mut next = STRANDS.get(state.newest.load(Acquire));
     while let Some(strand) = next {
         next = STRANDS.get(strand.next_in_trace.load(Relaxed));

@@ -52,8 +52,8 @@ pub(crate) enum Start {
 /// otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figures<S = Start> {
-    Running(S),
-    AtRest(Usage),
+    Started(S),
+    Used(Usage),
 }
 
 impl Start {
@@ -163,8 +163,8 @@ impl Figures<Reading> {
     /// Returns what the call has used until this reading, which may be older than its start.
     pub(crate) fn used_at(self, reading: Reading) -> Usage {
         match self {
-            Self::Running(start) => reading.saturating_since(start),
-            Self::AtRest(used) => used,
+            Self::Started(start) => reading.saturating_since(start),
+            Self::Used(used) => used,
         }
     }
 }

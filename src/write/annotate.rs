@@ -49,7 +49,7 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     }
     let name = Text::of(&name);
     let strand = here.strand_of(call);
-    let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
+    let Some(strand) = strand.filter(|_| !call.record.state().holds_usage()) else {
         return Strand::post(call, moment, |strand| {
             let name = copied(name.as_str())?;
             let used = strand.known_usage(call.record);

@@ -240,7 +240,7 @@ fn nearest_running(call: CallRef) -> Option<CallRef> {
         if let Some(start) = strand.meter.start(call.record) {
             highest = highest.max(start.peak);
             // It will not be among those around which the strand is left.
-            call.record.settle(start);
+            call.record.rebase(start);
         }
         next = call.record.parent().call();
     }

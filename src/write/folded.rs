@@ -20,7 +20,7 @@ use crate::store::callsite::Callsite;
 use crate::store::chunk::{CallRef, Vacant};
 use crate::store::paths::PATHS;
 use crate::store::record::{CallRecord, FoldedCall};
-use crate::store::state::{End, State};
+use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SUMS, SharedSum, Sum, path_of};
 use crate::store::usage::{Reading, Start, Usage};
@@ -99,9 +99,9 @@ impl Opening {
 
     /// The state in which the call's record is written: nobody takes it for whole until it is
     /// published.
-    pub(crate) fn begin(&self) -> State {
+    pub(crate) fn begin(&self) -> RecordState {
         let record = self.record();
-        let state = record.begin();
+        let state = record.begin_writing();
         record.set_sum(self.sum.number());
         state
     }
@@ -113,13 +113,13 @@ impl Opening {
         let opened_in = match self.around {
             Around::Recorded(outer, sum) => {
                 sum.change(|sum| match outer {
-                    Some(_) => sum.cover(now),
+                    Some(_) => sum.child_opened(now),
                     None => sum.calls += 1,
                 });
                 (Address::of(outer), 0)
             }
             Around::Folded(address, outer) => {
-                outer.cover(now);
+                outer.child_opened(now);
                 (address, outer.serial())
             }
         };
@@ -128,7 +128,7 @@ impl Opening {
             sum.calls += 1;
             sum.running += 1;
         });
-        record.is_whole();
+        record.end_writing();
         match self.place {
             Place::New(vacant) => vacant.publish_call(),
             Place::Vacated(call, _) => call,
@@ -143,7 +143,7 @@ pub(crate) fn close(
     record: FoldedCall,
     used: Usage,
     now: u64,
-    end: End,
+    end: OutcomeKind,
 ) {
     record.close(used, now, end);
     let sum = sum::ended(record, used, now, end);
@@ -187,11 +187,11 @@ fn leave(strand: &Strand, record: FoldedCall, now: u64) {
     };
     if let Some(around) = around.folded() {
         if around.is_open() && around.serial() == serial {
-            around.uncover(now);
+            around.child_closed(now);
         }
     } else if let Some(shared) = strand.sum_of(address) {
         let now = around.stop().map_or(now, |stop| stop.min(now));
-        shared.change(|sum| sum.uncover(now));
+        shared.change(|sum| sum.child_closed(now));
     }
 }
 
@@ -212,7 +212,7 @@ pub(crate) fn leave_around(record: CallRecord) {
             // What a recorded call does in a folded one is in the one around twice.
             around.set_partial();
         }
-        record.move_to(around, || ());
+        record.reparent(around, || ());
     }
 }
 

@@ -8,16 +8,16 @@ use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::cancelling::Cancelling;
 use crate::store::chunk::CallRef;
-use crate::store::record::{CallRecord, Opening};
+use crate::store::record::{CallRecord, NewCall};
 use crate::store::remote::{RemoteKind, RemoteStop};
 use crate::store::short_text::ShortText;
-use crate::store::state::{End, Kind, State};
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum;
 use crate::store::usage::{Figures, Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used};
+use crate::write::nesting::{inside, leave_to_outer, outer, pop_to_parent, read, reparent, used};
 
 /// Opens a call within the innermost one; none where there is no memory for it.
 #[inline(always)]
@@ -31,7 +31,7 @@ pub(crate) fn open(
     if !here.may_open(strand) {
         return open_folded(here, strand, callsite);
     }
-    let mut state = State::new(Kind::Call);
+    let mut state = RecordState::new(RecordKind::Call);
     let mut short = text.and_then(ShortText::of);
     if let (Some(text), None) = (text, &short) {
         short = here.write_long_text(strand, text);
@@ -69,7 +69,7 @@ fn open_folded(
 /// Writes a call as it begins within the innermost one.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that opening a call does")]
-fn begin(here: &Position, strand: &Strand, record: CallRecord, state: State) {
+fn begin(here: &Position, strand: &Strand, record: CallRecord, state: RecordState) {
     // As most calls begin: within one that is running since this visit to the strand, or in none;
     // with counters; while nothing is going wrong.
     let outer = here.innermost();
@@ -80,7 +80,7 @@ fn begin(here: &Position, strand: &Strand, record: CallRecord, state: State) {
         && !std::thread::panicking()
     {
         let start = clock::ticks();
-        record.open(&Opening {
+        record.open(&NewCall {
             state: state.of_thread(true),
             parent: Address::of(outer),
             thread: here.tag().to_bits(),
@@ -98,16 +98,16 @@ fn begin(here: &Position, strand: &Strand, record: CallRecord, state: State) {
 
 #[cold]
 #[inline(never)]
-fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: State) {
+fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: RecordState) {
     let outer = here.innermost_running();
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
     let figures = match reading {
-        // As the thread's, so that a call is never settled before those inside it.
+        // As the thread's, so that a call is never rebased before those inside it.
         Some(reading) => strand.meter.start_at(reading),
         None => Start::OfStrand(strand.meter.boundary()),
     };
-    record.open(&Opening {
+    record.open(&NewCall {
         state: state
             .unwinding(std::thread::panicking())
             .cancelling(strand.cancelling.get() != Cancelling::No)
@@ -139,7 +139,7 @@ fn stop_here(here: &Position, call: CallRef) {
         && state.is_plain()
         && let Some(local) = Local::current()
     {
-        let state = state.ended(end(strand, state));
+        let state = state.with_outcome(outcome(strand, state));
         let highest = record.close_on_thread(state, now, local.totals(), |level| {
             local.take_peak_at(level)
         });
@@ -150,7 +150,7 @@ fn stop_here(here: &Position, call: CallRef) {
                 outer.record.raise_peak(highest);
             }
         } else {
-            uncover(here, strand, call, strand.meter.level(highest));
+            pop_to_parent(here, strand, call, strand.meter.level(highest));
         }
     } else {
         stop_elsewhere(here, call, now);
@@ -166,8 +166,8 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let record = call.record;
     let innermost = here.innermost_running();
     let start = match strand.meter.figures(record) {
-        Figures::Running(start) => start,
-        Figures::AtRest(used) => return stop_at_rest(here, strand, call, used, now),
+        Figures::Started(start) => start,
+        Figures::Used(used) => return stop_suspended(here, strand, call, used, now),
     };
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // In the last moments of a thread, when its counters have been given back.
@@ -179,7 +179,7 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
         }
         // Others are within it still; were it folded, its record could not be given to another.
         strand.mark_partial();
-        return record.close(used, now, end(strand, record.state()));
+        return record.close(used, now, outcome(strand, record.state()));
     };
     let peak = leave_to_outer(here, strand, call, reading, now);
     if innermost.is_some_and(|innermost| innermost.is(call)) {
@@ -190,57 +190,57 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
 
 /// Held by a future that is put aside, and stopped by somebody else. What was open within it goes
 /// on within the call around, which may be put aside too.
-fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
+fn stop_suspended(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
-        adopt(here, strand, inner, outer, Reading::default(), now);
+        reparent(here, strand, inner, outer, Reading::default(), now);
     }
     close(strand, call, used, now);
 }
 
 fn close(strand: &Strand, call: CallRef, used: Usage, now: u64) {
     let state = call.record.state();
-    let end = end(strand, state);
+    let outcome = outcome(strand, state);
     match call.record.folded() {
-        Some(record) => folded::close(strand, call.address(), record, used, now, end),
-        None => call.record.close(used, now, end),
+        Some(record) => folded::close(strand, call.address(), record, used, now, outcome),
+        None => call.record.close(used, now, outcome),
     }
 }
 
 /// How the call that stops now has ended.
 #[inline]
-fn end(strand: &Strand, state: State) -> End {
+fn outcome(strand: &Strand, state: RecordState) -> OutcomeKind {
     let cancelling = strand.cancelling.get();
     if std::thread::panicking() || cancelling != Cancelling::No {
-        return end_in_trouble(cancelling, state);
+        return outcome_in_trouble(cancelling, state);
     }
     if state.has_failed() {
-        End::Failed
+        OutcomeKind::Failed
     } else {
-        End::Ok
+        OutcomeKind::Ok
     }
 }
 
 #[cold]
-fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
+fn outcome_in_trouble(cancelling: Cancelling, state: RecordState) -> OutcomeKind {
     let is_panicking = std::thread::panicking() && !state.was_unwinding();
     if is_panicking && cancelling != Cancelling::InPanic {
-        End::Panicked
+        OutcomeKind::Panicked
     } else if state.has_failed() {
-        End::Failed
+        OutcomeKind::Failed
     } else if cancelling != Cancelling::No && !state.was_cancelling() {
-        End::Cancelled
+        OutcomeKind::Cancelled
     } else {
-        End::Ok
+        OutcomeKind::Ok
     }
 }
 
-/// On a thread that does not run the strand: its counters can't be the call's. `end` where it is
-/// known what becomes of the call.
+/// Stops a call on a thread that does not run its strand, whose counters can't be the call's. `known` is
+/// the outcome, if the caller knows it.
 #[cold]
 #[inline(never)]
-pub(crate) fn stop_remotely(call: CallRef, now: u64, known_end: Option<End>) {
+pub(crate) fn stop_remotely(call: CallRef, now: u64, known: Option<OutcomeKind>) {
     Strand::post(call, now, |strand| {
         let left_open = inside(strand, call).find(|inner| inner.record.is_running());
         if let (Some(_), Some(allowance)) = (left_open, strand.allowance()) {
@@ -248,7 +248,7 @@ pub(crate) fn stop_remotely(call: CallRef, now: u64, known_end: Option<End>) {
         }
         Some(RemoteKind::Stop(RemoteStop {
             within: sum::within(call.record.parent()),
-            end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
+            outcome: known.unwrap_or_else(|| outcome(strand, call.record.state())),
             used: strand.known_usage(call.record),
             left_open: left_open.map(|inner| (inner.address(), strand.known_usage(inner.record))),
         }))

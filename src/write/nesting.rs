@@ -14,7 +14,7 @@ use crate::write::folded;
 /// within that one, too.
 #[cold]
 #[inline(never)]
-pub(crate) fn uncover(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
+pub(crate) fn pop_to_parent(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
     let outer = outer(here, call);
     here.go_into(strand, outer);
     if let Some(outer) = outer {
@@ -65,7 +65,7 @@ pub(crate) fn leave_to_outer(
                 if let Some(first) = first.record.folded() {
                     folded::begin_anew(strand, first, reading);
                 }
-                adopt(here, strand, first, outer, reading, now);
+                reparent(here, strand, first, outer, reading, now);
             }
             return highest;
         }
@@ -74,7 +74,7 @@ pub(crate) fn leave_to_outer(
             highest = highest.max(start.peak);
             if !inner.record.is_running() {
                 // It may not be among those around which the strand is left.
-                inner.record.settle(start);
+                inner.record.rebase(start);
             }
         }
         if inner.record.is_running() {
@@ -87,7 +87,7 @@ pub(crate) fn leave_to_outer(
 
 /// Lets a running call go on within another, and notes what it had done until then.
 #[cold]
-pub(crate) fn adopt(
+pub(crate) fn reparent(
     here: &Position,
     strand: &Strand,
     call: CallRef,
@@ -106,18 +106,18 @@ pub(crate) fn adopt(
         outer.record.set_partial();
     }
     let so_far = match strand.meter.figures(call.record) {
-        Figures::Running(start) => reading.since(start),
-        Figures::AtRest(used) => used,
+        Figures::Started(start) => reading.since(start),
+        Figures::Used(used) => used,
     };
     let before = call.record.parent();
     // The parent first, so that a reader who finds the note finds the call where it is now.
-    call.record.move_to(outer_address, || {
+    call.record.reparent(outer_address, || {
         let Some(vacant) = here.vacant(strand) else {
             // What it did before will be taken for what it did there.
             return strand.mark_partial();
         };
-        let adoption = vacant.as_adoption();
-        adoption.write(call.address(), before, now, so_far);
+        let record = vacant.as_move();
+        record.write(call.address(), before, now, so_far);
         vacant.publish();
         if let Some(allowance) = strand.allowance() {
             allowance.note_moved(now);

@@ -7,13 +7,13 @@ use crate::store::address::Address;
 use crate::store::cancelling::Cancelling;
 use crate::store::chunk::CallRef;
 use crate::store::record::CallRecord;
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::guard::{stop, stop_remotely};
-use crate::write::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
+use crate::write::nesting::{inside, leave_to_outer, pop_to_parent, read, reparent, used};
 
 /// Puts a call aside, with the calls running within it: until it is taken up again, what happens
 /// on the strand is not in them. Answers the innermost of them. None where this thread does not
@@ -45,9 +45,9 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
             continue;
         };
         if !record.is_open() {
-            // Stopped on another thread, and out of the way of those that settle.
+            // Stopped on another thread, and out of the way of those that are rebased.
             highest = highest.max(start.peak);
-            record.settle(start);
+            record.rebase(start);
             continue;
         }
         start.peak = start.peak.max(highest);
@@ -57,7 +57,7 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
         }
         put_to_rest(strand, record, used(strand, reading, start));
     }
-    uncover(here, strand, call, highest);
+    pop_to_parent(here, strand, call, highest);
     folded::leave_around(call.record);
     Some(innermost)
 }
@@ -77,7 +77,7 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
     let Some(mut start) = strand.meter.start(call.record) else {
         // Put aside with the future in which it was opened, and now out of that one's keeping.
         let outer = cursor::running(innermost);
-        adopt(here, strand, call, outer, Reading::default(), now);
+        reparent(here, strand, call, outer, Reading::default(), now);
         folded::leave_around(call.record);
         return Some(call);
     };
@@ -92,9 +92,9 @@ fn put_to_rest(strand: &Strand, record: CallRecord, used: Usage) {
     if let Some(call) = record.folded() {
         folded::account(strand, call, used);
         folded::note_rest(strand, call);
-        record.rest(Usage::default());
+        record.suspend(Usage::default());
     } else {
-        record.rest(used);
+        record.suspend(used);
     }
 }
 
@@ -113,14 +113,14 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     let reading =
         read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
     if Address::of(outer) != call.record.parent() {
-        adopt(here, strand, call, outer, reading, now);
+        reparent(here, strand, call, outer, reading, now);
     }
     // The innermost may have been taken elsewhere meanwhile.
     let innermost = if is_within(here, innermost, call) {
         innermost
     } else {
         let mut inside = inside(strand, call);
-        if inside.any(|inner| inner.record.is_open() && inner.record.state().is_at_rest()) {
+        if inside.any(|inner| inner.record.is_open() && inner.record.state().holds_usage()) {
             // Which of those was around the one that was taken, is not known any more.
             strand.mark_partial();
         }
@@ -128,7 +128,7 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     };
     for record in path(here, innermost, call) {
         if record.is_open()
-            && let Figures::AtRest(used) = record.figures()
+            && let Figures::Used(used) = record.figures()
         {
             record.resume(strand.meter.start_at(reading.start_for(used)));
         }
@@ -184,9 +184,9 @@ impl Cancel {
             }
             Self::Remote { was_panicking } => {
                 let end = if std::thread::panicking() && !was_panicking {
-                    End::Panicked
+                    OutcomeKind::Panicked
                 } else {
-                    End::Cancelled
+                    OutcomeKind::Cancelled
                 };
                 stop_remotely(call, clock::ticks(), Some(end));
             }

@@ -8,7 +8,7 @@ use crate::primitives::pool::Number;
 use crate::primitives::sync::AtomicU64;
 use crate::store::address::Address;
 use crate::store::short_text::ShortText;
-use crate::store::state::{End, State};
+use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
 /// The record of a call, folded or not.
@@ -20,8 +20,8 @@ pub(crate) struct CallRecord(&'static Record);
 pub(crate) struct RecordedCall(CallRecord);
 
 /// A call at its start.
-pub(crate) struct Opening {
-    pub(crate) state: State,
+pub(crate) struct NewCall {
+    pub(crate) state: RecordState,
     pub(crate) parent: Address,
     pub(crate) thread: u32,
     pub(crate) start: u64,
@@ -85,7 +85,7 @@ impl CallRecord {
 
     /// Writes the call, without its text and figures. Nobody reads it yet.
     #[inline]
-    pub(crate) fn open(self, opening: &Opening) {
+    pub(crate) fn open(self, opening: &NewCall) {
         let Record {
             state,
             parent,
@@ -124,7 +124,7 @@ impl CallRecord {
     }
 
     /// The words of the counters, which are those of this thread while the call is
-    /// [plain](State::is_plain).
+    /// [plain](RecordState::is_plain).
     #[inline]
     pub(super) fn count_words(self) -> &'static [AtomicU64] {
         &self.0.words[COUNTS..]
@@ -137,19 +137,19 @@ impl CallRecord {
     }
 
     #[inline]
-    fn figures_in(self, state: State) -> Figures {
+    fn figures_in(self, state: RecordState) -> Figures {
         let Usage { counts, busy, peak } = self.0.used();
         let ticks = busy;
-        if state.is_at_rest() {
-            Figures::AtRest(Usage { counts, busy, peak })
+        if state.holds_usage() {
+            Figures::Used(Usage { counts, busy, peak })
         } else if state.is_of_thread() {
-            Figures::Running(Start::OfThread(ThreadReading {
+            Figures::Started(Start::OfThread(ThreadReading {
                 counts,
                 ticks,
                 peak,
             }))
         } else {
-            Figures::Running(Start::OfStrand(Reading {
+            Figures::Started(Start::OfStrand(Reading {
                 counts,
                 ticks,
                 peak,
@@ -158,7 +158,7 @@ impl CallRecord {
     }
 
     #[inline]
-    pub(crate) fn state(self) -> State {
+    pub(crate) fn state(self) -> RecordState {
         self.0.state()
     }
 
@@ -170,7 +170,7 @@ impl CallRecord {
 
     /// Lets the call go on within another, while `note` notes what it had done until then. Who reads
     /// one without the other is told to look again.
-    pub(crate) fn move_to(self, parent: Address, note: impl FnOnce()) {
+    pub(crate) fn reparent(self, parent: Address, note: impl FnOnce()) {
         self.rewrite(self.state(), || {
             self.0.parent.store(parent.to_bits(), Relaxed);
             note();
@@ -205,7 +205,7 @@ impl CallRecord {
     /// Whether the call is neither stopped nor put aside.
     #[inline]
     pub(crate) fn is_running(self) -> bool {
-        self.is_open() && !self.state().is_at_rest()
+        self.is_open() && !self.state().holds_usage()
     }
 
     /// Returns the word of the peak: a level of the thread or the strand while the call runs.
@@ -233,7 +233,7 @@ impl CallRecord {
 
     /// Changes words, and the state to this one, which has the present version.
     #[inline]
-    fn rewrite<T>(self, state: State, write: impl FnOnce() -> T) -> T {
+    fn rewrite<T>(self, state: RecordState, write: impl FnOnce() -> T) -> T {
         self.0.state.change_to(state.to_bits(), write)
     }
 
@@ -243,13 +243,13 @@ impl CallRecord {
     #[inline]
     pub(crate) fn close_on_thread(
         self,
-        state: State,
+        state: RecordState,
         now: u64,
         totals: impl Iterator<Item = u64>,
         highest: impl FnOnce(i64) -> i64,
     ) -> i64 {
         let words = &self.0.words;
-        self.rewrite(state.at_rest(true).of_thread(false), || {
+        self.rewrite(state.holding_usage(true).of_thread(false), || {
             words[STOP].store(now, Relaxed);
             let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
             words[BUSY].store(busy, Relaxed);
@@ -268,8 +268,12 @@ impl CallRecord {
     }
 
     /// Stops the call: its figures become amounts for good.
-    pub(crate) fn close(self, used: Usage, stop: u64, end: End) {
-        let state = self.state().ended(end).at_rest(true).of_thread(false);
+    pub(crate) fn close(self, used: Usage, stop: u64, outcome: OutcomeKind) {
+        let state = self
+            .state()
+            .with_outcome(outcome)
+            .holding_usage(true)
+            .of_thread(false);
         self.rewrite(state, || {
             self.0.set_used(used);
             self.0.words[STOP].store(stop, Relaxed);
@@ -277,25 +281,28 @@ impl CallRecord {
     }
 
     /// Puts the call aside: the figures become amounts for a while.
-    pub(crate) fn rest(self, used: Usage) {
-        let state = self.state().at_rest(true).of_thread(false);
+    pub(crate) fn suspend(self, used: Usage) {
+        let state = self.state().holding_usage(true).of_thread(false);
         self.rewrite(state, || self.0.set_used(used));
     }
 
     /// Lets the call go on: the figures are a reading again.
     pub(crate) fn resume(self, start: Start) {
-        let state = self.state().at_rest(false).of_thread(start.is_of_thread());
+        let state = self
+            .state()
+            .holding_usage(false)
+            .of_thread(start.is_of_thread());
         self.rewrite(state, || self.set_start(start));
     }
 
     /// Turns a running call's figures into its strand's reading, as the strand is left.
-    pub(crate) fn settle(self, start: Reading) {
+    pub(crate) fn rebase(self, start: Reading) {
         let state = self.state().of_thread(false);
         self.rewrite(state, || self.set_start(Start::OfStrand(start)));
     }
 
     /// Whether the call's words have not changed since this was its state.
-    pub(crate) fn is_still(self, state: State) -> bool {
+    pub(crate) fn is_still(self, state: RecordState) -> bool {
         self.0.state.is_still(state.to_bits())
     }
 
@@ -306,15 +313,15 @@ impl CallRecord {
     }
 
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.
-    pub(crate) fn read(self) -> (State, Option<u64>, Figures) {
+    pub(crate) fn read(self) -> (RecordState, Option<u64>, Figures) {
         let read = self.0.state.read(|state| {
             let stop = self.0.words[STOP].load(Acquire);
             let stop = (stop != 0).then_some(stop);
-            (stop, self.figures_in(State::from_bits(state)))
+            (stop, self.figures_in(RecordState::from_bits(state)))
         });
         let is_torn = read.is_err();
         let ((stop, figures), state) = read.unwrap_or_else(|torn| torn);
-        let state = State::from_bits(state);
+        let state = RecordState::from_bits(state);
         (state.partial(is_torn || state.is_partial()), stop, figures)
     }
 }

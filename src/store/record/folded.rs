@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{CallRecord, Record, TEXT};
 use crate::primitives::pool::Number;
 use crate::store::address::Address;
-use crate::store::state::{Kind, State};
+use crate::store::state::{RecordKind, RecordState};
 
 const SERIAL: usize = TEXT;
 const OPENED_IN: usize = TEXT + 1;
@@ -39,13 +39,15 @@ impl FoldedCall {
 
     /// Begins to write the record, which readers may know as another folded call's: its version goes
     /// on. Returns the state meanwhile.
-    pub(crate) fn begin(self) -> State {
-        let state = State::new(Kind::Call).folded().at_version_of(self.state());
-        State::from_bits(self.record().state.begin(state.to_bits()))
+    pub(crate) fn begin_writing(self) -> RecordState {
+        let state = RecordState::new(RecordKind::Call)
+            .folded()
+            .at_version_of(self.state());
+        RecordState::from_bits(self.record().state.begin(state.to_bits()))
     }
 
-    /// Ends what [`begin`](Self::begin) began.
-    pub(crate) fn is_whole(self) {
+    /// Ends what [`begin_writing`](Self::begin_writing) began.
+    pub(crate) fn end_writing(self) {
         self.record().state.end(self.state().to_bits());
     }
 
@@ -81,7 +83,7 @@ impl FoldedCall {
     }
 
     /// Notes that a folded call was opened in this one.
-    pub(crate) fn cover(self, now: u64) {
+    pub(crate) fn child_opened(self, now: u64) {
         let words = &self.record().words;
         let children = words[CHILDREN].load(Relaxed);
         if children == 0 {
@@ -91,7 +93,7 @@ impl FoldedCall {
     }
 
     /// Notes that a call that was opened in this one is open no more.
-    pub(crate) fn uncover(self, now: u64) {
+    pub(crate) fn child_closed(self, now: u64) {
         let words = &self.record().words;
         let children = words[CHILDREN].load(Relaxed).saturating_sub(1);
         if children == 0 {

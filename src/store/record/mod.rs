@@ -19,12 +19,12 @@ use alloc_counter::Counts;
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, const_fn};
 use crate::store::address::Address;
 use crate::store::short_text::{ShortText, WORD_BYTES};
-use crate::store::state::{Kind, State, StateLock};
+use crate::store::state::{RecordKind, RecordState, StateLock};
 use crate::store::usage::Usage;
 
-pub(crate) use call::{CallRecord, Opening, RecordedCall};
+pub(crate) use call::{CallRecord, NewCall, RecordedCall};
 pub(crate) use folded::FoldedCall;
-pub(crate) use notes::{AdoptionRecord, CheckpointRecord, MessageRecord, TextRecord};
+pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
 
 /// Sixteen words.
 #[repr(align(128))]
@@ -61,7 +61,7 @@ pub(crate) enum View {
     Checkpoint(CheckpointRecord),
     Message(MessageRecord),
     Text(TextRecord),
-    Adoption(AdoptionRecord),
+    Move(MoveRecord),
 }
 
 impl Record {
@@ -78,19 +78,19 @@ impl Record {
     }
 
     #[inline]
-    pub(crate) fn state(&self) -> State {
-        State::from_bits(self.state.word())
+    pub(crate) fn state(&self) -> RecordState {
+        RecordState::from_bits(self.state.word())
     }
 
     /// Returns the record as the state says, which was read from it.
-    pub(crate) fn view(&'static self, state: State) -> View {
+    pub(crate) fn view(&'static self, state: RecordState) -> View {
         match state.kind() {
-            Kind::Call if state.is_folded() => View::Folded(FoldedCall::of(self)),
-            Kind::Call => View::Call(RecordedCall::of(self)),
-            Kind::Checkpoint => View::Checkpoint(CheckpointRecord::of(self)),
-            Kind::Message => View::Message(MessageRecord::of(self)),
-            Kind::Text => View::Text(TextRecord::of(self)),
-            Kind::Adoption => View::Adoption(AdoptionRecord::of(self)),
+            RecordKind::Call if state.is_folded() => View::Folded(FoldedCall::of(self)),
+            RecordKind::Call => View::Call(RecordedCall::of(self)),
+            RecordKind::Checkpoint => View::Checkpoint(CheckpointRecord::of(self)),
+            RecordKind::Message => View::Message(MessageRecord::of(self)),
+            RecordKind::Text => View::Text(TextRecord::of(self)),
+            RecordKind::Move => View::Move(MoveRecord::of(self)),
         }
     }
 

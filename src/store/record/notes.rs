@@ -7,28 +7,28 @@ use alloc_counter::Counts;
 use super::{COUNTS, COUNTS_END, CallRecord, Record, START, TEXT_PIECE};
 use crate::store::address::Address;
 use crate::store::short_text::{ShortText, WORD_BYTES};
-use crate::store::state::{Kind, State};
+use crate::store::state::{RecordKind, RecordState};
 use crate::store::usage::Usage;
 
-/// The record of a [`Kind::Checkpoint`].
+/// The record of a [`RecordKind::Checkpoint`].
 #[derive(Clone, Copy)]
 pub(crate) struct CheckpointRecord(&'static Record);
 
-/// The record of a [`Kind::Message`].
+/// The record of a [`RecordKind::Message`].
 #[derive(Clone, Copy)]
 pub(crate) struct MessageRecord(&'static Record);
 
-/// The record of a [`Kind::Text`].
+/// The record of a [`RecordKind::Text`].
 #[derive(Clone, Copy)]
 pub(crate) struct TextRecord(&'static Record);
 
-/// The record of a [`Kind::Adoption`].
+/// The record of a [`RecordKind::Move`].
 #[derive(Clone, Copy)]
-pub(crate) struct AdoptionRecord(&'static Record);
+pub(crate) struct MoveRecord(&'static Record);
 
 impl Record {
     #[inline]
-    fn write_note(&self, state: State, parent: Address, moment: u64) {
+    fn write_note(&self, state: RecordState, parent: Address, moment: u64) {
         self.state.set(state.to_bits());
         self.parent.store(parent.to_bits(), Relaxed);
         self.words[START].store(moment, Relaxed);
@@ -36,11 +36,17 @@ impl Record {
 
     /// Writes a note with its text; `None` if that stands in the records before.
     #[inline]
-    fn write_text_note(&self, kind: Kind, call: Address, moment: u64, text: Option<&ShortText>) {
+    fn write_text_note(
+        &self,
+        kind: RecordKind,
+        call: Address,
+        moment: u64,
+        text: Option<&ShortText>,
+    ) {
         if let Some(text) = text {
             self.write_short_text(text);
         }
-        let state = State::new(kind).long_text(text.is_none());
+        let state = RecordState::new(kind).long_text(text.is_none());
         self.write_note(state, call, moment);
     }
 }
@@ -54,7 +60,8 @@ impl CheckpointRecord {
     /// Writes the record without its counts. `name` is `None` if it stands in the records before.
     #[inline]
     pub(crate) fn write(self, call: Address, moment: u64, name: Option<&ShortText>) {
-        self.0.write_text_note(Kind::Checkpoint, call, moment, name);
+        self.0
+            .write_text_note(RecordKind::Checkpoint, call, moment, name);
     }
 
     pub(crate) fn set_counts(self, used: Counts) {
@@ -96,7 +103,8 @@ impl MessageRecord {
 
     /// Writes the record. `text` is `None` if it stands in the records before.
     pub(crate) fn write(self, call: Address, moment: u64, text: Option<&ShortText>) {
-        self.0.write_text_note(Kind::Message, call, moment, text);
+        self.0
+            .write_text_note(RecordKind::Message, call, moment, text);
     }
 
     pub(crate) fn call(self) -> Address {
@@ -120,7 +128,7 @@ impl TextRecord {
 
     /// Writes a piece of at most [`TEXT_PIECE`] bytes of the next record's text.
     pub(crate) fn write(self, piece: &[u8], is_first: bool) {
-        let state = State::new(Kind::Text).long_text(!is_first);
+        let state = RecordState::new(RecordKind::Text).long_text(!is_first);
         self.0.state.set(state.to_bits());
         let length = u32::try_from(piece.len()).unwrap_or(0);
         self.0.subject.store(length, Relaxed);
@@ -146,7 +154,7 @@ impl TextRecord {
     }
 }
 
-impl AdoptionRecord {
+impl MoveRecord {
     pub(crate) const fn of(record: &'static Record) -> Self {
         Self(record)
     }
@@ -154,7 +162,7 @@ impl AdoptionRecord {
     /// Writes the record: until this moment the call was in another, and had used so much.
     pub(crate) fn write(self, call: Address, before: Address, moment: u64, so_far: Usage) {
         self.0
-            .write_note(State::new(Kind::Adoption), before, moment);
+            .write_note(RecordState::new(RecordKind::Move), before, moment);
         self.0.subject.store(call.to_bits(), Relaxed);
         self.0.set_used(so_far);
     }
