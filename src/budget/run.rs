@@ -129,7 +129,8 @@ impl Run {
         match (self.call, trace.started()) {
             (Some(call), Some(started)) => {
                 let start = clock::between(started, call.record.start());
-                match Callsite::get(call.record.callsite()) {
+                let recorded = call.record.recorded();
+                match recorded.and_then(|call| Callsite::get(call.callsite())) {
                     Some(callsite) => report.within(callsite, start),
                     None => report,
                 }

@@ -25,8 +25,8 @@ pub(super) fn stand(meter: &Meter, counters: &Counters) {
 
 /// The reading's allocations and bytes, and whether it is exact.
 fn read(meter: &Meter) -> (u64, u64, bool) {
-    let (figures, is_exact) = meter.read();
-    let counts = figures.counts;
+    let (reading, is_exact) = meter.read();
+    let counts = reading.counts;
     (counts.allocations, counts.bytes_allocated, is_exact)
 }
 

@@ -8,9 +8,9 @@ mod paths;
 mod pool;
 mod reader;
 mod records;
+mod seqlock;
 mod strand;
 mod trace;
-mod version;
 mod visit;
 
 pub(crate) use alloc_counter::model::explore;

@@ -1,9 +1,10 @@
 //! Snapshots of a strand that is written meanwhile: each could have been taken at one moment.
 
+use alloc_counter::Counts;
 use alloc_counter::model::Counters;
 use loom::thread;
 
-use super::records::{figures, open};
+use super::records::open;
 use super::strand::{begin, first_chunk};
 use super::{explore, leak};
 use crate::primitives::pool::Member;
@@ -11,8 +12,9 @@ use crate::read::snapshot::{CallId, StrandSnapshot};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
-use crate::store::record::Opening;
-use crate::store::state::{Kind, State};
+use crate::store::record::NewCall;
+use crate::store::state::{RecordKind, RecordState};
+use crate::store::usage::{Reading, Start};
 use crate::write::cursor;
 use crate::write::nesting;
 
@@ -42,15 +44,16 @@ fn a_call_is_seen_before_what_is_allocated_in_it() {
 fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     let callsite = leak(Callsite::named("function", ("", "", 1), false, &[]));
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.open(&Opening {
-        state: State::new(Kind::Call),
+    let record = vacant.as_call();
+    record.set_callsite(callsite.number());
+    record.open(&NewCall {
+        state: RecordState::new(RecordKind::Call),
         parent,
-        subject: callsite.number(),
         thread: 1,
         start: 1,
     });
-    vacant.record.store_figures(figures(0));
-    vacant.publish()
+    record.set_start(Start::OfStrand(Reading::default()));
+    vacant.publish_call()
 }
 
 /// One that outlives the call in which it was opened.
@@ -67,7 +70,12 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
         cursor::here(|here| {
             here.take_up(Some(strand));
-            nesting::adopt(here, strand, inner, None, figures(5), 2);
+            let reading = Reading {
+                counts: Counts::from_array([5; 5]),
+                ticks: 5,
+                peak: 5,
+            };
+            nesting::reparent(here, strand, inner, None, reading, 2);
             here.take_up(None);
         });
         let snapshot = reader.join().unwrap();

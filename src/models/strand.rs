@@ -3,17 +3,19 @@
 use loom::thread;
 
 use super::explore;
-use super::records::{assert_whole, figures, open};
+use super::records::{assert_whole, open, usage};
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::store::state::End;
-use crate::store::strand::{Deed, Stopped, Strand};
+use crate::store::record::RecordedCall;
+use crate::store::remote::{RemoteKind, RemoteStop};
+use crate::store::state::OutcomeKind;
+use crate::store::strand::Strand;
 
 /// A strand of no trace.
 pub(super) fn begin() -> &'static Member<Strand> {
     let strand = Strand::take().unwrap();
-    Strand::begin(strand, Number::NONE, Number::NONE, 0, Address::NONE, false);
+    Strand::begin(strand, Number::NONE, None, 0, Address::NONE, false);
     strand
 }
 
@@ -21,16 +23,20 @@ pub(super) fn first_chunk(strand: &Strand) -> &'static Member<Chunk> {
     strand.aside.tail().unwrap()
 }
 
+fn recorded(call: CallRef) -> RecordedCall {
+    call.record.recorded().unwrap()
+}
+
 /// Stops the call from another thread; whether its strand was still about.
-fn stop_from_afar(call: CallRef, value: u32) -> bool {
+fn stop_remotely(call: CallRef, value: u32) -> bool {
     let mut is_done = false;
-    Strand::do_from_afar(call, 1000, |_| {
-        assert_whole(call.record, value);
+    Strand::post(call, 1000, |_| {
+        assert_whole(recorded(call), value);
         is_done = true;
-        Some(Deed::Stopped(Stopped {
+        Some(RemoteKind::Stop(RemoteStop {
             within: Address::NONE,
-            end: End::Ok,
-            used: figures(1),
+            outcome: OutcomeKind::Ok,
+            used: usage(1),
             left_open: None,
         }))
     });
@@ -43,15 +49,15 @@ fn a_late_guard_leaves_a_recycled_record_alone() {
     explore(3, || {
         let strand = begin();
         let call = open(first_chunk(strand), 1);
-        let late = thread::spawn(move || stop_from_afar(call, 1));
+        let late = thread::spawn(move || stop_remotely(call, 1));
         Strand::recycle(strand);
         let next = begin();
         assert_eq!(next.number(), strand.number());
         let other = open(first_chunk(next), 2);
         late.join().unwrap();
-        assert!(!call.is(other) && std::ptr::eq(call.record, other.record));
-        assert_whole(other.record, 2);
-        assert!(other.record.is_open() && next.done_from_afar().is_empty());
+        assert!(!call.is(other) && call.address() == other.address());
+        assert_whole(recorded(other), 2);
+        assert!(other.record.is_open() && next.mailbox.len() == 0);
     });
 }
 
@@ -65,34 +71,34 @@ fn a_late_guard_leaves_another_strands_record_alone() {
         first.link(second);
         let call = open(second, 1);
         let other = begin();
-        let late = thread::spawn(move || stop_from_afar(call, 1));
+        let late = thread::spawn(move || stop_remotely(call, 1));
         Strand::recycle(strand);
         let chunk = CHUNKS.take(Chunk::new).unwrap();
         assert_eq!(chunk.number(), second.number());
         first_chunk(other).link(chunk);
         let new = open(chunk, 2);
         late.join().unwrap();
-        assert_whole(new.record, 2);
-        assert!(new.record.is_open() && other.done_from_afar().is_empty());
+        assert_whole(recorded(new), 2);
+        assert!(new.record.is_open() && other.mailbox.len() == 0);
     });
 }
 
-/// Where the strand lives on, the deed is there as soon as the record's word says so.
+/// If the strand lives on, the operation is there as soon as the record's word says so.
 #[test]
-fn a_stop_from_afar_is_told_with_the_strand() {
+fn a_remote_stop_is_in_the_mailbox() {
     explore(3, || {
         let strand = begin();
         let chunk = first_chunk(strand);
         let call = open(chunk, 1);
-        let afar = thread::spawn(move || stop_from_afar(call, 1));
+        let elsewhere = thread::spawn(move || stop_remotely(call, 1));
         for value in 2..=RECORDS {
             open(chunk, u32::try_from(value).unwrap());
         }
         if !call.record.is_open() {
-            assert_eq!(strand.done_from_afar().len(), 1);
+            assert_eq!(strand.mailbox.len(), 1);
         }
-        assert!(afar.join().unwrap() && !call.record.is_open());
-        let done = strand.done_from_afar();
-        assert_eq!((done.len(), done[0].call), (1, call.address()));
+        assert!(elsewhere.join().unwrap() && !call.record.is_open());
+        let operations = strand.mailbox.read();
+        assert_eq!((operations.len(), operations[0].call), (1, call.address()));
     });
 }

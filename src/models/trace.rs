@@ -3,7 +3,7 @@
 use loom::thread;
 
 use super::explore;
-use super::records::{assert_whole, open};
+use super::records::{assert_whole, call_of, open};
 use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::limits::Limits;
@@ -39,8 +39,9 @@ fn a_strand_that_is_found_is_the_traces_own() {
             let trace = trace.clone();
             thread::spawn(move || {
                 for (_, record) in trace.strands().iter().flat_map(|strand| strand.records()) {
-                    assert!(matches!(record.thread(), 1 | 2));
-                    assert_whole(record, record.thread());
+                    let call = call_of(record);
+                    assert!(matches!(call.thread(), 1 | 2));
+                    assert_whole(call, call.thread());
                 }
             })
         };
@@ -50,7 +51,7 @@ fn a_strand_that_is_found_is_the_traces_own() {
             thread.join().unwrap();
         }
         let values = trace.strands().into_iter().map(|strand| {
-            let threads = strand.records().map(|(_, record)| record.thread());
+            let threads = strand.records().map(|(_, record)| call_of(record).thread());
             threads.sum::<u32>()
         });
         let mut values: Vec<_> = values.collect();
@@ -81,7 +82,8 @@ fn the_last_handle_gives_all_strands_back() {
 /// What of a trace must be of one life of its state: the number, the beginning, the strands' values.
 fn life(trace: &Trace) -> (u64, Option<u64>, Vec<u32>) {
     let strands = trace.strands().into_iter();
-    let values = strands.flat_map(|strand| strand.records().map(|(_, record)| record.thread()));
+    let values =
+        strands.flat_map(|strand| strand.records().map(|(_, record)| call_of(record).thread()));
     (trace.id(), trace.started(), values.collect())
 }
 

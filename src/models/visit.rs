@@ -6,27 +6,28 @@ use loom::thread;
 use super::explore;
 use super::meter::{counters, run, stand};
 use super::strand::{begin, first_chunk};
-use crate::primitives::pool::{Member, Number};
+use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::chunk::{CallRef, Chunk};
-use crate::store::record::Opening;
-use crate::store::state::{End, Kind, State};
+use crate::store::record::NewCall;
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
+use crate::store::usage::Figures;
 use crate::write::context;
 
 /// A call that has the readings of the thread at its start, as all that are opened in a visit.
 fn open(strand: &Strand, counters: &Counters) -> CallRef {
     let chunk: &Member<Chunk> = first_chunk(strand);
     let vacant = Chunk::vacant(chunk).unwrap();
-    vacant.record.open(&Opening {
-        state: State::new(Kind::Call).of_thread(true),
+    let record = vacant.as_call();
+    record.open(&NewCall {
+        state: RecordState::new(RecordKind::Call).of_thread(true),
         parent: Address::NONE,
-        subject: Number::NONE,
         thread: 1,
         start: 1,
     });
-    vacant.record.set_readings(1, counters.local().totals());
-    let call = vacant.publish();
+    record.set_readings(1, counters.local().totals());
+    let call = vacant.publish_call();
     strand.aside.put(chunk.number(), call.address(), 0);
     call
 }
@@ -34,10 +35,12 @@ fn open(strand: &Strand, counters: &Counters) -> CallRef {
 /// The strand has made as many allocations of one byte at the call's start, wherever it is now.
 fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
     let (state, stop, figures) = strand.meter.read_record(call.record);
-    assert!(state.end() == End::Open && !state.is_at_rest() && stop.is_none());
+    assert!(state.outcome() == OutcomeKind::Running && !state.holds_usage() && stop.is_none());
     if !state.is_partial() {
-        let counts = figures.counts;
-        let found = (counts.allocations, counts.bytes_allocated);
+        let Figures::Started(start) = figures else {
+            panic!("{figures:?}");
+        };
+        let found = (start.counts.allocations, start.counts.bytes_allocated);
         assert_eq!(found, (allocations, allocations));
     }
 }
@@ -92,7 +95,7 @@ fn a_call_that_is_marked_as_failed_has_its_figures_in_their_form() {
         counters.allocate(1);
         let call = open(strand, &counters);
         let reader = thread::spawn(move || assert_starts_after(strand, call, 1));
-        strand.settle();
+        strand.rebase();
         call.record.set_failed();
         reader.join().unwrap();
     });

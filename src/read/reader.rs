@@ -16,15 +16,18 @@ use crate::read::snapshot::{
 };
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
+use crate::store::folding::Ended;
 use crate::store::limits::Allowance;
 use crate::store::paths::Path;
-use crate::store::record::Record;
-use crate::store::state::{End, Kind, State};
-use crate::store::strand::{Afar, Deed, Strand};
+use crate::store::record::{CallRecord, FoldedCall, Record, RecordedCall, View};
+use crate::store::remote::{RemoteKind, RemoteOperation};
+use crate::store::short_text::ShortText;
+use crate::store::state::{OutcomeKind, RecordState};
+use crate::store::strand::Strand;
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
-use crate::store::trace::{Ended, Trace};
-use crate::store::usage::Figures;
+use crate::store::trace::Trace;
+use crate::store::usage::{Figures, Reading, Usage};
 
 impl Snapshot {
     pub(crate) fn of(trace: &Trace) -> Self {
@@ -128,8 +131,8 @@ impl StrandSnapshot {
         if !reader.is_still_true() {
             reader.complete_stopped();
         }
-        for afar in std::mem::take(&mut reader.afar) {
-            reader.apply(afar);
+        for operation in std::mem::take(&mut reader.operations) {
+            reader.apply(operation);
         }
         reader.finish()
     }
@@ -140,7 +143,7 @@ struct Reader<'a> {
     strand: &'a Strand,
     started: u64,
     /// One for all running calls.
-    reading: Figures,
+    reading: Reading,
     /// How many records there were.
     records: usize,
     calls: Vec<CallSnapshot>,
@@ -148,10 +151,10 @@ struct Reader<'a> {
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
-    open: Vec<(&'static Record, State)>,
-    /// What was done from afar before the first record was read.
-    afar: Vec<Afar>,
-    /// What is to be added to sums: what is done by calls that are open, and from afar.
+    open: Vec<(FoldedCall, RecordState)>,
+    /// The remote operations before the first record was read.
+    operations: Vec<RemoteOperation>,
+    /// What is to be added to sums: what is done by calls that are open, and by remote operations.
     more: Vec<(Address, Sum)>,
     /// The pieces of the text of the next record.
     text: Vec<u8>,
@@ -162,13 +165,13 @@ impl<'a> Reader<'a> {
         let mut reader = Reader {
             strand,
             started,
-            reading: Figures::default(),
+            reading: Reading::default(),
             records: 0,
             calls: Vec::new(),
             places: Places::new(),
             sums: Vec::new(),
             open: Vec::new(),
-            afar: strand.done_from_afar(),
+            operations: strand.mailbox.read(),
             more: Vec::new(),
             text: Vec::new(),
         };
@@ -191,17 +194,17 @@ impl<'a> Reader<'a> {
     /// What the open folded calls have done that has not been added up.
     fn read_open(&mut self) {
         let now = clock::ticks();
-        for (record, _) in &self.open {
-            let read = self.read_now(record);
+        for (call, _) in &self.open {
+            let read = self.read_now(**call);
             if read.stop.is_none() {
-                let (path, within, sum) = sum::open_now(record, read.used, now);
+                let (path, within, sum) = sum::open_now(*call, read.used, now);
                 self.more.extend([(path, sum), (within, sum::inside(&sum))]);
             }
         }
     }
 
     fn read_sums(&mut self) {
-        let sums = self.strand.sums().map(|sum| (sum, sum.read()));
+        let sums = self.strand.folded.sums().map(|sum| (sum, sum.read()));
         let sums = sums.map(|(shared, (sum, version))| (&**shared, sum, version));
         self.sums = sums.collect();
     }
@@ -209,20 +212,19 @@ impl<'a> Reader<'a> {
     /// Whether nothing has been opened, stopped or put aside since the first record was read: then
     /// the reading is that of all running calls together.
     fn is_still_true(&self) -> bool {
-        let is_still = |record: &Record, state: State| {
-            let now = record.state();
-            now.is_same_version(state) && !now.is_being_written()
+        let is_still = |record: CallRecord, state: RecordState| {
+            !state.is_being_written() && record.is_still(state)
         };
         let is_same = |call: &CallSnapshot| {
-            let record = call.id.0.record();
+            let record = call.id.0.call_record();
             record.is_some_and(|record| is_still(record, call.state))
         };
         let is_same_sum = |(sum, _, version): &(&SharedSum, Sum, u32)| sum.version() == *version;
         self.calls.iter().all(is_same)
-            && { self.open.iter() }.all(|(record, state)| is_still(record, *state))
+            && { self.open.iter() }.all(|(call, state)| is_still(**call, *state))
             && self.sums.iter().all(is_same_sum)
-            && self.strand.count_done_from_afar() == self.afar.len()
-            && self.strand.sums().count() == self.sums.len()
+            && self.strand.mailbox.len() == self.operations.len()
+            && self.strand.folded.sums().count() == self.sums.len()
             && self.strand.records().count() == self.records
     }
 
@@ -244,7 +246,7 @@ impl<'a> Reader<'a> {
         self.read_sums();
         // What the open ones do may be in those already.
         self.more.clear();
-        self.afar = self.strand.done_from_afar();
+        self.operations = self.strand.mailbox.read();
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }
@@ -273,7 +275,7 @@ impl<'a> Reader<'a> {
         let is_partial = self.strand.is_partial();
         let sums = self.sums.into_iter().map(|(shared, mut sum, _)| {
             sum.is_partial |= is_partial;
-            let stop = shared.of().record().and_then(Record::stop);
+            let stop = shared.of().call_record().and_then(CallRecord::stop);
             sum.covered = sum.covered_until(stop.unwrap_or(now));
             (shared.of(), sum)
         });
@@ -291,13 +293,15 @@ impl<'a> Reader<'a> {
 
     /// Adds a record that came while others were read, if it belongs to a call that has stopped.
     fn add_late(&mut self, address: Address, record: &'static Record) {
-        let is_owned = match record.state().kind() {
-            Kind::Text | Kind::Adoption => true,
-            _ => self
-                .call(record.parent())
-                .is_some_and(|call| call.has_stopped()),
+        let owner = match record.view(record.state()) {
+            View::Text(_) | View::Move(_) => None,
+            View::Call(call) => Some(call.parent()),
+            View::Folded(call) => Some(call.parent()),
+            View::Checkpoint(checkpoint) => Some(checkpoint.call()),
+            View::Message(message) => Some(message.call()),
         };
-        if is_owned {
+        let has_stopped = |call| self.call(call).is_some_and(|call| call.has_stopped());
+        if owner.is_none_or(has_stopped) {
             let calls = self.calls.len();
             self.add(address, record);
             for place in calls..self.calls.len() {
@@ -309,26 +313,26 @@ impl<'a> Reader<'a> {
     /// Adds what never changes of a record.
     fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
-        match state.kind() {
-            Kind::Text => record.read_text_piece(&mut self.text),
-            Kind::Call if state.is_folded() => {
-                if record.is_open() {
-                    self.open.push((record, state));
+        match record.view(state) {
+            View::Text(piece) => piece.read(&mut self.text),
+            View::Folded(call) => {
+                if call.is_open() {
+                    self.open.push((call, state));
                 }
             }
-            Kind::Call => self.add_call(address, record),
-            Kind::Checkpoint => {
-                let name = self.take_string(record);
-                let counts = record.counts();
-                self.add_checkpoint(record.parent(), record.start(), name, counts);
+            View::Call(call) => self.add_call(address, call),
+            View::Checkpoint(checkpoint) => {
+                let name = self.take_string(checkpoint.name());
+                let (call, moment) = (checkpoint.call(), checkpoint.moment());
+                self.add_checkpoint(call, moment, name, checkpoint.counts());
             }
-            Kind::Message => {
-                let message = self.take_string(record);
-                self.add_message(record.parent(), record.start(), message);
+            View::Message(message) => {
+                let text = self.take_string(message.text());
+                self.add_message(message.call(), message.moment(), text);
             }
-            Kind::Adoption => {
-                let (before, so_far) = (record.parent(), record.figures());
-                self.add_adoption(record.adopted(), before, so_far, record.start());
+            View::Move(moved) => {
+                let (call, moment) = (moved.call(), moved.moment());
+                self.add_adoption(call, moved.before(), moved.so_far(), moment);
             }
         }
     }
@@ -337,29 +341,27 @@ impl<'a> Reader<'a> {
         self.calls.get_mut(self.places.get(address)?)
     }
 
-    /// The record's text, or the one in the records before it.
-    fn take_text<T>(&mut self, record: &Record, read: impl FnOnce(&[u8]) -> T) -> T {
-        if record.state().has_long_text() {
-            let text = read(&self.text);
-            self.text.clear();
-            text
-        } else {
-            self.text.clear();
-            record.short_text().read(read)
-        }
+    /// Reads the text that stood in a record, or in the records before it.
+    fn take_text<T>(&mut self, short: Option<ShortText>, read: impl FnOnce(&[u8]) -> T) -> T {
+        let text = match short {
+            Some(short) => short.read(read),
+            None => read(&self.text),
+        };
+        self.text.clear();
+        text
     }
 
-    fn take_string(&mut self, record: &Record) -> String {
-        self.take_text(record, |text| String::from_utf8_lossy(text).into_owned())
+    fn take_string(&mut self, short: Option<ShortText>) -> String {
+        self.take_text(short, |text| String::from_utf8_lossy(text).into_owned())
     }
 
     /// A call without its figures.
-    fn add_call(&mut self, address: Address, record: &Record) {
+    fn add_call(&mut self, address: Address, record: RecordedCall) {
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
         let text = if callsite.has_texts() {
-            self.take_text(record, |text| callsite.read_texts(text))
+            self.take_text(record.text(), |text| callsite.read_texts(text))
         } else {
             (None, Vec::new())
         };
@@ -376,7 +378,7 @@ impl<'a> Reader<'a> {
             busy: Duration::ZERO,
             counts: Counts::ZERO,
             peak_bytes: None,
-            end: End::Open,
+            end: OutcomeKind::Running,
             message: None,
             message_at: 0,
             is_partial: false,
@@ -389,18 +391,16 @@ impl<'a> Reader<'a> {
     /// Reads what changes of a call. `levels` has the highest level that the running calls inside
     /// each have reached; those are read before.
     fn read_figures(&mut self, place: usize, levels: &mut [i64]) {
-        let Some(record) = self.calls[place].id.0.record() else {
+        let Some(record) = self.calls[place].id.0.call_record() else {
             return;
         };
         let now = self.read_now(record);
         let mut used = now.used;
-        if now.is_running
+        if let Some(start) = now.start
             && let Some(level) = levels.get(place)
         {
-            let level = now.start.peak.max(*level);
-            used.peak = used
-                .peak
-                .max(level.wrapping_sub(now.start.counts.net_bytes()));
+            let level = start.peak.max(*level);
+            used.peak = used.peak.max(level.wrapping_sub(start.counts.net_bytes()));
             let around = self.places.get(record.parent());
             if let Some(around) = around.and_then(|around| levels.get_mut(around)) {
                 *around = level.max(*around);
@@ -412,25 +412,21 @@ impl<'a> Reader<'a> {
         call.busy = clock::duration(used.busy).min(call.wall);
         call.counts = used.counts;
         call.peak_bytes = peak_bytes;
-        call.end = now.state.end();
+        call.end = now.state.outcome();
         call.is_partial |= now.state.is_partial();
     }
 
-    fn read_now(&self, record: &Record) -> Now {
+    fn read_now(&self, record: CallRecord) -> Now {
         let (state, stop, figures) = self.strand.meter.read_record(record);
-        let is_running = !state.is_at_rest();
-        // The reading may be older than the start, where the strand is written without a pause.
-        let used = if is_running {
-            self.reading.since_at_most(figures)
-        } else {
-            figures
-        };
         Now {
             state,
             stop,
-            is_running,
-            start: figures,
-            used,
+            start: match figures {
+                Figures::Started(start) => Some(start),
+                Figures::Used(_) => None,
+            },
+            // The reading may be older than the start, if the strand is written without a pause.
+            used: figures.used_at(self.reading),
         }
     }
 
@@ -454,8 +450,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
-        if let (Some(call), Some(record)) = (self.call(call), call.record()) {
+    fn add_adoption(&mut self, call: Address, before: Address, so_far: Usage, moment: u64) {
+        if let (Some(call), Some(record)) = (self.call(call), call.call_record()) {
             call.within = CallId::at(record.parent());
             call.adoptions.push(Adoption {
                 within: CallId::at(before),
@@ -466,32 +462,32 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What was done to a call away from its strand.
-    fn apply(&mut self, afar: Afar) {
-        if let Some(sums) = Strand::sums_from_afar(&afar) {
+    /// Applies a remote operation.
+    fn apply(&mut self, operation: RemoteOperation) {
+        if let Some(sums) = operation.sums() {
             return self.more.extend(sums);
         }
-        let (moment, address) = (afar.moment, afar.call);
-        match afar.deed {
-            Deed::Checkpoint(name, so_far) => {
+        let (moment, address) = (operation.at, operation.call);
+        match operation.kind {
+            RemoteKind::Checkpoint(name, so_far) => {
                 self.add_checkpoint(address, moment, name, so_far.counts);
                 if let Some(call) = self.call(address) {
                     call.is_partial = true;
                 }
             }
-            Deed::Failed(message) => {
+            RemoteKind::Fail(message) => {
                 self.add_message(address, moment, message);
                 if let Some(call) = self.call(address) {
                     call.end = call.end.failed();
                 }
             }
-            Deed::Stopped(stopped) => {
+            RemoteKind::Stop(stopped) => {
                 let peak_bytes = self.peak_bytes(stopped.used);
                 let since_trace = clock::between(self.started, moment);
                 if let Some(call) = self.call(address) {
                     call.end = match call.message {
-                        Some(_) => stopped.end.failed(),
-                        None => stopped.end,
+                        Some(_) => stopped.outcome.failed(),
+                        None => stopped.outcome,
                     };
                     call.wall = since_trace.saturating_sub(call.start);
                     call.busy = clock::duration(stopped.used.busy).min(call.wall);
@@ -519,7 +515,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn peak_bytes(&self, used: Figures) -> Option<u64> {
+    fn peak_bytes(&self, used: Usage) -> Option<u64> {
         let is_known = self.strand.has_peaks();
         is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
     }
@@ -527,12 +523,11 @@ impl<'a> Reader<'a> {
 
 /// A call as it is now.
 struct Now {
-    state: State,
+    state: RecordState,
     stop: Option<u64>,
-    is_running: bool,
-    /// The readings at its start, while it runs.
-    start: Figures,
-    used: Figures,
+    /// The reading at its start, while it runs.
+    start: Option<Reading>,
+    used: Usage,
 }
 
 fn at_least(counts: Counts, least: Counts) -> Counts {

@@ -7,7 +7,7 @@ use alloc_counter::Counts;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::Chunk;
-use crate::store::state::{End, State};
+use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::sum::Sum;
 use crate::store::threads::Tag;
 
@@ -71,14 +71,14 @@ pub(crate) struct CallSnapshot {
     pub(crate) counts: Counts,
     /// None where a level of the strand is not known.
     pub(crate) peak_bytes: Option<u64>,
-    pub(crate) end: End,
+    pub(crate) end: OutcomeKind,
     pub(crate) message: Option<String>,
     /// When the message came; a later one takes its place.
     pub(crate) message_at: u64,
     pub(crate) is_partial: bool,
     pub(crate) checkpoints: Vec<CheckpointSnapshot>,
     /// The record's, when it was first read.
-    pub(crate) state: State,
+    pub(crate) state: RecordState,
     /// Where the call went on within another: in which it had been, and what it had done until then.
     pub(crate) adoptions: Vec<Adoption>,
 }
@@ -107,7 +107,7 @@ impl Snapshot {
 
 impl CallSnapshot {
     pub(crate) fn has_stopped(&self) -> bool {
-        self.end != End::Open
+        self.end != OutcomeKind::Running
     }
 }
 

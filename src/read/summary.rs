@@ -13,12 +13,13 @@ use crate::read::address_map::Places;
 use crate::read::moves::{around_at, opened_in};
 use crate::store::address::Address;
 use crate::store::chunk::Chunk;
-use crate::store::record::Record;
-use crate::store::state::{End, Kind};
-use crate::store::strand::{Afar, Deed, Strand};
+use crate::store::record::{RecordedCall, View};
+use crate::store::remote::{RemoteKind, RemoteOperation};
+use crate::store::state::OutcomeKind;
+use crate::store::strand::Strand;
 use crate::store::sum::{SharedSum, Sum};
 use crate::store::trace::Trace;
-use crate::store::usage::Figures;
+use crate::store::usage::Reading;
 
 /// What a trace did until it was read.
 pub(crate) struct Tally {
@@ -61,7 +62,7 @@ pub(crate) struct Tallied {
     /// With the calls inside, and with the strands spawned from it.
     pub(crate) total: Counts,
     pub(crate) peak_bytes: u64,
-    pub(crate) end: End,
+    pub(crate) end: OutcomeKind,
     /// It was told to have failed.
     has_failed: bool,
 }
@@ -119,7 +120,7 @@ impl Tally {
         for place in 0..self.strands.len() {
             self.add_strand(self.strands[place]);
         }
-        // What was done from afar has changed some.
+        // Remote operations have changed some.
         let peaks = self.calls.iter().map(|call| call.peak_bytes);
         self.peak_bytes = peaks.max().unwrap_or(0);
         self.add_paths(trace);
@@ -161,21 +162,18 @@ impl Tally {
         let of_strand = self.places.get(strand.parent());
         let (first_call, first_move) = (self.calls.len(), self.moves.len());
         for (address, record) in strand.records() {
-            let state = record.state();
-            match state.kind() {
-                Kind::Call if !state.is_folded() => {
-                    self.add_call(strand, of_strand, address, record, reading);
-                }
-                Kind::Adoption => {
-                    let before = (record.start(), record.parent());
-                    self.add_move(record.adopted(), before, of_strand);
+            match record.view(record.state()) {
+                View::Call(call) => self.add_call(strand, of_strand, address, call, reading),
+                View::Move(moved) => {
+                    let before = (moved.moment(), moved.before());
+                    self.add_move(moved.call(), before, of_strand);
                 }
                 _ => {}
             }
         }
-        strand.look_at_done_from_afar(|afar| {
-            for afar in afar {
-                self.apply(strand, afar, of_strand);
+        strand.mailbox.look(|operations| {
+            for operation in operations {
+                self.apply(strand, operation, of_strand);
             }
         });
         if self.moves.len() > first_move {
@@ -191,19 +189,11 @@ impl Tally {
         strand: &Strand,
         of_strand: Option<usize>,
         address: Address,
-        record: &Record,
-        reading: Figures,
+        record: RecordedCall,
+        reading: Reading,
     ) {
-        let (mut state, mut stop, mut used) = record.read();
-        if !state.is_at_rest() {
-            let start;
-            (state, stop, start) = strand.meter.read_record(record);
-            used = if state.is_at_rest() {
-                start
-            } else {
-                reading.since_at_most(start)
-            };
-        }
+        let (state, stop, figures) = strand.meter.read_record(*record);
+        let used = figures.used_at(reading);
         let stop = stop.unwrap_or_else(clock::ticks);
         let peak_bytes = if strand.has_peaks() {
             u64::try_from(used.peak).unwrap_or(0)
@@ -226,10 +216,10 @@ impl Tally {
             busy: used.busy,
             total: used.counts,
             peak_bytes,
-            end: End::Open,
+            end: OutcomeKind::Running,
             has_failed: state.has_failed(),
         };
-        call.end(state.end());
+        call.end(state.outcome());
         self.calls.push(call);
     }
 
@@ -250,7 +240,7 @@ impl Tally {
     /// have been opened after them.
     #[cold]
     fn settle_moves(&mut self, strand: &Strand, first_call: usize, of_strand: Option<usize>) {
-        for (address, record) in strand.records() {
+        for (address, record) in recorded_calls(strand) {
             let place = self.places.get(address).filter(|it| *it >= first_call);
             let Some(place) = place.filter(|place| self.has_moved(*place)) else {
                 continue;
@@ -268,7 +258,7 @@ impl Tally {
     fn leave_stopped(&mut self, strand: &Strand) {
         for (stopped, moment) in std::mem::take(&mut self.left) {
             let around = self.calls[stopped].within;
-            for (address, record) in strand.records() {
+            for (address, record) in recorded_calls(strand) {
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
                 let inside = self.places.get(address).filter(|_| goes_on);
                 if let Some(call) = inside.map(|inside| &mut self.calls[inside])
@@ -292,34 +282,34 @@ impl Tally {
         moves.map(|it| (it.left, it.around))
     }
 
-    /// What was done to a call away from its strand.
-    fn apply(&mut self, strand: &Strand, afar: &Afar, of_strand: Option<usize>) {
-        let place = self.places.get(afar.call);
+    /// Applies a remote operation.
+    fn apply(&mut self, strand: &Strand, operation: &RemoteOperation, of_strand: Option<usize>) {
+        let place = self.places.get(operation.call);
         let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else {
             return;
         };
-        match &afar.deed {
-            Deed::Checkpoint(..) => {}
-            Deed::Failed(_) => {
+        match &operation.kind {
+            RemoteKind::Checkpoint(..) => {}
+            RemoteKind::Fail(_) => {
                 call.has_failed = true;
                 call.end(call.end.failed());
             }
-            Deed::Stopped(stopped) => {
+            RemoteKind::Stop(stopped) => {
                 call.total = stopped.used.counts;
                 call.busy = stopped.used.busy;
                 if strand.has_peaks() {
                     call.peak_bytes = u64::try_from(stopped.used.peak).unwrap_or(0);
                 }
                 call.end(if call.has_failed {
-                    stopped.end.failed()
+                    stopped.outcome.failed()
                 } else {
-                    stopped.end
+                    stopped.outcome
                 });
                 if let Some((inner, _)) = stopped.left_open {
-                    self.add_move(inner, (afar.moment, afar.call), of_strand);
+                    self.add_move(inner, (operation.at, operation.call), of_strand);
                 }
                 if let Some(place) = place {
-                    push(&mut self.left, (place, afar.moment));
+                    push(&mut self.left, (place, operation.at));
                 }
             }
         }
@@ -327,17 +317,17 @@ impl Tally {
 
     /// The sums of a strand's folded calls, until now.
     fn add_sums(&mut self, strand: &Strand) {
-        if !strand.has_sums() {
+        if !strand.folded.has_sums() {
             return;
         }
-        for shared in strand.sums() {
+        for shared in strand.folded.sums() {
             self.sums += 1;
             if shared.of().path().is_some() {
                 push(&mut self.paths, (shared.of(), shared.read().0));
             }
         }
-        strand.look_at_done_from_afar(|afar| {
-            for [path, _] in afar.iter().filter_map(Strand::sums_from_afar) {
+        strand.mailbox.look(|operations| {
+            for [path, _] in operations.iter().filter_map(RemoteOperation::sums) {
                 push(&mut self.paths, path);
             }
         });
@@ -393,7 +383,7 @@ impl Tally {
                 busy: 0,
                 total: Counts::ZERO,
                 peak_bytes: 0,
-                end: End::Ok,
+                end: OutcomeKind::Ok,
                 has_failed: false,
             });
         }
@@ -425,6 +415,14 @@ impl Tally {
     }
 }
 
+fn recorded_calls(strand: &Strand) -> impl Iterator<Item = (Address, RecordedCall)> {
+    let records = strand.records();
+    records.filter_map(|(address, record)| match record.view(record.state()) {
+        View::Call(call) => Some((address, call)),
+        _ => None,
+    })
+}
+
 /// Leaves out what there is no memory for: the figures that depend on it are too low.
 fn push<T>(all: &mut Vec<T>, item: T) {
     if all.try_reserve(1).is_ok() {
@@ -433,10 +431,10 @@ fn push<T>(all: &mut Vec<T>, item: T) {
 }
 
 impl Tallied {
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: OutcomeKind) {
         self.end = end;
-        self.failures = u64::from(matches!(end, End::Failed | End::Panicked));
-        self.cancelled = u64::from(end == End::Cancelled);
+        self.failures = u64::from(end.is_failure());
+        self.cancelled = u64::from(end == OutcomeKind::Cancelled);
     }
 
     fn add(&mut self, sum: &Sum) {
@@ -448,11 +446,11 @@ impl Tallied {
         self.total += sum.total;
         // How they did not end well is not known of each.
         if self.failures > 0 {
-            self.end = End::Failed;
+            self.end = OutcomeKind::Failed;
         } else if self.cancelled == self.calls {
-            self.end = End::Cancelled;
+            self.end = OutcomeKind::Cancelled;
         } else {
-            self.end = End::Ok;
+            self.end = OutcomeKind::Ok;
         }
     }
 }

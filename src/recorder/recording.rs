@@ -16,7 +16,7 @@ use crate::primitives::text::copied;
 use crate::read::summary::Tally;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::trace::Trace;
 use crate::write::current::Scope;
 use crate::write::future::Instrumented;
@@ -443,9 +443,11 @@ impl Recording {
 fn outcome_of(tally: &Tally) -> Outcome {
     let ends = || tally.outermost().map(|call| call.end);
     match ends().filter(|end| end.is_failure()).max() {
-        Some(End::Panicked) => Outcome::Panicked,
+        Some(OutcomeKind::Panicked) => Outcome::Panicked,
         Some(_) => Outcome::Failed(String::new()),
-        None if ends().count() > 0 && ends().all(|end| end == End::Cancelled) => Outcome::Cancelled,
+        None if ends().count() > 0 && ends().all(|end| end == OutcomeKind::Cancelled) => {
+            Outcome::Cancelled
+        }
         None => Outcome::Ok,
     }
 }

@@ -10,7 +10,7 @@ use crate::primitives::clock;
 use crate::read::address_map::Places;
 use crate::read::moves::around_at;
 use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, Snapshot, StrandSnapshot};
-use crate::store::state::End;
+use crate::store::state::OutcomeKind;
 use crate::store::sum::Sum;
 use crate::store::threads::Tag;
 
@@ -225,11 +225,11 @@ fn call_report(
         self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
         peak_bytes: call.peak_bytes.filter(|_| is_counted),
         outcome: match call.end {
-            End::Open => Outcome::Running,
-            End::Ok => Outcome::Ok,
-            End::Failed => Outcome::Failed(call.message.unwrap_or_default()),
-            End::Panicked => Outcome::Panicked,
-            End::Cancelled => Outcome::Cancelled,
+            OutcomeKind::Running => Outcome::Running,
+            OutcomeKind::Ok => Outcome::Ok,
+            OutcomeKind::Failed => Outcome::Failed(call.message.unwrap_or_default()),
+            OutcomeKind::Panicked => Outcome::Panicked,
+            OutcomeKind::Cancelled => Outcome::Cancelled,
         },
         compared: None,
         moved: !call.adoptions.is_empty(),

@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 use crate::store::address::Address;
-use crate::store::record::Record;
+use crate::store::record::{
+    CallRecord, CheckpointRecord, FoldedCall, MessageRecord, MoveRecord, Record, RecordedCall,
+    TextRecord,
+};
 
 /// A page, less the chunk's head.
 pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
@@ -109,7 +112,7 @@ impl Chunk {
 
     #[inline]
     pub(crate) fn call(this: &'static Member<Self>, address: Address) -> Option<CallRef> {
-        let record = this.records.get(address.index())?;
+        let record = CallRecord::of(this.records.get(address.index())?);
         let key = this.key().at(address.index());
         Some(CallRef { record, key })
     }
@@ -119,19 +122,53 @@ impl Chunk {
 pub(crate) struct Vacant {
     chunk: &'static Member<Chunk>,
     index: u32,
-    pub(crate) record: &'static Record,
+    record: &'static Record,
 }
 
+/// A record is written as what it is to be, and then published.
 impl Vacant {
     #[inline]
-    pub(crate) fn publish(self) -> CallRef {
+    pub(crate) const fn as_call(&self) -> RecordedCall {
+        RecordedCall::of(self.record)
+    }
+
+    pub(crate) const fn as_folded(&self) -> FoldedCall {
+        FoldedCall::of(self.record)
+    }
+
+    #[inline]
+    pub(crate) const fn as_checkpoint(&self) -> CheckpointRecord {
+        CheckpointRecord::of(self.record)
+    }
+
+    pub(crate) const fn as_message(&self) -> MessageRecord {
+        MessageRecord::of(self.record)
+    }
+
+    pub(crate) const fn as_text(&self) -> TextRecord {
+        TextRecord::of(self.record)
+    }
+
+    pub(crate) const fn as_move(&self) -> MoveRecord {
+        MoveRecord::of(self.record)
+    }
+
+    #[inline]
+    pub(crate) fn publish(self) {
         self.chunk.head.len.store(self.index + 1, Release);
         // A reader that sees what the thread counts from here on must also see the record.
         fence(Release);
-        CallRef {
-            record: self.record,
+    }
+
+    /// Publishes the record, which was written as a call's.
+    #[inline]
+    pub(crate) fn publish_call(self) -> CallRef {
+        let call = CallRef {
+            record: CallRecord::of(self.record),
             key: self.chunk.key().at(self.index as usize),
-        }
+        };
+        self.publish();
+        call
     }
 }
 
@@ -146,17 +183,19 @@ impl Address {
         CHUNKS.get(self.chunk_number())
     }
 
-    pub(crate) fn record(self) -> Option<&'static Record> {
-        self.chunk()?.records.get(self.index())
+    /// Returns the record of the call whose address this is; `None` if it is no call's.
+    pub(crate) fn call_record(self) -> Option<CallRecord> {
+        self.chunk()?.records.get(self.index()).map(CallRecord::of)
     }
 
-    /// The call whose record stands here now; none where there is none.
+    /// Returns the call whose address this is, with the key that it has now; `None` if it is no
+    /// call's.
     #[cold]
     pub(crate) fn call(self) -> Option<CallRef> {
         Chunk::call(self.chunk()?, self)
     }
 
-    /// The same, where it probably stands in this chunk.
+    /// Returns the call whose address this is. It probably stands in this chunk.
     #[inline]
     pub(crate) fn call_near(self, chunk: Option<&'static Member<Chunk>>) -> Option<CallRef> {
         match chunk {
@@ -172,7 +211,7 @@ impl Address {
 /// Two words, so that it is handed about in registers.
 #[derive(Clone, Copy)]
 pub(crate) struct CallRef {
-    pub(crate) record: &'static Record,
+    pub(crate) record: CallRecord,
     key: Key,
 }
 

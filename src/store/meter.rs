@@ -12,9 +12,9 @@ use crate::primitives::clock;
 use crate::primitives::seqlock::Version;
 use crate::primitives::sync::{AtomicCell, AtomicU64, array};
 use crate::primitives::wait::Patience;
-use crate::store::record::Record;
-use crate::store::state::State;
-use crate::store::usage::Figures;
+use crate::store::record::CallRecord;
+use crate::store::state::RecordState;
+use crate::store::usage::{Figures, Offset, Reading, Start, ThreadReading};
 
 /// Written by the thread that the strand runs on; readable from any.
 pub(crate) struct Meter {
@@ -44,9 +44,9 @@ impl Words {
     }
 
     #[inline]
-    fn load(&self) -> Figures {
+    fn load(&self) -> (Counts, u64) {
         let counts = std::array::from_fn(|index| self.counts[index].load(Relaxed));
-        Figures::reading(Counts::from_array(counts), self.ticks.load(Relaxed))
+        (Counts::from_array(counts), self.ticks.load(Relaxed))
     }
 
     #[inline]
@@ -57,11 +57,11 @@ impl Words {
     }
 
     #[inline]
-    fn store(&self, figures: Figures) {
-        for (word, total) in self.counts.iter().zip(figures.counts.to_array()) {
+    fn store(&self, counts: Counts, ticks: u64) {
+        for (word, total) in self.counts.iter().zip(counts.to_array()) {
             word.store(total, Relaxed);
         }
-        self.ticks.store(figures.busy, Relaxed);
+        self.ticks.store(ticks, Relaxed);
     }
 }
 
@@ -78,16 +78,16 @@ impl Meter {
 
     pub(crate) fn reset(&self) {
         self.thread.store(0, Relaxed);
-        self.boundary.store(Figures::default());
+        self.boundary.store(Counts::ZERO, 0);
     }
 
     /// The meter runs with this thread's counters. Without counters it stays where it is.
     #[inline]
     pub(crate) fn run(&self, local: Option<Local>, now: u64) {
         let Some(local) = local else { return };
-        let offset = Figures::reading(local.counts(), now).minus(self.boundary.load());
+        let offset = ThreadReading::new(local.counts(), now).offset_from(self.boundary());
         self.version.change(|| {
-            self.offset.store(offset);
+            self.offset.store(offset.counts, offset.ticks);
             self.remote.store(Some(local.remote()));
             self.thread.store(local.thread(), Relaxed);
         });
@@ -100,7 +100,7 @@ impl Meter {
         let reading = self.reading(local, now);
         self.version.change(|| {
             if let Some(reading) = reading {
-                self.boundary.store(reading);
+                self.boundary.store(reading.counts, reading.ticks);
             }
             self.thread.store(0, Relaxed);
         });
@@ -112,30 +112,50 @@ impl Meter {
         self.thread.load(Relaxed) != 0
     }
 
-    /// The reading on the strand's own thread, its peak being the level now. None where the meter
-    /// stands or the thread has lost its counters.
     #[inline]
-    pub(crate) fn reading(&self, local: Option<Local>, now: u64) -> Option<Figures> {
-        // A thread that has counters has those with which the meter began to run on it.
-        let local = local.filter(|_| self.is_running())?;
-        Some(Figures::reading(local.counts(), now).minus(self.offset.load()))
+    fn offset(&self) -> Offset {
+        let (counts, ticks) = self.offset.load();
+        Offset { counts, ticks }
     }
 
-    /// A running call's readings as the strand's, on the strand's own thread.
+    /// Returns the reading on the strand's own thread, its peak being the level now; `None` if the
+    /// meter stands or the thread has lost its counters.
     #[inline]
-    pub(crate) fn start(&self, record: &Record) -> Figures {
-        let figures = record.figures();
-        if record.state().is_of_thread() {
-            figures.minus(self.offset.load())
-        } else {
-            figures
+    pub(crate) fn reading(&self, local: Option<Local>, now: u64) -> Option<Reading> {
+        // A thread that has counters has those with which the meter began to run on it.
+        let local = local.filter(|_| self.is_running())?;
+        Some(ThreadReading::new(local.counts(), now).to_strand(self.offset()))
+    }
+
+    /// Returns a call's figures on the strand's own thread, its start being the strand's reading.
+    #[inline]
+    pub(crate) fn figures(&self, record: CallRecord) -> Figures<Reading> {
+        match record.figures() {
+            Figures::Started(Start::OfThread(start)) => {
+                Figures::Started(start.to_strand(self.offset()))
+            }
+            Figures::Started(Start::OfStrand(start)) => Figures::Started(start),
+            Figures::Used(used) => Figures::Used(used),
         }
     }
 
-    /// The strand's readings as the thread's, where the meter runs.
-    pub(crate) fn on_thread(&self, strand: Figures) -> Option<Figures> {
-        let offset = self.is_running().then(|| self.offset.load())?;
-        Some(strand.plus(offset))
+    /// Returns the strand's reading at a call's start, on the strand's own thread; `None` if the
+    /// call is at rest.
+    #[inline]
+    pub(crate) fn start(&self, record: CallRecord) -> Option<Reading> {
+        match self.figures(record) {
+            Figures::Started(start) => Some(start),
+            Figures::Used(_) => None,
+        }
+    }
+
+    /// Returns the start of a call that runs on from this reading: the thread's if the meter runs.
+    pub(crate) fn start_at(&self, reading: Reading) -> Start {
+        if self.is_running() {
+            Start::OfThread(reading.to_thread(self.offset()))
+        } else {
+            Start::OfStrand(reading)
+        }
     }
 
     /// A level of the thread as a level of the strand.
@@ -144,55 +164,71 @@ impl Meter {
         of_thread.wrapping_sub(self.offset.level())
     }
 
+    /// Returns the highest level of the strand that a running call is known to have reached.
+    pub(crate) fn peak(&self, record: CallRecord) -> i64 {
+        let of_thread = record.state().is_of_thread();
+        let offset = if of_thread { self.offset.level() } else { 0 };
+        record.peak().wrapping_sub(offset)
+    }
+
     /// Raises a running call's peak to a level that its strand has reached.
-    pub(crate) fn raise_peak(&self, record: &Record, level: i64) {
+    pub(crate) fn raise_peak(&self, record: CallRecord, level: i64) {
         let of_thread = record.state().is_of_thread();
         let offset = if of_thread { self.offset.level() } else { 0 };
         record.raise_peak(level.saturating_add(offset));
     }
 
-    /// The reading at the last boundary: what is known when nothing newer is.
-    pub(crate) fn boundary(&self) -> Figures {
-        self.boundary.load()
+    /// Returns the reading at the last boundary: what is known when nothing newer is.
+    pub(crate) fn boundary(&self) -> Reading {
+        let (counts, ticks) = self.boundary.load();
+        Reading::new(counts, ticks)
     }
 
-    /// The reading now, from any thread, and whether it is one: where the thread that the meter
-    /// runs with has ended, the last boundary's is all there is. Its peak is the highest level since
-    /// the last boundary in the levels.
-    pub(crate) fn read(&self) -> (Figures, bool) {
-        let read = self.version.read(|| {
+    /// Returns the reading now, from any thread, and whether it is exact: if the thread that the
+    /// meter runs with has ended, the last boundary's is all there is. Its peak is the highest level
+    /// since the last boundary in the levels.
+    pub(crate) fn read(&self) -> (Reading, bool) {
+        let read = self.version.read(|_| {
             let thread = self.thread.load(Relaxed);
             let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
             match of_thread {
                 Some((counts, highest)) => {
-                    let mut reading = Figures::reading(counts, clock::ticks());
+                    let mut reading = ThreadReading::new(counts, clock::ticks());
                     reading.peak = reading.peak.max(highest);
-                    (reading.minus(self.offset.load()), true)
+                    (reading.to_strand(self.offset()), true)
                 }
                 None => (self.boundary(), thread == 0),
             }
         });
         // Else the strand is entered and left without a pause, or a fork came in the middle of it.
-        read.map_or_else(|| (self.boundary(), false), |(reading, _)| reading)
+        read.map_or_else(|_| (self.boundary(), false), |(reading, _)| reading)
     }
 
-    /// A record at one moment, from any thread; a running call's figures are the strand's readings.
-    pub(crate) fn read_record(&self, record: &Record) -> (State, Option<u64>, Figures) {
+    /// Reads a record at one moment, from any thread. A running call's start is the strand's reading.
+    pub(crate) fn read_record(
+        &self,
+        record: CallRecord,
+    ) -> (RecordState, Option<u64>, Figures<Reading>) {
         let mut patience = Patience::new();
         loop {
-            let read = record.read();
-            let (state, stop, figures) = read;
-            if !state.is_of_thread() {
-                return read;
-            }
-            // The record is rewritten before the strand is left: so where it is as before, the
+            let (state, stop, figures) = record.read();
+            let start = match figures {
+                Figures::Started(Start::OfThread(start)) => start,
+                Figures::Started(Start::OfStrand(start)) => {
+                    return (state, stop, Figures::Started(start));
+                }
+                Figures::Used(used) => return (state, stop, Figures::Used(used)),
+            };
+            // The record is rewritten before the strand is left: so if it is as before, the
             // offset in between was the one that belongs to it.
-            let offset = self.version.read(|| self.offset.load());
-            if let Some((offset, _)) = offset.filter(|_| record.is_still(state)) {
-                return (state, stop, figures.minus(offset));
+            if let Ok((offset, _)) = self.version.read(|_| self.offset())
+                && record.is_still(state)
+            {
+                return (state, stop, Figures::Started(start.to_strand(offset)));
             }
             if !patience.again() {
-                return (state.partial(true), stop, self.boundary());
+                let state = state.partial(true);
+                return (state, stop, Figures::Started(self.boundary()));
             }
         }
     }

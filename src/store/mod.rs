@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod callsite;
+pub(crate) mod cancelling;
 pub(crate) mod interned;
 pub(crate) mod short_text;
 pub(crate) mod state;
@@ -14,10 +15,15 @@ pub(crate) mod chunk;
 pub(crate) mod paths;
 pub(crate) mod sum;
 
+pub(crate) mod folded_calls;
+pub(crate) mod remote;
+
 pub(crate) mod limits;
 pub(crate) mod meter;
 
 pub(crate) mod strand;
+
+pub(crate) mod folding;
 
 pub(crate) mod trace;
 

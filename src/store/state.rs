@@ -1,8 +1,10 @@
 //! What a record is, in which form its figures are, and how its call has ended: one word.
 
+use crate::primitives::seqlock::SeqLock;
+
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RecordKind {
     Call,
     /// A named moment of the call that is its parent; its text is its name.
     Checkpoint,
@@ -13,60 +15,62 @@ pub(crate) enum Kind {
     /// A call outlived the one that it was in, or goes on in another. Holds the call's address, in
     /// which call it was (the parent), and what it had done there. In which it is now, the call's
     /// own record says.
-    Adoption,
+    Move,
 }
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum End {
-    Open,
+pub(crate) enum OutcomeKind {
+    Running,
     Ok,
     Failed,
     Panicked,
     Cancelled,
 }
 
-impl End {
-    /// The end of a call that was told to have failed, unless something worse has happened to it.
+impl OutcomeKind {
+    /// Returns the outcome of a call that was marked as failed, unless something worse has happened to it.
     pub(crate) fn failed(self) -> Self {
         match self {
             Self::Ok | Self::Cancelled => Self::Failed,
-            end => end,
+            outcome => outcome,
         }
     }
-}
 
-#[cfg(feature = "recorder")]
-impl End {
     /// Whether the call failed or panicked. A cancelled one did not: so ends a branch of `select!`.
     pub(crate) fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::Panicked)
     }
 }
 
-/// The record's kind, form and outcome in one word, and its version in the upper half.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State(u32);
+/// The word of a [`RecordState`], over the words of a call's record that change.
+pub(crate) type StateLock = SeqLock<{ RecordState::VERSION }>;
 
-impl State {
+/// A record's kind, form and outcome in one word, with the version of its [lock](StateLock) in the upper
+/// half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordState(u32);
+
+impl RecordState {
     const KIND: u32 = 0b111;
-    const END_SHIFT: u32 = 3;
-    const END: u32 = 0b111 << Self::END_SHIFT;
+    const OUTCOME_SHIFT: u32 = 3;
+    const OUTCOME: u32 = 0b111 << Self::OUTCOME_SHIFT;
     /// The figures are what was used. Without it they are readings from which to subtract.
-    const AT_REST: u32 = 1 << 6;
+    const HOLDS_USAGE: u32 = 1 << 6;
     /// The readings are those of the thread that runs the strand, as they are from the call's start
     /// until the strand is left; without it they are the strand's.
     const OF_THREAD: u32 = 1 << 12;
     const FAILED: u32 = 1 << 7;
     /// The record is of a call beyond its trace's limit, and is for ever of such calls.
     const FOLDED: u32 = 1 << 13;
-    /// Opened while the thread was already panicking, which is then not this call's end.
+    /// Opened while the thread was already panicking, which is then not this call's outcome.
     const UNWINDING: u32 = 1 << 8;
-    /// Opened while a future was being dropped, which is then not this call's end.
+    /// Opened while a future was being dropped, which is then not this call's outcome.
     const CANCELLING: u32 = 1 << 9;
     const PARTIAL: u32 = 1 << 10;
     /// The text stands in the records before, or, of a piece of text, begins there.
     const LONG_TEXT: u32 = 1 << 11;
+    /// The step of the version in the upper half.
     const VERSION: u32 = 1 << 16;
 
     #[inline]
@@ -80,27 +84,27 @@ impl State {
     }
 
     #[inline]
-    pub(crate) const fn new(kind: Kind) -> Self {
+    pub(crate) const fn new(kind: RecordKind) -> Self {
         Self(kind as u32)
     }
 
-    pub(crate) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> RecordKind {
         match self.0 & Self::KIND {
-            0 => Kind::Call,
-            1 => Kind::Checkpoint,
-            2 => Kind::Text,
-            3 => Kind::Message,
-            _ => Kind::Adoption,
+            0 => RecordKind::Call,
+            1 => RecordKind::Checkpoint,
+            2 => RecordKind::Text,
+            3 => RecordKind::Message,
+            _ => RecordKind::Move,
         }
     }
 
-    pub(crate) fn end(self) -> End {
-        match (self.0 & Self::END) >> Self::END_SHIFT {
-            0 => End::Open,
-            1 => End::Ok,
-            2 => End::Failed,
-            3 => End::Panicked,
-            _ => End::Cancelled,
+    pub(crate) fn outcome(self) -> OutcomeKind {
+        match (self.0 & Self::OUTCOME) >> Self::OUTCOME_SHIFT {
+            0 => OutcomeKind::Running,
+            1 => OutcomeKind::Ok,
+            2 => OutcomeKind::Failed,
+            3 => OutcomeKind::Panicked,
+            _ => OutcomeKind::Cancelled,
         }
     }
 
@@ -112,11 +116,6 @@ impl State {
     #[inline]
     const fn with(self, flag: u32, on: bool) -> Self {
         Self(if on { self.0 | flag } else { self.0 & !flag })
-    }
-
-    /// Whether the figures have not been rewritten in between.
-    pub(crate) const fn is_same_version(self, other: Self) -> bool {
-        self.0 / Self::VERSION == other.0 / Self::VERSION
     }
 
     pub(crate) const fn is_folded(self) -> bool {
@@ -134,8 +133,8 @@ impl State {
     }
 
     #[inline]
-    pub(crate) const fn is_at_rest(self) -> bool {
-        self.has(Self::AT_REST)
+    pub(crate) const fn holds_usage(self) -> bool {
+        self.has(Self::HOLDS_USAGE)
     }
 
     #[inline]
@@ -192,8 +191,8 @@ impl State {
     }
 
     #[inline]
-    pub(crate) const fn at_rest(self, yes: bool) -> Self {
-        self.with(Self::AT_REST, yes)
+    pub(crate) const fn holding_usage(self, yes: bool) -> Self {
+        self.with(Self::HOLDS_USAGE, yes)
     }
 
     #[inline]
@@ -201,17 +200,19 @@ impl State {
         self.with(Self::OF_THREAD, yes)
     }
 
+    /// Returns this kind, form and outcome at the version of another state; before the change in
+    /// the middle of which a fork may have come.
+    pub(crate) const fn at_version_of(self, other: Self) -> Self {
+        const TWO: u32 = 2 * RecordState::VERSION;
+        Self(self.0 % RecordState::VERSION | other.0 / TWO * TWO)
+    }
+
     pub(crate) const fn is_being_written(self) -> bool {
-        self.has(Self::VERSION)
+        StateLock::is_changing(self.0)
     }
 
     #[inline]
-    pub(crate) const fn next_version(self) -> Self {
-        Self(self.0.wrapping_add(Self::VERSION))
-    }
-
-    #[inline]
-    pub(crate) const fn ended(self, end: End) -> Self {
-        Self(self.0 & !Self::END | (end as u32) << Self::END_SHIFT)
+    pub(crate) const fn with_outcome(self, outcome: OutcomeKind) -> Self {
+        Self(self.0 & !Self::OUTCOME | (outcome as u32) << Self::OUTCOME_SHIFT)
     }
 }

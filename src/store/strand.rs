@@ -1,29 +1,24 @@
 //! A strand: the records of one line of execution, a thread's scope or one task.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
-use crate::primitives::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, array, shared_static};
-use crate::primitives::wait::Lock;
+use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, shared_static};
 use crate::store::address::Address;
+use crate::store::cancelling::{AtomicCancelling, Cancelling};
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
+use crate::store::folded_calls::FoldedCalls;
 use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
-use crate::store::record::Record;
-use crate::store::state::End;
-use crate::store::sum::{self, SUMS, SharedSum, Sum};
-use crate::store::usage::Figures;
+use crate::store::record::{CallRecord, Record};
+use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
+use crate::store::state::RecordKind;
+use crate::store::sum::SharedSum;
+use crate::store::usage::{Figures, Usage};
 
 shared_static! {
     pub(crate) static STRANDS: Pool<Strand> = Pool::new();
 }
-
-/// What other threads may leave with a strand, besides one stop for each call, so that its memory
-/// stays bounded.
-const MAX_AFAR: usize = 1024;
-
-/// Of a strand's sums, by what they are of.
-const BUCKETS: usize = if cfg!(loom) { 1 } else { 32 };
 
 /// One sequential line of execution inside a trace.
 ///
@@ -57,29 +52,12 @@ pub(crate) struct Strand {
     is_folding: AtomicBool,
     /// The execution is over.
     is_over: AtomicBool,
-    /// The sums of calls that are folded: of each bucket the newest, its successors being older.
-    sums: [AtomicNumber; BUCKETS],
-    has_sums: AtomicBool,
-    /// How many calls were folded, and the record that one of them left last.
-    serial: AtomicU32,
-    vacated: AtomicU32,
+    pub(crate) folded: FoldedCalls,
     /// Some figure could not be known; every call's is marked.
     partial: AtomicBool,
     /// Some level could not be known; no call's peak is shown.
     without_peaks: AtomicBool,
-    /// What was done to calls on threads that do not run this strand. The lock also keeps the
-    /// generation from changing meanwhile.
-    afar: Lock<Vec<Afar>>,
-}
-
-/// A list of sums, each before those that are older.
-fn chain(newest: &AtomicNumber) -> impl Iterator<Item = &'static Member<SharedSum>> {
-    let mut next = SUMS.get(newest.load(Acquire));
-    std::iter::from_fn(move || {
-        let sum = next?;
-        next = SUMS.get(sum.next());
-        Some(sum)
-    })
+    pub(crate) mailbox: Mailbox,
 }
 
 pub(crate) struct Aside {
@@ -116,33 +94,6 @@ impl Aside {
     }
 }
 
-/// Something done to a call away from its strand.
-#[derive(Clone, Debug)]
-pub(crate) struct Afar {
-    pub(crate) call: Address,
-    pub(crate) moment: u64,
-    pub(crate) deed: Deed,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Deed {
-    Stopped(Stopped),
-    /// Set, the call having used what was known then.
-    Checkpoint(String, Figures),
-    Failed(String),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Stopped {
-    pub(crate) end: End,
-    /// The recorded call around, or the path of a folded one.
-    pub(crate) within: Address,
-    /// What the call had used, as far as it was known.
-    pub(crate) used: Figures,
-    /// The call that was open within this one, and what it had used.
-    pub(crate) left_open: Option<(Address, Figures)>,
-}
-
 impl Strand {
     fn new(first: &'static Member<Chunk>) -> Self {
         Self {
@@ -161,13 +112,10 @@ impl Strand {
             cancelling: AtomicCancelling::default(),
             is_folding: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
-            sums: array![AtomicNumber::none(); BUCKETS],
-            has_sums: AtomicBool::new(false),
-            serial: AtomicU32::new(0),
-            vacated: AtomicU32::new(Address::NONE.to_bits()),
+            folded: FoldedCalls::new(),
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
-            afar: Lock::new(Vec::new()),
+            mailbox: Mailbox::new(),
         }
     }
 
@@ -176,21 +124,27 @@ impl Strand {
         STRANDS.take_or_make(|| CHUNKS.take(Chunk::new).map(Self::new))
     }
 
+    /// Returns the strand of a call; `None` if it has been recycled. See [`CallRef::strand`].
+    pub(crate) fn of(call: CallRef) -> Option<&'static Member<Self>> {
+        STRANDS.get(call.strand()?)
+    }
+
     /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
     pub(crate) fn begin(
         this: &Member<Self>,
         trace: Number,
-        allowance: Number,
+        allowance: Option<&Member<Allowance>>,
         ordinal: u32,
         parent: Address,
         is_folding: bool,
     ) {
         Chunk::belong_to(this.first, this.number());
         this.trace.store(trace, Relaxed);
-        this.allowance.store(allowance, Relaxed);
+        let number = allowance.map_or(Number::NONE, Member::number);
+        this.allowance.store(number, Relaxed);
         this.ordinal.store(ordinal, Relaxed);
         this.parent.store(parent.to_bits(), Relaxed);
-        let moved = Allowance::get(allowance).map_or(0, |it| it.moved());
+        let moved = allowance.map_or(0, |allowance| allowance.moved());
         this.made_after.store(moved, Relaxed);
         this.meter.reset();
         this.aside.put(this.first.number(), Address::NONE, 0);
@@ -199,7 +153,7 @@ impl Strand {
         this.cancelling.set(Cancelling::No);
         this.is_folding.store(is_folding, Relaxed);
         this.is_over.store(false, Relaxed);
-        this.vacated.store(Address::NONE.to_bits(), Relaxed);
+        this.folded.begin();
         this.partial.store(false, Relaxed);
         this.without_peaks.store(false, Relaxed);
     }
@@ -207,22 +161,12 @@ impl Strand {
     /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
     /// still know it.
     pub(crate) fn recycle(this: &'static Member<Self>) {
-        // None where somebody was forked away with the lock: the strand is not used again.
-        let Some(mut afar) = this.afar.take() else {
+        // If somebody was forked away with the lock, the strand is not used again.
+        let Some(mut mailbox) = this.mailbox.lock() else {
             return;
         };
-        if !afar.is_empty() {
-            alloc_counter::exclude(|| *afar = Vec::new());
-        }
-        if this.has_sums() {
-            for sum in this.sums() {
-                SUMS.give(sum);
-            }
-            for bucket in &this.sums {
-                bucket.store(Number::NONE, Relaxed);
-            }
-            this.has_sums.store(false, Relaxed);
-        }
+        mailbox.clear();
+        this.folded.clear();
         let mut next = this.first.next();
         while let Some(chunk) = next {
             next = chunk.next();
@@ -230,7 +174,7 @@ impl Strand {
             CHUNKS.give(chunk);
         }
         this.first.clear();
-        drop(afar);
+        drop(mailbox);
         STRANDS.give(this);
     }
 
@@ -250,74 +194,20 @@ impl Strand {
         }
     }
 
-    /// Whether a call of the strand was folded.
-    pub(crate) fn has_sums(&self) -> bool {
-        self.has_sums.load(Acquire)
-    }
-
-    /// The sums of the strand's folded calls. A sum's successor is read before it is handed out.
-    pub(crate) fn sums(&self) -> impl Iterator<Item = &'static Member<SharedSum>> {
-        let buckets = if self.has_sums() { &self.sums[..] } else { &[] };
-        buckets.iter().flat_map(chain)
-    }
-
-    /// The sum of a path's calls, or of what folded calls do within a recorded one; none when the
-    /// trace may have no more, or there is no memory.
+    /// Returns the sum of a path's calls, or of what folded calls do within a recorded one; `None` if
+    /// the trace may have no more, or there is no memory.
     pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
-        let bucket = &self.sums[of.bucket(BUCKETS)];
-        if let Some(sum) = chain(bucket).find(|sum| sum.of() == of) {
-            return Some(sum);
+        self.folded.sum_of(of, || self.allowance()?.take_sum())
+    }
+
+    /// Returns what a call of the strand has used, as far as a thread can know that may not run it.
+    pub(crate) fn known_usage(&self, record: CallRecord) -> Usage {
+        let (_, _, figures) = self.meter.read_record(record);
+        match figures {
+            // The clocks of two processors may differ; what is known may be older than the start.
+            Figures::Started(start) => self.meter.read().0.saturating_since(start),
+            Figures::Used(used) => used,
         }
-        let sum = self.allowance()?.take_sum()?;
-        sum.begin(of, bucket.load(Relaxed));
-        bucket.store(sum.number(), Release);
-        self.has_sums.store(true, Release);
-        Some(sum)
-    }
-
-    /// Tells a folded call from others whose record stood in the same place.
-    pub(crate) fn next_serial(&self) -> u32 {
-        let serial = self.serial.load(Relaxed).wrapping_add(1);
-        self.serial.store(serial, Relaxed);
-        serial
-    }
-
-    /// What a call of the strand has used, as far as it can be known on a thread that may not run it.
-    pub(crate) fn used_from_afar(&self, record: &Record) -> Figures {
-        let (state, _, figures) = self.meter.read_record(record);
-        if state.is_at_rest() {
-            return figures;
-        }
-        // The clocks of two processors may differ; what is known may be older than the start.
-        self.meter.read().0.since_at_most(figures)
-    }
-
-    /// What a folded call did that was stopped away from the strand, whose thread does not add it up:
-    /// to which sums that is to be added.
-    pub(crate) fn sums_from_afar(afar: &Afar) -> Option<[(Address, Sum); 2]> {
-        let Deed::Stopped(stopped) = &afar.deed else {
-            return None;
-        };
-        let record = afar.call.record().filter(|it| it.state().is_folded())?;
-        let mut sum = sum::ended(record, stopped.used, afar.moment, stopped.end);
-        sum.is_partial = true;
-        let mut around = sum::inside(&sum);
-        // The call in which it was opened does not know that it is over.
-        around.is_partial = true;
-        Some([(sum::path_of(record), sum), (stopped.within, around)])
-    }
-
-    /// A folded call has stopped, and another may have its record.
-    pub(crate) fn vacate(&self, call: CallRef) {
-        let next = self.vacated.load(Relaxed);
-        call.record.set_parent(Address::from_bits(next));
-        self.vacated.store(call.address().to_bits(), Relaxed);
-    }
-
-    pub(crate) fn take_vacated(&self) -> Option<CallRef> {
-        let call = Address::from_bits(self.vacated.load(Relaxed)).call()?;
-        self.vacated.store(call.record.parent().to_bits(), Relaxed);
-        Some(call)
     }
 
     pub(crate) fn parent(&self) -> Address {
@@ -366,21 +256,23 @@ impl Strand {
         let first = call.map_or(Some(self.first), Address::chunk);
         let chunks = std::iter::successors(first, |chunk| chunk.next());
         chunks
-            .flat_map(|chunk| Chunk::published(chunk).map(move |(address, _)| (chunk, address)))
-            .skip_while(move |(_, address)| call.is_some_and(|call| *address != call))
+            .flat_map(|chunk| Chunk::published(chunk).map(move |record| (chunk, record)))
+            .skip_while(move |(_, (address, _))| call.is_some_and(|call| *address != call))
             .skip(usize::from(call.is_some()))
-            .filter_map(|(chunk, address)| Chunk::call(chunk, address))
-            .filter(|call| call.record.is_call())
+            .filter(|(_, (_, record))| record.state().kind() == RecordKind::Call)
+            .filter_map(|(chunk, (address, _))| Chunk::call(chunk, address))
     }
 
     /// Turns the readings of the running calls into the strand's own, by which they last beyond this
     /// visit. Each is turned once: within a call whose readings are the thread's, all are.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn rebase(&self) {
         let mut next = self.aside.innermost().call();
         while let Some(call) = next {
             let record = call.record;
             if record.state().is_of_thread() {
-                record.settle(self.meter.start(record));
+                if let Some(start) = self.meter.start(record) {
+                    record.rebase(start);
+                }
             } else if record.is_running() && !self.is_partial() {
                 return;
             }
@@ -388,104 +280,39 @@ impl Strand {
         }
     }
 
-    /// Something of this call could not be recorded.
-    pub(crate) fn note_dropped(call: CallRef) {
-        let strand = call.strand().and_then(|number| STRANDS.get(number));
-        if let Some(allowance) = strand.and_then(|strand| strand.allowance()) {
+    /// Notes that something could not be recorded.
+    pub(crate) fn note_dropped(&self) {
+        if let Some(allowance) = self.allowance() {
             allowance.note_dropped();
         }
     }
 
-    /// Leaves word of what a thread that does not run the call's strand does to it. Nothing is done
-    /// where the strand has been recycled since: its lock keeps it from being so meanwhile.
-    pub(crate) fn do_from_afar(
-        call: CallRef,
-        moment: u64,
-        deed: impl FnOnce(&Self) -> Option<Deed>,
-    ) {
-        let Some(strand) = call.strand().and_then(|number| STRANDS.get(number)) else {
-            return;
-        };
+    /// Posts what a thread that does not run the call's strand does to it. Nothing is done if the
+    /// strand has been recycled since.
+    pub(crate) fn post(call: CallRef, at: u64, kind: impl FnOnce(&Self) -> Option<RemoteKind>) {
+        let Some(strand) = Self::of(call) else { return };
         alloc_counter::exclude(|| {
-            let Some(mut left) = strand.afar.take() else {
+            let Some(mut mailbox) = strand.mailbox.lock() else {
                 return;
             };
-            // Looked up without the lock; it may have been given back in between.
+            // The strand was looked up without the lock, and may have been recycled in between. From
+            // here on it can't be.
             if call.strand() != Some(strand.number()) {
                 return;
             }
-            let deed = deed(strand);
-            let is_stop = matches!(deed, Some(Deed::Stopped(_)));
-            let has_room = is_stop || left.len() < MAX_AFAR;
-            match deed {
-                Some(deed) if has_room && left.try_reserve(1).is_ok() => {
-                    let call = call.address();
-                    left.push(Afar { call, moment, deed });
-                }
-                _ => {
-                    if let Some(allowance) = strand.allowance() {
-                        allowance.note_dropped();
-                    }
-                }
+            let operation = kind(strand).map(|kind| RemoteOperation {
+                call: call.address(),
+                at,
+                kind,
+            });
+            let is_stop = operation.as_ref().is_some_and(RemoteOperation::is_stop);
+            if !operation.is_some_and(|operation| mailbox.post(operation)) {
+                strand.note_dropped();
             }
             if is_stop {
-                call.record.close_from_afar(moment);
+                // Only now, so that whoever sees the call stopped finds the operation.
+                call.record.close_remotely(at);
             }
         });
-    }
-
-    pub(crate) fn done_from_afar(&self) -> Vec<Afar> {
-        self.afar.take().map_or_else(Vec::new, |afar| afar.clone())
-    }
-
-    /// How much that was.
-    pub(crate) fn count_done_from_afar(&self) -> usize {
-        self.afar.take().map_or(0, |afar| afar.len())
-    }
-
-    /// Looks at it, without a request for memory; nothing more is done meanwhile.
-    pub(crate) fn look_at_done_from_afar(&self, look: impl FnOnce(&[Afar])) {
-        if let Some(afar) = self.afar.take() {
-            look(&afar);
-        }
-    }
-}
-
-/// Whether a future of the strand is being dropped before it was ready, so that the calls which
-/// stop meanwhile are cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cancelling {
-    No,
-    Yes,
-    /// Dropped because something else panics: no panic comes through its calls.
-    InPanic,
-}
-
-#[derive(Default)]
-pub(crate) struct AtomicCancelling(AtomicU8);
-
-impl AtomicCancelling {
-    #[inline]
-    pub(crate) fn get(&self) -> Cancelling {
-        match self.0.load(Relaxed) {
-            0 => Cancelling::No,
-            1 => Cancelling::Yes,
-            _ => Cancelling::InPanic,
-        }
-    }
-
-    pub(crate) fn set(&self, cancelling: Cancelling) {
-        self.0.store(cancelling as u8, Relaxed);
-    }
-
-    /// A future begins to be dropped; what was until then.
-    pub(crate) fn begin(&self) -> Cancelling {
-        let before = self.get();
-        self.set(if std::thread::panicking() {
-            Cancelling::InPanic
-        } else {
-            Cancelling::Yes
-        });
-        before
     }
 }

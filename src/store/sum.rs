@@ -1,5 +1,6 @@
 //! Sums: what folded calls did together, by path; and what they did within a call, by that call.
 
+use std::iter::zip;
 use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Counts;
@@ -8,9 +9,9 @@ use crate::primitives::pool::{AtomicNumber, Number, Pool};
 use crate::primitives::seqlock::Version;
 use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, array, shared_static};
 use crate::store::address::Address;
-use crate::store::record::Record;
-use crate::store::state::End;
-use crate::store::usage::Figures;
+use crate::store::record::{CallRecord, FoldedCall};
+use crate::store::state::OutcomeKind;
+use crate::store::usage::Usage;
 
 shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
@@ -50,6 +51,42 @@ pub(crate) struct Sum {
     pub(crate) has_rested: bool,
 }
 
+const WORDS: usize = 12;
+const COUNTS: usize = 2;
+const FLAGS: usize = 3;
+
+/// All fields, in the order in which they are shared.
+impl Sum {
+    fn words(&mut self) -> [&mut u64; WORDS] {
+        [
+            &mut self.calls,
+            &mut self.running,
+            &mut self.failures,
+            &mut self.cancelled,
+            &mut self.wall,
+            &mut self.covered,
+            &mut self.busy,
+            &mut self.busy_inside,
+            &mut self.children,
+            &mut self.since,
+            &mut self.first,
+            &mut self.last,
+        ]
+    }
+
+    fn counts(&mut self) -> [&mut Counts; COUNTS] {
+        [&mut self.total, &mut self.inside]
+    }
+
+    fn flags(&mut self) -> [&mut bool; FLAGS] {
+        [
+            &mut self.is_partial,
+            &mut self.is_moved,
+            &mut self.has_rested,
+        ]
+    }
+}
+
 impl Sum {
     /// Adds what has been done; what is open at a moment is not for adding up.
     pub(crate) fn add(&mut self, other: &Self) {
@@ -80,7 +117,7 @@ impl Sum {
     }
 
     /// A folded call was opened in the recorded call of this sum.
-    pub(crate) fn cover(&mut self, now: u64) {
+    pub(crate) fn child_opened(&mut self, now: u64) {
         if self.children == 0 {
             self.since = now;
         }
@@ -91,7 +128,7 @@ impl Sum {
     }
 
     /// One that was opened in it is open no more.
-    pub(crate) fn uncover(&mut self, now: u64) {
+    pub(crate) fn child_closed(&mut self, now: u64) {
         self.children = self.children.saturating_sub(1);
         self.last = self.last.max(now);
         if self.children == 0 {
@@ -100,19 +137,15 @@ impl Sum {
     }
 }
 
-const HEAD: usize = 12;
-const WORDS: usize = HEAD + 2 * 5;
-
 /// A sum that one thread adds to and any thread reads.
 pub(crate) struct SharedSum {
-    /// Of the words and the flags.
+    /// Of the words, the counts and the flags.
     version: Version,
     /// The path whose calls these are, or the recorded call within which they were.
     of: AtomicU32,
-    is_partial: AtomicBool,
-    is_moved: AtomicBool,
-    has_rested: AtomicBool,
     words: [AtomicU64; WORDS],
+    counts: [[AtomicU64; 5]; COUNTS],
+    flags: [AtomicBool; FLAGS],
     /// The strand's sum made before this one.
     next: AtomicNumber,
 }
@@ -122,10 +155,9 @@ impl SharedSum {
         Self {
             version: Version::new(),
             of: AtomicU32::new(0),
-            is_partial: AtomicBool::new(false),
-            is_moved: AtomicBool::new(false),
-            has_rested: AtomicBool::new(false),
             words: array![AtomicU64::new(0); WORDS],
+            counts: array![array![AtomicU64::new(0); 5]; COUNTS],
+            flags: array![AtomicBool::new(false); FLAGS],
             next: AtomicNumber::none(),
         }
     }
@@ -134,7 +166,7 @@ impl SharedSum {
     pub(crate) fn begin(&self, of: Address, next: Number) {
         self.of.store(of.to_bits(), Relaxed);
         self.next.store(next, Relaxed);
-        self.store(&Sum::default());
+        self.store(Sum::default());
     }
 
     /// A path, or the address of a recorded call; none for what is outside all calls.
@@ -150,110 +182,72 @@ impl SharedSum {
     pub(crate) fn change(&self, change: impl FnOnce(&mut Sum)) {
         let mut sum = self.load();
         change(&mut sum);
-        self.version.change(|| self.store(&sum));
+        self.version.change(|| self.store(sum));
     }
 
-    fn store(&self, sum: &Sum) {
-        let head: [u64; HEAD] = [
-            sum.calls,
-            sum.running,
-            sum.failures,
-            sum.cancelled,
-            sum.wall,
-            sum.covered,
-            sum.busy,
-            sum.busy_inside,
-            sum.children,
-            sum.since,
-            sum.first,
-            sum.last,
-        ];
-        let counts = [sum.total.to_array(), sum.inside.to_array()];
-        let words = head.iter().chain(counts.as_flattened());
-        for (word, figure) in self.words.iter().zip(words) {
-            word.store(*figure, Relaxed);
+    fn store(&self, mut sum: Sum) {
+        for (shared, word) in zip(&self.words, sum.words()) {
+            shared.store(*word, Relaxed);
         }
-        self.is_partial.store(sum.is_partial, Relaxed);
-        self.is_moved.store(sum.is_moved, Relaxed);
-        self.has_rested.store(sum.has_rested, Relaxed);
+        for (shared, counts) in zip(&self.counts, sum.counts()) {
+            for (shared, total) in zip(shared, counts.to_array()) {
+                shared.store(total, Relaxed);
+            }
+        }
+        for (shared, flag) in zip(&self.flags, sum.flags()) {
+            shared.store(*flag, Relaxed);
+        }
     }
 
     fn load(&self) -> Sum {
-        let words: [u64; WORDS] = std::array::from_fn(|index| self.words[index].load(Relaxed));
-        let counts =
-            |from: usize| Counts::from_array(std::array::from_fn(|index| words[from + index]));
-        let [
-            calls,
-            running,
-            failures,
-            cancelled,
-            wall,
-            covered,
-            busy,
-            busy_inside,
-            children,
-            since,
-            first,
-            last,
-            ..,
-        ] = words;
-        Sum {
-            calls,
-            running,
-            failures,
-            cancelled,
-            wall,
-            covered,
-            busy,
-            busy_inside,
-            total: counts(HEAD),
-            inside: counts(HEAD + 5),
-            children,
-            since,
-            first,
-            last,
-            is_partial: self.is_partial.load(Relaxed),
-            is_moved: self.is_moved.load(Relaxed),
-            has_rested: self.has_rested.load(Relaxed),
+        let mut sum = Sum::default();
+        for (shared, word) in zip(&self.words, sum.words()) {
+            *word = shared.load(Relaxed);
         }
+        for (shared, counts) in zip(&self.counts, sum.counts()) {
+            *counts = Counts::from_array(shared.each_ref().map(|total| total.load(Relaxed)));
+        }
+        for (shared, flag) in zip(&self.flags, sum.flags()) {
+            *flag = shared.load(Relaxed);
+        }
+        sum
     }
 
     /// The sum at one moment, from any thread, and its version.
     pub(crate) fn read(&self) -> (Sum, u32) {
-        let read = self.version.read(|| self.load());
-        read.unwrap_or_else(|| {
+        let read = self.version.read(|_| self.load());
+        read.unwrap_or_else(|(sum, version)| {
             let is_partial = true;
-            let sum = self.load();
-            (Sum { is_partial, ..sum }, self.version())
+            (Sum { is_partial, ..sum }, version)
         })
     }
 
     pub(crate) fn version(&self) -> u32 {
-        self.version.number()
+        self.version.word()
     }
 }
 
 /// The path of a folded call.
-pub(crate) fn path_of(record: &Record) -> Address {
-    SUMS.get(record.sum()).map_or(Address::NONE, |sum| sum.of())
+pub(crate) fn path_of(call: FoldedCall) -> Address {
+    SUMS.get(call.sum()).map_or(Address::NONE, |sum| sum.of())
 }
 
 /// What a call's end adds to its path.
-pub(crate) fn ended(record: &Record, used: Figures, now: u64, end: End) -> Sum {
+pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, outcome: OutcomeKind) -> Sum {
     Sum {
         running: u64::MAX, // One less.
-        failures: u64::from(matches!(end, End::Failed | End::Panicked)),
-        cancelled: u64::from(end == End::Cancelled),
-        wall: now.saturating_sub(record.start()),
-        covered: record.covered_until(now),
+        failures: outcome.is_failure().into(),
+        cancelled: (outcome == OutcomeKind::Cancelled).into(),
+        wall: now.saturating_sub(call.start()),
+        covered: call.covered_until(now),
         last: now,
-        is_partial: record.state().is_partial(),
+        is_partial: call.state().is_partial(),
         ..so_far(used)
     }
 }
 
 /// What a call adds to its path that goes on.
-pub(crate) fn so_far(used: Figures) -> Sum {
+pub(crate) fn so_far(used: Usage) -> Sum {
     Sum {
         busy: used.busy,
         total: used.counts,
@@ -272,19 +266,19 @@ pub(crate) fn inside(sum: &Sum) -> Sum {
 
 /// What a call that is open does at this moment, for a reader of its strand: the call's path, that
 /// within which it is, and what it has used since it was last added up.
-pub(crate) fn open_now(record: &Record, used: Figures, now: u64) -> (Address, Address, Sum) {
+pub(crate) fn open_now(call: FoldedCall, used: Usage, now: u64) -> (Address, Address, Sum) {
     let sum = Sum {
-        wall: now.saturating_sub(record.start()),
-        covered: record.covered_until(now),
+        wall: now.saturating_sub(call.start()),
+        covered: call.covered_until(now),
         ..so_far(used)
     };
-    (path_of(record), within(record.parent()), sum)
+    (path_of(call), within(call.parent()), sum)
 }
 
 /// What a call that its strand does not outlive adds to its path, and to that within which it is:
 /// what it has used since it was last added up. How it ends will not be known.
-pub(crate) fn left_open(record: &Record, used: Figures, now: u64) -> [(Address, Sum); 2] {
-    let (path, around, mut sum) = open_now(record, used, now);
+pub(crate) fn left_open(call: FoldedCall, used: Usage, now: u64) -> [(Address, Sum); 2] {
+    let (path, around, mut sum) = open_now(call, used, now);
     sum.running = u64::MAX; // One less.
     sum.last = now;
     sum.is_partial = true;
@@ -293,8 +287,39 @@ pub(crate) fn left_open(record: &Record, used: Figures, now: u64) -> [(Address, 
 
 /// The key of the sum for what is done within this call.
 pub(crate) fn within(call: Address) -> Address {
-    match call.record() {
-        Some(record) if record.state().is_folded() => path_of(record),
-        _ => call,
+    let folded = call.call_record().and_then(CallRecord::folded);
+    folded.map_or(call, path_of)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_read_as_it_was_written() {
+        let sum = Sum {
+            calls: 1,
+            running: 2,
+            failures: 3,
+            cancelled: 4,
+            wall: 5,
+            covered: 6,
+            busy: 7,
+            busy_inside: 8,
+            total: Counts::from_array([9, 10, 11, 12, 13]),
+            inside: Counts::from_array([14, 15, 16, 17, 18]),
+            children: 19,
+            since: 20,
+            first: 21,
+            last: 22,
+            is_partial: true,
+            is_moved: true,
+            has_rested: true,
+        };
+        let shared = SharedSum::new();
+        shared.change(|it| *it = sum);
+        assert_eq!(shared.read(), (sum, 2));
+        shared.begin(Address::NONE, Number::NONE);
+        assert_eq!(shared.read().0, Sum::default());
     }
 }

@@ -1,83 +1,170 @@
-//! What a call uses.
+//! Readings of counters and clock, and what was used between two of them.
+//!
+//! Four types that the compiler tells apart: a [`ThreadReading`] less an [`Offset`] is a strand's
+//! [`Reading`], and a reading less an earlier one is a [`Usage`].
 
 use alloc_counter::Counts;
 
-/// What a call uses: heap, time on a thread, and the highest live level.
-///
-/// At rest these are amounts. While the call runs they are readings at its start, of its thread or
-/// of its strand, so that the amounts so far are the same readings now minus these; the peak is
-/// then a level.
+/// A thread's counters and clock at one moment, with the highest level since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Figures {
+pub(crate) struct ThreadReading {
     pub(crate) counts: Counts,
-    /// In ticks.
-    pub(crate) busy: u64,
-    /// In bytes: a level of the thread or strand, or above the level at the start.
+    pub(crate) ticks: u64,
+    /// Live bytes of the thread.
     pub(crate) peak: i64,
 }
 
-impl Figures {
+/// A strand's counters and clock at one moment, with the highest level since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) counts: Counts,
+    pub(crate) ticks: u64,
+    /// Live bytes of the strand.
+    pub(crate) peak: i64,
+}
+
+/// By how much a thread's readings exceed those of the strand that it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offset {
+    pub(crate) counts: Counts,
+    pub(crate) ticks: u64,
+}
+
+/// What a call uses: heap, time on a thread, and the highest live level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) counts: Counts,
+    /// In ticks.
+    pub(crate) busy: u64,
+    /// In bytes, above the level at the start.
+    pub(crate) peak: i64,
+}
+
+/// A running call's reading at its start, as its record holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// In the visit to its strand in which the call was opened or resumed.
+    OfThread(ThreadReading),
+    OfStrand(Reading),
+}
+
+/// What a call's record holds: the reading at the call's start while it runs, what it has used
+/// otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figures<S = Start> {
+    Started(S),
+    Used(Usage),
+}
+
+impl Start {
+    pub(crate) fn is_of_thread(self) -> bool {
+        matches!(self, Self::OfThread(_))
+    }
+}
+
+impl ThreadReading {
     /// Counters and clock at one moment; the peak is the level then.
     #[inline]
-    pub(crate) fn reading(counts: Counts, now: u64) -> Self {
+    pub(crate) fn new(counts: Counts, ticks: u64) -> Self {
+        let peak = counts.net_bytes();
         Self {
             counts,
-            busy: now,
-            peak: counts.net_bytes(),
+            ticks,
+            peak,
         }
     }
 
-    /// What was used between two readings.
+    /// Returns the strand's reading.
     #[inline]
-    pub(crate) fn since(self, start: Self) -> Self {
-        Self {
-            counts: self.counts - start.counts,
-            busy: self.busy.wrapping_sub(start.busy),
-            peak: self
-                .peak
-                .max(start.peak)
-                .wrapping_sub(start.counts.net_bytes()),
-        }
-    }
-
-    /// Readings of a thread as those of the strand that it runs, or, with the sum instead of the
-    /// difference, the other way round.
-    #[inline]
-    pub(crate) fn minus(self, offset: Self) -> Self {
-        Self {
+    pub(crate) fn to_strand(self, offset: Offset) -> Reading {
+        Reading {
             counts: self.counts - offset.counts,
-            busy: self.busy.wrapping_sub(offset.busy),
-            peak: self.peak.wrapping_sub(offset.peak),
+            ticks: self.ticks.wrapping_sub(offset.ticks),
+            peak: self.peak.wrapping_sub(offset.level()),
         }
     }
 
-    pub(crate) fn plus(self, offset: Self) -> Self {
+    /// Returns the offset at which a strand has this reading while its thread has `self`.
+    #[inline]
+    pub(crate) fn offset_from(self, strand: Reading) -> Offset {
+        Offset {
+            counts: self.counts - strand.counts,
+            ticks: self.ticks.wrapping_sub(strand.ticks),
+        }
+    }
+}
+
+impl Offset {
+    /// Returns the offset of the live bytes.
+    #[inline]
+    pub(crate) fn level(self) -> i64 {
+        self.counts.net_bytes()
+    }
+}
+
+impl Reading {
+    /// Counters and clock at one moment; the peak is the level then.
+    #[inline]
+    pub(crate) fn new(counts: Counts, ticks: u64) -> Self {
+        let peak = counts.net_bytes();
         Self {
+            counts,
+            ticks,
+            peak,
+        }
+    }
+
+    /// Returns the thread's reading.
+    pub(crate) fn to_thread(self, offset: Offset) -> ThreadReading {
+        ThreadReading {
             counts: self.counts + offset.counts,
-            busy: self.busy.wrapping_add(offset.busy),
-            peak: self.peak.wrapping_add(offset.peak),
+            ticks: self.ticks.wrapping_add(offset.ticks),
+            peak: self.peak.wrapping_add(offset.level()),
         }
     }
 
-    /// What was used at least, where this reading may be older than the start.
-    pub(crate) fn since_at_most(self, start: Self) -> Self {
-        Self {
+    /// Returns what was used since an earlier reading.
+    #[inline]
+    pub(crate) fn since(self, start: Self) -> Usage {
+        Usage {
+            counts: self.counts - start.counts,
+            busy: self.ticks.wrapping_sub(start.ticks),
+            peak: self.peak_above(start),
+        }
+    }
+
+    /// Returns what was used at least since the start, which may be later than this reading.
+    pub(crate) fn saturating_since(self, start: Self) -> Usage {
+        Usage {
             counts: self.counts.saturating_sub(start.counts),
-            busy: self.busy.saturating_sub(start.busy),
-            peak: self
-                .peak
-                .max(start.peak)
-                .wrapping_sub(start.counts.net_bytes()),
+            busy: self.ticks.saturating_sub(start.ticks),
+            peak: self.peak_above(start),
         }
     }
 
-    /// The start from which, at this reading, so much would have been used.
-    pub(crate) fn start_for(self, used: Self) -> Self {
+    #[inline]
+    fn peak_above(self, start: Self) -> i64 {
+        let peak = self.peak.max(start.peak);
+        peak.wrapping_sub(start.counts.net_bytes())
+    }
+
+    /// Returns the start since which this would have been used at this reading.
+    pub(crate) fn start_for(self, used: Usage) -> Self {
         let counts = self.counts - used.counts;
         Self {
             counts,
-            busy: self.busy.wrapping_sub(used.busy),
+            ticks: self.ticks.wrapping_sub(used.busy),
             peak: counts.net_bytes().wrapping_add(used.peak),
+        }
+    }
+}
+
+impl Figures<Reading> {
+    /// Returns what the call has used until this reading, which may be older than its start.
+    pub(crate) fn used_at(self, reading: Reading) -> Usage {
+        match self {
+            Self::Started(start) => reading.saturating_since(start),
+            Self::Used(used) => used,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What is noted of a call while it is open: checkpoints, and that it failed.
 
-use alloc_counter::{Counts, Local};
+use alloc_counter::Local;
 
 use crate::primitives::clock;
 use crate::primitives::text::Text;
 use crate::primitives::text::copied;
-use crate::store::chunk::CallRef;
+use crate::store::chunk::{CallRef, Vacant};
+use crate::store::remote::RemoteKind;
 use crate::store::short_text::ShortText;
-use crate::store::state::{Kind, State};
-use crate::store::strand::{Deed, Strand};
+use crate::store::strand::Strand;
 use crate::write::cursor::{self, Position};
 
 /// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
@@ -30,10 +30,9 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
         let Some(vacant) = here.vacant(strand) else {
             return;
         };
-        let state = State::new(Kind::Checkpoint);
-        vacant.record.write_short_text(short);
-        vacant.record.note(state, call.address(), moment);
-        vacant.record.set_counts_since(call.record, local.totals());
+        let checkpoint = vacant.as_checkpoint();
+        checkpoint.write(call.address(), moment, Some(short));
+        checkpoint.set_counts_since(call.record, local.totals());
         vacant.publish();
     } else {
         checkpoint_elsewhere(here, call, name, moment);
@@ -50,23 +49,20 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     }
     let name = Text::of(&name);
     let strand = here.strand_of(call);
-    let Some(strand) = strand.filter(|_| !call.record.state().is_at_rest()) else {
-        return Strand::do_from_afar(call, moment, |strand| {
+    let Some(strand) = strand.filter(|_| !call.record.state().holds_usage()) else {
+        return Strand::post(call, moment, |strand| {
             let name = copied(name.as_str())?;
-            let used = strand.used_from_afar(call.record);
-            Some(Deed::Checkpoint(name, used))
+            let used = strand.known_usage(call.record);
+            Some(RemoteKind::Checkpoint(name, used))
         });
     };
-    let used = strand.used_from_afar(call.record).counts;
-    note(
-        here,
-        strand,
-        call,
-        Kind::Checkpoint,
-        name.as_bytes(),
-        moment,
-        used,
-    );
+    let used = strand.known_usage(call.record).counts;
+    if let Some((vacant, name)) = vacant_for(here, strand, name.as_bytes()) {
+        let checkpoint = vacant.as_checkpoint();
+        checkpoint.write(call.address(), moment, name.as_ref());
+        checkpoint.set_counts(used);
+        vacant.publish();
+    }
 }
 
 /// Marks the call as failed.
@@ -79,48 +75,31 @@ pub(crate) fn fail(call: CallRef, why: &Text) {
 fn fail_here(here: &Position, call: CallRef, why: &Text) {
     let moment = clock::ticks();
     if call.record.state().is_folded() {
-        return match here.strand_of(call) {
-            Some(_) => call.record.set_failed(),
-            None => Strand::note_dropped(call),
-        };
+        if here.strand_of(call).is_some() {
+            call.record.set_failed();
+        } else if let Some(strand) = Strand::of(call) {
+            strand.note_dropped();
+        }
+        return;
     }
     if let Some(strand) = here.strand_of(call) {
-        let text = why.as_bytes();
-        note(
-            here,
-            strand,
-            call,
-            Kind::Message,
-            text,
-            moment,
-            Counts::ZERO,
-        );
+        if let Some((vacant, text)) = vacant_for(here, strand, why.as_bytes()) {
+            let message = vacant.as_message();
+            message.write(call.address(), moment, text.as_ref());
+            vacant.publish();
+        }
         call.record.set_failed();
     } else {
-        Strand::do_from_afar(call, moment, |_| copied(why.as_str()).map(Deed::Failed));
+        Strand::post(call, moment, |_| copied(why.as_str()).map(RemoteKind::Fail));
     }
 }
 
-/// Writes a record that belongs to this call.
-#[inline]
-fn note(
+/// Finds the place for a record with this text, which is written before it if it is too long.
+fn vacant_for(
     here: &Position,
     strand: &Strand,
-    call: CallRef,
-    kind: Kind,
     text: &[u8],
-    moment: u64,
-    used: Counts,
-) {
+) -> Option<(Vacant, Option<ShortText>)> {
     let short = ShortText::of(text).or_else(|| here.write_long_text(strand, text));
-    let Some(vacant) = here.vacant(strand) else {
-        return;
-    };
-    if let Some(short) = &short {
-        vacant.record.write_short_text(short);
-    }
-    let state = State::new(kind).long_text(short.is_none());
-    vacant.record.note(state, call.address(), moment);
-    vacant.record.set_counts(used);
-    vacant.publish();
+    Some((here.vacant(strand)?, short))
 }

@@ -127,7 +127,7 @@ pub(crate) fn draw_boundary_here() {
 
 /// Detaches a strand that has been put aside from this thread's counters.
 pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
-    strand.settle();
+    strand.rebase();
     if !strand.meter.stand(local, now) {
         strand.mark_partial();
     }
@@ -199,12 +199,14 @@ pub(crate) fn open_in(here: &Position, strand: &'static Member<Strand>) -> Addre
     } else {
         strand.aside.innermost().call()
     };
-    match cursor::running(innermost) {
-        Some(call) if call.record.state().is_folded() => {
-            folded::spawn_from(call.record);
-            sum::path_of(call.record)
+    let Some(call) = cursor::running(innermost) else {
+        return strand.parent();
+    };
+    match call.record.folded() {
+        Some(call) => {
+            folded::spawn_from(call);
+            sum::path_of(call)
         }
-        Some(call) => call.address(),
-        None => strand.parent(),
+        None => call.address(),
     }
 }

@@ -10,9 +10,9 @@ use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::chunk::{CallRef, Chunk, Vacant};
 use crate::store::limits::Allowance;
-use crate::store::record::TEXT_PIECE;
+use crate::store::record::{CallRecord, TEXT_PIECE};
 use crate::store::short_text::ShortText;
-use crate::store::strand::{Aside, STRANDS, Strand};
+use crate::store::strand::{Aside, Strand};
 use crate::store::threads::Tag;
 
 thread_local! {
@@ -204,7 +204,7 @@ impl Position {
             let Some(vacant) = self.vacant(strand) else {
                 return Some(ShortText::cut(text));
             };
-            vacant.record.write_text_piece(piece, index == 0);
+            vacant.as_text().write(piece, index == 0);
             vacant.publish();
         }
         None
@@ -214,7 +214,7 @@ impl Position {
 /// This call, or where it is folded, the nearest around it that is recorded.
 pub(crate) fn recorded(call: Address) -> Address {
     let mut call = call;
-    while let Some(record) = call.record().filter(|it| it.state().is_folded()) {
+    while let Some(record) = call.call_record().and_then(CallRecord::folded) {
         call = record.parent();
     }
     call
@@ -230,18 +230,17 @@ pub(crate) fn running(call: Option<CallRef>) -> Option<CallRef> {
 }
 
 fn nearest_running(call: CallRef) -> Option<CallRef> {
-    let strand = STRANDS.get(call.strand()?)?;
+    let strand = Strand::of(call)?;
     let mut highest = i64::MIN;
     let mut next = Some(call);
     while let Some(call) = next
         && !call.record.is_running()
     {
         // One that was stopped on another thread has not told those around how high it went.
-        if !call.record.state().is_at_rest() {
-            let start = strand.meter.start(call.record);
+        if let Some(start) = strand.meter.start(call.record) {
             highest = highest.max(start.peak);
             // It will not be among those around which the strand is left.
-            call.record.settle(start);
+            call.record.rebase(start);
         }
         next = call.record.parent().call();
     }

@@ -19,11 +19,11 @@ use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::{CallRef, Vacant};
 use crate::store::paths::PATHS;
-use crate::store::record::Record;
-use crate::store::state::{End, Kind, State};
+use crate::store::record::{CallRecord, FoldedCall};
+use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum::{self, SUMS, SharedSum, Sum, path_of};
-use crate::store::usage::Figures;
+use crate::store::usage::{Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 
 /// A folded call that is about to be opened.
@@ -37,14 +37,14 @@ pub(crate) struct Opening {
 enum Around {
     /// A recorded one, or none at all: the sum of what folded calls do there.
     Recorded(Option<CallRef>, &'static Member<SharedSum>),
-    Folded(CallRef),
+    Folded(Address, FoldedCall),
 }
 
 /// Where a folded call is recorded while it is open.
 enum Place {
     New(Vacant),
     /// One that another has left; readers know it as a folded call's.
-    Vacated(CallRef),
+    Vacated(CallRef, FoldedCall),
 }
 
 impl Opening {
@@ -61,8 +61,8 @@ impl Opening {
             allowance.note_dropped();
         }
         let (sum, around) = found?;
-        let place = match strand.take_vacated() {
-            Some(call) => Place::Vacated(call),
+        let place = match strand.folded.take_vacated() {
+            Some((call, record)) => Place::Vacated(call, record),
             // Who finds none has noted it.
             None => Place::New(here.vacant(strand)?),
         };
@@ -75,33 +75,34 @@ impl Opening {
         callsite: &'static Callsite,
     ) -> Option<(&'static Member<SharedSum>, Around)> {
         let outer = here.innermost_running();
-        let around = match outer {
-            Some(outer) if outer.record.state().is_folded() => Around::Folded(outer),
-            recorded => Around::Recorded(recorded, strand.sum_of(Address::of(recorded))?),
+        let around = match outer.and_then(|outer| Some((outer, outer.record.folded()?))) {
+            Some((outer, record)) => Around::Folded(outer.address(), record),
+            None => Around::Recorded(outer, strand.sum_of(Address::of(outer))?),
         };
         let is_outermost = outer.is_none();
         let address = match around {
             _ if is_outermost => strand.parent(),
             Around::Recorded(outer, _) => Address::of(outer),
-            Around::Folded(outer) => path_of(outer.record),
+            Around::Folded(_, outer) => path_of(outer),
         };
         let path = strand.allowance()?.paths.find(address, callsite.number())?;
         let sum = strand.sum_of(Address::of_path(path.number()))?;
         Some((sum, around))
     }
 
-    pub(crate) fn record(&self) -> &'static Record {
+    pub(crate) fn record(&self) -> FoldedCall {
         match &self.place {
-            Place::New(vacant) => vacant.record,
-            Place::Vacated(call) => call.record,
+            Place::New(vacant) => vacant.as_folded(),
+            Place::Vacated(_, record) => *record,
         }
     }
 
     /// The state in which the call's record is written: nobody takes it for whole until it is
     /// published.
-    pub(crate) fn begin(&self) -> State {
-        let state = State::new(Kind::Call).folded().next_version();
-        self.record().begin_again(state);
+    pub(crate) fn begin(&self) -> RecordState {
+        let record = self.record();
+        let state = record.begin_writing();
+        record.set_sum(self.sum.number());
         state
     }
 
@@ -112,54 +113,60 @@ impl Opening {
         let opened_in = match self.around {
             Around::Recorded(outer, sum) => {
                 sum.change(|sum| match outer {
-                    Some(_) => sum.cover(now),
+                    Some(_) => sum.child_opened(now),
                     None => sum.calls += 1,
                 });
                 (Address::of(outer), 0)
             }
-            Around::Folded(outer) => {
-                outer.record.cover(now);
-                (outer.address(), outer.record.serial())
+            Around::Folded(address, outer) => {
+                outer.child_opened(now);
+                (address, outer.serial())
             }
         };
-        record.begin_folded(strand.next_serial(), opened_in);
+        record.set_opened(strand.folded.next_serial(), opened_in);
         self.sum.change(|sum| {
             sum.calls += 1;
             sum.running += 1;
         });
-        record.is_whole();
+        record.end_writing();
         match self.place {
-            Place::New(vacant) => vacant.publish(),
-            Place::Vacated(call) => call,
+            Place::New(vacant) => vacant.publish_call(),
+            Place::Vacated(call, _) => call,
         }
     }
 }
 
 /// Adds up what a call used that has stopped, and vacates its record. No running call is within it.
-pub(crate) fn add_stopped(strand: &Strand, call: CallRef, used: Figures, now: u64, end: End) {
-    let record = call.record;
+pub(crate) fn add_stopped(
+    strand: &Strand,
+    address: Address,
+    record: FoldedCall,
+    used: Usage,
+    now: u64,
+    end: OutcomeKind,
+) {
     let sum = sum::ended(record, used, now, end);
     add(strand, record, sum);
     leave(strand, record, now);
-    strand.vacate(call);
+    strand.folded.vacate(address, record);
 }
 
 /// Adds up what a call has used until now; it goes on from nothing.
-pub(crate) fn account(strand: &Strand, record: &Record, used: Figures) {
+pub(crate) fn account(strand: &Strand, record: FoldedCall, used: Usage) {
     let mut sum = sum::so_far(used);
     sum.is_partial = record.state().is_partial();
     add(strand, record, sum);
 }
 
-fn add(strand: &Strand, record: &Record, mut sum: Sum) {
+fn add(strand: &Strand, record: FoldedCall, mut sum: Sum) {
     let mut around = record.parent();
     while (sum.busy, sum.total) != (0, Counts::ZERO)
-        && let Some(stopped) = around.record().filter(|it| !it.is_open())
+        && let Some(stopped) = around.call_record().filter(|it| !it.is_open())
     {
         // On another thread, which did not tell when.
         around = stopped.parent();
         sum.is_partial = true;
-        if let Some(around) = around.record() {
+        if let Some(around) = around.call_record() {
             around.set_partial();
         }
     }
@@ -172,53 +179,58 @@ fn add(strand: &Strand, record: &Record, mut sum: Sum) {
 }
 
 /// The call in which this one was opened is not covered by it any more, if it is still there.
-fn leave(strand: &Strand, record: &Record, now: u64) {
+fn leave(strand: &Strand, record: FoldedCall, now: u64) {
     let (address, serial) = record.opened_in();
-    let Some(around) = address.record() else {
+    let Some(around) = address.call_record() else {
         return;
     };
-    if around.state().is_folded() {
+    if let Some(around) = around.folded() {
         if around.is_open() && around.serial() == serial {
-            around.uncover(now);
+            around.child_closed(now);
         }
     } else if let Some(shared) = strand.sum_of(address) {
         let now = around.stop().map_or(now, |stop| stop.min(now));
-        shared.change(|sum| sum.uncover(now));
+        shared.change(|sum| sum.child_closed(now));
     }
 }
 
 /// A call is put aside: what runs until it goes on may be in the same call, at the same time.
-pub(crate) fn note_rest(strand: &Strand, record: &Record) {
+pub(crate) fn note_rest(strand: &Strand, record: FoldedCall) {
     let (opened_in, _) = record.opened_in();
-    let around = opened_in.record().filter(|it| !it.state().is_folded());
+    let around = opened_in.call_record().and_then(CallRecord::recorded);
     if let Some(shared) = around.and_then(|_| strand.sum_of(opened_in)) {
         shared.change(|sum| sum.has_rested = true);
     }
 }
 
 /// A call is put to rest: the call around may be gone when it goes on.
-pub(crate) fn leave_around(record: &Record) {
+pub(crate) fn leave_around(record: CallRecord) {
     let around = cursor::recorded(record.parent());
     if around != record.parent() {
-        if let Some(around) = around.record().filter(|_| !record.state().is_folded()) {
+        if let (Some(around), None) = (around.call_record(), record.folded()) {
             // What a recorded call does in a folded one is in the one around twice.
             around.set_partial();
         }
-        record.move_to(around, || ());
+        record.reparent(around, || ());
     }
 }
 
 /// A running call is about to go on within another; these are its strand's readings now.
-pub(crate) fn begin_anew(strand: &Strand, record: &Record, reading: Figures) {
-    account(strand, record, reading.since(strand.meter.start(record)));
-    // In the form which it had: those inside are in that or a newer one.
-    let was_settled = !record.state().is_of_thread();
-    let on_thread = strand.meter.on_thread(reading).filter(|_| !was_settled);
-    record.resume(on_thread.unwrap_or(reading), on_thread.is_some());
+pub(crate) fn begin_anew(strand: &Strand, record: FoldedCall, reading: Reading) {
+    let Some(start) = strand.meter.start(*record) else {
+        return;
+    };
+    account(strand, record, reading.since(start));
+    // In the form that it had: those inside are in that or a newer one.
+    record.resume(if record.state().is_of_thread() {
+        strand.meter.start_at(reading)
+    } else {
+        Start::OfStrand(reading)
+    });
 }
 
 /// A call goes on within another, or where it was before it was put to rest.
-pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
+pub(crate) fn go_on_in(record: FoldedCall, outer: Option<CallRef>) {
     let address = Address::of(outer);
     record.set_parent(address);
     if has_moved(record)
@@ -229,18 +241,17 @@ pub(crate) fn go_on_in(record: &Record, outer: Option<CallRef>) {
 }
 
 /// Whether a call is within another than the one in which it was opened.
-fn has_moved(record: &Record) -> bool {
+fn has_moved(record: FoldedCall) -> bool {
     let address = record.parent();
-    let around = address.record().filter(|it| it.state().is_folded());
-    record.opened_in() != (address, around.map_or(0, Record::serial))
+    let around = address.call_record().and_then(CallRecord::folded);
+    record.opened_in() != (address, around.map_or(0, FoldedCall::serial))
 }
 
 /// Something is spawned from this call, and stands on its path. If the call, or one around it, has
 /// moved, what is around that path is not what is around the call now: the path is marked.
-pub(crate) fn spawn_from(record: &Record) {
-    let around = |record: &&'static Record| record.parent().record();
-    let mut folded = std::iter::successors(record.parent().record(), around)
-        .take_while(|record| record.state().is_folded());
+pub(crate) fn spawn_from(record: FoldedCall) {
+    let around = |call: &FoldedCall| call.parent().call_record()?.folded();
+    let mut folded = std::iter::successors(around(&record), around);
     if (has_moved(record) || folded.any(has_moved))
         && let Some(path) = path_of(record).path().and_then(|path| PATHS.get(path))
     {

@@ -5,9 +5,8 @@ use alloc_counter::Local;
 
 use crate::store::address::Address;
 use crate::store::chunk::CallRef;
-use crate::store::state::{Kind, State};
 use crate::store::strand::Strand;
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 
@@ -15,7 +14,7 @@ use crate::write::folded;
 /// within that one, too.
 #[cold]
 #[inline(never)]
-pub(crate) fn uncover(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
+pub(crate) fn pop_to_parent(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
     let outer = outer(here, call);
     here.go_into(strand, outer);
     if let Some(outer) = outer {
@@ -49,10 +48,10 @@ pub(crate) fn leave_to_outer(
     here: &Position,
     strand: &Strand,
     call: CallRef,
-    reading: Figures,
+    reading: Reading,
     now: u64,
 ) -> i64 {
-    let own = strand.meter.start(call.record).peak;
+    let own = strand.meter.peak(call.record);
     let mut highest = own;
     let mut first: Option<CallRef> = None;
     for inner in here.outwards(here.innermost()) {
@@ -63,20 +62,19 @@ pub(crate) fn leave_to_outer(
             }
             if let Some(first) = first {
                 // Those inside it stay where they are.
-                if first.record.state().is_folded() {
-                    folded::begin_anew(strand, first.record, reading);
+                if let Some(first) = first.record.folded() {
+                    folded::begin_anew(strand, first, reading);
                 }
-                adopt(here, strand, first, outer, reading, now);
+                reparent(here, strand, first, outer, reading, now);
             }
             return highest;
         }
         // One that was stopped on another thread has not told those around how high it went.
-        if !inner.record.state().is_at_rest() {
-            let start = strand.meter.start(inner.record);
+        if let Some(start) = strand.meter.start(inner.record) {
             highest = highest.max(start.peak);
             if !inner.record.is_running() {
                 // It may not be among those around which the strand is left.
-                inner.record.settle(start);
+                inner.record.rebase(start);
             }
         }
         if inner.record.is_running() {
@@ -89,40 +87,37 @@ pub(crate) fn leave_to_outer(
 
 /// Lets a running call go on within another, and notes what it had done until then.
 #[cold]
-pub(crate) fn adopt(
+pub(crate) fn reparent(
     here: &Position,
     strand: &Strand,
     call: CallRef,
     outer: Option<CallRef>,
-    reading: Figures,
+    reading: Reading,
     now: u64,
 ) {
     let outer_address = Address::of(outer);
     let goes_into_folded = outer.is_some_and(|outer| outer.record.state().is_folded());
-    if call.record.state().is_folded() {
-        return folded::go_on_in(call.record, outer);
+    if let Some(call) = call.record.folded() {
+        return folded::go_on_in(call, outer);
     }
     if let (Some(outer), true) = (outer, goes_into_folded) {
         // Neither knows what the one does in the other.
         call.record.set_partial();
         outer.record.set_partial();
     }
-    let figures = strand.meter.start(call.record);
-    let so_far = if call.record.state().is_at_rest() {
-        figures
-    } else {
-        reading.since(figures)
+    let so_far = match strand.meter.figures(call.record) {
+        Figures::Started(start) => reading.since(start),
+        Figures::Used(used) => used,
     };
     let before = call.record.parent();
     // The parent first, so that a reader who finds the note finds the call where it is now.
-    call.record.move_to(outer_address, || {
+    call.record.reparent(outer_address, || {
         let Some(vacant) = here.vacant(strand) else {
             // What it did before will be taken for what it did there.
             return strand.mark_partial();
         };
-        let state = State::new(Kind::Adoption);
-        vacant.record.note(state, before, now);
-        vacant.record.set_adopted(call.address(), so_far);
+        let record = vacant.as_move();
+        record.write(call.address(), before, now, so_far);
         vacant.publish();
         if let Some(allowance) = strand.allowance() {
             allowance.note_moved(now);
@@ -132,10 +127,10 @@ pub(crate) fn adopt(
 
 /// What was used since the start; where there is no reading, as far as it is known.
 #[inline]
-pub(crate) fn used(strand: &Strand, reading: Option<Figures>, start: Figures) -> Figures {
+pub(crate) fn used(strand: &Strand, reading: Option<Reading>, start: Reading) -> Usage {
     match reading {
         Some(reading) => reading.since(start),
-        None => strand.meter.boundary().since_at_most(start),
+        None => strand.meter.boundary().saturating_since(start),
     }
 }
 
@@ -146,7 +141,7 @@ pub(crate) fn read(
     innermost: Option<CallRef>,
     local: Option<Local>,
     now: u64,
-) -> Option<Figures> {
+) -> Option<Reading> {
     let reading = strand.meter.reading(local, now)?;
     let highest = strand.meter.level(local?.take_peak());
     if let Some(innermost) = innermost {

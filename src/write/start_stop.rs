@@ -4,19 +4,21 @@
 use alloc_counter::Local;
 
 use crate::primitives::clock;
-use crate::primitives::pool::{Member, Number};
+use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
+use crate::store::cancelling::Cancelling;
 use crate::store::chunk::CallRef;
-use crate::store::record::{Opening, Record};
+use crate::store::record::{CallRecord, NewCall};
+use crate::store::remote::{RemoteKind, RemoteStop};
 use crate::store::short_text::ShortText;
-use crate::store::state::{End, Kind, State};
-use crate::store::strand::{Cancelling, Deed, Stopped, Strand};
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
+use crate::store::strand::Strand;
 use crate::store::sum;
-use crate::store::usage::Figures;
+use crate::store::usage::{Figures, Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::nesting::{adopt, inside, leave_to_outer, outer, read, uncover, used};
+use crate::write::nesting::{inside, leave_to_outer, outer, pop_to_parent, read, reparent, used};
 
 /// Starts a call within the innermost one. Returns `None` if memory ran out.
 #[inline(always)]
@@ -30,19 +32,21 @@ pub(crate) fn start(
     if !here.may_open(strand) {
         return start_folded(here, strand, callsite);
     }
-    let mut state = State::new(Kind::Call);
+    let mut state = RecordState::new(RecordKind::Call);
     let mut short = text.and_then(ShortText::of);
     if let (Some(text), None) = (text, &short) {
         short = here.write_long_text(strand, text);
         state = state.long_text(short.is_none());
     }
     let vacant = here.vacant_call(strand)?;
+    let record = vacant.as_call();
     // Without a text, what the record's last owner left there is not read.
     if let Some(text) = &short {
-        vacant.record.write_short_text(text);
+        record.write_text(text);
     }
-    begin(here, strand, callsite.number(), vacant.record, state);
-    let call = vacant.publish();
+    record.set_callsite(callsite.number());
+    begin(here, strand, *record, state);
+    let call = vacant.publish_call();
     here.set_innermost(Some(call));
     Some(call)
 }
@@ -57,17 +61,16 @@ fn start_folded(
 ) -> Option<CallRef> {
     let opening = folded::Opening::find(here, strand, callsite)?;
     let state = opening.begin();
-    begin(here, strand, opening.sum.number(), opening.record(), state);
+    begin(here, strand, *opening.record(), state);
     let call = opening.publish(strand);
     here.set_innermost(Some(call));
     Some(call)
 }
 
-/// Writes the start of a call within the innermost one. `subject` is the call's callsite or, if it is
-/// folded, its sum.
+/// Writes the start of a call within the innermost one.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that starting a call does")]
-fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Record, state: State) {
+fn begin(here: &Position, strand: &Strand, record: CallRecord, state: RecordState) {
     // Most calls start within one that has been running since this visit to the strand, or in none,
     // with counters, and neither during a panic nor while a future is dropped.
     let outer = here.innermost();
@@ -78,10 +81,9 @@ fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Rec
         && !std::thread::panicking()
     {
         let start = clock::ticks();
-        record.open(&Opening {
+        record.open(&NewCall {
             state: state.of_thread(true),
             parent: Address::of(outer),
-            subject,
             thread: here.tag().to_bits(),
             start,
         });
@@ -91,37 +93,32 @@ fn begin(here: &Position, strand: &Strand, subject: Number, record: &'static Rec
             outer.record.raise_peak(highest);
         }
     } else {
-        begin_otherwise(here, strand, subject, record, state);
+        begin_otherwise(here, strand, record, state);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn begin_otherwise(
-    here: &Position,
-    strand: &Strand,
-    subject: Number,
-    record: &'static Record,
-    state: State,
-) {
+fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: RecordState) {
     let outer = here.innermost_running();
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
-    // In the thread's readings, so that a call is never settled before those inside it.
-    let on_thread = reading.and_then(|reading| strand.meter.on_thread(reading));
-    record.open(&Opening {
+    let figures = match reading {
+        // In the thread's readings, so that a call is never rebased before those inside it.
+        Some(reading) => strand.meter.start_at(reading),
+        None => Start::OfStrand(strand.meter.boundary()),
+    };
+    record.open(&NewCall {
         state: state
             .unwinding(std::thread::panicking())
             .cancelling(strand.cancelling.get() != Cancelling::No)
-            .of_thread(on_thread.is_some())
+            .of_thread(figures.is_of_thread())
             .partial(reading.is_none()),
         parent: Address::of(outer),
-        subject,
         thread: here.tag().to_bits(),
         start,
     });
-    let figures = on_thread.or(reading);
-    record.store_figures(figures.unwrap_or_else(|| strand.meter.boundary()));
+    record.set_start(figures);
 }
 
 /// Stops a call, on whichever thread.
@@ -143,7 +140,7 @@ fn stop_here(here: &Position, call: CallRef) {
         && state.is_plain()
         && let Some(local) = Local::current()
     {
-        let state = state.ended(end(strand, state));
+        let state = state.with_outcome(outcome(strand, state));
         let highest = record.close_on_thread(state, now, local.totals(), |level| {
             local.take_peak_at(level)
         });
@@ -154,7 +151,7 @@ fn stop_here(here: &Position, call: CallRef) {
                 outer.record.raise_peak(highest);
             }
         } else {
-            uncover(here, strand, call, strand.meter.level(highest));
+            pop_to_parent(here, strand, call, strand.meter.level(highest));
         }
     } else {
         stop_elsewhere(here, call, now);
@@ -165,14 +162,14 @@ fn stop_here(here: &Position, call: CallRef) {
 #[inline(never)]
 fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let Some(strand) = here.strand_of(call) else {
-        return stop_from_afar(call, now, None);
+        return stop_remotely(call, now, None);
     };
     let record = call.record;
     let innermost = here.innermost_running();
-    if record.state().is_at_rest() {
-        return stop_at_rest(here, strand, call, now);
-    }
-    let start = strand.meter.start(record);
+    let start = match strand.meter.figures(record) {
+        Figures::Started(start) => start,
+        Figures::Used(used) => return stop_suspended(here, strand, call, used, now),
+    };
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // The thread is ending and has given its counters back.
         record.set_partial();
@@ -183,79 +180,78 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
         }
         // Calls are open within it: if it is folded, its record can't be vacated.
         strand.mark_partial();
-        return record.close(used, now, end(strand, record.state()));
+        return record.close(used, now, outcome(strand, record.state()));
     };
     let peak = leave_to_outer(here, strand, call, reading, now);
     if innermost.is_some_and(|innermost| innermost.is(call)) {
         here.go_into(strand, outer(here, call));
     }
-    close(strand, call, reading.since(Figures { peak, ..start }), now);
+    close(strand, call, reading.since(Reading { peak, ..start }), now);
 }
 
 /// Stops a call whose future is suspended. What was open within it goes on within the call around,
 /// which may be suspended too.
-fn stop_at_rest(here: &Position, strand: &Strand, call: CallRef, now: u64) {
+fn stop_suspended(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
-        adopt(here, strand, inner, outer, Figures::default(), now);
+        reparent(here, strand, inner, outer, Reading::default(), now);
     }
-    close(strand, call, call.record.figures(), now);
+    close(strand, call, used, now);
 }
 
-fn close(strand: &Strand, call: CallRef, used: Figures, now: u64) {
+fn close(strand: &Strand, call: CallRef, used: Usage, now: u64) {
     let state = call.record.state();
-    let end = end(strand, state);
-    call.record.close(used, now, end);
-    if state.is_folded() {
-        folded::add_stopped(strand, call, used, now, end);
+    let outcome = outcome(strand, state);
+    call.record.close(used, now, outcome);
+    if let Some(record) = call.record.folded() {
+        folded::add_stopped(strand, call.address(), record, used, now, outcome);
     }
 }
 
 /// Returns how the call that stops now has ended.
 #[inline]
-fn end(strand: &Strand, state: State) -> End {
+fn outcome(strand: &Strand, state: RecordState) -> OutcomeKind {
     let cancelling = strand.cancelling.get();
     if std::thread::panicking() || cancelling != Cancelling::No {
-        return end_in_trouble(cancelling, state);
+        return outcome_in_trouble(cancelling, state);
     }
     if state.has_failed() {
-        End::Failed
+        OutcomeKind::Failed
     } else {
-        End::Ok
+        OutcomeKind::Ok
     }
 }
 
 #[cold]
-fn end_in_trouble(cancelling: Cancelling, state: State) -> End {
+fn outcome_in_trouble(cancelling: Cancelling, state: RecordState) -> OutcomeKind {
     let is_panicking = std::thread::panicking() && !state.was_unwinding();
     if is_panicking && cancelling != Cancelling::InPanic {
-        End::Panicked
+        OutcomeKind::Panicked
     } else if state.has_failed() {
-        End::Failed
+        OutcomeKind::Failed
     } else if cancelling != Cancelling::No && !state.was_cancelling() {
-        End::Cancelled
+        OutcomeKind::Cancelled
     } else {
-        End::Ok
+        OutcomeKind::Ok
     }
 }
 
 /// Stops a call on a thread that does not run its strand, so the thread's counters are not the call's.
-/// `known_end` is how it ends, if that does not depend on the strand.
+/// `known` is the outcome, if it does not depend on the strand.
 #[cold]
 #[inline(never)]
-pub(crate) fn stop_from_afar(call: CallRef, now: u64, known_end: Option<End>) {
-    Strand::do_from_afar(call, now, |strand| {
+pub(crate) fn stop_remotely(call: CallRef, now: u64, known: Option<OutcomeKind>) {
+    Strand::post(call, now, |strand| {
         let left_open = inside(strand, call).find(|inner| inner.record.is_running());
         if let (Some(_), Some(allowance)) = (left_open, strand.allowance()) {
             allowance.note_moved(now);
         }
-        Some(Deed::Stopped(Stopped {
+        Some(RemoteKind::Stop(RemoteStop {
             within: sum::within(call.record.parent()),
-            end: known_end.unwrap_or_else(|| end(strand, call.record.state())),
-            used: strand.used_from_afar(call.record),
-            left_open: left_open
-                .map(|inner| (inner.address(), strand.used_from_afar(inner.record))),
+            outcome: known.unwrap_or_else(|| outcome(strand, call.record.state())),
+            used: strand.known_usage(call.record),
+            left_open: left_open.map(|inner| (inner.address(), strand.known_usage(inner.record))),
         }))
     });
 }

@@ -4,15 +4,16 @@ use alloc_counter::Local;
 
 use crate::primitives::clock;
 use crate::store::address::Address;
+use crate::store::cancelling::Cancelling;
 use crate::store::chunk::CallRef;
-use crate::store::record::Record;
-use crate::store::state::End;
-use crate::store::strand::{Cancelling, Strand};
-use crate::store::usage::Figures;
+use crate::store::record::CallRecord;
+use crate::store::state::OutcomeKind;
+use crate::store::strand::Strand;
+use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::nesting::{adopt, inside, leave_to_outer, read, uncover, used};
-use crate::write::start_stop::{stop, stop_from_afar};
+use crate::write::nesting::{inside, leave_to_outer, pop_to_parent, read, reparent, used};
+use crate::write::start_stop::{stop, stop_remotely};
 
 /// Puts a call aside, with the calls running within it: until it is taken up again, what happens
 /// on the strand is not in them. Answers the innermost of them. None where this thread does not
@@ -40,16 +41,15 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
     );
     let mut highest = i64::MIN;
     for record in path(here, innermost, call) {
-        if !record.is_running() {
-            if !record.state().is_at_rest() {
-                // Stopped on another thread, and out of the way of those that settle.
-                let start = strand.meter.start(record);
-                highest = highest.max(start.peak);
-                record.settle(start);
-            }
+        let Some(mut start) = strand.meter.start(record) else {
+            continue;
+        };
+        if !record.is_open() {
+            // Stopped on another thread, and out of the way of those that are rebased.
+            highest = highest.max(start.peak);
+            record.rebase(start);
             continue;
         }
-        let mut start = strand.meter.start(record);
         start.peak = start.peak.max(highest);
         highest = start.peak;
         if reading.is_none() {
@@ -57,7 +57,7 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
         }
         put_to_rest(strand, record, used(strand, reading, start));
     }
-    uncover(here, strand, call, highest);
+    pop_to_parent(here, strand, call, highest);
     folded::leave_around(call.record);
     Some(innermost)
 }
@@ -74,28 +74,27 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
     }
     let strand = here.strand_of(call)?;
     let now = clock::ticks();
-    if call.record.state().is_at_rest() {
+    let Some(mut start) = strand.meter.start(call.record) else {
         // Put aside with the future in which it was opened, and now out of that one's keeping.
         let outer = cursor::running(innermost);
-        adopt(here, strand, call, outer, Figures::default(), now);
+        reparent(here, strand, call, outer, Reading::default(), now);
         folded::leave_around(call.record);
         return Some(call);
-    }
+    };
     let reading = read(strand, cursor::running(innermost), Local::current(), now)?;
-    let mut start = strand.meter.start(call.record);
     start.peak = leave_to_outer(here, strand, call, reading, now);
     put_to_rest(strand, call.record, reading.since(start));
     folded::leave_around(call.record);
     Some(call)
 }
 
-fn put_to_rest(strand: &Strand, record: &Record, used: Figures) {
-    if record.state().is_folded() {
-        folded::account(strand, record, used);
-        folded::note_rest(strand, record);
-        record.rest(Figures::default());
+fn put_to_rest(strand: &Strand, record: CallRecord, used: Usage) {
+    if let Some(call) = record.folded() {
+        folded::account(strand, call, used);
+        folded::note_rest(strand, call);
+        record.suspend(Usage::default());
     } else {
-        record.rest(used);
+        record.suspend(used);
     }
 }
 
@@ -114,24 +113,24 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     let reading =
         read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
     if Address::of(outer) != call.record.parent() {
-        adopt(here, strand, call, outer, reading, now);
+        reparent(here, strand, call, outer, reading, now);
     }
     // The innermost may have been taken elsewhere meanwhile.
     let innermost = if is_within(here, innermost, call) {
         innermost
     } else {
         let mut inside = inside(strand, call);
-        if inside.any(|inner| inner.record.is_open() && inner.record.state().is_at_rest()) {
+        if inside.any(|inner| inner.record.is_open() && inner.record.state().holds_usage()) {
             // Which of those was around the one that was taken, is not known any more.
             strand.mark_partial();
         }
         call
     };
     for record in path(here, innermost, call) {
-        if record.is_open() && record.state().is_at_rest() {
-            let start = reading.start_for(record.figures());
-            let on_thread = strand.meter.on_thread(start);
-            record.resume(on_thread.unwrap_or(start), on_thread.is_some());
+        if record.is_open()
+            && let Figures::Used(used) = record.figures()
+        {
+            record.resume(strand.meter.start_at(reading.start_for(used)));
         }
     }
     here.go_into(strand, Some(innermost));
@@ -144,11 +143,7 @@ fn is_within(here: &Position, innermost: CallRef, call: CallRef) -> bool {
 }
 
 /// From the innermost call outwards to `call`, within which it is.
-fn path(
-    here: &Position,
-    innermost: CallRef,
-    call: CallRef,
-) -> impl Iterator<Item = &'static Record> {
+fn path(here: &Position, innermost: CallRef, call: CallRef) -> impl Iterator<Item = CallRecord> {
     let mut arrived = false;
     here.outwards(Some(innermost))
         .take_while(move |outer| !std::mem::replace(&mut arrived, outer.is(call)))
@@ -164,7 +159,7 @@ pub(crate) enum Cancel {
         before: Cancelling,
     },
     /// On a thread that does not run the strand.
-    FromAfar { was_panicking: bool },
+    Remote { was_panicking: bool },
 }
 
 impl Cancel {
@@ -174,7 +169,7 @@ impl Cancel {
                 strand,
                 before: strand.cancelling.begin(),
             },
-            None => Self::FromAfar {
+            None => Self::Remote {
                 was_panicking: std::thread::panicking(),
             },
         }
@@ -187,13 +182,13 @@ impl Cancel {
                 stop(call);
                 strand.cancelling.set(before);
             }
-            Self::FromAfar { was_panicking } => {
+            Self::Remote { was_panicking } => {
                 let end = if std::thread::panicking() && !was_panicking {
-                    End::Panicked
+                    OutcomeKind::Panicked
                 } else {
-                    End::Cancelled
+                    OutcomeKind::Cancelled
                 };
-                stop_from_afar(call, clock::ticks(), Some(end));
+                stop_remotely(call, clock::ticks(), Some(end));
             }
         }
     }

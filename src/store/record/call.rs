@@ -1,0 +1,343 @@
+//! The record of a call, and of one that is not folded.
+
+use std::ops::Deref;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::{BUSY, COUNTS, COUNTS_END, FoldedCall, PEAK, Record, START, STOP};
+use crate::primitives::pool::Number;
+use crate::primitives::sync::AtomicU64;
+use crate::store::address::Address;
+use crate::store::short_text::ShortText;
+use crate::store::state::{OutcomeKind, RecordState};
+use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
+
+/// The record of a call, folded or not.
+#[derive(Clone, Copy)]
+pub(crate) struct CallRecord(&'static Record);
+
+/// The record of a call that is not folded.
+#[derive(Clone, Copy)]
+pub(crate) struct RecordedCall(CallRecord);
+
+/// A call at its start.
+pub(crate) struct NewCall {
+    pub(crate) state: RecordState,
+    pub(crate) parent: Address,
+    pub(crate) thread: u32,
+    pub(crate) start: u64,
+}
+
+impl Deref for RecordedCall {
+    type Target = CallRecord;
+
+    #[inline]
+    fn deref(&self) -> &CallRecord {
+        &self.0
+    }
+}
+
+impl RecordedCall {
+    #[inline]
+    pub(crate) const fn of(record: &'static Record) -> Self {
+        Self(CallRecord(record))
+    }
+
+    #[inline]
+    pub(crate) fn set_callsite(self, callsite: Number) {
+        self.record().subject.store(callsite.to_bits(), Relaxed);
+    }
+
+    pub(crate) fn callsite(self) -> Number {
+        Number::from_bits(self.record().subject.load(Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn write_text(self, text: &ShortText) {
+        self.record().write_short_text(text);
+    }
+
+    /// Returns the text that stands in the record; `None` if it stands in the records before.
+    pub(crate) fn text(self) -> Option<ShortText> {
+        self.record().text()
+    }
+}
+
+impl CallRecord {
+    #[inline]
+    pub(crate) const fn of(record: &'static Record) -> Self {
+        Self(record)
+    }
+
+    #[inline]
+    pub(super) const fn record(self) -> &'static Record {
+        self.0
+    }
+
+    pub(crate) fn folded(self) -> Option<FoldedCall> {
+        let is_folded = self.state().is_folded();
+        is_folded.then_some(FoldedCall::of(self.0))
+    }
+
+    pub(crate) fn recorded(self) -> Option<RecordedCall> {
+        let is_folded = self.state().is_folded();
+        (!is_folded).then_some(RecordedCall(self))
+    }
+
+    /// Writes the call, without its text and figures. Nobody reads it yet.
+    #[inline]
+    pub(crate) fn open(self, opening: &NewCall) {
+        let Record {
+            state,
+            parent,
+            thread,
+            words,
+            ..
+        } = self.0;
+        state.set(opening.state.to_bits());
+        parent.store(opening.parent.to_bits(), Relaxed);
+        thread.store(opening.thread, Relaxed);
+        words[START].store(opening.start, Relaxed);
+        words[STOP].store(0, Relaxed);
+    }
+
+    /// Writes an opening call's readings, one by one as they come, so that none is carried about.
+    /// Returns the level.
+    #[inline]
+    pub(crate) fn set_readings(self, now: u64, totals: impl Iterator<Item = u64>) -> i64 {
+        let words = &self.0.words;
+        words[BUSY].store(now, Relaxed);
+        let mut level = Level::default();
+        for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
+            word.store(total, Relaxed);
+            level.push(total);
+        }
+        words[PEAK].store(level.bytes().cast_unsigned(), Relaxed);
+        level.bytes()
+    }
+
+    /// Writes the reading at the call's start; the state says whose it is.
+    pub(crate) fn set_start(self, start: Start) {
+        match start {
+            Start::OfThread(start) => self.0.set_figures(start.counts, start.ticks, start.peak),
+            Start::OfStrand(start) => self.0.set_figures(start.counts, start.ticks, start.peak),
+        }
+    }
+
+    /// The words of the counters, which are those of this thread while the call is
+    /// [plain](RecordState::is_plain).
+    #[inline]
+    pub(super) fn count_words(self) -> &'static [AtomicU64] {
+        &self.0.words[COUNTS..]
+    }
+
+    /// Returns what the call holds, as its state says.
+    #[inline]
+    pub(crate) fn figures(self) -> Figures {
+        self.figures_in(self.state())
+    }
+
+    #[inline]
+    fn figures_in(self, state: RecordState) -> Figures {
+        let Usage { counts, busy, peak } = self.0.used();
+        let ticks = busy;
+        if state.holds_usage() {
+            Figures::Used(Usage { counts, busy, peak })
+        } else if state.is_of_thread() {
+            Figures::Started(Start::OfThread(ThreadReading {
+                counts,
+                ticks,
+                peak,
+            }))
+        } else {
+            Figures::Started(Start::OfStrand(Reading {
+                counts,
+                ticks,
+                peak,
+            }))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state(self) -> RecordState {
+        self.0.state()
+    }
+
+    /// Returns the call that this one is in now.
+    #[inline]
+    pub(crate) fn parent(self) -> Address {
+        self.0.parent()
+    }
+
+    /// Lets the call go on within another, while `note` notes what it had done until then. Who reads
+    /// one without the other is told to look again.
+    pub(crate) fn reparent(self, parent: Address, note: impl FnOnce()) {
+        self.rewrite(self.state(), || {
+            self.0.parent.store(parent.to_bits(), Relaxed);
+            note();
+        });
+    }
+
+    pub(crate) fn thread(self) -> u32 {
+        self.0.thread.load(Relaxed)
+    }
+
+    pub(crate) fn start(self) -> u64 {
+        self.0.start()
+    }
+
+    #[inline]
+    pub(crate) fn is_open(self) -> bool {
+        self.0.words[STOP].load(Relaxed) == 0
+    }
+
+    /// Returns when the call was stopped, if it was.
+    pub(crate) fn stop(self) -> Option<u64> {
+        let stop = self.0.words[STOP].load(Relaxed);
+        (stop != 0).then_some(stop)
+    }
+
+    /// Whether the call is open, in the visit to its strand in which it was opened or resumed.
+    #[inline]
+    pub(crate) fn is_running_on_thread(self) -> bool {
+        self.is_open() && self.state().is_plain()
+    }
+
+    /// Whether the call is neither stopped nor put aside.
+    #[inline]
+    pub(crate) fn is_running(self) -> bool {
+        self.is_open() && !self.state().holds_usage()
+    }
+
+    /// Returns the word of the peak: a level of the thread or the strand while the call runs.
+    #[inline]
+    pub(crate) fn peak(self) -> i64 {
+        self.0.peak()
+    }
+
+    /// Raises a running call's peak to a level, of the thread or the strand as the readings are.
+    #[inline]
+    pub(crate) fn raise_peak(self, level: i64) {
+        if level > self.peak() {
+            self.0.words[PEAK].store(level.cast_unsigned(), Relaxed);
+        }
+    }
+
+    /// Marks the call as failed; it goes on.
+    pub(crate) fn set_failed(self) {
+        self.0.state.mark(self.state().failed().to_bits());
+    }
+
+    pub(crate) fn set_partial(self) {
+        self.0.state.mark(self.state().partial(true).to_bits());
+    }
+
+    /// Changes words, and the state to this one, which has the present version.
+    #[inline]
+    fn rewrite<T>(self, state: RecordState, write: impl FnOnce() -> T) -> T {
+        self.0.state.change_to(state.to_bits(), write)
+    }
+
+    /// Stops a call whose readings are those of this thread: they become amounts for good, one by
+    /// one as the totals come. `highest` returns the highest level since the last boundary, given
+    /// the level now. Returns the highest since the call's start.
+    #[inline]
+    pub(crate) fn close_on_thread(
+        self,
+        state: RecordState,
+        now: u64,
+        totals: impl Iterator<Item = u64>,
+        highest: impl FnOnce(i64) -> i64,
+    ) -> i64 {
+        let words = &self.0.words;
+        self.rewrite(state.holding_usage(true).of_thread(false), || {
+            words[STOP].store(now, Relaxed);
+            let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
+            words[BUSY].store(busy, Relaxed);
+            let (mut start, mut level) = (Level::default(), Level::default());
+            for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
+                let at_start = word.load(Relaxed);
+                word.store(total.wrapping_sub(at_start), Relaxed);
+                level.push(total);
+                start.push(at_start);
+            }
+            let highest = highest(level.bytes()).max(self.peak());
+            let peak = highest.wrapping_sub(start.bytes());
+            words[PEAK].store(peak.cast_unsigned(), Relaxed);
+            highest
+        })
+    }
+
+    /// Stops the call: its figures become amounts for good.
+    pub(crate) fn close(self, used: Usage, stop: u64, outcome: OutcomeKind) {
+        let state = self
+            .state()
+            .with_outcome(outcome)
+            .holding_usage(true)
+            .of_thread(false);
+        self.rewrite(state, || {
+            self.0.set_used(used);
+            self.0.words[STOP].store(stop, Relaxed);
+        });
+    }
+
+    /// Puts the call aside: the figures become amounts for a while.
+    pub(crate) fn suspend(self, used: Usage) {
+        let state = self.state().holding_usage(true).of_thread(false);
+        self.rewrite(state, || self.0.set_used(used));
+    }
+
+    /// Lets the call go on: the figures are a reading again.
+    pub(crate) fn resume(self, start: Start) {
+        let state = self
+            .state()
+            .holding_usage(false)
+            .of_thread(start.is_of_thread());
+        self.rewrite(state, || self.set_start(start));
+    }
+
+    /// Turns a running call's figures into its strand's reading, as the strand is left.
+    pub(crate) fn rebase(self, start: Reading) {
+        let state = self.state().of_thread(false);
+        self.rewrite(state, || self.set_start(Start::OfStrand(start)));
+    }
+
+    /// Whether the call's words have not changed since this was its state.
+    pub(crate) fn is_still(self, state: RecordState) -> bool {
+        self.0.state.is_still(state.to_bits())
+    }
+
+    /// Notes that the call is stopped, on a thread that may write nothing else here. What it used is
+    /// in the strand's [mailbox](crate::store::remote).
+    pub(crate) fn close_remotely(self, stop: u64) {
+        self.0.words[STOP].store(stop, Release);
+    }
+
+    /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.
+    pub(crate) fn read(self) -> (RecordState, Option<u64>, Figures) {
+        let read = self.0.state.read(|state| {
+            let stop = self.0.words[STOP].load(Acquire);
+            let stop = (stop != 0).then_some(stop);
+            (stop, self.figures_in(RecordState::from_bits(state)))
+        });
+        let is_torn = read.is_err();
+        let ((stop, figures), state) = read.unwrap_or_else(|torn| torn);
+        let state = RecordState::from_bits(state);
+        (state.partial(is_torn || state.is_partial()), stop, figures)
+    }
+}
+
+/// The last two totals that went by: bytes allocated and bytes freed.
+#[derive(Default)]
+struct Level([u64; 2]);
+
+impl Level {
+    #[inline]
+    fn push(&mut self, total: u64) {
+        self.0 = [self.0[1], total];
+    }
+
+    #[inline]
+    fn bytes(&self) -> i64 {
+        self.0[0].wrapping_sub(self.0[1]).cast_signed()
+    }
+}

@@ -1,0 +1,159 @@
+//! A record: one call, checkpoint or text, of fixed size and readable while it is written.
+//!
+//! One thread writes a record, and then publishes it by its chunk's length. A call's record changes
+//! once more when the call stops, and whenever the future that it is around is put aside or it goes
+//! on within another call. Its state is a [sequence lock](crate::primitives::seqlock) over the words
+//! that change then.
+//!
+//! Which words a record has depends on its kind, so they are written and read through a view of that
+//! kind only.
+
+mod call;
+mod folded;
+mod notes;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use alloc_counter::Counts;
+
+use crate::primitives::sync::{AtomicU32, AtomicU64, array, const_fn};
+use crate::store::address::Address;
+use crate::store::short_text::{ShortText, WORD_BYTES};
+use crate::store::state::{RecordKind, RecordState, StateLock};
+use crate::store::usage::Usage;
+
+pub(crate) use call::{CallRecord, NewCall, RecordedCall};
+pub(crate) use folded::FoldedCall;
+pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
+
+/// Sixteen words.
+#[repr(align(128))]
+pub(crate) struct Record {
+    state: StateLock,
+    /// The address of the call that this is in now.
+    parent: AtomicU32,
+    /// A call's callsite, by number, or a folded one's sum; an adopted call's address; a text's
+    /// length.
+    subject: AtomicU32,
+    thread: AtomicU32,
+    words: [AtomicU64; WORDS],
+}
+
+const WORDS: usize = 14;
+const START: usize = 0;
+/// 0 while the call is open. The one word that another thread may write.
+const STOP: usize = 1;
+const BUSY: usize = 2;
+const PEAK: usize = 3;
+const COUNTS: usize = 4;
+const COUNTS_END: usize = COUNTS + 5;
+const TEXT: usize = COUNTS_END;
+
+/// Bytes of text in a record that holds nothing else.
+pub(crate) const TEXT_PIECE: usize = WORDS * WORD_BYTES;
+
+const _: () = assert!(TEXT + ShortText::WORDS == WORDS);
+
+/// A record, by its kind.
+pub(crate) enum View {
+    Call(RecordedCall),
+    Folded(FoldedCall),
+    Checkpoint(CheckpointRecord),
+    Message(MessageRecord),
+    Text(TextRecord),
+    Move(MoveRecord),
+}
+
+impl Record {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                state: StateLock::new(),
+                parent: AtomicU32::new(0),
+                subject: AtomicU32::new(0),
+                thread: AtomicU32::new(0),
+                words: array![AtomicU64::new(0); WORDS],
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> RecordState {
+        RecordState::from_bits(self.state.word())
+    }
+
+    /// Returns the record as the state says, which was read from it.
+    pub(crate) fn view(&'static self, state: RecordState) -> View {
+        match state.kind() {
+            RecordKind::Call if state.is_folded() => View::Folded(FoldedCall::of(self)),
+            RecordKind::Call => View::Call(RecordedCall::of(self)),
+            RecordKind::Checkpoint => View::Checkpoint(CheckpointRecord::of(self)),
+            RecordKind::Message => View::Message(MessageRecord::of(self)),
+            RecordKind::Text => View::Text(TextRecord::of(self)),
+            RecordKind::Move => View::Move(MoveRecord::of(self)),
+        }
+    }
+
+    #[inline]
+    fn parent(&self) -> Address {
+        Address::from_bits(self.parent.load(Relaxed))
+    }
+
+    fn start(&self) -> u64 {
+        self.words[START].load(Relaxed)
+    }
+
+    #[inline]
+    fn write_short_text(&self, text: &ShortText) {
+        for (word, part) in self.words[TEXT..].iter().zip(text.words()) {
+            word.store(part, Relaxed);
+        }
+    }
+
+    /// Returns the text that stands in the record; `None` if it stands in the records before.
+    fn text(&self) -> Option<ShortText> {
+        let word = |index: usize| self.words[TEXT + index].load(Relaxed);
+        let is_long = self.state().has_long_text();
+        (!is_long).then(|| ShortText::from_words(std::array::from_fn(word)))
+    }
+
+    #[inline]
+    fn set_counts(&self, counts: Counts) {
+        for (word, total) in self.words[COUNTS..COUNTS_END].iter().zip(counts.to_array()) {
+            word.store(total, Relaxed);
+        }
+    }
+
+    #[inline]
+    fn counts(&self) -> Counts {
+        let counts: [u64; COUNTS_END - COUNTS] =
+            std::array::from_fn(|index| self.words[COUNTS + index].load(Relaxed));
+        Counts::from_array(counts)
+    }
+
+    #[inline]
+    fn set_figures(&self, counts: Counts, ticks: u64, peak: i64) {
+        self.words[BUSY].store(ticks, Relaxed);
+        self.words[PEAK].store(peak.cast_unsigned(), Relaxed);
+        self.set_counts(counts);
+    }
+
+    #[inline]
+    fn set_used(&self, used: Usage) {
+        self.set_figures(used.counts, used.busy, used.peak);
+    }
+
+    #[inline]
+    fn used(&self) -> Usage {
+        Usage {
+            counts: self.counts(),
+            busy: self.words[BUSY].load(Relaxed),
+            peak: self.peak(),
+        }
+    }
+
+    #[inline]
+    fn peak(&self) -> i64 {
+        self.words[PEAK].load(Relaxed).cast_signed()
+    }
+}

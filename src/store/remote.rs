@@ -1,0 +1,116 @@
+//! Remote operations: what threads do to calls whose strand they do not run.
+//!
+//! Such a thread must not write the strand's records. It posts the operation in the strand's mailbox,
+//! and readers of the strand apply it to what the records say. A stop also sets the one word of the
+//! record that other threads may write, by which the strand's own thread knows that the call is over.
+
+use crate::primitives::wait::{Lock, Taken};
+use crate::store::address::Address;
+use crate::store::record::CallRecord;
+use crate::store::state::OutcomeKind;
+use crate::store::sum::{self, Sum};
+use crate::store::usage::Usage;
+
+/// How many operations a mailbox takes besides one stop of each call, so that its memory stays bounded.
+const MAX_OPERATIONS: usize = 1024;
+
+/// An operation on a call.
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteOperation {
+    pub(crate) call: Address,
+    /// In ticks.
+    pub(crate) at: u64,
+    pub(crate) kind: RemoteKind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum RemoteKind {
+    Stop(RemoteStop),
+    /// A checkpoint's name, and what the call had used, as far as it was known.
+    Checkpoint(String, Usage),
+    Fail(String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteStop {
+    pub(crate) outcome: OutcomeKind,
+    /// The recorded call around, or the path of a folded one.
+    pub(crate) within: Address,
+    /// What the call had used, as far as it was known.
+    pub(crate) used: Usage,
+    /// The call that was open within this one, and what it had used.
+    pub(crate) left_open: Option<(Address, Usage)>,
+}
+
+impl RemoteOperation {
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self.kind, RemoteKind::Stop(_))
+    }
+
+    /// Returns what the stop of a folded call adds to which sums, as the strand's thread does not add
+    /// it up; `None` for any other operation.
+    pub(crate) fn sums(&self) -> Option<[(Address, Sum); 2]> {
+        let RemoteKind::Stop(stop) = &self.kind else {
+            return None;
+        };
+        let call = self.call.call_record().and_then(CallRecord::folded)?;
+        let mut sum = sum::ended(call, stop.used, self.at, stop.outcome);
+        sum.is_partial = true;
+        let mut around = sum::inside(&sum);
+        // The call in which it was opened does not know that it is over.
+        around.is_partial = true;
+        Some([(sum::path_of(call), sum), (stop.within, around)])
+    }
+}
+
+/// A strand's remote operations, in the order in which they were posted. Who has the lock also keeps the
+/// strand from being recycled.
+pub(crate) struct Mailbox(Lock<Vec<RemoteOperation>>);
+
+/// A mailbox whose lock is taken.
+pub(crate) struct LockedMailbox<'a>(Taken<'a, Vec<RemoteOperation>>);
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Self(Lock::new(Vec::new()))
+    }
+
+    /// Takes the lock; `None` if it is not given back, as somebody was forked away with it.
+    pub(crate) fn lock(&self) -> Option<LockedMailbox<'_>> {
+        self.0.take().map(LockedMailbox)
+    }
+
+    /// Returns a copy of all operations.
+    pub(crate) fn read(&self) -> Vec<RemoteOperation> {
+        self.0.take().map_or_else(Vec::new, |all| all.clone())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.take().map_or(0, |all| all.len())
+    }
+
+    /// Looks at all operations, without a request for memory. No more are posted meanwhile.
+    pub(crate) fn look(&self, look: impl FnOnce(&[RemoteOperation])) {
+        if let Some(all) = self.0.take() {
+            look(&all);
+        }
+    }
+}
+
+impl LockedMailbox<'_> {
+    /// Posts an operation; `false` if there is no room or no memory for it.
+    pub(crate) fn post(&mut self, operation: RemoteOperation) -> bool {
+        let has_room = operation.is_stop() || self.0.len() < MAX_OPERATIONS;
+        let is_posted = has_room && self.0.try_reserve(1).is_ok();
+        if is_posted {
+            self.0.push(operation);
+        }
+        is_posted
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if !self.0.is_empty() {
+            alloc_counter::exclude(|| *self.0 = Vec::new());
+        }
+    }
+}
