@@ -9,7 +9,7 @@ use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::primitives::pool::Member;
-use crate::read::address_map::Places;
+use crate::read::address_map::AddressMap;
 use crate::read::moves::opened_in;
 use crate::read::snapshot::{
     Adoption, CallId, CallSnapshot, CheckpointSnapshot, PathSnapshot, Snapshot, StrandSnapshot,
@@ -146,7 +146,7 @@ struct Reader<'a> {
     /// How many records there were.
     records: usize,
     calls: Vec<CallSnapshot>,
-    places: Places,
+    indexes: AddressMap,
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             reading: Figures::default(),
             records: 0,
             calls: Vec::new(),
-            places: Places::new(),
+            indexes: AddressMap::new(),
             sums: Vec::new(),
             open: Vec::new(),
             afar: strand.done_from_afar(),
@@ -336,7 +336,7 @@ impl<'a> Reader<'a> {
     }
 
     fn call(&mut self, address: Address) -> Option<&mut CallSnapshot> {
-        self.calls.get_mut(self.places.get(address)?)
+        self.calls.get_mut(self.indexes.get(address)?)
     }
 
     /// The record's text, or the one in the records before it.
@@ -365,7 +365,7 @@ impl<'a> Reader<'a> {
         } else {
             (None, Vec::new())
         };
-        self.places.insert(address, self.calls.len());
+        self.indexes.insert(address, self.calls.len());
         self.calls.push(CallSnapshot {
             id: CallId(address),
             parent: CallId::at(record.parent()),
@@ -403,7 +403,7 @@ impl<'a> Reader<'a> {
             used.peak = used
                 .peak
                 .max(level.wrapping_sub(now.start.counts.net_bytes()));
-            let around = self.places.get(record.parent());
+            let around = self.indexes.get(record.parent());
             if let Some(around) = around.and_then(|around| levels.get_mut(around)) {
                 *around = level.max(*around);
             }

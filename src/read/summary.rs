@@ -9,7 +9,7 @@ use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
-use crate::read::address_map::Places;
+use crate::read::address_map::AddressMap;
 use crate::read::moves::{around_at, opened_in};
 use crate::store::address::Address;
 use crate::store::chunk::Chunk;
@@ -29,7 +29,7 @@ pub(crate) struct Tally {
     /// The highest peak of a single call.
     pub(crate) peak_bytes: u64,
     /// Of calls, and of paths.
-    places: Places,
+    indexes: AddressMap,
     moves: Vec<Move>,
     /// Calls that were stopped away from their strand, and when.
     left: Vec<(usize, u64)>,
@@ -82,7 +82,7 @@ impl Tally {
             calls: Vec::new(),
             total: Counts::ZERO,
             peak_bytes: 0,
-            places: Places::new(),
+            indexes: AddressMap::new(),
             moves: Vec::new(),
             left: Vec::new(),
             strands: Vec::new(),
@@ -99,7 +99,7 @@ impl Tally {
             *self = Self::new();
         }
         self.calls.clear();
-        self.places.clear();
+        self.indexes.clear();
         self.moves.clear();
         self.left.clear();
         self.strands.clear();
@@ -149,7 +149,7 @@ impl Tally {
 
     /// Whether there is memory for one more call; if not, they are lost.
     fn has_room(&mut self, calls: u64) -> bool {
-        let has_room = self.calls.try_reserve(1).is_ok() && self.places.reserve();
+        let has_room = self.calls.try_reserve(1).is_ok() && self.indexes.reserve();
         if !has_room {
             self.lost += calls;
         }
@@ -158,7 +158,7 @@ impl Tally {
 
     fn add_strand(&mut self, strand: &'static Member<Strand>) {
         let (reading, _) = strand.meter.read();
-        let of_strand = self.places.get(strand.parent());
+        let of_strand = self.indexes.get(strand.parent());
         let (first_call, first_move) = (self.calls.len(), self.moves.len());
         for (address, record) in strand.records() {
             let state = record.state();
@@ -213,8 +213,8 @@ impl Tally {
         if !self.has_room(1) {
             return;
         }
-        let around = self.places.get(record.parent()).or(of_strand);
-        self.places.insert(address, self.calls.len());
+        let around = self.indexes.get(record.parent()).or(of_strand);
+        self.indexes.insert(address, self.calls.len());
         let mut call = Tallied {
             callsite: record.callsite(),
             parent: around,
@@ -240,8 +240,8 @@ impl Tally {
         (left, before): (u64, Address),
         of_strand: Option<usize>,
     ) {
-        if let Some(call) = self.places.get(call) {
-            let around = self.places.get(before).or(of_strand);
+        if let Some(call) = self.indexes.get(call) {
+            let around = self.indexes.get(before).or(of_strand);
             push(&mut self.moves, Move { call, left, around });
         }
     }
@@ -251,11 +251,11 @@ impl Tally {
     #[cold]
     fn settle_moves(&mut self, strand: &Strand, first_call: usize, of_strand: Option<usize>) {
         for (address, record) in strand.records() {
-            let place = self.places.get(address).filter(|it| *it >= first_call);
+            let place = self.indexes.get(address).filter(|it| *it >= first_call);
             let Some(place) = place.filter(|place| self.has_moved(*place)) else {
                 continue;
             };
-            let now_in = self.places.get(record.parent()).or(of_strand);
+            let now_in = self.indexes.get(record.parent()).or(of_strand);
             let parent = opened_in(self.moves_of(place), now_in);
             let call = &mut self.calls[place];
             call.within = now_in;
@@ -270,7 +270,7 @@ impl Tally {
             let around = self.calls[stopped].within;
             for (address, record) in strand.records() {
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
-                let inside = self.places.get(address).filter(|_| goes_on);
+                let inside = self.indexes.get(address).filter(|_| goes_on);
                 if let Some(call) = inside.map(|inside| &mut self.calls[inside])
                     && call.within == Some(stopped)
                 {
@@ -294,7 +294,7 @@ impl Tally {
 
     /// What was done to a call away from its strand.
     fn apply(&mut self, strand: &Strand, afar: &Afar, of_strand: Option<usize>) {
-        let place = self.places.get(afar.call);
+        let place = self.indexes.get(afar.call);
         let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else {
             return;
         };
@@ -376,12 +376,12 @@ impl Tally {
                 break;
             }
             let address = Address::of_path(path.number());
-            let around = self.places.get(path.around());
+            let around = self.indexes.get(path.around());
             if around.is_none() && path.around() != Address::NONE {
                 // It came after what is around it was read.
                 continue;
             }
-            self.places.insert(address, self.calls.len());
+            self.indexes.insert(address, self.calls.len());
             self.calls.push(Tallied {
                 callsite: path.callsite(),
                 parent: around,
@@ -398,7 +398,7 @@ impl Tally {
             });
         }
         for (path, sum) in &self.paths {
-            let place = self.places.get(*path);
+            let place = self.indexes.get(*path);
             match place.and_then(|place| self.calls.get_mut(place)) {
                 Some(call) => call.add(sum),
                 None => self.lost += sum.calls,
@@ -409,7 +409,7 @@ impl Tally {
     /// What a strand did is in the calls that were around it when it was made, too.
     fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
         self.total += counts;
-        let mut around = self.places.get(parent);
+        let mut around = self.indexes.get(parent);
         // No more steps than there are calls: what was read of a trace that is written meanwhile may
         // lead in a circle.
         for _ in 0..self.calls.len() {

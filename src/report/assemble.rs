@@ -7,7 +7,7 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
-use crate::read::address_map::Places;
+use crate::read::address_map::AddressMap;
 use crate::read::moves::around_at;
 use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, Snapshot, StrandSnapshot};
 use crate::store::state::End;
@@ -265,11 +265,11 @@ impl Names {
 struct Order {
     /// The count of each strand's first call.
     first: Vec<usize>,
-    counts: Places,
+    counts: AddressMap,
     /// None where the count is the place.
     sequence: Option<Sequence>,
     len: usize,
-    paths: Places,
+    paths: AddressMap,
 }
 
 struct Sequence {
@@ -280,7 +280,7 @@ struct Sequence {
 
 impl Order {
     fn of(strands: &[StrandSnapshot], paths: &[PathSnapshot]) -> Self {
-        let mut counts = Places::new();
+        let mut counts = AddressMap::new();
         let mut first = Vec::with_capacity(strands.len());
         let len = strands.iter().map(|strand| strand.calls.len()).sum();
         let mut starts: Vec<Duration> = Vec::with_capacity(len);
@@ -308,7 +308,7 @@ impl Order {
                 counts: sequence,
             }
         });
-        let mut path_places = Places::new();
+        let mut path_places = AddressMap::new();
         for (index, path) in paths.iter().enumerate() {
             path_places.insert(path.id.0, len + index);
         }
