@@ -7,7 +7,8 @@ use super::records::{figures, open};
 use super::strand::{begin, first_chunk};
 use super::{explore, leak};
 use crate::primitives::pool::Member;
-use crate::read::snapshot::{CallId, StrandSnapshot};
+use crate::read::read_strand;
+use crate::read::snapshot::CallId;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
@@ -64,7 +65,7 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let second = CHUNKS.take(Chunk::new).unwrap();
         first.link(second);
         strand.aside.put(second.number(), inner.address(), 0);
-        let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
+        let reader = thread::spawn(|| read_strand(strand, 1));
         cursor::here(|here| {
             here.take_up(Some(strand));
             nesting::adopt(here, strand, inner, None, figures(5), 2);

@@ -6,7 +6,10 @@ pub(crate) mod moves;
 
 pub(crate) mod snapshot;
 
-pub(crate) mod reader;
+mod reader;
+#[cfg(all(loom, test))]
+pub(crate) use reader::read_strand;
+pub(crate) use reader::snapshot;
 
 #[cfg(feature = "recorder")]
 pub(crate) mod summary;

@@ -98,6 +98,20 @@ pub(crate) struct CheckpointSnapshot {
 }
 
 impl Snapshot {
+    /// What an empty trace holds.
+    pub(super) fn empty() -> Self {
+        Self {
+            id: 0,
+            started: SystemTime::now(),
+            age: Duration::ZERO,
+            origin: 0,
+            grown: 0,
+            dropped: 0,
+            strands: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
     /// What the trace's records take.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let chunks: u64 = self.strands.iter().map(|strand| strand.chunks).sum();

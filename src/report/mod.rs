@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
-use crate::read::snapshot::Snapshot;
+use crate::read;
 use crate::store::trace::Trace;
 
 pub use percentiles::Percentiles;
@@ -303,7 +303,7 @@ impl Trace {
     ///
     /// Cost: some microseconds, and allocations in proportion to what was recorded.
     pub fn report(&self) -> Report {
-        assemble::report(Snapshot::of(self))
+        assemble::report(read::snapshot(self))
     }
 }
 

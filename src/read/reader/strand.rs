@@ -1,140 +1,39 @@
-//! Reads a trace's records into a snapshot.
-//!
-//! The only reader of records. They may be written meanwhile, by other threads.
+//! Reads one strand: its records, and the meter of the thread that runs it.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
-use crate::primitives::pool::Member;
 use crate::read::address_map::AddressMap;
 use crate::read::moves::opened_in;
-use crate::read::snapshot::{
-    Adoption, CallId, CallSnapshot, CheckpointSnapshot, PathSnapshot, Snapshot, StrandSnapshot,
-};
+use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, StrandSnapshot};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
-use crate::store::limits::Allowance;
-use crate::store::paths::Path;
 use crate::store::record::Record;
 use crate::store::state::{End, Kind, State};
 use crate::store::strand::{Afar, Deed, Strand};
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
-use crate::store::trace::{Ended, Trace};
 use crate::store::usage::Figures;
-use crate::write::context;
 
-impl Snapshot {
-    pub(crate) fn of(trace: &Trace) -> Self {
-        let Some(started) = trace.started() else {
-            return Self::empty();
-        };
-        context::draw_boundary_here();
-        // The last first: a strand's parent was there before it, so it will be found. Those that
-        // fold stand below others, or below paths.
-        let mut folding = Vec::new();
-        let mut ended = Vec::new();
-        let is_whole = trace.read_folding(|open, over| {
-            folding.extend(open.map(|strand| StrandSnapshot::of(strand, started)));
-            ended = StrandSnapshot::ended(over);
-        });
-        let mut strands: Vec<_> = trace
-            .strands()
-            .into_iter()
-            .rev()
-            .map(|strand| StrandSnapshot::of(strand, started))
-            .collect();
-        strands.reverse();
-        strands.extend(folding);
-        strands.extend(ended);
-        let allowance = trace.allowance();
-        Self {
-            id: trace.id(),
-            started: clock::wall_time(started),
-            age: clock::between(started, clock::ticks()),
-            origin: started,
-            grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
-            dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
-            strands,
-            // After all that may lead there.
-            paths: allowance.map_or_else(Vec::new, PathSnapshot::all),
-        }
-    }
-
-    fn empty() -> Self {
-        Self {
-            id: 0,
-            started: SystemTime::now(),
-            age: Duration::ZERO,
-            origin: 0,
-            grown: 0,
-            dropped: 0,
-            strands: Vec::new(),
-            paths: Vec::new(),
-        }
-    }
-}
-
-impl PathSnapshot {
-    fn all(allowance: &Allowance) -> Vec<Self> {
-        let paths = allowance.paths.in_order().into_iter();
-        let path = |path: &'static Member<Path>| {
-            Some(Self {
-                id: CallId(Address::of_path(path.number())),
-                around: CallId::at(path.around()),
-                callsite: Callsite::get(path.callsite())?,
-                is_moved: path.is_moved(),
-            })
-        };
-        paths.filter_map(path).collect()
-    }
-}
-
-/// A snapshot of a strand that is written meanwhile is tried so often.
+/// How often a strand is read until nothing was written meanwhile.
 const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
 
-impl StrandSnapshot {
-    /// Strands that are over, of which only sums are left.
-    fn ended(ended: &Ended) -> Vec<Self> {
-        let strand = |parent, made_after, counts, sums| Self {
-            // Several strands', without calls.
-            ordinal: u32::MAX,
-            parent: CallId::at(parent),
-            made_after,
-            counts,
-            calls: Vec::new(),
-            sums,
-            chunks: 0,
-        };
-        let calls = ended.calls().iter();
-        let calls = calls.map(|(path, sum)| (CallId::at(*path), *sum)).collect();
-        let strands = ended.strands().iter().map(|(key, (counts, outside))| {
-            let sums = vec![(None, *outside)];
-            strand(key.0, key.1, *counts, sums)
-        });
-        strands
-            .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
-            .collect()
+/// Reads a strand as it was at one moment, although it may be written meanwhile.
+pub(crate) fn read_strand(strand: &Strand, started: u64) -> StrandSnapshot {
+    let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
+    let mut reader = { attempts }
+        .find(Reader::is_still_true)
+        .unwrap_or_else(|| Reader::read(strand, started));
+    if !reader.is_still_true() {
+        reader.complete_stopped();
     }
-
-    /// The strand may be written meanwhile; the snapshot is to be one that could have been taken
-    /// at one moment.
-    pub(crate) fn of(strand: &Strand, started: u64) -> Self {
-        let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
-        let mut reader = { attempts }
-            .find(Reader::is_still_true)
-            .unwrap_or_else(|| Reader::read(strand, started));
-        if !reader.is_still_true() {
-            reader.complete_stopped();
-        }
-        for afar in std::mem::take(&mut reader.afar) {
-            reader.apply(afar);
-        }
-        reader.finish()
+    for afar in std::mem::take(&mut reader.afar) {
+        reader.apply(afar);
     }
+    reader.finish()
 }
 
 /// Reads one strand's records in their order.
