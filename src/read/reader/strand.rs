@@ -23,20 +23,24 @@ const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
 
 /// Reads a strand as it was at one moment, although it may be written meanwhile.
 pub(crate) fn read_strand(strand: &Strand, started: u64) -> StrandSnapshot {
-    let attempts = (1..ATTEMPTS).map(|_| Reader::read(strand, started));
-    let mut reader = { attempts }
-        .find(Reader::is_still_true)
-        .unwrap_or_else(|| Reader::read(strand, started));
-    if !reader.is_still_true() {
-        reader.complete_stopped();
+    let mut reader = Reader::read(strand, started);
+    for attempt in 1.. {
+        if reader.is_still_true() {
+            break;
+        }
+        if attempt == ATTEMPTS {
+            reader.complete_stopped();
+            break;
+        }
+        reader = Reader::read(strand, started);
     }
-    for afar in std::mem::take(&mut reader.afar) {
-        reader.apply(afar);
-    }
+    reader.read_texts();
+    reader.apply_all();
     reader.finish()
 }
 
-/// Reads one strand's records in their order.
+/// Reads one strand's records in their order: first what changes, as often as it takes to have all of it
+/// as it was at one moment, and then, once, what never changes.
 struct Reader<'a> {
     strand: &'a Strand,
     started: u64,
@@ -44,18 +48,18 @@ struct Reader<'a> {
     reading: Figures,
     /// How many records there were.
     records: usize,
+    /// How many came afterwards and were read.
+    late: usize,
     calls: Vec<CallSnapshot>,
     indexes: AddressMap,
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
     open: Vec<(&'static Record, State)>,
-    /// What was done from afar before the first record was read.
-    afar: Vec<Afar>,
+    /// How much was done from afar before the first record was read.
+    afar: usize,
     /// What is to be added to sums: what is done by calls that are open, and from afar.
     more: Vec<(Address, Sum)>,
-    /// The pieces of the text of the next record.
-    text: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
@@ -65,13 +69,13 @@ impl<'a> Reader<'a> {
             started,
             reading: Figures::default(),
             records: 0,
+            late: 0,
             calls: Vec::new(),
             indexes: AddressMap::new(),
             sums: Vec::new(),
             open: Vec::new(),
-            afar: strand.done_from_afar(),
+            afar: strand.count_done_from_afar(),
             more: Vec::new(),
-            text: Vec::new(),
         };
         // Before the records: whoever closes a call meanwhile changes a sum.
         reader.read_sums();
@@ -122,7 +126,7 @@ impl<'a> Reader<'a> {
         self.calls.iter().all(is_same)
             && { self.open.iter() }.all(|(record, state)| is_still(record, *state))
             && self.sums.iter().all(is_same_sum)
-            && self.strand.count_done_from_afar() == self.afar.len()
+            && self.strand.count_done_from_afar() == self.afar
             && self.strand.sums().count() == self.sums.len()
             && self.strand.records().count() == self.records
     }
@@ -134,18 +138,19 @@ impl<'a> Reader<'a> {
             let call = &self.calls[place];
             if !call.has_stopped()
                 && let Some(CallId(around)) = call.parent
-                && self.call(around).is_some_and(|around| around.has_stopped())
+                && self.has_stopped(around)
             {
                 self.read_figures(place, &mut []);
             }
         }
         for (address, record) in self.strand.records().skip(self.records) {
             self.add_late(address, record);
+            self.late += 1;
         }
         self.read_sums();
         // What the open ones do may be in those already.
         self.more.clear();
-        self.afar = self.strand.done_from_afar();
+        self.afar = self.strand.count_done_from_afar();
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }
@@ -190,68 +195,86 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a record that came while others were read, if it belongs to a call that has stopped.
+    /// Adds a record that came while others were read. Of the calls, only those within one that has
+    /// stopped.
     fn add_late(&mut self, address: Address, record: &'static Record) {
-        let is_owned = match record.state().kind() {
-            Kind::Text | Kind::Adoption => true,
-            _ => self
-                .call(record.parent())
-                .is_some_and(|call| call.has_stopped()),
-        };
-        if is_owned {
-            let calls = self.calls.len();
-            self.add(address, record);
-            for place in calls..self.calls.len() {
-                self.read_figures(place, &mut []);
-            }
+        if record.is_call() && !self.has_stopped(record.parent()) {
+            return;
+        }
+        let calls = self.calls.len();
+        self.add(address, record);
+        for place in calls..self.calls.len() {
+            self.read_figures(place, &mut []);
         }
     }
 
-    /// Adds what never changes of a record.
+    /// Adds a call without its figures, or notes that a call went on within another.
     fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
         match state.kind() {
-            Kind::Text => record.read_text_piece(&mut self.text),
             Kind::Call if state.is_folded() => {
                 if record.is_open() {
                     self.open.push((record, state));
                 }
             }
             Kind::Call => self.add_call(address, record),
-            Kind::Checkpoint => {
-                let name = self.take_string(record);
-                let counts = record.counts();
-                self.add_checkpoint(record.parent(), record.start(), name, counts);
-            }
-            Kind::Message => {
-                let message = self.take_string(record);
-                self.add_message(record.parent(), record.start(), message);
-            }
             Kind::Adoption => {
                 let (before, so_far) = (record.parent(), record.figures());
                 self.add_adoption(record.adopted(), before, so_far, record.start());
             }
+            Kind::Checkpoint | Kind::Message | Kind::Text => {}
         }
+    }
+
+    /// Reads what never changes once it is published: texts, checkpoints and messages.
+    fn read_texts(&mut self) {
+        let mut text = Text::default();
+        // They are in the records' order.
+        let mut calls = 0;
+        let read = self.strand.records().take(self.records + self.late);
+        for (index, (address, record)) in read.enumerate() {
+            // Of the records that came while others were read, those of calls that have stopped.
+            let is_owned =
+                |reader: &mut Self| index < reader.records || reader.has_stopped(record.parent());
+            match record.state().kind() {
+                Kind::Text => text.add_piece(record),
+                Kind::Call => {
+                    let call = self.calls.get_mut(calls).filter(|it| it.id.0 == address);
+                    calls += usize::from(call.is_some());
+                    if let Some(call) = call.filter(|call| call.callsite.has_texts()) {
+                        call.text = text.take(record, |text| call.callsite.read_texts(text));
+                    }
+                }
+                Kind::Checkpoint if is_owned(self) => {
+                    let (name, counts) = (text.take_string(record), record.counts());
+                    self.add_checkpoint(record.parent(), record.start(), name, counts);
+                }
+                Kind::Message if is_owned(self) => {
+                    let message = text.take_string(record);
+                    self.add_message(record.parent(), record.start(), message);
+                }
+                Kind::Checkpoint | Kind::Message | Kind::Adoption => {}
+            }
+        }
+    }
+
+    /// Applies what was done to calls away from their strand.
+    fn apply_all(&mut self) {
+        if self.afar == 0 {
+            return;
+        }
+        let all = self.strand.done_from_afar();
+        for afar in all.into_iter().take(self.afar) {
+            self.apply(afar);
+        }
+    }
+
+    fn has_stopped(&mut self, call: Address) -> bool {
+        self.call(call).is_some_and(|call| call.has_stopped())
     }
 
     fn call(&mut self, address: Address) -> Option<&mut CallSnapshot> {
         self.calls.get_mut(self.indexes.get(address)?)
-    }
-
-    /// The record's text, or the one in the records before it.
-    fn take_text<T>(&mut self, record: &Record, read: impl FnOnce(&[u8]) -> T) -> T {
-        if record.state().has_long_text() {
-            let text = read(&self.text);
-            self.text.clear();
-            text
-        } else {
-            self.text.clear();
-            record.short_text().read(read)
-        }
-    }
-
-    fn take_string(&mut self, record: &Record) -> String {
-        self.take_text(record, |text| String::from_utf8_lossy(text).into_owned())
     }
 
     /// A call without its figures.
@@ -259,18 +282,13 @@ impl<'a> Reader<'a> {
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
-        let text = if callsite.has_texts() {
-            self.take_text(record, |text| callsite.read_texts(text))
-        } else {
-            (None, Vec::new())
-        };
         self.indexes.insert(address, self.calls.len());
         self.calls.push(CallSnapshot {
             id: CallId(address),
             parent: CallId::at(record.parent()),
             within: CallId::at(record.parent()),
             callsite,
-            text,
+            text: (None, Vec::new()),
             thread: Tag::from_bits(record.thread()),
             start: clock::between(self.started, record.start()),
             wall: Duration::ZERO,
@@ -423,6 +441,31 @@ impl<'a> Reader<'a> {
     fn peak_bytes(&self, used: Figures) -> Option<u64> {
         let is_known = self.strand.has_peaks();
         is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
+    }
+}
+
+/// The text of the next record, as far as it stands in records before it.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn add_piece(&mut self, record: &Record) {
+        record.read_text_piece(&mut self.0);
+    }
+
+    /// Hands over the record's text, from the record itself or from those before it.
+    fn take<T>(&mut self, record: &Record, read: impl FnOnce(&[u8]) -> T) -> T {
+        let text = if record.state().has_long_text() {
+            read(&self.0)
+        } else {
+            record.short_text().read(read)
+        };
+        self.0.clear();
+        text
+    }
+
+    fn take_string(&mut self, record: &Record) -> String {
+        self.take(record, |text| String::from_utf8_lossy(text).into_owned())
     }
 }
 
