@@ -54,6 +54,23 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     vacant.publish()
 }
 
+/// The strand's figures and those of its calls are of one moment, while its thread goes on.
+#[test]
+fn a_strand_did_what_its_calls_did() {
+    explore(3, || {
+        let strand = begin();
+        let counters = Counters::claim().unwrap();
+        strand.meter.run(Some(counters.local()), 1);
+        open_in(first_chunk(strand), Address::NONE);
+        let reader = thread::spawn(|| read_strand(strand, 1));
+        counters.allocate(1);
+        let snapshot = reader.join().unwrap();
+        let call = &snapshot.calls[0];
+        assert!(!call.is_partial);
+        assert_eq!(snapshot.counts, call.counts);
+    });
+}
+
 /// One that outlives the call in which it was opened.
 #[test]
 fn a_call_is_seen_in_the_one_in_which_it_was_opened() {

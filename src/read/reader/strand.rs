@@ -44,8 +44,11 @@ pub(crate) fn read_strand(strand: &Strand, started: u64) -> StrandSnapshot {
 struct Reader<'a> {
     strand: &'a Strand,
     started: u64,
-    /// One for all running calls.
+    /// The strand's figures, by which those of all running calls are known; whether that is the thread's
+    /// own reading, or an older one, as the thread has ended; and when it was made.
     reading: Figures,
+    is_exact: bool,
+    now: u64,
     /// How many records there were.
     records: usize,
     /// How many came afterwards and were read.
@@ -68,6 +71,8 @@ impl<'a> Reader<'a> {
             strand,
             started,
             reading: Figures::default(),
+            is_exact: false,
+            now: 0,
             records: 0,
             late: 0,
             calls: Vec::new(),
@@ -83,7 +88,7 @@ impl<'a> Reader<'a> {
             reader.add(address, record);
             reader.records += 1;
         }
-        (reader.reading, _) = strand.meter.read();
+        reader.read_meter();
         // Inside out, as the level of a call is at least that of those running inside it.
         let mut levels = vec![i64::MIN; reader.calls.len()];
         for place in (0..reader.calls.len()).rev() {
@@ -93,13 +98,17 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    fn read_meter(&mut self) {
+        (self.reading, self.is_exact) = self.strand.meter.read();
+        self.now = clock::ticks();
+    }
+
     /// What the open folded calls have done that has not been added up.
     fn read_open(&mut self) {
-        let now = clock::ticks();
         for (record, _) in &self.open {
             let read = self.read_now(record);
             if read.stop.is_none() {
-                let (path, within, sum) = sum::open_now(record, read.used, now);
+                let (path, within, sum) = sum::open_now(record, read.used, self.now);
                 self.more.extend([(path, sum), (within, sum::inside(&sum))]);
             }
         }
@@ -134,6 +143,7 @@ impl<'a> Reader<'a> {
     /// The strand is written without a pause. Running calls are marked; those that have stopped get
     /// all that is theirs: what was read inside them before is read again, what came since is added.
     fn complete_stopped(&mut self) {
+        self.now = clock::ticks();
         for place in 0..self.calls.len() {
             let call = &self.calls[place];
             if !call.has_stopped()
@@ -154,10 +164,11 @@ impl<'a> Reader<'a> {
         for call in &mut self.calls {
             call.is_partial |= !call.has_stopped();
         }
+        // Last, so that the strand did no less than those of its calls that have stopped.
+        self.read_meter();
     }
 
     fn finish(self) -> StrandSnapshot {
-        let (reading, exact) = self.strand.meter.read();
         let mut calls = self.calls;
         for call in &mut calls {
             call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
@@ -165,22 +176,21 @@ impl<'a> Reader<'a> {
             let moves = call.adoptions.iter();
             let moves = moves.map(|adoption| (adoption.moment, adoption.within));
             call.parent = opened_in(moves, call.parent);
-            let is_known = exact || call.has_stopped();
+            let is_known = self.is_exact || call.has_stopped();
             call.is_partial |= !is_known || self.strand.is_partial();
         }
-        let mut counts = reading.counts;
-        if !exact {
+        let mut counts = self.reading.counts;
+        if !self.is_exact {
             // The thread has ended within the strand. At least it did what its calls did.
             let outermost = calls.iter().filter(|call| call.parent.is_none());
             let within: Counts = outermost.map(|call| call.counts).sum();
             counts = at_least(counts, within);
         }
-        let now = clock::ticks();
         let is_partial = self.strand.is_partial();
         let sums = self.sums.into_iter().map(|(shared, mut sum, _)| {
             sum.is_partial |= is_partial;
             let stop = shared.of().record().and_then(Record::stop);
-            sum.covered = sum.covered_until(stop.unwrap_or(now));
+            sum.covered = sum.covered_until(stop.unwrap_or(self.now));
             (shared.of(), sum)
         });
         let sums = sums.chain(self.more);
@@ -327,7 +337,7 @@ impl<'a> Reader<'a> {
         }
         let peak_bytes = self.peak_bytes(used);
         let call = &mut self.calls[place];
-        call.wall = clock::between(record.start(), now.stop.unwrap_or_else(clock::ticks));
+        call.wall = clock::between(record.start(), now.stop.unwrap_or(self.now));
         call.busy = clock::duration(used.busy).min(call.wall);
         call.counts = used.counts;
         call.peak_bytes = peak_bytes;
