@@ -2,13 +2,18 @@
 
 mod strand;
 
+use std::time::Duration;
+
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
-use crate::read::snapshot::{CallId, PathSnapshot, Snapshot, StrandSnapshot};
+use crate::read::snapshot::{
+    CallId, FoldedInside, PathSnapshot, Snapshot, StrandSnapshot, SumSnapshot,
+};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::limits::Allowance;
+use crate::store::sum::Sum;
 use crate::store::trace::{Ended, Trace};
 use crate::write::context;
 
@@ -26,7 +31,7 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
     let mut ended = Vec::new();
     let is_whole = trace.read_folding(|open, over| {
         folding.extend(open.map(|strand| read_strand(strand, started)));
-        ended = read_ended(over);
+        ended = read_ended(over, started);
     });
     let mut strands: Vec<_> = trace
         .strands()
@@ -42,7 +47,6 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
         id: trace.id(),
         started: clock::wall_time(started),
         age: clock::between(started, clock::ticks()),
-        origin: started,
         grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
         dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
         strands,
@@ -65,24 +69,55 @@ fn read_paths(allowance: &Allowance) -> Vec<PathSnapshot> {
 }
 
 /// Reads the strands that have ended and of which only sums are left.
-fn read_ended(ended: &Ended) -> Vec<StrandSnapshot> {
+fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
     let strand = |parent, made_after, counts, sums| StrandSnapshot {
         // One for several strands, without calls.
         ordinal: u32::MAX,
         parent: CallId::at(parent),
-        made_after,
+        made_after: clock::between(started, made_after),
         counts,
         calls: Vec::new(),
         sums,
         chunks: 0,
     };
     let calls = ended.calls().iter();
-    let calls = calls.map(|(path, sum)| (CallId::at(*path), *sum)).collect();
+    let calls = calls.map(|(path, sum)| sum_snapshot(*path, sum, started));
+    let calls = calls.collect();
     let strands = ended.strands().iter().map(|(key, (counts, outside))| {
-        let sums = vec![(None, *outside)];
+        let sums = vec![sum_snapshot(Address::NONE, outside, started)];
         strand(key.0, key.1, *counts, sums)
     });
     strands
         .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
         .collect()
+}
+
+/// `of`: the path or the recorded call whose sum it is; [`Address::NONE`] for what was outside all calls.
+fn sum_snapshot(of: Address, sum: &Sum, started: u64) -> SumSnapshot {
+    let since_trace = |moment: u64| clock::between(started, moment);
+    SumSnapshot {
+        of: CallId::at(of),
+        calls: sum.calls,
+        running: sum.running,
+        failures: sum.failures,
+        cancelled: sum.cancelled,
+        wall: clock::duration(sum.wall),
+        busy: clock::duration(sum.busy),
+        busy_inside: clock::duration(sum.busy_inside),
+        covered: clock::duration(sum.covered),
+        total: sum.total,
+        inside: sum.inside,
+        last_stop: (sum.last > 0).then(|| since_trace(sum.last)),
+        folded: (sum.first > 0).then(|| FoldedInside {
+            first_start: since_trace(sum.first),
+            last_stop: if sum.children > 0 {
+                Duration::MAX
+            } else {
+                since_trace(sum.last)
+            },
+            was_suspended: sum.has_rested,
+        }),
+        is_partial: sum.is_partial,
+        is_moved: sum.is_moved,
+    }
 }

@@ -8,7 +8,9 @@ use alloc_counter::Counts;
 use crate::primitives::clock;
 use crate::read::address_map::AddressMap;
 use crate::read::moves::opened_in;
-use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, StrandSnapshot};
+use crate::read::snapshot::{
+    Adoption, CallId, CallSnapshot, CheckpointSnapshot, Message, StrandSnapshot,
+};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::record::Record;
@@ -17,6 +19,8 @@ use crate::store::strand::{Afar, Deed, Strand};
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::threads::Tag;
 use crate::store::usage::Figures;
+
+use super::sum_snapshot;
 
 /// How often a strand is read until nothing was written meanwhile.
 const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
@@ -172,9 +176,9 @@ impl<'a> Reader<'a> {
         let mut calls = self.calls;
         for call in &mut calls {
             call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
-            call.adoptions.sort_by_key(|adoption| adoption.moment);
+            call.adoptions.sort_by_key(|adoption| adoption.left);
             let moves = call.adoptions.iter();
-            let moves = moves.map(|adoption| (adoption.moment, adoption.within));
+            let moves = moves.map(|adoption| (adoption.left, adoption.within));
             call.parent = opened_in(moves, call.parent);
             let is_known = self.is_exact || call.has_stopped();
             call.is_partial |= !is_known || self.strand.is_partial();
@@ -197,10 +201,12 @@ impl<'a> Reader<'a> {
         StrandSnapshot {
             ordinal: self.strand.ordinal.load(Relaxed),
             parent: CallId::at(self.strand.parent()),
-            made_after: self.strand.made_after(),
+            made_after: clock::between(self.started, self.strand.made_after()),
             counts,
             calls,
-            sums: sums.map(|(of, sum)| (CallId::at(of), sum)).collect(),
+            sums: sums
+                .map(|(of, sum)| sum_snapshot(of, &sum, self.started))
+                .collect(),
             chunks: u64::from(self.strand.chunks()),
         }
     }
@@ -307,7 +313,6 @@ impl<'a> Reader<'a> {
             peak_bytes: None,
             end: End::Open,
             message: None,
-            message_at: 0,
             is_partial: false,
             checkpoints: Vec::new(),
             state: record.state(),
@@ -375,22 +380,23 @@ impl<'a> Reader<'a> {
     }
 
     fn add_message(&mut self, call: Address, moment: u64, message: String) {
+        let at = clock::between(self.started, moment);
         if let Some(call) = self.call(call)
-            && call.message_at <= moment
+            && call.message.as_ref().is_none_or(|known| known.at <= at)
         {
-            call.message = Some(message);
-            call.message_at = moment;
+            call.message = Some(Message { text: message, at });
         }
     }
 
     fn add_adoption(&mut self, call: Address, before: Address, so_far: Figures, moment: u64) {
+        let left = clock::between(self.started, moment);
         if let (Some(call), Some(record)) = (self.call(call), call.record()) {
             call.within = CallId::at(record.parent());
             call.adoptions.push(Adoption {
                 within: CallId::at(before),
+                left,
                 counts: so_far.counts,
                 busy: clock::duration(so_far.busy),
-                moment,
             });
         }
     }
