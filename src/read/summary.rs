@@ -1,7 +1,7 @@
-//! A tally: what a trace did, call by call, in a few numbers each.
+//! A summary: what a trace did, call by call, in a few numbers each.
 //!
-//! For who looks at every trace and keeps few of them: no text is read, and nothing is allocated
-//! once there was as much to tally before.
+//! For the recorder, which looks at every trace and keeps few of them: no text is read, and nothing is
+//! allocated once a trace as large was summed up before.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,9 +21,9 @@ use crate::store::trace::Trace;
 use crate::store::usage::Figures;
 
 /// What a trace did until it was read.
-pub(crate) struct Tally {
+pub(crate) struct Summary {
     /// A call stands after the one in which it was opened; the paths of folded calls come last.
-    pub(crate) calls: Vec<Tallied>,
+    pub(crate) calls: Vec<CallSummary>,
     /// What all strands did, in calls and outside.
     pub(crate) total: Counts,
     /// The highest peak of a single call.
@@ -45,7 +45,7 @@ pub(crate) struct Tally {
 }
 
 /// A call, or several that were folded.
-pub(crate) struct Tallied {
+pub(crate) struct CallSummary {
     pub(crate) callsite: Number,
     /// The call in which it was opened, as an index.
     pub(crate) parent: Option<usize>,
@@ -76,7 +76,7 @@ struct Move {
 /// Beyond so many calls the memory is given back.
 const KEPT_CALLS: usize = 256;
 
-impl Tally {
+impl Summary {
     pub(crate) const fn new() -> Self {
         Self {
             calls: Vec::new(),
@@ -143,7 +143,7 @@ impl Tally {
     }
 
     /// The calls that are in no other.
-    pub(crate) fn outermost(&self) -> impl Iterator<Item = &Tallied> {
+    pub(crate) fn outermost(&self) -> impl Iterator<Item = &CallSummary> {
         self.calls.iter().filter(|call| call.parent.is_none())
     }
 
@@ -215,7 +215,7 @@ impl Tally {
         }
         let around = self.indexes.get(record.parent()).or(of_strand);
         self.indexes.insert(address, self.calls.len());
-        let mut call = Tallied {
+        let mut call = CallSummary {
             callsite: record.callsite(),
             parent: around,
             within: around,
@@ -382,7 +382,7 @@ impl Tally {
                 continue;
             }
             self.indexes.insert(address, self.calls.len());
-            self.calls.push(Tallied {
+            self.calls.push(CallSummary {
                 callsite: path.callsite(),
                 parent: around,
                 within: around,
@@ -432,7 +432,7 @@ fn push<T>(all: &mut Vec<T>, item: T) {
     }
 }
 
-impl Tallied {
+impl CallSummary {
     fn end(&mut self, end: End) {
         self.end = end;
         self.failures = u64::from(matches!(end, End::Failed | End::Panicked));
