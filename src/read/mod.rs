@@ -2,6 +2,7 @@
 //! `primitives`, nothing of `write`.
 
 pub(crate) mod address_map;
+pub(crate) mod footprint;
 pub(crate) mod moves;
 
 pub(crate) mod snapshot;

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::read::footprint::Footprint;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
-use crate::store::chunk::Chunk;
 use crate::store::state::{End, State};
 use crate::store::threads::Tag;
 
@@ -17,6 +17,7 @@ pub(crate) struct Snapshot {
     pub(crate) age: Duration,
     pub(crate) grown: u64,
     pub(crate) dropped: u64,
+    pub(crate) footprint: Footprint,
     pub(crate) strands: Vec<StrandSnapshot>,
     /// The paths of folded calls, each after the one around it.
     pub(crate) paths: Vec<PathSnapshot>,
@@ -34,8 +35,6 @@ pub(crate) struct StrandSnapshot {
     pub(crate) calls: Vec<CallSnapshot>,
     /// What calls did that were not recorded one by one.
     pub(crate) sums: Vec<SumSnapshot>,
-    /// The pages that its records take.
-    pub(crate) chunks: u64,
 }
 
 /// How folded calls of one callsite were reached.
@@ -150,15 +149,10 @@ impl Snapshot {
             age: Duration::ZERO,
             grown: 0,
             dropped: 0,
+            footprint: Footprint::default(),
             strands: Vec::new(),
             paths: Vec::new(),
         }
-    }
-
-    /// What the trace's records take.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        let chunks: u64 = self.strands.iter().map(|strand| strand.chunks).sum();
-        chunks * size_of::<Chunk>() as u64
     }
 }
 

@@ -12,11 +12,10 @@ use crate::primitives::pool::{Member, Number};
 use crate::read::address_map::AddressMap;
 use crate::read::moves::{around_at, opened_in};
 use crate::store::address::Address;
-use crate::store::chunk::Chunk;
 use crate::store::record::Record;
 use crate::store::state::{End, Kind};
 use crate::store::strand::{Afar, Deed, Strand};
-use crate::store::sum::{SharedSum, Sum};
+use crate::store::sum::Sum;
 use crate::store::trace::Trace;
 use crate::store::usage::Figures;
 
@@ -38,8 +37,6 @@ pub(crate) struct Summary {
     folding: Vec<(Address, u64, Counts)>,
     /// What was done on which path.
     paths: Vec<(Address, Sum)>,
-    /// How many sums of folded calls there are.
-    sums: usize,
     /// Calls for which there was no memory.
     pub(crate) lost: u64,
 }
@@ -88,7 +85,6 @@ impl Summary {
             strands: Vec::new(),
             folding: Vec::new(),
             paths: Vec::new(),
-            sums: 0,
             lost: 0,
         }
     }
@@ -105,7 +101,6 @@ impl Summary {
         self.strands.clear();
         self.folding.clear();
         self.paths.clear();
-        self.sums = 0;
         self.lost = 0;
         self.total = Counts::ZERO;
         for strand in trace.strands_newest_first() {
@@ -132,14 +127,6 @@ impl Summary {
             let (parent, made_after, counts) = self.folding[place];
             self.add_total(parent, made_after, counts);
         }
-    }
-
-    /// What the trace's records take.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let chunks: usize = self.strands.iter().map(|it| it.chunks() as usize).sum();
-        chunks * size_of::<Chunk>()
-            + self.strands.len() * size_of::<Member<Strand>>()
-            + self.sums * size_of::<Member<SharedSum>>()
     }
 
     /// The calls that are in no other.
@@ -331,7 +318,6 @@ impl Summary {
             return;
         }
         for shared in strand.sums() {
-            self.sums += 1;
             if shared.of().path().is_some() {
                 push(&mut self.paths, (shared.of(), shared.read().0));
             }

@@ -13,6 +13,7 @@ use crate::primitives::clock;
 use crate::primitives::excluded::Own;
 use crate::primitives::text;
 use crate::primitives::text::copied;
+use crate::read::footprint::Footprint;
 use crate::read::summary::Summary;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
@@ -380,11 +381,6 @@ impl Recording {
             .policy
             .judge(&ended, tops, now, &shared.policy_panics);
         let window = shared.window(now);
-        let records = if verdict.is_kept {
-            summary.memory_bytes()
-        } else {
-            0
-        };
         drop(self.place.and_then(|place| shared.stripes.remove(place)));
         // None where this process was forked at the wrong moment: then nobody counts.
         if let Some(mut figures) = shared.stripes.figures() {
@@ -406,7 +402,7 @@ impl Recording {
         }
         // In the baseline before its report is built.
         describe(self);
-        let one = if self.keep(records, wall, outcome, verdict) {
+        let one = if self.keep(wall, outcome, verdict) {
             Totals::KEPT
         } else {
             Totals::DROPPED
@@ -416,8 +412,8 @@ impl Recording {
         }
     }
 
-    /// `records` is what the trace's records take. `false` if it is dropped.
-    fn keep(&mut self, records: usize, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
+    /// Returns `false` if it is dropped.
+    fn keep(&mut self, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
         if verdict.reasons.is_empty() {
             // There is a reason, and no memory for it.
             return false;
@@ -427,7 +423,7 @@ impl Recording {
             route: self.route,
             id: self.id.take(),
             labels: std::mem::take(&mut self.labels),
-            records,
+            records: Footprint::of(&self.trace).bytes(),
             wall,
             outcome,
             is_general: self.is_general,

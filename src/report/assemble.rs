@@ -23,7 +23,6 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
     let folded = folded(&snapshot.paths, &order, &shares, is_counted);
-    let memory_bytes = snapshot.memory_bytes();
     let mut names = Names::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
@@ -63,7 +62,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         },
         grown: snapshot.grown,
         dropped: snapshot.dropped,
-        memory_bytes,
+        memory_bytes: snapshot.footprint.record_bytes(),
         total: is_counted.then_some(total),
         calls,
         folded,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
+use crate::read::footprint::Footprint;
 use crate::read::snapshot::{
     CallId, FoldedInside, PathSnapshot, Snapshot, StrandSnapshot, SumSnapshot,
 };
@@ -49,6 +50,7 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
         age: clock::between(started, clock::ticks()),
         grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
         dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
+        footprint: Footprint::of(trace),
         strands,
         // Last, so that each path that a strand's sums name is found.
         paths: allowance.map_or_else(Vec::new, read_paths),
@@ -78,7 +80,6 @@ fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
         counts,
         calls: Vec::new(),
         sums,
-        chunks: 0,
     };
     let calls = ended.calls().iter();
     let calls = calls.map(|(path, sum)| sum_snapshot(*path, sum, started));

@@ -207,7 +207,6 @@ impl<'a> Reader<'a> {
             sums: sums
                 .map(|(of, sum)| sum_snapshot(of, &sum, self.started))
                 .collect(),
-            chunks: u64::from(self.strand.chunks()),
         }
     }
 
