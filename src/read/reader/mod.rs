@@ -1,22 +1,23 @@
 //! Reads a trace's records into a snapshot, while other threads may write them.
 
+mod calls;
+mod remote;
 mod strand;
-
-use std::time::Duration;
+mod sums;
+mod texts;
 
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::read::footprint::Footprint;
-use crate::read::snapshot::{
-    CallId, FoldedInside, PathSnapshot, Snapshot, StrandSnapshot, SumSnapshot,
-};
+use crate::read::snapshot::{CallId, PathSnapshot, Snapshot, StrandSnapshot};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::limits::Allowance;
-use crate::store::sum::Sum;
 use crate::store::trace::{Ended, Trace};
 use crate::write::context;
+
+use sums::sum_snapshot;
 
 pub(crate) use strand::read_strand;
 
@@ -91,34 +92,4 @@ fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
     strands
         .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
         .collect()
-}
-
-/// `of`: the path or the recorded call whose sum it is; [`Address::NONE`] for what was outside all calls.
-fn sum_snapshot(of: Address, sum: &Sum, started: u64) -> SumSnapshot {
-    let since_trace = |moment: u64| clock::between(started, moment);
-    SumSnapshot {
-        of: CallId::at(of),
-        calls: sum.calls,
-        running: sum.running,
-        failures: sum.failures,
-        cancelled: sum.cancelled,
-        wall: clock::duration(sum.wall),
-        busy: clock::duration(sum.busy),
-        busy_inside: clock::duration(sum.busy_inside),
-        covered: clock::duration(sum.covered),
-        total: sum.total,
-        inside: sum.inside,
-        last_stop: (sum.last > 0).then(|| since_trace(sum.last)),
-        folded: (sum.first > 0).then(|| FoldedInside {
-            first_start: since_trace(sum.first),
-            last_stop: if sum.children > 0 {
-                Duration::MAX
-            } else {
-                since_trace(sum.last)
-            },
-            was_suspended: sum.has_rested,
-        }),
-        is_partial: sum.is_partial,
-        is_moved: sum.is_moved,
-    }
 }
