@@ -8,7 +8,8 @@ use super::records::open;
 use super::strand::{begin, first_chunk};
 use super::{explore, leak};
 use crate::primitives::pool::Member;
-use crate::read::snapshot::{CallId, StrandSnapshot};
+use crate::read::read_strand;
+use crate::read::snapshot::CallId;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk};
@@ -56,6 +57,23 @@ fn open_in(chunk: &'static Member<Chunk>, parent: Address) -> CallRef {
     vacant.publish_call()
 }
 
+/// The strand's figures and those of its calls are of one moment, while its thread goes on.
+#[test]
+fn a_strand_did_what_its_calls_did() {
+    explore(3, || {
+        let strand = begin();
+        let counters = Counters::claim().unwrap();
+        strand.meter.run(Some(counters.local()), 1);
+        open_in(first_chunk(strand), Address::NONE);
+        let reader = thread::spawn(|| read_strand(strand, 1));
+        counters.allocate(1);
+        let snapshot = reader.join().unwrap();
+        let call = &snapshot.calls[0];
+        assert!(!call.is_partial);
+        assert_eq!(snapshot.counts, call.counts);
+    });
+}
+
 /// One that outlives the call in which it was opened.
 #[test]
 fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
@@ -67,7 +85,7 @@ fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
         let second = CHUNKS.take(Chunk::new).unwrap();
         first.link(second);
         strand.aside.put(second.number(), inner.address(), 0);
-        let reader = thread::spawn(|| StrandSnapshot::of(strand, 1));
+        let reader = thread::spawn(|| read_strand(strand, 1));
         cursor::here(|here| {
             here.take_up(Some(strand));
             let reading = Reading {

@@ -1,28 +1,30 @@
-//! A map from addresses.
+//! A map from addresses to indexes.
 
 use crate::primitives::pool::Number;
 use crate::store::address::Address;
 
-/// What belongs to which address. Records stand in few chunks, so it is kept by chunk.
-pub(crate) struct Places {
+/// Maps an address to an index of a list. Records stand in few chunks, so the map has an array for each
+/// chunk.
+pub(crate) struct AddressMap {
     /// In order of the chunks' numbers.
     chunks: Vec<(Number, [u32; Address::MAX_IN_CHUNK])>,
 }
 
-const NOWHERE: u32 = u32::MAX;
+const ABSENT: u32 = u32::MAX;
 
-impl Places {
+impl AddressMap {
     pub(crate) const fn new() -> Self {
         Self { chunks: Vec::new() }
     }
 
-    /// Empty again, with its memory.
+    /// Empties the map and keeps its memory.
     #[cfg(feature = "recorder")]
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
     }
 
-    /// Makes sure that one more is inserted without a request for memory; `false` if there is none.
+    /// Requests the memory for one more address, so that the next insertion can't fail. Returns whether
+    /// there is any.
     #[cfg(feature = "recorder")]
     pub(crate) fn reserve(&mut self) -> bool {
         self.chunks.try_reserve(1).is_ok()
@@ -30,19 +32,19 @@ impl Places {
 
     pub(crate) fn get(&self, address: Address) -> Option<usize> {
         let chunk = self.find(address.chunk_number()).ok()?;
-        let place = self.chunks[chunk].1[address.index()];
-        (place != NOWHERE).then_some(place as usize)
+        let index = self.chunks[chunk].1[address.index()];
+        (index != ABSENT).then_some(index as usize)
     }
 
-    pub(crate) fn insert(&mut self, address: Address, place: usize) {
+    pub(crate) fn insert(&mut self, address: Address, index: usize) {
         let number = address.chunk_number();
         let chunk = self.find(number).unwrap_or_else(|chunk| {
-            let places = [NOWHERE; Address::MAX_IN_CHUNK];
-            self.chunks.insert(chunk, (number, places));
+            let indexes = [ABSENT; Address::MAX_IN_CHUNK];
+            self.chunks.insert(chunk, (number, indexes));
             chunk
         });
         // There are fewer records than addresses, which have 32 bits.
-        self.chunks[chunk].1[address.index()] = u32::try_from(place).unwrap_or(NOWHERE);
+        self.chunks[chunk].1[address.index()] = u32::try_from(index).unwrap_or(ABSENT);
     }
 
     fn find(&self, chunk: Number) -> Result<usize, usize> {
@@ -60,16 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_found_where_it_was_put() {
-        let mut places = Places::new();
-        let address = |place: u32| Address::new(Number::from_bits(place * 7 % 5), place / 5);
-        for place in 0..100 {
-            assert_eq!(places.get(address(place)), None);
-            places.insert(address(place), place as usize);
+    fn an_address_leads_to_what_was_inserted() {
+        let mut map = AddressMap::new();
+        let address = |index: u32| Address::new(Number::from_bits(index * 7 % 5), index / 5);
+        for index in 0..100 {
+            assert_eq!(map.get(address(index)), None);
+            map.insert(address(index), index as usize);
         }
-        for place in 0..100 {
-            assert_eq!(places.get(address(place)), Some(place as usize));
+        for index in 0..100 {
+            assert_eq!(map.get(address(index)), Some(index as usize));
         }
-        assert_eq!(places.get(Address::NONE), None);
+        assert_eq!(map.get(Address::NONE), None);
     }
 }

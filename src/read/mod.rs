@@ -2,11 +2,15 @@
 //! `primitives`, nothing of `write`.
 
 pub(crate) mod address_map;
+pub(crate) mod footprint;
 pub(crate) mod moves;
 
 pub(crate) mod snapshot;
 
-pub(crate) mod reader;
+mod reader;
+#[cfg(all(loom, test))]
+pub(crate) use reader::read_strand;
+pub(crate) use reader::snapshot;
 
 #[cfg(feature = "recorder")]
 pub(crate) mod summary;

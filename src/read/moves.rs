@@ -1,20 +1,24 @@
-//! Moves: in which call another stood, at which moment.
+//! Moves: in which call another one was, at which moment.
 //!
 //! A call that outlives the one in which it was opened goes on within another, and so does a future
 //! that is polled elsewhere. Its parent is the call in which it was opened; what is spawned from it
-//! later belongs to those around it then. All readers ask here, so that they agree.
+//! later belongs to the calls that are around it then. All readers ask here, so that they agree.
 
-/// In which call a call stood at a moment. `moves` has those in which it had been, each with the
-/// moment at which it left; `now_in` is the one in which it is now.
-pub(crate) fn around_at<P>(moves: impl IntoIterator<Item = (u64, P)>, now_in: P, moment: u64) -> P {
+/// Returns the call in which a call was at a moment. `moves` has the calls in which it had been, each with
+/// the moment at which it left; `now_in` is the one in which it is now.
+pub(crate) fn around_at<M: Copy + Ord, P>(
+    moves: impl IntoIterator<Item = (M, P)>,
+    now_in: P,
+    moment: M,
+) -> P {
     let later = moves.into_iter().filter(|(left, _)| *left > moment);
-    let first = later.min_by_key(|(left, _)| *left);
-    first.map_or(now_in, |(_, around)| around)
+    opened_in(later, now_in)
 }
 
-/// In which call a call was opened: its parent.
-pub(crate) fn opened_in<P>(moves: impl IntoIterator<Item = (u64, P)>, now_in: P) -> P {
-    around_at(moves, now_in, 0)
+/// Returns the call in which a call was opened: its parent.
+pub(crate) fn opened_in<M: Copy + Ord, P>(moves: impl IntoIterator<Item = (M, P)>, now_in: P) -> P {
+    let first = moves.into_iter().min_by_key(|(left, _)| *left);
+    first.map_or(now_in, |(_, around)| around)
 }
 
 #[cfg(test)]
@@ -28,6 +32,6 @@ mod tests {
         assert_eq!(around_at(moves, 'c', 9), 'a');
         assert_eq!(around_at(moves, 'c', 10), 'b');
         assert_eq!(around_at(moves, 'c', 20), 'c');
-        assert_eq!(opened_in([], 'c'), 'c');
+        assert_eq!(opened_in::<u64, _>([], 'c'), 'c');
     }
 }

@@ -4,24 +4,22 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::read::footprint::Footprint;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
-use crate::store::chunk::Chunk;
 use crate::store::state::{OutcomeKind, RecordState};
-use crate::store::sum::Sum;
 use crate::store::threads::Tag;
 
-/// A trace at one moment.
+/// A trace at one moment. Moments are durations since the trace began.
 pub(crate) struct Snapshot {
     pub(crate) id: u64,
     pub(crate) started: SystemTime,
     pub(crate) age: Duration,
-    /// When it began, in ticks.
-    pub(crate) origin: u64,
     pub(crate) grown: u64,
     pub(crate) dropped: u64,
+    pub(crate) footprint: Footprint,
     pub(crate) strands: Vec<StrandSnapshot>,
-    /// Those of folded calls, each after the one around it.
+    /// The paths of folded calls, each after the one around it.
     pub(crate) paths: Vec<PathSnapshot>,
 }
 
@@ -32,14 +30,11 @@ pub(crate) struct StrandSnapshot {
     /// The call, in another strand, or the path below which this one stands.
     pub(crate) parent: Option<CallId>,
     /// The last moment before it was made at which a call went on within another.
-    pub(crate) made_after: u64,
+    pub(crate) made_after: Duration,
     pub(crate) counts: Counts,
     pub(crate) calls: Vec<CallSnapshot>,
-    /// What calls did that were not recorded one by one: by path, and by the recorded call within
-    /// which that was, none being outside all.
-    pub(crate) sums: Vec<(Option<CallId>, Sum)>,
-    /// The pages that its records take.
-    pub(crate) chunks: u64,
+    /// What calls did that were not recorded one by one.
+    pub(crate) sums: Vec<SumSnapshot>,
 }
 
 /// How folded calls of one callsite were reached.
@@ -49,6 +44,45 @@ pub(crate) struct PathSnapshot {
     pub(crate) callsite: &'static Callsite,
     /// What was spawned from its calls need not be in what is around it.
     pub(crate) is_moved: bool,
+}
+
+/// What the folded calls of one path did together on one strand, or what folded calls did within one
+/// recorded call, or outside all calls.
+///
+/// Several may be of one path. Of one of these, `running` may be below zero: it wraps around, and so does
+/// the sum of all.
+pub(crate) struct SumSnapshot {
+    /// The path, or the recorded call; `None` for what was outside all calls.
+    pub(crate) of: Option<CallId>,
+    pub(crate) calls: u64,
+    pub(crate) running: u64,
+    pub(crate) failures: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) wall: Duration,
+    pub(crate) busy: Duration,
+    pub(crate) busy_inside: Duration,
+    /// The time in which a folded call was open inside.
+    pub(crate) covered: Duration,
+    pub(crate) total: Counts,
+    /// The part of the total that the folded calls inside used.
+    pub(crate) inside: Counts,
+    /// When the last one stopped.
+    pub(crate) last_stop: Option<Duration>,
+    /// Of a recorded call: when folded ones were open in it.
+    pub(crate) folded: Option<FoldedInside>,
+    pub(crate) is_partial: bool,
+    pub(crate) is_moved: bool,
+}
+
+/// When folded calls were open in a recorded one.
+#[derive(Clone)]
+pub(crate) struct FoldedInside {
+    /// When the first one was opened.
+    pub(crate) first_start: Duration,
+    /// When the last one stopped; [`Duration::MAX`] if one is open.
+    pub(crate) last_stop: Duration,
+    /// One of them was suspended, so other calls may have run meanwhile.
+    pub(crate) was_suspended: bool,
 }
 
 /// A call's name within its trace, or a path's.
@@ -62,32 +96,41 @@ pub(crate) struct CallSnapshot {
     /// The call of the same strand in which it is now, or was when it stopped.
     pub(crate) within: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
+    /// The id, and the labels' values.
     pub(crate) text: (Option<String>, Vec<Option<String>>),
     pub(crate) thread: Tag,
-    /// Since the trace began.
     pub(crate) start: Duration,
     pub(crate) wall: Duration,
     pub(crate) busy: Duration,
     pub(crate) counts: Counts,
-    /// None where a level of the strand is not known.
+    /// `None` if a level of the strand is not known.
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) end: OutcomeKind,
-    pub(crate) message: Option<String>,
-    /// When the message came; a later one takes its place.
-    pub(crate) message_at: u64,
+    /// The last one.
+    pub(crate) message: Option<Message>,
     pub(crate) is_partial: bool,
     pub(crate) checkpoints: Vec<CheckpointSnapshot>,
-    /// The record's, when it was first read.
-    pub(crate) state: RecordState,
-    /// Where the call went on within another: in which it had been, and what it had done until then.
+    /// The calls in which it was before it went on within another.
     pub(crate) adoptions: Vec<Adoption>,
+    /// The record's state when the figures were read.
+    pub(super) state: RecordState,
 }
 
+/// Why a call failed, and when it said so.
+pub(crate) struct Message {
+    pub(crate) text: String,
+    pub(super) at: Duration,
+}
+
+/// A call went on within another.
 pub(crate) struct Adoption {
+    /// The call in which it had been.
     pub(crate) within: Option<CallId>,
+    /// When it left that one.
+    pub(crate) left: Duration,
+    /// What it had done until then.
     pub(crate) counts: Counts,
     pub(crate) busy: Duration,
-    pub(crate) moment: u64,
 }
 
 pub(crate) struct CheckpointSnapshot {
@@ -98,10 +141,18 @@ pub(crate) struct CheckpointSnapshot {
 }
 
 impl Snapshot {
-    /// What the trace's records take.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        let chunks: u64 = self.strands.iter().map(|strand| strand.chunks).sum();
-        chunks * size_of::<Chunk>() as u64
+    /// What an empty trace holds.
+    pub(super) fn empty() -> Self {
+        Self {
+            id: 0,
+            started: SystemTime::now(),
+            age: Duration::ZERO,
+            grown: 0,
+            dropped: 0,
+            footprint: Footprint::default(),
+            strands: Vec::new(),
+            paths: Vec::new(),
+        }
     }
 }
 

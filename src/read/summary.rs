@@ -1,7 +1,7 @@
-//! A tally: what a trace did, call by call, in a few numbers each.
+//! A summary: what a trace did, call by call, in a few numbers each.
 //!
-//! For who looks at every trace and keeps few of them: no text is read, and nothing is allocated
-//! once there was as much to tally before.
+//! For the recorder, which looks at every trace and keeps few of them: no text is read, and nothing is
+//! allocated once a trace as large was summed up before.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,28 +9,27 @@ use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
-use crate::read::address_map::Places;
+use crate::read::address_map::AddressMap;
 use crate::read::moves::{around_at, opened_in};
 use crate::store::address::Address;
-use crate::store::chunk::Chunk;
 use crate::store::record::{RecordedCall, View};
 use crate::store::remote::{RemoteKind, RemoteOperation};
 use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
-use crate::store::sum::{SharedSum, Sum};
+use crate::store::sum::Sum;
 use crate::store::trace::Trace;
 use crate::store::usage::Reading;
 
 /// What a trace did until it was read.
-pub(crate) struct Tally {
+pub(crate) struct Summary {
     /// A call stands after the one in which it was opened; the paths of folded calls come last.
-    pub(crate) calls: Vec<Tallied>,
+    pub(crate) calls: Vec<CallSummary>,
     /// What all strands did, in calls and outside.
     pub(crate) total: Counts,
     /// The highest peak of a single call.
     pub(crate) peak_bytes: u64,
     /// Of calls, and of paths.
-    places: Places,
+    indexes: AddressMap,
     moves: Vec<Move>,
     /// Calls that were stopped away from their strand, and when.
     left: Vec<(usize, u64)>,
@@ -39,14 +38,12 @@ pub(crate) struct Tally {
     folding: Vec<(Address, u64, Counts)>,
     /// What was done on which path.
     paths: Vec<(Address, Sum)>,
-    /// How many sums of folded calls there are.
-    sums: usize,
     /// Calls for which there was no memory.
     pub(crate) lost: u64,
 }
 
 /// A call, or several that were folded.
-pub(crate) struct Tallied {
+pub(crate) struct CallSummary {
     pub(crate) callsite: Number,
     /// The call in which it was opened, as an index.
     pub(crate) parent: Option<usize>,
@@ -77,19 +74,18 @@ struct Move {
 /// Beyond so many calls the memory is given back.
 const KEPT_CALLS: usize = 256;
 
-impl Tally {
+impl Summary {
     pub(crate) const fn new() -> Self {
         Self {
             calls: Vec::new(),
             total: Counts::ZERO,
             peak_bytes: 0,
-            places: Places::new(),
+            indexes: AddressMap::new(),
             moves: Vec::new(),
             left: Vec::new(),
             strands: Vec::new(),
             folding: Vec::new(),
             paths: Vec::new(),
-            sums: 0,
             lost: 0,
         }
     }
@@ -100,13 +96,12 @@ impl Tally {
             *self = Self::new();
         }
         self.calls.clear();
-        self.places.clear();
+        self.indexes.clear();
         self.moves.clear();
         self.left.clear();
         self.strands.clear();
         self.folding.clear();
         self.paths.clear();
-        self.sums = 0;
         self.lost = 0;
         self.total = Counts::ZERO;
         for strand in trace.strands_newest_first() {
@@ -135,22 +130,14 @@ impl Tally {
         }
     }
 
-    /// What the trace's records take.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let chunks: usize = self.strands.iter().map(|it| it.chunks() as usize).sum();
-        chunks * size_of::<Chunk>()
-            + self.strands.len() * size_of::<Member<Strand>>()
-            + self.sums * size_of::<Member<SharedSum>>()
-    }
-
     /// The calls that are in no other.
-    pub(crate) fn outermost(&self) -> impl Iterator<Item = &Tallied> {
+    pub(crate) fn outermost(&self) -> impl Iterator<Item = &CallSummary> {
         self.calls.iter().filter(|call| call.parent.is_none())
     }
 
     /// Whether there is memory for one more call; if not, they are lost.
     fn has_room(&mut self, calls: u64) -> bool {
-        let has_room = self.calls.try_reserve(1).is_ok() && self.places.reserve();
+        let has_room = self.calls.try_reserve(1).is_ok() && self.indexes.reserve();
         if !has_room {
             self.lost += calls;
         }
@@ -159,7 +146,7 @@ impl Tally {
 
     fn add_strand(&mut self, strand: &'static Member<Strand>) {
         let (reading, _) = strand.meter.read();
-        let of_strand = self.places.get(strand.parent());
+        let of_strand = self.indexes.get(strand.parent());
         let (first_call, first_move) = (self.calls.len(), self.moves.len());
         for (address, record) in strand.records() {
             match record.view(record.state()) {
@@ -203,9 +190,9 @@ impl Tally {
         if !self.has_room(1) {
             return;
         }
-        let around = self.places.get(record.parent()).or(of_strand);
-        self.places.insert(address, self.calls.len());
-        let mut call = Tallied {
+        let around = self.indexes.get(record.parent()).or(of_strand);
+        self.indexes.insert(address, self.calls.len());
+        let mut call = CallSummary {
             callsite: record.callsite(),
             parent: around,
             within: around,
@@ -230,8 +217,8 @@ impl Tally {
         (left, before): (u64, Address),
         of_strand: Option<usize>,
     ) {
-        if let Some(call) = self.places.get(call) {
-            let around = self.places.get(before).or(of_strand);
+        if let Some(call) = self.indexes.get(call) {
+            let around = self.indexes.get(before).or(of_strand);
             push(&mut self.moves, Move { call, left, around });
         }
     }
@@ -241,11 +228,11 @@ impl Tally {
     #[cold]
     fn settle_moves(&mut self, strand: &Strand, first_call: usize, of_strand: Option<usize>) {
         for (address, record) in recorded_calls(strand) {
-            let place = self.places.get(address).filter(|it| *it >= first_call);
+            let place = self.indexes.get(address).filter(|it| *it >= first_call);
             let Some(place) = place.filter(|place| self.has_moved(*place)) else {
                 continue;
             };
-            let now_in = self.places.get(record.parent()).or(of_strand);
+            let now_in = self.indexes.get(record.parent()).or(of_strand);
             let parent = opened_in(self.moves_of(place), now_in);
             let call = &mut self.calls[place];
             call.within = now_in;
@@ -260,7 +247,7 @@ impl Tally {
             let around = self.calls[stopped].within;
             for (address, record) in recorded_calls(strand) {
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
-                let inside = self.places.get(address).filter(|_| goes_on);
+                let inside = self.indexes.get(address).filter(|_| goes_on);
                 if let Some(call) = inside.map(|inside| &mut self.calls[inside])
                     && call.within == Some(stopped)
                 {
@@ -284,7 +271,7 @@ impl Tally {
 
     /// Applies a remote operation.
     fn apply(&mut self, strand: &Strand, operation: &RemoteOperation, of_strand: Option<usize>) {
-        let place = self.places.get(operation.call);
+        let place = self.indexes.get(operation.call);
         let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else {
             return;
         };
@@ -321,7 +308,6 @@ impl Tally {
             return;
         }
         for shared in strand.folded.sums() {
-            self.sums += 1;
             if shared.of().path().is_some() {
                 push(&mut self.paths, (shared.of(), shared.read().0));
             }
@@ -366,13 +352,13 @@ impl Tally {
                 break;
             }
             let address = Address::of_path(path.number());
-            let around = self.places.get(path.around());
+            let around = self.indexes.get(path.around());
             if around.is_none() && path.around() != Address::NONE {
                 // It came after what is around it was read.
                 continue;
             }
-            self.places.insert(address, self.calls.len());
-            self.calls.push(Tallied {
+            self.indexes.insert(address, self.calls.len());
+            self.calls.push(CallSummary {
                 callsite: path.callsite(),
                 parent: around,
                 within: around,
@@ -388,7 +374,7 @@ impl Tally {
             });
         }
         for (path, sum) in &self.paths {
-            let place = self.places.get(*path);
+            let place = self.indexes.get(*path);
             match place.and_then(|place| self.calls.get_mut(place)) {
                 Some(call) => call.add(sum),
                 None => self.lost += sum.calls,
@@ -399,7 +385,7 @@ impl Tally {
     /// What a strand did is in the calls that were around it when it was made, too.
     fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
         self.total += counts;
-        let mut around = self.places.get(parent);
+        let mut around = self.indexes.get(parent);
         // No more steps than there are calls: what was read of a trace that is written meanwhile may
         // lead in a circle.
         for _ in 0..self.calls.len() {
@@ -430,7 +416,7 @@ fn push<T>(all: &mut Vec<T>, item: T) {
     }
 }
 
-impl Tallied {
+impl CallSummary {
     fn end(&mut self, end: OutcomeKind) {
         self.end = end;
         self.failures = u64::from(end.is_failure());

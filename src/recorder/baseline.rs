@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::primitives::pool::Number;
-use crate::read::summary::Tally;
+use crate::read::summary::Summary;
 use crate::report::Outcome;
 use crate::store::callsite::Callsite;
 
@@ -98,7 +98,7 @@ impl Baseline {
     /// Adds a request. `room` is how many bytes may be taken more.
     pub(super) fn add(
         &mut self,
-        tally: &Tally,
+        summary: &Summary,
         wall_ns: u64,
         outcome: &Outcome,
         window: u64,
@@ -114,11 +114,11 @@ impl Baseline {
             Outcome::Panicked => requests.panicked += 1,
             Outcome::Cancelled => requests.cancelled += 1,
         }
-        requests.total += tally.total;
+        requests.total += summary.total;
         let figures = [
             (&mut requests.wall, wall_ns),
-            (&mut requests.allocates, tally.total.allocates()),
-            (&mut requests.bytes, tally.total.bytes_allocated),
+            (&mut requests.allocates, summary.total.allocates()),
+            (&mut requests.bytes, summary.total.bytes_allocated),
         ];
         for (sketch, figure) in figures {
             // Its share of the reserve is taken from last.
@@ -134,17 +134,17 @@ impl Baseline {
             *room = all_room - left;
         }
         paths.clear();
-        self.lost.add(tally.lost);
+        self.lost.add(summary.lost);
         // A path that is touched is one of these.
-        let all = tally.calls.len();
+        let all = summary.calls.len();
         if paths.try_reserve(all).is_err() || touched.try_reserve(all).is_err() {
             return self
                 .lost
-                .add(tally.calls.iter().map(|call| call.calls).sum());
+                .add(summary.calls.iter().map(|call| call.calls).sum());
         }
         let mut guess = self.first;
         let mut before = NOWHERE;
-        for call in &tally.calls {
+        for call in &summary.calls {
             let parent = match call.parent {
                 None => Some(NOWHERE),
                 Some(parent) => { paths.get(parent) }.copied().filter(|it| *it != NOWHERE),
@@ -357,9 +357,9 @@ mod tests {
         let mut baseline = Baseline::new(0);
         let mut room = 10_000;
         let mut recent = |window| {
-            let (tally, mut scratch) = (Tally::new(), Scratch::default());
+            let (summary, mut scratch) = (Summary::new(), Scratch::default());
             let ok = Outcome::Ok;
-            baseline.add(&tally, 1000, &ok, window, &mut scratch, &mut room);
+            baseline.add(&summary, 1000, &ok, window, &mut scratch, &mut room);
             baseline.requests().clone().map(|it| it.count)
         };
         assert_eq!(recent(10), [1, 0]);
@@ -377,7 +377,7 @@ mod tests {
     fn the_reserve_is_for_whole_requests() {
         let mut baseline = Baseline::new(0);
         let (mut room, mut scratch) = (0, Scratch::default());
-        let mut tally = Tally::new();
+        let mut summary = Summary::new();
         let mut number: u64 = 1;
         for window in 1..=6 {
             for _ in 0..2000 {
@@ -385,11 +385,11 @@ mod tests {
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
                 let figure = |bits: u32| (16 << (number >> 60)) + (number << bits >> 44);
-                tally.total.allocations = figure(3) >> 8;
-                tally.total.bytes_allocated = figure(9);
+                summary.total.allocations = figure(3) >> 8;
+                summary.total.bytes_allocated = figure(9);
                 let wall = figure(15);
                 let ok = Outcome::Ok;
-                baseline.add(&tally, wall, &ok, window, &mut scratch, &mut room);
+                baseline.add(&summary, wall, &ok, window, &mut scratch, &mut room);
             }
             for requests in baseline.requests().iter().filter(|it| it.count > 0) {
                 for sketch in [&requests.wall, &requests.bytes] {

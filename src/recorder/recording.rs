@@ -13,7 +13,8 @@ use crate::primitives::clock;
 use crate::primitives::excluded::Own;
 use crate::primitives::text;
 use crate::primitives::text::copied;
-use crate::read::summary::Tally;
+use crate::read::footprint::Footprint;
+use crate::read::summary::Summary;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::store::state::OutcomeKind;
@@ -352,14 +353,14 @@ impl Recording {
         let now = clock::ticks();
         // A rule of the program's own may end a request meanwhile, which has another one.
         let spare = { self.shared.stripes.figures() }.and_then(|mut it| it.spare.take());
-        let mut tally = spare.unwrap_or_else(Tally::new);
-        tally.read(&self.trace);
+        let mut summary = spare.unwrap_or_else(Summary::new);
+        summary.read(&self.trace);
         let wall = clock::between(self.started, now);
         let outcome = self.outcome.take().unwrap_or_else(|| {
             if std::thread::panicking() && !self.was_panicking {
                 Outcome::Panicked
             } else {
-                outcome_of(&tally)
+                outcome_of(&summary)
             }
         });
         let shared = Arc::clone(&self.shared);
@@ -370,9 +371,9 @@ impl Recording {
             id: self.id.as_deref(),
             wall,
             outcome: &outcome,
-            total: shared.is_counted.then_some(tally.total),
-            peak_bytes: shared.is_counted.then_some(tally.peak_bytes),
-            calls: tally.calls.iter().map(|call| call.calls).sum(),
+            total: shared.is_counted.then_some(summary.total),
+            peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
+            calls: summary.calls.iter().map(|call| call.calls).sum(),
             status: self.status,
         };
         let tops = (&route.slowest, &route.heaviest);
@@ -380,24 +381,19 @@ impl Recording {
             .policy
             .judge(&ended, tops, now, &shared.policy_panics);
         let window = shared.window(now);
-        let records = if verdict.is_kept {
-            tally.memory_bytes()
-        } else {
-            0
-        };
         drop(self.place.and_then(|place| shared.stripes.remove(place)));
         // None where this process was forked at the wrong moment: then nobody counts.
         if let Some(mut figures) = shared.stripes.figures() {
             if let Some((baseline, scratch, room)) = figures.of(self.route) {
-                baseline.add(&tally, nanoseconds(wall), &outcome, window, scratch, room);
+                baseline.add(&summary, nanoseconds(wall), &outcome, window, scratch, room);
             } else {
-                figures.lose(tally.calls.iter().map(|call| call.calls).sum());
+                figures.lose(summary.calls.iter().map(|call| call.calls).sum());
             }
             if !verdict.is_kept {
                 let one = Totals::NOT_KEPT;
                 shared.stripes.count(&mut figures, self.route, one);
             }
-            let other = figures.spare.replace(tally);
+            let other = figures.spare.replace(summary);
             drop(figures);
             drop(other);
         }
@@ -406,7 +402,7 @@ impl Recording {
         }
         // In the baseline before its report is built.
         describe(self);
-        let one = if self.keep(records, wall, outcome, verdict) {
+        let one = if self.keep(wall, outcome, verdict) {
             Totals::KEPT
         } else {
             Totals::DROPPED
@@ -416,8 +412,8 @@ impl Recording {
         }
     }
 
-    /// `records` is what the trace's records take. `false` if it is dropped.
-    fn keep(&mut self, records: usize, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
+    /// Returns `false` if it is dropped.
+    fn keep(&mut self, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
         if verdict.reasons.is_empty() {
             // There is a reason, and no memory for it.
             return false;
@@ -427,7 +423,7 @@ impl Recording {
             route: self.route,
             id: self.id.take(),
             labels: std::mem::take(&mut self.labels),
-            records,
+            records: Footprint::of(&self.trace).bytes(),
             wall,
             outcome,
             is_general: self.is_general,
@@ -440,8 +436,8 @@ impl Recording {
 
 /// Panicked if an outermost call did, else failed if one did. Cancelled only if all of them were: a
 /// branch of a `select!` that is dropped says nothing about the request.
-fn outcome_of(tally: &Tally) -> Outcome {
-    let ends = || tally.outermost().map(|call| call.end);
+fn outcome_of(summary: &Summary) -> Outcome {
+    let ends = || summary.outermost().map(|call| call.end);
     match ends().filter(|end| end.is_failure()).max() {
         Some(OutcomeKind::Panicked) => Outcome::Panicked,
         Some(_) => Outcome::Failed(String::new()),

@@ -14,7 +14,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::primitives::cut::{Counter, Moment, Moments};
 use crate::primitives::fallible::{Boxed, lengthen};
-use crate::read::summary::Tally;
+use crate::read::summary::Summary;
 use crate::store::trace::Trace;
 
 use super::baseline::{Baseline, Scratch};
@@ -81,7 +81,7 @@ pub(super) struct Figures {
     scratch: Scratch,
     /// Kept for its memory, and not by each thread: a thread-local with a destructor can't be had without
     /// memory.
-    pub(super) spare: Option<Tally>,
+    pub(super) spare: Option<Summary>,
     /// Calls of requests for whose names there was no memory.
     lost: u64,
     /// How many bytes all this may take more.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::primitives::clock;
-use crate::read::address_map::Places;
+use crate::read::address_map::AddressMap;
 use crate::read::moves::around_at;
-use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, Snapshot, StrandSnapshot};
+use crate::read::snapshot::{
+    CallId, CallSnapshot, FoldedInside, PathSnapshot, Snapshot, StrandSnapshot, SumSnapshot,
+};
 use crate::store::state::OutcomeKind;
-use crate::store::sum::Sum;
 use crate::store::threads::Tag;
 
 use super::self_time::self_walls;
@@ -23,7 +23,6 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
     let folded = folded(&snapshot.paths, &order, &shares, is_counted);
-    let memory_bytes = snapshot.memory_bytes();
     let mut names = Names::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
@@ -63,7 +62,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         },
         grown: snapshot.grown,
         dropped: snapshot.dropped,
-        memory_bytes,
+        memory_bytes: snapshot.footprint.record_bytes(),
         total: is_counted.then_some(total),
         calls,
         folded,
@@ -77,12 +76,12 @@ fn mark_overlaps(calls: &mut [CallReport], shares: &Shares) {
         let call = &calls[place];
         let Some(around) = call.parent else { continue };
         let (start, stop) = (call.start, call.start + call.wall);
-        let Some(covered) = &shares.by_place[around].folded else {
+        let Some(folded) = &shares.by_place[around].folded else {
             continue;
         };
         let may_be_beside =
-            covered.has_rested || call.busy < call.wall || call.strand != calls[around].strand;
-        if may_be_beside && covered.first < stop && start < covered.last {
+            folded.was_suspended || call.busy < call.wall || call.strand != calls[around].strand;
+        if may_be_beside && folded.first_start < stop && start < folded.last_stop {
             calls[around].partial = true;
         }
     }
@@ -150,9 +149,9 @@ fn folded_report(
     is_counted: bool,
 ) -> FoldedReport {
     let callsite = path.callsite;
-    let wall = clock::duration(share.wall);
-    // Of a call that was stopped elsewhere, both were read at moments of their own.
-    let busy = clock::duration(share.busy).min(wall);
+    let wall = share.wall;
+    // Of a call that was stopped on another thread, both were read at moments of their own.
+    let busy = share.busy.min(wall);
     FoldedReport {
         name: callsite.name().into(),
         module: callsite.module().into(),
@@ -227,7 +226,9 @@ fn call_report(
         outcome: match call.end {
             OutcomeKind::Running => Outcome::Running,
             OutcomeKind::Ok => Outcome::Ok,
-            OutcomeKind::Failed => Outcome::Failed(call.message.unwrap_or_default()),
+            OutcomeKind::Failed => {
+                Outcome::Failed(call.message.map_or_else(String::new, |it| it.text))
+            }
             OutcomeKind::Panicked => Outcome::Panicked,
             OutcomeKind::Cancelled => Outcome::Cancelled,
         },
@@ -265,11 +266,11 @@ impl Names {
 struct Order {
     /// The count of each strand's first call.
     first: Vec<usize>,
-    counts: Places,
+    counts: AddressMap,
     /// None where the count is the place.
     sequence: Option<Sequence>,
     len: usize,
-    paths: Places,
+    paths: AddressMap,
 }
 
 struct Sequence {
@@ -280,7 +281,7 @@ struct Sequence {
 
 impl Order {
     fn of(strands: &[StrandSnapshot], paths: &[PathSnapshot]) -> Self {
-        let mut counts = Places::new();
+        let mut counts = AddressMap::new();
         let mut first = Vec::with_capacity(strands.len());
         let len = strands.iter().map(|strand| strand.calls.len()).sum();
         let mut starts: Vec<Duration> = Vec::with_capacity(len);
@@ -308,7 +309,7 @@ impl Order {
                 counts: sequence,
             }
         });
-        let mut path_places = Places::new();
+        let mut path_places = AddressMap::new();
         for (index, path) in paths.iter().enumerate() {
             path_places.insert(path.id.0, len + index);
         }
@@ -377,7 +378,7 @@ struct Share {
     /// The time in which a folded call was open inside.
     covered: Duration,
     /// Of a recorded call: the folded ones inside.
-    folded: Option<Covered>,
+    folded: Option<FoldedInside>,
     is_partial: bool,
     is_moved: bool,
     // The rest is of paths only.
@@ -385,25 +386,13 @@ struct Share {
     running: u64,
     failures: u64,
     cancelled: u64,
-    wall: u64,
-    busy: u64,
-    /// When the last one stopped, in ticks.
-    last: u64,
-}
-
-/// When, since the trace began, the first folded call was opened in a recorded one, and the last one
-/// stopped; and whether one was put aside in between.
-#[derive(Clone)]
-struct Covered {
-    first: Duration,
-    last: Duration,
-    has_rested: bool,
+    wall: Duration,
+    busy: Duration,
+    last_stop: Option<Duration>,
 }
 
 /// By the order's places.
 struct Shares {
-    /// When the trace began, in ticks.
-    origin: u64,
     by_place: Vec<Share>,
 }
 
@@ -411,7 +400,6 @@ impl Shares {
     fn of(snapshot: &Snapshot, order: &Order) -> Self {
         let places = order.len() + snapshot.paths.len();
         let mut shares = Self {
-            origin: snapshot.origin,
             by_place: vec![Share::default(); places],
         };
         for (number, strand) in snapshot.strands.iter().enumerate() {
@@ -419,8 +407,8 @@ impl Shares {
             for (index, call) in strand.calls.iter().enumerate() {
                 shares.add_call(order.place(number, index), call, order, outside);
             }
-            for (of, sum) in &strand.sums {
-                shares.add_sum(*of, sum, order, outside);
+            for sum in &strand.sums {
+                shares.add_sum(sum, order, outside);
             }
         }
         let around = Around { snapshot, order };
@@ -432,8 +420,7 @@ impl Shares {
 
     /// When the last folded call stopped.
     fn last_stop(&self, calls: usize) -> Option<Duration> {
-        let last = self.paths(calls).map(|share| share.last).max()?;
-        (last > 0).then(|| clock::between(self.origin, last))
+        self.paths(calls).filter_map(|share| share.last_stop).max()
     }
 
     fn paths(&self, calls: usize) -> impl Iterator<Item = &Share> {
@@ -464,9 +451,9 @@ impl Shares {
         }
     }
 
-    fn add_sum(&mut self, of: Option<CallId>, sum: &Sum, order: &Order, outside: Option<usize>) {
-        let place = if of.is_some() {
-            order.find(of)
+    fn add_sum(&mut self, sum: &SumSnapshot, order: &Order, outside: Option<usize>) {
+        let place = if sum.of.is_some() {
+            order.find(sum.of)
         } else {
             outside
         };
@@ -474,34 +461,25 @@ impl Shares {
         let share = &mut self.by_place[share];
         share.inside += sum.inside;
         share.is_partial |= sum.is_partial;
-        if of.is_none() {
+        if sum.of.is_none() {
             // On other strands, so nobody knows which part of the time around was theirs.
             share.is_partial |= sum.calls > 0;
             return;
         }
         share.is_moved |= sum.is_moved;
         share.total += sum.total;
-        share.busy_inside += clock::duration(sum.busy_inside);
-        share.covered += clock::duration(sum.covered);
+        share.busy_inside += sum.busy_inside;
+        share.covered += sum.covered;
         share.calls = share.calls.wrapping_add(sum.calls);
         share.running = share.running.wrapping_add(sum.running);
         share.failures += sum.failures;
         share.cancelled += sum.cancelled;
-        share.wall = share.wall.wrapping_add(sum.wall);
-        share.busy = share.busy.wrapping_add(sum.busy);
-        if sum.first > 0 {
-            let last = clock::between(self.origin, sum.last);
-            share.folded = Some(Covered {
-                first: clock::between(self.origin, sum.first),
-                last: if sum.children > 0 {
-                    Duration::MAX
-                } else {
-                    last
-                },
-                has_rested: sum.has_rested,
-            });
+        share.wall += sum.wall;
+        share.busy += sum.busy;
+        if sum.folded.is_some() {
+            share.folded.clone_from(&sum.folded);
         }
-        share.last = share.last.max(sum.last);
+        share.last_stop = share.last_stop.max(sum.last_stop);
     }
 
     /// What a strand did is in the call below which it stands, and in those around it when it was
@@ -555,13 +533,13 @@ impl Around<'_> {
         Some((strand, strand.calls.get(index)?))
     }
 
-    fn of(&self, place: usize, moment: u64) -> Option<usize> {
+    fn of(&self, place: usize, moment: Duration) -> Option<usize> {
         if let Some(path) = place.checked_sub(self.order.len()) {
             return self.order.find(self.snapshot.paths[path].around);
         }
         let (strand, call) = self.call(place)?;
         let moves = call.adoptions.iter();
-        let moves = moves.map(|adoption| (adoption.moment, adoption.within));
+        let moves = moves.map(|adoption| (adoption.left, adoption.within));
         let around = around_at(moves, call.within, moment);
         self.order.find(around.or(strand.parent))
     }

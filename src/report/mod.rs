@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
-use crate::read::snapshot::Snapshot;
+use crate::read;
 use crate::store::trace::Trace;
 use crate::write::context;
 
@@ -297,7 +297,7 @@ impl Trace {
     /// Cost: some microseconds, and allocations in proportion to what was recorded.
     pub fn report(&self) -> Report {
         context::draw_boundary_here();
-        assemble::report(Snapshot::of(self))
+        assemble::report(read::snapshot(self))
     }
 }
 

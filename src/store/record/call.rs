@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::{BUSY, COUNTS, COUNTS_END, FoldedCall, PEAK, Record, START, STOP};
+use super::{BUSY, COUNTS, COUNTS_END, PEAK, Record, START, STOP};
 use crate::primitives::pool::Number;
 use crate::primitives::sync::AtomicU64;
 use crate::store::address::Address;
@@ -71,11 +71,6 @@ impl CallRecord {
     #[inline]
     pub(super) const fn record(self) -> &'static Record {
         self.0
-    }
-
-    pub(crate) fn folded(self) -> Option<FoldedCall> {
-        let is_folded = self.state().is_folded();
-        is_folded.then_some(FoldedCall::of(self.0))
     }
 
     pub(crate) fn recorded(self) -> Option<RecordedCall> {

@@ -28,6 +28,12 @@ impl Deref for FoldedCall {
     }
 }
 
+impl CallRecord {
+    pub(crate) fn folded(self) -> Option<FoldedCall> {
+        self.state().is_folded().then_some(FoldedCall(self))
+    }
+}
+
 impl FoldedCall {
     pub(crate) const fn of(record: &'static Record) -> Self {
         Self(CallRecord::of(record))

@@ -1,0 +1,132 @@
+//! The calls of a strand that is being read.
+
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use crate::primitives::clock;
+use crate::read::address_map::AddressMap;
+use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, Message};
+use crate::store::address::Address;
+use crate::store::callsite::Callsite;
+use crate::store::record::RecordedCall;
+use crate::store::state::OutcomeKind;
+use crate::store::strand::Strand;
+use crate::store::threads::Tag;
+use crate::store::usage::Usage;
+
+/// The calls, in the order of their records.
+pub(super) struct Calls {
+    /// When the trace began, in ticks.
+    started: u64,
+    pub(super) all: Vec<CallSnapshot>,
+    indexes: AddressMap,
+}
+
+impl Calls {
+    pub(super) const fn new(started: u64) -> Self {
+        Self {
+            started,
+            all: Vec::new(),
+            indexes: AddressMap::new(),
+        }
+    }
+
+    /// Returns the time from the trace's beginning to a moment in ticks.
+    pub(super) fn since_trace(&self, moment: u64) -> Duration {
+        clock::between(self.started, moment)
+    }
+
+    pub(super) fn index(&self, call: Address) -> Option<usize> {
+        self.indexes.get(call)
+    }
+
+    pub(super) fn get_mut(&mut self, call: Address) -> Option<&mut CallSnapshot> {
+        self.all.get_mut(self.indexes.get(call)?)
+    }
+
+    pub(super) fn has_stopped(&self, call: Address) -> bool {
+        let call = self.index(call).and_then(|index| self.all.get(index));
+        call.is_some_and(CallSnapshot::has_stopped)
+    }
+
+    /// Adds a call without its figures and texts.
+    pub(super) fn add(&mut self, address: Address, record: RecordedCall) {
+        let Some(callsite) = Callsite::get(record.callsite()) else {
+            return;
+        };
+        self.indexes.insert(address, self.all.len());
+        self.all.push(CallSnapshot {
+            id: CallId(address),
+            parent: CallId::at(record.parent()),
+            within: CallId::at(record.parent()),
+            callsite,
+            text: (None, Vec::new()),
+            thread: Tag::from_bits(record.thread()),
+            start: self.since_trace(record.start()),
+            wall: Duration::ZERO,
+            busy: Duration::ZERO,
+            counts: Counts::ZERO,
+            peak_bytes: None,
+            end: OutcomeKind::Running,
+            message: None,
+            is_partial: false,
+            checkpoints: Vec::new(),
+            adoptions: Vec::new(),
+            state: record.state(),
+        });
+    }
+
+    pub(super) fn add_checkpoint(
+        &mut self,
+        call: Address,
+        moment: u64,
+        name: String,
+        counts: Counts,
+    ) {
+        let at = self.since_trace(moment);
+        if let Some(call) = self.get_mut(call) {
+            call.checkpoints.push(CheckpointSnapshot {
+                name,
+                wall: at.saturating_sub(call.start),
+                counts,
+            });
+        }
+    }
+
+    /// Notes why a call failed, unless it said something else later.
+    pub(super) fn add_message(&mut self, call: Address, moment: u64, text: String) {
+        let at = self.since_trace(moment);
+        if let Some(call) = self.get_mut(call)
+            && call.message.as_ref().is_none_or(|known| known.at <= at)
+        {
+            call.message = Some(Message { text, at });
+        }
+    }
+
+    /// A call that was within `before` went on within another.
+    pub(super) fn add_adoption(
+        &mut self,
+        call: Address,
+        before: Address,
+        so_far: Usage,
+        moment: u64,
+    ) {
+        let left = self.since_trace(moment);
+        if let (Some(call), Some(record)) = (self.get_mut(call), call.call_record()) {
+            call.within = CallId::at(record.parent());
+            call.adoptions.push(Adoption {
+                within: CallId::at(before),
+                left,
+                counts: so_far.counts,
+                busy: clock::duration(so_far.busy),
+            });
+        }
+    }
+}
+
+/// Returns the peak of a call that used this much; `None` if some level of the strand is not known.
+pub(super) fn peak_bytes(strand: &Strand, used: Usage) -> Option<u64> {
+    let is_known = strand.has_peaks();
+    is_known.then(|| u64::try_from(used.peak).unwrap_or(0))
+}

@@ -1,0 +1,94 @@
+//! Reads a trace's records into a snapshot, while other threads may write them.
+
+mod calls;
+mod remote;
+mod strand;
+mod sums;
+mod texts;
+
+use alloc_counter::Counts;
+
+use crate::primitives::clock;
+use crate::read::footprint::Footprint;
+use crate::read::snapshot::{CallId, PathSnapshot, Snapshot, StrandSnapshot};
+use crate::store::address::Address;
+use crate::store::callsite::Callsite;
+use crate::store::folding::Ended;
+use crate::store::limits::Allowance;
+use crate::store::trace::Trace;
+
+use sums::sum_snapshot;
+
+pub(crate) use strand::read_strand;
+
+/// Reads what a trace holds now. Nobody who writes it waits.
+pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
+    let Some(started) = trace.started() else {
+        return Snapshot::empty();
+    };
+    // A strand's parent is there before the strand. So the newest strands are read first, and those whose
+    // calls are folded before all others: then each parent is found.
+    let mut folding = Vec::new();
+    let mut ended = Vec::new();
+    let is_whole = trace.read_folding(|open, over| {
+        folding.extend(open.map(|strand| read_strand(strand, started)));
+        ended = read_ended(over, started);
+    });
+    let mut strands: Vec<_> = trace
+        .strands()
+        .into_iter()
+        .rev()
+        .map(|strand| read_strand(strand, started))
+        .collect();
+    strands.reverse();
+    strands.extend(folding);
+    strands.extend(ended);
+    let allowance = trace.allowance();
+    Snapshot {
+        id: trace.id(),
+        started: clock::wall_time(started),
+        age: clock::between(started, clock::ticks()),
+        grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
+        dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
+        footprint: Footprint::of(trace),
+        strands,
+        // Last, so that each path that a strand's sums name is found.
+        paths: allowance.map_or_else(Vec::new, read_paths),
+    }
+}
+
+fn read_paths(allowance: &Allowance) -> Vec<PathSnapshot> {
+    let paths = allowance.paths.in_order().into_iter();
+    let paths = paths.filter_map(|path| {
+        Some(PathSnapshot {
+            id: CallId(Address::of_path(path.number())),
+            around: CallId::at(path.around()),
+            callsite: Callsite::get(path.callsite())?,
+            is_moved: path.is_moved(),
+        })
+    });
+    paths.collect()
+}
+
+/// Reads the strands that have ended and of which only sums are left.
+fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
+    let strand = |parent, made_after, counts, sums| StrandSnapshot {
+        // One for several strands, without calls.
+        ordinal: u32::MAX,
+        parent: CallId::at(parent),
+        made_after: clock::between(started, made_after),
+        counts,
+        calls: Vec::new(),
+        sums,
+    };
+    let calls = ended.calls().iter();
+    let calls = calls.map(|(path, sum)| sum_snapshot(*path, sum, started));
+    let calls = calls.collect();
+    let strands = ended.strands().iter().map(|(key, (counts, outside))| {
+        let sums = vec![sum_snapshot(Address::NONE, outside, started)];
+        strand(key.0, key.1, *counts, sums)
+    });
+    strands
+        .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
+        .collect()
+}

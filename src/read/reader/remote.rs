@@ -1,0 +1,79 @@
+//! Applies remote operations to the calls of a strand.
+
+use std::time::Duration;
+
+use crate::primitives::clock;
+use crate::read::snapshot::CallId;
+use crate::store::address::Address;
+use crate::store::remote::{RemoteKind, RemoteOperation};
+use crate::store::strand::Strand;
+use crate::store::sum::Sum;
+
+use super::calls::{Calls, peak_bytes};
+
+/// Applies the first `count` remote operations to a strand's calls. Returns what they add to
+/// sums of folded calls.
+pub(super) fn apply_remote(
+    strand: &Strand,
+    count: usize,
+    calls: &mut Calls,
+) -> Vec<(Address, Sum)> {
+    let mut more = Vec::new();
+    if count > 0 {
+        for operation in strand.mailbox.read().into_iter().take(count) {
+            match operation.sums() {
+                Some(sums) => more.extend(sums),
+                None => apply(operation, strand, calls),
+            }
+        }
+    }
+    more
+}
+
+fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut Calls) {
+    let (moment, address) = (operation.at, operation.call);
+    match operation.kind {
+        RemoteKind::Checkpoint(name, so_far) => {
+            calls.add_checkpoint(address, moment, name, so_far.counts);
+            if let Some(call) = calls.get_mut(address) {
+                call.is_partial = true;
+            }
+        }
+        RemoteKind::Fail(message) => {
+            calls.add_message(address, moment, message);
+            if let Some(call) = calls.get_mut(address) {
+                call.end = call.end.failed();
+            }
+        }
+        RemoteKind::Stop(stopped) => {
+            let at = calls.since_trace(moment);
+            if let Some(call) = calls.get_mut(address) {
+                call.end = match call.message {
+                    Some(_) => stopped.outcome.failed(),
+                    None => stopped.outcome,
+                };
+                call.wall = at.saturating_sub(call.start);
+                call.busy = clock::duration(stopped.used.busy).min(call.wall);
+                call.counts = stopped.used.counts;
+                call.peak_bytes = peak_bytes(strand, stopped.used);
+                call.is_partial = true;
+            }
+            if let Some((inner, so_far)) = stopped.left_open {
+                calls.add_adoption(inner, address, so_far, moment);
+            }
+            leave_to_around(CallId(address), at, calls);
+        }
+    }
+}
+
+/// A call was stopped by another thread while its strand went on. What ran in it then, or was opened in it
+/// before the strand's thread saw the stop, is within the call around.
+fn leave_to_around(stopped: CallId, at: Duration, calls: &mut Calls) {
+    let around = calls.get_mut(stopped.0).and_then(|call| call.within);
+    for call in &mut calls.all {
+        let goes_on = !call.has_stopped() || call.start + call.wall > at;
+        if call.within == Some(stopped) && goes_on {
+            call.within = around;
+        }
+    }
+}

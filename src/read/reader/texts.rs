@@ -1,0 +1,66 @@
+//! What never changes once it is published: texts, checkpoints and messages.
+
+use crate::store::record::{TextRecord, View};
+use crate::store::short_text::ShortText;
+use crate::store::strand::Strand;
+
+use super::calls::Calls;
+
+/// Reads the texts, checkpoints and messages that are among a strand's first `records` and the `late` ones
+/// that came after these. Of the late ones, only those of calls that have stopped.
+pub(super) fn read_texts(strand: &Strand, (records, late): (usize, usize), calls: &mut Calls) {
+    let mut text = Text::default();
+    // Calls are in the order of their records.
+    let mut next_call = 0;
+    for (index, (address, record)) in strand.records().take(records + late).enumerate() {
+        let is_early = index < records;
+        match record.view(record.state()) {
+            View::Text(piece) => text.add_piece(piece),
+            View::Call(record) => {
+                let call = calls.all.get_mut(next_call);
+                let call = call.filter(|call| call.id.0 == address);
+                next_call += usize::from(call.is_some());
+                if let Some(call) = call.filter(|call| call.callsite.has_texts()) {
+                    call.text = text.take(record.text(), |text| call.callsite.read_texts(text));
+                }
+            }
+            View::Checkpoint(it) => {
+                let name = text.take_string(it.name());
+                if is_early || calls.has_stopped(it.call()) {
+                    calls.add_checkpoint(it.call(), it.moment(), name, it.counts());
+                }
+            }
+            View::Message(it) => {
+                let message = text.take_string(it.text());
+                if is_early || calls.has_stopped(it.call()) {
+                    calls.add_message(it.call(), it.moment(), message);
+                }
+            }
+            View::Folded(_) | View::Move(_) => {}
+        }
+    }
+}
+
+/// The text of the next record, as far as it stands in records before it.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn add_piece(&mut self, piece: TextRecord) {
+        piece.read(&mut self.0);
+    }
+
+    /// Hands over a record's text, which is in the record if it is `short`, or else in those before it.
+    fn take<T>(&mut self, short: Option<ShortText>, read: impl FnOnce(&[u8]) -> T) -> T {
+        let text = match short {
+            Some(short) => short.read(read),
+            None => read(&self.0),
+        };
+        self.0.clear();
+        text
+    }
+
+    fn take_string(&mut self, short: Option<ShortText>) -> String {
+        self.take(short, |text| String::from_utf8_lossy(text).into_owned())
+    }
+}
