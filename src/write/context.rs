@@ -131,7 +131,7 @@ pub(crate) fn draw_boundary_here() {
 /// The strand, which has been put aside, no longer sees this thread's counters.
 pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
     strand.rebase();
-    if !strand.meter.stand(local, now) {
+    if !strand.meter.pause(local, now) {
         strand.mark_partial();
     }
 }
