@@ -20,7 +20,7 @@ pub(super) fn run(meter: &Meter, counters: &Counters) {
 }
 
 pub(super) fn stand(meter: &Meter, counters: &Counters) {
-    assert!(meter.stand(Some(counters.local()), 2));
+    assert!(meter.pause(Some(counters.local()), 2));
 }
 
 /// The reading's allocations and bytes, and whether it is exact.

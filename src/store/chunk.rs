@@ -1,4 +1,4 @@
-//! A chunk: a page of one strand's records, and where a record stands.
+//! A chunk: a page of one strand's records, and references to the calls in it.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -10,14 +10,14 @@ use crate::store::record::{
     TextRecord,
 };
 
-/// A page, less the chunk's head.
+/// How many records fill a page with the chunk's head.
 pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
 
 shared_static! {
     pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
 }
 
-/// Some records of one strand.
+/// Records of one strand.
 pub(crate) struct Chunk {
     head: Head,
     records: [Record; RECORDS],
@@ -31,14 +31,14 @@ struct Head {
     next: AtomicNumber,
     /// The strand whose records these are.
     strand: AtomicNumber,
-    /// The key of a call in the first place: the generation above, which changes when the chunk is
-    /// given back, by which a guard from before knows that it is late, the address below.
+    /// The key of a call in the first record. Its generation changes when the chunk is given back, so
+    /// that a guard from before knows that it is late.
     key: AtomicU64,
 }
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
-// The last index stands for paths.
+// The last index is that of paths.
 const _: () = assert!(RECORDS < Address::MAX_IN_CHUNK);
 
 impl Chunk {
@@ -54,7 +54,7 @@ impl Chunk {
         }
     }
 
-    /// The records that can be read, with their addresses.
+    /// Returns the published records, with their addresses.
     pub(crate) fn published(
         this: &'static Member<Self>,
     ) -> impl Iterator<Item = (Address, &'static Record)> {
@@ -68,7 +68,7 @@ impl Chunk {
         CHUNKS.get(self.head.next.load(Acquire))
     }
 
-    /// Puts an empty chunk behind this one.
+    /// Links an empty chunk after this one.
     pub(crate) fn link(&self, next: &Member<Self>) {
         Self::belong_to(next, self.strand());
         self.head.next.store(next.number(), Release);
@@ -89,7 +89,7 @@ impl Chunk {
         Key(self.head.key.load(Relaxed))
     }
 
-    /// The place for the next record; none when the chunk is full.
+    /// Returns the next record to be written; `None` if the chunk is full.
     #[inline]
     pub(crate) fn vacant(this: &'static Member<Self>) -> Option<Vacant> {
         let index = this.head.len.load(Relaxed);
@@ -101,7 +101,7 @@ impl Chunk {
         })
     }
 
-    /// Empties the chunk. The strand's lock is held.
+    /// Empties the chunk. The caller holds the lock of the strand's mailbox.
     pub(crate) fn clear(&self) {
         self.head.len.store(0, Relaxed);
         self.head.next.store(Number::NONE, Relaxed);
@@ -173,7 +173,7 @@ impl Vacant {
 }
 
 impl Address {
-    /// Where the call stands, if there is one.
+    /// Returns the call's address; [`NONE`](Self::NONE) if there is no call.
     #[inline]
     pub(crate) fn of(call: Option<CallRef>) -> Self {
         call.map_or(Self::NONE, CallRef::address)
@@ -195,7 +195,7 @@ impl Address {
         Chunk::call(self.chunk()?, self)
     }
 
-    /// Returns the call whose address this is. It probably stands in this chunk.
+    /// Returns the call whose address this is, which is probably in this chunk.
     #[inline]
     pub(crate) fn call_near(self, chunk: Option<&'static Member<Chunk>>) -> Option<CallRef> {
         match chunk {
@@ -206,17 +206,17 @@ impl Address {
     }
 }
 
-/// A call's record, with the means to tell whether it still is that call's.
+/// A call's record, and a key that tells whether it still is that call's.
 ///
-/// Two words, so that it is handed about in registers.
+/// Two words, so that it is passed in registers.
 #[derive(Clone, Copy)]
 pub(crate) struct CallRef {
     pub(crate) record: CallRecord,
     key: Key,
 }
 
-/// A chunk's generation above, an address in it below: no two calls have the same, until a chunk
-/// has been given back four billion times.
+/// A chunk's generation in the upper half, an address in it in the lower. No two calls have equal keys until
+/// a chunk has been given back four billion times.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key(u64);
 
@@ -225,7 +225,7 @@ impl Key {
         Self(u64::from(generation) << u32::BITS | u64::from(address.to_bits()))
     }
 
-    /// From the key of a chunk's first call, that of another.
+    /// Returns the key of another call, from that of the chunk's first one.
     #[inline]
     fn at(self, index: usize) -> Self {
         Self(self.0 | index as u64)
@@ -254,8 +254,8 @@ impl CallRef {
         self.key.address()
     }
 
-    /// The strand whose call this is; none where the record is no longer this call's. Lasts only
-    /// while that strand runs on this thread or is locked.
+    /// Returns the strand whose call this is; `None` if the record is no longer this call's. That holds
+    /// only while the strand runs on this thread or its mailbox is locked.
     pub(crate) fn strand(self) -> Option<Number> {
         let chunk = self.address().chunk()?;
         let strand = chunk.strand();

@@ -1,8 +1,7 @@
 //! The folding strands of a trace: those whose calls are all folded.
 //!
 //! They are in a list while they are open, so that reports find them. When one ends it is added up
-//! and given back. The list's lock is held for a look at any of them, so none is given back
-//! meanwhile.
+//! and given back. Who looks at one holds the list's lock, so that it is not given back meanwhile.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -1,8 +1,8 @@
 //! A meter: a thread's counters and clock, seen by a strand through an offset.
 //!
-//! While the strand runs on a thread, its reading is the thread's less the offset; while it does
-//! not, its reading stands still. So a guard that is held over an `.await` reads only what its own
-//! task did, whichever threads poll it and whatever else runs in between.
+//! While the strand runs on a thread, its reading is the thread's less the offset. While it does not,
+//! its reading stays as it is. So a guard that is held over an `.await` reads only what its own task
+//! did, whichever threads poll it and whatever else runs in between.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,13 +20,13 @@ use crate::store::usage::{Figures, Offset, Reading, Start, ThreadReading};
 pub(crate) struct Meter {
     /// Of the words below.
     version: Version,
-    /// The thread whose counters are read, by the counters' number; 0 while the meter stands.
+    /// The thread whose counters are read, by the counters' number; 0 while the meter is paused.
     thread: AtomicU64,
     /// These counters.
     remote: AtomicCell<Option<Remote>>,
-    /// What to subtract from the thread's counters and clock. Means nothing while the meter stands.
+    /// The strand's [`Offset`]. Meaningless while the meter is paused.
     offset: Words,
-    /// The reading when the meter last began to run or to stand.
+    /// The reading when the meter was last paused; 0 at first.
     boundary: Words,
 }
 
@@ -81,7 +81,7 @@ impl Meter {
         self.boundary.store(Counts::ZERO, 0);
     }
 
-    /// The meter runs with this thread's counters. Without counters it stays where it is.
+    /// Runs the meter with this thread's counters. Without counters it stays as it is.
     #[inline]
     pub(crate) fn run(&self, local: Option<Local>, now: u64) {
         let Some(local) = local else { return };
@@ -93,10 +93,10 @@ impl Meter {
         });
     }
 
-    /// The meter stands still. `false` where what the strand did is not known, because the thread
-    /// no longer has the counters with which the meter began to run.
+    /// Pauses the meter at the present reading. `false` if what the strand did is not known, because the
+    /// thread no longer has the counters with which the meter began to run.
     #[inline]
-    pub(crate) fn stand(&self, local: Option<Local>, now: u64) -> bool {
+    pub(crate) fn pause(&self, local: Option<Local>, now: u64) -> bool {
         let reading = self.reading(local, now);
         self.version.change(|| {
             if let Some(reading) = reading {
@@ -119,7 +119,7 @@ impl Meter {
     }
 
     /// Returns the reading on the strand's own thread, its peak being the level now; `None` if the
-    /// meter stands or the thread has lost its counters.
+    /// meter is paused or the thread has lost its counters.
     #[inline]
     pub(crate) fn reading(&self, local: Option<Local>, now: u64) -> Option<Reading> {
         // A thread that has counters has those with which the meter began to run on it.
@@ -127,7 +127,7 @@ impl Meter {
         Some(ThreadReading::new(local.counts(), now).to_strand(self.offset()))
     }
 
-    /// Returns a call's figures on the strand's own thread, its start being the strand's reading.
+    /// Returns a call's figures, on the strand's own thread. Its start is the strand's reading.
     #[inline]
     pub(crate) fn figures(&self, record: CallRecord) -> Figures<Reading> {
         match record.figures() {
@@ -139,8 +139,8 @@ impl Meter {
         }
     }
 
-    /// Returns the strand's reading at a call's start, on the strand's own thread; `None` if the
-    /// call is at rest.
+    /// Returns the strand's reading at a call's start, on the strand's own thread; `None` if the call
+    /// is stopped or suspended.
     #[inline]
     pub(crate) fn start(&self, record: CallRecord) -> Option<Reading> {
         match self.figures(record) {
@@ -158,7 +158,7 @@ impl Meter {
         }
     }
 
-    /// A level of the thread as a level of the strand.
+    /// Returns a level of the thread as a level of the strand.
     #[inline]
     pub(crate) fn level(&self, of_thread: i64) -> i64 {
         of_thread.wrapping_sub(self.offset.level())
@@ -200,7 +200,7 @@ impl Meter {
                 None => (self.boundary(), thread == 0),
             }
         });
-        // Else the strand is entered and left without a pause, or a fork came in the middle of it.
+        // Otherwise the strand is entered and left without a pause, or a fork came in the middle of that.
         read.map_or_else(|_| (self.boundary(), false), |(reading, _)| reading)
     }
 
@@ -219,8 +219,8 @@ impl Meter {
                 }
                 Figures::Used(used) => return (state, stop, Figures::Used(used)),
             };
-            // The record is rewritten before the strand is left: so if it is as before, the
-            // offset in between was the one that belongs to it.
+            // The record is rewritten before the strand is left. So if it is unchanged, the offset read
+            // in between is the one that belongs to it.
             if let Ok((offset, _)) = self.version.read(|_| self.offset())
                 && record.is_still(state)
             {

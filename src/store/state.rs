@@ -1,20 +1,19 @@
-//! What a record is, in which form its figures are, and how its call has ended: one word.
+//! The state of a record, in one word: its kind, the form of its figures, and its call's outcome.
 
 use crate::primitives::seqlock::SeqLock;
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordKind {
     Call,
     /// A named moment of the call that is its parent; its text is its name.
     Checkpoint,
-    /// A piece of the text of the next record that is none itself.
+    /// A piece of the text of the next record of another kind.
     Text,
     /// Why the call that is its parent failed.
     Message,
-    /// A call outlived the one that it was in, or goes on in another. Holds the call's address, in
-    /// which call it was (the parent), and what it had done there. In which it is now, the call's
-    /// own record says.
+    /// A call outlived the one that it was in, or goes on in another. Holds the call's address, its
+    /// parent until then, and what it had used there. Its parent now is in the call's own record.
     Move,
 }
 
@@ -55,20 +54,20 @@ impl RecordState {
     const KIND: u32 = 0b111;
     const OUTCOME_SHIFT: u32 = 3;
     const OUTCOME: u32 = 0b111 << Self::OUTCOME_SHIFT;
-    /// The figures are what was used. Without it they are readings from which to subtract.
+    /// The figures are what the call has used. Without it they are a reading at its start.
     const HOLDS_USAGE: u32 = 1 << 6;
-    /// The readings are those of the thread that runs the strand, as they are from the call's start
-    /// until the strand is left; without it they are the strand's.
+    /// The reading is that of the thread that runs the strand, from the call's start until the strand
+    /// is left. Without it, it is the strand's.
     const OF_THREAD: u32 = 1 << 12;
     const FAILED: u32 = 1 << 7;
-    /// The record is of a call beyond its trace's limit, and is for ever of such calls.
+    /// The call is beyond its trace's limit. Such a record is never used for another kind of call.
     const FOLDED: u32 = 1 << 13;
-    /// Opened while the thread was already panicking, which is then not this call's outcome.
+    /// The call was opened while the thread was already panicking: that panic is not its outcome.
     const UNWINDING: u32 = 1 << 8;
-    /// Opened while a future was being dropped, which is then not this call's outcome.
+    /// The call was opened while a future was being dropped: that does not cancel it.
     const CANCELLING: u32 = 1 << 9;
     const PARTIAL: u32 = 1 << 10;
-    /// The text stands in the records before, or, of a piece of text, begins there.
+    /// The text is in the records before. For a piece of text: it is not the first.
     const LONG_TEXT: u32 = 1 << 11;
     /// The step of the version in the upper half.
     const VERSION: u32 = 1 << 16;
@@ -126,7 +125,7 @@ impl RecordState {
         self.with(Self::FOLDED, true)
     }
 
-    /// Whether the readings are the thread's, and the call is not folded.
+    /// Whether the reading is the thread's, and the call is not folded.
     #[inline]
     pub(crate) const fn is_plain(self) -> bool {
         self.0 & (Self::OF_THREAD | Self::FOLDED) == Self::OF_THREAD
@@ -200,8 +199,8 @@ impl RecordState {
         self.with(Self::OF_THREAD, yes)
     }
 
-    /// Returns this kind, form and outcome at the version of another state; before the change in
-    /// the middle of which a fork may have come.
+    /// Returns this state at the version of another one. If a fork came in the middle of a change, it is
+    /// the version before that.
     pub(crate) const fn at_version_of(self, other: Self) -> Self {
         const TWO: u32 = 2 * RecordState::VERSION;
         Self(self.0 % RecordState::VERSION | other.0 / TWO * TWO)

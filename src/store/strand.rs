@@ -1,4 +1,4 @@
-//! A strand: the records of one line of execution, a thread's scope or one task.
+//! A strand: the records of one line of execution, which is a scope of a thread or a task.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -26,29 +26,27 @@ shared_static! {
 /// together with its trace.
 pub(crate) struct Strand {
     first: &'static Member<Chunk>,
-    /// The trace, and what it may hold.
     pub(crate) trace: AtomicNumber,
     allowance: AtomicNumber,
     pub(crate) next_in_trace: AtomicNumber,
-    /// Of a strand that folds: the one before it in the trace's list of those.
+    /// Of a folding strand: the one before it in the trace's list of those.
     pub(crate) previous_in_trace: AtomicNumber,
-    /// The strand's place among those of its trace, in order of creation.
+    /// The strand's index among those of its trace, in order of creation.
     pub(crate) ordinal: AtomicU32,
-    /// The call, in another strand, that was open when this one was asked for, or the path of a
-    /// folded one.
+    /// The call that this strand is below, which is in another strand, or the path of a folded one.
     parent: AtomicU32,
     /// The last moment before this strand was made at which a call went on within another.
     made_after: AtomicU64,
     pub(crate) meter: Meter,
-    /// Where the writer stood when it put the strand aside.
+    /// Where to go on writing.
     pub(crate) aside: Aside,
     /// The strand that its thread was in when it came to this one.
     pub(crate) below: AtomicNumber,
-    /// The strand of the same trace that stands still while this one runs.
+    /// The strand of the same trace that is paused while this one runs.
     pub(crate) pauses: AtomicNumber,
     pub(crate) cancelling: AtomicCancelling,
-    /// More strands than the trace may hold, or below a folded call: all calls are folded, and the
-    /// strand is when it ends.
+    /// The strand is beyond the trace's limit or below a folded call. All its calls are folded, and the
+    /// strand is added up when it ends.
     is_folding: AtomicBool,
     /// The execution is over.
     is_over: AtomicBool,
@@ -60,6 +58,7 @@ pub(crate) struct Strand {
     pub(crate) mailbox: Mailbox,
 }
 
+/// Where a thread stopped writing a strand that it left or covered with another.
 pub(crate) struct Aside {
     tail: AtomicNumber,
     innermost: AtomicU32,
@@ -119,7 +118,7 @@ impl Strand {
         }
     }
 
-    /// A free one; none where there is no memory for one more.
+    /// Takes a free strand or makes one; `None` if there is no memory for it.
     pub(crate) fn take() -> Option<&'static Member<Self>> {
         STRANDS.take_or_make(|| CHUNKS.take(Chunk::new).map(Self::new))
     }
@@ -129,7 +128,7 @@ impl Strand {
         STRANDS.get(call.strand()?)
     }
 
-    /// Makes the strand one of a trace's. The caller has it from the pool and publishes it.
+    /// Makes the strand one of a trace. The caller has taken it from the pool, and publishes it.
     pub(crate) fn begin(
         this: &Member<Self>,
         trace: Number,
@@ -158,8 +157,8 @@ impl Strand {
         this.without_peaks.store(false, Relaxed);
     }
 
-    /// Gives the strand and its chunks back. The caller knows that no thread runs it; guards may
-    /// still know it.
+    /// Gives the strand and its chunks back. The caller knows that no thread runs it. Guards of its calls
+    /// may still exist.
     pub(crate) fn recycle(this: &'static Member<Self>) {
         // If somebody was forked away with the lock, the strand is not used again.
         let Some(mut mailbox) = this.mailbox.lock() else {
@@ -186,7 +185,7 @@ impl Strand {
         self.is_over.load(Relaxed)
     }
 
-    /// The execution is over; the calls that it did not need go back.
+    /// Ends the execution. Returns the calls that it did not need to the trace.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Relaxed);
         if let Some(allowance) = self.allowance() {
@@ -243,15 +242,15 @@ impl Strand {
         chunks.map(|_| 1).sum()
     }
 
-    /// The published records, in the order in which they were written.
+    /// Returns the published records, in the order in which they were written.
     ///
-    /// A chunk's successor is looked up before the chunk's length: so where there is one, the chunk
-    /// is known to be full, and no record is passed over.
+    /// A chunk's successor is looked up before the chunk's length. So if there is one, the chunk is known
+    /// to be full, and no record is passed over.
     pub(crate) fn records(&self) -> impl Iterator<Item = (Address, &'static Record)> {
         std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
     }
 
-    /// The strand's calls, after this one where it is given.
+    /// Returns the strand's calls, or only those after this one.
     pub(crate) fn calls_after(&self, call: Option<Address>) -> impl Iterator<Item = CallRef> {
         let first = call.map_or(Some(self.first), Address::chunk);
         let chunks = std::iter::successors(first, |chunk| chunk.next());
@@ -263,8 +262,8 @@ impl Strand {
             .filter_map(|(chunk, (address, _))| Chunk::call(chunk, address))
     }
 
-    /// Turns the readings of the running calls into the strand's own, by which they last beyond this
-    /// visit. Each is turned once: within a call whose readings are the thread's, all are.
+    /// Turns the readings in the running calls' records into the strand's own, as the thread's mean
+    /// nothing after this visit. Each is turned once: within a call whose reading is the thread's, all are.
     pub(crate) fn rebase(&self) {
         let mut next = self.aside.innermost().call();
         while let Some(call) = next {

@@ -1,4 +1,4 @@
-//! Sums: what folded calls did together, by path; and what they did within a call, by that call.
+//! Sums: what folded calls did together, by path, and what they did within a recorded call.
 
 use std::iter::zip;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,14 +17,14 @@ shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
 }
 
-/// What the folded calls of one path did together on one strand, or, with `calls` and `total`
-/// empty, what folded calls did within one recorded call, or outside all.
+/// What the folded calls of one path did together on one strand. With `calls` and `total` empty it is
+/// what folded calls did within one recorded call, or outside all calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
-    /// The calls opened, those that run included. Outside all: those opened there.
+    /// The calls opened, including those that run. Outside all calls: those opened there.
     pub(crate) calls: u64,
     pub(crate) running: u64,
-    /// Those that failed or panicked.
+    /// Calls that failed or panicked.
     pub(crate) failures: u64,
     pub(crate) cancelled: u64,
     /// In ticks.
@@ -37,17 +37,17 @@ pub(crate) struct Sum {
     /// The part of the total that the folded calls inside used.
     pub(crate) inside: Counts,
     /// Of a recorded call: how many folded calls opened in it are open now, since when there is
-    /// one, and when there was the first.
+    /// at least one, and when the first was opened.
     pub(crate) children: u64,
     pub(crate) since: u64,
     pub(crate) first: u64,
-    /// When the last of these calls stopped; of a recorded call, when the last one opened in it did.
+    /// When the last of these calls stopped. Of a recorded call: when the last one opened in it did.
     pub(crate) last: u64,
-    /// Some figure is not known to the last.
+    /// Some figure is not known exactly.
     pub(crate) is_partial: bool,
-    /// One of the calls went on within another than the one in which it was opened.
+    /// One of the calls went on within another call than the one in which it was opened.
     pub(crate) is_moved: bool,
-    /// Of a recorded call: a folded one opened in it was put aside, so others may have run meanwhile.
+    /// Of a recorded call: a folded one opened in it was suspended, so others may have run meanwhile.
     pub(crate) has_rested: bool,
 }
 
@@ -88,7 +88,7 @@ impl Sum {
 }
 
 impl Sum {
-    /// Adds what has been done; what is open at a moment is not for adding up.
+    /// Adds what has been done. The calls that are open at a moment are not added up.
     pub(crate) fn add(&mut self, other: &Self) {
         self.calls = self.calls.wrapping_add(other.calls);
         self.running = self.running.wrapping_add(other.running);
@@ -106,7 +106,7 @@ impl Sum {
         self.last = self.last.max(other.last);
     }
 
-    /// The time until `now` in which a folded call was open in the recorded call of this sum.
+    /// Returns the time until `now` in which a folded call was open in the recorded call of this sum.
     pub(crate) fn covered_until(&self, now: u64) -> u64 {
         let still = if self.children > 0 {
             now.saturating_sub(self.since)
@@ -116,7 +116,7 @@ impl Sum {
         self.covered.wrapping_add(still)
     }
 
-    /// A folded call was opened in the recorded call of this sum.
+    /// Notes that a folded call was opened in the recorded call of this sum.
     pub(crate) fn child_opened(&mut self, now: u64) {
         if self.children == 0 {
             self.since = now;
@@ -127,7 +127,7 @@ impl Sum {
         self.children += 1;
     }
 
-    /// One that was opened in it is open no more.
+    /// Notes that one that was opened in it is no longer open.
     pub(crate) fn child_closed(&mut self, now: u64) {
         self.children = self.children.saturating_sub(1);
         self.last = self.last.max(now);
@@ -137,7 +137,7 @@ impl Sum {
     }
 }
 
-/// A sum that one thread adds to and any thread reads.
+/// A sum that one thread changes and any thread reads.
 pub(crate) struct SharedSum {
     /// Of the words, the counts and the flags.
     version: Version,
@@ -146,7 +146,7 @@ pub(crate) struct SharedSum {
     words: [AtomicU64; WORDS],
     counts: [[AtomicU64; 5]; COUNTS],
     flags: [AtomicBool; FLAGS],
-    /// The strand's sum made before this one.
+    /// The sum in the same bucket that was made before this one.
     next: AtomicNumber,
 }
 
@@ -162,14 +162,14 @@ impl SharedSum {
         }
     }
 
-    /// Makes it a sum of nothing. Not published yet.
+    /// Empties the sum, which no other thread can read yet.
     pub(crate) fn begin(&self, of: Address, next: Number) {
         self.of.store(of.to_bits(), Relaxed);
         self.next.store(next, Relaxed);
         self.store(Sum::default());
     }
 
-    /// A path, or the address of a recorded call; none for what is outside all calls.
+    /// Returns a path or the address of a recorded call; [`Address::NONE`] for what is outside all calls.
     pub(crate) fn of(&self) -> Address {
         Address::from_bits(self.of.load(Relaxed))
     }
@@ -178,7 +178,7 @@ impl SharedSum {
         self.next.load(Relaxed)
     }
 
-    /// For the thread that runs the strand.
+    /// Changes the sum. Only the thread that runs the strand does that.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Sum)) {
         let mut sum = self.load();
         change(&mut sum);
@@ -213,7 +213,7 @@ impl SharedSum {
         sum
     }
 
-    /// The sum at one moment, from any thread, and its version.
+    /// Returns the sum at one moment and its version, on any thread.
     pub(crate) fn read(&self) -> (Sum, u32) {
         let read = self.version.read(|_| self.load());
         read.unwrap_or_else(|(sum, version)| {
@@ -227,12 +227,12 @@ impl SharedSum {
     }
 }
 
-/// The path of a folded call.
+/// Returns the path of a folded call.
 pub(crate) fn path_of(call: FoldedCall) -> Address {
     SUMS.get(call.sum()).map_or(Address::NONE, |sum| sum.of())
 }
 
-/// What a call's end adds to its path.
+/// Returns what the end of a call adds to its path.
 pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, outcome: OutcomeKind) -> Sum {
     Sum {
         running: u64::MAX, // One less.
@@ -246,7 +246,7 @@ pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, outcome: OutcomeKin
     }
 }
 
-/// What a call adds to its path that goes on.
+/// Returns what a call that goes on adds to its path.
 pub(crate) fn so_far(used: Usage) -> Sum {
     Sum {
         busy: used.busy,
@@ -255,7 +255,7 @@ pub(crate) fn so_far(used: Usage) -> Sum {
     }
 }
 
-/// What a path's sum adds to that of what is around it.
+/// Returns what a path's sum adds to that of the call around.
 pub(crate) fn inside(sum: &Sum) -> Sum {
     Sum {
         busy_inside: sum.busy,
@@ -264,8 +264,8 @@ pub(crate) fn inside(sum: &Sum) -> Sum {
     }
 }
 
-/// What a call that is open does at this moment, for a reader of its strand: the call's path, that
-/// within which it is, and what it has used since it was last added up.
+/// Returns what an open call does at this moment, for a reader of its strand: its path, the sum that it
+/// is within, and what it has used since it was last added up.
 pub(crate) fn open_now(call: FoldedCall, used: Usage, now: u64) -> (Address, Address, Sum) {
     let sum = Sum {
         wall: now.saturating_sub(call.start()),
@@ -275,8 +275,8 @@ pub(crate) fn open_now(call: FoldedCall, used: Usage, now: u64) -> (Address, Add
     (path_of(call), within(call.parent()), sum)
 }
 
-/// What a call that its strand does not outlive adds to its path, and to that within which it is:
-/// what it has used since it was last added up. How it ends will not be known.
+/// Returns what a call that outlives its strand adds to its path and to the sum that it is within:
+/// what it has used since it was last added up. Its outcome will not be known.
 pub(crate) fn left_open(call: FoldedCall, used: Usage, now: u64) -> [(Address, Sum); 2] {
     let (path, around, mut sum) = open_now(call, used, now);
     sum.running = u64::MAX; // One less.
@@ -285,7 +285,7 @@ pub(crate) fn left_open(call: FoldedCall, used: Usage, now: u64) -> [(Address, S
     [(path, sum), (around, inside(&sum))]
 }
 
-/// The key of the sum for what is done within this call.
+/// Returns the key of the sum for what is done within this call.
 pub(crate) fn within(call: Address) -> Address {
     let folded = call.call_record().and_then(CallRecord::folded);
     folded.map_or(call, path_of)

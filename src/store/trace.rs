@@ -1,4 +1,4 @@
-//! A trace: the record of one request, made of strands.
+//! A trace: the record of one request, which consists of strands.
 
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -22,20 +22,20 @@ shared_static! {
     static IDS: AtomicU64 = AtomicU64::new(0);
 }
 
-/// How many calls [`Trace::new`] makes room for.
+/// The capacity of [`Trace::new`].
 const DEFAULT_CAPACITY: usize = 10;
 
 /// The record of one request.
 ///
-/// A handle: it clones in a few nanoseconds and may be sent anywhere; the record lives as long as
-/// a handle does. A trace that is [empty](Trace::empty) does nothing, and nothing that is done to
-/// one fails.
+/// This is a handle, which clones in a few nanoseconds and may be sent to any thread. The record lives
+/// as long as one of its handles. An [empty](Trace::empty) trace records nothing. No operation on a
+/// trace fails.
 ///
-/// A handle from [`fetch`](crate::fetch) also knows the call that was open then: what is recorded
-/// through it on another thread, or in a spawned future, stands below that call in the report.
+/// A handle from [`fetch`](crate::fetch) also knows the call that was open then. What is recorded
+/// through it on another thread, or in a spawned future, is below that call in the report.
 ///
-/// Recording allocates nothing once the process has recorded as much at once before: records are
-/// kept in memory that is used again. What the tracer does allocate is in no call's figures.
+/// The memory of records is used again. So recording allocates nothing once the process has held as
+/// many records at once. What the tracer allocates for itself is not counted in any call.
 ///
 /// ```
 /// use tracer::{Trace, call};
@@ -54,7 +54,7 @@ const DEFAULT_CAPACITY: usize = 10;
 /// ```
 pub struct Trace {
     state: Option<&'static Member<TraceState>>,
-    /// The call below which strands of this handle stand.
+    /// The call that this handle's strands are below.
     parent: Address,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct TraceState {
     allowance: &'static Member<Allowance>,
     id: AtomicU64,
     started: AtomicU64,
-    /// The last strand that came, and how many there are.
+    /// The last strand that was made, and how many there are.
     newest: AtomicNumber,
     strands: AtomicU32,
     folding: FoldingStrands,
@@ -96,25 +96,25 @@ impl TraceState {
 }
 
 impl Trace {
-    /// A trace with room for ten calls, which grows as needed.
+    /// Creates a trace with room for ten calls, which grows as needed.
     ///
-    /// The first one in a process also calibrates the clock, which takes about a millisecond, on a
-    /// noisy machine up to 200; make one when the program starts.
+    /// The first trace of a process also calibrates the clock. That takes about a millisecond, on a
+    /// noisy machine up to 200. To keep it out of the first request, create one when the program starts.
     pub fn new() -> Self {
         Self::with_capacity(DEFAULT_CAPACITY)
     }
 
-    /// A trace with room for so many calls. Where it must grow beyond, the report tells
-    /// [how often](crate::Report::grown). The memory itself is shared among traces.
+    /// Creates a trace with room for this many calls. The report tells [how often](crate::Report::grown)
+    /// it had to grow. The memory is shared among traces.
     pub fn with_capacity(calls: usize) -> Self {
         Self::with_limits(calls, Limits::default())
     }
 
-    /// A trace with room for `capacity` calls, and with [limits](Limits) of its own. Calls beyond them
-    /// are [added up by path](crate::Report::folded), so memory stays bounded however long the trace
-    /// lasts.
+    /// Creates a trace with room for `capacity` calls, and with [limits](Limits) of its own. Calls beyond
+    /// the limits are [added up by path](crate::Report::folded), so memory stays bounded however long the
+    /// trace lasts.
     ///
-    /// Where there is no memory at all for one more trace, this is an [empty](Self::empty) one.
+    /// If memory runs out, the trace is an [empty](Self::empty) one.
     ///
     /// ```
     /// use tracer::{Limits, Trace, call};
@@ -138,7 +138,7 @@ impl Trace {
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
         state.strands.store(0, Relaxed);
-        // Whoever finds the trace by itself sees it as it is now.
+        // A thread that finds the trace in the pool sees it as it is now.
         state.handles.store(1, Release);
         Self {
             state: Some(state),
@@ -146,7 +146,7 @@ impl Trace {
         }
     }
 
-    /// A trace that records nothing.
+    /// Creates a trace that records nothing.
     pub const fn empty() -> Self {
         Self {
             state: None,
@@ -154,24 +154,25 @@ impl Trace {
         }
     }
 
-    /// Whether this is an empty trace, which records nothing.
+    /// Returns whether this is an empty trace, which records nothing.
     pub const fn is_empty(&self) -> bool {
         self.state.is_none()
     }
 
-    /// The trace's number: the first in the process is 1, an empty one has 0.
+    /// Returns the trace's number. The first trace of a process has 1, an empty one 0.
     pub fn id(&self) -> u64 {
         self.state.map_or(0, |state| state.id.load(Relaxed))
     }
 
-    /// Returns how long ago the trace began; zero if it is empty.
+    /// Returns the time since the trace began; zero for an empty trace.
     pub fn age(&self) -> Duration {
         self.started().map_or(Duration::ZERO, |started| {
             clock::between(started, clock::ticks())
         })
     }
 
-    /// Another handle of the trace with this number, for a strand that belongs to it and runs.
+    /// Returns another handle of the trace with this number. The caller knows that one of its strands
+    /// runs.
     pub(crate) fn of(number: Number, parent: Address) -> Self {
         let state = TRACES.get(number);
         if let Some(state) = state {
@@ -192,9 +193,9 @@ impl Trace {
         self.parent != Address::NONE
     }
 
-    /// A new strand, below the call at `parent`; none if the trace is empty, there is no memory, or
-    /// no more folding ones may be open. If the trace has as many as it may, or the parent is
-    /// folded, the strand's calls are folded, and the strand [in the end](Self::end).
+    /// Makes a strand below the call at `parent`; `None` if the trace is empty, memory runs out, or no
+    /// more folding strands may be open. The strand is a folding one if the trace has as many as it may,
+    /// or the parent is folded.
     pub(crate) fn strand(&self, parent: Address) -> Option<&'static Member<Strand>> {
         let state = self.state?;
         let allowance = state.allowance;
@@ -234,7 +235,7 @@ impl Trace {
         }
     }
 
-    /// A strand of this trace is over. One beyond the limit is added to others of its parent.
+    /// Ends a strand of this trace. A folding one is added up and given back.
     pub(crate) fn end(&self, strand: &'static Member<Strand>) {
         strand.end();
         if let Some(state) = self.state.filter(|_| strand.is_folding()) {
@@ -242,13 +243,13 @@ impl Trace {
         }
     }
 
-    /// Looks at the folding strands that are open, and then at what those did that are over.
-    /// `false` if that could not be, as somebody was forked away with the lock.
+    /// Looks at the folding strands that are open, and then at what those did that are over. `false` if
+    /// the lock is not given back, as somebody was forked away with it.
     pub(crate) fn read_folding(&self, read: impl FnOnce(OpenStrands<'_>, &Ended)) -> bool {
         self.state.is_none_or(|state| state.folding.read(read))
     }
 
-    /// A handle of each trace of which some strand is not over.
+    /// Returns a handle of each trace that has a strand that is not over.
     pub(crate) fn all_in_flight() -> impl Iterator<Item = Self> {
         let handles = TRACES.members().filter_map(Self::of_living);
         handles.filter(|trace| {
@@ -257,7 +258,7 @@ impl Trace {
         })
     }
 
-    /// None where there is no handle: the trace is free, or is being made or recycled.
+    /// Returns a handle of a trace that has others; `None` if it is free, or is being made or recycled.
     fn of_living(state: &'static Member<TraceState>) -> Option<Self> {
         let one_more = |handles: u32| {
             if handles == 0 {
@@ -276,12 +277,12 @@ impl Trace {
         })
     }
 
-    /// What all traces hold, until the process ends.
+    /// Returns the bytes that all traces hold until the process ends.
     pub(crate) fn held_bytes() -> u64 {
         TRACES.held_bytes() + ALLOWANCES.held_bytes()
     }
 
-    /// When the trace began, in ticks; never, where it is empty.
+    /// Returns when the trace began, in ticks; `None` if it is empty.
     pub(crate) fn started(&self) -> Option<u64> {
         self.state.map(|state| state.started.load(Relaxed))
     }
@@ -290,7 +291,7 @@ impl Trace {
         self.state.map(|state| &**state.allowance)
     }
 
-    /// What all strands have allocated and freed until now; none where nothing is counted.
+    /// Returns what all strands have allocated and freed until now; `None` if nothing is counted.
     #[cfg(feature = "tower")]
     pub(crate) fn total(&self) -> Option<Counts> {
         let counts = |strand: &'static Member<Strand>| strand.meter.read().0.counts;
@@ -302,12 +303,12 @@ impl Trace {
         alloc_counter::is_installed().then_some(total)
     }
 
-    /// The strands, the last that came first.
+    /// Returns the strands, the newest first.
     pub(crate) fn strands_newest_first(&self) -> impl Iterator<Item = &'static Member<Strand>> {
         self.state.iter().flat_map(|state| state.strands())
     }
 
-    /// The strands, in order of creation.
+    /// Returns the strands, in order of creation.
     pub(crate) fn strands(&self) -> Vec<&'static Member<Strand>> {
         let mut strands: Vec<_> = self.strands_newest_first().collect();
         strands.sort_by_key(|strand| strand.ordinal.load(Relaxed));
@@ -315,7 +316,7 @@ impl Trace {
     }
 }
 
-/// A trace with room for ten calls.
+/// Creates a trace with room for ten calls.
 impl Default for Trace {
     fn default() -> Self {
         Self::new()
@@ -337,7 +338,7 @@ impl Clone for Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         let Some(state) = self.state else { return };
-        // As in `Arc`: everything done through the other handles comes before the recycling.
+        // As in `Arc`: everything done through the other handles happens before the recycling.
         if state.handles.fetch_sub(1, Release) == 1 {
             fence(Acquire);
             recycle(state);

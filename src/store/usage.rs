@@ -43,7 +43,7 @@ pub(crate) struct Usage {
 /// A running call's reading at its start, as its record holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// In the visit to its strand in which the call was opened or resumed.
+    /// Until the strand is left for the first time since the call was opened or resumed.
     OfThread(ThreadReading),
     OfStrand(Reading),
 }

@@ -128,7 +128,7 @@ pub(crate) fn draw_boundary_here() {
 /// Detaches a strand that has been put aside from this thread's counters.
 pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
     strand.rebase();
-    if !strand.meter.stand(local, now) {
+    if !strand.meter.pause(local, now) {
         strand.mark_partial();
     }
 }

@@ -56,7 +56,7 @@ impl RecordedCall {
         self.record().write_short_text(text);
     }
 
-    /// Returns the text that stands in the record; `None` if it stands in the records before.
+    /// Returns the text in the record; `None` if it is in the records before.
     pub(crate) fn text(self) -> Option<ShortText> {
         self.record().text()
     }
@@ -95,7 +95,7 @@ impl CallRecord {
         words[STOP].store(0, Relaxed);
     }
 
-    /// Writes an opening call's readings, one by one as they come, so that none is carried about.
+    /// Writes an opening call's readings, one by one as they come, so that they stay in few registers.
     /// Returns the level.
     #[inline]
     pub(crate) fn set_readings(self, now: u64, totals: impl Iterator<Item = u64>) -> i64 {

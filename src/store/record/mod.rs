@@ -30,10 +30,10 @@ pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
 #[repr(align(128))]
 pub(crate) struct Record {
     state: StateLock,
-    /// The address of the call that this is in now.
+    /// The address of the call that this is in.
     parent: AtomicU32,
-    /// A call's callsite, by number, or a folded one's sum; an adopted call's address; a text's
-    /// length.
+    /// The number of a call's callsite or of a folded call's sum; the address of a moved call; the
+    /// length of a text.
     subject: AtomicU32,
     thread: AtomicU32,
     words: [AtomicU64; WORDS],
@@ -110,7 +110,7 @@ impl Record {
         }
     }
 
-    /// Returns the text that stands in the record; `None` if it stands in the records before.
+    /// Returns the text in the record; `None` if it is in the records before.
     fn text(&self) -> Option<ShortText> {
         let word = |index: usize| self.words[TEXT + index].load(Relaxed);
         let is_long = self.state().has_long_text();

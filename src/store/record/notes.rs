@@ -34,7 +34,7 @@ impl Record {
         self.words[START].store(moment, Relaxed);
     }
 
-    /// Writes a note with its text; `None` if that stands in the records before.
+    /// Writes a note with its text; `None` if that is in the records before.
     #[inline]
     fn write_text_note(
         &self,
@@ -57,7 +57,7 @@ impl CheckpointRecord {
         Self(record)
     }
 
-    /// Writes the record without its counts. `name` is `None` if it stands in the records before.
+    /// Writes the record without its counts. `name` is `None` if it is in the records before.
     #[inline]
     pub(crate) fn write(self, call: Address, moment: u64, name: Option<&ShortText>) {
         self.0
@@ -85,7 +85,7 @@ impl CheckpointRecord {
         self.0.start()
     }
 
-    /// Returns the name; `None` if it stands in the records before.
+    /// Returns the name; `None` if it is in the records before.
     pub(crate) fn name(self) -> Option<ShortText> {
         self.0.text()
     }
@@ -101,7 +101,7 @@ impl MessageRecord {
         Self(record)
     }
 
-    /// Writes the record. `text` is `None` if it stands in the records before.
+    /// Writes the record. `text` is `None` if it is in the records before.
     pub(crate) fn write(self, call: Address, moment: u64, text: Option<&ShortText>) {
         self.0
             .write_text_note(RecordKind::Message, call, moment, text);
@@ -115,7 +115,7 @@ impl MessageRecord {
         self.0.start()
     }
 
-    /// Returns the text; `None` if it stands in the records before.
+    /// Returns the text; `None` if it is in the records before.
     pub(crate) fn text(self) -> Option<ShortText> {
         self.0.text()
     }
