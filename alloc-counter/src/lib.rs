@@ -30,6 +30,9 @@
 //!
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
 
+// On docs.rs each item shows the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod sync;
 
 mod counts;
