@@ -65,3 +65,8 @@ pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 pub use slot::Window;
 pub use thread::{Local, exclude, include, is_installed};
+
+/// The README's code block is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

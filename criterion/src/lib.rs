@@ -204,3 +204,8 @@ impl Measurement for Heap {
         }
     }
 }
+
+/// The README's code block is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
