@@ -76,6 +76,8 @@
 //! - `web`: the page of a recorder, in the module `web`.
 
 #![forbid(unsafe_code)]
+// On docs.rs each item shows the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The macros name the crate by its name, in its own tests too.
 extern crate self as tracer;

@@ -30,6 +30,9 @@
 //!
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
 
+// On docs.rs each item shows the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod sync;
 
 mod counts;
@@ -62,3 +65,8 @@ pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 pub use slot::Window;
 pub use thread::{Local, exclude, include, is_installed};
+
+/// The README's code block is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

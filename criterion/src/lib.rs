@@ -111,8 +111,8 @@ const NO_PEAK: &str = "the peak of an iteration is not known: it takes \
 /// # Panics
 ///
 /// Like the assertions of [`Budget`](crate::alloc::Budget), a bench fails rather than measure
-/// nothing: where no [`Counting`](crate::Counting) allocator is installed, and where a peak is
-/// measured without [`count`].
+/// nothing: where no [`Counting`] allocator is installed, and where a peak is measured without
+/// [`count`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heap {
     figure: Figure,
@@ -204,3 +204,8 @@ impl Measurement for Heap {
         }
     }
 }
+
+/// The README's code block is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

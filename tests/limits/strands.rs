@@ -209,7 +209,7 @@ fn folding_strands_that_come_and_go_on_many_threads() {
     // On a busy machine a thread may wait in vain for a lock, and leave out a strand of three calls.
     let missing = THREADS * ROUNDS * 3 - calls;
     assert!(
-        missing <= 3 * report.dropped && report.dropped <= THREADS,
+        missing <= 3 * report.dropped && report.dropped < ROUNDS / 10,
         "{report:#}"
     );
 }

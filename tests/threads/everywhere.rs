@@ -236,11 +236,12 @@ fn the_same_trace_again_counts_nothing_twice() {
 
 #[test]
 fn beyond_the_limit_the_totals_stay_exact() {
+    const CALLS: u64 = 10_000;
     everywhere(1, |_| {
         let trace = Trace::with_limits(10, Limits::default().calls(1000));
         let scope = trace.inject();
         let around = call!("around");
-        for _ in 0..100_000 {
+        for _ in 0..CALLS {
             let _call = call!("inside");
             allocate(1);
         }
@@ -248,13 +249,13 @@ fn beyond_the_limit_the_totals_stay_exact() {
         drop(scope);
         let report = trace.report();
         assert_eq!((report.calls.len(), report.dropped), (1000, 0));
-        assert_eq!(calls_of(&report)[0], "around in -: 100000, 0, Ok");
+        assert_eq!(calls_of(&report)[0], format!("around in -: {CALLS}, 0, Ok"));
         let [folded] = &report.folded[..] else {
             panic!("{:?}", report.folded)
         };
-        assert_eq!((folded.calls, folded.parent), (99_001, Some(0)));
-        assert_eq!(folded.self_counts, Some(boxes(99_001)));
-        assert_eq!(report.total, Some(boxes(100_000)));
+        assert_eq!((folded.calls, folded.parent), (CALLS - 999, Some(0)));
+        assert_eq!(folded.self_counts, Some(boxes(CALLS - 999)));
+        assert_eq!(report.total, Some(boxes(CALLS)));
     });
 }
 
