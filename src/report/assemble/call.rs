@@ -75,11 +75,11 @@ pub(super) fn call_report(
     }
 }
 
-/// The names of threads: calls of a trace are mostly on the same few.
+/// The names of the threads seen so far: most calls of a trace are on a few.
 #[derive(Default)]
-pub(super) struct Names(Vec<(Tag, Option<&'static str>)>);
+pub(super) struct ThreadNames(Vec<(Tag, Option<&'static str>)>);
 
-impl Names {
+impl ThreadNames {
     pub(super) fn thread(&mut self, tag: Tag) -> Thread {
         let known = self.0.iter().find(|(known, _)| *known == tag);
         let known = known.map(|(_, name)| *name);

@@ -6,7 +6,7 @@ use crate::report::FoldedReport;
 use super::order::Order;
 use super::shares::{Share, Shares};
 
-/// The sums of all paths, depth first; those with the same around them by name, file and line.
+/// Reports all paths, depth first. Those within one call or path are sorted by name, file and line.
 pub(super) fn folded(
     paths: &[PathSnapshot],
     order: &Order,
@@ -14,7 +14,7 @@ pub(super) fn folded(
     is_counted: bool,
 ) -> Vec<FoldedReport> {
     let calls = order.len();
-    // One that has a call inside is there, whenever it was read.
+    // A path that has a call inside had one itself, even if that was read before.
     let mut is_there: Vec<bool> = shares.paths(calls).map(|share| share.calls > 0).collect();
     let around: Vec<Option<usize>> = paths.iter().map(|path| order.find(path.around)).collect();
     for path in (0..paths.len()).rev() {

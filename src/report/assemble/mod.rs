@@ -13,7 +13,7 @@ use crate::read::snapshot::Snapshot;
 use super::self_time::self_walls;
 use super::{CallReport, Outcome, Report};
 
-use call::{Names, call_report};
+use call::{ThreadNames, call_report};
 use folded::folded;
 use order::Order;
 use shares::Shares;
@@ -24,12 +24,12 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
     let folded = folded(&snapshot.paths, &order, &shares, is_counted);
-    let mut names = Names::default();
+    let mut names = ThreadNames::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
         for (index, call) in snapshot.calls.into_iter().enumerate() {
             let place = order.place(strand, index);
-            // It is there before, but where the trace had no room to note in which it was opened.
+            // It comes before, unless the trace had no room to note in which call this one was opened.
             let parent = order.parent(&call, snapshot.parent);
             let parent = parent.filter(|parent| *parent < place);
             let thread = names.thread(call.thread);
@@ -70,8 +70,9 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     }
 }
 
-/// A call that may have been open beside folded ones, as one of them was put aside or it ran on another
-/// strand: the time of both is taken off the call around, and nobody knows how much of that was one time.
+/// Marks the calls inside which a recorded call and folded ones may have been open at the same time, as one
+/// of them was suspended or they ran on different strands. The time of both is taken off the call around,
+/// and it is not known how much of it they share.
 fn mark_overlaps(calls: &mut [CallReport], shares: &Shares) {
     for place in 0..calls.len() {
         let call = &calls[place];

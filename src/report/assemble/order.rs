@@ -6,15 +6,15 @@ use crate::read::address_map::AddressMap;
 use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, StrandSnapshot};
 use crate::report::CallReport;
 
-/// Each call's place in the order of start, a call after the one in which it was opened.
+/// The place of each call in the order of start, after the call in which it was opened.
 ///
-/// Calls are counted through strand by strand; that count is not yet the place. Paths of folded calls
-/// have the places after those of all calls.
+/// A call's count is its number when calls are counted strand by strand. Paths of folded calls have the
+/// places after those of all calls.
 pub(super) struct Order {
     /// The count of each strand's first call.
     first: Vec<usize>,
     counts: AddressMap,
-    /// None where the count is the place.
+    /// `None` if each call's count is its place.
     sequence: Option<Sequence>,
     len: usize,
     paths: AddressMap,
@@ -82,11 +82,11 @@ impl Order {
         self.by_count(self.first[strand] + index)
     }
 
-    /// The strand whose call has this place, and the call's index there.
+    /// Returns the strand whose call has this place, and the call's index there.
     pub(super) fn strand_and_index(&self, place: usize) -> Option<(usize, usize)> {
         let sequence = self.sequence.as_ref();
         let count = sequence.map_or(place, |sequence| sequence.counts[place]);
-        // Of those without calls, the last that begins there has it.
+        // Strands without calls begin at the same count as the next one: the last of these has it.
         let strand = self.first.partition_point(|first| *first <= count);
         let strand = strand.checked_sub(1)?;
         Some((strand, count - self.first[strand]))
@@ -104,7 +104,7 @@ impl Order {
         self.find(call.parent.or(of_strand))
     }
 
-    /// From the order of counting to that of places.
+    /// Brings calls from the order of their counts to that of their places.
     pub(super) fn arrange(&self, calls: Vec<CallReport>) -> Vec<CallReport> {
         let Some(sequence) = &self.sequence else {
             return calls;

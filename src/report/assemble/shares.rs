@@ -34,8 +34,9 @@ pub(super) struct Share {
     last_stop: Option<Duration>,
 }
 
-/// By the order's places.
+/// The shares of all calls and paths.
 pub(super) struct Shares {
+    /// By the [order](Order)'s places.
     pub(super) by_place: Vec<Share>,
 }
 
@@ -54,14 +55,14 @@ impl Shares {
                 shares.add_sum(sum, order, outside);
             }
         }
-        let around = Around { snapshot, order };
+        let around = Surroundings { snapshot, order };
         for strand in &snapshot.strands {
             shares.add_strand(strand, &around);
         }
         shares
     }
 
-    /// When the last folded call stopped.
+    /// Returns when the last folded call stopped. `calls` is how many calls the order has.
     pub(super) fn last_stop(&self, calls: usize) -> Option<Duration> {
         self.paths(calls).filter_map(|share| share.last_stop).max()
     }
@@ -78,17 +79,17 @@ impl Shares {
         outside: Option<usize>,
     ) {
         self.by_place[place].total += call.counts;
-        for part in parts(call) {
-            let around = match part.within {
-                // None where that is a folded call, which has it in its sum.
-                Some(_) => order.find(part.within),
+        for portion in portions(call) {
+            let around = match portion.within {
+                // `None` if that is a folded call, which has it in its sum.
+                Some(_) => order.find(portion.within),
                 None => outside,
             };
             if let Some(around) = around {
                 let around = &mut self.by_place[around];
-                around.inside += part.counts;
-                if part.within.is_some() {
-                    around.busy_inside += part.busy;
+                around.inside += portion.counts;
+                if portion.within.is_some() {
+                    around.busy_inside += portion.busy;
                 }
             }
         }
@@ -105,7 +106,7 @@ impl Shares {
         share.inside += sum.inside;
         share.is_partial |= sum.is_partial;
         if sum.of.is_none() {
-            // On other strands, so nobody knows which part of the time around was theirs.
+            // On other strands, so it is not known which part of the time around was theirs.
             share.is_partial |= sum.calls > 0;
             return;
         }
@@ -125,9 +126,9 @@ impl Shares {
         share.last_stop = share.last_stop.max(sum.last_stop);
     }
 
-    /// What a strand did is in the call below which it stands, and in those around it when it was
-    /// made.
-    fn add_strand(&mut self, strand: &StrandSnapshot, around: &Around<'_>) {
+    /// Adds what a strand did to the call below which it stands, and to the calls that were around that one
+    /// when the strand was made.
+    fn add_strand(&mut self, strand: &StrandSnapshot, around: &Surroundings<'_>) {
         let mut next = around.order.find(strand.parent);
         let mut is_inside = false;
         let is_vague =
@@ -148,14 +149,15 @@ impl Shares {
     }
 }
 
-/// What was around which call at which moment.
-struct Around<'a> {
+/// Which call was around which one at which moment.
+struct Surroundings<'a> {
     snapshot: &'a Snapshot,
     order: &'a Order,
 }
 
-impl Around<'_> {
-    /// Whether what is spawned from this path need not be in what is around it.
+impl Surroundings<'_> {
+    /// Returns whether there is a path at this place whose spawned strands need not be in what is around
+    /// it.
     fn is_moved(&self, place: usize) -> bool {
         let path = place.checked_sub(self.order.len());
         path.is_some_and(|path| self.snapshot.paths[path].is_moved)
@@ -166,7 +168,7 @@ impl Around<'_> {
         call.is_none_or(|(_, call)| call.has_stopped())
     }
 
-    /// The call at this place, and its strand; none where there is a path.
+    /// Returns the call at this place, and its strand; `None` if there is a path.
     fn call(&self, place: usize) -> Option<(&StrandSnapshot, &CallSnapshot)> {
         if place >= self.order.len() {
             return None;
@@ -176,6 +178,7 @@ impl Around<'_> {
         Some((strand, strand.calls.get(index)?))
     }
 
+    /// Returns the place of what was around this one at a moment.
     fn of(&self, place: usize, moment: Duration) -> Option<usize> {
         if let Some(path) = place.checked_sub(self.order.len()) {
             return self.order.find(self.snapshot.paths[path].around);
@@ -189,25 +192,25 @@ impl Around<'_> {
 }
 
 /// What a call used within one call around it.
-struct Part {
+struct Portion {
     within: Option<CallId>,
     counts: Counts,
     busy: Duration,
 }
 
-/// A call's use, divided among the calls within which it went on.
-fn parts(call: &CallSnapshot) -> impl Iterator<Item = Part> {
+/// Divides what a call used among the calls within which it was.
+fn portions(call: &CallSnapshot) -> impl Iterator<Item = Portion> {
     let mut before = (Counts::ZERO, Duration::ZERO);
     let adoptions = call.adoptions.iter();
     let ends = adoptions.map(|adoption| (adoption.within, adoption.counts, adoption.busy));
     let last = (call.within, call.counts, call.busy);
     ends.chain([last]).map(move |(within, counts, busy)| {
-        let part = Part {
+        let portion = Portion {
             within,
             counts: counts.saturating_sub(before.0),
             busy: busy.saturating_sub(before.1),
         };
         before = (counts, busy);
-        part
+        portion
     })
 }
