@@ -13,6 +13,7 @@ mod percentiles;
 mod request;
 pub(crate) mod self_time;
 pub(crate) mod text;
+mod trace;
 mod tree;
 pub(crate) mod units;
 mod within;
@@ -23,8 +24,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
-use crate::primitives::clock;
-use crate::read;
+#[cfg(doc)]
 use crate::store::trace::Trace;
 
 pub use percentiles::Percentiles;
@@ -287,26 +287,6 @@ impl Report {
     }
 }
 
-impl Trace {
-    /// How long ago the trace began; zero where it is empty.
-    pub fn age(&self) -> Duration {
-        self.started().map_or(Duration::ZERO, |started| {
-            clock::between(started, clock::ticks())
-        })
-    }
-
-    /// What the trace has recorded until now, from any thread and at any time; it goes on
-    /// recording meanwhile.
-    ///
-    /// The report is the caller's memory: taken inside a call of the same trace, the allocations
-    /// for it are in that call's figures. (Printing the trace with `{}` or `{:#}` is not.)
-    ///
-    /// Cost: some microseconds, and allocations in proportion to what was recorded.
-    pub fn report(&self) -> Report {
-        assemble::report(read::snapshot(self))
-    }
-}
-
 /// A line for each call; with `#`, the tree.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,58 +295,5 @@ impl fmt::Display for Report {
         } else {
             text::write(self, f)
         }
-    }
-}
-
-/// What [`report`](Trace::report) says at this moment, in the format of [`Report`]. Allocations
-/// for it are the tracer's own, and in no call's figures.
-///
-/// ```
-/// use tracer::{Trace, call};
-///
-/// let trace = Trace::new();
-/// assert_eq!(trace.to_string(), "allocates at call stack: 0, detailed call stack: ~");
-/// let scope = trace.inject();
-/// call!("first").stop();
-/// drop(scope);
-/// let text = trace.to_string();
-/// assert!(text.starts_with("allocates at call stack: 0, detailed call stack:\n\tcall main [first]: "));
-/// ```
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let alternate = f.alternate();
-        let text = Excluded::new(|| {
-            use fmt::Write as _;
-            let report = self.report();
-            // Room for most lines.
-            let mut text = String::with_capacity(128 * (report.calls.len() + 1));
-            // A string takes all that is written.
-            let _ = if alternate {
-                write!(text, "{report:#}")
-            } else {
-                write!(text, "{report}")
-            };
-            text
-        });
-        f.write_str(text.get())
-    }
-}
-
-/// A text in the tracer's own memory.
-struct Excluded(String);
-
-impl Excluded {
-    fn new(make: impl FnOnce() -> String) -> Self {
-        Self(alloc_counter::exclude(make))
-    }
-
-    fn get(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Excluded {
-    fn drop(&mut self) {
-        alloc_counter::exclude(|| drop(std::mem::take(&mut self.0)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
 
 use alloc_counter::Counts;
 
@@ -338,6 +339,13 @@ impl Trace {
     /// The trace's number: the first in the process is 1, an empty one has 0.
     pub fn id(&self) -> u64 {
         self.state.map_or(0, |state| state.id.load(Relaxed))
+    }
+
+    /// Returns how long ago the trace began; zero if it is empty.
+    pub fn age(&self) -> Duration {
+        self.started().map_or(Duration::ZERO, |started| {
+            clock::between(started, clock::ticks())
+        })
     }
 
     /// Another handle of the trace with this number, for a strand that belongs to it and runs.
