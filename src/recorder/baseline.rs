@@ -134,17 +134,17 @@ impl Baseline {
             *room = all_room - left;
         }
         paths.clear();
-        self.lost.add(summary.lost);
+        self.lost.add(summary.lost());
         // A path that is touched is one of these.
-        let all = summary.calls.len();
+        let all = summary.calls().len();
         if paths.try_reserve(all).is_err() || touched.try_reserve(all).is_err() {
             return self
                 .lost
-                .add(summary.calls.iter().map(|call| call.calls).sum());
+                .add(summary.calls().iter().map(|call| call.calls).sum());
         }
         let mut guess = self.first;
         let mut before = NOWHERE;
-        for call in &summary.calls {
+        for call in summary.calls() {
             let parent = match call.parent {
                 None => Some(NOWHERE),
                 Some(parent) => { paths.get(parent) }.copied().filter(|it| *it != NOWHERE),

@@ -373,7 +373,7 @@ impl Recording {
             outcome: &outcome,
             total: shared.is_counted.then_some(summary.total),
             peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
-            calls: summary.calls.iter().map(|call| call.calls).sum(),
+            calls: summary.calls().iter().map(|call| call.calls).sum(),
             status: self.status,
         };
         let tops = (&route.slowest, &route.heaviest);
@@ -387,7 +387,7 @@ impl Recording {
             if let Some((baseline, scratch, room)) = figures.of(self.route) {
                 baseline.add(&summary, nanoseconds(wall), &outcome, window, scratch, room);
             } else {
-                figures.lose(summary.calls.iter().map(|call| call.calls).sum());
+                figures.lose(summary.calls().iter().map(|call| call.calls).sum());
             }
             if !verdict.is_kept {
                 let one = Totals::NOT_KEPT;

@@ -11,6 +11,7 @@ mod percentiles;
 mod request;
 pub(crate) mod self_time;
 pub(crate) mod text;
+mod trace;
 pub(crate) mod tree;
 pub(crate) mod units;
 mod within;
@@ -21,9 +22,8 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
-use crate::read;
+#[cfg(doc)]
 use crate::store::trace::Trace;
-use crate::write::context;
 
 pub use percentiles::Percentiles;
 pub use request::{Compared, Request};
@@ -287,20 +287,6 @@ impl Report {
     }
 }
 
-impl Trace {
-    /// Returns what the trace has recorded until now. May be called on any thread at any time, also while
-    /// the trace goes on.
-    ///
-    /// The report is the caller's memory: if it is taken inside a call of the same trace, its allocations
-    /// are in that call's figures. Those of printing the trace by `{}` or `{:#}` are not.
-    ///
-    /// Cost: some microseconds, and allocations in proportion to what was recorded.
-    pub fn report(&self) -> Report {
-        context::draw_boundary_here();
-        assemble::report(read::snapshot(self))
-    }
-}
-
 /// Displays a line for each call; with `#`, the tree.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -309,58 +295,5 @@ impl fmt::Display for Report {
         } else {
             text::write(self, f)
         }
-    }
-}
-
-/// Displays a [`report`](Trace::report) of this moment. Its allocations are the tracer's overhead, in no
-/// call's figures.
-///
-/// ```
-/// use tracer::{Trace, call};
-///
-/// let trace = Trace::new();
-/// assert_eq!(trace.to_string(), "allocates at call stack: 0, detailed call stack: ~");
-/// let scope = trace.inject();
-/// call!("first").stop();
-/// drop(scope);
-/// let text = trace.to_string();
-/// assert!(text.starts_with("allocates at call stack: 0, detailed call stack:\n\tcall main [first]: "));
-/// ```
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let alternate = f.alternate();
-        let text = Excluded::new(|| {
-            use fmt::Write as _;
-            let report = self.report();
-            // Enough for most reports.
-            let mut text = String::with_capacity(128 * (report.calls.len() + 1));
-            // Writing to a string can't fail.
-            let _ = if alternate {
-                write!(text, "{report:#}")
-            } else {
-                write!(text, "{report}")
-            };
-            text
-        });
-        f.write_str(text.get())
-    }
-}
-
-/// A text whose memory is the tracer's overhead.
-struct Excluded(String);
-
-impl Excluded {
-    fn new(make: impl FnOnce() -> String) -> Self {
-        Self(alloc_counter::exclude(make))
-    }
-
-    fn get(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Excluded {
-    fn drop(&mut self) {
-        alloc_counter::exclude(|| drop(std::mem::take(&mut self.0)));
     }
 }

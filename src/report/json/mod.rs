@@ -84,12 +84,15 @@
 //! jq -c '.calls[] | select(.name == "store" and .wall_ns > 10000000) | [.id, .wall_ns]' traces.jsonl
 //! ```
 
+mod call;
 pub(crate) mod counts;
 pub(crate) mod escaping;
+mod folded;
 mod lines;
+mod list;
 mod parts;
+mod report;
 mod request;
-mod schema;
 
 use std::io;
 

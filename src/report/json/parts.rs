@@ -111,3 +111,13 @@ pub(super) fn borrowed(text: &str) -> Cow<'_, str> {
 pub(super) fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it")]
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it")]
+pub(super) fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -1,0 +1,102 @@
+//! The calls of a summary that went on within others.
+
+use crate::read::moves::opened_in;
+use crate::store::strand::Strand;
+
+use super::calls::{Calls, push, recorded_calls};
+
+/// The moves of all strands, and what became of calls within one that another thread stopped.
+pub(super) struct Moves {
+    /// In order of calls and moments, but for those of the strand that is being read.
+    all: Vec<Move>,
+    /// The strand's calls that were stopped by other threads, and when.
+    stopped: Vec<(usize, u64)>,
+}
+
+/// A call was within another before it went on elsewhere.
+struct Move {
+    call: usize,
+    left: u64,
+    around: Option<usize>,
+}
+
+impl Moves {
+    pub(super) const fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            stopped: Vec::new(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.stopped.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A call of the strand was within `around` until it left.
+    pub(super) fn add(&mut self, call: usize, left: u64, around: Option<usize>) {
+        push(&mut self.all, Move { call, left, around });
+    }
+
+    /// A call of the strand was stopped by another thread.
+    pub(super) fn add_stopped(&mut self, call: usize, moment: u64) {
+        push(&mut self.stopped, (call, moment));
+    }
+
+    /// Returns when a call left which other ones.
+    pub(super) fn of(&self, call: usize) -> impl Iterator<Item = (u64, Option<usize>)> {
+        let first = self.all.partition_point(|it| it.call < call);
+        let moves = self.all[first..].iter();
+        let moves = moves.take_while(move |it| it.call == call);
+        moves.map(|it| (it.left, it.around))
+    }
+
+    /// Finds out in which calls the strand's calls that moved were opened, and in which they are now: these
+    /// may have been opened after them.
+    #[cold]
+    pub(super) fn resolve(
+        &mut self,
+        strand: &Strand,
+        of_strand: Option<usize>,
+        first_call: usize,
+        calls: &mut Calls,
+    ) {
+        self.all.sort_unstable_by_key(|it| (it.call, it.left));
+        for (address, record) in recorded_calls(strand) {
+            let index = calls.index(address).filter(|it| *it >= first_call);
+            let Some(index) = index.filter(|index| self.of(*index).next().is_some()) else {
+                continue;
+            };
+            let now_in = calls.index(record.parent()).or(of_strand);
+            let parent = opened_in(self.of(index), now_in);
+            let call = &mut calls.all[index];
+            call.within = now_in;
+            call.parent = parent.filter(|parent| *parent < index);
+        }
+    }
+
+    /// What ran in a call when another thread stopped it, or was opened in it before the strand's thread saw
+    /// the stop, is within the call around.
+    pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut Calls) {
+        for (stopped, moment) in std::mem::take(&mut self.stopped) {
+            let around = calls.all[stopped].within;
+            for (address, record) in recorded_calls(strand) {
+                let goes_on = record.stop().is_none_or(|stop| stop > moment);
+                if goes_on
+                    && let Some(call) = calls.get_mut(address)
+                    && call.within == Some(stopped)
+                {
+                    call.within = around;
+                }
+            }
+        }
+    }
+}

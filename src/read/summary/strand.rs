@@ -1,0 +1,120 @@
+//! Sums up one strand.
+
+use crate::primitives::clock;
+use crate::store::address::Address;
+use crate::store::record::{RecordedCall, View};
+use crate::store::remote::{RemoteKind, RemoteOperation};
+use crate::store::state::OutcomeKind;
+use crate::store::strand::Strand;
+use crate::store::usage::{Figures, Reading, Usage};
+
+use super::calls::{CallSummary, Calls};
+use super::moves::Moves;
+
+/// Adds a strand's calls and their moves.
+pub(super) fn add_strand(strand: &Strand, calls: &mut Calls, moves: &mut Moves) {
+    let of_strand = calls.index(strand.parent());
+    let (first_call, first_move) = (calls.all.len(), moves.len());
+    // One for all running calls.
+    let mut reading = None;
+    for (address, record) in strand.records() {
+        match record.view(record.state()) {
+            View::Call(call) => add_call(strand, of_strand, (address, call), &mut reading, calls),
+            View::Move(moved) => {
+                let before = calls.index(moved.before()).or(of_strand);
+                if let Some(call) = calls.index(moved.call()) {
+                    moves.add(call, moved.moment(), before);
+                }
+            }
+            _ => {}
+        }
+    }
+    strand.mailbox.look(|operations| {
+        for operation in operations {
+            apply(strand, operation, calls, moves);
+        }
+    });
+    if moves.len() > first_move {
+        moves.resolve(strand, of_strand, first_call, calls);
+    }
+    moves.leave_stopped(strand, calls);
+}
+
+#[inline]
+fn add_call(
+    strand: &Strand,
+    of_strand: Option<usize>,
+    (address, record): (Address, RecordedCall),
+    reading: &mut Option<Reading>,
+    calls: &mut Calls,
+) {
+    let (state, stop, figures) = strand.meter.read_record(*record);
+    let used = match figures {
+        Figures::Used(used) => used,
+        running @ Figures::Started(_) => {
+            running.used_at(*reading.get_or_insert_with(|| strand.meter.read().0))
+        }
+    };
+    let stop = stop.unwrap_or_else(clock::ticks);
+    if !calls.has_room(1) {
+        return;
+    }
+    let around = calls.index(record.parent()).or(of_strand);
+    let mut call = CallSummary {
+        callsite: record.callsite(),
+        parent: around,
+        within: around,
+        calls: 1,
+        failures: 0,
+        cancelled: 0,
+        wall: stop.saturating_sub(record.start()),
+        busy: used.busy,
+        total: used.counts,
+        peak_bytes: peak_bytes(strand, used),
+        end: OutcomeKind::Running,
+        has_failed: state.has_failed(),
+    };
+    call.end(state.outcome());
+    calls.push(address, call);
+}
+
+/// Returns the peak of a call that used this much; 0 if some level of the strand is not known.
+fn peak_bytes(strand: &Strand, used: Usage) -> u64 {
+    if strand.has_peaks() {
+        u64::try_from(used.peak).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+/// Applies a remote operation.
+fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut Calls, moves: &mut Moves) {
+    let Some(index) = calls.index(operation.call) else {
+        return;
+    };
+    let call = &mut calls.all[index];
+    match &operation.kind {
+        RemoteKind::Checkpoint(..) => {}
+        RemoteKind::Fail(_) => {
+            call.has_failed = true;
+            call.end(call.end.failed());
+        }
+        RemoteKind::Stop(stopped) => {
+            call.total = stopped.used.counts;
+            call.busy = stopped.used.busy;
+            if strand.has_peaks() {
+                call.peak_bytes = peak_bytes(strand, stopped.used);
+            }
+            call.end(if call.has_failed {
+                stopped.outcome.failed()
+            } else {
+                stopped.outcome
+            });
+            let inner = stopped.left_open.as_ref();
+            if let Some(inner) = inner.and_then(|(inner, _)| calls.index(*inner)) {
+                moves.add(inner, operation.at, Some(index));
+            }
+            moves.add_stopped(index, operation.at);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! From the sums of folded calls to their reports.
+
+use crate::read::snapshot::PathSnapshot;
+use crate::report::FoldedReport;
+
+use super::order::Order;
+use super::shares::{Share, Shares};
+
+/// Reports all paths, depth first. Those within one call or path are sorted by name, file and line.
+pub(super) fn folded(
+    paths: &[PathSnapshot],
+    order: &Order,
+    shares: &Shares,
+    is_counted: bool,
+) -> Vec<FoldedReport> {
+    let calls = order.len();
+    // A path that has a call inside had one itself, even if that was read before.
+    let mut is_there: Vec<bool> = shares.paths(calls).map(|share| share.calls > 0).collect();
+    let around: Vec<Option<usize>> = paths.iter().map(|path| order.find(path.around)).collect();
+    for path in (0..paths.len()).rev() {
+        let around = around[path].and_then(|around| around.checked_sub(calls));
+        if let (true, Some(around)) = (is_there[path], around) {
+            is_there[around] = true;
+        }
+    }
+    let mut inside: Vec<Vec<usize>> = vec![Vec::new(); paths.len()];
+    let mut outermost = Vec::new();
+    for path in (0..paths.len()).filter(|path| is_there[*path]) {
+        match around[path].and_then(|around| around.checked_sub(calls)) {
+            Some(around) => inside[around].push(path),
+            None => outermost.push(path),
+        }
+    }
+    let key = |path: &usize| {
+        let callsite = paths[*path].callsite;
+        let place = (callsite.file(), callsite.line(), callsite.module());
+        std::cmp::Reverse((around[*path], callsite.name(), place))
+    };
+    let mut next: Vec<(usize, Option<usize>, Option<usize>)> = Vec::new();
+    outermost.sort_by_key(key);
+    next.extend(outermost.into_iter().map(|path| (path, around[path], None)));
+    let mut reports = Vec::new();
+    while let Some((path, parent, within)) = next.pop() {
+        let share = &shares.by_place[calls + path];
+        let here = reports.len();
+        inside[path].sort_by_key(key);
+        next.extend(
+            inside[path]
+                .iter()
+                .map(|inner| (*inner, parent, Some(here))),
+        );
+        reports.push(folded_report(
+            &paths[path],
+            share,
+            parent,
+            within,
+            is_counted,
+        ));
+    }
+    reports
+}
+
+fn folded_report(
+    path: &PathSnapshot,
+    share: &Share,
+    parent: Option<usize>,
+    within: Option<usize>,
+    is_counted: bool,
+) -> FoldedReport {
+    let callsite = path.callsite;
+    let wall = share.wall;
+    // Of a call that was stopped on another thread, both were read at moments of their own.
+    let busy = share.busy.min(wall);
+    FoldedReport {
+        name: callsite.name().into(),
+        module: callsite.module().into(),
+        file: callsite.file().into(),
+        line: callsite.line(),
+        parent,
+        within,
+        calls: share.calls,
+        running: share.running,
+        failures: share.failures,
+        cancelled: share.cancelled,
+        wall,
+        self_wall: wall.saturating_sub(share.covered),
+        busy,
+        self_busy: busy.saturating_sub(share.busy_inside),
+        total: is_counted.then_some(share.total),
+        self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
+        moved: share.is_moved,
+        partial: share.is_partial || share.running > 0,
+    }
+}

@@ -1,0 +1,90 @@
+//! From a snapshot to a report: the strands' calls in one order, their parents, and what each used
+//! with and without the calls inside.
+
+mod call;
+mod folded;
+mod order;
+mod shares;
+
+use alloc_counter::Counts;
+
+use crate::read::snapshot::Snapshot;
+
+use super::self_time::self_walls;
+use super::{CallReport, Outcome, Report};
+
+use call::{ThreadNames, call_report};
+use folded::folded;
+use order::Order;
+use shares::Shares;
+
+pub(super) fn report(snapshot: Snapshot) -> Report {
+    let is_counted = alloc_counter::is_installed();
+    let order = Order::of(&snapshot.strands, &snapshot.paths);
+    let shares = Shares::of(&snapshot, &order);
+    let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
+    let folded = folded(&snapshot.paths, &order, &shares, is_counted);
+    let mut names = ThreadNames::default();
+    let mut calls = Vec::with_capacity(order.len());
+    for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
+        for (index, call) in snapshot.calls.into_iter().enumerate() {
+            let place = order.place(strand, index);
+            // It comes before, unless the trace had no room to note in which call this one was opened.
+            let parent = order.parent(&call, snapshot.parent);
+            let parent = parent.filter(|parent| *parent < place);
+            let thread = names.thread(call.thread);
+            calls.push(call_report(
+                call,
+                parent,
+                snapshot.ordinal,
+                thread,
+                &shares.by_place[place],
+                is_counted,
+            ));
+        }
+    }
+    let mut calls = order.arrange(calls);
+    let walls = self_walls(&calls);
+    for ((call, wall), share) in calls.iter_mut().zip(walls).zip(&shares.by_place) {
+        call.self_wall = wall.saturating_sub(share.covered);
+    }
+    mark_overlaps(&mut calls, &shares);
+    let is_running = calls.iter().any(|call| call.outcome == Outcome::Running)
+        || folded.iter().any(|path| path.running > 0);
+    let stops = calls.iter().map(|call| call.start + call.wall);
+    let last_stop = stops.chain(shares.last_stop(order.len())).max();
+    Report {
+        request: None,
+        trace: snapshot.id,
+        started: snapshot.started,
+        elapsed: match last_stop {
+            Some(stop) if !is_running => stop,
+            _ => snapshot.age,
+        },
+        grown: snapshot.grown,
+        dropped: snapshot.dropped,
+        memory_bytes: snapshot.footprint.record_bytes(),
+        total: is_counted.then_some(total),
+        calls,
+        folded,
+    }
+}
+
+/// Marks the calls inside which a recorded call and folded ones may have been open at the same time, as one
+/// of them was suspended or they ran on different strands. The time of both is taken off the call around,
+/// and it is not known how much of it they share.
+fn mark_overlaps(calls: &mut [CallReport], shares: &Shares) {
+    for place in 0..calls.len() {
+        let call = &calls[place];
+        let Some(around) = call.parent else { continue };
+        let (start, stop) = (call.start, call.start + call.wall);
+        let Some(folded) = &shares.by_place[around].folded else {
+            continue;
+        };
+        let may_be_beside =
+            folded.was_suspended || call.busy < call.wall || call.strand != calls[around].strand;
+        if may_be_beside && folded.first_start < stop && start < folded.last_stop {
+            calls[around].partial = true;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The order of a report's calls.
+
+use std::time::Duration;
+
+use crate::read::address_map::AddressMap;
+use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, StrandSnapshot};
+use crate::report::CallReport;
+
+/// The place of each call in the order of start, after the call in which it was opened.
+///
+/// A call's count is its number when calls are counted strand by strand. Paths of folded calls have the
+/// places after those of all calls.
+pub(super) struct Order {
+    /// The count of each strand's first call.
+    first: Vec<usize>,
+    counts: AddressMap,
+    /// `None` if each call's count is its place.
+    sequence: Option<Sequence>,
+    len: usize,
+    paths: AddressMap,
+}
+
+struct Sequence {
+    /// By count, the place; and by place, the count.
+    places: Vec<usize>,
+    counts: Vec<usize>,
+}
+
+impl Order {
+    pub(super) fn of(strands: &[StrandSnapshot], paths: &[PathSnapshot]) -> Self {
+        let mut counts = AddressMap::new();
+        let mut first = Vec::with_capacity(strands.len());
+        let len = strands.iter().map(|strand| strand.calls.len()).sum();
+        let mut starts: Vec<Duration> = Vec::with_capacity(len);
+        for strand in strands {
+            first.push(starts.len());
+            for call in &strand.calls {
+                let CallId(address) = call.id;
+                counts.insert(address, starts.len());
+                let parent = call.parent.or(strand.parent);
+                let parent = parent.and_then(|CallId(parent)| counts.get(parent));
+                // Clocks of two processors may differ by a few ticks.
+                let parent_start = parent.map_or(Duration::ZERO, |parent| starts[parent]);
+                starts.push(call.start.max(parent_start));
+            }
+        }
+        let sequence = (!starts.is_sorted()).then(|| {
+            let mut sequence: Vec<usize> = (0..len).collect();
+            sequence.sort_by_key(|count| starts[*count]);
+            let mut places = vec![0; len];
+            for (place, count) in sequence.iter().enumerate() {
+                places[*count] = place;
+            }
+            Sequence {
+                places,
+                counts: sequence,
+            }
+        });
+        let mut path_places = AddressMap::new();
+        for (index, path) in paths.iter().enumerate() {
+            path_places.insert(path.id.0, len + index);
+        }
+        Self {
+            first,
+            counts,
+            sequence,
+            len,
+            paths: path_places,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn by_count(&self, count: usize) -> usize {
+        let sequence = self.sequence.as_ref();
+        sequence.map_or(count, |sequence| sequence.places[count])
+    }
+
+    pub(super) fn place(&self, strand: usize, index: usize) -> usize {
+        self.by_count(self.first[strand] + index)
+    }
+
+    /// Returns the strand whose call has this place, and the call's index there.
+    pub(super) fn strand_and_index(&self, place: usize) -> Option<(usize, usize)> {
+        let sequence = self.sequence.as_ref();
+        let count = sequence.map_or(place, |sequence| sequence.counts[place]);
+        // Strands without calls begin at the same count as the next one: the last of these has it.
+        let strand = self.first.partition_point(|first| *first <= count);
+        let strand = strand.checked_sub(1)?;
+        Some((strand, count - self.first[strand]))
+    }
+
+    pub(super) fn find(&self, id: Option<CallId>) -> Option<usize> {
+        let CallId(address) = id?;
+        if address.path().is_some() {
+            return self.paths.get(address);
+        }
+        self.counts.get(address).map(|count| self.by_count(count))
+    }
+
+    pub(super) fn parent(&self, call: &CallSnapshot, of_strand: Option<CallId>) -> Option<usize> {
+        self.find(call.parent.or(of_strand))
+    }
+
+    /// Brings calls from the order of their counts to that of their places.
+    pub(super) fn arrange(&self, calls: Vec<CallReport>) -> Vec<CallReport> {
+        let Some(sequence) = &self.sequence else {
+            return calls;
+        };
+        let mut calls: Vec<_> = sequence.places.iter().zip(calls).collect();
+        calls.sort_by_key(|(place, _)| **place);
+        calls.into_iter().map(|(_, call)| call).collect()
+    }
+}

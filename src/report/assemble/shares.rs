@@ -1,0 +1,216 @@
+//! What each call used, and which part of that the calls inside used.
+
+use std::time::Duration;
+
+use alloc_counter::Counts;
+
+use crate::read::moves::around_at;
+use crate::read::snapshot::{
+    CallId, CallSnapshot, FoldedInside, Snapshot, StrandSnapshot, SumSnapshot,
+};
+
+use super::order::Order;
+
+/// What a call, or the calls of a path, used.
+#[derive(Clone, Default)]
+pub(super) struct Share {
+    pub(super) total: Counts,
+    /// The part of the total that the calls inside used.
+    pub(super) inside: Counts,
+    pub(super) busy_inside: Duration,
+    /// The time in which a folded call was open inside.
+    pub(super) covered: Duration,
+    /// Of a recorded call: the folded ones inside.
+    pub(super) folded: Option<FoldedInside>,
+    pub(super) is_partial: bool,
+    pub(super) is_moved: bool,
+    // The rest is of paths only.
+    pub(super) calls: u64,
+    pub(super) running: u64,
+    pub(super) failures: u64,
+    pub(super) cancelled: u64,
+    pub(super) wall: Duration,
+    pub(super) busy: Duration,
+    last_stop: Option<Duration>,
+}
+
+/// The shares of all calls and paths.
+pub(super) struct Shares {
+    /// By the [order](Order)'s places.
+    pub(super) by_place: Vec<Share>,
+}
+
+impl Shares {
+    pub(super) fn of(snapshot: &Snapshot, order: &Order) -> Self {
+        let places = order.len() + snapshot.paths.len();
+        let mut shares = Self {
+            by_place: vec![Share::default(); places],
+        };
+        for (number, strand) in snapshot.strands.iter().enumerate() {
+            let outside = order.find(strand.parent);
+            for (index, call) in strand.calls.iter().enumerate() {
+                shares.add_call(order.place(number, index), call, order, outside);
+            }
+            for sum in &strand.sums {
+                shares.add_sum(sum, order, outside);
+            }
+        }
+        let around = Surroundings { snapshot, order };
+        for strand in &snapshot.strands {
+            shares.add_strand(strand, &around);
+        }
+        shares
+    }
+
+    /// Returns when the last folded call stopped. `calls` is how many calls the order has.
+    pub(super) fn last_stop(&self, calls: usize) -> Option<Duration> {
+        self.paths(calls).filter_map(|share| share.last_stop).max()
+    }
+
+    pub(super) fn paths(&self, calls: usize) -> impl Iterator<Item = &Share> {
+        self.by_place[calls..].iter()
+    }
+
+    fn add_call(
+        &mut self,
+        place: usize,
+        call: &CallSnapshot,
+        order: &Order,
+        outside: Option<usize>,
+    ) {
+        self.by_place[place].total += call.counts;
+        for portion in portions(call) {
+            let around = match portion.within {
+                // `None` if that is a folded call, which has it in its sum.
+                Some(_) => order.find(portion.within),
+                None => outside,
+            };
+            if let Some(around) = around {
+                let around = &mut self.by_place[around];
+                around.inside += portion.counts;
+                if portion.within.is_some() {
+                    around.busy_inside += portion.busy;
+                }
+            }
+        }
+    }
+
+    fn add_sum(&mut self, sum: &SumSnapshot, order: &Order, outside: Option<usize>) {
+        let place = if sum.of.is_some() {
+            order.find(sum.of)
+        } else {
+            outside
+        };
+        let Some(share) = place else { return };
+        let share = &mut self.by_place[share];
+        share.inside += sum.inside;
+        share.is_partial |= sum.is_partial;
+        if sum.of.is_none() {
+            // On other strands, so it is not known which part of the time around was theirs.
+            share.is_partial |= sum.calls > 0;
+            return;
+        }
+        share.is_moved |= sum.is_moved;
+        share.total += sum.total;
+        share.busy_inside += sum.busy_inside;
+        share.covered += sum.covered;
+        share.calls = share.calls.wrapping_add(sum.calls);
+        share.running = share.running.wrapping_add(sum.running);
+        share.failures += sum.failures;
+        share.cancelled += sum.cancelled;
+        share.wall += sum.wall;
+        share.busy += sum.busy;
+        if sum.folded.is_some() {
+            share.folded.clone_from(&sum.folded);
+        }
+        share.last_stop = share.last_stop.max(sum.last_stop);
+    }
+
+    /// Adds what a strand did to the call below which it stands, and to the calls that were around that one
+    /// when the strand was made.
+    fn add_strand(&mut self, strand: &StrandSnapshot, around: &Surroundings<'_>) {
+        let mut next = around.order.find(strand.parent);
+        let mut is_inside = false;
+        let is_vague =
+            strand.counts != Counts::ZERO && next.is_some_and(|parent| around.is_moved(parent));
+        // No more steps than there are places: what was read of a trace that is written meanwhile
+        // may lead in a circle.
+        for _ in 0..self.by_place.len() {
+            let Some(place) = next else { break };
+            let share = &mut self.by_place[place];
+            share.total += strand.counts;
+            if is_inside {
+                share.inside += strand.counts;
+                share.is_partial |= is_vague && around.may_be_over(place);
+            }
+            is_inside = true;
+            next = around.of(place, strand.made_after);
+        }
+    }
+}
+
+/// Which call was around which one at which moment.
+struct Surroundings<'a> {
+    snapshot: &'a Snapshot,
+    order: &'a Order,
+}
+
+impl Surroundings<'_> {
+    /// Returns whether there is a path at this place whose spawned strands need not be in what is around
+    /// it.
+    fn is_moved(&self, place: usize) -> bool {
+        let path = place.checked_sub(self.order.len());
+        path.is_some_and(|path| self.snapshot.paths[path].is_moved)
+    }
+
+    fn may_be_over(&self, place: usize) -> bool {
+        let call = self.call(place);
+        call.is_none_or(|(_, call)| call.has_stopped())
+    }
+
+    /// Returns the call at this place, and its strand; `None` if there is a path.
+    fn call(&self, place: usize) -> Option<(&StrandSnapshot, &CallSnapshot)> {
+        if place >= self.order.len() {
+            return None;
+        }
+        let (strand, index) = self.order.strand_and_index(place)?;
+        let strand = self.snapshot.strands.get(strand)?;
+        Some((strand, strand.calls.get(index)?))
+    }
+
+    /// Returns the place of what was around this one at a moment.
+    fn of(&self, place: usize, moment: Duration) -> Option<usize> {
+        if let Some(path) = place.checked_sub(self.order.len()) {
+            return self.order.find(self.snapshot.paths[path].around);
+        }
+        let (strand, call) = self.call(place)?;
+        let moves = call.adoptions.iter();
+        let moves = moves.map(|adoption| (adoption.left, adoption.within));
+        let around = around_at(moves, call.within, moment);
+        self.order.find(around.or(strand.parent))
+    }
+}
+
+/// What a call used within one call around it.
+struct Portion {
+    within: Option<CallId>,
+    counts: Counts,
+    busy: Duration,
+}
+
+/// Divides what a call used among the calls within which it was.
+fn portions(call: &CallSnapshot) -> impl Iterator<Item = Portion> {
+    let mut before = (Counts::ZERO, Duration::ZERO);
+    let adoptions = call.adoptions.iter();
+    let ends = adoptions.map(|adoption| (adoption.within, adoption.counts, adoption.busy));
+    let last = (call.within, call.counts, call.busy);
+    ends.chain([last]).map(move |(within, counts, busy)| {
+        let portion = Portion {
+            within,
+            counts: counts.saturating_sub(before.0),
+            busy: busy.saturating_sub(before.1),
+        };
+        before = (counts, busy);
+        portion
+    })
+}

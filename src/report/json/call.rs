@@ -1,0 +1,179 @@
+//! A call, in JSON.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::duration::nanoseconds;
+use crate::report::{CallReport, CheckpointReport, Thread};
+
+use super::counts::CountsInJson;
+use super::list::Part;
+use super::parts::{Labels, OutcomeInJson, borrowed, is_false, owned};
+use super::request::ComparedInJson;
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a call")]
+pub(super) struct CallInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    module: Cow<'a, str>,
+    #[serde(borrow)]
+    file: Cow<'a, str>,
+    line: u32,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Labels::is_empty")]
+    labels: Labels<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<usize>,
+    strand: u32,
+    #[serde(borrow)]
+    thread: ThreadInJson<'a>,
+    start_ns: u64,
+    wall_ns: u64,
+    /// Not in reports of the first days, which had none.
+    #[serde(default)]
+    self_wall_ns: Option<u64>,
+    busy_ns: u64,
+    self_busy_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<CountsInJson>,
+    #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
+    own: Option<CountsInJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
+    outcome: OutcomeInJson,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    message: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compared: Option<ComparedInJson>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    moved: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    partial: bool,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    checkpoints: Vec<CheckpointInJson<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a checkpoint")]
+struct CheckpointInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    at_ns: u64,
+    wall_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counts: Option<CountsInJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a thread")]
+struct ThreadInJson<'a> {
+    number: u32,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    name: Option<Cow<'a, str>>,
+}
+
+impl Part for CallReport {
+    type InJson<'a> = CallInJson<'a>;
+
+    fn to_json(&self) -> CallInJson<'_> {
+        CallInJson::of(self)
+    }
+
+    fn from_json(in_json: CallInJson<'_>) -> Self {
+        in_json.into_call()
+    }
+}
+
+impl<'a> CallInJson<'a> {
+    fn of(call: &'a CallReport) -> Self {
+        let (outcome, message) = OutcomeInJson::of(&call.outcome);
+        Self {
+            name: borrowed(&call.name),
+            module: borrowed(&call.module),
+            file: borrowed(&call.file),
+            line: call.line,
+            id: call.id.as_deref().map(borrowed),
+            labels: Labels::of(&call.labels),
+            parent: call.parent,
+            strand: call.strand,
+            thread: ThreadInJson {
+                number: call.thread.number,
+                name: call.thread.name.as_deref().map(borrowed),
+            },
+            start_ns: nanoseconds(call.start),
+            wall_ns: nanoseconds(call.wall),
+            self_wall_ns: Some(nanoseconds(call.self_wall)),
+            busy_ns: nanoseconds(call.busy),
+            self_busy_ns: nanoseconds(call.self_busy),
+            total: call.total.map(CountsInJson::of),
+            own: call.self_counts.map(CountsInJson::of),
+            peak_bytes: call.peak_bytes,
+            outcome,
+            message,
+            compared: call.compared.as_deref().map(ComparedInJson::of),
+            moved: call.moved,
+            partial: call.partial,
+            checkpoints: { call.checkpoints.iter() }
+                .map(CheckpointInJson::of)
+                .collect(),
+        }
+    }
+
+    fn into_call(self) -> CallReport {
+        CallReport {
+            name: owned(self.name),
+            module: owned(self.module),
+            file: owned(self.file),
+            line: self.line,
+            id: self.id.map(Cow::into_owned),
+            labels: self.labels.into_labels(),
+            parent: self.parent,
+            strand: self.strand,
+            thread: Thread {
+                number: self.thread.number,
+                name: self.thread.name.map(owned),
+            },
+            start: Duration::from_nanos(self.start_ns),
+            wall: Duration::from_nanos(self.wall_ns),
+            busy: Duration::from_nanos(self.busy_ns),
+            // If it is not there, the report gets it when all calls are known.
+            self_wall: { self.self_wall_ns }.map_or(Duration::MAX, Duration::from_nanos),
+            self_busy: Duration::from_nanos(self.self_busy_ns),
+            total: self.total.map(CountsInJson::into_counts),
+            self_counts: self.own.map(CountsInJson::into_counts),
+            peak_bytes: self.peak_bytes,
+            outcome: self.outcome.into_outcome(self.message),
+            compared: self.compared.map(|it| Box::new(it.into_compared())),
+            moved: self.moved,
+            partial: self.partial,
+            checkpoints: { self.checkpoints.into_iter() }
+                .map(CheckpointInJson::into_checkpoint)
+                .collect(),
+        }
+    }
+}
+
+impl<'a> CheckpointInJson<'a> {
+    fn of(checkpoint: &'a CheckpointReport) -> Self {
+        Self {
+            name: borrowed(&checkpoint.name),
+            at_ns: nanoseconds(checkpoint.at),
+            wall_ns: nanoseconds(checkpoint.wall),
+            counts: checkpoint.counts.map(CountsInJson::of),
+        }
+    }
+
+    fn into_checkpoint(self) -> CheckpointReport {
+        CheckpointReport {
+            name: self.name.into_owned(),
+            at: Duration::from_nanos(self.at_ns),
+            wall: Duration::from_nanos(self.wall_ns),
+            counts: self.counts.map(CountsInJson::into_counts),
+        }
+    }
+}

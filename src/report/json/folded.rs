@@ -1,0 +1,110 @@
+//! What folded calls of one path did, in JSON.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::FoldedReport;
+use crate::report::duration::nanoseconds;
+
+use super::counts::CountsInJson;
+use super::list::Part;
+use super::parts::{borrowed, is_false, is_zero, owned};
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a sum of folded calls")]
+pub(super) struct FoldedInJson<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    module: Cow<'a, str>,
+    #[serde(borrow)]
+    file: Cow<'a, str>,
+    line: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<usize>,
+    calls: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    running: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failures: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cancelled: u64,
+    wall_ns: u64,
+    #[serde(default)]
+    self_wall_ns: u64,
+    busy_ns: u64,
+    #[serde(default)]
+    self_busy_ns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<CountsInJson>,
+    #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
+    own: Option<CountsInJson>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    moved: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    partial: bool,
+}
+
+impl Part for FoldedReport {
+    type InJson<'a> = FoldedInJson<'a>;
+
+    fn to_json(&self) -> FoldedInJson<'_> {
+        FoldedInJson::of(self)
+    }
+
+    fn from_json(in_json: FoldedInJson<'_>) -> Self {
+        in_json.into_folded()
+    }
+}
+
+impl<'a> FoldedInJson<'a> {
+    fn of(folded: &'a FoldedReport) -> Self {
+        Self {
+            name: borrowed(&folded.name),
+            module: borrowed(&folded.module),
+            file: borrowed(&folded.file),
+            line: folded.line,
+            parent: folded.parent,
+            within: folded.within,
+            calls: folded.calls,
+            running: folded.running,
+            failures: folded.failures,
+            cancelled: folded.cancelled,
+            wall_ns: nanoseconds(folded.wall),
+            self_wall_ns: nanoseconds(folded.self_wall),
+            busy_ns: nanoseconds(folded.busy),
+            self_busy_ns: nanoseconds(folded.self_busy),
+            total: folded.total.map(CountsInJson::of),
+            own: folded.self_counts.map(CountsInJson::of),
+            moved: folded.moved,
+            partial: folded.partial,
+        }
+    }
+
+    fn into_folded(self) -> FoldedReport {
+        FoldedReport {
+            name: owned(self.name),
+            module: owned(self.module),
+            file: owned(self.file),
+            line: self.line,
+            parent: self.parent,
+            within: self.within,
+            calls: self.calls,
+            running: self.running,
+            failures: self.failures,
+            cancelled: self.cancelled,
+            wall: Duration::from_nanos(self.wall_ns),
+            self_wall: Duration::from_nanos(self.self_wall_ns),
+            busy: Duration::from_nanos(self.busy_ns),
+            self_busy: Duration::from_nanos(self.self_busy_ns),
+            total: self.total.map(CountsInJson::into_counts),
+            self_counts: self.own.map(CountsInJson::into_counts),
+            moved: self.moved,
+            partial: self.partial,
+        }
+    }
+}

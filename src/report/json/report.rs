@@ -1,0 +1,155 @@
+//! A report, in JSON.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::{self, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::report::duration::nanoseconds;
+use crate::report::self_time::self_walls;
+use crate::report::{CallReport, FoldedReport, Report};
+
+use super::VERSION;
+use super::counts::CountsInJson;
+use super::list::List;
+use super::parts::is_zero;
+use super::request::RequestInJson;
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ReportInJson::of(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Report {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let report = ReportInJson::deserialize(deserializer)?;
+        report.into_report().map_err(de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a report")]
+struct ReportInJson<'a> {
+    // The first, so that what is of another version is told so before anything else is.
+    tracer_report: Version,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    request: Option<RequestInJson<'a>>,
+    trace: u64,
+    started_unix_ns: i64,
+    elapsed_ns: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    grown: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    dropped: u64,
+    memory_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<CountsInJson>,
+    calls: List<'a, CallReport>,
+    #[serde(default, skip_serializing_if = "List::is_empty")]
+    folded: List<'a, FoldedReport>,
+}
+
+/// The only version there is yet.
+struct Version;
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(VERSION)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            VERSION => Ok(Self),
+            other => Err(de::Error::invalid_value(
+                Unexpected::Unsigned(other),
+                &"version 1 of the schema",
+            )),
+        }
+    }
+}
+
+impl<'a> ReportInJson<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            tracer_report: Version,
+            request: report.request.as_deref().map(RequestInJson::of),
+            trace: report.trace,
+            started_unix_ns: unix_ns(report.started),
+            elapsed_ns: nanoseconds(report.elapsed),
+            grown: report.grown,
+            dropped: report.dropped,
+            memory_bytes: report.memory_bytes,
+            total: report.total.map(CountsInJson::of),
+            calls: List::Written(&report.calls),
+            folded: List::Written(&report.folded),
+        }
+    }
+
+    /// Whose indexes lead somewhere: a parent stands before its calls.
+    fn into_report(self) -> Result<Report, String> {
+        let calls = self.calls.all().len();
+        for (place, call) in self.calls.all().iter().enumerate() {
+            if let Some(parent) = call.parent.filter(|parent| *parent >= place) {
+                return Err(format!(
+                    "calls[{place}].parent is {parent}: expected the index of a call before it"
+                ));
+            }
+        }
+        for (place, folded) in self.folded.all().iter().enumerate() {
+            if let Some(parent) = folded.parent.filter(|parent| *parent >= calls) {
+                return Err(format!(
+                    "folded[{place}].parent is {parent}: expected the index of one of {calls} calls"
+                ));
+            }
+            if let Some(within) = folded.within.filter(|within| *within >= place) {
+                return Err(format!(
+                    "folded[{place}].within is {within}: expected the index of a path before it"
+                ));
+            }
+        }
+        let mut calls = self.calls.into_read();
+        if calls.iter().any(|call| call.self_wall == Duration::MAX) {
+            let walls = self_walls(&calls);
+            for (call, wall) in calls.iter_mut().zip(walls) {
+                call.self_wall = wall;
+            }
+        }
+        Ok(Report {
+            request: self.request.map(|it| Box::new(it.into_request())),
+            trace: self.trace,
+            started: from_unix_ns(self.started_unix_ns),
+            elapsed: Duration::from_nanos(self.elapsed_ns),
+            grown: self.grown,
+            dropped: self.dropped,
+            memory_bytes: self.memory_bytes,
+            total: self.total.map(CountsInJson::into_counts),
+            calls,
+            folded: self.folded.into_read(),
+        })
+    }
+}
+
+/// From the year 1677 to 2262.
+fn unix_ns(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => {
+            let before = i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX);
+            i64::try_from(-before).unwrap_or(i64::MIN)
+        }
+    }
+}
+
+fn from_unix_ns(ns: i64) -> SystemTime {
+    let distance = Duration::from_nanos(ns.unsigned_abs());
+    let time = if ns < 0 {
+        UNIX_EPOCH.checked_sub(distance)
+    } else {
+        UNIX_EPOCH.checked_add(distance)
+    };
+    // Every system's clock reaches so far.
+    time.unwrap_or(UNIX_EPOCH)
+}
