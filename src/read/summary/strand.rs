@@ -20,10 +20,10 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut Calls, moves: &mut Moves) 
     for (address, record) in strand.records() {
         match record.view(record.state()) {
             View::Call(call) => add_call(strand, of_strand, (address, call), &mut reading, calls),
-            View::Move(moved) => {
-                let before = calls.index(moved.before()).or(of_strand);
-                if let Some(call) = calls.index(moved.call()) {
-                    moves.add(call, moved.moment(), before);
+            View::Move(it) => {
+                let before = calls.index(it.before()).or(of_strand);
+                if let Some(call) = calls.index(it.call()) {
+                    moves.add(call, it.moment(), before);
                 }
             }
             _ => {}
