@@ -66,6 +66,6 @@ fn the_bits_beside_the_version_tell_which_words_are_read() {
         shared.lock.change_to(FORM, || shared.store(1));
         shared.lock.mark(shared.lock.word() | MARK);
         reader.join().unwrap();
-        assert_eq!(shared.lock.word(), 2 * STEP | FORM | MARK);
+        assert_eq!(shared.lock.word(), 2 * STEP + FORM + MARK);
     });
 }

@@ -47,7 +47,7 @@ pub(crate) struct Ended {
 const MOST_EXACT: usize = 1024;
 
 /// By key, in order: a map that can do without memory.
-type Sorted<K, V> = Vec<(K, V)>;
+pub(crate) type Sorted<K, V> = Vec<(K, V)>;
 
 /// Returns what there is by this key; `None` if there is no memory for one more.
 fn entry<K: Ord + Copy, V: Default>(all: &mut Sorted<K, V>, key: K) -> Option<&mut V> {
@@ -182,7 +182,7 @@ fn number(strand: Option<&'static Member<Strand>>) -> Number {
 }
 
 impl Ended {
-    pub(crate) fn strands(&self) -> &[((Address, u64), (Counts, Sum))] {
+    pub(crate) fn strands(&self) -> &Sorted<(Address, u64), (Counts, Sum)> {
         &self.strands
     }
 

@@ -203,7 +203,7 @@ impl RecordState {
     /// the version before that.
     pub(crate) const fn at_version_of(self, other: Self) -> Self {
         const TWO: u32 = 2 * RecordState::VERSION;
-        Self(self.0 % RecordState::VERSION | other.0 / TWO * TWO)
+        Self((self.0 % RecordState::VERSION) | (other.0 / TWO * TWO))
     }
 
     pub(crate) const fn is_being_written(self) -> bool {

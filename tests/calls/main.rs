@@ -1,4 +1,5 @@
-//! Calls on one thread.
+//! Calls on one thread: what they use, what is told of them, how they end, in whatever order guards and
+//! scopes are dropped.
 
 #[path = "../common/boxes.rs"]
 mod boxes;

@@ -1,4 +1,4 @@
-//! Random programs against naive models.
+//! Random programs against naive models: calls, folded calls, futures, requests under a recorder.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
