@@ -136,7 +136,9 @@ fn main() -> ExitCode {
         is_wanted && !is_meant(name, &skipped, exactly)
     });
     if list {
-        chosen.iter().for_each(|name| println!("{name}: test"));
+        for name in &chosen {
+            println!("{name}: test");
+        }
         return ExitCode::SUCCESS;
     }
     if run(&chosen) {
