@@ -47,7 +47,7 @@ use paths::Paths;
 use totals::add_counts;
 
 pub use crate::report::Percentiles;
-#[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
+#[cfg(feature = "flamegraph")]
 pub(crate) use by::Unit;
 pub use by::{By, UnknownFigure};
 #[cfg(feature = "tables")]
@@ -306,6 +306,7 @@ impl Hotspots {
     }
 
     /// Returns whether there are reports and nothing was counted in any of them.
+    #[cfg(any(feature = "flamegraph", feature = "pprof"))]
     pub(crate) fn is_uncounted(&self) -> bool {
         self.reports > 0 && self.counts.is_none()
     }

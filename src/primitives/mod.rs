@@ -4,6 +4,7 @@
 pub(crate) mod sync;
 
 pub(crate) mod clock;
+pub(crate) mod excluded;
 pub(crate) mod pool;
 pub(crate) mod text;
 pub(crate) mod wait;
@@ -12,7 +13,5 @@ pub(crate) mod seqlock;
 
 #[cfg(any(feature = "recorder", all(loom, test)))]
 pub(crate) mod cut;
-#[cfg(feature = "recorder")]
-pub(crate) mod excluded;
 #[cfg(feature = "recorder")]
 pub(crate) mod fallible;

@@ -39,11 +39,13 @@ fn each_link_leads_somewhere_and_nothing_hostile_is_markup() {
         }
     }
     let count = |name: &str| seen.iter().filter(|path| path.contains(name)).count();
-    // Two are kept: the heaviest until then, and the last, which failed.
+    // Two are kept: the heaviest until then, and the last, which failed. Each is a page and an export in
+    // every format.
+    let forms = 1 + tracer::export::Format::ALL.len();
     let figures = 3;
     assert_eq!(
         (count("/trace/"), count("/route?"), count("/in-flight")),
-        (2 * 4, 1, 2)
+        (2 * forms, 1, 2)
     );
     // Each zoomed into its two paths, as far as those have any of the figure.
     let zooms = 2;
@@ -80,7 +82,8 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
             }
         }
         // Overview, route, in flight and paused, hotspots of both and by three figures, zoomed into two
-        // paths, two traces and their three forms, style and icon.
+        // paths, two traces and their exports, style and icon.
+        let forms = 1 + tracer::export::Format::ALL.len();
         seen.insert(format!("{}/", home.trim_end_matches('/')));
         let overviews = if home == "/" || home == "/debug/" {
             1
@@ -89,7 +92,7 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         };
         assert_eq!(
             seen.len(),
-            overviews + 1 + 2 + 20 + 8 + 2,
+            overviews + 1 + 2 + 20 + 2 * forms + 2,
             "{pattern}: {seen:?}"
         );
         let home = home.trim_end_matches('/');
