@@ -7,13 +7,14 @@
 
 use std::future::pending;
 use std::hint::black_box;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Waker};
 
 use fastrace::Span;
 use fastrace::collector::SpanContext;
 use fastrace::future::FutureExt;
 use tracer::{Counting, Trace, traced};
+use tracer_benches::futures::{PendingOnce, in_tracing, run};
 use tracer_benches::requests::{self, collected, in_span, within_fastrace};
 use tracer_benches::{Race, within};
 
@@ -43,12 +44,12 @@ async fn bare_ready() {}
 async fn traced_ready() {}
 
 async fn bare_pending_once() {
-    PendingOnce(false).await;
+    PendingOnce::default().await;
 }
 
 #[traced]
 async fn traced_pending_once() {
-    PendingOnce(false).await;
+    PendingOnce::default().await;
 }
 
 #[traced]
@@ -203,41 +204,6 @@ fn a_poll() {
             collected(times, |times| within(times, POLLS, open, poll))
         })
         .run();
-}
-
-/// Wants to be polled twice.
-struct PendingOnce(bool);
-
-impl Future for PendingOnce {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-/// Polls until it is ready, and says how often.
-fn run(future: impl Future<Output = ()>) -> u32 {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    let mut polls = 1;
-    while black_box(&mut future)
-        .as_mut()
-        .poll(&mut context)
-        .is_pending()
-    {
-        polls += 1;
-    }
-    polls
-}
-
-/// As a method it would hide the one of `Trace`.
-fn in_tracing<F>(future: F, span: tracing::Span) -> tracing::instrument::Instrumented<F> {
-    tracing::Instrument::instrument(future, span)
 }
 
 fn poll(future: &mut Pin<Box<impl Future<Output = ()>>>) -> bool {

@@ -1,7 +1,7 @@
 //! A recorder at full load for a while: is its memory flat and bounded, and is no request lost?
 //!
 //! ```text
-//! cargo run --release -p tracer-benches --example soak [-- SECONDS]
+//! cargo run --release -p tracer-benches --no-default-features --bin soak [-- SECONDS]
 //! ```
 //!
 //! Half of the time with [jobs], which end as fast as the processors can, and half with a [service]

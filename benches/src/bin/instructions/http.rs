@@ -1,0 +1,101 @@
+//! A request to an axum router, and what a layer around its routes adds. There is neither a socket nor
+//! a runtime, as nothing here waits.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::HeaderValue;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::get;
+use tower::Service;
+use tower_http::trace::TraceLayer;
+use tracer::tower::RecorderLayer;
+use tracer_benches::workload;
+
+use crate::each;
+use crate::requests::{assert_none_kept, recorder};
+
+/// Requests in a portion.
+const REQUESTS: u64 = 32;
+
+pub(crate) fn plain() -> u64 {
+    answers(router(nothing))
+}
+
+pub(crate) fn empty_middleware() -> u64 {
+    answers(router(nothing).layer(from_fn(pass)))
+}
+
+pub(crate) fn trace_layer() -> u64 {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(std::io::sink)
+        .init();
+    answers(router(nothing).layer(TraceLayer::new_for_http()))
+}
+
+pub(crate) fn recorded() -> u64 {
+    in_recorder(router(nothing))
+}
+
+pub(crate) fn recorded_with_calls() -> u64 {
+    in_recorder(router(nine_calls))
+}
+
+fn in_recorder(router: Router) -> u64 {
+    let recorder = recorder();
+    let times = answers(router.layer(RecorderLayer::new(recorder.clone())));
+    assert_none_kept(&recorder);
+    times
+}
+
+fn router<T: 'static>(handler: impl Handler<T, ()>) -> Router {
+    Router::new().route("/orders/{id}", get(handler))
+}
+
+async fn nothing() -> &'static str {
+    "nothing"
+}
+
+async fn nine_calls() -> &'static str {
+    workload::traced::root();
+    "nothing"
+}
+
+async fn pass(request: Request, next: Next) -> Response {
+    next.run(request).await
+}
+
+fn answers(mut router: Router) -> u64 {
+    each(REQUESTS, request, |request| {
+        assert_eq!(answer(&mut router, request), "nothing".len());
+    })
+}
+
+fn request() -> Request {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = "/orders/42".parse().expect("a path");
+    let id = HeaderValue::from_static("ca7a87c4-58d0-4fdf-857c-ef49fc3bf271");
+    request.headers_mut().insert("x-request-id", id);
+    request
+}
+
+/// Takes the answer and all of its body, and returns the body's length.
+fn answer(router: &mut Router, request: Request) -> usize {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut answer = pin!(router.call(request));
+    let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut context) else {
+        unreachable!("it waits for nothing")
+    };
+    let mut body = pin!(answer.into_body());
+    let mut length = 0;
+    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
+        length += frame.data_ref().map_or(0, Bytes::len);
+    }
+    length
+}

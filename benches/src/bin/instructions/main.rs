@@ -1,0 +1,259 @@
+//! What `benches/instructions` counts under callgrind: one kind of work in a process, and of that only
+//! what happens in [`counted`].
+//!
+//! Without an argument it lists the kinds, one a line: `NAME|BASE|LABEL`. With a name it does that
+//! work and prints how many times.
+
+mod allocator;
+mod calls;
+mod futures;
+mod http;
+mod requests;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use tracer::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
+
+/// The number of portions that are counted. As many run before, so that all memory is there.
+const PORTIONS: u64 = 20;
+
+/// A kind of work: a line of the table.
+struct Kind {
+    name: &'static str,
+    /// The kind whose instructions are subtracted: `nothing` is the loop alone.
+    base: &'static str,
+    /// Begins with a dash for a peer, which is printed and not checked.
+    label: &'static str,
+    /// Does the work, and returns how many times it did it while callgrind was counting.
+    run: fn() -> u64,
+}
+
+/// A line with all instructions of the work.
+const fn all(name: &'static str, label: &'static str, run: fn() -> u64) -> Kind {
+    Kind {
+        name,
+        base: "nothing",
+        label,
+        run,
+    }
+}
+
+/// A line with the instructions that the work has more than its base.
+const fn over(
+    base: &'static str,
+    name: &'static str,
+    label: &'static str,
+    run: fn() -> u64,
+) -> Kind {
+    Kind {
+        name,
+        base,
+        label,
+        run,
+    }
+}
+
+const KINDS: &[Kind] = &[
+    all(
+        "call",
+        "a call, counted, with peak and busy time",
+        calls::call,
+    ),
+    all(
+        "call-tracing",
+        "– a `tracing` span, bare `Registry`",
+        calls::span_in_tracing,
+    ),
+    all(
+        "call-fastrace",
+        "– a `fastrace` span",
+        calls::span_in_fastrace,
+    ),
+    all("call-id", "a call with an id of 36 bytes", calls::with_id),
+    all(
+        "call-no-trace",
+        "a call with no trace",
+        calls::with_no_trace,
+    ),
+    all(
+        "call-no-trace-tracing",
+        "– a `tracing` span, no subscriber",
+        calls::with_no_subscriber,
+    ),
+    all("checkpoint", "a checkpoint", calls::checkpoint),
+    all(
+        "checkpoint-tracing",
+        "– a `tracing` event, bare `Registry`",
+        calls::event_in_tracing,
+    ),
+    all(
+        "checkpoint-fastrace",
+        "– a `fastrace` event",
+        calls::event_in_fastrace,
+    ),
+    all(
+        "async-call",
+        "an async call, ready at the first poll",
+        futures::ready_at_once,
+    ),
+    all(
+        "async-call-tracing",
+        "– in a `tracing` span, bare `Registry`",
+        futures::ready_at_once_in_tracing,
+    ),
+    all(
+        "async-call-fastrace",
+        "– in a `fastrace` span",
+        futures::ready_at_once_in_fastrace,
+    ),
+    all(
+        "async-call-pending",
+        "an async call, ready at the second poll",
+        futures::pending_once,
+    ),
+    all(
+        "async-call-pending-tracing",
+        "– in a `tracing` span, bare `Registry`, two polls",
+        futures::pending_once_in_tracing,
+    ),
+    all(
+        "async-call-pending-fastrace",
+        "– in a `fastrace` span, two polls",
+        futures::pending_once_in_fastrace,
+    ),
+    all(
+        "trace",
+        "an empty trace: made, injected, dropped",
+        requests::empty_trace,
+    ),
+    all(
+        "trace-fastrace",
+        "– a `fastrace` root span",
+        requests::root_in_fastrace,
+    ),
+    all(
+        "request",
+        "a request of 9 calls and 6 checkpoints, recorded",
+        requests::recorded,
+    ),
+    all(
+        "request-tracing",
+        "– in `tracing`, bare `Registry`",
+        requests::in_tracing,
+    ),
+    all("request-fastrace", "– in `fastrace`", requests::in_fastrace),
+    all("report", "its report: `Trace::report`", requests::report),
+    all(
+        "report-lines",
+        "the report as lines: `{report}`",
+        requests::lines,
+    ),
+    all(
+        "report-tree",
+        "the report as a tree: `{report:#}`",
+        requests::tree,
+    ),
+    all(
+        "recorder",
+        "the request in a recorder that does not keep it",
+        requests::in_recorder,
+    ),
+    all("recorder-finish", "of that, `finish`", requests::finish),
+    all(
+        "router",
+        "an HTTP request to a plain axum router",
+        http::plain,
+    ),
+    over(
+        "router",
+        "router-layer",
+        "`RecorderLayer` adds, with no calls",
+        http::recorded,
+    ),
+    over(
+        "router",
+        "router-layer-calls",
+        "`RecorderLayer` adds, with 9 calls and 6 checkpoints",
+        http::recorded_with_calls,
+    ),
+    over(
+        "router",
+        "router-middleware",
+        "– an empty axum middleware adds",
+        http::empty_middleware,
+    ),
+    over(
+        "router",
+        "router-trace-layer",
+        "– tower-http's `TraceLayer` adds, its text discarded",
+        http::trace_layer,
+    ),
+    all(
+        "system",
+        "alloc + free of 64 bytes, `System` (glibc)",
+        allocator::system,
+    ),
+    over("system", "counting", "`Counting` adds", allocator::counting),
+];
+
+/// The script tells callgrind to count in functions of this name.
+#[inline(never)]
+fn counted<T, R>(opened: &mut T, times: u64, run: &mut impl FnMut(&mut T) -> R) {
+    for _ in 0..times {
+        black_box(run(opened));
+    }
+}
+
+/// Runs portions of `size`, each within something that is opened for it and not counted. Returns how
+/// many runs were counted.
+fn within<T, R>(size: u64, mut open: impl FnMut() -> T, mut run: impl FnMut(&mut T) -> R) -> u64 {
+    for _ in 0..PORTIONS {
+        let mut opened = open();
+        for _ in 0..size {
+            black_box(run(&mut opened));
+        }
+    }
+    for _ in 0..PORTIONS {
+        counted(&mut open(), size, &mut run);
+    }
+    PORTIONS * size
+}
+
+/// As [`within`], for work that takes something to work on: `size` of them are made, and not counted.
+fn each<T, R>(size: u64, mut make: impl FnMut() -> T, mut run: impl FnMut(T) -> R) -> u64 {
+    let many = move || (0..size).map(|_| make()).collect::<Vec<_>>();
+    within(size, many, |made| made.pop().map(&mut run))
+}
+
+/// As [`within`], for work that needs nothing around it.
+fn alone<R>(mut run: impl FnMut() -> R) -> u64 {
+    within(28, || (), |()| run())
+}
+
+fn main() -> ExitCode {
+    let Some(name) = std::env::args().nth(1) else {
+        for Kind {
+            name, base, label, ..
+        } in KINDS
+        {
+            println!("{name}|{base}|{label}");
+        }
+        return ExitCode::SUCCESS;
+    };
+    let nothing = all("nothing", "", || alone(|| ()));
+    let kind = KINDS
+        .iter()
+        .chain([&nothing])
+        .find(|kind| kind.name == name);
+    if let Some(kind) = kind {
+        println!("{}", (kind.run)());
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("unknown work `{name}`");
+        ExitCode::from(2)
+    }
+}
