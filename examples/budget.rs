@@ -1,7 +1,7 @@
 //! Limits what functions may allocate, so that a test fails if they allocate more.
 //!
 //! [`budget`] checks a function whenever it runs. [`Budget`] checks any closure, such as a part of a test.
-//! `cargo test --example budget` runs the tests below. `cargo run --example budget` shows what budgets say
+//! `cargo test -p tracer-examples --test budget_tests` runs the tests below. `cargo run --example budget` shows what budgets say
 //! that are exceeded: it ends in a panic.
 
 use tracer::alloc::Budget;
