@@ -156,7 +156,7 @@ fn as_modelled(model: &Model, which: usize, report: &Report) {
         }
         if expected.is_own_known {
             let own = call.self_counts.unwrap();
-            assert_eq!(own.allocations, expected.self_counts, "self of {id}: {report:#}");
+            assert_eq!(own.allocations, expected.own, "self of {id}: {report:#}");
         }
         if expected.is_total_known {
             let total = call.total.unwrap().allocations;
@@ -210,7 +210,7 @@ fn paths(model: &Model, which: usize, report: &Report) {
         let on_path = told.entry(name).or_default();
         on_path.calls += path.totals.calls;
         let own = path.totals.self_counts.unwrap().allocations;
-        on_path.self_counts = Some(on_path.self_counts.unwrap_or(0) + own);
+        on_path.own = Some(on_path.own.unwrap_or(0) + own);
         assert!(path.totals.self_busy <= path.totals.busy || is_recursive(&names[place]));
     }
     let mut expected: BTreeMap<Vec<&str>, OnPath> = BTreeMap::new();
@@ -232,7 +232,7 @@ fn paths(model: &Model, which: usize, report: &Report) {
         }
         let on_path = expected.entry(path).or_default();
         on_path.calls += 1;
-        on_path.self_counts = Some(on_path.self_counts.unwrap_or(0) + call.self_counts);
+        on_path.own = Some(on_path.own.unwrap_or(0) + call.own);
     }
     for path in unknown {
         for paths in [&mut told, &mut expected] {

@@ -245,7 +245,7 @@ impl Model {
         } = self.strands[strand];
         self.totals[trace] += count;
         match inner.or(parent) {
-            Some(call) => self.calls[call].self_counts += count,
+            Some(call) => self.calls[call].own += count,
             None => self.outside[trace] += count,
         }
         if let (None, Some(parent), true) = (inner, parent, self.has_limits) {

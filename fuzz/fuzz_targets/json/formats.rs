@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 use tracer::Report;
-use tracer::hotspots::{By, Diff, Hotspots, Rule};
 use tracer::export::chrome;
+use tracer::hotspots::{By, Diff, Hotspots, Rule};
 
 use crate::is_dangerous;
 use crate::profile;
