@@ -12,6 +12,7 @@ use crate::read::summary::Summary;
 use crate::report::Outcome;
 use crate::store::callsite::Callsite;
 
+use super::quota::Quota;
 use super::window::{Calls, Requests, Sums};
 
 /// What requests of one name did.
@@ -28,8 +29,8 @@ pub(super) struct Baseline {
     first: u32,
     /// How many paths there may be.
     most_paths: usize,
-    /// How many bytes the figures of whole requests may take, whatever the paths take.
-    reserved: usize,
+    /// What the figures of whole requests may take, whatever the paths take.
+    reserve: Quota,
     lost: Lost,
 }
 
@@ -85,7 +86,7 @@ impl Baseline {
         Self {
             first: NOWHERE,
             most_paths,
-            reserved: Self::RESERVED_BYTES,
+            reserve: Quota::new(Self::RESERVED_BYTES),
             ..Self::default()
         }
     }
@@ -95,7 +96,7 @@ impl Baseline {
         bytes / NODE_BYTES
     }
 
-    /// Adds a request. `room` is how many bytes may be taken more.
+    /// Adds a request.
     pub(super) fn add(
         &mut self,
         summary: &Summary,
@@ -103,9 +104,9 @@ impl Baseline {
         outcome: &Outcome,
         window: u64,
         Scratch { paths, touched }: &mut Scratch,
-        room: &mut usize,
+        quota: &mut Quota,
     ) {
-        self.turn_to(window, room);
+        self.turn_to(window, quota);
         let [requests, _] = &mut self.requests;
         requests.count += 1;
         match outcome {
@@ -121,17 +122,14 @@ impl Baseline {
             (&mut requests.bytes, summary.total.bytes_allocated),
         ];
         for (sketch, figure) in figures {
-            // Its share of the reserve is taken from last.
             let share = (Self::RESERVED_BYTES / 6).saturating_sub(sketch.bytes());
-            let share = share.min(self.reserved);
-            let mut all_room = *room + share;
-            if !sketch.record(figure, &mut all_room) {
+            let fits = quota.with_reserve(&mut self.reserve, share, |quota| {
+                sketch.record(figure, quota)
+            });
+            if !fits {
                 // Whole requests: of their paths nothing is missing.
                 self.lost.ever += 1;
             }
-            let left = share.min(all_room);
-            self.reserved -= share - left;
-            *room = all_room - left;
         }
         paths.clear();
         self.lost.add(summary.lost());
@@ -149,7 +147,7 @@ impl Baseline {
                 None => Some(NOWHERE),
                 Some(parent) => { paths.get(parent) }.copied().filter(|it| *it != NOWHERE),
             };
-            let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, room));
+            let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, quota));
             let Some(path) = path else {
                 self.lost.add(call.calls);
                 paths.push(NOWHERE);
@@ -180,7 +178,7 @@ impl Baseline {
         for path in touched.drain(..) {
             let node = &mut self.nodes[path as usize];
             if let Some(now) = node.now.take()
-                && !node.windows[0].add(&now, room)
+                && !node.windows[0].add(&now, quota)
             {
                 self.lost.add(now.calls);
             }
@@ -192,7 +190,13 @@ impl Baseline {
     }
 
     /// The path's number. The guess is mostly right: requests of one name are much alike.
-    fn find(&mut self, parent: u32, callsite: Number, guess: u32, room: &mut usize) -> Option<u32> {
+    fn find(
+        &mut self,
+        parent: u32,
+        callsite: Number,
+        guess: u32,
+        quota: &mut Quota,
+    ) -> Option<u32> {
         let is_it = |node: &Node| node.parent == parent && node.callsite == callsite;
         if self.nodes.get(guess as usize).is_some_and(is_it) {
             return Some(guess);
@@ -214,8 +218,9 @@ impl Baseline {
             if more == 0 {
                 return None;
             }
-            *room = room.checked_sub(more * NODE_BYTES)?;
+            let taken = quota.take(more * NODE_BYTES)?;
             nodes.try_reserve_exact(more).ok()?;
+            taken.keep();
         }
         let number = u32::try_from(nodes.len()).ok()?;
         let hash_of = |number: &u32| nodes[*number as usize].hash(hasher);
@@ -233,7 +238,7 @@ impl Baseline {
     }
 
     /// Forgets what is too long ago, where another window has begun.
-    pub(super) fn turn_to(&mut self, window: u64, room: &mut usize) {
+    pub(super) fn turn_to(&mut self, window: u64, quota: &mut Quota) {
         // A thread may come late; but where the clock was set back, another window has begun, too.
         if (window..window.saturating_add(3)).contains(&self.window) {
             return;
@@ -256,12 +261,11 @@ impl Baseline {
             }
         }
         self.forget_unused();
-        let mut free = before.saturating_sub(self.bytes());
+        let free = before.saturating_sub(self.bytes());
         // What was taken of the reserve is given back to it first.
-        let owed = (Self::RESERVED_BYTES - self.reserved).min(free);
-        self.reserved += owed;
-        free -= owed;
-        *room += free;
+        let owed = (Self::RESERVED_BYTES - self.reserve.left()).min(free);
+        self.reserve.give_back(owed);
+        quota.give_back(free - owed);
     }
 
     /// Drops the paths on which nobody came for two windows.
@@ -355,11 +359,11 @@ mod tests {
     #[test]
     fn what_is_recent_is_of_this_window_and_the_one_before() {
         let mut baseline = Baseline::new(0);
-        let mut room = 10_000;
+        let mut quota = Quota::new(10_000);
         let mut recent = |window| {
             let (summary, mut scratch) = (Summary::new(), Scratch::default());
             let ok = Outcome::Ok;
-            baseline.add(&summary, 1000, &ok, window, &mut scratch, &mut room);
+            baseline.add(&summary, 1000, &ok, window, &mut scratch, &mut quota);
             baseline.requests().clone().map(|it| it.count)
         };
         assert_eq!(recent(10), [1, 0]);
@@ -376,7 +380,7 @@ mod tests {
     #[test]
     fn the_reserve_is_for_whole_requests() {
         let mut baseline = Baseline::new(0);
-        let (mut room, mut scratch) = (0, Scratch::default());
+        let (mut quota, mut scratch) = (Quota::default(), Scratch::default());
         let mut summary = Summary::new();
         let mut number: u64 = 1;
         for window in 1..=6 {
@@ -389,7 +393,7 @@ mod tests {
                 summary.total.bytes_allocated = figure(9);
                 let wall = figure(15);
                 let ok = Outcome::Ok;
-                baseline.add(&summary, wall, &ok, window, &mut scratch, &mut room);
+                baseline.add(&summary, wall, &ok, window, &mut scratch, &mut quota);
             }
             for requests in baseline.requests().iter().filter(|it| it.count > 0) {
                 for sketch in [&requests.wall, &requests.bytes] {
@@ -400,8 +404,8 @@ mod tests {
                 assert_eq!(counted, requests.count);
             }
         }
-        assert_eq!((room, baseline.lost()), (0, 0));
+        assert_eq!((quota.left(), baseline.lost()), (0, 0));
         let used: usize = baseline.requests.iter().map(Requests::bytes).sum();
-        assert_eq!(baseline.reserved, Baseline::RESERVED_BYTES - used);
+        assert_eq!(baseline.reserve.left(), Baseline::RESERVED_BYTES - used);
     }
 }

@@ -62,6 +62,7 @@ mod id;
 mod policy;
 mod process_lock;
 mod queue;
+mod quota;
 mod recent;
 mod recording;
 mod ring;

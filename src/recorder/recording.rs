@@ -384,8 +384,15 @@ impl Recording {
         drop(self.place.and_then(|place| shared.stripes.remove(place)));
         // None where this process was forked at the wrong moment: then nobody counts.
         if let Some(mut figures) = shared.stripes.figures() {
-            if let Some((baseline, scratch, room)) = figures.of(self.route) {
-                baseline.add(&summary, nanoseconds(wall), &outcome, window, scratch, room);
+            if let Some((baseline, scratch, quota)) = figures.of(self.route) {
+                baseline.add(
+                    &summary,
+                    nanoseconds(wall),
+                    &outcome,
+                    window,
+                    scratch,
+                    quota,
+                );
             } else {
                 figures.lose(summary.calls().iter().map(|call| call.calls).sum());
             }

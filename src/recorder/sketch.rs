@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::report::Percentiles;
 
-/// So many bins for each doubling: a value is told to a thirty-second of itself.
+use super::quota::Quota;
+
+/// How many bins there are for each doubling: a value is known to a thirty-second of itself.
 const BINS_PER_OCTAVE: u32 = 16;
 /// Smaller values have a bin each.
 const EXACT: u64 = 2 * BINS_PER_OCTAVE as u64;
 
-/// Bins are made wider where there is no room for more of them: by so many powers of two at most, to one
+/// If there is no memory for more bins, they are made wider: by this many powers of two at most, to one bin
 /// for each doubling.
 const WIDEST: u32 = BINS_PER_OCTAVE.ilog2();
 
@@ -67,16 +69,16 @@ impl Sketch {
         self.count
     }
 
-    /// Counts a value. `room` is how many bytes the bins may take more. `false` where there is none for
-    /// its bin.
-    pub(super) fn record(&mut self, value: u64, room: &mut usize) -> bool {
+    /// Counts a value. The bins take from `quota`. Returns `false` if there is no memory for the value's
+    /// bin.
+    pub(super) fn record(&mut self, value: u64, quota: &mut Quota) -> bool {
         self.max = self.max.max(value);
         self.count += 1;
         if value == 0 {
             self.zeros += 1;
             return true;
         }
-        self.put(bin_of(value), 1, room)
+        self.put(bin_of(value), 1, quota)
     }
 
     /// Counts so many zeros more.
@@ -87,24 +89,24 @@ impl Sketch {
 
     /// `bin`: its number where bins are narrowest.
     #[inline]
-    fn put(&mut self, bin: usize, by: u32, room: &mut usize) -> bool {
+    fn put(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
         let place = (bin >> self.wider).checked_sub(self.first);
         if let Some(count) = place.and_then(|place| self.bins.get_mut(place)) {
             *count = count.saturating_add(by);
             return true;
         }
-        self.extend_to(bin, by, room)
+        self.extend_to(bin, by, quota)
     }
 
     #[cold]
-    fn extend_to(&mut self, bin: usize, by: u32, room: &mut usize) -> bool {
+    fn extend_to(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
         loop {
             let wide = bin >> self.wider;
             let (first, end) = match self.bins.len() {
                 0 => (wide, wide + 1),
                 len => (self.first.min(wide), (self.first + len).max(wide + 1)),
             };
-            if self.reserve(end - first, room) {
+            if self.reserve(end - first, quota) {
                 let before = if self.bins.is_empty() {
                     0
                 } else {
@@ -131,12 +133,15 @@ impl Sketch {
         }
     }
 
-    /// Whether there is memory for so many bins.
-    fn reserve(&mut self, bins: usize, room: &mut usize) -> bool {
+    /// Requests memory for this many bins. Returns whether there is any.
+    fn reserve(&mut self, bins: usize, quota: &mut Quota) -> bool {
         let more = bins.saturating_sub(self.bins.capacity()) * size_of::<u32>();
-        let fits = more <= *room && self.bins.try_reserve_exact(bins - self.bins.len()).is_ok();
+        let Some(taken) = quota.take(more) else {
+            return false;
+        };
+        let fits = self.bins.try_reserve_exact(bins - self.bins.len()).is_ok();
         if fits {
-            *room -= more;
+            taken.keep();
         }
         fits
     }
@@ -165,7 +170,7 @@ impl Sketch {
                 self.put(
                     (other.first + place) << other.wider,
                     *count,
-                    &mut usize::MAX.clone(),
+                    &mut Quota::unlimited(),
                 );
             }
         }
@@ -264,24 +269,24 @@ mod tests {
     #[test]
     fn without_room_bins_are_wider_and_what_is_in_none_is_not_known() {
         let mut sketch = Sketch::default();
-        let mut room = 8;
-        let fit = [10, 11, 30, 1].map(|value| sketch.record(value, &mut room));
+        let mut quota = Quota::new(8);
+        let fit = [10, 11, 30, 1].map(|value| sketch.record(value, &mut quota));
         // Two bins for 0 to 15 and 16 to 31.
-        assert_eq!((fit, sketch.bytes(), room), ([true; 4], 8, 0));
+        assert_eq!((fit, sketch.bytes(), quota.left()), ([true; 4], 8, 0));
         assert_eq!(sketch.bins(), [(1, 16, 3), (16, 32, 1)]);
         let percentiles = |sketch: &Sketch| sketch.percentiles().map(|it| (it.p50, it.p99, it.max));
         assert_eq!((sketch.at(50), sketch.at(99)), (None, Some(30)));
-        assert!(!sketch.record(100, &mut room));
+        assert!(!sketch.record(100, &mut quota));
         assert_eq!(percentiles(&sketch), None, "the highest one in a hundred");
         for _ in 0..100 {
-            assert!(sketch.record(20, &mut room));
+            assert!(sketch.record(20, &mut quota));
         }
         assert_eq!(percentiles(&sketch), Some((24, 24, 100)));
         let mut none = Sketch::default();
-        assert!(!none.record(7, &mut 0));
+        assert!(!none.record(7, &mut Quota::default()));
         assert_eq!((percentiles(&none), none.max), (None, 7));
         let mut all = Sketch::default();
-        all.record(5, &mut usize::MAX.clone());
+        all.record(5, &mut Quota::unlimited());
         all.add(&sketch);
         assert_eq!(all.bins(), [(1, 16, 4), (16, 32, 101)]);
         assert_eq!(percentiles(&all), Some((24, 24, 100)));
@@ -321,7 +326,7 @@ mod tests {
             }
             for (place, value) in values.iter().enumerate() {
                 let into = if place < split { &mut sketch } else { &mut other };
-                into.record(*value, &mut usize::MAX.clone());
+                into.record(*value, &mut Quota::unlimited());
             }
             sketch.add(&other);
             values.sort_unstable();

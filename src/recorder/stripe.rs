@@ -21,6 +21,7 @@ use super::baseline::{Baseline, Scratch};
 use super::bounded::MAX_TEXT_BYTES;
 use super::id::Id;
 use super::process_lock::ProcessLock;
+use super::quota::Quota;
 use super::route::{Known, Routes};
 
 /// More are no use: two threads seldom end a request in the same half microsecond.
@@ -84,8 +85,8 @@ pub(super) struct Figures {
     pub(super) spare: Option<Summary>,
     /// Calls of requests for whose names there was no memory.
     lost: u64,
-    /// How many bytes all this may take more.
-    room: usize,
+    /// What all this may take.
+    quota: Quota,
     /// How many paths one name may have, so that no other is left without.
     most_paths: usize,
 }
@@ -168,7 +169,7 @@ impl Stripes {
                 scratch: Scratch::default(),
                 spare: None,
                 lost: 0,
-                room: bytes / count,
+                quota: Quota::new(bytes / count),
                 most_paths: Baseline::most_paths(bytes / count / 4),
             };
             figures.make_room(0);
@@ -420,15 +421,15 @@ impl Figures {
         lengthen(&mut self.totals, number + 1) && lengthen(&mut self.baselines, number + 1)
     }
 
-    /// What is usual of a route, what is needed to add to it, and how many bytes it may take more; `None` if
-    /// there is no memory.
-    pub(super) fn of(&mut self, route: usize) -> Option<(&mut Baseline, &mut Scratch, &mut usize)> {
+    /// Returns what is usual of a route, what is needed to add to it, and what it may take; `None` if there
+    /// is no memory.
+    pub(super) fn of(&mut self, route: usize) -> Option<(&mut Baseline, &mut Scratch, &mut Quota)> {
         let baseline = self.baselines.get_mut(route)?;
         if baseline.is_none() {
-            *baseline = Boxed::new(Baseline::new(self.most_paths)).ok();
-            self.room = self.room.saturating_sub(SHARED_BYTES + ROUTE_BYTES);
+            *baseline = Some(Boxed::new(Baseline::new(self.most_paths)).ok()?);
+            self.quota.take_at_most(SHARED_BYTES + ROUTE_BYTES);
         }
-        Some((baseline.as_mut()?, &mut self.scratch, &mut self.room))
+        Some((baseline.as_mut()?, &mut self.scratch, &mut self.quota))
     }
 
     /// Calls that are in no baseline.
@@ -439,7 +440,7 @@ impl Figures {
     /// For a reader, as it is in this window of time.
     fn get(&mut self, route: usize, window: u64) -> Option<&Baseline> {
         let baseline = self.baselines.get_mut(route)?.as_mut()?;
-        baseline.turn_to(window, &mut self.room);
+        baseline.turn_to(window, &mut self.quota);
         Some(baseline)
     }
 

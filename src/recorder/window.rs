@@ -4,6 +4,7 @@ use alloc_counter::Counts;
 
 use crate::primitives::clock;
 
+use super::quota::Quota;
 use super::sketch::Sketch;
 
 /// Whole requests, in one window.
@@ -51,8 +52,9 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Adds what the calls of one request did, in ticks; `false` where there was no room for all of it.
-    pub(super) fn add(&mut self, now: &Sums, room: &mut usize) -> bool {
+    /// Adds what the calls of one request did, in ticks. Returns `false` if there is no memory for all of
+    /// it.
+    pub(super) fn add(&mut self, now: &Sums, quota: &mut Quota) -> bool {
         let now = Sums {
             wall: clock::nanoseconds(now.wall),
             busy: clock::nanoseconds(now.busy),
@@ -63,13 +65,10 @@ impl Calls {
             // Folded calls that are still open.
             return true;
         }
-        let sketches = [
-            (&mut self.per_request, now.calls),
-            (&mut self.wall, now.wall),
-            (&mut self.allocates, now.total.allocates()),
-        ];
-        let fit = sketches.map(|(sketch, figure)| sketch.record(figure, room));
-        fit == [true; 3]
+        let calls_fit = self.per_request.record(now.calls, quota);
+        let wall_fits = self.wall.record(now.wall, quota);
+        let allocates_fit = self.allocates.record(now.total.allocates(), quota);
+        calls_fit && wall_fits && allocates_fit
     }
 
     /// Counts so many requests more that had no such call.
