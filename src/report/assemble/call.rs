@@ -12,6 +12,8 @@ use crate::store::threads::Tag;
 
 use super::shares::Share;
 
+/// Inlined into the loop over all calls, so that neither the snapshot nor the report is copied about.
+#[inline]
 pub(super) fn call_report(
     call: CallSnapshot,
     parent: Option<usize>,
@@ -35,7 +37,7 @@ pub(super) fn call_report(
         }
     });
     let names = call.callsite.labels().iter();
-    let names = names.map(|name| Cow::Borrowed(name.trim_start_matches("r#")));
+    let names = names.map(|name| Cow::Borrowed(name.strip_prefix("r#").unwrap_or(name)));
     let (id, values) = call.text;
     let labels = names.zip(values);
     CallReport {
