@@ -13,7 +13,7 @@ use crate::report::Outcome;
 use crate::store::callsite::Callsite;
 
 use super::quota::Quota;
-use super::window::{Calls, Requests, Sums};
+use super::window::{CallsInWindow, RequestsInWindow, Sums};
 
 /// What requests of one name did.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Baseline {
     /// The number of the present window.
     window: u64,
     /// The present one, and the one before.
-    requests: [Requests; 2],
+    requests: [RequestsInWindow; 2],
     nodes: Vec<Node>,
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -67,7 +67,7 @@ struct Node {
     next: u32,
     /// In the request that is being added, in ticks; none where there was no call yet.
     now: Option<Sums>,
-    windows: [Calls; 2],
+    windows: [CallsInWindow; 2],
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -247,17 +247,17 @@ impl Baseline {
         self.window = window;
         let before = self.bytes();
         self.requests.swap(0, 1);
-        self.requests[0] = Requests::default();
+        self.requests[0] = RequestsInWindow::default();
         self.lost.recently = [0, self.lost.recently[0]];
         if !is_next {
-            self.requests[1] = Requests::default();
+            self.requests[1] = RequestsInWindow::default();
             self.lost.recently[1] = 0;
         }
         for node in &mut self.nodes {
             node.windows.swap(0, 1);
-            node.windows[0] = Calls::default();
+            node.windows[0] = CallsInWindow::default();
             if !is_next {
-                node.windows[1] = Calls::default();
+                node.windows[1] = CallsInWindow::default();
             }
         }
         self.forget_unused();
@@ -311,9 +311,15 @@ impl Baseline {
 
     fn bytes(&self) -> usize {
         let windows = self.nodes.iter().flat_map(|node| &node.windows);
-        let bins: usize = windows.map(Calls::bytes).sum();
+        let bins: usize = windows.map(CallsInWindow::bytes).sum();
         let nodes = self.nodes.capacity() * NODE_BYTES;
-        nodes + bins + self.requests.iter().map(Requests::bytes).sum::<usize>()
+        nodes
+            + bins
+            + self
+                .requests
+                .iter()
+                .map(RequestsInWindow::bytes)
+                .sum::<usize>()
     }
 
     /// Calls whose path, or whose figures, found no room.
@@ -327,14 +333,20 @@ impl Baseline {
     }
 
     /// The requests of both windows.
-    pub(super) fn requests(&self) -> &[Requests; 2] {
+    pub(super) fn requests(&self) -> &[RequestsInWindow; 2] {
         &self.requests
     }
 
     /// The paths: the callsite, the path that leads there, and the calls of both windows.
     pub(super) fn paths(
         &self,
-    ) -> impl Iterator<Item = (Option<&'static Callsite>, Option<usize>, &[Calls; 2])> {
+    ) -> impl Iterator<
+        Item = (
+            Option<&'static Callsite>,
+            Option<usize>,
+            &[CallsInWindow; 2],
+        ),
+    > {
         self.nodes.iter().map(|node| {
             let parent = (node.parent != NOWHERE).then_some(node.parent as usize);
             (Callsite::get(node.callsite), parent, &node.windows)
@@ -405,7 +417,7 @@ mod tests {
             }
         }
         assert_eq!((quota.left(), baseline.lost()), (0, 0));
-        let used: usize = baseline.requests.iter().map(Requests::bytes).sum();
+        let used: usize = baseline.requests.iter().map(RequestsInWindow::bytes).sum();
         assert_eq!(baseline.reserve.left(), Baseline::RESERVED_BYTES - used);
     }
 }

@@ -8,7 +8,7 @@ use alloc_counter::Counts;
 use crate::report::{Compared, Percentiles, Report};
 
 use super::shared::Shared;
-use super::window::{Calls, Requests};
+use super::window::{CallsInWindow, RequestsInWindow};
 
 /// What fewer requests did is not usual.
 const ENOUGH: u64 = 20;
@@ -22,9 +22,9 @@ pub(super) fn compare(
 ) -> Option<Compared> {
     let (paths, numbers) = OnPath::of(report);
     let window = shared.window_now();
-    let mut requests = Requests::default();
+    let mut requests = RequestsInWindow::default();
     let mut is_whole = true;
-    let mut usual: Vec<Calls> = vec![Calls::default(); paths.len()];
+    let mut usual: Vec<CallsInWindow> = vec![CallsInWindow::default(); paths.len()];
     shared.stripes.read_route(route, window, |baseline| {
         is_whole &= baseline.is_whole();
         for window in baseline.requests() {
@@ -113,7 +113,7 @@ struct OnPath {
 }
 
 /// The number of the path that leads there, if any, and a function's name, module, file and line.
-type Key<'a> = (Option<usize>, (&'a str, &'a str, &'a str, u32));
+type PathKey<'a> = (Option<usize>, (&'a str, &'a str, &'a str, u32));
 
 impl OnPath {
     fn add(&mut self, calls: u64, wall: Duration, total: Option<Counts>) {
@@ -124,7 +124,7 @@ impl OnPath {
     }
 
     /// The paths of a report, in the order of their first calls, and the number of each.
-    fn of(report: &Report) -> (Vec<Self>, HashMap<Key<'_>, usize>) {
+    fn of(report: &Report) -> (Vec<Self>, HashMap<PathKey<'_>, usize>) {
         let mut paths: Vec<Self> = Vec::new();
         let mut numbers: HashMap<_, usize> = HashMap::new();
         let mut path_of: Vec<usize> = Vec::with_capacity(report.calls.len());

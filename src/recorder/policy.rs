@@ -59,13 +59,13 @@ pub struct Ended<'a> {
 #[doc(alias = "sampler")]
 #[derive(Clone)]
 pub struct Policy {
-    rules: Programs<Vec<Rule>>,
+    rules: Programs<Vec<KeepRule>>,
     slowest: Extremes,
     heaviest: Extremes,
 }
 
 #[derive(Clone)]
-enum Rule {
+enum KeepRule {
     SlowerThan(Duration),
     Failed,
     Panicked,
@@ -147,7 +147,7 @@ impl Policy {
         }
     }
 
-    fn rule(mut self, rule: Rule) -> Self {
+    fn rule(mut self, rule: KeepRule) -> Self {
         self.rules.push(rule);
         self
     }
@@ -155,27 +155,27 @@ impl Policy {
     /// Keeps what took longer than this.
     #[must_use]
     pub fn slower_than(self, limit: Duration) -> Self {
-        self.rule(Rule::SlowerThan(limit))
+        self.rule(KeepRule::SlowerThan(limit))
     }
 
     /// Keeps what [failed](Outcome::Failed): what was told to have failed, or, where nothing was
     /// said, what had an outermost call that did.
     #[must_use]
     pub fn failed(self) -> Self {
-        self.rule(Rule::Failed)
+        self.rule(KeepRule::Failed)
     }
 
     /// Keeps what [panicked](Outcome::Panicked).
     #[must_use]
     pub fn panicked(self) -> Self {
-        self.rule(Rule::Panicked)
+        self.rule(KeepRule::Panicked)
     }
 
     /// Keeps what was [cancelled](Outcome::Cancelled): a future dropped before it was ready, a
     /// response whose client hung up.
     #[must_use]
     pub fn cancelled(self) -> Self {
-        self.rule(Rule::Cancelled)
+        self.rule(KeepRule::Cancelled)
     }
 
     /// Keeps HTTP requests that were answered with a client error, a status of 400 to 499. Such
@@ -185,26 +185,26 @@ impl Policy {
     /// memory with the other kept requests.
     #[must_use]
     pub fn client_errors(self) -> Self {
-        self.rule(Rule::ClientErrors)
+        self.rule(KeepRule::ClientErrors)
     }
 
     /// Keeps what requested memory more often than this. (Never, where nothing is counted; the same
     /// with bytes and peak.)
     #[must_use]
     pub fn allocates_over(self, limit: u64) -> Self {
-        self.rule(Rule::AllocatesOver(limit))
+        self.rule(KeepRule::AllocatesOver(limit))
     }
 
     /// Keeps what allocated more bytes than this, all together.
     #[must_use]
     pub fn bytes_over(self, limit: u64) -> Self {
-        self.rule(Rule::BytesOver(limit))
+        self.rule(KeepRule::BytesOver(limit))
     }
 
     /// Keeps what had a call whose [peak](crate::CallReport::peak_bytes) was more bytes than this.
     #[must_use]
     pub fn peak_over(self, limit: u64) -> Self {
-        self.rule(Rule::PeakOver(limit))
+        self.rule(KeepRule::PeakOver(limit))
     }
 
     /// Keeps, of each name, what is among the `count` slowest of its window when it ends. So the
@@ -232,7 +232,7 @@ impl Policy {
         name: impl Into<Arc<str>>,
         condition: impl Fn(&Ended<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.rule(Rule::When(name.into(), Arc::new(condition)))
+        self.rule(KeepRule::When(name.into(), Arc::new(condition)))
     }
 
     pub(super) fn extremes(&self) -> (Extremes, Extremes) {
@@ -285,7 +285,7 @@ impl Verdict {
     }
 }
 
-impl Rule {
+impl KeepRule {
     fn judge(&self, ended: &Ended<'_>, panics: &AtomicU64) -> Option<Reason> {
         let over = |figure: Option<u64>, limit: &u64| figure.is_some_and(|it| it > *limit);
         let total = ended.total.as_ref();

@@ -10,7 +10,7 @@ use super::process_lock::ProcessLock;
 /// Bounded in number and in bytes, but that one is taken of whatever size where there is no other: what
 /// is largest of all is no less worth having.
 pub(super) struct Queue<T> {
-    state: ProcessLock<State<T>>,
+    contents: ProcessLock<Contents<T>>,
     /// The one that takes.
     worker: OnceLock<ThreadId>,
     /// Something came, or nothing will any more.
@@ -21,7 +21,7 @@ pub(super) struct Queue<T> {
     most_bytes: usize,
 }
 
-struct State<T> {
+struct Contents<T> {
     waiting: VecDeque<(T, usize)>,
     bytes: usize,
     is_closed: bool,
@@ -33,7 +33,7 @@ struct State<T> {
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, most_bytes: usize) -> Self {
         Self {
-            state: ProcessLock::new(State {
+            contents: ProcessLock::new(Contents {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 is_closed: false,
@@ -50,18 +50,18 @@ impl<T> Queue<T> {
 
     /// Gives it back if there is no room for it, no memory, or nobody takes it any more.
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), T> {
-        let Some(mut state) = self.state.take() else {
+        let Some(mut contents) = self.contents.take() else {
             return Err(item);
         };
-        let has_room = bytes <= self.most_bytes.saturating_sub(state.bytes);
-        let fits = state.waiting.len() < self.most && (has_room || state.bytes == 0);
-        if state.is_closed || !fits || state.waiting.try_reserve(1).is_err() {
+        let has_room = bytes <= self.most_bytes.saturating_sub(contents.bytes);
+        let fits = contents.waiting.len() < self.most && (has_room || contents.bytes == 0);
+        if contents.is_closed || !fits || contents.waiting.try_reserve(1).is_err() {
             return Err(item);
         }
-        state.bytes += bytes;
-        state.came += 1;
-        state.waiting.push_back((item, bytes));
-        drop(state);
+        contents.bytes += bytes;
+        contents.came += 1;
+        contents.waiting.push_back((item, bytes));
+        drop(contents);
         self.came.notify_one();
         Ok(())
     }
@@ -69,35 +69,35 @@ impl<T> Queue<T> {
     /// Hands over one after the other, until the queue is closed and empty.
     pub(super) fn each(&self, mut work: impl FnMut(T)) {
         let _ = self.worker.set(std::thread::current().id());
-        let Some(mut state) = self.state.take() else {
+        let Some(mut contents) = self.contents.take() else {
             return;
         };
         loop {
-            if let Some((item, bytes)) = state.waiting.pop_front() {
-                drop(state);
+            if let Some((item, bytes)) = contents.waiting.pop_front() {
+                drop(contents);
                 work(item);
-                let Some(again) = self.state.take() else {
+                let Some(again) = self.contents.take() else {
                     return;
                 };
-                state = again;
+                contents = again;
                 // Until then it took its memory.
-                state.bytes -= bytes;
-                state.done += 1;
+                contents.bytes -= bytes;
+                contents.done += 1;
                 self.done.notify_all();
-            } else if state.is_closed {
+            } else if contents.is_closed {
                 return;
             } else {
-                state = self
+                contents = self
                     .came
-                    .wait(state)
+                    .wait(contents)
                     .unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 
     pub(super) fn close(&self) {
-        if let Some(mut state) = self.state.take() {
-            state.is_closed = true;
+        if let Some(mut contents) = self.contents.take() {
+            contents.is_closed = true;
         }
         self.came.notify_all();
     }
@@ -113,25 +113,25 @@ impl<T> Queue<T> {
         if self.is_worked_here() {
             return false;
         }
-        let Some(mut state) = self.state.take() else {
+        let Some(mut contents) = self.contents.take() else {
             return false;
         };
-        let until = state.came;
-        while state.done < until {
+        let until = contents.came;
+        while contents.done < until {
             let left = deadline.saturating_duration_since(Instant::now());
             if left == Duration::ZERO {
                 return false;
             }
-            let waited = self.done.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.done.wait_timeout(contents, left);
+            contents = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
 
     /// How many wait, and what they take in bytes.
     pub(super) fn load(&self) -> (usize, usize) {
-        let state = self.state.take();
-        state.map_or((0, 0), |state| (state.waiting.len(), state.bytes))
+        let contents = self.contents.take();
+        contents.map_or((0, 0), |contents| (contents.waiting.len(), contents.bytes))
     }
 }
 

@@ -27,7 +27,7 @@ use super::finished::Finished;
 use super::id::Id;
 use super::policy::{Ended, Verdict};
 use super::shared::Shared;
-use super::stripe::{Active, Place, Totals};
+use super::stripe::{Active, ActiveId, EndedCounts};
 
 /// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
 /// it is [finished](Self::finish) or dropped.
@@ -50,8 +50,8 @@ pub struct Recording {
     was_panicking: bool,
     /// Of the HTTP response.
     status: Option<u16>,
-    /// Where it stands among those in flight.
-    place: Option<Place>,
+    /// Names it among those in flight.
+    active: Option<ActiveId>,
     is_over: bool,
     shared: Own<Arc<Shared>>,
 }
@@ -74,7 +74,7 @@ impl Recording {
                 id: id.as_deref().map(Id::new),
                 trace: trace.clone(),
             };
-            let (route, place) = stripes.begin(name, routes, look_up, make);
+            let (route, active) = stripes.begin(name, routes, look_up, make);
             Self {
                 shared: Own::new(Arc::clone(shared)),
                 trace,
@@ -86,7 +86,7 @@ impl Recording {
                 is_general: false,
                 was_panicking: std::thread::panicking(),
                 status: None,
-                place,
+                active,
                 is_over: false,
             }
         })
@@ -129,7 +129,7 @@ impl Recording {
                 let make_room = |number| stripes.make_room(number);
                 routes.get(&name, &self.shared.policy, make_room)
             };
-            if let Some(route) = stripes.rename(self.place, &name, routes, look_up) {
+            if let Some(route) = stripes.rename(self.active, &name, routes, look_up) {
                 self.route = route;
             }
         });
@@ -144,8 +144,8 @@ impl Recording {
     pub fn id(&mut self, id: impl Display) {
         alloc_counter::exclude(|| {
             let id = Id::new(text::Text::of(&id).as_str());
-            if let Some(place) = self.place {
-                self.shared.stripes.identify(place, Id::new(&id));
+            if let Some(active) = self.active {
+                self.shared.stripes.identify(active, Id::new(&id));
             }
             self.id = Some(id);
         });
@@ -340,9 +340,9 @@ impl Recording {
         self.is_over = true;
         alloc_counter::exclude(|| {
             let stripes = &self.shared.stripes;
-            drop(self.place.and_then(|place| stripes.remove(place)));
-            if let Some(mut figures) = stripes.figures() {
-                stripes.count(&mut figures, self.route, Totals::DROPPED);
+            drop(self.active.and_then(|active| stripes.remove(active)));
+            if let Some(mut aggregates) = stripes.aggregates() {
+                stripes.count(&mut aggregates, self.route, EndedCounts::DROPPED);
             }
         });
     }
@@ -352,7 +352,7 @@ impl Recording {
         self.is_over = true;
         let now = clock::ticks();
         // A rule of the program's own may end a request meanwhile, which has another one.
-        let spare = { self.shared.stripes.figures() }.and_then(|mut it| it.spare.take());
+        let spare = { self.shared.stripes.aggregates() }.and_then(|mut it| it.spare.take());
         let mut summary = spare.unwrap_or_else(Summary::new);
         summary.read(&self.trace);
         let wall = clock::between(self.started, now);
@@ -381,10 +381,10 @@ impl Recording {
             .policy
             .judge(&ended, tops, now, &shared.policy_panics);
         let window = shared.window(now);
-        drop(self.place.and_then(|place| shared.stripes.remove(place)));
+        drop(self.active.and_then(|active| shared.stripes.remove(active)));
         // None where this process was forked at the wrong moment: then nobody counts.
-        if let Some(mut figures) = shared.stripes.figures() {
-            if let Some((baseline, scratch, quota)) = figures.of(self.route) {
+        if let Some(mut aggregates) = shared.stripes.aggregates() {
+            if let Some((baseline, scratch, quota)) = aggregates.of(self.route) {
                 baseline.add(
                     &summary,
                     nanoseconds(wall),
@@ -394,14 +394,14 @@ impl Recording {
                     quota,
                 );
             } else {
-                figures.lose(summary.calls().iter().map(|call| call.calls).sum());
+                aggregates.lose(summary.calls().iter().map(|call| call.calls).sum());
             }
             if !verdict.is_kept {
-                let one = Totals::NOT_KEPT;
-                shared.stripes.count(&mut figures, self.route, one);
+                let one = EndedCounts::NOT_KEPT;
+                shared.stripes.count(&mut aggregates, self.route, one);
             }
-            let other = figures.spare.replace(summary);
-            drop(figures);
+            let other = aggregates.spare.replace(summary);
+            drop(aggregates);
             drop(other);
         }
         if !verdict.is_kept {
@@ -410,12 +410,12 @@ impl Recording {
         // In the baseline before its report is built.
         describe(self);
         let one = if self.keep(wall, outcome, verdict) {
-            Totals::KEPT
+            EndedCounts::KEPT
         } else {
-            Totals::DROPPED
+            EndedCounts::DROPPED
         };
-        if let Some(mut figures) = shared.stripes.figures() {
-            shared.stripes.count(&mut figures, self.route, one);
+        if let Some(mut aggregates) = shared.stripes.aggregates() {
+            shared.stripes.count(&mut aggregates, self.route, one);
         }
     }
 

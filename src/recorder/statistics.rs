@@ -10,8 +10,8 @@ use crate::report::Percentiles;
 use super::Recorder;
 use super::route::Route;
 use super::sinks::SinkStatistics;
-use super::stripe::Counted;
-use super::window::Requests;
+use super::stripe::RequestCounts;
+use super::window::RequestsInWindow;
 
 /// What a recorder has counted since it was started.
 ///
@@ -92,8 +92,8 @@ impl Recorder {
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let mut lost = 0;
-        shared.stripes.read(|figures| lost += figures.lost());
-        let mut counted = Counted::default();
+        shared.stripes.read(|aggregates| lost += aggregates.lost());
+        let mut counted = RequestCounts::default();
         for of_route in shared.stripes.counted() {
             counted.add(of_route);
         }
@@ -140,7 +140,7 @@ impl Recorder {
         let window = shared.window_now();
         let counted = shared.stripes.counted();
         let routes = routes.iter().map(|route| {
-            let mut requests = Requests::default();
+            let mut requests = RequestsInWindow::default();
             shared.stripes.read_route(route.number, window, |baseline| {
                 for of_window in baseline.requests() {
                     requests.merge(of_window);

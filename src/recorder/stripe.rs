@@ -1,7 +1,7 @@
 //! A stripe: what the requests of some threads share, so that those of others need not wait.
 //!
 //! A thread begins and ends requests in its own stripe; in another one where its own is taken, as
-//! whoever reads adds all of them up. A reader takes the figures of one stripe at a time, and there
+//! whoever reads adds all of them up. A reader takes the aggregates of one stripe at a time, and there
 //! is one reader at a time, so that a request always finds a stripe that no reader has. Of a list of
 //! requests in flight, it takes a few at a time.
 
@@ -34,7 +34,7 @@ const AT_ONCE: usize = 32;
 
 pub(super) struct Stripes {
     all: Box<[CachePadded<Stripe>]>,
-    /// Of whoever reads figures.
+    /// Of whoever reads aggregates.
     reader: ProcessLock<()>,
     /// Of whoever reads how many there are.
     moments: CachePadded<Moments>,
@@ -42,7 +42,7 @@ pub(super) struct Stripes {
 
 struct Stripe {
     begun: ProcessLock<Begun>,
-    figures: ProcessLock<Figures>,
+    aggregates: ProcessLock<Aggregates>,
 }
 
 /// The requests that began in a stripe.
@@ -69,15 +69,15 @@ pub(super) struct Active {
 
 /// Where a request stands among those that are not over.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct ActiveId {
     stripe: usize,
     index: usize,
 }
 
 /// What the requests did that ended in a stripe.
-pub(super) struct Figures {
+pub(super) struct Aggregates {
     /// By the route's number: how many there were, and what is usual of them.
-    totals: Vec<Counter<Totals>>,
+    totals: Vec<Counter<EndedCounts>>,
     baselines: Vec<Option<Boxed<Baseline>>>,
     scratch: Scratch,
     /// Kept for its memory, and not by each thread: a thread-local with a destructor can't be had without
@@ -98,12 +98,12 @@ const ROUTE_BYTES: usize = 256 + size_of::<Baseline>() + Baseline::RESERVED_BYTE
 
 /// How many requests of one name there were.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct RequestCounts {
     pub(super) begun: u64,
-    pub(super) ended: Totals,
+    pub(super) ended: EndedCounts,
 }
 
-impl Counted {
+impl RequestCounts {
     pub(super) fn add(&mut self, other: Self) {
         self.begun += other.begun;
         self.ended.add(other.ended);
@@ -116,14 +116,14 @@ impl Counted {
 
 /// How many requests ended, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
+pub(super) struct EndedCounts {
     pub(super) requests: u64,
     pub(super) kept: u64,
     pub(super) not_kept: u64,
     pub(super) dropped: u64,
 }
 
-impl Totals {
+impl EndedCounts {
     const NONE: Self = Self {
         requests: 0,
         kept: 0,
@@ -163,7 +163,7 @@ impl Stripes {
             // Of the route of all others, whatever memory there will be.
             let mut begun = Begun::default();
             lengthen(&mut begun.counts, 1);
-            let mut figures = Figures {
+            let mut aggregates = Aggregates {
                 totals: Vec::new(),
                 baselines: Vec::new(),
                 scratch: Scratch::default(),
@@ -172,10 +172,10 @@ impl Stripes {
                 quota: Quota::new(bytes / count),
                 most_paths: Baseline::most_paths(bytes / count / 4),
             };
-            figures.make_room(0);
+            aggregates.make_room(0);
             CachePadded::new(Stripe {
                 begun: ProcessLock::new(begun),
-                figures: ProcessLock::new(figures),
+                aggregates: ProcessLock::new(aggregates),
             })
         };
         Self {
@@ -196,7 +196,7 @@ impl Stripes {
         self.all.iter().all(|stripe| {
             let begun = { stripe.begun.take() }
                 .is_some_and(|mut begun| lengthen(&mut begun.counts, number + 1));
-            begun && { stripe.figures.take() }.is_some_and(|mut it| it.make_room(number))
+            begun && { stripe.aggregates.take() }.is_some_and(|mut it| it.make_room(number))
         })
     }
 
@@ -241,7 +241,7 @@ impl Stripes {
         routes: &Routes,
         look_up: impl FnOnce() -> usize,
         make: impl FnOnce(usize) -> Active,
-    ) -> (usize, Option<Place>) {
+    ) -> (usize, Option<ActiveId>) {
         let mut free = self.any(|it| &it.begun);
         let known = { free.as_ref() }.and_then(|(_, begun)| begun.known.find(name, routes));
         let route = known.unwrap_or_else(|| {
@@ -257,11 +257,11 @@ impl Stripes {
             return (route, None);
         };
         let index = begun.add(make(route), self.moments.now());
-        (route, index.map(|index| Place { stripe, index }))
+        (route, index.map(|index| ActiveId { stripe, index }))
     }
 
     /// What is known of the request at this place; answers the id that it had before.
-    pub(super) fn identify(&self, place: Place, id: Id) -> Option<Id> {
+    pub(super) fn identify(&self, place: ActiveId, id: Id) -> Option<Id> {
         let mut begun = self.all[place.stripe].begun.take()?;
         let active = begun.places.get_mut(place.index)?.as_mut()?;
         active.id.replace(id)
@@ -271,7 +271,7 @@ impl Stripes {
     /// the route. None if its stripe is not given back: then it keeps its name.
     pub(super) fn rename(
         &self,
-        place: Option<Place>,
+        place: Option<ActiveId>,
         name: &str,
         routes: &Routes,
         look_up: impl FnOnce() -> usize,
@@ -296,69 +296,69 @@ impl Stripes {
 
     /// The request at this place is over. What is known of it is to be dropped outside of the lock:
     /// with a trace's last handle its records are given back.
-    pub(super) fn remove(&self, place: Place) -> Option<Active> {
+    pub(super) fn remove(&self, place: ActiveId) -> Option<Active> {
         let mut begun = self.all[place.stripe].begun.take()?;
         let active = begun.places.get_mut(place.index)?.take();
         begun.free.push(place.index);
         active
     }
 
-    /// The figures of this thread's stripe, or of one that is free.
-    pub(super) fn figures(&self) -> Option<MutexGuard<'_, Figures>> {
-        Some(self.any(|it| &it.figures)?.1)
+    /// The aggregates of this thread's stripe, or of one that is free.
+    pub(super) fn aggregates(&self) -> Option<MutexGuard<'_, Aggregates>> {
+        Some(self.any(|it| &it.aggregates)?.1)
     }
 
-    /// Reads the figures of each stripe. No reader may be in another.
-    pub(super) fn read(&self, mut look: impl FnMut(&mut Figures)) {
+    /// Reads the aggregates of each stripe. No reader may be in another.
+    pub(super) fn read(&self, mut look: impl FnMut(&mut Aggregates)) {
         let _reader = self.reader.take();
         for stripe in &self.all {
-            if let Some(mut figures) = stripe.figures.take() {
-                look(&mut figures);
+            if let Some(mut aggregates) = stripe.aggregates.take() {
+                look(&mut aggregates);
             }
         }
     }
 
     /// Counts one more of the route with this number.
-    pub(super) fn count(&self, figures: &mut Figures, route: usize, one: Totals) {
+    pub(super) fn count(&self, aggregates: &mut Aggregates, route: usize, one: EndedCounts) {
         let now = self.moments.now();
-        if let Some(totals) = figures.totals.get_mut(route) {
+        if let Some(totals) = aggregates.totals.get_mut(route) {
             totals.change(now).add(one);
         }
     }
 
     /// Reads what is usual of the route with this number, as it is in this window of time.
     pub(super) fn read_route(&self, route: usize, window: u64, mut look: impl FnMut(&Baseline)) {
-        self.read(|figures| {
-            if let Some(baseline) = figures.get(route, window) {
+        self.read(|aggregates| {
+            if let Some(baseline) = aggregates.get(route, window) {
                 look(baseline);
             }
         });
     }
 
     /// How many requests began and ended, by the route's number, all of one moment.
-    pub(super) fn counted(&self) -> Vec<Counted> {
+    pub(super) fn counted(&self) -> Vec<RequestCounts> {
         let _reader = self.reader.take();
         let moment = self.moments.begin();
-        let mut sums: Vec<Counted> = Vec::new();
-        let mut add = |number: usize, counted: Counted| {
+        let mut sums: Vec<RequestCounts> = Vec::new();
+        let mut add = |number: usize, counted: RequestCounts| {
             if sums.len() <= number {
-                sums.resize(number + 1, Counted::default());
+                sums.resize(number + 1, RequestCounts::default());
             }
             sums[number].add(counted);
         };
         for stripe in &self.all {
-            let figures = stripe.figures.take();
-            let totals = figures.iter().flat_map(|figures| &figures.totals);
+            let aggregates = stripe.aggregates.take();
+            let totals = aggregates.iter().flat_map(|aggregates| &aggregates.totals);
             for (number, ended) in totals.enumerate() {
                 let ended = ended.at(moment);
-                add(number, Counted { begun: 0, ended });
+                add(number, RequestCounts { begun: 0, ended });
             }
-            drop(figures);
+            drop(aggregates);
             let begun = stripe.begun.take();
             let counts = begun.iter().flat_map(|begun| &begun.counts);
             for (number, begun) in counts.enumerate() {
-                let (begun, ended) = (begun.at(moment), Totals::NONE);
-                add(number, Counted { begun, ended });
+                let (begun, ended) = (begun.at(moment), EndedCounts::NONE);
+                add(number, RequestCounts { begun, ended });
             }
         }
         sums
@@ -416,7 +416,7 @@ impl Begun {
     }
 }
 
-impl Figures {
+impl Aggregates {
     fn make_room(&mut self, number: usize) -> bool {
         lengthen(&mut self.totals, number + 1) && lengthen(&mut self.baselines, number + 1)
     }

@@ -9,7 +9,7 @@ use super::sketch::Sketch;
 
 /// Whole requests, in one window.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Requests {
+pub(super) struct RequestsInWindow {
     pub(super) count: u64,
     pub(super) failed: u64,
     pub(super) panicked: u64,
@@ -21,7 +21,7 @@ pub(super) struct Requests {
     pub(super) bytes: Sketch,
 }
 
-impl Requests {
+impl RequestsInWindow {
     /// What the bins take.
     pub(super) fn bytes(&self) -> usize {
         self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
@@ -41,7 +41,7 @@ impl Requests {
 
 /// The calls of one path, in one window.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct CallsInWindow {
     /// Times are in nanoseconds.
     pub(super) sums: Sums,
     /// Calls in each request that had any, the time of these together in nanoseconds, and their
@@ -51,7 +51,7 @@ pub(super) struct Calls {
     pub(super) allocates: Sketch,
 }
 
-impl Calls {
+impl CallsInWindow {
     /// Adds what the calls of one request did, in ticks. Returns `false` if there is no memory for all of
     /// it.
     pub(super) fn add(&mut self, now: &Sums, quota: &mut Quota) -> bool {
