@@ -19,7 +19,7 @@ async fn traced_pending() {
     PendingOnce::default().await;
 }
 
-#[expect(clippy::unused_async, reason = "there is none that does less")]
+#[expect(clippy::unused_async, reason = "the shortest future there is")]
 async fn ready() {}
 
 async fn pending() {
