@@ -16,14 +16,14 @@ use crate::store::threads::Tag;
 use crate::store::usage::Usage;
 
 /// The calls, in the order of their records.
-pub(super) struct Calls {
+pub(super) struct StrandCalls {
     /// When the trace began, in ticks.
     started: u64,
     pub(super) all: Vec<CallSnapshot>,
     indexes: AddressMap,
 }
 
-impl Calls {
+impl StrandCalls {
     pub(super) const fn new(started: u64) -> Self {
         Self {
             started,

@@ -9,14 +9,14 @@ use crate::store::remote::{RemoteKind, RemoteOperation};
 use crate::store::strand::Strand;
 use crate::store::sum::Sum;
 
-use super::calls::{Calls, peak_bytes};
+use super::calls::{StrandCalls, peak_bytes};
 
 /// Applies the first `count` remote operations to a strand's calls. Returns what they add to
 /// sums of folded calls.
 pub(super) fn apply_remote(
     strand: &Strand,
     count: usize,
-    calls: &mut Calls,
+    calls: &mut StrandCalls,
 ) -> Vec<(Address, Sum)> {
     let mut more = Vec::new();
     if count > 0 {
@@ -30,7 +30,7 @@ pub(super) fn apply_remote(
     more
 }
 
-fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut Calls) {
+fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
     let (moment, address) = (operation.at, operation.call);
     match operation.kind {
         RemoteKind::Checkpoint(name, so_far) => {
@@ -68,7 +68,7 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut Calls) {
 
 /// A call was stopped by another thread while its strand went on. What ran in it then, or was opened in it
 /// before the strand's thread saw the stop, is within the call around.
-fn leave_to_around(stopped: CallId, at: Duration, calls: &mut Calls) {
+fn leave_to_around(stopped: CallId, at: Duration, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {
         let goes_on = !call.has_stopped() || call.start + call.wall > at;

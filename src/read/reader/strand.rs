@@ -14,7 +14,7 @@ use crate::store::strand::Strand;
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::usage::{Figures, Reading, Usage};
 
-use super::calls::{Calls, peak_bytes};
+use super::calls::{StrandCalls, peak_bytes};
 use super::remote::apply_remote;
 use super::sums::sum_snapshot;
 use super::texts::read_texts;
@@ -55,7 +55,7 @@ struct Reader<'a> {
     records: usize,
     /// How many came afterwards and were read.
     late: usize,
-    calls: Calls,
+    calls: StrandCalls,
     /// The sums of folded calls, with the version of each.
     sums: Vec<(&'static SharedSum, Sum, u32)>,
     /// The folded calls that are open, each with its state.
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
             now: 0,
             records: 0,
             late: 0,
-            calls: Calls::new(started),
+            calls: StrandCalls::new(started),
             sums: Vec::new(),
             open: Vec::new(),
             remote: strand.mailbox.len(),

@@ -4,12 +4,16 @@ use crate::store::record::{TextRecord, View};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
 
-use super::calls::Calls;
+use super::calls::StrandCalls;
 
 /// Reads the texts, checkpoints and messages that are among a strand's first `records` and the `late` ones
 /// that came after these. Of the late ones, only those of calls that have stopped.
-pub(super) fn read_texts(strand: &Strand, (records, late): (usize, usize), calls: &mut Calls) {
-    let mut text = Text::default();
+pub(super) fn read_texts(
+    strand: &Strand,
+    (records, late): (usize, usize),
+    calls: &mut StrandCalls,
+) {
+    let mut text = LongText::default();
     // Calls are in the order of their records.
     let mut next_call = 0;
     for (index, (address, record)) in strand.records().take(records + late).enumerate() {
@@ -43,9 +47,9 @@ pub(super) fn read_texts(strand: &Strand, (records, late): (usize, usize), calls
 
 /// The text of the next record, as far as it stands in records before it.
 #[derive(Default)]
-struct Text(Vec<u8>);
+struct LongText(Vec<u8>);
 
-impl Text {
+impl LongText {
     fn add_piece(&mut self, piece: TextRecord) {
         piece.read(&mut self.0);
     }

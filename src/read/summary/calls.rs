@@ -77,14 +77,14 @@ impl CallSummary {
 }
 
 /// Calls, found by their addresses, and paths, found by theirs.
-pub(super) struct Calls {
+pub(super) struct TraceCalls {
     pub(super) all: Vec<CallSummary>,
     indexes: AddressMap,
     /// How many there was no memory for.
     pub(super) lost: u64,
 }
 
-impl Calls {
+impl TraceCalls {
     pub(super) const fn new() -> Self {
         Self {
             all: Vec::new(),

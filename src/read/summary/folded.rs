@@ -8,9 +8,9 @@ use crate::store::strand::Strand;
 use crate::store::sum::Sum;
 use crate::store::trace::Trace;
 
-use super::calls::{CallSummary, Calls, push};
+use super::calls::{CallSummary, TraceCalls, push};
 
-pub(super) struct Folded {
+pub(super) struct FoldedCalls {
     /// What was done on which path.
     paths: Vec<(Address, Sum)>,
     /// The strands whose calls are all folded: the call or path below which each stands, the
@@ -18,7 +18,7 @@ pub(super) struct Folded {
     pub(super) strands: Vec<(Address, u64, Counts)>,
 }
 
-impl Folded {
+impl FoldedCalls {
     pub(super) const fn new() -> Self {
         Self {
             paths: Vec::new(),
@@ -67,7 +67,7 @@ impl Folded {
     }
 
     /// Adds the paths of all strands to the calls.
-    pub(super) fn add_paths(&self, trace: &Trace, calls: &mut Calls) {
+    pub(super) fn add_paths(&self, trace: &Trace, calls: &mut TraceCalls) {
         if self.paths.is_empty() {
             return;
         }

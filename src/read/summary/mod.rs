@@ -18,8 +18,8 @@ use crate::store::address::Address;
 use crate::store::strand::Strand;
 use crate::store::trace::Trace;
 
-use calls::{Calls, push};
-use folded::Folded;
+use calls::{TraceCalls, push};
+use folded::FoldedCalls;
 use moves::Moves;
 use strand::add_strand;
 
@@ -27,13 +27,13 @@ pub(crate) use calls::CallSummary;
 
 /// What a trace did until it was read.
 pub(crate) struct Summary {
-    calls: Calls,
+    calls: TraceCalls,
     /// What all strands did, in calls and outside.
     pub(crate) total: Counts,
     /// The highest peak of a single call.
     pub(crate) peak_bytes: u64,
     moves: Moves,
-    folded: Folded,
+    folded: FoldedCalls,
     strands: Vec<&'static Member<Strand>>,
 }
 
@@ -43,11 +43,11 @@ const KEPT_CALLS: usize = 256;
 impl Summary {
     pub(crate) const fn new() -> Self {
         Self {
-            calls: Calls::new(),
+            calls: TraceCalls::new(),
             total: Counts::ZERO,
             peak_bytes: 0,
             moves: Moves::new(),
-            folded: Folded::new(),
+            folded: FoldedCalls::new(),
             strands: Vec::new(),
         }
     }

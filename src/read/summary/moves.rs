@@ -3,7 +3,7 @@
 use crate::read::moves::opened_in;
 use crate::store::strand::Strand;
 
-use super::calls::{Calls, push, recorded_calls};
+use super::calls::{TraceCalls, push, recorded_calls};
 
 /// The moves of all strands, and what became of calls within one that another thread stopped.
 pub(super) struct Moves {
@@ -67,7 +67,7 @@ impl Moves {
         strand: &Strand,
         of_strand: Option<usize>,
         first_call: usize,
-        calls: &mut Calls,
+        calls: &mut TraceCalls,
     ) {
         self.all.sort_unstable_by_key(|it| (it.call, it.left));
         for (address, record) in recorded_calls(strand) {
@@ -85,7 +85,7 @@ impl Moves {
 
     /// What ran in a call when another thread stopped it, or was opened in it before the strand's thread saw
     /// the stop, is within the call around.
-    pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut Calls) {
+    pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut TraceCalls) {
         for (stopped, moment) in std::mem::take(&mut self.stopped) {
             let around = calls.all[stopped].within;
             for (address, record) in recorded_calls(strand) {

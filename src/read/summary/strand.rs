@@ -8,11 +8,11 @@ use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 
-use super::calls::{CallSummary, Calls};
+use super::calls::{CallSummary, TraceCalls};
 use super::moves::Moves;
 
 /// Adds a strand's calls and their moves.
-pub(super) fn add_strand(strand: &Strand, calls: &mut Calls, moves: &mut Moves) {
+pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
     let of_strand = calls.index(strand.parent());
     let (first_call, first_move) = (calls.all.len(), moves.len());
     // One for all running calls.
@@ -46,7 +46,7 @@ fn add_call(
     of_strand: Option<usize>,
     (address, record): (Address, RecordedCall),
     reading: &mut Option<Reading>,
-    calls: &mut Calls,
+    calls: &mut TraceCalls,
 ) {
     let (state, stop, figures) = strand.meter.read_record(*record);
     let used = match figures {
@@ -88,7 +88,7 @@ fn peak_bytes(strand: &Strand, used: Usage) -> u64 {
 }
 
 /// Applies a remote operation.
-fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut Calls, moves: &mut Moves) {
+fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, moves: &mut Moves) {
     let Some(index) = calls.index(operation.call) else {
         return;
     };
