@@ -33,7 +33,7 @@ fn outcome(call: &CallReport) -> &'static str {
 
 /// Everything of a call's report that is not drawn.
 #[derive(Serialize)]
-pub(super) struct Figures<'a> {
+pub(super) struct CallArgs<'a> {
     call: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<usize>,
@@ -54,18 +54,18 @@ pub(super) struct Figures<'a> {
     #[serde(flatten)]
     total: Option<Total>,
     #[serde(flatten)]
-    own: Option<Own>,
+    own: Option<SelfCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     partial: bool,
-    #[serde(skip_serializing_if = "<[Folded]>::is_empty")]
-    folded: &'a [Folded<'a>],
+    #[serde(skip_serializing_if = "<[FoldedArgs]>::is_empty")]
+    folded: &'a [FoldedArgs<'a>],
 }
 
-impl<'a> Figures<'a> {
+impl<'a> CallArgs<'a> {
     /// Makes the arguments, without the outcome if [`Ending`] has it.
-    pub(super) fn of(index: usize, call: &'a CallReport, folded: &'a [Folded<'a>]) -> Self {
+    pub(super) fn of(index: usize, call: &'a CallReport, folded: &'a [FoldedArgs<'a>]) -> Self {
         Self {
             call: index,
             parent: call.parent,
@@ -83,7 +83,7 @@ impl<'a> Figures<'a> {
             busy_ns: call.busy.as_nanos(),
             self_busy_ns: call.self_busy.as_nanos(),
             total: call.total.as_ref().map(Total::of),
-            own: call.self_counts.as_ref().map(Own::of),
+            own: call.self_counts.as_ref().map(SelfCounts::of),
             peak_bytes: call.peak_bytes,
             partial: call.partial,
             folded,
@@ -126,7 +126,7 @@ impl Total {
 }
 
 #[derive(Serialize)]
-struct Own {
+struct SelfCounts {
     #[serde(rename = "self_allocates")]
     allocates: u64,
     #[serde(rename = "self_bytes_allocated")]
@@ -135,7 +135,7 @@ struct Own {
     bytes_deallocated: u64,
 }
 
-impl Own {
+impl SelfCounts {
     fn of(counts: &Counts) -> Self {
         Self {
             allocates: counts.allocates(),
@@ -163,7 +163,7 @@ impl Since {
 }
 
 #[derive(Serialize)]
-pub(super) struct Folded<'a> {
+pub(super) struct FoldedArgs<'a> {
     name: &'a str,
     module: &'a str,
     location: String,
@@ -175,12 +175,12 @@ pub(super) struct Folded<'a> {
     #[serde(flatten)]
     total: Option<Total>,
     #[serde(flatten)]
-    own: Option<Own>,
+    own: Option<SelfCounts>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     partial: bool,
 }
 
-impl<'a> Folded<'a> {
+impl<'a> FoldedArgs<'a> {
     pub(super) fn of(folded: &'a FoldedReport) -> Self {
         Self {
             name: &folded.name,
@@ -192,7 +192,7 @@ impl<'a> Folded<'a> {
             wall_ns: folded.wall.as_nanos(),
             busy_ns: folded.busy.as_nanos(),
             total: folded.total.as_ref().map(Total::of),
-            own: folded.self_counts.as_ref().map(Own::of),
+            own: folded.self_counts.as_ref().map(SelfCounts::of),
             partial: folded.partial,
         }
     }

@@ -11,7 +11,7 @@ use crate::report::text::Title;
 use crate::report::tree::OnThread;
 use crate::report::{CheckpointReport, Report};
 
-use super::args::{Ending, Figures, Folded, Since};
+use super::args::{CallArgs, Ending, FoldedArgs, Since};
 use super::lanes::{self, Lane, Step};
 use super::{Event, File, live, nanos};
 
@@ -23,7 +23,7 @@ pub(super) struct Process<'a> {
     /// Relative to the file's time 0.
     began_ns: i128,
     /// By index of the call around.
-    folded: BTreeMap<Option<usize>, Vec<Folded<'a>>>,
+    folded: BTreeMap<Option<usize>, Vec<FoldedArgs<'a>>>,
 }
 
 impl<'a> Process<'a> {
@@ -64,9 +64,9 @@ impl<'a> Process<'a> {
         let (Step::Open(index) | Step::Close(index) | Step::Moment(index)) = step;
         let call = &self.report.calls[index];
         let end = lanes::end(self.report, call);
-        // The figures are on the end event: speedscope makes arguments of the begin event part of the
+        // The args are on the end event: speedscope makes arguments of the begin event part of the
         // frame's name, so that no two calls of a function would be one frame.
-        let figures = || Figures::of(index, call, self.folded_in(Some(index)));
+        let args = || CallArgs::of(index, call, self.folded_in(Some(index)));
         match step {
             Step::Open(_) => file.event(&Event {
                 args: Ending::of(call),
@@ -78,14 +78,14 @@ impl<'a> Process<'a> {
                     self.checkpoint(checkpoint, tid, at, file)?;
                 }
                 file.event(&Event {
-                    args: Some(figures()),
+                    args: Some(args()),
                     ..self.at(&call.name, "E", "call", tid, end)
                 })
             }
             Step::Moment(_) => {
                 file.event(&Event {
                     s: Some("t"),
-                    args: Some(figures().with_outcome(call)),
+                    args: Some(args().with_outcome(call)),
                     ..self.at(&call.name, "i", "call", tid, call.start)
                 })?;
                 let mut checkpoints = call.checkpoints.iter();
@@ -190,7 +190,7 @@ impl<'a> Process<'a> {
         name
     }
 
-    fn folded_in(&self, parent: Option<usize>) -> &[Folded<'_>] {
+    fn folded_in(&self, parent: Option<usize>) -> &[FoldedArgs<'_>] {
         self.folded.get(&parent).map_or(&[], Vec::as_slice)
     }
 }
@@ -210,12 +210,12 @@ struct Live {
     bytes: i64,
 }
 
-fn folded(report: &Report) -> BTreeMap<Option<usize>, Vec<Folded<'_>>> {
+fn folded(report: &Report) -> BTreeMap<Option<usize>, Vec<FoldedArgs<'_>>> {
     let mut folded: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for it in &report.folded {
         // A report may come from a file.
         let parent = it.parent.filter(|parent| *parent < report.calls.len());
-        folded.entry(parent).or_default().push(Folded::of(it));
+        folded.entry(parent).or_default().push(FoldedArgs::of(it));
     }
     folded
 }

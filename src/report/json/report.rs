@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for Report {
 #[serde(expecting = "a report")]
 struct ReportInJson<'a> {
     // The first, so that what is of another version is told so before anything else is.
-    tracer_report: Version,
+    tracer_report: SchemaVersion,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     request: Option<RequestInJson<'a>>,
     trace: u64,
@@ -51,15 +51,15 @@ struct ReportInJson<'a> {
 }
 
 /// The only version there is yet.
-struct Version;
+struct SchemaVersion;
 
-impl Serialize for Version {
+impl Serialize for SchemaVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(VERSION)
     }
 }
 
-impl<'de> Deserialize<'de> for Version {
+impl<'de> Deserialize<'de> for SchemaVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
             VERSION => Ok(Self),
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Version {
 impl<'a> ReportInJson<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
-            tracer_report: Version,
+            tracer_report: SchemaVersion,
             request: report.request.as_deref().map(RequestInJson::of),
             trace: report.trace,
             started_unix_ns: unix_ns(report.started),
