@@ -13,7 +13,7 @@ use super::layout::encoded;
 use super::token::Token;
 use super::{Asked, Refused};
 
-pub(super) enum Rule {
+pub(super) enum AccessRule {
     /// Clients on this machine with this token.
     Token(Token),
     Own(Arc<MaySee>),
@@ -63,7 +63,7 @@ const BEGINNINGS: [&str; 7] = [
 /// Returns the token in the query.
 pub(super) const TOKEN: &str = "token";
 
-impl Rule {
+impl AccessRule {
     pub(super) fn admit(&self, parts: &Parts, asked: &Asked) -> Result<Admitted, Refused> {
         match self {
             Self::Own(may_see) if may_see(parts) => Ok(Admitted::Shown),

@@ -86,7 +86,7 @@ use axum::routing::{MethodRouter, get};
 
 use crate::recorder::{Recorder, RouteStatistics};
 
-use access::{Admitted, Rule, TOKEN};
+use access::{AccessRule, Admitted, TOKEN};
 use token::Token;
 
 pub use token::TokenError;
@@ -158,7 +158,7 @@ impl Page {
     where
         S: Clone + Send + Sync + 'static,
     {
-        build(self.recorder.clone(), Rule::Token(self.token.clone()))
+        build(self.recorder.clone(), AccessRule::Token(self.token.clone()))
     }
 }
 
@@ -178,10 +178,10 @@ pub fn router_for<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    build(recorder, Rule::Own(Arc::new(may_see)))
+    build(recorder, AccessRule::Own(Arc::new(may_see)))
 }
 
-fn build<S>(recorder: Recorder, rule: Rule) -> Router<S>
+fn build<S>(recorder: Recorder, rule: AccessRule) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -212,7 +212,7 @@ where
 #[derive(Clone)]
 struct Mounted {
     recorder: Recorder,
-    rule: Arc<Rule>,
+    rule: Arc<AccessRule>,
 }
 
 impl Mounted {
