@@ -1,33 +1,30 @@
 //! One request, from its beginning to its end.
 
+mod end;
+mod future;
+
 use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
-use pin_project_lite::pin_project;
 
 use crate::primitives::clock;
 use crate::primitives::excluded::Own;
 use crate::primitives::text;
 use crate::primitives::text::copied;
-use crate::read::footprint::Footprint;
-use crate::read::summary::Summary;
 use crate::report::Outcome;
-use crate::report::duration::nanoseconds;
-use crate::store::state::OutcomeKind;
 use crate::store::trace::Trace;
 use crate::write::current::Scope;
-use crate::write::future::Instrumented;
 
 use super::bounded::{MAX_TEXT_BYTES, bounded};
-use super::finished::Finished;
 use super::id::Id;
-use super::policy::{Ended, Verdict};
 use super::shared::Shared;
-use super::stripe::{Active, ActiveId, EndedCounts};
+#[cfg(feature = "tower")]
+use super::stripe::EndedCounts;
+use super::stripe::{Active, ActiveId};
+
+use end::end;
+
+pub use future::Recorded;
 
 /// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
 /// it is [finished](Self::finish) or dropped.
@@ -230,7 +227,20 @@ impl Recording {
     /// The same; where it is kept, `describe` labels it before.
     #[cfg(feature = "tower")]
     pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) {
-        alloc_counter::exclude(|| self.end(describe));
+        alloc_counter::exclude(|| end(&mut self, describe));
+    }
+
+    /// Counts as a request that was dropped, as there is no memory to go on with it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn lose(mut self) {
+        self.is_over = true;
+        alloc_counter::exclude(|| {
+            let stripes = &self.shared.stripes;
+            drop(self.active.and_then(|active| stripes.remove(active)));
+            if let Some(mut aggregates) = stripes.aggregates() {
+                stripes.count(&mut aggregates, self.route, EndedCounts::DROPPED);
+            }
+        });
     }
 
     /// A future that is polled in the trace, and with which the request is over: when it is ready;
@@ -246,60 +256,7 @@ impl Recording {
     /// # });
     /// ```
     pub fn instrument<F: Future>(self, future: F) -> Recorded<F> {
-        Recorded {
-            future: self.trace.instrument(future),
-            recording: Some(self),
-            is_polled: false,
-        }
-    }
-}
-
-pin_project! {
-    /// A future with which a request is over: see [`Recording::instrument`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Recorded<F> {
-        // Dropped first: what it does while it is dropped is of the request.
-        #[pin]
-        future: Instrumented<F>,
-        recording: Option<Recording>,
-        is_polled: bool,
-    }
-
-    impl<F> PinnedDrop for Recorded<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(recording) = this.recording {
-                let outcome = if *this.is_polled {
-                    Outcome::Panicked
-                } else {
-                    Outcome::Cancelled
-                };
-                recording.outcome.get_or_insert(outcome);
-            }
-        }
-    }
-}
-
-impl<F: Future> Future for Recorded<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        *this.is_polled = true;
-        let polled = this.future.poll(context);
-        *this.is_polled = false;
-        if polled.is_ready() {
-            drop(this.recording.take());
-        }
-        polled
-    }
-}
-
-impl<F> fmt::Debug for Recorded<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorded")
-            .field("recording", &self.recording)
-            .finish_non_exhaustive()
+        Recorded::new(self, future)
     }
 }
 
@@ -323,134 +280,12 @@ impl Drop for Recording {
     fn drop(&mut self) {
         alloc_counter::exclude(|| {
             if !self.is_over {
-                self.end(|_| ());
+                end(self, |_| ());
             }
             // As they came.
             self.id = None;
             self.labels = Vec::new();
             self.outcome = None;
         });
-    }
-}
-
-impl Recording {
-    /// Counts as a request that was dropped, as there is no memory to go on with it.
-    #[cfg(feature = "tower")]
-    pub(crate) fn lose(mut self) {
-        self.is_over = true;
-        alloc_counter::exclude(|| {
-            let stripes = &self.shared.stripes;
-            drop(self.active.and_then(|active| stripes.remove(active)));
-            if let Some(mut aggregates) = stripes.aggregates() {
-                stripes.count(&mut aggregates, self.route, EndedCounts::DROPPED);
-            }
-        });
-    }
-
-    /// Where the request is kept, `describe` labels it before.
-    fn end(&mut self, describe: impl FnOnce(&mut Self)) {
-        self.is_over = true;
-        let now = clock::ticks();
-        // A rule of the program's own may end a request meanwhile, which has another one.
-        let spare = { self.shared.stripes.aggregates() }.and_then(|mut it| it.spare.take());
-        let mut summary = spare.unwrap_or_else(Summary::new);
-        summary.read(&self.trace);
-        let wall = clock::between(self.started, now);
-        let outcome = self.outcome.take().unwrap_or_else(|| {
-            if std::thread::panicking() && !self.was_panicking {
-                Outcome::Panicked
-            } else {
-                outcome_of(&summary)
-            }
-        });
-        let shared = Arc::clone(&self.shared);
-        let route = shared.routes.at(self.route);
-        let now = clock::nanoseconds(now);
-        let ended = Ended {
-            name: &route.name,
-            id: self.id.as_deref(),
-            wall,
-            outcome: &outcome,
-            total: shared.is_counted.then_some(summary.total),
-            peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
-            calls: summary.calls().iter().map(|call| call.calls).sum(),
-            status: self.status,
-        };
-        let tops = (&route.slowest, &route.heaviest);
-        let verdict = shared
-            .policy
-            .judge(&ended, tops, now, &shared.policy_panics);
-        let window = shared.window(now);
-        drop(self.active.and_then(|active| shared.stripes.remove(active)));
-        // None where this process was forked at the wrong moment: then nobody counts.
-        if let Some(mut aggregates) = shared.stripes.aggregates() {
-            if let Some((baseline, scratch, quota)) = aggregates.of(self.route) {
-                baseline.add(
-                    &summary,
-                    nanoseconds(wall),
-                    &outcome,
-                    window,
-                    scratch,
-                    quota,
-                );
-            } else {
-                aggregates.lose(summary.calls().iter().map(|call| call.calls).sum());
-            }
-            if !verdict.is_kept {
-                let one = EndedCounts::NOT_KEPT;
-                shared.stripes.count(&mut aggregates, self.route, one);
-            }
-            let other = aggregates.spare.replace(summary);
-            drop(aggregates);
-            drop(other);
-        }
-        if !verdict.is_kept {
-            return;
-        }
-        // In the baseline before its report is built.
-        describe(self);
-        let one = if self.keep(wall, outcome, verdict) {
-            EndedCounts::KEPT
-        } else {
-            EndedCounts::DROPPED
-        };
-        if let Some(mut aggregates) = shared.stripes.aggregates() {
-            shared.stripes.count(&mut aggregates, self.route, one);
-        }
-    }
-
-    /// Returns `false` if it is dropped.
-    fn keep(&mut self, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
-        if verdict.reasons.is_empty() {
-            // There is a reason, and no memory for it.
-            return false;
-        }
-        let finished = Finished {
-            trace: self.trace.clone(),
-            route: self.route,
-            id: self.id.take(),
-            labels: std::mem::take(&mut self.labels),
-            records: Footprint::of(&self.trace).bytes(),
-            wall,
-            outcome,
-            is_general: self.is_general,
-            reasons: verdict.reasons,
-        };
-        let bytes = finished.bytes();
-        self.shared.queue.push(finished, bytes).is_ok()
-    }
-}
-
-/// Panicked if an outermost call did, else failed if one did. Cancelled only if all of them were: a
-/// branch of a `select!` that is dropped says nothing about the request.
-fn outcome_of(summary: &Summary) -> Outcome {
-    let ends = || summary.outermost().map(|call| call.end);
-    match ends().filter(|end| end.is_failure()).max() {
-        Some(OutcomeKind::Panicked) => Outcome::Panicked,
-        Some(_) => Outcome::Failed(String::new()),
-        None if ends().count() > 0 && ends().all(|end| end == OutcomeKind::Cancelled) => {
-            Outcome::Cancelled
-        }
-        None => Outcome::Ok,
     }
 }

@@ -1,0 +1,219 @@
+//! What the requests of one name usually do, by path: over all of them, in the last minutes.
+//!
+//! Figures are kept for two windows of time, the present one and the one before; so what is usual is
+//! known for at least one window, and what is older than two is forgotten.
+
+mod paths;
+
+use crate::read::summary::Summary;
+use crate::report::Outcome;
+use crate::store::callsite::Callsite;
+
+use super::quota::Quota;
+use super::window::{CallsInWindow, RequestsInWindow};
+
+use paths::PathTable;
+
+pub(super) use paths::Scratch;
+
+/// What requests of one name did.
+#[derive(Debug)]
+pub(super) struct Baseline {
+    /// The number of the present window.
+    window: u64,
+    /// The present one, and the one before.
+    requests: [RequestsInWindow; 2],
+    paths: PathTable,
+    /// What the figures of whole requests may take, whatever the paths take.
+    reserve: Quota,
+    lost: Lost,
+}
+
+/// Calls whose path, or whose figures, found no memory: ever, and in both windows.
+#[derive(Debug, Default)]
+struct Lost {
+    ever: u64,
+    recently: [u64; 2],
+}
+
+impl Lost {
+    fn add(&mut self, calls: u64) {
+        self.ever += calls;
+        self.recently[0] += calls;
+    }
+}
+
+impl Baseline {
+    /// Enough for six sketches with a bin for each doubling.
+    pub(super) const RESERVED_BYTES: usize = 600;
+
+    pub(super) fn new(most_paths: usize) -> Self {
+        Self {
+            window: 0,
+            requests: Default::default(),
+            paths: PathTable::new(most_paths),
+            reserve: Quota::new(Self::RESERVED_BYTES),
+            lost: Lost::default(),
+        }
+    }
+
+    /// Returns how many paths these bytes are enough for, their bins aside.
+    pub(super) fn most_paths(bytes: usize) -> usize {
+        PathTable::most(bytes)
+    }
+
+    /// Adds a request.
+    pub(super) fn add(
+        &mut self,
+        summary: &Summary,
+        wall_ns: u64,
+        outcome: &Outcome,
+        window: u64,
+        scratch: &mut Scratch,
+        quota: &mut Quota,
+    ) {
+        self.turn_to(window, quota);
+        let [requests, _] = &mut self.requests;
+        requests.count += 1;
+        match outcome {
+            Outcome::Ok | Outcome::Running => {}
+            Outcome::Failed(_) => requests.failed += 1,
+            Outcome::Panicked => requests.panicked += 1,
+            Outcome::Cancelled => requests.cancelled += 1,
+        }
+        requests.total += summary.total;
+        let figures = [
+            (&mut requests.wall, wall_ns),
+            (&mut requests.allocates, summary.total.allocates()),
+            (&mut requests.bytes, summary.total.bytes_allocated),
+        ];
+        for (sketch, figure) in figures {
+            let share = (Self::RESERVED_BYTES / 6).saturating_sub(sketch.bytes());
+            let fits = quota.with_reserve(&mut self.reserve, share, |quota| {
+                sketch.record(figure, quota)
+            });
+            if !fits {
+                // Whole requests: of their paths nothing is missing.
+                self.lost.ever += 1;
+            }
+        }
+        let lost = self.paths.add(summary, scratch, quota);
+        self.lost.add(summary.lost() + lost);
+    }
+
+    /// Forgets what is too long ago, if another window has begun.
+    pub(super) fn turn_to(&mut self, window: u64, quota: &mut Quota) {
+        // A thread may come late; but if the clock was set back, another window has begun, too.
+        if (window..window.saturating_add(3)).contains(&self.window) {
+            return;
+        }
+        let is_next = window == self.window + 1;
+        self.window = window;
+        let before = self.bytes();
+        self.requests.swap(0, 1);
+        self.requests[0] = RequestsInWindow::default();
+        self.lost.recently = [0, self.lost.recently[0]];
+        if !is_next {
+            self.requests[1] = RequestsInWindow::default();
+            self.lost.recently[1] = 0;
+        }
+        self.paths.turn(is_next);
+        let free = before.saturating_sub(self.bytes());
+        // What was taken of the reserve is given back to it first.
+        let owed = (Self::RESERVED_BYTES - self.reserve.left()).min(free);
+        self.reserve.give_back(owed);
+        quota.give_back(free - owed);
+    }
+
+    fn bytes(&self) -> usize {
+        let requests = self.requests.iter().map(RequestsInWindow::bytes);
+        self.paths.bytes() + requests.sum::<usize>()
+    }
+
+    /// Returns how many calls found no memory for their path or for some of their figures.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.ever
+    }
+
+    /// Returns whether all calls of both windows are in here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.lost.recently == [0, 0]
+    }
+
+    /// The requests of both windows.
+    pub(super) fn requests(&self) -> &[RequestsInWindow; 2] {
+        &self.requests
+    }
+
+    /// The paths: the callsite, the path that leads there, and the calls of both windows.
+    pub(super) fn paths(
+        &self,
+    ) -> impl Iterator<
+        Item = (
+            Option<&'static Callsite>,
+            Option<usize>,
+            &[CallsInWindow; 2],
+        ),
+    > {
+        let nodes = self.paths.iter();
+        nodes.map(|node| (Callsite::get(node.callsite), node.parent(), &node.windows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recent_is_of_this_window_and_the_one_before() {
+        let mut baseline = Baseline::new(0);
+        let mut quota = Quota::new(10_000);
+        let mut recent = |window| {
+            let (summary, mut scratch) = (Summary::new(), Scratch::default());
+            let ok = Outcome::Ok;
+            baseline.add(&summary, 1000, &ok, window, &mut scratch, &mut quota);
+            baseline.requests().clone().map(|it| it.count)
+        };
+        assert_eq!(recent(10), [1, 0]);
+        assert_eq!(recent(10), [2, 0]);
+        assert_eq!(recent(11), [1, 2]);
+        // A thread that comes late.
+        assert_eq!(recent(10), [2, 2]);
+        assert_eq!(recent(13), [1, 0]);
+        // A clock that was set back.
+        assert_eq!(recent(7), [1, 0]);
+        assert_eq!(recent(8), [1, 1]);
+    }
+
+    #[test]
+    fn the_reserve_is_for_whole_requests() {
+        let mut baseline = Baseline::new(0);
+        let (mut quota, mut scratch) = (Quota::default(), Scratch::default());
+        let mut summary = Summary::new();
+        let mut number: u64 = 1;
+        for window in 1..=6 {
+            for _ in 0..2000 {
+                number = number
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let figure = |bits: u32| (16 << (number >> 60)) + (number << bits >> 44);
+                summary.total.allocations = figure(3) >> 8;
+                summary.total.bytes_allocated = figure(9);
+                let wall = figure(15);
+                let ok = Outcome::Ok;
+                baseline.add(&summary, wall, &ok, window, &mut scratch, &mut quota);
+            }
+            for requests in baseline.requests().iter().filter(|it| it.count > 0) {
+                for sketch in [&requests.wall, &requests.bytes] {
+                    assert!(sketch.percentiles().is_some(), "in window {window}");
+                }
+                let bins = requests.allocates.bins();
+                let counted: u64 = bins.iter().map(|(.., count)| count).sum();
+                assert_eq!(counted, requests.count);
+            }
+        }
+        assert_eq!((quota.left(), baseline.lost()), (0, 0));
+        let used: usize = baseline.requests.iter().map(RequestsInWindow::bytes).sum();
+        assert_eq!(baseline.reserve.left(), Baseline::RESERVED_BYTES - used);
+    }
+}

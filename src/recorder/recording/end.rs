@@ -1,0 +1,118 @@
+//! The end of a request: whether it is kept, and what is usual of its name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::primitives::clock;
+use crate::read::footprint::Footprint;
+use crate::read::summary::Summary;
+use crate::recorder::finished::Finished;
+use crate::recorder::policy::{Ended, Verdict};
+use crate::recorder::stripe::EndedCounts;
+use crate::report::Outcome;
+use crate::report::duration::nanoseconds;
+use crate::store::state::OutcomeKind;
+
+use super::Recording;
+
+/// Ends a request. If it is kept, `describe` labels it before.
+pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recording)) {
+    recording.is_over = true;
+    let now = clock::ticks();
+    let shared = Arc::clone(&recording.shared);
+    let stripes = &shared.stripes;
+    // A rule of the program's own may end another request meanwhile: that one takes no spare summary.
+    let spare = stripes.aggregates().and_then(|mut it| it.spare.take());
+    let mut summary = spare.unwrap_or_else(Summary::new);
+    summary.read(&recording.trace);
+    let wall = clock::between(recording.started, now);
+    let outcome = recording.outcome.take().unwrap_or_else(|| {
+        if std::thread::panicking() && !recording.was_panicking {
+            Outcome::Panicked
+        } else {
+            outcome_of(&summary)
+        }
+    });
+    let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
+    let route = shared.routes.at(recording.route);
+    let now = clock::nanoseconds(now);
+    let ended = Ended {
+        name: &route.name,
+        id: recording.id.as_deref(),
+        wall,
+        outcome: &outcome,
+        total: shared.is_counted.then_some(summary.total),
+        peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
+        calls,
+        status: recording.status,
+    };
+    let tops = (&route.slowest, &route.heaviest);
+    let verdict = shared
+        .policy
+        .judge(&ended, tops, now, &shared.policy_panics);
+    let window = shared.window(now);
+    drop(recording.active.and_then(|active| stripes.remove(active)));
+    // `None` if this process was forked at the wrong moment: then nothing is counted.
+    if let Some(mut aggregates) = stripes.aggregates() {
+        if let Some((baseline, scratch, quota)) = aggregates.of(recording.route) {
+            let wall_ns = nanoseconds(wall);
+            baseline.add(&summary, wall_ns, &outcome, window, scratch, quota);
+        } else {
+            aggregates.lose(calls);
+        }
+        if !verdict.is_kept {
+            stripes.count(&mut aggregates, recording.route, EndedCounts::NOT_KEPT);
+        }
+        let other = aggregates.spare.replace(summary);
+        drop(aggregates);
+        drop(other);
+    }
+    if !verdict.is_kept {
+        return;
+    }
+    // It is in the baseline before its report is built.
+    describe(recording);
+    let one = if keep(recording, wall, outcome, verdict) {
+        EndedCounts::KEPT
+    } else {
+        EndedCounts::DROPPED
+    };
+    if let Some(mut aggregates) = stripes.aggregates() {
+        stripes.count(&mut aggregates, recording.route, one);
+    }
+}
+
+/// Hands a request over to the thread that builds reports. Returns `false` if it is dropped.
+fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
+    if verdict.reasons.is_empty() {
+        // There is a reason, and no memory for it.
+        return false;
+    }
+    let finished = Finished {
+        trace: recording.trace.clone(),
+        route: recording.route,
+        id: recording.id.take(),
+        labels: std::mem::take(&mut recording.labels),
+        records: Footprint::of(&recording.trace).bytes(),
+        wall,
+        outcome,
+        is_general: recording.is_general,
+        reasons: verdict.reasons,
+    };
+    let bytes = finished.bytes();
+    recording.shared.queue.push(finished, bytes).is_ok()
+}
+
+/// Returns panicked if an outermost call panicked, else failed if one failed. It returns cancelled only if
+/// all of them were cancelled: a branch of a `select!` that is dropped says nothing about the request.
+fn outcome_of(summary: &Summary) -> Outcome {
+    let ends = || summary.outermost().map(|call| call.end);
+    match ends().filter(|end| end.is_failure()).max() {
+        Some(OutcomeKind::Panicked) => Outcome::Panicked,
+        Some(_) => Outcome::Failed(String::new()),
+        None if ends().count() > 0 && ends().all(|end| end == OutcomeKind::Cancelled) => {
+            Outcome::Cancelled
+        }
+        None => Outcome::Ok,
+    }
+}
