@@ -36,15 +36,25 @@ impl AddressMap {
         (index != ABSENT).then_some(index as usize)
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, address: Address, index: usize) {
         let number = address.chunk_number();
+        let indexes = match self.chunks.last_mut() {
+            Some((last, indexes)) if *last == number => indexes,
+            _ => self.chunk(number),
+        };
+        // There are fewer records than addresses, which have 32 bits.
+        indexes[address.index()] = u32::try_from(index).unwrap_or(ABSENT);
+    }
+
+    #[cold]
+    fn chunk(&mut self, number: Number) -> &mut [u32; Address::MAX_IN_CHUNK] {
         let chunk = self.find(number).unwrap_or_else(|chunk| {
             let indexes = [ABSENT; Address::MAX_IN_CHUNK];
             self.chunks.insert(chunk, (number, indexes));
             chunk
         });
-        // There are fewer records than addresses, which have 32 bits.
-        self.chunks[chunk].1[address.index()] = u32::try_from(index).unwrap_or(ABSENT);
+        &mut self.chunks[chunk].1
     }
 
     fn find(&self, chunk: Number) -> Result<usize, usize> {

@@ -83,8 +83,15 @@ impl Moves {
         }
     }
 
+    /// Returns whether another thread stopped some of the strand's calls.
+    #[inline]
+    pub(super) fn has_stopped(&self) -> bool {
+        !self.stopped.is_empty()
+    }
+
     /// What ran in a call when another thread stopped it, or was opened in it before the strand's thread saw
     /// the stop, is within the call around.
+    #[cold]
     pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut TraceCalls) {
         for (stopped, moment) in std::mem::take(&mut self.stopped) {
             let around = calls.all[stopped].within;

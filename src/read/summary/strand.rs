@@ -37,7 +37,9 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     if moves.len() > first_move {
         moves.resolve(strand, of_strand, first_call, calls);
     }
-    moves.leave_stopped(strand, calls);
+    if moves.has_stopped() {
+        moves.leave_stopped(strand, calls);
+    }
 }
 
 #[inline]
