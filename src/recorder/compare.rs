@@ -10,10 +10,10 @@ use crate::report::{Compared, Percentiles, Report};
 use super::shared::Shared;
 use super::window::{CallsInWindow, RequestsInWindow};
 
-/// What fewer requests did is not usual.
+/// How many requests it takes to say what is usual.
 const ENOUGH: u64 = 20;
 
-/// Notes on the first call of each path what is usual on it; answers the same of whole requests.
+/// Notes on the first call of each path what is usual on it. Returns what is usual of whole requests.
 pub(super) fn compare(
     shared: &Shared,
     route: usize,
@@ -36,7 +36,7 @@ pub(super) fn compare(
             let found = callsite.and_then(|callsite| {
                 let parent = match parent {
                     None => None,
-                    // Where the way there is not in the report, nor is this.
+                    // If the path that leads there is not in the report, this one is not either.
                     Some(parent) => Some(places[parent]?),
                 };
                 let place = (
@@ -65,7 +65,7 @@ pub(super) fn compare(
         if is_whole {
             usual.add_without(requests.count - came_along);
         } else if came_along < requests.count {
-            // Whether the others did not, or found no room, nobody knows.
+            // It is not known whether the others had no such call, or whether there was no memory for it.
             continue;
         }
         let spreads = usual.per_request.percentiles().zip(usual.wall.durations());

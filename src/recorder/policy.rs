@@ -21,28 +21,28 @@ use super::top::{Extremes, Top};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Ended<'a> {
-    /// Of what kind it was: its route.
+    /// The request's name: its route.
     pub name: &'a str,
-    /// Which it was.
+    /// The request's id.
     pub id: Option<&'a str>,
     /// From its beginning to its end.
     pub wall: Duration,
-    /// How it ended. The message of a failure is known only where the request itself was told of it,
-    /// not where an outermost call was.
+    /// How it ended. The message of a failure is known only if the request itself was marked as failed;
+    /// those of its calls are not known yet.
     pub outcome: &'a Outcome,
-    /// What all its strands allocated and freed; `None` where nothing was counted.
+    /// What all its strands allocated and freed; `None` if nothing was counted.
     pub total: Option<Counts>,
     /// The highest peak of a single call, in bytes above the live bytes at its start.
     pub peak_bytes: Option<u64>,
     /// How many calls there were, in all strands.
     pub calls: u64,
-    /// The status of the HTTP response; `None` if there was no response, and for other requests.
+    /// The status of the HTTP response; `None` if there was no response, or if it is no HTTP request.
     pub status: Option<u16>,
 }
 
 /// Which requests are kept: those to which one of its rules applies.
 ///
-/// It is asked at a request's end, on the request's thread, so that nothing is kept or built for the
+/// It decides at a request's end, on the request's thread, so that nothing is kept or built for the
 /// others. [`Policy::default`] keeps what failed, panicked or was cancelled, and of each name and
 /// minute the 3 slowest and the 3 heaviest: so there is something to look at, and something to
 /// compare it with, in a service about which nothing is known. [`Policy::none`] begins with no rule.
@@ -87,7 +87,7 @@ pub enum Reason {
     Panicked,
     /// It failed.
     Failed,
-    /// It was given up before it was over.
+    /// It was cancelled: dropped before it was over.
     Cancelled,
     /// It was answered with this HTTP status, which is a client error.
     ClientError(u16),
@@ -97,7 +97,7 @@ pub enum Reason {
     AllocatesOver(u64),
     /// It allocated more bytes than this.
     BytesOver(u64),
-    /// The peak of one of its calls was over so many bytes.
+    /// The peak of one of its calls was more bytes than this.
     PeakOver(u64),
     /// A rule of the program's own, by its name.
     Rule(Arc<str>),
@@ -138,7 +138,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Keeps nothing.
+    /// Returns a policy without rules, which keeps nothing.
     pub const fn none() -> Self {
         Self {
             rules: Programs::new(Vec::new()),
@@ -158,8 +158,8 @@ impl Policy {
         self.rule(KeepRule::SlowerThan(limit))
     }
 
-    /// Keeps what [failed](Outcome::Failed): what was told to have failed, or, where nothing was
-    /// said, what had an outermost call that did.
+    /// Keeps what [failed](Outcome::Failed): requests that were marked as failed, and those without a set
+    /// outcome of which an outermost call failed.
     #[must_use]
     pub fn failed(self) -> Self {
         self.rule(KeepRule::Failed)
@@ -188,44 +188,48 @@ impl Policy {
         self.rule(KeepRule::ClientErrors)
     }
 
-    /// Keeps what requested memory more often than this. (Never, where nothing is counted; the same
-    /// with bytes and peak.)
+    /// Keeps what requested memory more often than this; nothing if no [`Counting`](crate::Counting)
+    /// allocator is installed.
     #[must_use]
     pub fn allocates_over(self, limit: u64) -> Self {
         self.rule(KeepRule::AllocatesOver(limit))
     }
 
-    /// Keeps what allocated more bytes than this, all together.
+    /// Keeps what allocated more bytes than this, all together; nothing if no
+    /// [`Counting`](crate::Counting) allocator is installed.
     #[must_use]
     pub fn bytes_over(self, limit: u64) -> Self {
         self.rule(KeepRule::BytesOver(limit))
     }
 
-    /// Keeps what had a call whose [peak](crate::CallReport::peak_bytes) was more bytes than this.
+    /// Keeps what had a call whose [peak](crate::CallReport::peak_bytes) was more bytes than this; nothing
+    /// if no [`Counting`](crate::Counting) allocator is installed.
     #[must_use]
     pub fn peak_over(self, limit: u64) -> Self {
         self.rule(KeepRule::PeakOver(limit))
     }
 
-    /// Keeps, of each name, what is among the `count` slowest of its window when it ends. So the
-    /// first `count` of each window are kept, and after them what is slower than one of these. At
-    /// most 64; 0 keeps none.
+    /// Keeps, for each name, what is among the `count` slowest of its window when it ends. So the
+    /// first `count` of each window are kept, and after them what is slower than one of these. `count`
+    /// is at most 64; 0 keeps nothing.
     #[must_use]
     pub fn slowest(mut self, count: usize, window: Duration) -> Self {
         self.slowest = Extremes { count, window };
         self
     }
 
-    /// The same with those that allocated the most bytes; what allocated none is not among them.
+    /// Keeps, for each name, what is among the `count` of its window that allocated the most bytes when it
+    /// ends, as [`slowest`](Self::slowest) does by time. What allocated no bytes is not among them.
     #[must_use]
     pub fn heaviest(mut self, count: usize, window: Duration) -> Self {
         self.heaviest = Extremes { count, window };
         self
     }
 
-    /// Keeps what this says, under this name. It runs at the end of every request, on its thread:
-    /// let it be quick. Where it panics, that is [counted](super::Statistics::policy_panics), and
-    /// it has said no. Of requests that it ends itself it is not asked.
+    /// Keeps the requests for which `condition` returns `true`, with this name as the reason. It runs at
+    /// the end of every request, on that request's thread: let it be quick. A panic in it is
+    /// [counted](super::Statistics::policy_panics) and means `false`. It is not called for requests that
+    /// it ends itself.
     #[must_use]
     pub fn when(
         self,
@@ -239,7 +243,7 @@ impl Policy {
         (self.slowest, self.heaviest)
     }
 
-    /// Whether the request is to be kept, and why. `panics` counts the program's own rules that panicked.
+    /// Decides whether the request is kept, and why. `panics` counts panics in the program's own rules.
     /// Allocates only if there is a reason.
     pub(super) fn judge(
         &self,

@@ -1,4 +1,4 @@
-//! A bounded queue in front of a thread: who brings something never waits.
+//! A bounded queue in front of a thread: pushing never waits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, OnceLock, PoisonError};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::process_lock::ProcessLock;
 
-/// Bounded in number and in bytes, but that one is taken of whatever size where there is no other: what
-/// is largest of all is no less worth having.
+/// A queue that is bounded in number and in bytes. If it is empty it takes an item of any size, as the
+/// largest ones are worth as much as others.
 pub(super) struct Queue<T> {
     contents: ProcessLock<Contents<T>>,
-    /// The one that takes.
+    /// The thread that takes.
     worker: OnceLock<ThreadId>,
-    /// Something came, or nothing will any more.
+    /// Something came, or the queue was closed.
     came: Condvar,
     /// Something is done.
     done: Condvar,
@@ -25,7 +25,7 @@ struct Contents<T> {
     waiting: VecDeque<(T, usize)>,
     bytes: usize,
     is_closed: bool,
-    /// How many ever came, and how many of them are done with.
+    /// How many ever came, and with how many of them the thread is done.
     came: u64,
     done: u64,
 }
@@ -48,7 +48,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Gives it back if there is no room for it, no memory, or nobody takes it any more.
+    /// Adds an item. Returns it if the queue is full or closed, or if there is no memory.
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), T> {
         let Some(mut contents) = self.contents.take() else {
             return Err(item);
@@ -66,7 +66,7 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Hands over one after the other, until the queue is closed and empty.
+    /// Hands one item after the other to `work`, until the queue is closed and empty.
     pub(super) fn each(&self, mut work: impl FnMut(T)) {
         let _ = self.worker.set(std::thread::current().id());
         let Some(mut contents) = self.contents.take() else {
@@ -80,7 +80,7 @@ impl<T> Queue<T> {
                     return;
                 };
                 contents = again;
-                // Until then it took its memory.
+                // Its memory was taken until then.
                 contents.bytes -= bytes;
                 contents.done += 1;
                 self.done.notify_all();
@@ -102,13 +102,13 @@ impl<T> Queue<T> {
         self.came.notify_all();
     }
 
-    /// Whether this thread is the one that takes.
+    /// Returns whether this thread is the one that takes.
     pub(super) fn is_worked_here(&self) -> bool {
         self.worker.get() == Some(&std::thread::current().id())
     }
 
-    /// Waits until all is done with that has come until now; `false` where that takes longer, and at
-    /// once where it would wait for itself.
+    /// Waits until the thread is done with all that has come until now. Returns `false` if that takes
+    /// longer, and at once if it is called on that thread.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
         if self.is_worked_here() {
             return false;
@@ -128,7 +128,7 @@ impl<T> Queue<T> {
         true
     }
 
-    /// How many wait, and what they take in bytes.
+    /// Returns how many items wait, and how many bytes they take.
     pub(super) fn load(&self) -> (usize, usize) {
         let contents = self.contents.take();
         contents.map_or((0, 0), |contents| (contents.waiting.len(), contents.bytes))

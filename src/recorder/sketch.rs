@@ -19,17 +19,17 @@ const WIDEST: u32 = BINS_PER_OCTAVE.ilog2();
 /// (<http://hdrhistogram.org>) do.
 ///
 /// Only the bins from the lowest value that came to the highest take memory: most figures of one
-/// place in a program are within a few doublings of each other. (`hdrhistogram` begins at zero, and
-/// takes five to ten times as much.) Where even that is too much, neighbouring bins become one; and
-/// where that does not help either, it is only known how many values were below all bins, or above.
+/// place in a program are within a few doublings of each other. `hdrhistogram` begins at zero, and
+/// takes five to ten times as much. If even that is too much, neighbouring bins become one. If that
+/// does not help either, it is only known how many values were below all bins, or above.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     /// The first bin's number.
     first: usize,
     bins: Vec<u32>,
-    /// How often bins were put together by twos.
+    /// How often each two bins were made one.
     wider: u32,
-    /// Values that are 0, which are in no bin.
+    /// How many values were 0. These are in no bin.
     zeros: u64,
     count: u64,
     below: u64,
@@ -47,7 +47,7 @@ fn bin_of(value: u64) -> usize {
     (2 * BINS_PER_OCTAVE + octave * BINS_PER_OCTAVE) as usize + within
 }
 
-/// The lowest value of a bin, and that of the next.
+/// Returns the lowest value of a bin, and that of the next.
 fn bounds(bin: usize) -> (u64, u64) {
     let bin = bin as u64;
     if bin < EXACT {
@@ -60,7 +60,7 @@ fn bounds(bin: usize) -> (u64, u64) {
 }
 
 impl Sketch {
-    /// What the bins take.
+    /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
         self.bins.capacity() * size_of::<u32>()
     }
@@ -81,13 +81,13 @@ impl Sketch {
         self.put(bin_of(value), 1, quota)
     }
 
-    /// Counts so many zeros more.
+    /// Counts this many zeros.
     pub(super) fn add_zeros(&mut self, zeros: u64) {
         self.count += zeros;
         self.zeros += zeros;
     }
 
-    /// `bin`: its number where bins are narrowest.
+    /// `bin`: the bin's number if bins are as narrow as they can be.
     #[inline]
     fn put(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
         let place = (bin >> self.wider).checked_sub(self.first);
@@ -146,7 +146,7 @@ impl Sketch {
         fits
     }
 
-    /// Puts bins together by twos, in the memory that they have.
+    /// Makes each two bins one, in the memory that they have.
     fn widen(&mut self) {
         let first = self.first / 2;
         for place in 0..self.bins.len() {
@@ -181,7 +181,7 @@ impl Sketch {
         self.max = self.max.max(other.max);
     }
 
-    /// None where no value came, or where one of them is not known, for want of room.
+    /// `None` if no value came, or if one of the percentiles is not known, as there was no memory.
     pub(super) fn percentiles(&self) -> Option<Percentiles<u64>> {
         Some(Percentiles {
             p50: self.at(50)?,
@@ -191,7 +191,8 @@ impl Sketch {
         })
     }
 
-    /// How many values there are between bounds: each is from the first bound to below the second.
+    /// Returns the bins that have values: the lowest value, the first one that is too high, and how many
+    /// there are in between.
     pub(super) fn bins(&self) -> Vec<(u64, u64, u64)> {
         let zeros = (self.zeros > 0).then_some((0, 1, self.zeros));
         let bins = { self.bins.iter().enumerate() }.filter(|(_, count)| **count > 0);
@@ -202,20 +203,20 @@ impl Sketch {
         zeros.into_iter().chain(bins).collect()
     }
 
-    /// The lowest value of a bin, and that of the next.
+    /// Returns the lowest value of a bin, and that of the next.
     fn bounds(&self, place: usize) -> (u64, u64) {
         let first = (self.first + place) << self.wider;
         let last = first + (1 << self.wider) - 1;
         (bounds(first).0.max(1), bounds(last).1)
     }
 
-    /// The same of values that are nanoseconds.
+    /// The percentiles of values that are nanoseconds.
     pub(super) fn durations(&self) -> Option<Percentiles<Duration>> {
         Some(self.percentiles()?.map(Duration::from_nanos))
     }
 
-    /// The middle of the bin in which the value stands that so many of a hundred do not exceed; of the
-    /// last bin, the highest value. None where it is in no bin, or in one of which the middle says nothing.
+    /// Returns a value that this many per cent of all do not exceed: the middle of its bin or, in the last
+    /// bin, the highest value. `None` if the value is in no bin, or in one that is too wide.
     fn at(&self, percent: u64) -> Option<u64> {
         let rank = u128::from(self.count) * u128::from(percent);
         let rank = u64::try_from(rank.div_ceil(100)).unwrap_or(u64::MAX);

@@ -36,11 +36,11 @@ pub struct Statistics {
     pub waiting: usize,
     /// Kept requests in memory.
     pub in_memory: usize,
-    /// What these take, in bytes.
+    /// How many bytes these take.
     pub in_memory_bytes: usize,
     /// Kept requests that are no longer in memory, because others came.
     pub evicted: u64,
-    /// Calls that are in no baseline, or not with all of their figures, because there was no room.
+    /// Calls that are in no baseline, or not with all of their figures, because there was no memory.
     pub not_compared: u64,
     /// How often a rule of the program's own panicked.
     pub policy_panics: u64,
@@ -62,7 +62,7 @@ pub struct RouteStatistics {
     pub kept: u64,
     /// Those to which no rule of the policy applied.
     pub not_kept: u64,
-    /// Those that should have been kept, but for which there was no room.
+    /// Those that should have been kept, but for which there was no memory.
     pub dropped: u64,
     /// Requests of the last minutes: of the present window and of the one before. So are those that
     /// follow.
@@ -73,11 +73,12 @@ pub struct RouteStatistics {
     pub panicked: u64,
     /// Those that were cancelled.
     pub cancelled: u64,
-    /// What they allocated and freed, together; `None` where nothing was counted.
+    /// What they allocated and freed, together; `None` if nothing was counted.
     pub total: Option<Counts>,
-    /// Their time; `None` where there were none.
+    /// Their time; `None` if there was no request.
     pub wall: Option<Percentiles<Duration>>,
-    /// How these times are spread: from the first bound to below the second, and how many.
+    /// How these times are spread: the lower bound of a bin, its upper bound, which it does not include,
+    /// and how many there were.
     pub wall_bins: Vec<(Duration, Duration, u64)>,
     /// How often each requested memory.
     pub allocates: Option<Percentiles<u64>>,
@@ -88,7 +89,7 @@ pub struct RouteStatistics {
 }
 
 impl Recorder {
-    /// What was counted until now.
+    /// Returns what was counted until now.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let mut lost = 0;
@@ -121,13 +122,13 @@ impl Recorder {
         }
     }
 
-    /// The same by name, in order of the names; those of which there was no request are left out.
+    /// Returns per-route statistics, sorted by name. A route without requests is left out.
     pub fn routes(&self) -> Vec<RouteStatistics> {
         let routes = self.inner.shared.routes.all();
         self.statistics_of(&routes)
     }
 
-    /// The one of this name.
+    /// Returns the statistics of the route of this name.
     #[cfg(feature = "web")]
     pub(crate) fn route(&self, name: &str) -> Option<RouteStatistics> {
         let mut routes = self.inner.shared.routes.all();

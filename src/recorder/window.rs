@@ -22,7 +22,7 @@ pub(super) struct RequestsInWindow {
 }
 
 impl RequestsInWindow {
-    /// What the bins take.
+    /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
         self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
     }
@@ -71,7 +71,7 @@ impl CallsInWindow {
         calls_fit && wall_fits && allocates_fit
     }
 
-    /// Counts so many requests more that had no such call.
+    /// Counts this many requests that had no such call.
     pub(super) fn add_without(&mut self, requests: u64) {
         self.per_request.add_zeros(requests);
         self.wall.add_zeros(requests);
@@ -85,7 +85,7 @@ impl CallsInWindow {
         self.allocates.add(&other.allocates);
     }
 
-    /// What the bins take.
+    /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
         self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes()
     }

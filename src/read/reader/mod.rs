@@ -21,7 +21,7 @@ use sums::sum_snapshot;
 
 pub(crate) use strand::read_strand;
 
-/// Reads what a trace holds now. Nobody who writes it waits.
+/// Reads what a trace holds now. The threads that write it don't wait.
 pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
     let Some(started) = trace.started() else {
         return Snapshot::empty();

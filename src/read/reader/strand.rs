@@ -35,7 +35,7 @@ pub(crate) fn read_strand(strand: &Strand, started: u64) -> StrandSnapshot {
         }
         reader = Reader::read(strand, started);
     }
-    // Once, as none of it changes.
+    // Only once, as these never change.
     read_texts(strand, (reader.records, reader.late), &mut reader.calls);
     let more = apply_remote(strand, reader.remote, &mut reader.calls);
     reader.more.extend(more);

@@ -76,7 +76,7 @@ impl CallSummary {
     }
 }
 
-/// Calls, found by their addresses, and paths, found by theirs.
+/// The calls of a trace and the paths of folded ones, found by their addresses.
 pub(super) struct TraceCalls {
     pub(super) all: Vec<CallSummary>,
     indexes: AddressMap,
@@ -108,7 +108,7 @@ impl TraceCalls {
         self.all.get_mut(self.indexes.get(address)?)
     }
 
-    /// Returns whether there is memory for one more. If not, so many calls are lost.
+    /// Returns whether there is memory for one more. If not, counts `calls` as lost.
     #[inline]
     pub(super) fn has_room(&mut self, calls: u64) -> bool {
         let has_room = self.all.try_reserve(1).is_ok() && self.indexes.reserve();

@@ -1,4 +1,4 @@
-//! A future with which a request is over.
+//! A future with whose end a request ends.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use crate::write::future::Instrumented;
 use super::Recording;
 
 pin_project! {
-    /// A future with which a request is over: see [`Recording::instrument`].
+    /// A future with whose end a request ends: see [`Recording::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Recorded<F> {
-        // Dropped first: what it does while it is dropped is of the request.
+        // Dropped first: what it does while it is dropped belongs to the request.
         #[pin]
         future: Instrumented<F>,
         recording: Option<Recording>,

@@ -29,8 +29,8 @@ pub use future::Recorded;
 /// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
 /// it is [finished](Self::finish) or dropped.
 ///
-/// What happens in its [trace](Self::trace) until then is looked at in the end; what still runs then
-/// is shown as running.
+/// At its end the recorder reads what has happened in its [trace](Self::trace). A call that is still open
+/// then is shown as running.
 #[must_use = "a recording that is dropped at once is over at once"]
 pub struct Recording {
     trace: Trace,
@@ -40,9 +40,9 @@ pub struct Recording {
     route: usize,
     id: Option<Id>,
     labels: Vec<(Cow<'static, str>, String)>,
-    /// What it was told of its end.
+    /// How it ends, if the program said so.
     outcome: Option<Outcome>,
-    /// A failure of which its calls may know more.
+    /// Its calls may know more of the failure.
     is_general: bool,
     was_panicking: bool,
     /// Of the HTTP response.
@@ -53,7 +53,7 @@ pub struct Recording {
     shared: Own<Arc<Shared>>,
 }
 
-/// A request has at most so many labels.
+/// The most labels that a request has.
 const MAX_LABELS: usize = 32;
 
 impl Recording {
@@ -89,12 +89,12 @@ impl Recording {
         })
     }
 
-    /// The trace in which the request is recorded: inject it, instrument futures with it, clone it.
+    /// Returns the trace in which the request is recorded: inject it, instrument futures with it, clone it.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// Makes its trace [current on this thread](Trace::inject) until the scope is dropped.
+    /// Makes the request's trace [current on this thread](Trace::inject) until the scope is dropped.
     #[must_use = "a scope that is dropped at once records nothing"]
     pub fn inject(&self) -> Scope {
         self.trace.inject()
@@ -104,7 +104,7 @@ impl Recording {
     /// after the request was parsed.
     ///
     /// From now on it counts as a request of this name, also among those in flight, and at its end it is
-    /// compared with those of this name. Of a name longer than 256 bytes the rest is cut.
+    /// compared with requests of this name. A name longer than 256 bytes is cut.
     ///
     /// Cost: about half of what [`begin`](super::Recorder::begin) costs.
     ///
@@ -137,7 +137,7 @@ impl Recording {
         &self.shared.routes.at(self.route).name
     }
 
-    /// Which request it is. What is longer than 256 bytes is cut, here and in labels.
+    /// Sets the request's id. An id longer than 256 bytes is cut.
     pub fn id(&mut self, id: impl Display) {
         alloc_counter::exclude(|| {
             let id = Id::new(text::Text::of(&id).as_str());
@@ -148,14 +148,15 @@ impl Recording {
         });
     }
 
-    /// Says something more of the request; at most 32 times. A label said again is replaced.
+    /// Adds a label to the request, or replaces the one of this name. At most 32 are kept. A name or a value
+    /// longer than 256 bytes is cut.
     pub fn label(&mut self, name: impl Into<Cow<'static, str>>, value: impl Display) {
-        // The program's: copied, and given back as such.
+        // The program's memory: copied here, and freed as the program's.
         let name = name.into();
         alloc_counter::exclude(|| self.set_label(&name, &value));
     }
 
-    /// Leaves out what there is no memory for.
+    /// Returns `None` if there is no memory for the label.
     #[expect(clippy::ptr_arg, reason = "a name that lives for ever is not copied")]
     fn set_label(&mut self, name: &Cow<'static, str>, value: &dyn Display) -> Option<()> {
         let value = copied(&bounded(text::Text::of(value).as_str()))?;
@@ -173,14 +174,17 @@ impl Recording {
         Some(())
     }
 
-    /// Says how the request ends, whatever its calls say. Without it, the request has panicked if a panic
-    /// drops the recording or one of its outermost calls panicked, else failed if one of them failed, and is
-    /// cancelled if all of them were. The first 1,024 bytes of a failure's message are kept.
+    /// Sets how the request ends, whatever its calls say. The first 1,024 bytes of a failure's message are
+    /// kept.
+    ///
+    /// If it is not set, the request has panicked if a panic drops the recording or one of its outermost
+    /// calls panicked. Else it has failed if one of these calls failed, and it is cancelled if all of them
+    /// were.
     #[expect(clippy::needless_pass_by_value, reason = "one is made for this call")]
     pub fn outcome(&mut self, outcome: Outcome) {
         alloc_counter::exclude(|| {
             self.outcome = Some(match &outcome {
-                // The program's: copied, and given back as such.
+                // The program's memory: copied here, and freed as the program's.
                 Outcome::Failed(why) => failed(why),
                 Outcome::Ok => Outcome::Ok,
                 Outcome::Panicked => Outcome::Panicked,
@@ -190,7 +194,7 @@ impl Recording {
         });
     }
 
-    /// The same for one that has not failed.
+    /// Sets how the request ends, unless it has failed.
     #[cfg(feature = "tower")]
     pub(crate) fn outcome_unless_failed(&mut self, outcome: Outcome) {
         if !matches!(self.outcome, Some(Outcome::Failed(_))) {
@@ -198,13 +202,13 @@ impl Recording {
         }
     }
 
-    /// Sets the status of the HTTP response, by which [policies](Ended::status) know it. It is no
+    /// Sets the status of the HTTP response, by which [policies](super::Ended::status) know it. It is no
     /// [label](Self::label), and no [outcome](Self::outcome).
     pub fn status(&mut self, status: u16) {
         self.status = Some(status);
     }
 
-    /// The request has failed, with this message, of which 1,024 bytes are kept.
+    /// Marks the request as failed, with this message, of which the first 1,024 bytes are kept.
     pub fn fail(&mut self, why: impl Display) {
         alloc_counter::exclude(|| {
             self.outcome = Some(failed(&why));
@@ -212,25 +216,26 @@ impl Recording {
         });
     }
 
-    /// The same, where a call may know more of it.
+    /// Marks the request as failed. A call's message is added to this one, as it may say more.
     #[cfg(feature = "tower")]
     pub(crate) fn fail_in_general(&mut self, why: impl Display) {
         self.fail(why);
         self.is_general = true;
     }
 
-    /// The request is over. The same as dropping it.
+    /// Ends the request, as dropping it does.
     ///
-    /// Cost: some 600 instructions for each call that was recorded; nobody waits for anything.
+    /// Cost: some 600 instructions for each call that was recorded. It does not wait for the recorder's
+    /// threads.
     pub fn finish(self) {}
 
-    /// The same; where it is kept, `describe` labels it before.
+    /// Ends the request. If it is kept, `describe` labels it before.
     #[cfg(feature = "tower")]
     pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) {
         alloc_counter::exclude(|| end(&mut self, describe));
     }
 
-    /// Counts as a request that was dropped, as there is no memory to go on with it.
+    /// Counts the request as dropped, as there is no memory to go on with it.
     #[cfg(feature = "tower")]
     pub(crate) fn lose(mut self) {
         self.is_over = true;
@@ -243,8 +248,8 @@ impl Recording {
         });
     }
 
-    /// A future that is polled in the trace, and with which the request is over: when it is ready;
-    /// cancelled, where it is dropped before; panicked, where a panic comes through it.
+    /// Polls `future` in the request's trace, and ends the request with it. The request is cancelled if the
+    /// future is dropped before it is ready, and panicked if a panic comes through it.
     ///
     /// ```
     /// # use tracer::recorder::Recorder;
@@ -282,7 +287,7 @@ impl Drop for Recording {
             if !self.is_over {
                 end(self, |_| ());
             }
-            // As they came.
+            // Freed as they were allocated, as the tracer's own.
             self.id = None;
             self.labels = Vec::new();
             self.outcome = None;

@@ -29,7 +29,7 @@ use begun::Begun;
 pub(super) use begun::Active;
 pub(super) use counts::{EndedCounts, RequestCounts};
 
-/// More are no use: two threads seldom end a request in the same half microsecond.
+/// The most stripes. More are no use: two threads seldom end a request in the same half microsecond.
 const MOST: usize = 8;
 /// How often a request looks whether one of the stripes is free, each of which is taken for less than
 /// a microsecond, before it waits for its own.

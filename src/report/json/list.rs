@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a report has many of: each is turned into JSON and back by itself, so that there are never all of
-/// them in both forms.
+/// Parts of a report. Each is turned into JSON and back by itself, so that there are never all of them in
+/// both forms.
 pub(super) enum List<'a, T> {
     Written(&'a [T]),
     Read(Vec<T>),

@@ -42,7 +42,7 @@ impl OutcomeInJson {
     }
 }
 
-/// In JSON an object; where a label was given twice, its name stands there twice.
+/// An object in JSON. If a label was given twice, its name is there twice.
 #[derive(Default)]
 pub(super) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 

@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Report {
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a report")]
 struct ReportInJson<'a> {
-    // The first, so that what is of another version is told so before anything else is.
+    // First, so that another version is found before any other error.
     tracer_report: SchemaVersion,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     request: Option<RequestInJson<'a>>,
@@ -50,7 +50,7 @@ struct ReportInJson<'a> {
     folded: List<'a, FoldedReport>,
 }
 
-/// The only version there is yet.
+/// The only version yet.
 struct SchemaVersion;
 
 impl Serialize for SchemaVersion {
@@ -88,7 +88,7 @@ impl<'a> ReportInJson<'a> {
         }
     }
 
-    /// Whose indexes lead somewhere: a parent stands before its calls.
+    /// Checks that indexes lead somewhere: a parent comes before its calls.
     fn into_report(self) -> Result<Report, String> {
         let calls = self.calls.all().len();
         for (place, call) in self.calls.all().iter().enumerate() {
@@ -150,6 +150,6 @@ fn from_unix_ns(ns: i64) -> SystemTime {
     } else {
         UNIX_EPOCH.checked_add(distance)
     };
-    // Every system's clock reaches so far.
+    // Every system's clock reaches that far.
     time.unwrap_or(UNIX_EPOCH)
 }
