@@ -93,6 +93,7 @@ impl<const STEP: u32> SeqLock<STEP> {
 
     /// Reads the words as they are together, given the word beside them, and returns that too. `Err`
     /// has what was read last, if they change without a pause or a fork came in the middle of a change.
+    #[inline]
     pub(crate) fn read<T>(&self, read: impl Fn(u32) -> T) -> Result<(T, u32), (T, u32)> {
         let mut patience = Patience::new();
         loop {

@@ -308,6 +308,7 @@ impl CallRecord {
     }
 
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.
+    #[inline]
     pub(crate) fn read(self) -> (RecordState, Option<u64>, Figures) {
         let read = self.0.state.read(|state| {
             let stop = self.0.words[STOP].load(Acquire);
