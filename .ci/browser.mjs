@@ -88,10 +88,12 @@ async function everyPage(tab, site, most, look) {
     const number = (counted.get(kind(url)) ?? 0) + 1
     if (number > most) continue
     counted.set(kind(url), number)
-    if (/\/(json|chrome|text)$/.test(url)) {
+    const [, format] = /\/trace\/\d+\/(\w+)$/.exec(url) ?? []
+    if (format) {
       const answer = await fetch(url, site.authorized)
       assert.equal(answer.status, 200, url)
-      if (!url.endsWith('text')) JSON.parse(await answer.text())
+      const content = await answer.text()
+      if (format === 'json' || format === 'chrome') JSON.parse(content)
       continue
     }
     const answer = await tab.page.goto(url)
@@ -198,7 +200,7 @@ async function known(browser) {
   await page.click('summary')
   const text = await page.inputValue('textarea')
   assert.equal(`${text}\n`, await (await fetch(`${page.url()}/text`, site.authorized)).text())
-  const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:text("Chrome trace")')])
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:text-is("chrome")')])
   assert.match(download.suggestedFilename(), /^trace-\d+\.trace\.json$/)
   const events = JSON.parse(fs.readFileSync(await download.path(), 'utf8')).traceEvents
   assert.equal(events.filter(it => it.ph === 'B').length, report.calls.length)
@@ -297,7 +299,7 @@ async function loaded(browser) {
     })
     const kinds = [...counted.keys()].map(it => it.replace('/debug/traces', '')).sort()
     assert.deepEqual(kinds, ['', '/hotspots', '/in-flight', '/route',
-      '/trace/N', '/trace/N/chrome', '/trace/N/folded', '/trace/N/json', '/trace/N/text'], name)
+      '/trace/N', '/trace/N/chrome', '/trace/N/folded', '/trace/N/json', '/trace/N/pprof', '/trace/N/text'], name)
     assert.deepEqual(tab.wrong, [], name)
     assert.deepEqual([...tab.asked], [new URL(site.base).origin], name)
     await tab.context.close()
