@@ -26,7 +26,7 @@ use super::{Inner, Recorder, worker};
 const LEAST_BYTES: usize = 64 << 10;
 
 /// Builder of a [`Recorder`]: see [`Recorder::builder`].
-#[must_use = "a recorder has to be started"]
+#[must_use = "a builder records nothing: call `start`"]
 pub struct Builder {
     policy: Policy,
     memory_bytes: usize,
@@ -193,7 +193,7 @@ impl Builder {
         }
         let memory = self.memory_bytes.max(LEAST_BYTES);
         let no_thread = |error| StartError {
-            what: "a thread of the recorder's".to_owned(),
+            what: "a thread of the recorder".to_owned(),
             source: Box::new(error),
         };
         let for_each = memory / 8 / takers.len().max(1);

@@ -53,7 +53,7 @@ impl Quota {
 }
 
 /// Bytes taken from a quota. They go back when this is dropped, unless they are [kept](Self::keep).
-#[must_use = "what is taken goes back at once"]
+#[must_use = "the bytes are given back at once if this is dropped"]
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
     from: &'a mut Quota,

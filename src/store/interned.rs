@@ -274,7 +274,12 @@ fn cut(text: &str) -> (&str, &'static str) {
 /// Returns where the search for a static's callsite begins, and its key.
 #[inline]
 fn of_key<K: 'static>(key: &'static K) -> (usize, (usize, TypeId)) {
-    const { assert!(size_of::<K>() > 0, "what has no size may share its address") };
+    const {
+        assert!(
+            size_of::<K>() > 0,
+            "a zero-sized static may share its address"
+        )
+    };
     let address = std::ptr::from_ref(key).addr();
     // Spreads the addresses, of which neighbours are some multiple of 8 apart, by the golden ratio.
     let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

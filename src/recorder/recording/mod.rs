@@ -31,7 +31,7 @@ pub use future::Recorded;
 ///
 /// At its end the recorder reads its [trace](Self::trace). A call that is still open then is shown as
 /// running.
-#[must_use = "a recording that is dropped at once is over at once"]
+#[must_use = "the request ends when the recording is dropped"]
 pub struct Recording {
     trace: Trace,
     /// When it began, in ticks.
