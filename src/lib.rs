@@ -1,13 +1,13 @@
-//! Explains single requests: every call with its time and the heap allocations it really made.
+//! Explains single requests: every call, with its time and its actual heap allocations.
 //!
-//! A program injects a [`Trace`] at the start of a request; every function on the way opens a
-//! [`call!`]; the report shows the whole flow. It is cheap enough to be on for every request, with
-//! no sampling, so that the one in five thousand that failed is there to be read.
+//! A program injects a [`Trace`] at the start of a request, and every function on the way opens a
+//! [`call!`]. The report shows the whole flow. It is cheap enough to be on for every request, without
+//! sampling, so the one request in five thousand that failed is there to be read.
 //!
 //! ```
 //! use tracer::{Counting, Trace, call, traced};
 //!
-//! // Counts what each thread really allocates. Without it, reports say `allocates: n/a`.
+//! // Counts what each thread allocates. Without it, reports say `allocates: n/a`.
 //! #[global_allocator]
 //! static ALLOCATOR: Counting = Counting::system();
 //!
@@ -40,38 +40,38 @@
 //! # Where to look
 //!
 //! - [`Trace`]: [`inject`](Trace::inject) it into a thread, or [`instrument`](Trace::instrument) a
-//!   future. Spawned work takes the current one along: closures by [`in_current_trace`], futures by
-//!   [`.in_current_trace()`](InCurrentTrace), and [`fetch`] returns a handle of it.
+//!   future. Spawned work takes the current trace along: closures by [`in_current_trace`], futures by
+//!   [`.in_current_trace()`](InCurrentTrace). [`fetch`] returns a handle of it.
 //! - [`call!`] and [`#[traced]`](macro@traced) open calls; the guard [`Call`] has checkpoints and
-//!   failures. Elsewhere the field says "span" for what is a call here.
+//!   failures. Other tools call this a "span".
 //! - An integration that opens calls on behalf of other code makes its own [`Callsite`]s, as statics or
 //!   at run time ([`NewCallsite`]), for [`Call::open`].
 //! - [`Trace::report`] gives a [`Report`]: plain data. [`in_flight`] lists the traces that are not
 //!   over, with their open calls.
-//! - [`Limits`] say how much a trace holds one by one; what is beyond is [folded](Report::folded).
-//!   [`memory`] tells what the tracer takes for itself.
+//! - [`Limits`] bound how many calls a trace records one by one; further calls are
+//!   [folded](Report::folded). [`memory`] returns how much memory the tracer itself takes.
 //! - [`alloc`] is the counting allocator by itself, with [`alloc::measure`] and, for tests,
 //!   [`alloc::Budget`].
 //!
-//! # What the figures are
+//! # The figures
 //!
-//! A call's allocations are those of its own task or thread between start and stop, whatever else
-//! runs meanwhile, and those of the strands spawned from it. The
-//! [rules of counting](alloc::Counts#rules-of-counting) are exact; what the optimiser removes is
-//! not an allocation. Memory of the tracer itself is in no call. A figure that is not known
-//! exactly is marked [`partial`](CallReport::partial) or is `None`.
+//! A call's allocations are those of its own task or thread between start and stop, whatever else runs
+//! meanwhile, and those of the strands spawned from it. The [rules of
+//! counting](alloc::Counts#rules-of-counting) are exact. An allocation that the optimiser removes does
+//! not count. Memory of the tracer itself is in no call. A figure that is not known exactly is marked
+//! [`partial`](CallReport::partial) or is `None`.
 //!
 //! # Features
 //!
 //! - `macros` (default): the attributes [`#[traced]`](macro@traced) and
 //!   [`#[budget]`](macro@budget).
 //! - `serde`: reports as JSON, and back, in the module `report::json`.
-//! - `hotspots`: what many reports say together, in the module `hotspots`.
-//! - `tables`: hotspots as tables, and what has changed between two, with rules for it.
-//! - `flamegraph`: hotspots drawn as SVG, by inferno, whose licence is the CDDL-1.0.
-//! - `pprof`: hotspots for `go tool pprof` and its kin.
+//! - `hotspots`: figures of many reports, added up by function, in the module `hotspots`.
+//! - `tables`: hotspots as tables, differences between two of them, and rules for these.
+//! - `flamegraph`: hotspots as an SVG flame graph, drawn by inferno (licence CDDL-1.0).
+//! - `pprof`: hotspots for `go tool pprof` and compatible tools.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
-//! - `recorder`: keeps the requests that matter, in the module `recorder`.
+//! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `web`: the page of a recorder, in the module `web`.
 
@@ -198,7 +198,7 @@ pub use tracer_macros::traced;
 ///
 /// assert_eq!(double(&[1, 2]), [2, 4]);
 ///
-/// // What a build with debug assertions does anyway.
+/// // The default of a build with debug assertions.
 /// tracer::budget::on_exceeded(tracer::budget::OnExceeded::Panic);
 /// let text = *std::panic::catch_unwind(|| double(&[1; 1000])).unwrap_err().downcast::<String>().unwrap();
 /// assert!(text.starts_with("double: allocation budget exceeded at "));
@@ -208,7 +208,7 @@ pub use tracer_macros::traced;
 #[cfg(feature = "macros")]
 pub use tracer_macros::budget;
 
-/// For the expansion of the macros.
+/// Items that the macros' expansions use.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::budget::Site;

@@ -1,4 +1,4 @@
-//! Budgets: assertions on what a stretch of code may allocate, for tests.
+//! Budgets: assertions on the allocations of a stretch of code, for tests.
 
 use std::fmt;
 use std::panic::Location;
@@ -6,7 +6,8 @@ use std::panic::Location;
 use crate::counts::Counts;
 use crate::region::measure;
 
-/// Limits on what a stretch of code may allocate on its thread. Figures without a limit are allowed.
+/// Limits on the allocations of a stretch of code on its thread. Figures without a limit are not
+/// checked.
 ///
 /// Only the calling thread's allocations inside the closure count, so parallel tests do not disturb
 /// each other. A future that the closure returns has not run yet: block on it inside.
@@ -69,7 +70,7 @@ impl Budget {
     ///
     /// # Panics
     ///
-    /// With the text of [`Exceeded`] if the budget was exceeded or nothing is counted.
+    /// Panics with the text of [`Exceeded`] if the budget was exceeded or nothing is counted.
     #[track_caller]
     pub fn assert<T>(self, work: impl FnOnce() -> T) -> T {
         match self.check(work) {
@@ -82,8 +83,8 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// [`Exceeded`] if more was allocated than allowed, and if nothing is counted: a budget that can't
-    /// fail tests nothing.
+    /// Returns [`Exceeded`] if more was allocated than allowed, or if nothing is counted: such a budget
+    /// could never fail.
     #[track_caller]
     pub fn check<T>(self, work: impl FnOnce() -> T) -> Result<T, Exceeded> {
         let place = Location::caller();
@@ -96,7 +97,7 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// As [`check`](Self::check).
+    /// Those of [`check`](Self::check).
     #[inline]
     pub fn judge(
         self,

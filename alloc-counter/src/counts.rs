@@ -17,17 +17,17 @@ use std::ops::{Add, AddAssign, Sub};
 ///    [`bytes_allocated`](Self::bytes_allocated), shrinkage to
 ///    [`bytes_deallocated`](Self::bytes_deallocated).
 /// 4. `dealloc` is one deallocation of the block's size.
-/// 5. Sizes are those requested ([`Layout::size`](std::alloc::Layout::size)); alignment, headers
-///    and size classes of the inner allocator do not enter.
+/// 5. Sizes are those requested ([`Layout::size`](std::alloc::Layout::size)); alignment, headers and
+///    size classes of the inner allocator do not count.
 /// 6. The totals only grow (and wrap around at 2⁶⁴). A thread may free what another allocated,
 ///    so the difference, [`net_bytes`](Self::net_bytes), is signed.
-/// 7. Nothing is lost: what no thread can own (the last moments of a dying thread) is in
+/// 7. Nothing is lost: figures that no thread can own (those of a dying thread's last moments) are in
 ///    [`Process::unattributed`](crate::Process), the counter's own memory in
 ///    [`Process::overhead`](crate::Process), and the process's total has both.
 ///
-/// What the optimiser removes is not an allocation. In a release build an unused box may vanish
-/// altogether, or be allocated and freed without a trace of its use; measure code that uses what
-/// it allocates, or wrap it in [`std::hint::black_box`].
+/// An allocation that the optimiser removes does not count. In a release build an unused box may vanish
+/// altogether, or be allocated and freed without a trace of its use. So measure code that uses its
+/// allocations, or wrap them in [`std::hint::black_box`].
 ///
 /// # Examples
 ///

@@ -9,13 +9,12 @@ use crate::thread::{self, Local};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Process {
-    /// Everything: what all threads that ever lived have counted, with the overhead and the
-    /// unattributed.
+    /// The totals of all threads that ever lived, with the overhead and the unattributed.
     pub counts: Counts,
-    /// The part that belongs to the measurement itself: slots, and what ran under
+    /// The part that belongs to the measurement itself: slots, and work under
     /// [`exclude`](crate::exclude).
     pub overhead: Counts,
-    /// The part that is in no thread's figures: what the destructors of thread-locals did after their
+    /// The part that is in no thread's figures: that of thread-locals' destructors that ran after their
     /// thread had given its slot back.
     pub unattributed: Counts,
     /// Number of slots: as many as there were ever threads alive at once. A slot takes 256 bytes and is
@@ -29,7 +28,7 @@ pub struct Process {
 /// Exact when no other thread allocates meanwhile; otherwise each total lies between those at the
 /// call's start and at its end. Cost: a few loads for each slot.
 ///
-/// Valgrind's "total heap usage" differs in two ways: it has what C code allocates past Rust's
+/// Valgrind's "total heap usage" differs in two ways: it includes what C code allocates without Rust's
 /// allocator, and it counts a reallocation as an allocation of the whole new size and a free.
 ///
 /// ```

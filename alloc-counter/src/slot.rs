@@ -1,11 +1,11 @@
-//! A slot: one thread's counters, its peaks, and who owns it.
+//! A slot: one thread's counters, its peaks, and its owner.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::counts::Counts;
 use crate::sync::{AtomicCell, AtomicI64, AtomicU32, AtomicU64, const_fn, fence};
 
-/// What the allocator did to a block.
+/// An operation of the allocator on a block.
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
     Allocate,
@@ -35,7 +35,7 @@ pub(crate) struct Slot {
     owner: AtomicU64,
     /// The totals when the owner claimed the slot.
     inherited: Totals,
-    /// What the owner counts as overhead; not in the totals above.
+    /// The owner's overhead, which is not in the totals above.
     overhead: Totals,
     /// The slot registered before this one.
     pub(crate) next: AtomicCell<Option<Link>>,

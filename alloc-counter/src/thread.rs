@@ -1,10 +1,10 @@
 //! The slot that a thread counts into, and the readings of it on that thread.
 //!
 //! A thread owns a slot from its first allocation until its thread-locals are destroyed. Another thread
-//! may then claim the slot; its counters continue from their last values. A thread without a slot
-//! counts into one of two shared slots by atomic addition: [`OVERHEAD`] for excluded memory,
-//! [`UNATTRIBUTED`] for what happens after the thread gave its slot back. A slot has separate totals
-//! for its thread's overhead, so that no two threads write to one of them.
+//! may then claim the slot; its counters continue from their last values. A thread without a slot counts
+//! into one of two shared slots by atomic addition: [`OVERHEAD`] for excluded memory, [`UNATTRIBUTED`]
+//! for memory after the thread gave its slot back. A slot has separate totals for its thread's overhead,
+//! so that no two threads write to one of them.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -156,8 +156,8 @@ fn try_whether_installed() -> bool {
 /// totals, but in no thread's, region's or call's figures.
 ///
 /// Meant for memory that belongs to the measurement itself. Memory that is allocated inside should be
-/// freed inside an `exclude` too, else the free is counted as the program's. A panic in `work` restores
-/// the counting as it was.
+/// freed inside an `exclude` too, otherwise the free is counted as the program's. A panic in `work`
+/// restores the counting as it was.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();

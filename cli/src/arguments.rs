@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracer::export;
 use tracer::hotspots::{By, Rule};
 
-/// What reports of the tracer say, from files of JSON lines
+/// Show what reports of the tracer have recorded, from files of JSON lines
 #[derive(Parser)]
 #[command(name = "tracer", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -16,25 +16,25 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show reports, one after the other
+    /// Show reports one by one
     Show(Show),
-    /// Show which functions take the most
+    /// Show which functions take or allocate the most
     Hotspots(Hotspots),
     /// Draw a flame graph, as SVG
     Flamegraph(Flamegraph),
     /// Write reports in a format of other tools
     Export(Export),
-    /// Show what has changed, and fail where a rule is broken
+    /// Show what has changed, and fail if a rule is broken
     ///
-    /// Functions are told apart by module and name. Where there are not as many reports before as
-    /// after, figures are compared per report.
+    /// Functions are identified by module and name. If the numbers of reports before and after differ,
+    /// figures are compared per report.
     Diff(Diff),
 }
 
-/// Where reports are read from.
+/// The source of reports.
 #[derive(Args)]
 pub(crate) struct Input {
-    /// Files with a report on each line; `-`, or none, is standard input
+    /// Files with one report per line; `-`, or no file, is standard input
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) leniency: Leniency,
@@ -42,15 +42,15 @@ pub(crate) struct Input {
 
 #[derive(Args)]
 pub(crate) struct Leniency {
-    /// Pass over lines that are no reports, and say how many there were
+    /// Skip lines that are not reports, and say how many there were
     #[arg(long)]
     pub(crate) skip_bad: bool,
 }
 
-/// Where to a result is written.
+/// The destination of a result.
 #[derive(Args)]
 pub(crate) struct Output {
-    /// Write to this file; a device or a pipe is written through
+    /// Write to this file; a device or a pipe is written to directly
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Replace the file if it exists; its mode and owner stay
@@ -66,16 +66,16 @@ pub(crate) struct Output {
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) input: Input,
-    /// As trees, with all figures (this is the default)
+    /// As trees, with all figures (the default)
     #[arg(long, group = "form")]
     pub(crate) tree: bool,
-    /// As lines of calls
+    /// As one line per call
     #[arg(long, group = "form")]
     pub(crate) plain: bool,
-    /// Only so many, those that took longest, the longest first
+    /// Only the N requests that took longest, the longest first
     #[arg(long, value_name = "N", group = "which")]
     pub(crate) slowest: Option<usize>,
-    /// Only so many, those that allocated most bytes, the most first
+    /// Only the N requests that allocated the most bytes, the most first
     #[arg(long, value_name = "N", group = "which")]
     pub(crate) heaviest: Option<usize>,
     /// Only requests that failed or panicked
@@ -93,7 +93,7 @@ pub(crate) struct Hotspots {
     /// Sort by this figure
     #[arg(long, value_name = "FIGURE", default_value_t = By::SelfBytes, value_parser = figures())]
     pub(crate) by: By,
-    /// So many functions at most
+    /// Show at most this many functions
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) top: usize,
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -114,7 +114,7 @@ pub(crate) enum Format {
 pub(crate) struct Flamegraph {
     #[command(flatten)]
     pub(crate) input: Input,
-    /// How wide the bars are
+    /// The figure that sets the width of the bars
     #[arg(long, value_name = "FIGURE", default_value_t = By::SelfBytes, value_parser = figures())]
     pub(crate) by: By,
     /// Colour what has grown (red) and shrunk (blue) since these reports
@@ -140,20 +140,20 @@ pub(crate) struct Export {
 
 #[derive(Args)]
 pub(crate) struct Diff {
-    /// Reports before, a line each; `-` is standard input
+    /// Reports before, one per line; `-` is standard input
     pub(crate) before: PathBuf,
-    /// Reports after; `-` is standard input
+    /// Reports after, one per line; `-` is standard input
     pub(crate) after: PathBuf,
     #[command(flatten)]
     pub(crate) leniency: Leniency,
-    /// Fail (exit 1) where this holds of a function or of all together, as in 'allocations > +0' or
+    /// Fail (exit 1) if this holds for a function or for all together, as in 'allocations > +0' or
     /// 'bytes > +5%'; may be given more than once
     #[arg(long, value_name = "RULE")]
     pub(crate) fail_on: Vec<Rule>,
     /// Show what has changed in this figure
     #[arg(long, value_name = "FIGURE", default_value_t = By::Allocations, value_parser = figures())]
     pub(crate) by: By,
-    /// So many functions and so many paths at most
+    /// Show at most this many functions, and this many paths
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) top: usize,
     /// As Markdown, for a pull request's comment
@@ -161,14 +161,14 @@ pub(crate) struct Diff {
     pub(crate) markdown: bool,
 }
 
-/// The names of figures are shown in the help.
+/// Parses a figure. The help shows the names.
 fn figures() -> impl clap::builder::TypedValueParser<Value = By> {
     use clap::builder::{PossibleValuesParser, TypedValueParser as _};
     let names = PossibleValuesParser::new(By::ALL.map(By::name));
     names.try_map(|name| name.parse::<By>())
 }
 
-/// The formats are shown in the help, with what each is for.
+/// Parses a format. The help shows the names with their descriptions.
 fn formats() -> impl clap::builder::TypedValueParser<Value = export::Format> {
     use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
     let formats = export::Format::ALL.iter();

@@ -1,5 +1,5 @@
-//! The file that a result goes to. A regular file is there whole or not at all, whatever ends the
-//! command; anything else is written through.
+//! The file that a result is written to. A regular file is written whole or not at all, however the
+//! command ends; anything else is written to directly.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek as _, Write as _};
@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
 
 pub(crate) enum Destination {
-    /// No such file yet; if there is one by the time the result is made, it may be replaced or not.
+    /// There is no such file yet. If there is one by the time the result is made, it is replaced only if
+    /// `may_replace` is set.
     New { path: PathBuf, may_replace: bool },
     /// A regular file to be replaced.
     Old { path: PathBuf, before: Metadata },
@@ -16,17 +17,17 @@ pub(crate) enum Destination {
     Stream(File),
 }
 
-/// A result while it is made. Nobody sees it, and it is gone when the command ends.
+/// A result while it is made. It has no visible name, and is gone when the command ends.
 pub(crate) struct Draft {
     pub(crate) file: File,
-    /// It is in its destination's folder and needs only a name; otherwise it is to be copied.
+    /// Whether it is in its destination's folder and needs only a name; otherwise it has to be copied.
     is_in_place: bool,
 }
 
 impl Destination {
-    /// Finds out what is there, through links. What can't be written is known before the work rather
-    /// than after; a file that must not be replaced
-    /// [exists already](io::ErrorKind::AlreadyExists).
+    /// Finds out what is at the path, through links. So an unwritable destination is an error before the
+    /// work, not after it. A file that must not be replaced [exists
+    /// already](io::ErrorKind::AlreadyExists).
     pub(crate) fn of(path: &Path, may_replace: bool) -> io::Result<Self> {
         match fs::metadata(path) {
             Ok(there) if holds_data(&there) && !may_replace => {
@@ -108,7 +109,7 @@ impl Draft {
     }
 }
 
-/// Gives a result a name beside its destination's, which is about to be replaced.
+/// Gives a result a temporary name beside its destination, which it is about to replace.
 fn named(draft: Draft, folder: &Path, before: Option<&Metadata>) -> io::Result<NamedTempFile> {
     hold_signals();
     let builder = Builder::new();
@@ -120,14 +121,14 @@ fn named(draft: Draft, folder: &Path, before: Option<&Metadata>) -> io::Result<N
             draft.file.try_clone()
         });
     }
-    // Unlike a temporary file that is its owner's only, it is like any other file that is made here.
+    // With the usual permissions of a new file, not those of a private temporary file.
     let mut named = make(&|path| File::options().write(true).create_new(true).open(path))?;
     keep(before, named.as_file())?;
     draft.copy(named.as_file_mut())?;
     Ok(named)
 }
 
-/// Whether there is something to be lost in what is there.
+/// Returns whether the existing file holds data that could be lost.
 fn holds_data(there: &Metadata) -> bool {
     #[cfg(unix)]
     if std::os::unix::fs::FileTypeExt::is_block_device(&there.file_type()) {
@@ -136,7 +137,7 @@ fn holds_data(there: &Metadata) -> bool {
     there.is_file()
 }
 
-/// Where links lead that lead to nothing yet.
+/// Returns the target of links whose target does not exist yet.
 fn end_of_links(path: &Path) -> PathBuf {
     // More than the kernel follows.
     const MOST: usize = 64;
@@ -157,19 +158,19 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Opens a file that has no name; none where there is no such thing.
+/// Opens a file without a name; `None` if the system can't.
 #[cfg(target_os = "linux")]
 fn nameless(folder: &Path) -> io::Result<Option<File>> {
     use rustix::fs::{Mode, OFlags, open};
-    // There it gets its name from.
+    // `link` needs it to name the file.
     if !Path::new("/proc/self/fd").is_dir() {
         return Ok(None);
     }
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    // Less what the process takes from all its files.
+    // The umask is subtracted.
     match open(folder, flags, Mode::from_raw_mode(0o666)) {
         Ok(file) => Ok(Some(file.into())),
-        // Many file systems don't know it, and older kernels.
+        // Many file systems and older kernels don't have it.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
             Ok(None)
         }
@@ -195,7 +196,7 @@ fn link(_: &File, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Gives a file the mode and the owner of the one that it is to replace.
+/// Gives a file the mode and the owner of the one that it replaces.
 #[cfg(unix)]
 fn keep(before: Option<&Metadata>, file: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, fchown};
@@ -219,14 +220,14 @@ fn keep(_: Option<&Metadata>, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// From here on a signal that asks the command to end comes too late: the result is made, and what
-/// has a temporary name for a moment must not stay.
+/// Ignores signals that ask the command to end: the result is made, and a file with a temporary name
+/// must not stay.
 fn hold_signals() {
     #[cfg(unix)]
     {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         for signal in [SIGHUP, SIGINT, SIGTERM] {
-            // Without it, it ends the command as before.
+            // If this fails, the signal still ends the command.
             let _ = signal_hook::flag::register(signal, std::sync::Arc::default());
         }
     }

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was to do.
+//! The reasons for which a command fails.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -9,28 +9,28 @@ use tracer::report::json;
 pub(crate) enum Failure {
     /// A file can't be opened or read.
     Input(String, io::Error),
-    /// A line of a file is no report.
+    /// A line of a file is not a report.
     Line(String, json::Error),
     /// A file has no report.
     Empty(String),
-    /// What is to be written is there already.
+    /// The output file exists already.
     Exists(String),
     /// A file, or standard output, can't be written.
     Output(String, io::Error),
-    /// What was asked for can't be done with these reports.
+    /// The request can't be met with these reports.
     Impossible(String),
-    /// `diff` has said which.
+    /// A rule of `diff` is broken; the message is out already.
     RuleBroken,
 }
 
 impl Failure {
-    /// What reads the output has all that it wants.
+    /// Returns whether the reader of the output has closed it.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Says something on standard error, if there is one.
+/// Writes a message to standard error, if there is one.
 pub(crate) fn say(what: &impl fmt::Display) {
     let _ = writeln!(io::stderr(), "tracer: {what}");
 }

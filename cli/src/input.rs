@@ -1,4 +1,4 @@
-//! Reads reports from files, with a bar where that takes long.
+//! Reads reports from files, with a progress bar if that takes long.
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, IsTerminal, Read};
@@ -13,8 +13,8 @@ use tracer::report::json;
 use crate::arguments::{Input, Leniency};
 use crate::failure::{self, Failure};
 
-/// The reports of all files, one at a time, so that no more than one is in memory. After a failure
-/// there is nothing more.
+/// Returns the reports of all files, one at a time, so that only one is in memory. It ends after a
+/// failure.
 pub(crate) fn reports(input: &Input) -> Reports {
     if input.files.is_empty() {
         return Reports::of(vec![PathBuf::from(STDIN)], &input.leniency);
@@ -22,7 +22,7 @@ pub(crate) fn reports(input: &Input) -> Reports {
     Reports::of(input.files.clone(), &input.leniency)
 }
 
-/// All reports, added up.
+/// Adds up all reports.
 pub(crate) fn hotspots(reports: Reports) -> Result<Hotspots, Failure> {
     let mut hotspots = Hotspots::new();
     for report in reports {
@@ -31,10 +31,10 @@ pub(crate) fn hotspots(reports: Reports) -> Result<Hotspots, Failure> {
     Ok(hotspots)
 }
 
-/// What stands for standard input.
+/// Stands for standard input.
 const STDIN: &str = "-";
 
-/// A bar that comes and goes is worse than none.
+/// A bar that vanishes at once would only distract.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Reports {
@@ -54,7 +54,7 @@ struct Source {
 
 impl Reports {
     pub(crate) fn of(files: Vec<PathBuf>, leniency: &Leniency) -> Self {
-        // None where one of them is not a file, whose length nobody knows.
+        // `None` if one of them is not a regular file, whose length is unknown.
         let sizes = files.iter().map(|file| {
             let metadata = std::fs::metadata(file).ok();
             metadata.filter(Metadata::is_file).map(|it| it.len())
@@ -166,6 +166,6 @@ fn name(path: &Path) -> String {
     if path == Path::new(STDIN) {
         return "standard input".to_owned();
     }
-    // As a name may have anything in it.
+    // Escaped, since a name may have any characters.
     path.display().to_string().escape_debug().to_string()
 }

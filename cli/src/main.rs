@@ -1,8 +1,8 @@
-//! `tracer`: what reports say, from files of JSON lines.
+//! `tracer`: shows and compares reports, from files of JSON lines.
 //!
-//! Exits with 0; with 1 if `diff` finds a rule broken; with 2 if the input or the arguments are bad,
-//! and then no file is half written; and quietly with 141, as a shell shows the signal of a closed
-//! pipe, if what reads its output has ended.
+//! Exits with 0; with 1 if `diff` finds a rule broken; with 2 if the input or the arguments are bad, and
+//! then no file is half written. If the reader of its output has ended, it exits silently with 141, as a
+//! shell shows the signal of a closed pipe.
 
 #![forbid(unsafe_code)]
 
@@ -40,5 +40,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// 128 and the number of SIGPIPE, with which other programs end.
+/// 128 plus the number of SIGPIPE, the status of other programs that end by it.
 const CLOSED_PIPE: u8 = 141;

@@ -1,4 +1,4 @@
-//! Writes results, when they are made, to a file or to standard output.
+//! Writes complete results to a file or to standard output.
 
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::arguments::Output;
 use crate::destination::Destination;
 use crate::failure::Failure;
 
-/// Lets `write` make a result, and hands it on when it is done: nothing is half written.
+/// Lets `write` make a result, and hands it on only when it is complete.
 pub(crate) fn whole(
     output: &Output,
     is_text: bool,
@@ -68,7 +68,7 @@ pub(crate) fn stdout_failed(error: io::Error) -> Failure {
     Failure::Output("standard output".to_owned(), error)
 }
 
-/// The file, or what stands for it in a message.
+/// Returns the name of the file, or of standard output, for a message.
 pub(crate) fn name(output: &Output) -> String {
     match &output.output {
         Some(path) => path.display().to_string(),
@@ -76,7 +76,7 @@ pub(crate) fn name(output: &Output) -> String {
     }
 }
 
-/// How wide a table may be: as the terminal, or what most editors and logs show.
+/// Returns the width of a table: that of the terminal, or 120, which most editors and logs can show.
 pub(crate) fn width() -> usize {
     let is_terminal = io::stdout().is_terminal();
     match terminal_size().filter(|_| is_terminal) {

@@ -1,4 +1,4 @@
-//! What stands between the parentheses of `#[traced(...)]`.
+//! The arguments of `#[traced(...)]`.
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::quote;
@@ -17,10 +17,10 @@ const ERR_OR_LABEL: &str = "`err`, or a label such as `rows = count`";
 const LABEL: &str = "a label such as `rows = count`";
 const ERR: &str = "expected `err`, `err(Debug)` or `err(Display)`";
 
-/// Words of `#[instrument]` that take a value there. Here each would silently be a label.
+/// Options of `#[instrument]` that take a value. Here each would silently become a label.
 const ELSEWHERE: [&str; 4] = ["level", "target", "parent", "follows_from"];
 
-/// What `#[traced]` is told.
+/// The arguments of `#[traced]`.
 #[derive(Default)]
 pub(crate) struct Arguments {
     /// The budgets of a future, written before all else by `#[budget]`.
@@ -33,11 +33,11 @@ pub(crate) struct Arguments {
     pub(crate) call: TokenStream,
 }
 
-/// A budget as `#[budget]` hands it over.
+/// A budget, as `#[budget]` passes it on.
 pub(crate) struct Budget {
-    /// What `#[budget]` was given that may use the function's arguments.
+    /// The limits that may use the function's arguments.
     pub(crate) limits: TokenStream,
-    /// What is checked, as an expression.
+    /// The site of the budget, as an expression.
     pub(crate) site: TokenStream,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Err {
     pub(crate) is_debug: bool,
 }
 
-/// What has been read of id and labels.
+/// How far the id and the labels have been parsed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Nothing,
@@ -59,8 +59,8 @@ enum Stage {
 }
 
 impl Arguments {
-    /// Parses the arguments for a function; `binds_err` if one of its arguments is called `err`,
-    /// which then may be an argument of the format string.
+    /// Parses the arguments for a function. `binds_err`: one of its arguments is called `err`, so that
+    /// `err` may be an argument of the format string.
     pub(crate) fn parse(binds_err: bool, input: ParseStream) -> Result<Self> {
         let mut arguments = Self {
             budgets: parse_budgets(input)?,
@@ -117,7 +117,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Parses `crate = path` or `name = "..."`; returns whether there was one.
+    /// Parses `crate = path` or `name = "..."`. Returns whether there was one.
     fn parse_option(&mut self, input: ParseStream) -> Result<bool> {
         if self.crate_path.parse_if_next(input)? {
             return Ok(true);
@@ -166,7 +166,7 @@ fn parse_budgets(input: ParseStream) -> Result<Vec<Budget>> {
     Ok(budgets)
 }
 
-/// `Debug` or `Display` between the parentheses of `err`: whether it is the first.
+/// Parses `Debug` or `Display` between the parentheses of `err`. Returns whether it is `Debug`.
 fn parse_format(input: ParseStream) -> Result<bool> {
     let ahead = input.fork();
     let word = ahead.call(Ident::parse_any).map(|word| word.to_string());
@@ -183,7 +183,7 @@ fn parse_format(input: ParseStream) -> Result<bool> {
     }
 }
 
-/// One `name = value`. The name may be a keyword, as in `type = kind`.
+/// Parses one `name = value`. The name may be a keyword, as in `type = kind`.
 fn parse_label(input: ParseStream) -> Result<TokenStream> {
     let name = input.call(Ident::parse_any)?;
     let equals: Token![=] = input.parse()?;
@@ -195,7 +195,7 @@ fn parse_label(input: ParseStream) -> Result<TokenStream> {
     Ok(quote!(#name #equals #value))
 }
 
-/// Whether `err` or `err(...)` comes next, and is not an argument of the format string.
+/// Returns whether `err` or `err(...)` comes next and is not an argument of the format string.
 fn peek_err(input: ParseStream, stage: Stage, binds_err: bool) -> bool {
     let ahead = input.fork();
     let is_err = ahead.parse::<Ident>().is_ok_and(|word| word == "err");
@@ -217,7 +217,7 @@ fn peek_label(input: ParseStream) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==])
 }
 
-/// What to say about a token that cannot stand where it does.
+/// Returns the error for a token that cannot stand here.
 fn unexpected(input: ParseStream, expected: &str) -> Error {
     match input.fork().call(Ident::parse_any) {
         Ok(word) if word == "skip" || word == "skip_all" => input.error(format_args!(
@@ -240,7 +240,7 @@ mod tests {
         (|input: ParseStream| Arguments::parse(binds_err, input)).parse2(tokens)
     }
 
-    /// Whether there is an `err`, and what is left for `call!`.
+    /// Returns whether there is an `err`, and the tokens left for `call!`.
     fn parsed(tokens: TokenStream) -> (bool, String) {
         let arguments = parse(false, tokens).unwrap();
         (arguments.err.is_some(), arguments.call.to_string())

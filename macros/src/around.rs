@@ -1,4 +1,4 @@
-//! What goes around the body of a function, whichever the attribute.
+//! The code around the body of a function, for both attributes.
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -6,7 +6,7 @@ use syn::{Attribute, Error, Result};
 
 use crate::function::{Binding, Function, Tail, Used, mentions};
 
-/// The same item around another body, with an attribute more before its own.
+/// Returns the function with another body, and with one more attribute before its own.
 pub(crate) fn with_body(
     function: &Function,
     attribute: Option<&Attribute>,
@@ -27,7 +27,7 @@ pub(crate) fn with_body(
     item
 }
 
-/// Refuses a function that returns a future which the attribute can't look into.
+/// Rejects a function that returns a future which the attribute can't look into.
 pub(crate) fn check_future(attribute: &str, function: &Function) -> Result<()> {
     match function.returned_future() {
         Some(returned) if function.tail().is_none() => Err(Error::new_spanned(
@@ -43,9 +43,9 @@ pub(crate) fn check_future(attribute: &str, function: &Function) -> Result<()> {
     }
 }
 
-/// The user's block stays a block of its own: were its statements behind ours, items among them
-/// would be taken for misplaced ones. The empty statement, which is gone before anything but
-/// the compiler's parser sees it, keeps the braces of a short body from being called superfluous.
+/// Keeps the user's block a block of its own: if its statements came after ours, lints would take items
+/// among them for misplaced ones. The empty statement, which only the compiler's parser sees, keeps the
+/// braces of a short body from being reported as superfluous.
 fn block(function: &Function) -> TokenStream {
     let mut block = TokenStream::new();
     let nothing = quote_spanned!(Span::mixed_site()=> ;);
@@ -55,15 +55,15 @@ fn block(function: &Function) -> TokenStream {
     block
 }
 
-/// The body where it stands, behind a guard that is dropped after everything of the body: before
-/// edition 2024, temporaries of a block's last expression outlive the block, but not a match's arm.
+/// Returns the body in place, after a guard that is dropped after everything in the body. Before edition
+/// 2024, temporaries of a block's last expression outlive the block, but not a match's arm.
 pub(crate) fn guarded(guard: &TokenStream, function: &Function) -> TokenStream {
     let block = block(function);
     quote_spanned!(Span::mixed_site()=> #guard match () { () => #block })
 }
 
-/// The body as a closure that owns the arguments. The user's own braces and spans: to lints it is
-/// what the function was.
+/// Returns the body as a closure that owns the arguments, with the user's braces and spans, so that
+/// lints see the function's body.
 pub(crate) fn closure(function: &mut Function, attribute: &TokenStream) -> TokenStream {
     let returns = function.return_type();
     let theirs = function.braces.span.open();
@@ -77,7 +77,8 @@ pub(crate) fn closure(function: &mut Function, attribute: &TokenStream) -> Token
     closure
 }
 
-/// The body of an `async fn` as a future that owns the arguments, with the user's braces and spans.
+/// Returns the body of an `async fn` as a future that owns the arguments, with the user's braces and
+/// spans.
 pub(crate) fn future(function: &mut Function, attribute: &TokenStream) -> TokenStream {
     let hint = return_hint(function).unwrap_or_default();
     let captures = captures(function, attribute);
@@ -89,7 +90,8 @@ pub(crate) fn future(function: &mut Function, attribute: &TokenStream) -> TokenS
     future
 }
 
-/// The future that a function returns. What the attribute mentions is dropped inside too.
+/// Returns the future at the end of a function. Arguments that only the attribute mentions are dropped
+/// inside it, too.
 pub(crate) fn future_at_end(
     function: &Function,
     tail: &Tail,
@@ -111,7 +113,7 @@ pub(crate) fn future_at_end(
     }
 }
 
-/// The body again, with another future in place of that at its end.
+/// Returns the body with another future at its end.
 pub(crate) fn with_future_at_end(tail: &Tail, statements: &TokenStream) -> TokenStream {
     let future = quote_spanned!(Span::mixed_site()=> async move { #statements });
     let future = match &tail.parentheses {
@@ -126,14 +128,14 @@ pub(crate) fn with_future_at_end(tail: &Tail, statements: &TokenStream) -> Token
     quote!(#before #future)
 }
 
-/// Moves the arguments into the block around the body, whole and in an order of our choice: what a
-/// block or closure captures is dropped in the order in which it is first mentioned there.
+/// Moves the arguments into the block around the body, whole and in an order of our choice: a block or
+/// closure drops its captures in the order in which they are first mentioned.
 fn captures(function: &mut Function, attribute: &TokenStream) -> TokenStream {
     let bindings = function.bindings(attribute);
     let captures = bindings.iter().map(|binding| match binding.used {
         Used::ByBody => {
-            // Captured all the same, and unseen by lints: borrowed, a variable would be taken for
-            // one whose every value is read.
+            // Captured nevertheless, and not seen by lints: if it were borrowed, they would take the
+            // variable for one whose every value is read.
             let borrow = borrow(binding);
             quote_spanned! {Span::mixed_site()=>
                 '__captured: {
@@ -144,7 +146,7 @@ fn captures(function: &mut Function, attribute: &TokenStream) -> TokenStream {
             }
         }
         Used::ByAttribute | Used::ForItsDrop => borrow(binding),
-        // In place of the argument it is this variable that nobody uses, as the user is told.
+        // This variable is unused instead of the argument, and the compiler reports it.
         Used::Nowhere => {
             let attributes = binding.attributes.iter();
             let name = &binding.name;
@@ -168,7 +170,7 @@ fn borrow(binding: &Binding) -> TokenStream {
 }
 
 /// Tells the compiler the type of an async block before it reads the body, as it knows that of a
-/// function: the type is inferred from the first `return`, be it one that never runs.
+/// function. The type is inferred from the first `return`, even one that never runs.
 fn return_hint(function: &Function) -> Option<TokenStream> {
     let returned = function.return_type()?;
     Some(quote_spanned! {Span::mixed_site()=>

@@ -1,4 +1,4 @@
-//! What `#[budget]` makes of a function.
+//! The expansion of `#[budget]`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -9,7 +9,7 @@ use crate::around::{check_future, guarded, with_body};
 use crate::function::Function;
 use crate::limits::Limits;
 
-/// The function with its budget checked, or, after a compile error, as it is.
+/// Returns the function with a check of its budget or, after a compile error, the function unchanged.
 pub(crate) fn expand(limits: TokenStream, item: &TokenStream) -> TokenStream {
     match parse(limits, item.clone()) {
         Ok((limits, function)) => wrap(&limits, function),
@@ -27,12 +27,12 @@ fn parse(limits: TokenStream, item: TokenStream) -> Result<(Limits, Function)> {
     Ok((syn::parse2(limits)?, function))
 }
 
-/// The same item as a traced function: what ran inside is told by its call, which is around the
-/// check, as it has to be there when the budget is checked.
+/// Returns the function as a traced one: its call tells what ran inside. The call is around the check,
+/// since it must be there when the budget is checked.
 fn wrap(limits: &Limits, mut function: Function) -> TokenStream {
     let site = site(limits, &function);
     if function.signature.asyncness.is_some() || function.tail().is_some() {
-        // One future for both, so that the function's type has no layer more.
+        // One future for both, so that the function's type has no further layer.
         let expressions = limits.expressions();
         let budget = quote!(__budget(#expressions) { #site });
         function.give_to_traced(&limits.crate_path, &budget);

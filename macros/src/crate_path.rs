@@ -1,4 +1,4 @@
-//! The option `crate = path`: where the user's crate finds the crate `tracer`.
+//! The option `crate = path`: the path by which the user's crate reaches the crate `tracer`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -8,12 +8,12 @@ use syn::{Attribute, Error, Ident, Path, Result, Token, parse_quote};
 pub(crate) const EXPECTED: &str = "`crate` is the path to the crate `tracer`, without quotes, \
     such as `crate = my_lib::tracer`";
 
-/// The path that an attribute was given, or else `::tracer`.
+/// The path given to an attribute, or else `::tracer`.
 #[derive(Default)]
 pub(crate) struct CratePath(Option<Path>);
 
 impl CratePath {
-    /// Parses `crate = path` if that comes next; returns whether it does.
+    /// Parses `crate = path` if it comes next. Returns whether it did.
     pub(crate) fn parse_if_next(&mut self, input: ParseStream) -> Result<bool> {
         if !input.peek(Token![crate]) || !input.peek2(Token![=]) || input.peek2(Token![==]) {
             return Ok(false);
@@ -29,20 +29,20 @@ impl CratePath {
         Ok(true)
     }
 
-    /// The path as tokens. Those of `::tracer` get the span; the user's keep their own.
+    /// Returns the path as tokens. Those of `::tracer` get the span; the user's keep their own.
     pub(crate) fn tokens(&self, span: Span) -> TokenStream {
         let default = || quote_spanned!(span=> ::tracer);
         self.0.as_ref().map_or_else(default, Path::to_token_stream)
     }
 
-    /// `#[traced]` by this path, with these arguments first.
+    /// Returns `#[traced]` by this path, with these arguments first.
     pub(crate) fn traced(&self, arguments: &TokenStream) -> Attribute {
         let root = self.tokens(Span::call_site());
         let option = self.0.as_ref().map(|path| quote!(crate = #path));
         parse_quote!(#[#root::traced(#arguments #option)])
     }
 
-    /// Whether a path leads to this item of the crate, with or without a leading `::`.
+    /// Returns whether a path leads to this item of the crate, with or without a leading `::`.
     pub(crate) fn leads_to(&self, item: &str, path: &Path) -> bool {
         let text = |tokens: TokenStream| tokens.to_string().trim_start_matches(":: ").to_owned();
         let root = self.tokens(Span::call_site());

@@ -1,4 +1,4 @@
-//! What `#[traced]` makes of a function.
+//! The expansion of `#[traced]`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -11,7 +11,8 @@ use crate::around::{
 };
 use crate::function::Function;
 
-/// The function as a call, or, after a compile error, as it is, so that one mistake is one error.
+/// Returns the function as a call or, after a compile error, the function unchanged, so that one mistake
+/// is one error.
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let given = arguments.clone();
     match parse(arguments, item.clone()) {
@@ -46,7 +47,7 @@ fn parse(arguments: TokenStream, item: TokenStream) -> Result<(Arguments, Functi
     }
 }
 
-/// A budget is checked within the call, so it is for that attribute to be first.
+/// Puts `#[traced]` after `#[budget]`, which must come first, since a budget is checked inside the call.
 fn behind_budget(
     given: &TokenStream,
     arguments: &Arguments,
@@ -58,10 +59,11 @@ fn behind_budget(
     with_body(&function, None, function.body.clone())
 }
 
-/// All that is written here has the hygiene of `mixed_site`: its names cannot meet the user's, and
-/// lints take it for what it is, foreign code.
+/// Returns the body with its call. All code made here has the hygiene of `mixed_site`: its names cannot
+/// collide with the user's, and lints treat it as foreign code.
 fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
-    // An error that is no `Display`, or no error at all, is shown at the word that asks for it.
+    // An error type that is not `Display`, or a return type that is no `Result`, is reported at the word
+    // that asks for it.
     let here = match &arguments.err {
         Some(err) => err.span.resolved_at(Span::mixed_site()),
         None => Span::mixed_site(),
@@ -79,7 +81,7 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
         Some(_) => "_err",
     };
     let traced = Ident::new(&format!("traced{look}"), here);
-    // Variables, so that they are not one in the other: see `tracer::future::hold`.
+    // Variables, so that their types are not nested: see `hold` of the crate `tracer`.
     let sites = arguments.budgets.iter().map(|budget| &budget.site);
     let runs: Vec<_> = (0..sites.len())
         .map(|index| format_ident!("__running_{index}", span = here))
@@ -96,11 +98,11 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
             #root::__private::#traced(&mut __held, __body).await
         }
     };
-    // All that may use arguments before the body does.
+    // All tokens that may use arguments before the body does.
     let limits = arguments.budgets.iter().map(|budget| &budget.limits);
     let attribute = quote!(#call #(#limits)*);
     if function.signature.asyncness.is_some() {
-        // An `async fn` may return a future; of a block, the lint takes that for a mistake.
+        // An `async fn` may return a future; for a block, the lint reports that as a mistake.
         let allow = (arguments.err.is_none() && function.may_return_future())
             .then(|| quote_spanned!(here=> #[allow(clippy::async_yields_async)]));
         run(allow, future(function, &attribute))
@@ -108,8 +110,8 @@ fn body(arguments: &Arguments, function: &mut Function) -> TokenStream {
         let future = future_at_end(function, &tail, &attribute);
         with_future_at_end(&tail, &run(None, future))
     } else if arguments.err.is_some() {
-        // Handed to a function, not called on the spot: only then does the compiler take the
-        // closure for one that runs once, which may return what it borrows from `&mut self`.
+        // Passed to a function, not called in place: only then does the compiler infer a closure that
+        // runs once, which may return what it borrows from `&mut self`.
         let run = Ident::new(&format!("run{look}"), here);
         let closure = closure(function, &attribute);
         quote_spanned! {here=>

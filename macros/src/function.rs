@@ -1,4 +1,4 @@
-//! The function that `#[traced]` stands on.
+//! The function under an attribute.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -12,17 +12,17 @@ use syn::{
 
 use crate::crate_path::CratePath;
 
-/// A function whose body is left as it is written.
+/// A function whose body is kept as it is written.
 ///
-/// The body is never parsed: that saves its time, keeps syntax that syn does not know yet, and lets
-/// an editor complete code in a body that is not finished.
+/// The body is never parsed. That saves time, keeps syntax that syn does not know yet, and lets an
+/// editor complete code in an unfinished body.
 pub(crate) struct Function {
-    /// Those before the function.
+    /// The attributes before the function.
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) signature: Signature,
     pub(crate) braces: token::Brace,
-    /// Those that stand first within the braces, as in `#![allow(...)]`.
+    /// The attributes at the beginning of the body, such as `#![allow(...)]`.
     pub(crate) inner_attributes: Vec<Attribute>,
     pub(crate) body: TokenStream,
 }
@@ -35,22 +35,22 @@ pub(crate) struct Binding {
     pub(crate) used: Used,
 }
 
-/// Where a name that an argument binds is mentioned.
+/// Where a name that an argument binds is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Used {
-    /// By the attribute, and maybe by the body too.
+    /// In the attribute, and maybe in the body too.
     ByAttribute,
     ByBody,
-    /// Nowhere, and nobody minds: `_name`, `self`.
+    /// Nowhere, without a lint: `_name`, `self`.
     ForItsDrop,
-    /// Nowhere. The compiler has something to say about it to the user.
+    /// Nowhere, and the compiler's lint should say so.
     Nowhere,
 }
 
-/// The future that is a function's last expression: `async move { ... }`, or that within
-/// `Box::pin(...)`, which is what `#[async_trait]` makes of a method.
+/// The future that is a function's last expression: `async move { ... }`, or that in `Box::pin(...)`,
+/// which `#[async_trait]` makes of a method.
 pub(crate) struct Tail {
-    /// What stands before it, `Box::pin` included.
+    /// The tokens before it, including `Box::pin`.
     pub(crate) before: TokenStream,
     /// The parentheses of `Box::pin`.
     pub(crate) parentheses: Option<Group>,
@@ -66,7 +66,7 @@ impl Parse for Function {
 }
 
 impl Function {
-    /// What `#[attribute]` stands on.
+    /// Parses the function under `#[attribute]`.
     pub(crate) fn parse_for(attribute: &str, input: ParseStream) -> Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
@@ -103,13 +103,13 @@ impl Function {
 }
 
 impl Function {
-    /// Whether it has an attribute of this name, by whichever path.
+    /// Returns whether it has an attribute of this name, by any path.
     pub(crate) fn has_attribute(&self, name: &str) -> bool {
         let last = |it: &Attribute| it.path().segments.last().map(|last| last.ident == name);
         self.attributes.iter().any(|it| last(it) == Some(true))
     }
 
-    /// Puts something before the arguments of its `#[traced]`, or adds one.
+    /// Puts tokens before the arguments of its `#[traced]`, or adds a `#[traced]` with them.
     pub(crate) fn give_to_traced(&mut self, crate_path: &CratePath, more: &TokenStream) {
         let is_ours = |it: &&mut Attribute| {
             let path: Vec<_> = it.path().segments.iter().map(|it| &it.ident).collect();
@@ -128,14 +128,14 @@ impl Function {
         attribute.meta = syn::parse_quote!(#path(#more #given));
     }
 
-    /// The call's name.
+    /// Returns the call's name.
     pub(crate) fn name(&self) -> String {
         self.signature.ident.unraw().to_string()
     }
 
-    /// The type returned as it may be written within the body: `_` in place of each `impl Trait`.
+    /// Returns the return type as it may be written in the body: `_` in place of each `impl Trait`.
     ///
-    /// `None` when that would say nothing, or when the type is the unstable `!`.
+    /// `None` if no type is left then, or if the type is the unstable `!`.
     pub(crate) fn return_type(&self) -> Option<Type> {
         let ReturnType::Type(_, written) = &self.signature.output else {
             return Some(syn::parse_quote!(()));
@@ -146,7 +146,7 @@ impl Function {
         (says_something && !mentions(erased.to_token_stream(), "impl")).then_some(erased)
     }
 
-    /// Whether it certainly returns no `Result`.
+    /// Returns whether it certainly returns no `Result`.
     pub(crate) fn returns_nothing(&self) -> bool {
         match &self.signature.output {
             ReturnType::Default => true,
@@ -157,7 +157,7 @@ impl Function {
         }
     }
 
-    /// Whether what it returns may be a future, as far as its type tells.
+    /// Returns whether its return type may be a future, judged by the type alone.
     pub(crate) fn may_return_future(&self) -> bool {
         let is_other = match &self.signature.output {
             ReturnType::Type(_, written) => match &**written {
@@ -171,7 +171,7 @@ impl Function {
         !is_other && !self.returns_nothing()
     }
 
-    /// The type returned if it is a future, as far as it tells, and the function is not async.
+    /// Returns the return type if it is recognisably a future and the function is not async.
     pub(crate) fn returned_future(&self) -> Option<&Type> {
         match &self.signature.output {
             ReturnType::Type(_, written) if self.signature.asyncness.is_none() => {
@@ -181,7 +181,7 @@ impl Function {
         }
     }
 
-    /// The future that its body ends with, if that is the only one that it can return.
+    /// Returns the future that its body ends with, if it can return no other.
     pub(crate) fn tail(&self) -> Option<Tail> {
         if self.signature.asyncness.is_some() {
             return None;
@@ -201,8 +201,8 @@ impl Function {
         (ends_statement && !returns).then_some(tail)
     }
 
-    /// The names that the arguments bind, in the order in which they are dropped, but for references
-    /// that nobody mentions. `attribute` is what stands between the attribute's parentheses.
+    /// Returns the names that the arguments bind, in the order in which they are dropped, without
+    /// references that are never mentioned. `attribute` is the attribute's argument list.
     pub(crate) fn bindings(&self, attribute: &TokenStream) -> Vec<Binding> {
         let mut bindings = Vec::new();
         for argument in &self.signature.inputs {
@@ -231,7 +231,7 @@ impl Function {
         bindings
     }
 
-    /// Takes `#[expect]` from arguments that nobody uses: it stands at the variables in their place.
+    /// Removes `#[expect]` from unused arguments: it stands at the variables in their place.
     pub(crate) fn move_expectations(&mut self, bindings: &[Binding]) {
         for argument in &mut self.signature.inputs {
             let names = bound_by(argument).1;
@@ -248,14 +248,14 @@ impl Function {
         }
     }
 
-    /// Whether an argument binds this name.
+    /// Returns whether an argument binds this name.
     pub(crate) fn binds(&self, name: &str) -> bool {
         let mut arguments = self.signature.inputs.iter();
         arguments.any(|argument| bound_by(argument).1.iter().any(|it| it.unraw() == name))
     }
 }
 
-/// An argument's attributes, and the names that it binds.
+/// Returns an argument's attributes, and the names that it binds.
 fn bound_by(argument: &FnArg) -> (&Vec<Attribute>, Vec<Ident>) {
     match argument {
         FnArg::Receiver(receiver) => (&receiver.attrs, vec![receiver.self_token.into()]),
@@ -267,7 +267,7 @@ fn bound_by(argument: &FnArg) -> (&Vec<Attribute>, Vec<Ident>) {
     }
 }
 
-/// Whether dropping it does nothing.
+/// Returns whether dropping the argument does nothing.
 fn is_reference(argument: &FnArg) -> bool {
     match argument {
         FnArg::Receiver(receiver) => matches!(receiver.kind, ReceiverKind::Reference(..)),
@@ -275,7 +275,7 @@ fn is_reference(argument: &FnArg) -> bool {
     }
 }
 
-/// Splits off `Box::pin(async move { ... })` at the end, by whichever path.
+/// Splits off `Box::pin(async move { ... })` at the end, with any path to `Box::pin`.
 fn split_boxed(tokens: &[TokenTree]) -> Option<(&[TokenTree], Tail)> {
     let (TokenTree::Group(parentheses), rest) = tokens.split_last()? else {
         return None;
@@ -300,7 +300,7 @@ fn split_boxed(tokens: &[TokenTree]) -> Option<(&[TokenTree], Tail)> {
     Some((&rest[..rest.len() - path], tail))
 }
 
-/// How many tokens at the end are one path.
+/// Returns how many tokens at the end are one path.
 fn path_at_end(tokens: &[TokenTree]) -> usize {
     let is_colon =
         |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
@@ -343,7 +343,7 @@ fn split_async(tokens: &[TokenTree]) -> Option<(&[TokenTree], Tail)> {
     Some((before, tail))
 }
 
-/// Whether the keyword `fn` comes next, after the words that may stand before it.
+/// Returns whether the keyword `fn` comes next, after the words that may stand before it.
 fn peek_function(input: ParseStream) -> bool {
     let ahead = input.fork();
     while ahead.peek(Token![const])
@@ -358,8 +358,8 @@ fn peek_function(input: ParseStream) -> bool {
     ahead.peek(Token![fn])
 }
 
-/// Whether a word occurs in tokens, but as a field or method, which stands behind a dot. In a literal
-/// it counts if it is a variable of a format string.
+/// Returns whether a word occurs in tokens other than as a field or method, after a dot. In a literal it
+/// counts if it is a variable of a format string.
 pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
     let mut dots = 0;
     tokens.into_iter().any(|token| {
@@ -377,7 +377,7 @@ pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
     })
 }
 
-/// Whether a word is a variable of a format string: `{word}`, `{word:?}`, `{:word$}`.
+/// Returns whether a word is a variable of a format string: `{word}`, `{word:?}`, `{:word$}`.
 fn captures(literal: &str, word: &str) -> bool {
     let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
     literal.match_indices(word).any(|(start, _)| {
@@ -387,7 +387,7 @@ fn captures(literal: &str, word: &str) -> bool {
     })
 }
 
-/// Whether a type says that it is a future: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`.
+/// Returns whether a type is recognisably a future: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`.
 fn is_future(written: &Type) -> bool {
     let by_bounds = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
         bounds.iter().any(|bound| match bound {
@@ -444,7 +444,7 @@ fn bound_names(pattern: &Pat, names: &mut Vec<Ident>) {
     }
 }
 
-/// Puts `_` in place of each `impl Trait`, wherever the language lets one stand in a return type.
+/// Replaces each `impl Trait` by `_`, wherever the language allows one in a return type.
 fn erase_impl_trait(written: &mut Type) {
     match written {
         Type::ImplTrait(_) => *written = syn::parse_quote!(_),

@@ -1,4 +1,4 @@
-//! What stands between the parentheses of `#[budget(...)]`.
+//! The arguments of `#[budget(...)]`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -19,7 +19,7 @@ const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
 ];
 
-/// `name <= most` with commas in between, each name once, and maybe `crate = path`.
+/// The limits, `name <= most` with commas in between, each name once, and an optional `crate = path`.
 pub(crate) struct Limits {
     limits: Vec<Limit>,
     pub(crate) crate_path: CratePath,
@@ -86,7 +86,7 @@ impl Parse for Limits {
     }
 }
 
-/// Parses the comma between two arguments, or behind the last.
+/// Parses the comma between two arguments, or after the last.
 fn parse_comma(input: ParseStream) -> Result<()> {
     if !input.is_empty() {
         input.parse::<Token![,]>()?;
@@ -94,7 +94,7 @@ fn parse_comma(input: ParseStream) -> Result<()> {
     Ok(())
 }
 
-/// A number, of bytes with a unit behind it if that is wanted, or an expression.
+/// Parses a number, which may have a unit if it is of bytes, or an expression.
 fn most(input: ParseStream, kind: Kind) -> Result<Most> {
     let is_number = input.peek(LitInt) && {
         let next = input.fork();
@@ -144,7 +144,7 @@ impl ToTokens for Most {
         match self {
             Self::Number(most) => most.to_tokens(tokens),
             Self::Expression(written) => {
-                // Of another type, the error is to be shown there.
+                // An error about its type is shown at the expression.
                 let span = written.span();
                 tokens.extend(quote_spanned! {span=>
                     { let most: ::core::primitive::u64 = #written; most }
@@ -155,7 +155,7 @@ impl ToTokens for Most {
 }
 
 impl Limits {
-    /// What may use the function's arguments.
+    /// Returns the tokens that may use the function's arguments.
     pub(crate) fn expressions(&self) -> TokenStream {
         let expressions = self.limits.iter().filter_map(|limit| match &limit.most {
             Most::Number(_) => None,
@@ -164,7 +164,7 @@ impl Limits {
         quote!(#(#expressions),*)
     }
 
-    /// The budget, as an expression.
+    /// Returns the budget as an expression.
     pub(crate) fn budget(&self) -> TokenStream {
         let root = self.crate_path.tokens(Span::call_site());
         let mut budget = quote!(#root::alloc::Budget::new());

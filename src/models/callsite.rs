@@ -6,7 +6,7 @@ use super::{explore, leak};
 use crate::store::callsite::Callsite;
 use crate::store::interned::NewCallsite;
 
-/// Two threads come to it for the first time.
+/// Two threads reach a callsite for the first time.
 #[test]
 fn a_number_leads_to_its_callsite() {
     explore(3, || {
@@ -23,7 +23,7 @@ fn a_number_leads_to_its_callsite() {
     });
 }
 
-/// Two threads make one for the same static.
+/// Two threads make a callsite for the same static.
 #[test]
 fn a_callsite_known_at_run_time_is_made_once() {
     static KEY: u8 = 0;

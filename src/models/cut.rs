@@ -1,4 +1,4 @@
-//! Counters of several groups, read as they were at one moment.
+//! Counters of several groups, read at one moment.
 
 use loom::thread;
 
@@ -33,7 +33,7 @@ fn sum<'a>(counters: impl Iterator<Item = &'a Mutex<Counter<u64>>>, moment: Mome
 fn in_flight_is_a_number_that_there_was() {
     explore(3, || {
         let (moments, groups) = leak((Moments::new(), [Group::new(), Group::new()]));
-        // One request after the other, in whichever group.
+        // Requests one after another, in different groups.
         let writer = thread::spawn(|| {
             let [one, other] = groups;
             for (begins, ends) in [(one, one), (other, one)] {

@@ -6,7 +6,7 @@ use loom::thread;
 use super::{explore, leak};
 use crate::store::meter::Meter;
 
-/// Counters that have counted much before, so that a reading that mixes two states is far off.
+/// Counters with a large count, so that a reading that mixes two states is far off.
 pub(super) fn counters(before: usize) -> Counters {
     let counters = Counters::claim().unwrap();
     for _ in 0..before {
@@ -23,14 +23,14 @@ pub(super) fn stand(meter: &Meter, counters: &Counters) {
     assert!(meter.pause(Some(counters.local()), 2));
 }
 
-/// The reading's allocations and bytes, and whether it is exact.
+/// Returns the reading's allocations and bytes, and whether it is exact.
 fn read(meter: &Meter) -> (u64, u64, bool) {
     let (reading, is_exact) = meter.read();
     let counts = reading.counts;
     (counts.allocations, counts.bytes_allocated, is_exact)
 }
 
-/// A strand that has made so many allocations of one byte is read as one that has.
+/// Checks that a strand that has made this many allocations of one byte is read as one that has.
 fn assert_exact(meter: &Meter, allocations: std::ops::RangeInclusive<u64>) {
     let (found, bytes, is_exact) = read(meter);
     if is_exact {
@@ -66,7 +66,7 @@ fn a_meter_that_comes_to_a_stand_is_read_before_or_after() {
     });
 }
 
-/// The strand has been on one thread and goes on on another.
+/// The strand was on one thread and moves to another.
 #[test]
 fn a_meter_that_changes_threads_is_read_with_its_own() {
     explore(3, || {
@@ -84,7 +84,7 @@ fn a_meter_that_changes_threads_is_read_with_its_own() {
     });
 }
 
-/// Its thread ends, and the next one takes the counters.
+/// The strand's thread ends, and the next thread takes the counters.
 #[test]
 fn a_meter_whose_thread_ends_is_not_read_as_the_next_threads() {
     explore(3, || {

@@ -1,5 +1,5 @@
-//! Models of what threads share: loom runs each with every order of its threads' steps, and answers
-//! relaxed loads with every value that the orderings allow.
+//! Models of the data that threads share. Loom runs each with every order of its threads' steps, and
+//! lets relaxed loads return every value that the orderings allow.
 
 mod callsite;
 mod cut;
@@ -15,7 +15,7 @@ mod visit;
 
 pub(crate) use alloc_counter::model::explore;
 
-/// One that lives for ever.
+/// Makes a value that lives for ever.
 fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }

@@ -1,4 +1,4 @@
-//! Paths of folded calls: each is there once, whoever adds it.
+//! Paths of folded calls: each is there once, whichever thread adds it.
 
 use loom::thread;
 
@@ -7,7 +7,7 @@ use crate::primitives::pool::Number;
 use crate::store::address::Address;
 use crate::store::paths::Paths;
 
-/// Two threads reach the same callsite in the same call, one of them another one, too; with one
+/// Two threads reach one callsite in one call, and one of them reaches a second callsite. With one
 /// bucket, all are in one list.
 #[test]
 fn two_threads_find_one_path() {
@@ -24,7 +24,7 @@ fn two_threads_find_one_path() {
             let outer = paths.find(Address::NONE, number(7)).unwrap();
             let around = Address::of_path(outer.number());
             let inner = paths.find(around, number(7));
-            // While the other still has a place that it will not need, there is none.
+            // `None` if the other thread still holds a place that it will not need.
             (outer.number(), inner.map(|it| (it.around(), it.number())))
         };
         assert_eq!(other.join().unwrap(), inner.0);

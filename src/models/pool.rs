@@ -8,8 +8,8 @@ use super::{explore, leak};
 use crate::primitives::pool::{Directory, Member, Number, Pool};
 use crate::primitives::sync::AtomicU32;
 
-/// What is in the pool: written by who has it, with a load and a store. Two who have it at once, or
-/// one who has not seen what the last one wrote, would lose some.
+/// A member's value: its owner changes it with a load and a store. Two owners at once, or one that has
+/// not seen the last one's store, would lose a change.
 struct Used(AtomicU32);
 
 fn take(pool: &Pool<Used>) -> &'static Member<Used> {
@@ -23,14 +23,14 @@ fn uses(member: &Used) -> u32 {
     member.0.load(Relaxed)
 }
 
-/// All members, the free ones taken.
+/// Returns all members, and takes the free ones.
 fn members(pool: &Pool<Used>) -> Vec<&'static Member<Used>> {
     let numbers = (0..).map_while(|number| pool.get(Number::from_bits(number)));
     numbers.collect()
 }
 
-/// Between a look at the first free member's successor and the exchange, others take both and give
-/// the first one back: then the successor is not free.
+/// Between a load of the first free member's successor and the exchange, others take both and give the
+/// first one back. Then the successor is not free.
 #[test]
 fn no_member_is_out_twice() {
     explore(3, || {
@@ -89,7 +89,7 @@ fn what_is_found_by_its_number_is_what_was_added() {
             let found = directory.get(Number::from_bits(number));
             found.map(|member| member.load(Relaxed))
         };
-        // Two come into one segment, and one of them makes it.
+        // Two threads reach one segment, and one of them makes it.
         add();
         let threads = [0; 2].map(|_| thread::spawn(move || add().load(Relaxed)));
         for number in 1..=2 {

@@ -1,4 +1,4 @@
-//! Snapshots of a strand that is written meanwhile: each could have been taken at one moment.
+//! Snapshots of a strand that is written meanwhile: each is a state of one moment.
 
 use alloc_counter::Counts;
 use alloc_counter::model::Counters;
@@ -19,7 +19,7 @@ use crate::store::usage::{Reading, Start};
 use crate::write::cursor;
 use crate::write::nesting;
 
-/// As the reader looks whether its reading is that of the calls that it has seen.
+/// Checks as the reader does whether its reading fits the calls that it has seen.
 #[test]
 fn a_call_is_seen_before_what_is_allocated_in_it() {
     explore(3, || {
@@ -74,7 +74,7 @@ fn a_strand_did_what_its_calls_did() {
     });
 }
 
-/// One that outlives the call in which it was opened.
+/// The call outlives the one in which it was opened.
 #[test]
 fn a_call_is_seen_in_the_one_in_which_it_was_opened() {
     explore(2, || {

@@ -11,7 +11,7 @@ use crate::store::record::{FoldedCall, NewCall, Record, RecordedCall, View};
 use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
-/// Counts that are all the same, as are all figures here, so that a mixture is seen.
+/// Returns counts of one value, as all figures are here, so that a mixture shows.
 fn counts(value: u64) -> Counts {
     let mut counts = Counts::ZERO;
     counts.allocations = value;
@@ -68,7 +68,7 @@ pub(super) fn open(chunk: &'static Member<Chunk>, value: u32) -> CallRef {
     vacant.publish_call()
 }
 
-/// Whether all is there of the call that was [opened](open).
+/// Checks that all parts of the [opened](open) call are there.
 pub(super) fn assert_whole(call: RecordedCall, value: u32) {
     assert_eq!(call.state().outcome(), OutcomeKind::Running);
     assert_eq!(call.parent().to_bits(), value);
@@ -79,7 +79,7 @@ pub(super) fn assert_whole(call: RecordedCall, value: u32) {
     assert_eq!(call.figures(), Figures::Started(start));
 }
 
-/// The call of a record, of which there is no other kind in these models.
+/// Returns the call of a record; these models have no other records.
 pub(super) fn call_of(record: &'static Record) -> RecordedCall {
     match record.view(record.state()) {
         View::Call(call) => call,
@@ -110,7 +110,7 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
 
 const STOP: u64 = 5;
 
-/// A reading is none of two moments; the call was opened with 1 and suspended with 2 as figures,
+/// Checks that a reading is of one moment: the call was opened with 1 and suspended with 2 as figures,
 /// resumed with 3, and stopped with 4.
 fn assert_at_one_moment(call: RecordedCall) {
     let (state, stop, found) = call.read();
@@ -148,7 +148,7 @@ fn a_call_that_has_stopped_has_its_figures() {
     });
 }
 
-/// As most stop: each reading becomes an amount where it stands.
+/// The usual stop: each reading becomes an amount in place.
 #[test]
 fn a_call_that_stops_on_its_thread_has_its_figures() {
     explore(3, || {
@@ -209,7 +209,7 @@ fn two_folded_calls_in_one_record_are_not_mixed() {
     });
 }
 
-/// The record's one word that another thread may write.
+/// It writes the record's only word that another thread may write.
 #[test]
 fn a_remote_stop_leaves_the_figures_alone() {
     explore(2, || {

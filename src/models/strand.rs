@@ -12,7 +12,7 @@ use crate::store::remote::{RemoteKind, RemoteStop};
 use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 
-/// A strand of no trace.
+/// Begins a strand without a trace.
 pub(super) fn begin() -> &'static Member<Strand> {
     let strand = Strand::take().unwrap();
     Strand::begin(strand, Number::NONE, None, 0, Address::NONE, false);
@@ -27,7 +27,7 @@ fn recorded(call: CallRef) -> RecordedCall {
     call.record.recorded().unwrap()
 }
 
-/// Stops the call from another thread; whether its strand was still about.
+/// Stops the call from another thread. Returns whether its strand was still there.
 fn stop_remotely(call: CallRef, value: u32) -> bool {
     let mut is_done = false;
     Strand::post(call, 1000, |_| {
@@ -43,7 +43,7 @@ fn stop_remotely(call: CallRef, value: u32) -> bool {
     is_done
 }
 
-/// While its strand is recycled, taken and written by the next owner.
+/// Meanwhile the strand is recycled, taken and written by the next owner.
 #[test]
 fn a_late_guard_leaves_a_recycled_record_alone() {
     explore(3, || {
@@ -61,7 +61,7 @@ fn a_late_guard_leaves_a_recycled_record_alone() {
     });
 }
 
-/// The same where the record is in a chunk that goes to another strand.
+/// Meanwhile the record's chunk goes to another strand.
 #[test]
 fn a_late_guard_leaves_another_strands_record_alone() {
     explore(3, || {

@@ -10,14 +10,14 @@ use crate::store::limits::Limits;
 use crate::store::strand::Strand;
 use crate::store::trace::Trace;
 
-/// A new strand of the trace, with one call.
+/// Adds a strand to the trace, with one call.
 fn record(trace: &Trace, value: u32) -> &'static Member<Strand> {
     let strand = trace.strand(Address::NONE).unwrap();
     open(strand.aside.tail().unwrap(), value);
     strand
 }
 
-/// Two strands that have been another trace's.
+/// Uses two strands for another trace, which ends.
 fn use_two_strands() {
     let trace = Trace::with_limits(8, Limits::default());
     record(&trace, 8);
@@ -60,7 +60,7 @@ fn a_strand_that_is_found_is_the_traces_own() {
     });
 }
 
-/// Who drops it sees all that was done through the others, and gives it back.
+/// The thread that drops it sees all writes through the other handles, and gives the strands back.
 #[test]
 fn the_last_handle_gives_all_strands_back() {
     explore(3, || {
@@ -79,7 +79,8 @@ fn the_last_handle_gives_all_strands_back() {
     });
 }
 
-/// What of a trace must be of one life of its state: the number, the beginning, the strands' values.
+/// Returns the parts of a trace that must belong to one life of its state: the number, the beginning,
+/// the strands' values.
 fn life(trace: &Trace) -> (u64, Option<u64>, Vec<u32>) {
     let strands = trace.strands().into_iter();
     let values =
@@ -87,7 +88,7 @@ fn life(trace: &Trace) -> (u64, Option<u64>, Vec<u32>) {
     (trace.id(), trace.started(), values.collect())
 }
 
-/// The state goes from one trace to the next while another thread looks for those in flight.
+/// The state goes from one trace to the next, while another thread looks for traces in flight.
 #[test]
 fn a_trace_that_is_found_is_one_that_lives() {
     explore(3, || {
@@ -115,7 +116,7 @@ fn a_trace_that_is_found_is_one_that_lives() {
             );
         }
         assert_eq!(life(&second), (2, started[2], vec![2]));
-        // What the finder has dropped last is given back once.
+        // The state that the finder dropped last is given back once.
         drop(second);
         let all = [0; 2].map(|_| Trace::with_limits(8, Limits::default()));
         assert_ne!(all[0].number(), all[1].number());

@@ -15,7 +15,7 @@ use crate::store::strand::Strand;
 use crate::store::usage::Figures;
 use crate::write::context;
 
-/// A call that has the readings of the thread at its start, as all that are opened in a visit.
+/// Opens a call with the thread's readings at its start, as all calls in a visit are opened.
 fn open(strand: &Strand, counters: &Counters) -> CallRef {
     let chunk: &Member<Chunk> = first_chunk(strand);
     let vacant = Chunk::vacant(chunk).unwrap();
@@ -32,7 +32,8 @@ fn open(strand: &Strand, counters: &Counters) -> CallRef {
     call
 }
 
-/// The strand has made as many allocations of one byte at the call's start, wherever it is now.
+/// Checks that the strand had made this many allocations of one byte at the call's start, wherever the
+/// strand is now.
 fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
     let (state, stop, figures) = strand.meter.read_record(call.record);
     assert!(state.outcome() == OutcomeKind::Running && !state.holds_usage() && stop.is_none());
@@ -45,7 +46,7 @@ fn assert_starts_after(strand: &Strand, call: CallRef, allocations: u64) {
     }
 }
 
-/// The reader may have the record from one visit and the offset from the next.
+/// The reader may see the record of one visit and the offset of the next.
 #[test]
 fn a_call_is_read_as_the_strands_when_its_visit_ends_and_the_next_begins() {
     explore(2, || {
@@ -64,7 +65,7 @@ fn a_call_is_read_as_the_strands_when_its_visit_ends_and_the_next_begins() {
     });
 }
 
-/// The reader finds a record of the new visit, and has the old one's offset.
+/// The reader sees a record of the new visit, and has the old visit's offset.
 #[test]
 fn a_call_is_read_with_the_offset_of_the_visit_in_which_it_was_opened() {
     explore(2, || {

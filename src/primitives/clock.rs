@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use quanta::Clock;
 
-/// Calibrated once. `quanta` reads the time-stamp counter where the processor keeps a steady one
-/// and falls back to the operating system's clock where it does not.
+/// Calibrated once. `quanta` reads the time-stamp counter if the processor keeps a steady one, and falls
+/// back to the operating system's clock if it does not.
 static CLOCK: OnceLock<Clock> = OnceLock::new();
 
 #[cold]
@@ -20,36 +20,37 @@ fn clock() -> &'static Clock {
     CLOCK.get().unwrap_or_else(calibrate)
 }
 
-/// Makes the clock ready: up to 200 ms, once in a process.
+/// Calibrates the clock, once in a process; takes up to 200 ms.
 pub(crate) fn warm_up() {
     clock();
 }
 
-/// The present moment, in ticks of an unnamed unit; never 0, which stands for "not yet".
+/// Returns the present moment, in ticks of an unspecified unit; never 0, which stands for "not yet".
 #[inline]
 pub(crate) fn ticks() -> u64 {
     clock().raw() | 1
 }
 
-/// The time of so many ticks.
+/// Converts ticks to a duration.
 pub(crate) fn duration(ticks: u64) -> Duration {
     Duration::from_nanos(nanoseconds(ticks))
 }
 
-/// The same in nanoseconds; of a moment, since one that is the same in the whole process.
+/// Converts ticks to nanoseconds. For a moment, they count from an origin that is constant within the
+/// process.
 #[inline]
 pub(crate) fn nanoseconds(ticks: u64) -> u64 {
     clock().delta_as_nanos(0, ticks)
 }
 
-/// The time between two moments; zero where they are out of order, as readings of two processors
+/// Returns the time between two moments; zero if they are out of order, as readings of two processors
 /// may be by a few nanoseconds.
 pub(crate) fn between(start: u64, end: u64) -> Duration {
     duration(end.saturating_sub(start))
 }
 
-/// The wall-clock time of a moment, reckoned back from now, so that it costs nothing when the
-/// moment passes.
+/// Returns the wall-clock time of a moment, computed back from now, so that recording the moment does
+/// not read that clock.
 pub(crate) fn wall_time(moment: u64) -> SystemTime {
     let age = between(moment, ticks());
     let now = SystemTime::now();

@@ -1,17 +1,17 @@
-//! Counters of several groups, read as they were together.
+//! Counters of several groups, read as a consistent cut.
 //!
-//! Each group of counters has a lock, under which it is changed. Who reads one group after the other
-//! sees them at different times: what is taken from one and put into another meanwhile is seen twice, or
-//! not at all. So a reader first begins a new moment. Whoever changes a counter looks, under the lock,
-//! which moment it is, and the first change of a moment leaves what the counter was before.
-//! The reader takes what each counter was before its moment.
+//! Each group of counters has a lock, under which it is changed. A reader that locks one group after the
+//! other sees them at different times: a unit that is moved between groups meanwhile is seen twice, or
+//! not at all. So a reader first begins a new moment. Each writer looks up the moment under its lock,
+//! and the first change of a counter in a moment saves the counter's earlier value. The reader takes the
+//! value that each counter had before its moment.
 //!
-//! That is a state that there may have been: if a change is seen, so is every change that happened before
-//! it. For if a change is not seen, whoever made it knew of the moment, either by its own look or by the
-//! lock that the reader had. Then so does whoever comes after it, as an atomic is never
-//! seen older by who comes later, with whatever ordering.
+//! This state is a consistent cut: if a change is seen, so is every change that happened before it. A
+//! change is not seen only if its writer knew of the moment, by its own load or because it took the lock
+//! after the reader. Every later change happens after that, so its writer knows of the moment too: an
+//! atomic is never seen older by a later reader, with any ordering.
 //!
-//! One reader at a time: a counter has one earlier figure.
+//! Only one reader may run at a time, since a counter saves one earlier value.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,19 +30,19 @@ impl Moments {
         }
     }
 
-    /// Begins another one, of which the reader takes the counters.
+    /// Begins a new moment, before which the reader takes the counters.
     pub(crate) fn begin(&self) -> Moment {
         Moment(self.0.fetch_add(1, Relaxed) + 1)
     }
 
-    /// To be asked for under the lock under which a counter is changed.
+    /// Returns the present moment. Call it under the lock under which the counter is changed.
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         Moment(self.0.load(Relaxed))
     }
 }
 
-/// A counter, and what it was before the last moment in which it was changed.
+/// A counter, with its value before the last moment in which it was changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counter<T> {
     value: T,
@@ -51,7 +51,7 @@ pub(crate) struct Counter<T> {
 }
 
 impl<T: Copy> Counter<T> {
-    /// The counter, which is about to be changed.
+    /// Returns the counter's value, to be changed in this moment.
     #[inline]
     pub(crate) fn change(&mut self, now: Moment) -> &mut T {
         if self.changed != now {
@@ -61,7 +61,7 @@ impl<T: Copy> Counter<T> {
         &mut self.value
     }
 
-    /// What it was when the moment began, which is the last that did.
+    /// Returns the value that the counter had when this moment began. It must be the last moment.
     pub(crate) fn at(&self, moment: Moment) -> T {
         if self.changed == moment {
             self.before

@@ -1,9 +1,9 @@
-//! What is the tracer's own, also when it is dropped, and what is the program's.
+//! Values whose memory is the tracer's own, or the program's, also when they are dropped.
 
 use std::ops::{Deref, DerefMut};
 
-/// A value that was made inside of [`alloc_counter::exclude`], and is dropped inside of it: what it
-/// takes is in nobody's figures, and neither is that it is given back.
+/// A value that was made inside of [`alloc_counter::exclude`] and is dropped inside of it: neither its
+/// allocation nor its freeing is in any figures.
 pub(crate) struct Own<T>(Option<T>);
 
 impl<T> Own<T> {
@@ -40,8 +40,8 @@ impl<T> Drop for Own<T> {
     }
 }
 
-/// A value that the program made, and that is dropped as the program's: wherever that is, what it frees is
-/// the program's.
+/// A value that the program made. Wherever it is dropped, the memory that it frees counts as the
+/// program's.
 #[cfg(feature = "recorder")]
 #[derive(Clone)]
 pub(crate) struct Programs<T>(Option<T>);

@@ -1,9 +1,9 @@
-//! Requests for memory that may fail, for what is done on a request's thread: the standard library's
-//! other ways end the process.
+//! Allocations that may fail, for a request's thread: the other ways of the standard library abort the
+//! process.
 
 use std::ops::{Deref, DerefMut};
 
-/// A box whose memory was requested without risk for the process.
+/// A box whose allocation may fail.
 pub(crate) struct Boxed<T>(Box<[T; 1]>);
 
 impl<T> Boxed<T> {
@@ -40,7 +40,7 @@ impl<T> DerefMut for Boxed<T> {
     }
 }
 
-/// Makes a list this long at least; `false` if there is no memory.
+/// Lengthens a list to at least this length; `false` if there is no memory.
 pub(crate) fn lengthen<T: Default>(list: &mut Vec<T>, length: usize) -> bool {
     let more = length.saturating_sub(list.len());
     let is_long = list.try_reserve(more).is_ok();
@@ -50,11 +50,11 @@ pub(crate) fn lengthen<T: Default>(list: &mut Vec<T>, length: usize) -> bool {
     is_long
 }
 
-/// Whether there is memory at this moment for some small requests of other crates, which can't be made
-/// in another way.
+/// Returns whether there is memory at this moment for some small allocations of other crates, which
+/// can't be made fallible.
 #[cfg(feature = "tower")]
 pub(crate) fn is_some_left() -> bool {
-    // Of a size that allocators don't keep for the thread's next request of that size only.
+    // A size whose freed memory allocators do not reserve for the thread's next allocation of that size.
     let probe = || Vec::<u8>::new().try_reserve_exact(4096).is_ok();
     alloc_counter::exclude(probe)
 }

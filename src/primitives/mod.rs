@@ -1,4 +1,4 @@
-//! What is needed to share memory among threads, and knows nothing of traces: it imports nothing from
+//! Primitives for sharing memory among threads, which know nothing of traces: they import nothing from
 //! the rest of the crate.
 
 pub(crate) mod sync;

@@ -1,16 +1,15 @@
-//! Memory that is never freed: a directory of things that live for ever, and a pool that hands
-//! them out and takes them back.
+//! Memory that is never freed: a directory of members that live for ever, and a pool that hands them out
+//! and takes them back.
 //!
-//! Because nothing is ever freed, every reference is `&'static` and nothing can dangle; because
-//! things are known by number, lists of them can be kept in atomics, without locks and without
-//! `unsafe`.
+//! Since nothing is ever freed, every reference is `&'static` and none can dangle. Since members are
+//! known by number, lists of them can be kept in atomics, without locks and without `unsafe`.
 
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use crate::primitives::sync::{AtomicU32, AtomicU64, OnceLock, array, const_fn};
 
-/// A number in a directory, or none. As an atomic it is [`AtomicNumber`].
+/// The number of a member of a directory, or [`NONE`](Self::NONE). As an atomic it is [`AtomicNumber`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number(u32);
 
@@ -60,7 +59,7 @@ const SEGMENTS: usize = if cfg!(loom) { 3 } else { 26 };
 
 type Segment<T> = OnceLock<Box<[OnceLock<&'static T>]>>;
 
-/// Things that live for ever, found by their number. Grows, and never moves what it holds.
+/// Members that live for ever, found by their number. It grows and never moves its members.
 pub(crate) struct Directory<T: 'static> {
     segments: [Segment<T>; SEGMENTS],
     len: AtomicU32,
@@ -76,7 +75,7 @@ impl<T> Directory<T> {
         }
     }
 
-    /// The segment, the place in it, and the segment's length.
+    /// Returns the segment, the place in it, and the segment's length.
     #[inline]
     fn place(number: Number) -> (usize, usize, usize) {
         let shifted = (number.0 as usize).saturating_add(FIRST);
@@ -96,8 +95,8 @@ impl<T> Directory<T> {
             .copied()
     }
 
-    /// Adds what `make` makes of its number and of what was reserved for it; nothing where there is
-    /// no memory, or no number left. The memory is the tracer's own.
+    /// Adds the member that `make` returns for its number and the reserved memory. Returns `None` if
+    /// there is no memory or no number left. The memory is the tracer's own.
     #[cold]
     pub(crate) fn add<M>(
         &self,
@@ -105,7 +104,7 @@ impl<T> Directory<T> {
         make: impl FnOnce(M, Number) -> &'static T,
     ) -> Option<&'static T> {
         alloc_counter::exclude(|| {
-            // All that may fail comes first, so that no number is lost.
+            // Every step that may fail comes first, so that no number is lost.
             self.segment_of(Number(self.len()))?;
             let reserved = reserve()?;
             let number = Number(self.len.fetch_add(1, Relaxed));
@@ -117,7 +116,7 @@ impl<T> Directory<T> {
         })
     }
 
-    /// The segment in which the number is, or will be.
+    /// Returns the segment that the number belongs to, and makes it if it is missing.
     fn segment_of(&self, number: Number) -> Option<&[OnceLock<&'static T>]> {
         let (segment, _, len) = Self::place(number);
         let segment = self.segments.get(segment)?;
@@ -125,25 +124,25 @@ impl<T> Directory<T> {
             let mut places = Vec::new();
             places.try_reserve_exact(len).ok()?;
             places.resize_with(len, OnceLock::new);
-            // Another may have been first.
+            // Another thread may have been first.
             let _ = segment.set(places.into_boxed_slice());
         }
         segment.get().map(|places| &**places)
     }
 
-    /// How many numbers were given.
+    /// Returns how many numbers were given.
     pub(crate) fn len(&self) -> u32 {
         self.len.load(Relaxed)
     }
 
-    /// The memory for finding members.
+    /// Returns the bytes that it takes to find members.
     fn held_bytes(&self) -> u64 {
         let places = self.segments.iter().filter_map(OnceLock::get);
         let places: usize = places.map(|places| size_of_val::<[_]>(places)).sum();
         places as u64
     }
 
-    /// All members, in the order of their numbers.
+    /// Returns all members, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
         (0..self.len()).filter_map(|number| self.get(Number(number)))
     }
@@ -172,13 +171,13 @@ impl<T> Deref for Member<T> {
     }
 }
 
-/// Hands out members and takes them back, the last one given first, as it is still in the cache.
-/// Holds as many as were ever out at once.
+/// Hands out members and takes them back. The last one given back is handed out first, since it is still
+/// in the cache. The pool holds as many members as were ever out at once.
 ///
-/// The free members are a list linked by number. Its head carries a tag that changes with every
-/// exchange: between a taker's look at the head's successor and its exchange, others may take the
-/// head and its successor and give the head back; the head is then the same and its successor is
-/// not, and the tag tells.
+/// The free members are a list linked by number. Its head carries a tag that every exchange changes (the
+/// ABA problem). Between a taker's load of the head's successor and its exchange, other threads may take
+/// the head and its successor and give the head back. The head is then unchanged and its successor is
+/// not, and only the tag tells.
 pub(crate) struct Pool<T: 'static> {
     members: Directory<Member<T>>,
     /// The tag in the upper half, the number of the first free member in the lower.
@@ -202,18 +201,18 @@ impl<T> Pool<T> {
         self.members.get(number)
     }
 
-    /// The memory of all members, and for finding them.
+    /// Returns the bytes of all members and of what finds them.
     pub(crate) fn held_bytes(&self) -> u64 {
         let members = self.members().count() * size_of::<Member<T>>();
         members as u64 + self.members.held_bytes()
     }
 
-    /// All members, those that are out and those that are free.
+    /// Returns all members, both those that are out and those that are free.
     pub(crate) fn members(&self) -> impl Iterator<Item = &'static Member<T>> {
         self.members.iter()
     }
 
-    /// A member that was given back.
+    /// Takes a member that was given back.
     #[inline]
     fn take_free(&self) -> Option<&'static Member<T>> {
         let mut head = self.free.load(Acquire);
@@ -230,12 +229,12 @@ impl<T> Pool<T> {
         None
     }
 
-    /// None where there is no memory for one more.
+    /// Takes a free member, or adds one; `None` if there is no memory for it.
     pub(crate) fn take(&self, make: impl FnOnce() -> T) -> Option<&'static Member<T>> {
         self.take_or_make(|| Some(make()))
     }
 
-    /// The same where making one may fail too.
+    /// Takes a free member, or adds one whose `make` may fail, too.
     pub(crate) fn take_or_make(
         &self,
         make: impl FnOnce() -> Option<T>,
@@ -247,7 +246,7 @@ impl<T> Pool<T> {
         let reserve = || {
             let mut memory = Vec::new();
             memory.try_reserve_exact(1).ok()?;
-            // Last, as it may take from another pool, which would have to be given back.
+            // Last, since it may take from another pool, which would have to be undone.
             Some((memory, make()?))
         };
         self.members.add(reserve, |(mut memory, value), number| {

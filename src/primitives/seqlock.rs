@@ -26,7 +26,7 @@ use crate::primitives::wait::Patience;
 /// bits below are the owner's.
 pub(crate) struct SeqLock<const STEP: u32>(AtomicU32);
 
-/// A word that has nothing beside the version.
+/// A word that has no bits beside the version.
 pub(crate) type Version = SeqLock<1>;
 
 impl<const STEP: u32> SeqLock<STEP> {
@@ -36,7 +36,7 @@ impl<const STEP: u32> SeqLock<STEP> {
         }
     }
 
-    /// Whether the words were being changed when this was the word beside them.
+    /// Returns whether the words were being changed when this was the word beside them.
     pub(crate) const fn is_changing(word: u32) -> bool {
         word & STEP != 0
     }
@@ -53,8 +53,8 @@ impl<const STEP: u32> SeqLock<STEP> {
         self.0.store(word, Relaxed);
     }
 
-    /// Sets the bits beside the present version. Release, as a reader that finds this word at R1
-    /// instead of the one of W4 must find the words of W3 all the same.
+    /// Sets the bits beside the present version. Release, since a reader that finds this word at R1
+    /// instead of the one of W4 must still find the words of W3.
     pub(crate) fn mark(&self, word: u32) {
         self.0.store(word, Release);
     }
@@ -91,8 +91,9 @@ impl<const STEP: u32> SeqLock<STEP> {
         self.change_to(self.word(), change)
     }
 
-    /// Reads the words as they are together, given the word beside them, and returns that too. `Err`
-    /// has what was read last, if they change without a pause or a fork came in the middle of a change.
+    /// Reads a consistent state of the words, given the word beside them, and returns that word too.
+    /// `Err` has what was read last, if the words change without a pause or a fork came in the middle of
+    /// a change.
     #[inline]
     pub(crate) fn read<T>(&self, read: impl Fn(u32) -> T) -> Result<(T, u32), (T, u32)> {
         let mut patience = Patience::new();
@@ -109,8 +110,8 @@ impl<const STEP: u32> SeqLock<STEP> {
         }
     }
 
-    /// Whether the words have not changed since this was the word beside them: then what was read
-    /// since, of these words and of others that change only after them, belongs together.
+    /// Returns whether the words have not changed since this was the word beside them. If so, all that
+    /// was read since, of these words and of others that change only after them, is consistent.
     pub(crate) fn is_still(&self, word: u32) -> bool {
         fence(Acquire);
         self.word() / STEP == word / STEP

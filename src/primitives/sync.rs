@@ -1,5 +1,5 @@
-//! What threads share: the standard library's and crossbeam's, or, under `cfg(loom)`, loom's, with
-//! which the models run. The rest of the crate does not know which.
+//! Primitives of the standard library and of crossbeam, or, under `cfg(loom)`, those of loom, with which
+//! the models run. The rest of the crate does not know which.
 
 #[cfg(not(loom))]
 pub(crate) use crossbeam_utils::atomic::AtomicCell;
@@ -29,7 +29,7 @@ macro_rules! const_fn {
     };
 }
 
-/// A static; with loom, one that every execution of a model makes anew.
+/// A static. With loom, every execution of a model makes a new one.
 macro_rules! shared_static {
     ($(#[$attribute:meta])* $(pub $scope:tt)? static $name:ident: $type:ty = $value:expr;) => {
         #[cfg(not(loom))]
@@ -41,7 +41,7 @@ macro_rules! shared_static {
     };
 }
 
-/// So many of a value, each made anew.
+/// An array of new values of one expression.
 macro_rules! array {
     ($value:expr; $length:expr) => {{
         #[cfg(not(loom))]
@@ -57,14 +57,14 @@ macro_rules! array {
 
 pub(crate) use {array, const_fn, shared_static};
 
-/// What is read at the next attempt, is also read at the first by a reader who comes later: it need
-/// not be explored from here.
+/// A value that is read at the next attempt would also be read by a later reader at its first one. So
+/// the model need not explore further from here.
 #[cfg(loom)]
 pub(crate) fn spin_loop() {
     loom::skip_branch();
 }
 
-/// The standard library's, as loom can see it.
+/// The standard library's `OnceLock`, as loom can see it.
 #[cfg(loom)]
 #[derive(Debug)]
 pub(crate) struct OnceLock<T> {

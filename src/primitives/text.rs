@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 /// The most bytes that the texts of one call, one checkpoint or one message may have together.
 pub(crate) const MAX_BYTES: usize = 1024;
 
-/// Stands where a text was cut.
+/// Marks the place at which a text was cut.
 pub(crate) const CUT: &str = "…";
 const BROKEN: &str = "(formatting failed)";
 const PANICKED: &str = "(formatting panicked)";
@@ -28,7 +28,7 @@ impl Display for Text {
 
 /// The bytes of a length.
 const HEAD: usize = size_of::<u16>();
-/// Stands for a text that a call does not have; longer than any.
+/// Stands for a text that a call does not have. It is longer than any length.
 const LACKING: [u8; HEAD] = u16::MAX.to_le_bytes();
 
 impl Text {
@@ -36,21 +36,21 @@ impl Text {
         &self.bytes
     }
 
-    /// What one text alone says.
+    /// Returns the text, if it is a single one.
     pub(crate) fn as_str(&self) -> &str {
-        // It was cut at a character's boundary.
+        // Cuts are at a character's boundary.
         std::str::from_utf8(&self.bytes).unwrap_or(BROKEN)
     }
 
-    /// One text alone.
+    /// Formats a single text.
     pub(crate) fn of(value: &dyn Display) -> Self {
         let mut text = Self::default();
         text.append(value, MAX_BYTES);
         text
     }
 
-    /// A call's texts, as [`read_call`](Self::read_call) reads them: its id alone, or the id, if it has
-    /// one, and the labels.
+    /// Formats a call's texts, as [`read_call`](Self::read_call) reads them: its id alone, or the id, if
+    /// it has one, and the labels.
     pub(crate) fn of_call(id: Option<&dyn Display>, labels: &[&dyn Display]) -> Self {
         match (id, labels) {
             (Some(id), []) => Self::of(id),
@@ -58,7 +58,7 @@ impl Text {
         }
     }
 
-    /// The id and the labels. Those that found no room are empty.
+    /// Returns the id and the labels. Texts that found no room are empty.
     pub(crate) fn read_call(
         bytes: &[u8],
         has_id: bool,
@@ -71,7 +71,8 @@ impl Text {
         Self::read_optional(bytes, has_id, labels)
     }
 
-    /// The same of a call that may lack any of them, as of [`of_several`](Self::of_several).
+    /// Returns the id and the labels of a call that may lack any of them, as
+    /// [`of_several`](Self::of_several) formats them.
     pub(crate) fn read_optional(
         bytes: &[u8],
         has_id: bool,
@@ -82,7 +83,8 @@ impl Text {
         (id, texts.collect())
     }
 
-    /// Several texts, each with its share of the room.
+    /// Formats several texts, each with its share of the room. `None` stands for a text that the call
+    /// lacks.
     pub(crate) fn of_several<'a>(
         values: impl Iterator<Item = Option<&'a dyn Display>> + Clone,
     ) -> Self {
@@ -127,8 +129,8 @@ impl Text {
         })
     }
 
-    /// Appends at most `room` bytes. Formatting is foreign code: where it fails or panics, what it
-    /// wrote until then is kept and the text says so.
+    /// Appends at most `room` bytes. Formatting is foreign code. If it fails or panics, the text that it
+    /// wrote until then is kept, with a mark.
     fn append(&mut self, value: &dyn Display, room: usize) {
         let start = self.bytes.len();
         let end = start + room;
@@ -156,7 +158,7 @@ impl Text {
     }
 }
 
-/// The last place, up to this one, where a text of UTF-8 can be cut.
+/// Returns the last place, at most `at_most`, at which a UTF-8 text can be cut.
 #[inline]
 pub(crate) fn character_boundary(text: &[u8], at_most: usize) -> usize {
     let mut place = text.len().min(at_most);
@@ -166,7 +168,7 @@ pub(crate) fn character_boundary(text: &[u8], at_most: usize) -> usize {
     place
 }
 
-/// What foreign code answers; none where it panics.
+/// Runs foreign code; `None` if it panics.
 #[cfg(feature = "recorder")]
 pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work))
@@ -174,14 +176,14 @@ pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
         .ok()
 }
 
-/// Drops what a panic carried, whose own drop may panic; what that carries is forgotten.
+/// Drops a panic's payload. Its drop may panic, and the payload of that panic is leaked.
 pub(crate) fn drop_quietly(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(another);
     }
 }
 
-/// Takes what fits and refuses the rest.
+/// Writes as much as fits and refuses the rest.
 struct Limited<'a> {
     bytes: &'a mut ArrayVec<u8, MAX_BYTES>,
     end: usize,
@@ -191,7 +193,7 @@ struct Limited<'a> {
 impl fmt::Write for Limited<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         let fits = character_boundary(part.as_bytes(), self.end - self.bytes.len());
-        // It has room for what fits.
+        // The part fits.
         let _ = self.bytes.try_extend_from_slice(&part.as_bytes()[..fits]);
         if fits < part.len() {
             self.cut = true;

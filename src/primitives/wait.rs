@@ -1,4 +1,4 @@
-//! Waiting for another thread that is in the middle of something short, but never without end.
+//! Bounded waiting for another thread that is in the middle of a short operation.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::TryLockError;
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::primitives::sync::{AtomicU32, Mutex, MutexGuard, const_fn, spin_loop};
 
-/// What is waited for takes some nanoseconds; so many looks are enough, but where the thread was
-/// put off in the middle of it.
+/// The operation takes some nanoseconds, so this many looks are enough unless its thread was preempted
+/// in the middle of it.
 const LOOKS: u32 = 100;
-/// Then it is given time to go on, that often; in a process that was forked in the middle of it, it
-/// never will. Naps are counted rather than time, as time also passes while the whole process is
-/// put off, and nobody could have gone on.
+/// The most naps after that, which give the thread time to go on. In a process that was forked in the
+/// middle of the operation, it never will. Naps are counted and not time, since time also passes while
+/// the whole process is stopped and no thread can go on.
 const NAPS: u32 = 400;
 const NAP: Duration = Duration::from_micros(100);
 
-/// How long one still waits.
+/// A bounded number of attempts.
 pub(crate) struct Patience {
     attempts: u32,
 }
@@ -26,25 +26,25 @@ impl Patience {
         Self { attempts: 0 }
     }
 
-    /// Waits a little; `false` where it has been long enough.
+    /// Waits a little; `false` if it has waited long enough.
     #[cold]
     pub(crate) fn again(&mut self) -> bool {
         self.attempts += 1;
         if cfg!(loom) || self.attempts <= LOOKS {
             spin_loop();
-            // A model's next attempt is another execution.
+            // In a model, the next attempt is another execution.
             return !cfg!(loom);
         }
-        // Not only giving way: several that wait so would keep the one that is waited for from running.
+        // Not `yield_now`: several threads that wait in that way would keep the other one from running.
         std::thread::sleep(NAP);
         self.attempts <= LOOKS + NAPS
     }
 }
 
-/// A lock that is given up where nobody gives it back.
+/// A lock that a taker gives up if it is never unlocked.
 pub(crate) struct Lock<T> {
     inner: Mutex<T>,
-    /// How often it was given back: who finds it taken waits on while others take turns with it.
+    /// How often it was unlocked: a waiting thread goes on waiting while others take turns.
     turns: AtomicU32,
 }
 
@@ -58,7 +58,7 @@ impl<T> Lock<T> {
         }
     }
 
-    /// None where it is not given back.
+    /// Takes the lock; `None` if it is not unlocked within a bounded time.
     pub(crate) fn take(&self) -> Option<Taken<'_, T>> {
         let turns = &self.turns;
         if cfg!(loom) {
@@ -88,14 +88,14 @@ impl<T> Lock<T> {
     }
 }
 
-/// The lock is taken until this is dropped.
+/// Guard of a taken lock.
 pub(crate) struct Taken<'a, T> {
     guard: MutexGuard<'a, T>,
     turns: &'a AtomicU32,
 }
 
 impl<T> Taken<'_, T> {
-    /// Who waits for the lock waits on, as if it had been given back.
+    /// Counts as a turn, so that waiting threads go on waiting.
     pub(crate) fn note_turn(&self) {
         let turns = self.turns.load(Relaxed);
         self.turns.store(turns.wrapping_add(1), Relaxed);
@@ -117,7 +117,7 @@ impl<T> DerefMut for Taken<'_, T> {
 }
 
 impl<T> Drop for Taken<'_, T> {
-    /// Still under the lock, so nobody else writes there.
+    /// Runs still under the lock, so no other thread writes the counter.
     fn drop(&mut self) {
         self.note_turn();
     }

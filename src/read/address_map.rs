@@ -3,7 +3,7 @@
 use crate::primitives::pool::Number;
 use crate::store::address::Address;
 
-/// Maps an address to an index of a list. Records stand in few chunks, so the map has an array for each
+/// Maps an address to an index of a list. Records are in few chunks, so the map has an array for each
 /// chunk.
 pub(crate) struct AddressMap {
     /// In order of the chunks' numbers.
@@ -23,7 +23,7 @@ impl AddressMap {
         self.chunks.clear();
     }
 
-    /// Requests the memory for one more address, so that the next insertion can't fail. Returns whether
+    /// Reserves memory for one more address, so that the next insertion can't fail. Returns whether
     /// there is any.
     #[cfg(feature = "recorder")]
     pub(crate) fn reserve(&mut self) -> bool {

@@ -1,4 +1,4 @@
-//! What one trace takes.
+//! The memory that one trace takes.
 
 #[cfg(feature = "recorder")]
 use crate::primitives::pool::Member;
@@ -8,7 +8,7 @@ use crate::store::strand::Strand;
 use crate::store::sum::SharedSum;
 use crate::store::trace::Trace;
 
-/// The memory of one trace, which other traces use again.
+/// The memory of one trace, which is reused by other traces later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Pages of records.
@@ -19,7 +19,7 @@ pub(crate) struct Footprint {
 }
 
 impl Footprint {
-    /// Counts what a trace takes now.
+    /// Counts the memory that a trace takes now.
     pub(crate) fn of(trace: &Trace) -> Self {
         let mut footprint = Self::default();
         for strand in trace.strands_newest_first() {
@@ -35,12 +35,12 @@ impl Footprint {
         self.sums += strand.folded.sums().count();
     }
 
-    /// Returns the bytes of the pages of records, which is what a report states.
+    /// Returns the bytes of the pages of records, which a report states.
     pub(crate) fn record_bytes(self) -> u64 {
         self.chunks as u64 * size_of::<Chunk>() as u64
     }
 
-    /// Returns the bytes of all of it.
+    /// Returns the bytes of all its memory.
     #[cfg(feature = "recorder")]
     pub(crate) fn bytes(self) -> usize {
         self.chunks * size_of::<Chunk>()

@@ -1,5 +1,5 @@
-//! How other threads look at a trace, while it is written and afterwards. Imports `store` and
-//! `primitives`, nothing of `write`.
+//! How other threads read a trace, while it is written and afterwards. Imports `store` and `primitives`,
+//! nothing of `write`.
 //!
 //! [`snapshot`] reads all of a trace, for a report. A [`Summary`](summary::Summary) is a few numbers for
 //! each call, for the recorder, which reads every trace and keeps few.

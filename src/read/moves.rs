@@ -1,11 +1,12 @@
-//! Moves: in which call another one was, at which moment.
+//! Moves: which call another one was inside of, at which moment.
 //!
-//! A call that outlives the one in which it was opened goes on within another, and so does a future
-//! that is polled elsewhere. Its parent is the call in which it was opened; what is spawned from it
-//! later belongs to the calls that are around it then. All readers ask here, so that they agree.
+//! A call that outlives the one in which it was opened moves into another, and so does a future that is
+//! polled elsewhere. Its parent is the call in which it was opened. Strands that are spawned from it
+//! later belong to the calls that are around it then. All readers use these functions, so that they
+//! agree.
 
-/// Returns the call in which a call was at a moment. `moves` has the calls in which it had been, each with
-/// the moment at which it left; `now_in` is the one in which it is now.
+/// Returns the call that a call was inside of at a moment. `moves` has the earlier ones, each with the
+/// moment at which the call left it; `now_in` is the present one.
 pub(crate) fn around_at<M: Copy + Ord, P>(
     moves: impl IntoIterator<Item = (M, P)>,
     now_in: P,

@@ -1,4 +1,4 @@
-//! A snapshot: what a trace held at one moment, as plain data.
+//! A snapshot: the state of a trace at one moment, as plain data.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,36 +23,36 @@ pub(crate) struct Snapshot {
     pub(crate) paths: Vec<PathSnapshot>,
 }
 
-/// A strand, its calls in order of start.
+/// A strand, with its calls in order of start.
 pub(crate) struct StrandSnapshot {
     /// Its number within the trace.
     pub(crate) ordinal: u32,
     /// The call, in another strand, or the path below which this one stands.
     pub(crate) parent: Option<CallId>,
-    /// The last moment before it was made at which a call went on within another.
+    /// The last moment before it was made at which a call moved into another one.
     pub(crate) made_after: Duration,
     pub(crate) counts: Counts,
     pub(crate) calls: Vec<CallSnapshot>,
-    /// What calls did that were not recorded one by one.
+    /// Sums of the calls that were not recorded one by one.
     pub(crate) sums: Vec<SumSnapshot>,
 }
 
-/// How folded calls of one callsite were reached.
+/// The path on which folded calls of one callsite were reached.
 pub(crate) struct PathSnapshot {
     pub(crate) id: CallId,
     pub(crate) around: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
-    /// What was spawned from its calls need not be in what is around it.
+    /// Whether strands spawned from its calls may be outside of the calls around the path.
     pub(crate) is_moved: bool,
 }
 
-/// What the folded calls of one path did together on one strand, or what folded calls did within one
-/// recorded call, or outside all calls.
+/// Sums of the folded calls of one path on one strand, or of the folded calls inside one recorded call,
+/// or outside all calls.
 ///
-/// Several may be of one path. Of one of these, `running` may be below zero: it wraps around, and so does
-/// the sum of all.
+/// There may be several of one path. `running` may be below zero in one of these: it wraps around, and
+/// so does the sum of all.
 pub(crate) struct SumSnapshot {
-    /// The path, or the recorded call; `None` for what was outside all calls.
+    /// The path, or the recorded call; `None` for folded calls outside all calls.
     pub(crate) of: Option<CallId>,
     pub(crate) calls: u64,
     pub(crate) running: u64,
@@ -68,24 +68,24 @@ pub(crate) struct SumSnapshot {
     pub(crate) inside: Counts,
     /// When the last one stopped.
     pub(crate) last_stop: Option<Duration>,
-    /// Of a recorded call: when folded ones were open in it.
+    /// For a recorded call: when folded calls were open inside it.
     pub(crate) folded: Option<FoldedInside>,
     pub(crate) is_partial: bool,
     pub(crate) is_moved: bool,
 }
 
-/// When folded calls were open in a recorded one.
+/// The time in which folded calls were open inside a recorded one.
 #[derive(Clone)]
 pub(crate) struct FoldedInside {
     /// When the first one was opened.
     pub(crate) first_start: Duration,
     /// When the last one stopped; [`Duration::MAX`] if one is open.
     pub(crate) last_stop: Duration,
-    /// One of them was suspended, so other calls may have run meanwhile.
+    /// Whether one of them was suspended, so that other calls may have run meanwhile.
     pub(crate) was_suspended: bool,
 }
 
-/// A call's name within its trace, or a path's.
+/// The identity of a call, or of a path, within its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallId(pub(crate) Address);
 
@@ -93,7 +93,7 @@ pub(crate) struct CallSnapshot {
     pub(crate) id: CallId,
     /// The call of the same strand in which this one was opened.
     pub(crate) parent: Option<CallId>,
-    /// The call of the same strand in which it is now, or was when it stopped.
+    /// The call of the same strand that it is inside of now, or was when it stopped.
     pub(crate) within: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
     /// The id, and the labels' values.
@@ -106,29 +106,29 @@ pub(crate) struct CallSnapshot {
     /// `None` if a level of the strand is not known.
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) end: OutcomeKind,
-    /// The last one.
+    /// The last failure message.
     pub(crate) message: Option<Message>,
     pub(crate) is_partial: bool,
     pub(crate) checkpoints: Vec<CheckpointSnapshot>,
-    /// The calls in which it was before it went on within another.
+    /// The calls that it was inside of before it moved into another one.
     pub(crate) adoptions: Vec<Adoption>,
     /// The record's state when the figures were read.
     pub(super) state: RecordState,
 }
 
-/// Why a call failed, and when it said so.
+/// A failure message, and when it was set.
 pub(crate) struct Message {
     pub(crate) text: String,
     pub(super) at: Duration,
 }
 
-/// A call went on within another.
+/// A move of a call into another one.
 pub(crate) struct Adoption {
-    /// The call in which it had been.
+    /// The call that it had been inside of.
     pub(crate) within: Option<CallId>,
     /// When it left that one.
     pub(crate) left: Duration,
-    /// What it had done until then.
+    /// Its counts until then.
     pub(crate) counts: Counts,
     pub(crate) busy: Duration,
 }
@@ -141,7 +141,7 @@ pub(crate) struct CheckpointSnapshot {
 }
 
 impl Snapshot {
-    /// What an empty trace holds.
+    /// Returns the snapshot of an empty trace.
     pub(super) fn empty() -> Self {
         Self {
             id: 0,

@@ -1,4 +1,4 @@
-//! Texts from outside, of which only so much is kept.
+//! Texts from outside, cut to a bounded length.
 
 use std::ops::Deref;
 
@@ -6,10 +6,10 @@ use arrayvec::ArrayString;
 
 use crate::primitives::text;
 
-/// Names, ids, and the names and values of labels are cut at so many bytes.
+/// The most bytes of a name, an id, and a label's name and value.
 pub(super) const MAX_TEXT_BYTES: usize = 256;
 
-/// As much of a text as is kept.
+/// A text as it is kept: whole or cut.
 #[expect(
     clippy::large_enum_variant,
     reason = "on the stack, to allocate nothing"
@@ -19,7 +19,7 @@ pub(crate) enum Bounded<'a> {
     Cut(ArrayString<MAX_TEXT_BYTES>),
 }
 
-/// As much of a text as is kept; what was cut ends with an ellipsis.
+/// Returns as much of a text as is kept. A cut text ends with an ellipsis.
 pub(crate) fn bounded(text: &str) -> Bounded<'_> {
     if text.len() <= MAX_TEXT_BYTES {
         return Bounded::Whole(text);

@@ -1,4 +1,4 @@
-//! A recorder to be.
+//! The settings of a recorder, and its start.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ use super::sinks::{Sink, Sinks, Taker};
 use super::worker::has_memory;
 use super::{Inner, Recorder, worker};
 
-/// Less is not enough for anything.
+/// With less memory nothing could be kept.
 const LEAST_BYTES: usize = 64 << 10;
 
-/// A recorder to be: see [`Recorder::builder`].
-#[must_use = "a recorder has to be started"]
+/// Builder of a [`Recorder`]: see [`Recorder::builder`].
+#[must_use = "a builder records nothing: call `start`"]
 pub struct Builder {
     policy: Policy,
     memory_bytes: usize,
@@ -53,7 +53,7 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {
-    /// Returns what lies behind the cause, as the message has the cause itself.
+    /// Returns the source of the cause: the message contains the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.source()
     }
@@ -73,67 +73,67 @@ impl Builder {
         }
     }
 
-    /// Which requests are kept.
+    /// Sets which requests are kept.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// The memory of the recorder, 16 MiB unless told otherwise, and 64 KiB at least: three eighths of
-    /// it for kept reports, two for names and what is usual of each, one for requests whose reports
-    /// are to be built, one for reports on their way to the sinks, and one for the report that is being
-    /// built or written. (A single one that is larger is built all the same.)
+    /// Sets the memory of the recorder: 16 MiB by default, and 64 KiB at least. Three eighths of it hold
+    /// kept reports, two eighths names and their baselines, one eighth requests whose reports are to be
+    /// built, one eighth reports on their way to the sinks, and one eighth the report that is being
+    /// built or written. A single report that is larger is built nevertheless.
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
         self
     }
 
-    /// How many names there may be, 256 unless told otherwise, and no more than there is
-    /// [memory](Self::memory_bytes) for. The requests of all others are those of the name `(other)`.
+    /// Sets how many names there may be: 256 by default, and at most as many as fit in the
+    /// [memory](Self::memory_bytes). Requests of further names are counted under the name `(other)`.
     pub fn names(mut self, names: usize) -> Self {
         self.names = names;
         self
     }
 
-    /// How long what is usual counts: what ended in the present window and in the one before. Five
-    /// minutes unless told otherwise, and one millisecond at least.
+    /// Sets the length of a baseline's window: five minutes by default, and one millisecond at least. A
+    /// baseline covers the requests that ended in the present window and in the one before.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// For how many calls each trace has room beforehand, and its [limits](crate::Limits): as
-    /// [`Trace::with_limits`](crate::Trace::with_limits).
+    /// Sets for how many calls each trace allocates in advance, and its [limits](crate::Limits), as
+    /// [`Trace::with_limits`](crate::Trace::with_limits) does.
     pub fn trace(mut self, capacity: usize, limits: Limits) -> Self {
         self.capacity = capacity;
         self.limits = limits;
         self
     }
 
-    /// Writes kept reports to this file, a line of [JSON](crate::report::json) each, for the command
-    /// `tracer` and its kin. An existing file is continued; half a line at its end, which a process
-    /// left that was killed, is cut off.
+    /// Writes kept reports to this file, one line of [JSON](crate::report::json) each, for the command
+    /// `tracer`. An existing file is continued. An incomplete line at its end, left by a process that
+    /// was killed, is cut off.
     ///
-    /// If it can't be written while the recorder runs, because the disk is full or the file would be
-    /// larger than the process's limit (`ulimit -f`), the report is counted as
-    /// [failed](SinkStatistics::failed), no part of it stays, and the next one is tried again. A file
-    /// that others delete or move is [created again](SinkStatistics::reopened) before the next report is
-    /// written; one that they cut is continued at its end.
+    /// If the file can't be written while the recorder runs, because the disk is full or the file would
+    /// exceed the process's limit (`ulimit -f`), the report is counted as
+    /// [failed](SinkStatistics::failed), no part of it stays in the file, and the next report is tried
+    /// again. A file that others delete or move is [created again](SinkStatistics::reopened) before the
+    /// next report is written; a file that others cut is continued at its end.
     ///
-    /// One recorder writes to a file at a time, in whichever process. While it does there is an empty file
-    /// beside it, with `.lock` behind its name. On Unix the lock ends with the process, and is not
-    /// inherited by a forked child. In a directory in which the process can't create files, the file itself
-    /// is locked; then it is not rotated either, and the lock is lost, until the next report is written,
-    /// when the process itself opens and closes the file. A pipe or a device is neither rotated nor
-    /// locked.
+    /// Only one recorder of all processes writes to a file at a time. While it does, there is an empty
+    /// file beside it, with `.lock` appended to its name. On Unix the lock ends with the process, and a
+    /// forked child does not inherit it. In a directory in which the process can't create files, the
+    /// file itself is locked. It is not rotated then, and if the process itself opens and closes the
+    /// file, the lock is lost until the next report is written. A pipe or a device is neither rotated
+    /// nor locked.
     pub fn file(mut self, path: impl Into<PathBuf>, rotation: Rotation) -> Self {
         self.file = Some((path.into(), rotation));
         self
     }
 
-    /// Hands kept reports to `callback`, on a thread of its own. It may take its time, while others
-    /// wait in a bounded queue; beyond that they are [dropped](SinkStatistics::dropped). Where it
-    /// panics, that is counted as [failed](SinkStatistics::failed).
+    /// Hands kept reports to `callback`, on a thread of its own. It may be slow: further reports wait in
+    /// a bounded queue, and beyond that they are [dropped](SinkStatistics::dropped). A panic in it is
+    /// counted as [failed](SinkStatistics::failed).
     pub fn callback(
         mut self,
         name: impl Into<String>,
@@ -147,14 +147,15 @@ impl Builder {
         self
     }
 
-    /// Starts it. The first time in a process this takes as long as the first
-    /// [trace](crate::Trace::new): it makes the clock ready.
+    /// Starts the recorder. The first start in a process takes as long as the first
+    /// [trace](crate::Trace::new), since it calibrates the clock.
     ///
     /// # Errors
     ///
-    /// If the file can't be opened or belongs to another recorder, or a thread can't be spawned.
+    /// Returns an error if the file can't be opened or belongs to another recorder, or if a thread can't
+    /// be spawned.
     pub fn start(mut self) -> Result<Recorder, StartError> {
-        // The program's: copied, and given back as such.
+        // The program's memory: copied, and freed as the program's.
         let (file, callbacks) = (self.file.take(), std::mem::take(&mut self.callbacks));
         let (titles, mut takers): (Vec<_>, Vec<_>) = callbacks.into_iter().unzip();
         let file = file.as_ref().map(|(path, rotation)| (&**path, *rotation));
@@ -167,7 +168,7 @@ impl Builder {
         titles: &[String],
         takers: &mut Vec<Taker>,
     ) -> Result<Recorder, StartError> {
-        // Not while the first request waits.
+        // Now, so that the first request does not wait for it.
         clock::warm_up();
         let callbacks = titles.iter().cloned().zip(takers.drain(..));
         let mut takers: Vec<_> = callbacks
@@ -192,7 +193,7 @@ impl Builder {
         }
         let memory = self.memory_bytes.max(LEAST_BYTES);
         let no_thread = |error| StartError {
-            what: "a thread of the recorder's".to_owned(),
+            what: "a thread of the recorder".to_owned(),
             source: Box::new(error),
         };
         let for_each = memory / 8 / takers.len().max(1);

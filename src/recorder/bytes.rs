@@ -1,4 +1,4 @@
-//! What a report takes in memory, and what the parts take of which it is made.
+//! The memory that a report and its parts take.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ type Name = Cow<'static, str>;
 /// The two counts of an `Arc`.
 const COUNTS: usize = 2 * size_of::<usize>();
 
-/// What a shared report takes.
+/// Returns how many bytes a shared report takes.
 pub(super) fn bytes_of(report: &Report) -> usize {
     let of_calls: usize = report.calls.iter().map(of_call).sum();
     COUNTS

@@ -1,4 +1,4 @@
-//! A kept report beside what is usual.
+//! The comparison of a kept report with its baseline.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::report::{Compared, Percentiles, Report};
 use super::shared::Shared;
 use super::window::{CallsInWindow, RequestsInWindow};
 
-/// How many requests it takes to say what is usual.
+/// The fewest requests that make a baseline.
 const ENOUGH: u64 = 20;
 
-/// Notes on the first call of each path what is usual on it. Returns what is usual of whole requests.
+/// Adds the baseline of each path to its first call. Returns the baseline of whole requests.
 pub(super) fn compare(
     shared: &Shared,
     route: usize,
@@ -36,7 +36,7 @@ pub(super) fn compare(
             let found = callsite.and_then(|callsite| {
                 let parent = match parent {
                     None => None,
-                    // If the path that leads there is not in the report, this one is not either.
+                    // Without the path that leads there, the report does not have this one either.
                     Some(parent) => Some(places[parent]?),
                 };
                 let place = (
@@ -60,12 +60,12 @@ pub(super) fn compare(
         return None;
     }
     for (path, mut usual) in paths.iter().zip(usual) {
-        // Two calls on one line are one path here, and two in the baseline.
+        // Two callsites on one line are one path here, and two in the baseline.
         let came_along = usual.per_request.count().min(requests.count);
         if is_whole {
             usual.add_without(requests.count - came_along);
         } else if came_along < requests.count {
-            // It is not known whether the others had no such call, or whether there was no memory for it.
+            // The others may have had no such call, or there may have been no memory for it.
             continue;
         }
         let spreads = usual.per_request.percentiles().zip(usual.wall.durations());
@@ -94,7 +94,7 @@ pub(super) fn compare(
     })
 }
 
-/// A request is there once.
+/// The calls of a whole request, which is there once.
 const ONCE: Percentiles<u64> = Percentiles {
     p50: 1,
     p95: 1,
@@ -102,7 +102,7 @@ const ONCE: Percentiles<u64> = Percentiles {
     max: 1,
 };
 
-/// What the calls of one path did in a report, and the first of them.
+/// The sums of one path's calls in a report, and the first of them.
 #[derive(Clone, Debug)]
 struct OnPath {
     /// The index of its first call.
@@ -112,7 +112,7 @@ struct OnPath {
     allocates: Option<u64>,
 }
 
-/// The number of the path that leads there, if any, and a function's name, module, file and line.
+/// The number of the path that leads there, if any, and the function's name, module, file and line.
 type PathKey<'a> = (Option<usize>, (&'a str, &'a str, &'a str, u32));
 
 impl OnPath {
@@ -123,7 +123,7 @@ impl OnPath {
         self.allocates = sums.map(|(sum, total)| sum + total.allocates());
     }
 
-    /// The paths of a report, in the order of their first calls, and the number of each.
+    /// Returns the paths of a report, in the order of their first calls, and the number of each.
     fn of(report: &Report) -> (Vec<Self>, HashMap<PathKey<'_>, usize>) {
         let mut paths: Vec<Self> = Vec::new();
         let mut numbers: HashMap<_, usize> = HashMap::new();
@@ -143,7 +143,7 @@ impl OnPath {
             path_of.push(path);
             paths[path].add(1, call.wall, call.total);
         }
-        // On the paths of which there are calls to be shown beside what is usual.
+        // Only those on paths that have calls, which show the comparison.
         let mut path_of_folded: Vec<Option<usize>> = Vec::with_capacity(report.folded.len());
         for folded in &report.folded {
             let around = match (folded.within, folded.parent) {

@@ -1,4 +1,4 @@
-//! The requests that are not over: what each is doing now.
+//! The requests in flight, with the calls that each is in now.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
@@ -14,16 +14,16 @@ use super::Recorder;
 use super::shared::Shared;
 use super::stripe::Active;
 
-/// A request that is not over.
+/// A request in flight: begun and not over.
 ///
-/// `Display` is a line for the request and one for each call that is open, with its checkpoints: the
-/// last one says where it is.
+/// `Display` writes a line for the request and one for each open call, with its checkpoints: the last
+/// one shows how far it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestInFlight {
-    /// Of what kind it is: its route.
+    /// Its name: its route.
     pub name: String,
-    /// Which it is.
+    /// Its id.
     pub id: Option<String>,
     /// Its trace, with the calls that are open now.
     pub now: InFlight,
@@ -51,25 +51,25 @@ impl Display for RequestInFlight {
 }
 
 impl Recorder {
-    /// The requests that are not over, the oldest first: what each is doing now.
+    /// Returns the requests in flight, the oldest first, with the calls that each is in now.
     ///
-    /// Nobody is stopped for it. It costs a report of each.
+    /// No thread is stopped. It costs one report for each request.
     pub fn in_flight(&self) -> Vec<RequestInFlight> {
         self.inner.shared.in_flight(true, usize::MAX).0
     }
 
-    /// The oldest of them, so many at most, and how many there are.
+    /// Returns the `most` oldest requests in flight, and how many there are in all.
     #[cfg(feature = "web")]
     pub(crate) fn oldest_in_flight(&self, most: usize) -> (Vec<RequestInFlight>, usize) {
         self.inner.shared.in_flight(true, most)
     }
 
-    /// Writes all of them, with how many there are; without signals and from any thread. For a
+    /// Writes all requests in flight, with their number, without signals and from any thread. For a
     /// watchdog, or an administrator's command.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// Returns the errors of `out`.
     pub fn dump(&self, mut out: impl Write) -> io::Result<()> {
         let text = alloc_counter::exclude(|| {
             let requests = self.in_flight();
@@ -83,12 +83,13 @@ impl Recorder {
         out.write_all(text.as_bytes())
     }
 
-    /// Dumps them to standard error at a panic of any thread, after what is said there anyway; once in
-    /// a second at most, as a program may panic often and go on.
+    /// Dumps the requests in flight to standard error at a panic of any thread, after the panic's own
+    /// message, at most once a second, since a program may panic often and go on.
     ///
-    /// The hook that was set before is called first. It lasts as long as the recorder; where there
-    /// are several, each dumps its own. What it can't have at once, because the thread that panics
-    /// holds it, is left out. Called again, or while the thread is panicking, it does nothing.
+    /// The hook that was set before is called first. The new one lasts as long as the recorder; several
+    /// recorders each dump their own requests. Requests behind a lock that is taken are left out, since
+    /// the panicking thread may hold it. A second call, or a call while the thread is panicking, does
+    /// nothing.
     pub fn dump_on_panic(&self) {
         let shared = &self.inner.shared;
         if std::thread::panicking() || shared.dumps_on_panic.swap(true, Relaxed) {
@@ -102,7 +103,7 @@ impl Recorder {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            // Who comes at the same time is told of by the other.
+            // Another panic at this moment is already dumping.
             let Ok(mut last) = last.try_lock() else {
                 return;
             };
@@ -116,7 +117,7 @@ impl Recorder {
                         panicking,
                     };
                     let text = dump.to_string();
-                    // Nobody is there to be told that it can't be written.
+                    // An error has nowhere to go.
                     let _ = io::stderr().write_all(text.as_bytes());
                 });
             }
@@ -127,7 +128,7 @@ impl Recorder {
 const BETWEEN_DUMPS: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// The oldest so many, and how many there are.
+    /// Returns the `most` oldest, and how many there are in all.
     fn in_flight(&self, may_wait: bool, most: usize) -> (Vec<RequestInFlight>, usize) {
         let mut active = self.stripes.in_flight(may_wait);
         active.sort_by_key(|it| it.trace.id());
@@ -138,7 +139,7 @@ impl Shared {
 
 struct Dump {
     requests: Vec<RequestInFlight>,
-    /// The trace of the one that panics, as far as that is known; traces have numbers from 1.
+    /// The id of the panicking request's trace; 0 if it is not known, since ids begin at 1.
     panicking: u64,
 }
 

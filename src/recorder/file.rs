@@ -1,4 +1,4 @@
-//! Kept reports in a file, a line of JSON each.
+//! Kept reports in a file, one line of JSON each.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -12,17 +12,17 @@ use crate::report::{Report, json};
 
 use super::file_lock::{FileLock, is_at};
 
-/// How large files of reports become, and how many are kept.
+/// Limits of the files of reports: how large they become, and how many are kept.
 ///
-/// The present one has the name that was given; those before it have `.1`, `.2` and so on behind
-/// it, the newest first.
+/// The present file has the given name; the files before it have `.1`, `.2` and so on appended, the
+/// newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rotation {
-    /// Another file is begun before one exceeds so many bytes: 64 MiB unless told otherwise. A
-    /// report that is larger by itself has a file of its own.
+    /// A new file is begun before one exceeds this many bytes: 64 MiB by default. A single report that
+    /// is larger has a file of its own.
     pub max_bytes: u64,
-    /// So many files are kept, the present one included: 4 unless told otherwise, and 1 at least.
+    /// How many files are kept, the present one included: 4 by default, and 1 at least.
     pub files: u32,
 }
 
@@ -36,14 +36,14 @@ impl Default for Rotation {
 }
 
 impl Rotation {
-    /// With files of at most so many bytes.
+    /// Sets the most bytes of a file.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// With so many files.
+    /// Sets how many files are kept.
     #[must_use]
     pub const fn files(mut self, files: u32) -> Self {
         self.files = files;
@@ -51,7 +51,7 @@ impl Rotation {
     }
 }
 
-/// What went wrong with a file of reports.
+/// An error of a file of reports.
 #[derive(Debug)]
 pub(super) struct FileError {
     doing: &'static str,
@@ -67,7 +67,7 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {
-    /// Returns what lies behind the cause, as the message has the cause itself.
+    /// Returns the source of the cause: the message contains the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
@@ -77,25 +77,25 @@ impl std::error::Error for FileError {
 pub(super) struct ReportFile {
     path: PathBuf,
     rotation: Rotation,
-    /// None after something went wrong with it; it is opened again for the next report.
+    /// `None` after an error; the file is opened again for the next report.
     open: Option<Open>,
-    /// None until there is a regular file.
+    /// `None` until a regular file is open.
     lock: Option<FileLock>,
-    /// How often the file was gone, or another one in its place.
+    /// How often the file was gone or replaced by another one.
     reopened: Arc<AtomicU64>,
 }
 
 struct Open {
     file: File,
-    /// After its last whole line.
+    /// The offset after its last whole line.
     length: u64,
 }
 
-/// How often a file is opened that others replace at the same time.
+/// The most attempts to open a file that others replace meanwhile.
 const ATTEMPTS: u32 = 100;
 
 impl ReportFile {
-    /// Goes on with the file if there is one.
+    /// Opens the file, or creates it. An existing one is continued.
     pub(super) fn open(path: &Path, rotation: Rotation) -> Result<Self, FileError> {
         let mut file = Self {
             path: path.to_owned(),
@@ -108,7 +108,7 @@ impl ReportFile {
         Ok(file)
     }
 
-    /// How often the file was gone, or another one in its place.
+    /// Returns the counter of how often the file was gone or replaced by another one.
     pub(super) fn reopened(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.reopened)
     }
@@ -125,16 +125,16 @@ impl ReportFile {
             let mut file = options.open(&self.path).map_err(self.failed("open"))?;
             let metadata = file.metadata().map_err(self.failed("read"))?;
             if !metadata.is_file() {
-                // What is no regular file is neither rotated nor locked.
+                // Pipes and devices are neither rotated nor locked.
                 return Ok(Open { file, length: 0 });
             }
-            // Files are renamed beside each other, and not the link that leads there; and a file is
-            // the same by whatever name.
+            // Rotation renames the file itself, not a link to it, and the lock must not depend on the
+            // name by which a file is reached.
             if let Ok(real) = std::fs::canonicalize(&self.path) {
                 self.path = real;
             }
             self.lock()?;
-            // Before it was locked another recorder may have rotated it.
+            // Another recorder may have rotated it before it was locked.
             if is_at(&metadata, &self.path) {
                 let length = end_of_lines(&mut file).map_err(self.failed("read"))?;
                 return Ok(Open { file, length });
@@ -144,7 +144,7 @@ impl ReportFile {
         Err(self.failed("open")(io::Error::other(why)))
     }
 
-    /// Two that write and rotate the same files would lose each other's.
+    /// Takes the lock: two recorders that write and rotate one file would lose each other's reports.
     fn lock(&mut self) -> Result<(), FileError> {
         if self.lock.as_ref().is_some_and(FileLock::holds) {
             return Ok(());
@@ -158,7 +158,7 @@ impl ReportFile {
         Ok(())
     }
 
-    /// The file at the path, as it is now: it may have been deleted, moved or cut by others.
+    /// Returns the file that is now at the path: others may have deleted, moved or cut it.
     fn present(&mut self) -> Result<(Open, Metadata), FileError> {
         if let Some(mut open) = self.open.take() {
             let metadata = open.file.metadata().map_err(self.failed("read"))?;
@@ -179,12 +179,12 @@ impl ReportFile {
         Ok((open, metadata))
     }
 
-    /// Writes a report, all of it or nothing.
+    /// Writes a whole report, or nothing.
     pub(super) fn write(&mut self, report: &Report) -> Result<(), FileError> {
         let line = json::line(report).map_err(self.failed("write a report to"))?;
         let added = line.len() as u64;
         let (mut open, metadata) = self.present()?;
-        // A pipe or a terminal is never full, and not to be renamed.
+        // A pipe or a terminal is never full, and can't be renamed.
         let is_full = metadata.is_file()
             && open.length > 0
             && open.length.saturating_add(added) > self.rotation.max_bytes;
@@ -200,7 +200,7 @@ impl ReportFile {
         }
         let Open { mut file, length } = open;
         if let Err(error) = file.write_all(&line) {
-            // Half a line may be there, where the disk is full.
+            // If the disk is full, a part of the line may have been written.
             let ours = length..length + added;
             let is_whole = match file.metadata() {
                 Ok(it) if it.len() == length => true,
@@ -226,7 +226,7 @@ impl ReportFile {
             PathBuf::from(name)
         };
         let kept = self.rotation.files.saturating_sub(1);
-        // Up to the first that is not there; where all are, the last one goes.
+        // Moves the files up to the first gap; without a gap the last one is overwritten.
         let present = (1..kept).find(|number| !before(*number).exists());
         for number in (1..present.unwrap_or(kept)).rev() {
             match std::fs::rename(before(number), before(number + 1)) {
@@ -250,8 +250,8 @@ impl ReportFile {
     }
 }
 
-/// How large the process may make a file now (`ulimit -f`). Beyond, the system does not only refuse the
-/// write: it ends the process, by SIGXFSZ.
+/// Returns how large the process may make a file (`ulimit -f`). A write beyond that does not only fail:
+/// it ends the process, by SIGXFSZ.
 fn most_bytes() -> u64 {
     #[cfg(unix)]
     let most = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
@@ -260,7 +260,7 @@ fn most_bytes() -> u64 {
     most.unwrap_or(u64::MAX)
 }
 
-/// What the system would say.
+/// Returns the error that the system would return.
 fn too_large() -> io::Error {
     #[cfg(unix)]
     let error = rustix::io::Errno::FBIG.into();
@@ -269,14 +269,14 @@ fn too_large() -> io::Error {
     error
 }
 
-/// What each line begins with.
+/// The beginning of each line.
 const BEGINNING: &[u8] = b"{\"tracer_report\":";
 
-/// Cuts a file behind its last whole line: a process that was killed may have left half of one, and a
-/// machine that was, bytes that were never written. Answers its length then. A file of something else is
-/// left as it is.
+/// Cuts a file behind its last whole line, and returns its length then. A process that was killed may
+/// have left a part of a line, and a machine that lost power may have left bytes that were never
+/// written. A file of anything else is left as it is.
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
-    // What is no file has neither a length nor lines that were there before.
+    // Pipes and devices have neither a length nor earlier lines.
     let metadata = file.metadata()?;
     let length = if metadata.is_file() {
         metadata.len()
@@ -299,7 +299,7 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
     Ok(end)
 }
 
-/// Also where less is there than a report begins with.
+/// Returns whether a report begins here. A part of its beginning at the end of the file is enough.
 fn begins_a_report(file: &mut File, start: u64) -> io::Result<bool> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start))?;
@@ -308,7 +308,7 @@ fn begins_a_report(file: &mut File, start: u64) -> io::Result<bool> {
     Ok(BEGINNING.starts_with(&bytes))
 }
 
-/// Whether nothing but zeros comes.
+/// Returns whether the rest of the file is zeros.
 fn is_blank(file: &mut File, start: u64) -> io::Result<bool> {
     file.seek(SeekFrom::Start(start))?;
     for byte in io::BufReader::new(file).bytes() {

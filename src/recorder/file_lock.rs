@@ -1,10 +1,10 @@
-//! Who writes to a file of reports, and rotates it: one recorder.
+//! The lock by which only one recorder writes to a file of reports and rotates it.
 //!
-//! The lock is on a file of its own, with `.lock` behind the name, which is never rotated. On Unix it is
-//! a lock of the process (`fcntl`): it ends with the process, however that ends, and a forked child has
-//! no part in it. Such a lock does not exclude its own process, and is lost when the process closes
-//! any handle of the file. So nobody but this module opens the file, and a list tells which
-//! files this process has locked, as `LevelDB` and `RocksDB` do it.
+//! The lock is on a file of its own, with `.lock` appended to the name, which is never rotated. On Unix
+//! it is a lock of the process (`fcntl`): it ends with the process, however that ends, and a forked
+//! child does not share it. Such a lock does not exclude its own process, and is lost when the process
+//! closes any handle of the file. So only this module opens the file, and a list holds the files that
+//! this process has locked, as `LevelDB` and `RocksDB` do it.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -18,22 +18,22 @@ use super::process_lock::ProcessLock;
 pub(super) struct FileLock {
     path: PathBuf,
     file: File,
-    /// Rather than the file of reports itself.
+    /// Whether `path` is a lock file, and not the file of reports itself.
     is_own_file: bool,
     _listed: Listed,
 }
 
-/// How often one is tried that others remove at the same time.
+/// The most attempts at a lock file that others remove meanwhile.
 const ATTEMPTS: u32 = 100;
 
 impl FileLock {
-    /// Locks the file of reports at this path, which leads through no links; `None` if another recorder
-    /// has it.
+    /// Locks the file of reports at this path, which contains no links; `None` if another recorder has
+    /// the lock.
     pub(super) fn take(reports: &Path) -> io::Result<Option<Self>> {
         let mut path = reports.as_os_str().to_owned();
         path.push(".lock");
         match Self::take_at(PathBuf::from(path), true) {
-            // A directory in which no file can be made, so none is rotated either.
+            // No file can be created in this directory, so none is rotated either.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -60,7 +60,7 @@ impl FileLock {
             if !lock(&file)? {
                 return Ok(None);
             }
-            // The one who had it may have removed it meanwhile.
+            // Its last owner may have removed it meanwhile.
             if is_at(&file.metadata()?, &path) {
                 return Ok(Some(Self {
                     path,
@@ -73,7 +73,7 @@ impl FileLock {
         Ok(None)
     }
 
-    /// Whether this is still the lock, and not one that was removed, which keeps nobody out.
+    /// Returns whether the lock still holds: one whose file was removed excludes nobody.
     pub(super) fn holds(&self) -> bool {
         let is_there = self.file.metadata().is_ok_and(|it| is_at(&it, &self.path));
         is_there && (!cfg!(unix) || lock(&self.file).unwrap_or(false))
@@ -83,19 +83,19 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         if self.is_own_file && self.holds() {
-            // Before it is free: who has opened it meanwhile finds that it is gone.
+            // Removed before it is unlocked: whoever has opened it meanwhile sees that it is gone.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Whether it is locked now; not if another process has it.
+/// Locks the file. Returns `false` if another process has it.
 #[cfg(unix)]
 fn lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, fcntl_lock};
     use rustix::io::Errno;
     match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-        // The latter on a file system without locks.
+        // The errors are those of a file system without locks.
         Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(true),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
         Err(error) => Err(error.into()),
@@ -110,7 +110,7 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether this is the file at the path.
+/// Returns whether this is the file at the path.
 #[cfg(unix)]
 pub(super) fn is_at(file: &Metadata, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -133,7 +133,7 @@ static LIST: LazyLock<ProcessLock<Vec<(u32, PathBuf)>>> =
 struct Listed(u32, PathBuf);
 
 impl Listed {
-    /// None if it is listed already.
+    /// Adds an entry; `None` if it is in the list already.
     fn new(path: &Path) -> Option<Self> {
         let entry = (std::process::id(), path.to_owned());
         let mut list = LIST.take()?;

@@ -1,4 +1,4 @@
-//! A kept request on its way.
+//! A kept request whose report has yet to be built.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use super::bytes::{of_labels, of_outcome};
 use super::id::Id;
 use super::policy::Reason;
 
-/// A kept request on its way to the sinks.
+/// A kept request whose report has yet to be built.
 pub(super) struct Finished {
     pub(super) trace: Trace,
     /// The route's number.
     pub(super) route: usize,
     pub(super) id: Option<Id>,
     pub(super) labels: Vec<(Cow<'static, str>, String)>,
-    /// What its records take, in bytes.
+    /// The bytes of its trace's records.
     pub(super) records: usize,
     pub(super) wall: Duration,
     pub(super) outcome: Outcome,
-    /// A failure of which its calls may know more.
+    /// Whether its calls may know more about the failure.
     pub(super) is_general: bool,
     pub(super) reasons: Vec<Reason>,
 }
 
 impl Finished {
-    /// What it takes, with the trace's records.
+    /// Returns how many bytes it takes, with the trace's records.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.records

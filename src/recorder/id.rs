@@ -1,4 +1,4 @@
-//! Which request it is: a bounded text, mostly without memory of its own.
+//! The id of a request: a bounded text, mostly without memory of its own.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -21,7 +21,7 @@ pub(crate) enum Id {
 const SHORT: usize = 48;
 
 impl Id {
-    /// As much of the text as is kept; less if there is no memory.
+    /// Keeps a bounded part of the text; less if there is no memory.
     pub(crate) fn new(text: &str) -> Self {
         let text = bounded(text);
         if let Ok(short) = ArrayString::from(&text) {
@@ -37,7 +37,7 @@ impl Id {
         Self::Short(cut)
     }
 
-    /// What it takes besides itself.
+    /// Returns how many bytes it takes besides itself.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Short(_) => 0,

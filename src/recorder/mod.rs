@@ -1,11 +1,10 @@
-//! The flight recorder: every request is traced, and at its end it is decided whether it is worth
-//! keeping.
+//! The flight recorder: traces every request, and decides at its end whether to keep it.
 //!
 //! A [`Recorder`] begins a trace for each request. When the request is over, however it ended, its
-//! figures go into the [baseline](Compared) of its name, and a [`Policy`] says whether it is kept.
-//! Of what is not kept no report is built. What is kept is compared with what is usual, on a thread
-//! of the recorder's, and goes to its sinks: into a bounded ring in memory, and, where they are
-//! wanted, into a file of JSON lines and to a callback.
+//! figures go into the [baseline](Compared) of its name, and a [`Policy`] decides whether it is kept. No
+//! report is built of a request that is not kept. A kept request is compared with its baseline on the
+//! recorder's own thread, and goes to its sinks: a bounded ring in memory and, if set, a file of JSON
+//! lines and callbacks.
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,19 +34,19 @@
 //! # Ok::<(), tracer::recorder::StartError>(())
 //! ```
 //!
-//! # What it costs
+//! # Cost
 //!
-//! On the request's thread: some 600 instructions for each call, once, at the end, under a lock for which
-//! other requests seldom contend, and who reads never. No allocation, if nothing is kept. In memory: what
-//! [`memory_bytes`](Builder::memory_bytes) says, 16 MiB unless told otherwise, and the records of the
-//! traces that are not over.
+//! On the request's thread: some 600 instructions for each call, once, at the end, under a lock that is
+//! seldom contended, and never by a reader. A request that is not kept allocates nothing. In memory:
+//! [`memory_bytes`](Builder::memory_bytes), 16 MiB by default, and the records of the traces that are
+//! not over.
 //!
-//! # What is counted
+//! # Counts
 //!
-//! Every request that began has ended or is in flight, and every one that ended was kept, not kept
-//! or dropped: [`Statistics`] adds up exactly. A request is [dropped](Statistics::dropped) if the policy
-//! would have kept it, but there was no room or no memory for it. What happened to a kept one at each sink is
-//! counted there.
+//! Every request that began has ended or is in flight, and every one that ended was kept, not kept or
+//! dropped: the figures of [`Statistics`] add up exactly. A request is [dropped](Statistics::dropped) if
+//! the policy would have kept it, but there was no room or no memory for it. Each sink counts what it
+//! took, failed to take and dropped.
 
 mod baseline;
 mod bounded;
@@ -103,15 +102,15 @@ pub use recording::{Recorded, Recording};
 pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};
 
-/// So many kept requests wait for one thread.
+/// The most kept requests that wait for one thread.
 const MOST_WAITING: usize = 1024;
-/// How long a recorder that is dropped waits for its sinks.
+/// How long the drop of a recorder waits for its sinks.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Begins the traces of requests, and keeps those that matter: see the [module](self).
+/// Begins the traces of requests and keeps those that matter: see the [module](self).
 ///
-/// A handle: it clones cheaply. When the last one is gone, what was kept is written out, for which at
-/// most five seconds are waited; what ends later is [dropped](Statistics::dropped).
+/// A handle: it clones cheaply. When the last one is dropped, the kept requests are written out, which
+/// takes five seconds at most; requests that end later are [dropped](Statistics::dropped).
 #[doc(alias = "tail sampling")]
 pub struct Recorder {
     inner: Own<Arc<Inner>>,
@@ -120,20 +119,20 @@ pub struct Recorder {
 struct Inner {
     shared: Arc<Shared>,
     sinks: Arc<[Arc<Sink>]>,
-    /// A forked process has none of them.
+    /// A forked process has none of these threads.
     threads: ProcessLock<Vec<JoinHandle<()>>>,
 }
 
 impl Recorder {
-    /// A recorder with the [default policy](Policy), 16 MiB of memory, and no other sinks, where
-    /// nothing else is said.
+    /// Returns a builder, by default of a recorder with the [default policy](Policy), 16 MiB of memory
+    /// and no further sinks.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
     /// Begins to record a request of this name: its route, its kind of job. Requests of one name are
-    /// compared with each other, so what tells them apart belongs into the [id](Recording::id). A name
-    /// that is known later only is given by [`Recording::name`].
+    /// compared with each other, so what tells them apart belongs in the [id](Recording::id). A name
+    /// that is known only later is set by [`Recording::name`].
     ///
     /// Cost: a fraction of a microsecond.
     pub fn begin(&self, name: &str) -> Recording {
@@ -160,10 +159,10 @@ impl Recorder {
         work()
     }
 
-    /// The kept requests that are in memory, the last that was kept first.
+    /// Returns the kept requests that are in memory, the last that was kept first.
     ///
-    /// A request that has just ended comes here when its report is built: [`flush`](Self::flush)
-    /// waits for that.
+    /// A request that has just ended appears here once its report is built: [`flush`](Self::flush) waits
+    /// for that.
     pub fn kept(&self) -> Vec<Arc<Report>> {
         self.inner
             .shared
@@ -171,30 +170,30 @@ impl Recorder {
             .unwrap_or_default()
     }
 
-    /// The kept request with this [trace](Report::trace), where it is in memory.
+    /// Returns the kept request with this [trace](Report::trace), if it is in memory.
     pub fn get(&self, trace: u64) -> Option<Arc<Report>> {
         self.inner.shared.ring(|ring| ring.get(trace))?
     }
 
-    /// Waits until all requests that have ended are where they are to be: in memory, and at every
-    /// sink. `false` where that takes longer than `patience`, and at once where it would wait for
-    /// itself, in a callback.
+    /// Waits until all requests that have ended have arrived in memory and at every sink. Returns
+    /// `false` if that takes longer than `patience`, and at once if it is called in a callback, where it
+    /// would wait for itself.
     pub fn flush(&self, patience: Duration) -> bool {
         let deadline = deadline(patience);
         let is_built = self.inner.shared.queue.wait(deadline);
         let sinks = self.inner.sinks.iter();
-        // Each of them is waited for.
+        // No short circuit: each of them is waited for.
         sinks.fold(is_built, |is_done, sink| {
             sink.queue.wait(deadline) && is_done
         })
     }
 
-    /// Ends the recorder's threads, after what was kept is written out. What ends later is counted,
-    /// but what should be kept of it is dropped. `false` where that takes longer than `patience`:
-    /// then they end later, by themselves.
+    /// Ends the recorder's threads, after the kept requests are written out. Requests that end later are
+    /// counted, but those that should be kept are dropped. Returns `false` if that takes longer than
+    /// `patience`; the threads then end later by themselves.
     ///
     /// For the end of `main`; dropping the last handle does it, too. In a process that was forked since,
-    /// there is nothing to be ended, nor to be waited for.
+    /// there are no threads to end or to wait for, and it returns `false`.
     pub fn shut_down(&self, patience: Duration) -> bool {
         self.inner.shut_down(patience)
     }
@@ -206,7 +205,7 @@ impl RefUnwindSafe for Inner {}
 
 fn deadline(patience: Duration) -> Instant {
     let now = Instant::now();
-    // Where it is beyond what the clock can tell: a year.
+    // A year, if the deadline is beyond what the clock can tell.
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     now.checked_add(patience).unwrap_or(now + year)
 }
@@ -214,14 +213,14 @@ fn deadline(patience: Duration) -> Instant {
 impl Inner {
     fn shut_down(&self, patience: Duration) -> bool {
         if !self.threads.is_of_this_process() {
-            // They are not even to be dropped: what a thread's handle refers to is its parent's.
+            // The handles must not even be dropped: they refer to threads of the parent process.
             if let Some(mut threads) = self.threads.take() {
                 std::mem::forget(std::mem::take(&mut *threads));
             }
             return false;
         }
         let deadline = deadline(patience);
-        // The recorder's thread closes the sinks' queues, when there is nothing left to bring.
+        // The recorder's thread closes the sinks' queues when it has handed over everything.
         self.shared.queue.close();
         let queues = { self.sinks.iter() }.map(|sink| &sink.queue);
         let is_done = queues.fold(self.shared.queue.wait(deadline), |is_done, queue| {
@@ -230,13 +229,13 @@ impl Inner {
         is_done && self.join(deadline)
     }
 
-    /// Waits for the threads, which have nothing left to do but to drop what they have.
+    /// Waits for the threads, which only have to drop what they own.
     fn join(&self, deadline: Instant) -> bool {
         loop {
             let Some(mut threads) = self.threads.take() else {
                 return false;
             };
-            // What panics in them is caught.
+            // Panics in them are caught.
             threads.retain(|thread| !thread.is_finished());
             if threads.is_empty() {
                 return true;
@@ -258,7 +257,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if self.is_one_of_its_threads() {
-            // In a callback, which can't wait for itself.
+            // The last handle was dropped in a callback, which can't wait for itself.
             self.shared.queue.close();
         } else {
             self.shut_down(PATIENCE);

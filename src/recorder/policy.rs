@@ -25,27 +25,28 @@ pub struct Ended<'a> {
     pub name: &'a str,
     /// The request's id.
     pub id: Option<&'a str>,
-    /// From its beginning to its end.
+    /// The time from its beginning to its end.
     pub wall: Duration,
     /// How it ended. The message of a failure is known only if the request itself was marked as failed;
     /// those of its calls are not known yet.
     pub outcome: &'a Outcome,
-    /// What all its strands allocated and freed; `None` if nothing was counted.
+    /// The allocations and frees of all its strands; `None` if nothing was counted.
     pub total: Option<Counts>,
-    /// The highest peak of a single call, in bytes above the live bytes at its start.
+    /// The highest peak of a single call, in bytes above the live bytes at its start; `None` if nothing
+    /// was counted.
     pub peak_bytes: Option<u64>,
-    /// How many calls there were, in all strands.
+    /// The number of calls, in all strands.
     pub calls: u64,
     /// The status of the HTTP response; `None` if there was no response, or if it is no HTTP request.
     pub status: Option<u16>,
 }
 
-/// Which requests are kept: those to which one of its rules applies.
+/// Set of rules: a request is kept if one of them applies to it.
 ///
-/// It decides at a request's end, on the request's thread, so that nothing is kept or built for the
-/// others. [`Policy::default`] keeps what failed, panicked or was cancelled, and of each name and
-/// minute the 3 slowest and the 3 heaviest: so there is something to look at, and something to
-/// compare it with, in a service about which nothing is known. [`Policy::none`] begins with no rule.
+/// The policy decides at a request's end, on the request's thread, so that nothing is stored or built
+/// for the others. [`Policy::default`] keeps requests that failed, panicked or were cancelled, and for
+/// each name and minute the 3 slowest and the 3 heaviest. So there is something to look at, and to
+/// compare it with, before anything is known about a service. [`Policy::none`] begins with no rule.
 ///
 /// ```
 /// use std::time::Duration;
@@ -79,7 +80,7 @@ enum KeepRule {
 
 type Condition = dyn Fn(&Ended<'_>) -> bool + Send + Sync;
 
-/// Why a request is kept.
+/// The reason for which a request is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -93,17 +94,17 @@ pub enum Reason {
     ClientError(u16),
     /// It took longer than this.
     SlowerThan(Duration),
-    /// It requested memory more often than this.
+    /// It allocated more often than this.
     AllocatesOver(u64),
     /// It allocated more bytes than this.
     BytesOver(u64),
     /// The peak of one of its calls was more bytes than this.
     PeakOver(u64),
-    /// A rule of the program's own, by its name.
+    /// A rule of the program itself, by its name.
     Rule(Arc<str>),
-    /// One of the slowest of its name in a window of time.
+    /// It was one of the slowest of its name in a window of time.
     Slowest,
-    /// One of those of its name that allocated the most bytes in a window of time.
+    /// It was one of those of its name that allocated the most bytes in a window of time.
     Heaviest,
 }
 
@@ -152,26 +153,26 @@ impl Policy {
         self
     }
 
-    /// Keeps what took longer than this.
+    /// Keeps requests that took longer than this.
     #[must_use]
     pub fn slower_than(self, limit: Duration) -> Self {
         self.rule(KeepRule::SlowerThan(limit))
     }
 
-    /// Keeps what [failed](Outcome::Failed): requests that were marked as failed, and those without a set
-    /// outcome of which an outermost call failed.
+    /// Keeps requests that [failed](Outcome::Failed): those marked as failed, and those without a set
+    /// outcome if one of their outermost calls failed.
     #[must_use]
     pub fn failed(self) -> Self {
         self.rule(KeepRule::Failed)
     }
 
-    /// Keeps what [panicked](Outcome::Panicked).
+    /// Keeps requests that [panicked](Outcome::Panicked).
     #[must_use]
     pub fn panicked(self) -> Self {
         self.rule(KeepRule::Panicked)
     }
 
-    /// Keeps what was [cancelled](Outcome::Cancelled): a future dropped before it was ready, a
+    /// Keeps requests that were [cancelled](Outcome::Cancelled): a future dropped before it was ready, a
     /// response whose client hung up.
     #[must_use]
     pub fn cancelled(self) -> Self {
@@ -188,38 +189,39 @@ impl Policy {
         self.rule(KeepRule::ClientErrors)
     }
 
-    /// Keeps what requested memory more often than this; nothing if no [`Counting`](crate::Counting)
+    /// Keeps requests that allocated more often than this; nothing if no [`Counting`](crate::Counting)
     /// allocator is installed.
     #[must_use]
     pub fn allocates_over(self, limit: u64) -> Self {
         self.rule(KeepRule::AllocatesOver(limit))
     }
 
-    /// Keeps what allocated more bytes than this, all together; nothing if no
+    /// Keeps requests that allocated more bytes than this in total; nothing if no
     /// [`Counting`](crate::Counting) allocator is installed.
     #[must_use]
     pub fn bytes_over(self, limit: u64) -> Self {
         self.rule(KeepRule::BytesOver(limit))
     }
 
-    /// Keeps what had a call whose [peak](crate::CallReport::peak_bytes) was more bytes than this; nothing
-    /// if no [`Counting`](crate::Counting) allocator is installed.
+    /// Keeps requests with a call whose [peak](crate::CallReport::peak_bytes) was more bytes than this;
+    /// nothing if no [`Counting`](crate::Counting) allocator is installed.
     #[must_use]
     pub fn peak_over(self, limit: u64) -> Self {
         self.rule(KeepRule::PeakOver(limit))
     }
 
-    /// Keeps, for each name, what is among the `count` slowest of its window when it ends. So the
-    /// first `count` of each window are kept, and after them what is slower than one of these. `count`
-    /// is at most 64; 0 keeps nothing.
+    /// Keeps, for each name, a request that is among the `count` slowest of its window when it ends. So
+    /// the first `count` of each window are kept, and after them those that are slower than one of
+    /// these. `count` is at most 64; 0 keeps nothing.
     #[must_use]
     pub fn slowest(mut self, count: usize, window: Duration) -> Self {
         self.slowest = Extremes { count, window };
         self
     }
 
-    /// Keeps, for each name, what is among the `count` of its window that allocated the most bytes when it
-    /// ends, as [`slowest`](Self::slowest) does by time. What allocated no bytes is not among them.
+    /// Keeps, for each name, a request that is among the `count` of its window that allocated the most
+    /// bytes when it ends, as [`slowest`](Self::slowest) does by time. A request that allocated no bytes
+    /// is not among them.
     #[must_use]
     pub fn heaviest(mut self, count: usize, window: Duration) -> Self {
         self.heaviest = Extremes { count, window };
@@ -227,7 +229,7 @@ impl Policy {
     }
 
     /// Keeps the requests for which `condition` returns `true`, with this name as the reason. It runs at
-    /// the end of every request, on that request's thread: let it be quick. A panic in it is
+    /// the end of every request, on that request's thread, so it should be quick. A panic in it is
     /// [counted](super::Statistics::policy_panics) and means `false`. It is not called for requests that
     /// it ends itself.
     #[must_use]
@@ -243,7 +245,7 @@ impl Policy {
         (self.slowest, self.heaviest)
     }
 
-    /// Decides whether the request is kept, and why. `panics` counts panics in the program's own rules.
+    /// Decides whether the request is kept, and why. `panics` counts panics in the program's rules.
     /// Allocates only if there is a reason.
     pub(super) fn judge(
         &self,
@@ -271,11 +273,11 @@ impl Policy {
     }
 }
 
-/// What a policy says of a request.
+/// The decision of a policy on a request.
 #[derive(Default)]
 pub(super) struct Verdict {
     pub(super) is_kept: bool,
-    /// Those that there is memory for.
+    /// The reasons for which there was memory.
     pub(super) reasons: Vec<Reason>,
 }
 
@@ -320,13 +322,13 @@ impl KeepRule {
     }
 }
 
-/// What a rule of the program's own says.
+/// Asks a rule of the program.
 fn says(condition: &Condition, ended: &Ended<'_>, panics: &AtomicU64) -> bool {
     thread_local! {
         static IS_ASKING: Cell<bool> = const { Cell::new(false) };
     }
     if IS_ASKING.replace(true) {
-        // It ended a request itself.
+        // The rule ended a request itself.
         return false;
     }
     let said = unless_it_panics(|| condition(ended));

@@ -1,4 +1,4 @@
-//! A lock that requests take.
+//! A lock that survives a fork of the process.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,17 +6,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::primitives::wait::Patience;
 
-/// It is had for less than a microsecond by requests; so often it is tried before it is waited for.
+/// How often the lock is tried before its thread blocks: requests hold it for less than a microsecond.
 const LOOKS: u32 = 50;
 
-/// A lock of this process. In one that was forked while another thread had it, nobody gives it back,
-/// and it is not waited for.
+/// A mutex of this process. In a process that was forked while another thread held it, it is never
+/// unlocked, and [`take`](Self::take) gives up.
 ///
-/// What is behind it is never left half done: no foreign code runs under it.
+/// The value is never left half changed: no foreign code runs under the lock.
 pub(super) struct ProcessLock<T> {
     mutex: Mutex<T>,
     process: u32,
-    /// It was waited for in vain, in another process.
+    /// Whether a forked process has waited for it in vain.
     is_given_up: AtomicBool,
 }
 
@@ -29,7 +29,7 @@ impl<T> ProcessLock<T> {
         }
     }
 
-    /// None where another thread has it.
+    /// Returns `None` if another thread holds the lock.
     pub(super) fn try_take(&self) -> Option<MutexGuard<'_, T>> {
         match self.mutex.try_lock() {
             Ok(guard) => Some(guard),
@@ -38,14 +38,14 @@ impl<T> ProcessLock<T> {
         }
     }
 
-    /// None where nobody gives it back.
+    /// Locks it. Returns `None` if it was held at a fork, and so is never unlocked.
     pub(super) fn take(&self) -> Option<MutexGuard<'_, T>> {
         let mut patience = Patience::new();
         for looks in 0.. {
             if let Some(guard) = self.try_take() {
                 return Some(guard);
             }
-            // To ask takes a system call, but so does it to wait.
+            // Asking for the process's id takes a system call, but so does blocking.
             if looks == LOOKS && self.is_of_this_process() {
                 return Some(self.wait());
             }

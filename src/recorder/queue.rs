@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::process_lock::ProcessLock;
 
-/// A queue that is bounded in number and in bytes. If it is empty it takes an item of any size, as the
-/// largest ones are worth as much as others.
+/// A queue that is bounded in number and in bytes. An empty one takes an item of any size, since the
+/// largest reports are worth as much as others.
 pub(super) struct Queue<T> {
     contents: ProcessLock<Contents<T>>,
     /// The thread that takes.
@@ -25,7 +25,7 @@ struct Contents<T> {
     waiting: VecDeque<(T, usize)>,
     bytes: usize,
     is_closed: bool,
-    /// How many ever came, and with how many of them the thread is done.
+    /// How many items ever came, and how many of them the thread has finished.
     came: u64,
     done: u64,
 }
@@ -80,7 +80,7 @@ impl<T> Queue<T> {
                     return;
                 };
                 contents = again;
-                // Its memory was taken until then.
+                // The item took its memory until now.
                 contents.bytes -= bytes;
                 contents.done += 1;
                 self.done.notify_all();
@@ -107,8 +107,8 @@ impl<T> Queue<T> {
         self.worker.get() == Some(&std::thread::current().id())
     }
 
-    /// Waits until the thread is done with all that has come until now. Returns `false` if that takes
-    /// longer, and at once if it is called on that thread.
+    /// Waits until the thread has finished all items that have come until now. Returns `false` after the
+    /// deadline, and at once if it is called on that thread.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
         if self.is_worked_here() {
             return false;

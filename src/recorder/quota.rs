@@ -1,6 +1,6 @@
-//! How much memory a part of the recorder may still take.
+//! A limit on the memory that a part of the recorder takes.
 
-/// The bytes that may still be taken.
+/// The number of bytes that may still be taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Quota(usize);
 
@@ -9,17 +9,17 @@ impl Quota {
         Self(bytes)
     }
 
-    /// One that is never used up, for readers.
+    /// Returns a quota that is never used up, for readers.
     pub(super) const fn unlimited() -> Self {
         Self(usize::MAX)
     }
 
-    /// How many bytes are left.
+    /// Returns how many bytes are left.
     pub(super) const fn left(&self) -> usize {
         self.0
     }
 
-    /// Takes this many bytes, or none if fewer are left.
+    /// Takes this many bytes; `None` if fewer are left.
     pub(super) fn take(&mut self, bytes: usize) -> Option<Taken<'_>> {
         self.0 = self.0.checked_sub(bytes)?;
         Some(Taken { from: self, bytes })
@@ -53,7 +53,7 @@ impl Quota {
 }
 
 /// Bytes taken from a quota. They go back when this is dropped, unless they are [kept](Self::keep).
-#[must_use = "what is taken goes back at once"]
+#[must_use = "the bytes are given back at once if this is dropped"]
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
     from: &'a mut Quota,
@@ -61,7 +61,7 @@ pub(super) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// The memory is there: the bytes stay taken until they are [given back](Quota::give_back).
+    /// Keeps the bytes taken until they are [given back](Quota::give_back): the memory was allocated.
     pub(super) fn keep(mut self) {
         self.bytes = 0;
     }

@@ -1,4 +1,4 @@
-//! What all requests of the last minutes did, kept or not, as hotspots.
+//! Hotspots of all requests of the last minutes, kept or not.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::baseline::Baseline;
 use super::window::Sums;
 
 impl Recorder {
-    /// What all requests of the last minutes did, kept or not, by function and by path: those of
-    /// one name, or of all. Of the present window and of the one before.
+    /// Returns the hotspots of all requests of the last minutes, kept or not: of those of one name, or
+    /// of all. They cover the present [window](super::Builder::window) and the one before.
     ///
-    /// Allocations are exact, but for the selfs around a call that
-    /// [went on elsewhere](crate::CallReport::moved). Only sums are known here. So there are no
-    /// percentiles, and the self times around calls that run beside each other, as branches of a
-    /// `join!` or spawned tasks do, are too low, down to 0: the times of all are taken off. Nothing
-    /// is marked as [`partial`](crate::hotspots::Totals::partial).
+    /// Allocations are exact, except for the self counts around a call that
+    /// [moved](crate::CallReport::moved) into another one. Only sums are known here, so there are no
+    /// percentiles. The self times around calls that ran concurrently, as branches of a `join!` or
+    /// spawned tasks do, are too low, down to 0, since the times of all these calls are subtracted.
+    /// Nothing is marked as [`partial`](crate::hotspots::Totals::partial).
     ///
     /// ```
     /// use tracer::hotspots::By;
@@ -57,11 +57,11 @@ impl Recorder {
     }
 }
 
-/// What there is of one name in one stripe: copied, so that nobody waits while it is added up.
+/// The figures of one name in one stripe, copied so that nobody waits while they are added up.
 struct Recent {
     requests: u64,
     total: Counts,
-    /// The callsite, the path that leads there, and what the calls did.
+    /// The callsite, the number of the path that leads there, and the sums of the calls.
     paths: Vec<(Option<&'static Callsite>, Option<usize>, Sums)>,
 }
 
@@ -105,7 +105,7 @@ impl Recent {
     }
 }
 
-/// `inside`: what the calls inside these did.
+/// Returns the totals of a path's calls; `inside` are the sums of the calls directly inside them.
 fn totals(sums: &Sums, inside: &Sums, is_counted: bool) -> Totals {
     let ns = Duration::from_nanos;
     Totals {

@@ -1,8 +1,8 @@
-//! The reports that are kept in memory: so many bytes of them.
+//! The ring of reports in memory, bounded in bytes.
 //!
-//! Where there is no room for one more, the oldest goes of those of which there is most: of one name
-//! and kept for one reason. So ten thousand failures of one route push out each other, and not the
-//! one slow request of another.
+//! If there is no room for another report, the oldest of the largest group is evicted: a group holds the
+//! reports of one name that were kept for one reason. So ten thousand failures of one route evict each
+//! other, and not the one slow request of another.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::report::Report;
 
 use super::policy::Reason;
 
-/// What is kept together: the route's number and the first reason.
+/// The reports that evict each other: the route's number and the first reason.
 type Group = (usize, Reason);
 
 pub(super) struct Ring {
     most_bytes: usize,
     bytes: usize,
     evicted: u64,
-    /// In order of their coming.
+    /// In order of arrival.
     reports: BTreeMap<u64, Arc<Report>>,
     groups: HashMap<Group, OfGroup>,
     came: u64,
@@ -27,11 +27,11 @@ pub(super) struct Ring {
 #[derive(Default)]
 struct OfGroup {
     bytes: usize,
-    /// When each came, and what it takes.
+    /// The arrival number and the bytes of each report.
     oldest: VecDeque<(u64, usize)>,
 }
 
-/// What it takes to find one report.
+/// The memory that it takes to find one report.
 const PLACE_BYTES: usize = 160;
 
 impl Ring {
@@ -46,7 +46,7 @@ impl Ring {
         }
     }
 
-    /// `bytes`: what the report takes.
+    /// Adds a report, which takes this many bytes.
     pub(super) fn push(&mut self, report: Arc<Report>, bytes: usize, route: usize, reason: Reason) {
         let bytes = PLACE_BYTES + bytes;
         if bytes > self.most_bytes {
@@ -64,14 +64,14 @@ impl Ring {
         group.oldest.push_back((came, bytes));
     }
 
-    /// One that is not to be had counts as one that had to go.
+    /// Counts a report that could not be kept as evicted.
     pub(super) fn lose(&mut self) {
         self.evicted += 1;
     }
 
     fn evict(&mut self) {
         let most = self.groups.iter_mut();
-        // Of two with as much, the one with the older.
+        // Of two groups of one size, the one with the older report.
         let most =
             most.max_by_key(|(_, it)| (it.bytes, std::cmp::Reverse(it.oldest.front().copied())));
         let Some((key, group)) = most else { return };
@@ -88,7 +88,7 @@ impl Ring {
         self.reports.remove(&came);
     }
 
-    /// The last that came first.
+    /// Returns the reports, the last that came first.
     pub(super) fn reports(&self) -> Vec<Arc<Report>> {
         self.reports.values().rev().cloned().collect()
     }

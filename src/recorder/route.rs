@@ -1,4 +1,4 @@
-//! What the requests of one name share, and the bounded list of names.
+//! Routes: the state that the requests of one name share, and the bounded list of names.
 
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
@@ -11,20 +11,20 @@ use super::policy::Policy;
 use super::process_lock::ProcessLock;
 use super::top::Top;
 
-/// The name under which the requests are that found no room for a name of their own.
+/// The name of all requests for whose name there was no room.
 pub(super) const OTHER: &str = "(other)";
 
-/// What the requests of one name share.
+/// The state that the requests of one name share.
 pub(super) struct Route {
     pub(super) name: String,
-    /// Its place among all.
+    /// Its place in the list; 0 stands for all names without a route of their own.
     pub(super) number: usize,
     pub(super) slowest: Top,
     pub(super) heaviest: Top,
 }
 
 impl Route {
-    /// None if there is no memory.
+    /// Makes a route; `None` if there is no memory.
     fn new(name: &str, number: usize, policy: &Policy) -> Option<Self> {
         let (slowest, heaviest) = policy.extremes();
         Some(Self {
@@ -36,7 +36,7 @@ impl Route {
     }
 }
 
-/// All names there are, so many at most; the others have one together, whose number is 0.
+/// The bounded list of names. Further names share the route with number 0.
 pub(super) struct Routes {
     /// By number.
     places: Box<[OnceLock<Route>]>,
@@ -58,7 +58,7 @@ impl Known {
             .copied()
     }
 
-    /// Adds one that is not there; `false` if there is no memory.
+    /// Adds a number that is not there yet; `false` if there is no memory.
     fn add(&mut self, name: &str, number: usize, routes: &Routes) -> bool {
         let hash = |name: &str| self.hasher.hash_one(name);
         let hash_of = |number: &usize| hash(&routes.at(*number).name);
@@ -79,7 +79,7 @@ impl Known {
 }
 
 impl Routes {
-    /// What the place of a name takes from the beginning.
+    /// The bytes that a name's place takes, even before the name is known.
     pub(super) const PLACE_BYTES: usize = size_of::<OnceLock<Route>>();
 
     pub(super) fn new(most: usize, policy: &Policy) -> Self {
@@ -97,7 +97,7 @@ impl Routes {
         routes
     }
 
-    /// The route with this number.
+    /// Returns the route with this number.
     pub(super) fn at(&self, number: usize) -> &Route {
         let known = self.places.get(number).and_then(OnceLock::get);
         match known.or_else(|| self.places[0].get()) {
@@ -106,9 +106,9 @@ impl Routes {
         }
     }
 
-    /// The number of the route of this name. If there are as many as may be, or no memory for one
-    /// more, that of all others. `make_room` is told the number of a new one, and answers whether there is
-    /// room for it elsewhere.
+    /// Returns the number of the route of this name. A new name gets a number if there is room for it in
+    /// the list and in memory, and if `make_room`, called with that number, returns `true`. Otherwise it
+    /// is 0.
     pub(super) fn get(
         &self,
         name: &str,
@@ -131,12 +131,12 @@ impl Routes {
         if !known.add(name, number, self) {
             return 0;
         }
-        // Nobody else has this number.
+        // Set only here: the lock is held, and the number is new.
         let _ = self.places[number].set(route);
         number
     }
 
-    /// In order of their names.
+    /// Returns all routes, sorted by name.
     pub(super) fn all(&self) -> Vec<&Route> {
         let mut routes: Vec<_> = self.places.iter().filter_map(OnceLock::get).collect();
         routes.sort_by(|one, other| one.name.cmp(&other.name));

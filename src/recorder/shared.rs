@@ -1,4 +1,4 @@
-//! What a recorder's handles, its requests and its threads share.
+//! The state that a recorder's handles, its requests and its threads share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -22,11 +22,11 @@ pub(super) struct Shared {
     pub(super) stripes: Stripes,
     pub(super) queue: Queue<Finished>,
     ring: ProcessLock<Ring>,
-    /// How often a rule of the program's own panicked.
+    /// How often a rule of the program panicked.
     pub(super) policy_panics: AtomicU64,
     /// Whether a panic hook is set.
     pub(super) dumps_on_panic: AtomicBool,
-    /// The last to go: the names of its rules are the program's.
+    /// Dropped last: the names of its rules are the program's memory.
     pub(super) policy: Policy,
 }
 
@@ -55,17 +55,17 @@ impl Shared {
         }
     }
 
-    /// None in a process that was forked while another thread had it.
+    /// Looks at the ring; `None` in a process that was forked while another thread held its lock.
     pub(super) fn ring<T>(&self, look: impl FnOnce(&mut Ring) -> T) -> Option<T> {
         Some(look(&mut *self.ring.take()?))
     }
 
-    /// The number of the window of time in which a moment is, which is in the clock's nanoseconds.
+    /// Returns the number of the window of time that a moment, in the clock's nanoseconds, is in.
     pub(super) fn window(&self, moment_ns: u64) -> u64 {
         moment_ns / self.window_ns
     }
 
-    /// That of the present one.
+    /// Returns the number of the present window.
     pub(super) fn window_now(&self) -> u64 {
         self.window(clock::nanoseconds(clock::ticks()))
     }

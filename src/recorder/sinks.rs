@@ -1,5 +1,5 @@
-//! Where kept reports go besides the memory: each place has a thread and a queue of its own, so that
-//! a slow one keeps nobody waiting.
+//! The sinks of kept reports besides the memory. Each has a thread and a queue of its own, so a slow one
+//! delays nobody.
 
 use std::fmt::Display;
 use std::io;
@@ -14,10 +14,10 @@ use crate::report::Report;
 use super::process_lock::ProcessLock;
 use super::queue::Queue;
 
-/// What a sink takes: an error, or a panic's text, where it could not.
+/// Takes a report into a sink. Returns an error's text if that failed.
 pub(super) type Taker = Box<dyn FnMut(&Arc<Report>) -> Result<(), String> + Send>;
 
-/// A sink as the recorder knows it.
+/// A sink, with its queue and its counters.
 pub(super) struct Sink {
     pub(super) name: String,
     pub(super) queue: Queue<Arc<Report>>,
@@ -28,28 +28,28 @@ pub(super) struct Sink {
     last_error: ProcessLock<Option<String>>,
 }
 
-/// What became of the reports that were kept, at one of the places to which they go.
+/// Counts of one sink: what became of the kept reports there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkStatistics {
-    /// Which one: the path of a file, or the name of a callback.
+    /// The path of a file, or the name of a callback.
     pub name: String,
-    /// Reports that it took.
+    /// Reports that the sink took.
     pub taken: u64,
-    /// Reports of which it failed: with an error, or with a panic.
+    /// Reports that the sink failed to take, with an error or a panic.
     pub failed: u64,
-    /// Reports that did not find room in its queue, because it is slow.
+    /// Reports that found no room in the sink's queue, because it is slow.
     pub dropped: u64,
-    /// How often a file had been deleted, moved or replaced by others, and was opened or created again at
-    /// its path. 0 for a callback.
+    /// How often the file had been deleted, moved or replaced by others, and was opened or created again
+    /// at its path. 0 for a callback.
     pub reopened: u64,
-    /// Reports that wait in its queue.
+    /// Reports that wait in the sink's queue.
     pub waiting: usize,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
-/// All of them, as their only bringer has them: without it they come to an end.
+/// All sinks, owned by the thread that hands reports to them: their queues are closed when it ends.
 #[derive(Default)]
 pub(super) struct Sinks(pub(super) Vec<Arc<Sink>>);
 
@@ -62,7 +62,7 @@ impl Drop for Sinks {
 }
 
 impl Sink {
-    /// Starts its thread. `reopened` counts how often a file was opened again.
+    /// Starts the sink's thread. `reopened` counts how often a file was opened again.
     pub(super) fn start(
         name: String,
         queue_bytes: usize,
@@ -82,7 +82,7 @@ impl Sink {
         let work = move || {
             mine.queue.each(|report| {
                 mine.take(&report, &mut take);
-                // It is the recorder's memory, and what the sink allocates is the sink's.
+                // A report is the recorder's memory. What the sink allocates is the sink's.
                 alloc_counter::exclude(|| drop(report));
             });
         };
@@ -111,7 +111,7 @@ impl Sink {
         self.fail(error);
     }
 
-    /// Of one it failed, for this reason.
+    /// Counts a report that the sink failed to take, for this reason.
     pub(super) fn fail(&self, why: impl Display) {
         self.failed.fetch_add(1, Relaxed);
         if let Some(mut last_error) = self.last_error.take() {
@@ -119,7 +119,7 @@ impl Sink {
         }
     }
 
-    /// `bytes`: what the report takes.
+    /// Queues a report, which takes this many bytes, or counts it as dropped.
     pub(super) fn offer(&self, report: &Arc<Report>, bytes: usize) {
         if self.queue.push(Arc::clone(report), bytes).is_err() {
             self.dropped.fetch_add(1, Relaxed);

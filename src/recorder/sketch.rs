@@ -1,4 +1,4 @@
-//! How a figure is spread over requests, in some hundred bytes.
+//! The distribution of a figure over requests, in some hundred bytes.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use crate::report::Percentiles;
 
 use super::quota::Quota;
 
-/// How many bins there are for each doubling: a value is known to a thirty-second of itself.
+/// The number of bins for each doubling: a value is known to a thirty-second of itself.
 const BINS_PER_OCTAVE: u32 = 16;
 /// Smaller values have a bin each.
 const EXACT: u64 = 2 * BINS_PER_OCTAVE as u64;
 
-/// If there is no memory for more bins, they are made wider: by this many powers of two at most, to one bin
-/// for each doubling.
+/// The most doublings of a bin's width, if there is no memory for more bins: then there is one bin for
+/// each doubling of the value.
 const WIDEST: u32 = BINS_PER_OCTAVE.ilog2();
 
 /// Counts of values, in bins whose width grows with the value, as those of HDR histograms
 /// (<http://hdrhistogram.org>) do.
 ///
-/// Only the bins from the lowest value that came to the highest take memory: most figures of one
-/// place in a program are within a few doublings of each other. `hdrhistogram` begins at zero, and
-/// takes five to ten times as much. If even that is too much, neighbouring bins become one. If that
-/// does not help either, it is only known how many values were below all bins, or above.
+/// Only the bins from the lowest value to the highest take memory: most figures of one place in a
+/// program are within a few doublings of each other. `hdrhistogram` begins at zero, and takes five to
+/// ten times as much. If there is no memory for that either, neighbouring bins are merged. If that is
+/// not enough, only the number of values below all bins, or above, is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     /// The first bin's number.
     first: usize,
     bins: Vec<u32>,
-    /// How often each two bins were made one.
+    /// How often neighbouring bins were merged in pairs.
     wider: u32,
-    /// How many values were 0. These are in no bin.
+    /// The number of values that were 0. These are in no bin.
     zeros: u64,
     count: u64,
     below: u64,
@@ -47,7 +47,7 @@ fn bin_of(value: u64) -> usize {
     (2 * BINS_PER_OCTAVE + octave * BINS_PER_OCTAVE) as usize + within
 }
 
-/// Returns the lowest value of a bin, and that of the next.
+/// Returns the lowest value of a bin and that of the next one.
 fn bounds(bin: usize) -> (u64, u64) {
     let bin = bin as u64;
     if bin < EXACT {
@@ -69,8 +69,8 @@ impl Sketch {
         self.count
     }
 
-    /// Counts a value. The bins take from `quota`. Returns `false` if there is no memory for the value's
-    /// bin.
+    /// Counts a value. Takes memory for bins from `quota`. Returns `false` if there is none for the
+    /// value's bin.
     pub(super) fn record(&mut self, value: u64, quota: &mut Quota) -> bool {
         self.max = self.max.max(value);
         self.count += 1;
@@ -87,7 +87,7 @@ impl Sketch {
         self.zeros += zeros;
     }
 
-    /// `bin`: the bin's number if bins are as narrow as they can be.
+    /// Counts `by` values in a bin, whose number is that of the narrowest bins.
     #[inline]
     fn put(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
         let place = (bin >> self.wider).checked_sub(self.first);
@@ -133,7 +133,7 @@ impl Sketch {
         }
     }
 
-    /// Requests memory for this many bins. Returns whether there is any.
+    /// Reserves memory for this many bins. Returns whether there is any.
     fn reserve(&mut self, bins: usize, quota: &mut Quota) -> bool {
         let more = bins.saturating_sub(self.bins.capacity()) * size_of::<u32>();
         let Some(taken) = quota.take(more) else {
@@ -146,7 +146,7 @@ impl Sketch {
         fits
     }
 
-    /// Makes each two bins one, in the memory that they have.
+    /// Merges the bins in pairs, in the memory that they have.
     fn widen(&mut self) {
         let first = self.first / 2;
         for place in 0..self.bins.len() {
@@ -160,7 +160,7 @@ impl Sketch {
         self.wider += 1;
     }
 
-    /// Adds what another counted.
+    /// Adds the values of another sketch.
     pub(super) fn add(&mut self, other: &Self) {
         while self.wider < other.wider {
             self.widen();
@@ -181,7 +181,8 @@ impl Sketch {
         self.max = self.max.max(other.max);
     }
 
-    /// `None` if no value came, or if one of the percentiles is not known, as there was no memory.
+    /// Returns the percentiles; `None` if there are no values, or if one of the percentiles is not
+    /// known, because memory ran out.
     pub(super) fn percentiles(&self) -> Option<Percentiles<u64>> {
         Some(Percentiles {
             p50: self.at(50)?,
@@ -191,8 +192,8 @@ impl Sketch {
         })
     }
 
-    /// Returns the bins that have values: the lowest value, the first one that is too high, and how many
-    /// there are in between.
+    /// Returns the bins that have values: the lowest value, the first one that is too high, and the
+    /// number of values.
     pub(super) fn bins(&self) -> Vec<(u64, u64, u64)> {
         let zeros = (self.zeros > 0).then_some((0, 1, self.zeros));
         let bins = { self.bins.iter().enumerate() }.filter(|(_, count)| **count > 0);
@@ -210,7 +211,7 @@ impl Sketch {
         (bounds(first).0.max(1), bounds(last).1)
     }
 
-    /// The percentiles of values that are nanoseconds.
+    /// Returns the percentiles of values that are nanoseconds.
     pub(super) fn durations(&self) -> Option<Percentiles<Duration>> {
         Some(self.percentiles()?.map(Duration::from_nanos))
     }
@@ -234,7 +235,7 @@ impl Sketch {
             until += u64::from(*count);
             if until >= rank {
                 let (lowest, next) = self.bounds(place);
-                // Of the last bin one value is known.
+                // One value of the last bin is known: the highest.
                 let is_last = until == self.count;
                 let middle = lowest + (next - lowest) / 2;
                 let says_something = next - lowest <= lowest;

@@ -1,4 +1,4 @@
-//! What a recorder has counted.
+//! Statistics of a recorder: of all its requests and of each name.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::sinks::SinkStatistics;
 use super::stripe::RequestCounts;
 use super::window::RequestsInWindow;
 
-/// What a recorder has counted since it was started.
+/// Counts of a recorder since it was started.
 ///
 /// `ended` is the sum of `kept`, `not_kept` and `dropped`, exactly and at any moment; and every request
 /// that began is either in flight or has ended. These five figures are of one moment. The others are not: a
@@ -21,75 +21,75 @@ use super::window::RequestsInWindow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Requests that are not over.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// Requests that are over.
+    /// Requests that have ended.
     pub ended: u64,
-    /// Those of them that were kept.
+    /// Ended requests that were kept.
     pub kept: u64,
-    /// Those to which no rule of the policy applied.
+    /// Ended requests to which no rule of the policy applied.
     pub not_kept: u64,
-    /// Those that should have been kept, but came faster than reports can be built or after the
-    /// recorder was shut down; and those for which the process had no memory.
+    /// Ended requests that should have been kept, but came faster than reports can be built or after the
+    /// recorder was shut down, or for which the process had no memory.
     pub dropped: u64,
-    /// Kept requests whose reports are to be built.
+    /// Kept requests whose reports have yet to be built.
     pub waiting: usize,
     /// Kept requests in memory.
     pub in_memory: usize,
-    /// How many bytes these take.
+    /// How many bytes the reports in memory take.
     pub in_memory_bytes: usize,
-    /// Kept requests that are no longer in memory, because others came.
+    /// Kept requests that are no longer in memory, because newer ones took their place.
     pub evicted: u64,
-    /// Calls that are in no baseline, or not with all of their figures, because there was no memory.
+    /// Calls that are in no baseline, or not with all of their figures, because memory ran out.
     pub not_compared: u64,
-    /// How often a rule of the program's own panicked.
+    /// How often a [rule of the program](super::Policy::when) panicked.
     pub policy_panics: u64,
-    /// What became of the kept ones at the other sinks.
+    /// Counts of each further sink: what became of the kept requests there.
     pub sinks: Vec<SinkStatistics>,
 }
 
-/// What a recorder knows of the requests of one name.
+/// Statistics of the requests of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteStatistics {
-    /// The name.
+    /// The requests' name.
     pub name: String,
-    /// Requests that are not over.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// Requests that are over, since the recorder was started.
+    /// Requests that have ended, since the recorder was started.
     pub ended: u64,
-    /// Those of them that were kept.
+    /// Ended requests that were kept.
     pub kept: u64,
-    /// Those to which no rule of the policy applied.
+    /// Ended requests to which no rule of the policy applied.
     pub not_kept: u64,
-    /// Those that should have been kept, but for which there was no memory.
+    /// Ended requests that should have been kept, but for which there was no memory.
     pub dropped: u64,
-    /// Requests of the last minutes: of the present window and of the one before. So are those that
-    /// follow.
+    /// Requests that ended in the last minutes: in the present window and the one before. The fields
+    /// below are about these.
     pub recent: u64,
-    /// Those that failed.
+    /// Recent requests that failed.
     pub failed: u64,
-    /// Those that panicked.
+    /// Recent requests that panicked.
     pub panicked: u64,
-    /// Those that were cancelled.
+    /// Recent requests that were cancelled.
     pub cancelled: u64,
-    /// What they allocated and freed, together; `None` if nothing was counted.
+    /// The allocations and frees of all recent requests; `None` if nothing was counted.
     pub total: Option<Counts>,
-    /// Their time; `None` if there was no request.
+    /// Percentiles of their wall time; `None` if there was no request, or if memory ran out.
     pub wall: Option<Percentiles<Duration>>,
-    /// How these times are spread: the lower bound of a bin, its upper bound, which it does not include,
-    /// and how many there were.
+    /// Histogram of their wall times. Each bin has its lower bound, its upper bound, which it does not
+    /// include, and the number of requests.
     pub wall_bins: Vec<(Duration, Duration, u64)>,
-    /// How often each requested memory.
+    /// Percentiles of how often a request allocated.
     pub allocates: Option<Percentiles<u64>>,
-    /// How that is spread, as the times are.
+    /// Histogram of how often a request allocated, as `wall_bins` is of the times.
     pub allocates_bins: Vec<(u64, u64, u64)>,
-    /// How many bytes each allocated.
+    /// Percentiles of how many bytes a request allocated.
     pub bytes: Option<Percentiles<u64>>,
 }
 
 impl Recorder {
-    /// Returns what was counted until now.
+    /// Returns what the recorder has counted until now.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let mut lost = 0;

@@ -1,4 +1,5 @@
-//! The highest figures of a window of time: of one name, those of the slowest and the heaviest.
+//! The highest figures of one name's requests in a window of time: the times of the slowest, the bytes
+//! of the heaviest.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +9,7 @@ use crate::report::duration::nanoseconds;
 
 use super::process_lock::ProcessLock;
 
-/// So many of each name in each window of time.
+/// How many requests of each name are kept in each window of time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extremes {
     pub(super) count: usize,
@@ -29,16 +30,16 @@ pub(super) struct Top {
     count: usize,
     /// In nanoseconds.
     window: u64,
-    /// A figure that is not above can't be among them. Only a hint to whoever does not hold the
-    /// lock: who comes at the same time may have another.
+    /// A figure that is not above this can't be among them. Without the lock it is only a hint: another
+    /// thread may be changing it.
     threshold: AtomicU64,
-    /// When the window ends, by the clock's nanoseconds.
+    /// The end of the window, in the clock's nanoseconds.
     end: AtomicU64,
     figures: ProcessLock<Vec<u64>>,
 }
 
 impl Top {
-    /// None if there is no memory.
+    /// Makes an empty one; `None` if there is no memory.
     pub(super) fn new(extremes: Extremes) -> Option<Self> {
         let count = extremes.count.min(MOST);
         let mut figures = Vec::new();
@@ -52,7 +53,7 @@ impl Top {
         })
     }
 
-    /// Whether the figure is among the highest of its window until now; then it counts as one.
+    /// Adds the figure if it is among the highest of its window until now. Returns whether it is.
     pub(super) fn admits(&self, figure: u64, now: u64) -> bool {
         if self.count == 0 || (self.is_within(now) && figure <= self.threshold.load(Relaxed)) {
             return false;
@@ -60,7 +61,8 @@ impl Top {
         self.admit(figure, now)
     }
 
-    /// Where the clock was set back, a window that would last too long is none.
+    /// Returns whether the window is not over. One that would last too long is over: the clock was set
+    /// back.
     fn is_within(&self, now: u64) -> bool {
         let left = self.end.load(Relaxed).saturating_sub(now);
         (1..=self.window).contains(&left)

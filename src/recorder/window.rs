@@ -1,4 +1,4 @@
-//! What was done in one window of time: by whole requests, and by the calls of one path.
+//! Figures of one window of time: of whole requests, and of the calls of one path.
 
 use alloc_counter::Counts;
 
@@ -7,7 +7,7 @@ use crate::primitives::clock;
 use super::quota::Quota;
 use super::sketch::Sketch;
 
-/// Whole requests, in one window.
+/// Figures of whole requests, in one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestsInWindow {
     pub(super) count: u64,
@@ -39,21 +39,21 @@ impl RequestsInWindow {
     }
 }
 
-/// The calls of one path, in one window.
+/// Figures of the calls of one path, in one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallsInWindow {
     /// Times are in nanoseconds.
     pub(super) sums: Sums,
-    /// Calls in each request that had any, the time of these together in nanoseconds, and their
-    /// requests for memory.
+    /// For each request with such a call: the number of these calls, their summed time in nanoseconds,
+    /// and how often they allocated.
     pub(super) per_request: Sketch,
     pub(super) wall: Sketch,
     pub(super) allocates: Sketch,
 }
 
 impl CallsInWindow {
-    /// Adds what the calls of one request did, in ticks. Returns `false` if there is no memory for all of
-    /// it.
+    /// Adds the figures of one request's calls, in ticks. Returns `false` if there is no memory for all
+    /// of them.
     pub(super) fn add(&mut self, now: &Sums, quota: &mut Quota) -> bool {
         let now = Sums {
             wall: clock::nanoseconds(now.wall),
@@ -91,7 +91,7 @@ impl CallsInWindow {
     }
 }
 
-/// What several calls did together.
+/// Sums of several calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     pub(super) calls: u64,

@@ -23,13 +23,14 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
                 shared.ring(Ring::lose);
                 sinks.0.iter().for_each(|sink| sink.fail(why));
             };
-            // A report takes more than its records, and requests all of it without a way back.
+            // A report takes more memory than its records, and an allocation that fails while it is
+            // built aborts.
             if !has_memory(finished.records.saturating_mul(4)) {
                 return lose("no memory for the report");
             }
             let built = unless_it_panics(|| Arc::new(report(&shared, finished)));
             let Some(report) = built else {
-                // Not known to happen; then it is one report and not all that come after.
+                // No such panic is known. If one happens, it costs one report and not all later ones.
                 return lose("the report could not be built");
             };
             let bytes = bytes_of(&report);
@@ -46,7 +47,7 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     thread.spawn(move || alloc_counter::exclude(work))
 }
 
-/// Whether there is memory at this moment for what is about to be done, and to spare.
+/// Returns whether there is memory at this moment for what is about to be done, and to spare.
 pub(super) fn has_memory(bytes: usize) -> bool {
     const SPARE: usize = 256 << 10;
     let bytes = bytes.saturating_add(SPARE);
@@ -80,7 +81,7 @@ fn report(shared: &Shared, finished: Finished) -> Report {
     report
 }
 
-/// Why a call failed: an outermost one, where one did, or else the first.
+/// Returns the message of a failed call: of an outermost one, or else of the first.
 fn said_by_a_call(report: &Report) -> Option<&str> {
     let mut failed = report.calls.iter().filter_map(|call| match &call.outcome {
         Outcome::Failed(said) if !said.is_empty() => Some((call, &**said)),

@@ -1,11 +1,11 @@
-//! An address: where a record stands, or which path is meant.
+//! An address: the place of a record, or the number of a path.
 
 use crate::primitives::pool::Number;
 
-/// Where a record stands: in which chunk, and where in it. Stays the same for the record's life.
+/// The place of a record: its chunk, and the index in the chunk. It is constant for the record's life.
 ///
-/// The last index of a chunk is no record's: with it, the number is that of a path of folded calls.
-/// So a handle, a strand and a sum can stand below either.
+/// The last index of a chunk belongs to no record: with it, the number is that of a path of folded
+/// calls. So a handle, a strand and a sum can refer to either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address(u32);
 
@@ -25,25 +25,25 @@ impl Address {
         Number::from_bits(self.0 >> Self::INDEX_BITS)
     }
 
-    /// The address that stands for a path.
+    /// Returns the address that stands for a path.
     pub(crate) const fn of_path(path: Number) -> Self {
         Self::new(path, Self::OF_PATH)
     }
 
-    /// The path, if the address stands for one.
+    /// Returns the path, if the address stands for one.
     pub(crate) fn path(self) -> Option<Number> {
         let is_path = self.0 % (1 << Self::INDEX_BITS) == Self::OF_PATH && self != Self::NONE;
         is_path.then(|| self.chunk_number())
     }
 
-    /// In which of so many buckets it is looked for; their number is a power of two.
+    /// Returns the bucket of this address; `buckets` is a power of two.
     pub(crate) const fn bucket(self, buckets: usize) -> usize {
         // Multiplied by the golden ratio, the upper bits are well mixed.
         let mixed = self.0.wrapping_mul(0x9E37_79B9) as usize;
         (mixed * buckets) >> u32::BITS
     }
 
-    /// Whether both stand in the same chunk.
+    /// Returns whether both are in one chunk.
     #[inline]
     pub(crate) const fn is_beside(self, other: Self) -> bool {
         (self.0 ^ other.0) >> Self::INDEX_BITS == 0

@@ -1,4 +1,4 @@
-//! The static place in the code that opens a call.
+//! A callsite: the static place in the code that opens a call.
 
 use std::fmt::Display;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ shared_static! {
     static CALLSITES: Directory<Callsite> = Directory::new();
 }
 
-/// Where a call is opened: function, module, file and line, and the names of its labels.
+/// Place in the code that opens calls: function, module, file and line, and the names of its labels.
 ///
 /// [`call!`](crate::call!) and [`#[traced]`](crate::traced) make a static of it. An integration that
 /// opens calls by itself makes its own, once for each place, and opens calls with [`Call::open`]:
@@ -48,7 +48,7 @@ pub struct Callsite {
     line: u32,
     has_id: bool,
     labels: &'static [&'static str],
-    /// A call may lack its id and any of its labels.
+    /// Whether a call may lack its id and any of its labels.
     is_optional: bool,
     number: AtomicNumber,
     name: OnceLock<&'static str>,
@@ -63,7 +63,7 @@ enum Function {
 
 impl Callsite {
     const_fn! {
-        /// A callsite with this name, in this module, file and line; without an id and labels.
+        /// Returns a callsite with this name, in this module, file and line; without an id and labels.
         pub const fn new(
             name: &'static str,
             module: &'static str,
@@ -91,7 +91,7 @@ impl Callsite {
     }
 
     const_fn! {
-        /// For the macros: a place in the function with this name.
+        /// For the macros: returns a place in the function with this name.
         #[doc(hidden)]
         pub const fn named(
             name: &'static str,
@@ -104,7 +104,7 @@ impl Callsite {
     }
 
     const_fn! {
-        /// For the macros: a place in the function in which the item stands whose type name this is.
+        /// For the macros: returns a place in the function around the item with this type name.
         #[doc(hidden)]
         pub const fn around(
             item: fn() -> &'static str,
@@ -137,7 +137,7 @@ impl Callsite {
         }
     }
 
-    /// The function's name, without its path.
+    /// Returns the function's name, without its path.
     pub fn name(&self) -> &'static str {
         match self.function {
             Function::Named(name) => name,
@@ -145,17 +145,17 @@ impl Callsite {
         }
     }
 
-    /// The module's path.
+    /// Returns the module's path.
     pub fn module(&self) -> &'static str {
         self.module
     }
 
-    /// The source file, as the compiler knows it.
+    /// Returns the source file, as the compiler knows it.
     pub fn file(&self) -> &'static str {
         self.file
     }
 
-    /// The line in the file.
+    /// Returns the line in the file.
     pub fn line(&self) -> u32 {
         self.line
     }
@@ -164,12 +164,13 @@ impl Callsite {
         self.has_id
     }
 
-    /// Whether its calls have texts: an id, labels, or both.
+    /// Returns whether its calls have texts: an id, labels, or both.
     pub(crate) fn has_texts(&self) -> bool {
         self.has_id || !self.labels.is_empty()
     }
 
-    /// The texts of a call that may lack some: the labels are those of the names at their places.
+    /// Formats the texts of a call that may lack some. The labels are those of the names at their
+    /// places.
     pub(crate) fn write_texts(
         &self,
         id: Option<&dyn Display>,
@@ -183,7 +184,7 @@ impl Callsite {
         Text::of_several(id.into_iter().chain(labels))
     }
 
-    /// What was written of a call's id and labels.
+    /// Returns the id and the labels that were written.
     pub(crate) fn read_texts(&self, bytes: &[u8]) -> (Option<String>, Vec<Option<String>>) {
         if self.is_optional {
             Text::read_optional(bytes, self.has_id, self.labels.len())
@@ -215,7 +216,7 @@ impl Callsite {
             number = new;
             self
         });
-        // Two threads may come here at once: both numbers lead here, and the first is kept.
+        // Two threads may be here at once: both numbers lead here, and the first is kept.
         self.number
             .compare_exchange(Number::NONE, number)
             .map_or_else(|first| first, |()| number)

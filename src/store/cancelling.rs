@@ -32,7 +32,7 @@ impl AtomicCancelling {
         self.0.store(cancelling as u8, Relaxed);
     }
 
-    /// Notes that a future begins to be dropped. Returns what was noted before.
+    /// Notes that a future begins to be dropped. Returns the earlier note.
     pub(crate) fn begin(&self) -> Cancelling {
         let before = self.get();
         self.set(if std::thread::panicking() {

@@ -125,7 +125,7 @@ pub(crate) struct Vacant {
     record: &'static Record,
 }
 
-/// A record is written as what it is to be, and then published.
+/// A record is written through the view of its kind, and then published.
 impl Vacant {
     #[inline]
     pub(crate) const fn as_call(&self) -> RecordedCall {
@@ -156,7 +156,7 @@ impl Vacant {
     #[inline]
     pub(crate) fn publish(self) {
         self.chunk.head.len.store(self.index + 1, Release);
-        // A reader that sees what the thread counts from here on must also see the record.
+        // A reader that sees later counts of the thread must also see the record.
         fence(Release);
     }
 

@@ -1,4 +1,4 @@
-//! What a strand keeps of its folded calls: their sums, and the records that they have left.
+//! The folded calls of a strand: their sums, and the records that they have vacated.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -9,7 +9,7 @@ use crate::store::chunk::CallRef;
 use crate::store::record::FoldedCall;
 use crate::store::sum::{SUMS, SharedSum};
 
-/// Lists of sums, by what they are of.
+/// The number of lists of sums, by their keys.
 const BUCKETS: usize = if cfg!(loom) { 1 } else { 32 };
 
 /// Written by the thread that runs the strand; the sums are readable from any.
@@ -48,7 +48,7 @@ impl FoldedCalls {
         self.vacated.store(Address::NONE.to_bits(), Relaxed);
     }
 
-    /// Gives the sums back. Nobody else uses them any more.
+    /// Gives the sums back. No other thread uses them any more.
     pub(crate) fn clear(&self) {
         if !self.has_sums() {
             return;

@@ -1,7 +1,7 @@
 //! The folding strands of a trace: those whose calls are all folded.
 //!
-//! They are in a list while they are open, so that reports find them. When one ends it is added up
-//! and given back. Who looks at one holds the list's lock, so that it is not given back meanwhile.
+//! They are in a list while they are open, so that reports find them. When one ends it is added up and
+//! given back. A reader holds the list's lock, so that no strand is given back meanwhile.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -20,9 +20,9 @@ use crate::store::sum::{self, Sum};
 
 /// A trace's folding strands.
 pub(crate) struct FoldingStrands {
-    /// How many are open.
+    /// The number of open ones.
     open: AtomicU32,
-    /// Whether there ever was one.
+    /// Whether there ever was a folding strand.
     is_used: AtomicBool,
     list: Lock<List>,
 }
@@ -34,22 +34,22 @@ struct List {
     ended: Ended,
 }
 
-/// What folding strands did that are over.
+/// The sums of the folding strands that are over.
 #[derive(Clone, Default)]
 pub(crate) struct Ended {
-    /// All of it, and what folded calls outside all others did: by the call below which the strands
-    /// stood, and [when they were made](Strand::made_after).
+    /// The counts of the strands, and the sums of folded calls outside all others, by the call below
+    /// which the strands stood and [when they were made](Strand::made_after).
     strands: Sorted<(Address, u64), (Counts, Sum)>,
     calls: Sorted<Address, Sum>,
 }
 
-/// Strands of one parent are told apart by when they were made, until there are so many entries.
+/// Up to this many entries, strands of one parent have separate entries, by when they were made.
 const MOST_EXACT: usize = 1024;
 
-/// By key, in order: a map that can do without memory.
+/// A list sorted by key: a map whose allocations may fail.
 pub(crate) type Sorted<K, V> = Vec<(K, V)>;
 
-/// Returns what there is by this key; `None` if there is no memory for one more.
+/// Returns the value at this key, which is added if it is missing; `None` if there is no memory for it.
 fn entry<K: Ord + Copy, V: Default>(all: &mut Sorted<K, V>, key: K) -> Option<&mut V> {
     let place = match all.binary_search_by_key(&key, |(key, _)| *key) {
         Ok(place) => place,
@@ -74,7 +74,7 @@ impl Iterator for OpenStrands<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let strand = self.next?;
         self.next = STRANDS.get(strand.next_in_trace.load(Relaxed));
-        // Who waits to begin or end a strand sees that it goes on.
+        // Threads that wait to begin or end a strand see the progress.
         self.lock.note_turn();
         Some(strand)
     }
@@ -89,12 +89,12 @@ impl FoldingStrands {
         }
     }
 
-    /// Whether one is open.
+    /// Returns whether a folding strand is open.
     pub(crate) fn are_open(&self) -> bool {
         self.open.load(Relaxed) > 0
     }
 
-    /// Puts a strand into the list. `false` if the list's lock is not given back.
+    /// Adds a strand to the list. Returns `false` if the list's lock is not given back.
     pub(crate) fn begin(&self, strand: &'static Member<Strand>) -> bool {
         let Some(mut list) = self.list.take() else {
             return false;
@@ -110,7 +110,7 @@ impl FoldingStrands {
         true
     }
 
-    /// Adds what the strand did to what others did before, and gives it back.
+    /// Adds the strand's figures to those of the strands that are over, and gives it back.
     pub(crate) fn end(&self, strand: &'static Member<Strand>, allowance: &Allowance) {
         let Some(mut list) = self.list.take() else {
             // It stays in the list, for ever.
@@ -137,8 +137,8 @@ impl FoldingStrands {
         allowance.return_folded_strand();
     }
 
-    /// Looks at the strands that are open, and then at what those did that are over. `false` if the
-    /// list's lock is not given back.
+    /// Reads the open strands and the sums of those that are over. Returns `false` if the list's lock is
+    /// not given back.
     pub(crate) fn read(&self, read: impl FnOnce(OpenStrands<'_>, &Ended)) -> bool {
         if !self.is_used.load(Acquire) {
             return true;
@@ -154,8 +154,8 @@ impl FoldingStrands {
         true
     }
 
-    /// Gives all strands back, as the trace is over. `false` if the list's lock is not given back: then
-    /// these can't be used again.
+    /// Gives all strands back when the trace is over. Returns `false` if the list's lock is not given
+    /// back: then they can't be reused.
     pub(crate) fn clear(&self) -> bool {
         if !self.is_used.load(Relaxed) {
             return true;
@@ -163,7 +163,7 @@ impl FoldingStrands {
         let Some(mut list) = self.list.take() else {
             return false;
         };
-        // Of one that is still open, the scope was leaked in a child process.
+        // The scope of a strand that is still open was leaked in a child process.
         let mut next = list.newest.take();
         while let Some(strand) = next {
             next = STRANDS.get(strand.next_in_trace.load(Relaxed));
@@ -208,7 +208,7 @@ impl Ended {
         }
     }
 
-    /// Adds what a strand did; `false` if there is no memory for all of it.
+    /// Adds a strand's figures; `false` if there is no memory for all of them.
     fn add(&mut self, strand: &Strand) -> bool {
         let (reading, _) = strand.meter.read();
         let key = (strand.parent(), strand.made_after());
@@ -233,7 +233,7 @@ impl Ended {
         for shared in strand.folded.sums() {
             add(shared.of(), shared.read().0);
         }
-        // No call is stopped remotely meanwhile, and nobody knows the strand afterwards.
+        // No call is stopped remotely meanwhile, and the strand is not reachable afterwards.
         strand.mailbox.look(|operations| {
             for (of, sum) in operations
                 .iter()
@@ -242,7 +242,7 @@ impl Ended {
             {
                 add(of, sum);
             }
-            // Of those that outlive the strand, the end will not be known.
+            // The ends of calls that outlive the strand will not be known.
             let open = |call: CallRef| call.record.folded().filter(|it| it.is_open());
             for call in strand.calls_after(None).filter_map(open) {
                 let used = strand.known_usage(*call);

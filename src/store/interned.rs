@@ -1,9 +1,9 @@
-//! Callsites that are known at run time only: made once, found again without a lock.
+//! Callsites that are known only at run time: made once, found again without a lock.
 //!
-//! They stand in a table from which nothing is ever taken away. A place in it is empty or leads to a
-//! callsite for ever, so who looks for one goes from its first place on until it is found or a place is
-//! empty, and who adds one exchanges an empty place for it. No place is ever waited for, so a forked
-//! process may go on with the table.
+//! They are in a table from which nothing is ever removed. A place in it is empty, or leads to a
+//! callsite for ever. So a search goes from its first place on until the callsite is found or a place is
+//! empty, and an addition exchanges an empty place for the callsite. No place is ever waited for, so a
+//! forked process can go on using the table.
 
 use std::any::TypeId;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,13 +14,13 @@ use crate::primitives::sync::{AtomicCell, array, shared_static};
 use crate::primitives::text::{CUT, character_boundary};
 use crate::store::callsite::Callsite;
 
-/// A callsite to be made at run time, by whoever opens calls on behalf of other code: for each place of
-/// that code once.
+/// Description of a callsite that is made at run time, by code that opens calls on behalf of other code:
+/// once for each place of that code.
 ///
-/// [`intern`](Self::intern) finds it by what it says, and [`intern_for`](Self::intern_for) by a static
-/// that stands for it, which is quicker. A process keeps at most 4,096 callsites of this kind and 1 MiB of
-/// their texts, and never frees them. Beyond that, or if memory runs out, all others are one callsite
-/// named `(other)`. Texts longer than 256 bytes are cut, and of more than 64 labels the rest is left out.
+/// [`intern`](Self::intern) finds it by its fields, and [`intern_for`](Self::intern_for) by a static
+/// that stands for it, which is quicker. A process keeps at most 4,096 callsites of this kind and 1 MiB
+/// of their texts, and never frees them. Beyond that, or if memory runs out, all others are one callsite
+/// named `(other)`. Texts longer than 256 bytes are cut, and labels after the first 64 are left out.
 ///
 /// ```
 /// use tracer::{Call, Callsite, NewCallsite, Trace};
@@ -54,7 +54,7 @@ use crate::store::callsite::Callsite;
 #[doc(alias = "Metadata")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NewCallsite<'a> {
-    /// The function's name, or what stands for it.
+    /// The function's name, or a text in its place.
     pub name: &'a str,
     /// The module's path.
     pub module: &'a str,
@@ -68,9 +68,9 @@ pub struct NewCallsite<'a> {
     pub labels: &'a [&'a str],
 }
 
-/// A callsite in the table, and what it is found by.
+/// A callsite in the table, with its key.
 struct Interned {
-    /// A static's address and type; none if it is found by what it says.
+    /// A static's address and type; `None` if the fields are the key.
     stands_for: Option<(usize, TypeId)>,
     callsite: Callsite,
 }
@@ -118,7 +118,7 @@ shared_static! {
 }
 
 impl Table {
-    /// What stands from this place on, up to the first that is empty.
+    /// Returns the places from this one on, up to the first that is empty.
     fn from(&self, first: usize) -> impl Iterator<Item = (usize, Option<&'static Interned>)> {
         (0..PLACES).map(move |offset| {
             let place = (first + offset) % PLACES;
@@ -153,8 +153,8 @@ impl Table {
                 });
                 match there {
                     None => return Some(&interned.0.callsite),
-                    // Another thread was first. What this one has leaked is counted, so that it, too,
-                    // is bounded.
+                    // Another thread was first. The memory that this one has leaked is counted, so that
+                    // it, too, is bounded.
                     Some(there) if is_it(there) => return Some(&there.callsite),
                     Some(_) => {}
                 }
@@ -164,7 +164,7 @@ impl Table {
         added.unwrap_or(&OTHER)
     }
 
-    /// Whether there is room for one more with texts of this length.
+    /// Reserves room for one more callsite, with texts of this length. Returns whether there is any.
     fn reserve(&self, bytes: usize) -> bool {
         let take = |used: &AtomicUsize, more, most| {
             let sum = |used: usize| Some(used + more).filter(|sum| *sum <= most);
@@ -175,7 +175,7 @@ impl Table {
 }
 
 impl NewCallsite<'_> {
-    /// Returns the callsite that says this; the first time, it is made.
+    /// Returns the callsite with these fields, which is made the first time.
     ///
     /// Cost: hashes all texts, and compares them. Keep the reference for the next call, or use
     /// [`intern_for`](Self::intern_for).
@@ -186,18 +186,18 @@ impl NewCallsite<'_> {
             cut(text).hash(&mut hasher);
         }
         (self.line, self.has_id).hash(&mut hasher);
-        // What is left is less than the number of places.
+        // The remainder is less than the number of places.
         #[expect(clippy::cast_possible_truncation, reason = "any part of a hash is one")]
         let first = hasher.finish() as usize % PLACES;
         let is_it = |it: &Interned| it.stands_for.is_none() && self.describes(&it.callsite);
         TABLE.find_or_add(first, is_it, self, None)
     }
 
-    /// Returns the callsite for `key`; the first time, it is made, and says this.
+    /// Returns the callsite for `key`, which is made from these fields the first time.
     ///
-    /// The key is any static value that stands for the place, such as the `Metadata` of a `tracing` span.
-    /// It is known by its address and type, so a type without a size does not compile.
-    /// Before that, ask [`Callsite::interned_for`], which is a few loads.
+    /// The key is any static value that stands for the place, such as the `Metadata` of a `tracing`
+    /// span. It is identified by its address and type, so a zero-sized type does not compile. Call
+    /// [`Callsite::interned_for`] first, which takes only a few loads.
     pub fn intern_for<K: 'static>(&self, key: &'static K) -> &'static Callsite {
         let (first, key) = of_key(key);
         TABLE.find_or_add(first, |it| it.stands_for == Some(key), self, Some(key))
@@ -221,7 +221,7 @@ impl NewCallsite<'_> {
             && { self.labels().zip(callsite.labels()) }.all(|(label, known)| is(label, known))
     }
 
-    /// None if there is no room for it, or no memory.
+    /// Makes a callsite that is never freed; `None` if there is no room or no memory for it.
     fn leak(
         &self,
         table: &Table,
@@ -262,7 +262,7 @@ fn leaked(text: &str) -> Option<&'static str> {
     Some(copy.leak())
 }
 
-/// As much of a text as is kept, and what stands behind it.
+/// Returns the kept part of a text, and the mark that follows it.
 fn cut(text: &str) -> (&str, &'static str) {
     if text.len() <= MOST_TEXT_BYTES {
         return (text, "");
@@ -271,10 +271,15 @@ fn cut(text: &str) -> (&str, &'static str) {
     (&text[..end], CUT)
 }
 
-/// Where the search for a static's callsite begins, and what it is known by.
+/// Returns where the search for a static's callsite begins, and its key.
 #[inline]
 fn of_key<K: 'static>(key: &'static K) -> (usize, (usize, TypeId)) {
-    const { assert!(size_of::<K>() > 0, "what has no size may share its address") };
+    const {
+        assert!(
+            size_of::<K>() > 0,
+            "a zero-sized static may share its address"
+        )
+    };
     let address = std::ptr::from_ref(key).addr();
     // Spreads the addresses, of which neighbours are some multiple of 8 apart, by the golden ratio.
     let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! What one trace may hold, shared among its strands.
+//! The limits of one trace, shared among its strands.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,22 +13,22 @@ shared_static! {
     pub(crate) static ALLOWANCES: Pool<Allowance> = Pool::new();
 }
 
-/// Calls are handed to strands so many at a time, or fewer, so that all strands that may still come
-/// get some.
+/// The number of calls that a strand takes from the limit at a time. It takes fewer if other strands
+/// that may come would get none.
 const BATCH: u32 = 32;
-/// A trace may hold so many chunks of records, for checkpoints and messages too, as if each call
-/// took this many records, and some more, for calls that are folded while they are open.
+/// A trace may hold as many chunks of records as if each call took this many records, which leaves room
+/// for checkpoints and messages, and some more for folded calls while they are open.
 const RECORDS_PER_CALL: u64 = 8;
 const CHUNKS_MORE: u64 = 64;
-/// And so many paths of folded calls, and sums of such on each strand, for each call that may be
-/// recorded and each folding strand that may be open, and some more.
+/// For each call that may be recorded and each folding strand that may be open, a trace may have this
+/// many paths of folded calls, and this many sums of these on each strand, and some more.
 const SUMS_PER_CALL: u32 = 4;
 const SUMS_MORE: u32 = 1024;
 
-/// What one trace may hold: see [`Trace::with_limits`](crate::Trace::with_limits).
+/// Limits of one trace: see [`Trace::with_limits`](crate::Trace::with_limits).
 ///
-/// Calls beyond are added up by their [path](crate::Report::folded), and the sums stay exact. Only scopes
-/// and futures beyond [`folded_strands`](Self::folded_strands) are not recorded.
+/// Calls beyond the limits are added up by their [path](crate::Report::folded), and the sums stay exact.
+/// Only scopes and futures beyond [`folded_strands`](Self::folded_strands) are not recorded.
 ///
 /// ```
 /// use tracer::Limits;
@@ -40,22 +40,21 @@ const SUMS_MORE: u32 = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Calls that are recorded one by one: 10,000 unless told otherwise. Each takes 128 bytes, and
-    /// so does each checkpoint; a trace holds eight records for each call of its limit, and 2,000
-    /// more. With 0, all calls are only added up.
+    /// Calls that are recorded one by one: 10,000 by default. Each takes 128 bytes, and so does each
+    /// checkpoint. A trace holds eight records for each call of its limit, and 2,000 more. With 0, all
+    /// calls are only added up.
     pub calls: usize,
-    /// Scopes and instrumented futures whose calls are recorded one by one: 1,000 unless told
-    /// otherwise. Each takes a page of 4,096 bytes at least.
+    /// Scopes and instrumented futures whose calls are recorded one by one: 1,000 by default. Each takes
+    /// a page of 4,096 bytes at least.
     pub strands: usize,
-    /// Scopes and futures beyond [`strands`](Self::strands) that may be open at once: 10,000 unless
-    /// told otherwise. Their calls are only added up, so each takes its page only until it ends.
-    /// Those beyond are not entered: what they do is in no call, and [`Report::dropped`] counts
-    /// them.
+    /// Scopes and futures beyond [`strands`](Self::strands) that may be open at once: 10,000 by default.
+    /// Their calls are only added up, so each takes its page only until it ends. Scopes and futures
+    /// beyond this limit are not entered: their work is in no call, and [`Report::dropped`] counts them.
     ///
     /// [`Report::dropped`]: crate::Report::dropped
     pub folded_strands: usize,
-    /// Bytes of ids, labels, names and messages that are longer than the 39 bytes for which a
-    /// record has room, together: 1 MiB unless told otherwise. Those beyond are cut at 39 bytes.
+    /// Total bytes of the ids, labels, names and messages that do not fit in the 39 bytes of their
+    /// record: 1 MiB by default. Texts beyond the limit are cut at 39 bytes.
     pub text_bytes: usize,
 }
 
@@ -71,28 +70,28 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// With another limit of [calls](Self::calls).
+    /// Sets the limit of [calls](Self::calls).
     #[must_use]
     pub const fn calls(mut self, calls: usize) -> Self {
         self.calls = calls;
         self
     }
 
-    /// With another limit of [strands](Self::strands).
+    /// Sets the limit of [strands](Self::strands).
     #[must_use]
     pub const fn strands(mut self, strands: usize) -> Self {
         self.strands = strands;
         self
     }
 
-    /// With another limit of [strands beyond that](Self::folded_strands).
+    /// Sets the limit of [strands beyond that](Self::folded_strands).
     #[must_use]
     pub const fn folded_strands(mut self, strands: usize) -> Self {
         self.folded_strands = strands;
         self
     }
 
-    /// With another limit of [bytes of text](Self::text_bytes).
+    /// Sets the limit of [bytes of text](Self::text_bytes).
     #[must_use]
     pub const fn text_bytes(mut self, bytes: usize) -> Self {
         self.text_bytes = bytes;
@@ -100,22 +99,22 @@ impl Limits {
     }
 }
 
-/// As much as can be counted.
+/// Saturates an amount to 32 bits.
 fn count(amount: u64) -> u32 {
     u32::try_from(amount).unwrap_or(u32::MAX)
 }
 
-/// What the strands of a trace share: what is left to them and what they have been refused, the
-/// paths of their folded calls, and when one of their calls last went on within another.
+/// The state that the strands of a trace share: what is left of its limits, the number of things not
+/// recorded, the paths of folded calls, and when a call last moved into another one.
 pub(crate) struct Allowance {
     calls: AtomicU32,
     chunks: AtomicU32,
     strands: AtomicU32,
-    /// Those beyond, of which fewer may be open.
+    /// Strands beyond that limit, of which this many may still be open.
     folded_strands: AtomicU32,
     sums: AtomicU32,
     text_bytes: AtomicU32,
-    /// Chunks that were asked for beforehand.
+    /// Chunks that were reserved in advance.
     reserved: AtomicU32,
     grown: AtomicU32,
     dropped: AtomicU64,
@@ -123,7 +122,7 @@ pub(crate) struct Allowance {
     moved: AtomicU64,
 }
 
-/// Takes up to `amount` of what is left.
+/// Takes up to `amount` of the rest.
 fn take(left: &AtomicU32, amount: u32) -> u32 {
     let before = left
         .fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(amount)))
@@ -177,19 +176,19 @@ impl Allowance {
         ALLOWANCES.get(number)
     }
 
-    /// Some calls that a strand may record; 0 when the trace is full.
+    /// Takes some calls that a strand may record; 0 if the trace is full.
     pub(crate) fn take_calls(&self) -> u32 {
         let strands = self.strands.load(Relaxed).saturating_add(1);
         let share = (self.calls.load(Relaxed) / strands).clamp(1, BATCH);
         take(&self.calls, share)
     }
 
-    /// Calls that a strand did not need after all.
+    /// Returns calls that a strand did not need.
     pub(crate) fn return_calls(&self, calls: u32) {
         self.calls.fetch_add(calls, Relaxed);
     }
 
-    /// Whether one more strand may record.
+    /// Takes one strand that may record; `false` if the trace is full.
     pub(crate) fn take_strand(&self) -> bool {
         take(&self.strands, 1) == 1
     }
@@ -198,7 +197,7 @@ impl Allowance {
         self.strands.fetch_add(1, Relaxed);
     }
 
-    /// Whether one more strand may be open whose calls are folded.
+    /// Takes one strand whose calls are folded; `false` if no more may be open.
     pub(crate) fn take_folded_strand(&self) -> bool {
         take(&self.folded_strands, 1) == 1
     }
@@ -207,24 +206,24 @@ impl Allowance {
         self.folded_strands.fetch_add(1, Relaxed);
     }
 
-    /// A call goes on within another than before.
+    /// Notes that a call moved into another one.
     pub(crate) fn note_moved(&self, now: u64) {
         self.moved.fetch_max(now, Relaxed);
     }
 
-    /// When one last did.
+    /// Returns when a call last moved.
     pub(crate) fn moved(&self) -> u64 {
         self.moved.load(Relaxed)
     }
 
-    /// Whether a text of so many bytes may stand outside its record.
+    /// Takes room for a text of this many bytes outside its record; `false` if there is none.
     pub(crate) fn take_text(&self, bytes: usize) -> bool {
         let bytes = count(bytes as u64);
         let left = |left: u32| left.checked_sub(bytes);
         self.text_bytes.fetch_update(Relaxed, Relaxed, left).is_ok()
     }
 
-    /// One more sum of folded calls; none when the trace is full.
+    /// Takes one more sum of folded calls; `None` if the trace is full.
     pub(crate) fn take_sum(&self) -> Option<&'static Member<SharedSum>> {
         if take(&self.sums, 1) == 0 {
             return None;
@@ -236,7 +235,7 @@ impl Allowance {
         sum
     }
 
-    /// A chunk more for a strand; none when the trace is full.
+    /// Takes one more chunk for a strand; `None` if the trace is full.
     pub(crate) fn take_chunk(&self) -> Option<&'static Member<Chunk>> {
         if take(&self.chunks, 1) == 0 {
             return None;
@@ -251,13 +250,13 @@ impl Allowance {
         Some(chunk)
     }
 
-    /// What a strand had that is over and folded.
+    /// Returns the chunks and sums of a folding strand that is over.
     pub(crate) fn return_memory(&self, chunks: u32, sums: u32) {
         self.chunks.fetch_add(chunks, Relaxed);
         self.sums.fetch_add(sums, Relaxed);
     }
 
-    /// Something could not be recorded.
+    /// Notes that something could not be recorded.
     pub(crate) fn note_dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What the tracer takes for itself.
+//! The memory that the tracer itself takes.
 
 use alloc_counter::Counts;
 
@@ -8,19 +8,19 @@ use crate::store::strand::STRANDS;
 use crate::store::sum::SUMS;
 use crate::store::trace::Trace;
 
-/// What the tracer takes for itself: see [`memory`].
+/// Memory that the tracer itself takes: see [`memory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Bytes of the records of all traces. They are kept and used again: so many as were ever
+    /// Bytes of the records of all traces. They are kept and reused, so this is the most that was ever
     /// needed at once.
     pub held_bytes: u64,
-    /// All that the tracer has allocated and freed for itself, the records included; `None` where
-    /// no [`Counting`](crate::Counting) allocator is installed.
+    /// Counts of the tracer's own allocations and frees, including the records; `None` if no
+    /// [`Counting`](crate::Counting) allocator is installed.
     pub overhead: Option<Counts>,
 }
 
-/// What the tracer takes for itself in this process, of which nothing is in any call's figures.
+/// Returns the memory that the tracer itself takes in this process. None of it is in any call's figures.
 ///
 /// Cost: in proportion to what it holds, about a microsecond for each megabyte.
 ///

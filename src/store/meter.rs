@@ -93,8 +93,8 @@ impl Meter {
         });
     }
 
-    /// Pauses the meter at the present reading. `false` if what the strand did is not known, because the
-    /// thread no longer has the counters with which the meter began to run.
+    /// Pauses the meter at the present reading. Returns `false` if the strand's figures are not known,
+    /// because the thread no longer has the counters with which the meter began to run.
     #[inline]
     pub(crate) fn pause(&self, local: Option<Local>, now: u64) -> bool {
         let reading = self.reading(local, now);
@@ -178,7 +178,7 @@ impl Meter {
         record.raise_peak(level.saturating_add(offset));
     }
 
-    /// Returns the reading at the last boundary: what is known when nothing newer is.
+    /// Returns the reading at the last boundary, for when nothing newer is known.
     pub(crate) fn boundary(&self) -> Reading {
         let (counts, ticks) = self.boundary.load();
         Reading::new(counts, ticks)

@@ -1,4 +1,4 @@
-//! What a trace holds, and how much it may: imports `primitives` only.
+//! The recorded data of traces and its bounds. Imports `primitives` only.
 
 pub(crate) mod address;
 pub(crate) mod callsite;

@@ -1,7 +1,7 @@
 //! Paths: how the folded calls of a trace were reached.
 //!
-//! A path is a callsite and what was around it when its calls were opened: a recorded call, or
-//! another path. It is the same whichever strand and thread the calls ran on, and outlives them.
+//! A path is a callsite and the recorded call or other path around it when its calls were opened. It
+//! does not depend on the strand and the thread of the calls, and outlives them.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -15,14 +15,15 @@ shared_static! {
 
 /// A callsite as it was reached.
 pub(crate) struct Path {
-    /// The address of a recorded call, or of a path; none for what is in no call at all.
+    /// The address of a recorded call or of a path; [`Address::NONE`] for outermost calls.
     around: AtomicU32,
     callsite: AtomicNumber,
-    /// In the order in which the trace's paths were found; a path comes after the one around it.
+    /// Its number among the trace's paths; a path comes after the one around it.
     ordinal: AtomicU32,
     /// The next path in the same bucket.
     next: AtomicNumber,
-    /// Something was spawned from a call of it that was within another than the one around.
+    /// Whether a strand was spawned from a call of it that was inside another call than the one around
+    /// the path.
     is_moved: AtomicBool,
 }
 
@@ -60,12 +61,12 @@ impl Path {
 
 const BUCKETS: usize = if cfg!(loom) { 1 } else { 64 };
 
-/// The paths of one trace. Any of its strands may find or add one at any time; none is removed
-/// before all are.
+/// The paths of one trace. Any of its strands may find or add a path at any time. Paths are removed only
+/// all together.
 pub(crate) struct Paths {
-    /// The newest path of each; its successors are older.
+    /// The newest path of each bucket; its successors are older.
     buckets: [AtomicNumber; BUCKETS],
-    /// How many more there may be.
+    /// How many more paths there may be.
     left: AtomicU32,
     len: AtomicU32,
 }
@@ -79,13 +80,13 @@ impl Paths {
         }
     }
 
-    /// Begins with no path and room for `most`. Nobody else uses it meanwhile.
+    /// Begins without paths, with room for `most`. No other thread uses it meanwhile.
     pub(crate) fn reset(&self, most: u32) {
         self.clear();
         self.left.store(most, Relaxed);
     }
 
-    /// Gives all paths back. Nobody else uses them any more.
+    /// Gives all paths back. No other thread uses them any more.
     pub(crate) fn clear(&self) {
         if self.len.load(Relaxed) == 0 {
             return;
@@ -101,11 +102,11 @@ impl Paths {
         self.len.store(0, Relaxed);
     }
 
-    /// The path of a callsite within a call or another path; none when the trace has as many as it
-    /// may, or there is no memory for one more.
+    /// Returns the path of a callsite inside a call or another path, which is added if it is new.
+    /// Returns `None` if the trace has as many as it may, or there is no memory for one more.
     ///
-    /// Two threads that look for the same path at once get the same one: who loses the exchange
-    /// looks through what has been added since, which is what stands before the head seen last.
+    /// Two threads that look for one path at the same time get the same one. The thread that loses the
+    /// exchange looks through the paths added since, which are those before the head that it saw last.
     pub(crate) fn find(&self, around: Address, callsite: Number) -> Option<&'static Member<Path>> {
         let bucket = &self.buckets[bucket(around, callsite)];
         let mut head = bucket.load(Acquire);
@@ -140,10 +141,10 @@ impl Paths {
         }
     }
 
-    /// A path that is not published yet.
+    /// Makes a path that is not published yet.
     fn begin(&self, around: Address, callsite: Number) -> Option<&'static Member<Path>> {
         let one_less = |left: u32| left.checked_sub(1);
-        // Who finds none left also finds the paths that were made of them.
+        // A thread that finds no room left also finds the paths that took it.
         self.left.fetch_update(AcqRel, Acquire, one_less).ok()?;
         let Some(path) = PATHS.take(Path::new) else {
             self.left.fetch_add(1, Relaxed);
@@ -156,7 +157,7 @@ impl Paths {
         Some(path)
     }
 
-    /// All paths, each after the one around it.
+    /// Returns all paths, each after the one around it.
     pub(crate) fn in_order(&self) -> Vec<&'static Member<Path>> {
         if self.len.load(Relaxed) == 0 {
             return Vec::new();
@@ -173,7 +174,7 @@ fn bucket(around: Address, callsite: Number) -> usize {
     Address::from_bits(both).bucket(BUCKETS)
 }
 
-/// A path and those before it in its bucket.
+/// Returns a path and the older ones in its bucket.
 fn chain(head: Number) -> impl Iterator<Item = &'static Member<Path>> {
     std::iter::successors(PATHS.get(head), |path| PATHS.get(path.next.load(Relaxed)))
 }

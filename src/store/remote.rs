@@ -1,7 +1,7 @@
-//! Remote operations: what threads do to calls whose strand they do not run.
+//! Remote operations: those of threads on calls whose strand they do not run.
 //!
 //! Such a thread must not write the strand's records. It posts the operation in the strand's mailbox,
-//! and readers of the strand apply it to what the records say. A stop also sets the one word of the
+//! and readers of the strand apply it to the records' figures. A stop also sets the one word of the
 //! record that other threads may write, by which the strand's own thread knows that the call is over.
 
 use crate::primitives::wait::{Lock, Taken};
@@ -11,7 +11,7 @@ use crate::store::state::OutcomeKind;
 use crate::store::sum::{self, Sum};
 use crate::store::usage::Usage;
 
-/// How many operations a mailbox takes besides one stop of each call, so that its memory stays bounded.
+/// The most operations in a mailbox besides one stop of each call, so that its memory stays bounded.
 const MAX_OPERATIONS: usize = 1024;
 
 /// An operation on a call.
@@ -26,7 +26,7 @@ pub(crate) struct RemoteOperation {
 #[derive(Clone, Debug)]
 pub(crate) enum RemoteKind {
     Stop(RemoteStop),
-    /// A checkpoint's name, and what the call had used, as far as it was known.
+    /// A checkpoint's name, and the call's usage, as far as it was known.
     Checkpoint(String, Usage),
     Fail(String),
 }
@@ -36,9 +36,9 @@ pub(crate) struct RemoteStop {
     pub(crate) outcome: OutcomeKind,
     /// The recorded call around, or the path of a folded one.
     pub(crate) within: Address,
-    /// What the call had used, as far as it was known.
+    /// The call's usage, as far as it was known.
     pub(crate) used: Usage,
-    /// The call that was open within this one, and what it had used.
+    /// The call that was open inside this one, and its usage.
     pub(crate) left_open: Option<(Address, Usage)>,
 }
 
@@ -47,8 +47,8 @@ impl RemoteOperation {
         matches!(self.kind, RemoteKind::Stop(_))
     }
 
-    /// Returns what the stop of a folded call adds to which sums, as the strand's thread does not add
-    /// it up; `None` for any other operation.
+    /// Returns the sums that the stop of a folded call adds, with their keys, since the strand's thread
+    /// does not add it up; `None` for any other operation.
     pub(crate) fn sums(&self) -> Option<[(Address, Sum); 2]> {
         let RemoteKind::Stop(stop) = &self.kind else {
             return None;
@@ -63,8 +63,8 @@ impl RemoteOperation {
     }
 }
 
-/// A strand's remote operations, in the order in which they were posted. Who has the lock also keeps the
-/// strand from being recycled.
+/// A strand's remote operations, in the order in which they were posted. Its lock also keeps the strand
+/// from being recycled.
 pub(crate) struct Mailbox(Lock<Vec<RemoteOperation>>);
 
 /// A mailbox whose lock is taken.
@@ -75,7 +75,8 @@ impl Mailbox {
         Self(Lock::new(Vec::new()))
     }
 
-    /// Takes the lock; `None` if it is not given back, as somebody was forked away with it.
+    /// Takes the lock; `None` if it is not given back, because the process was forked while another
+    /// thread held it.
     pub(crate) fn lock(&self) -> Option<LockedMailbox<'_>> {
         self.0.take().map(LockedMailbox)
     }
@@ -89,7 +90,7 @@ impl Mailbox {
         self.0.take().map_or(0, |all| all.len())
     }
 
-    /// Looks at all operations, without a request for memory. No more are posted meanwhile.
+    /// Calls `look` with all operations, without an allocation. No more are posted meanwhile.
     pub(crate) fn look(&self, look: impl FnOnce(&[RemoteOperation])) {
         if let Some(all) = self.0.take() {
             look(&all);

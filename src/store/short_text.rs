@@ -8,12 +8,12 @@ pub(crate) const WORD_BYTES: usize = size_of::<u64>();
 pub(crate) struct ShortText([u64; Self::WORDS]);
 
 impl ShortText {
-    /// What a record has left for it.
+    /// The words of a record that are left for it.
     pub(crate) const WORDS: usize = 5;
-    /// The longest.
+    /// The longest text that fits.
     const MAX_BYTES: usize = Self::WORDS * WORD_BYTES - 1;
 
-    /// None where the text is too long. Of a literal, known to the compiler.
+    /// Returns `None` if the text is too long. For a literal, the compiler knows the result.
     #[inline]
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
         if text.len() > Self::MAX_BYTES {
@@ -27,7 +27,7 @@ impl ShortText {
         Some(Self(std::array::from_fn(|_| parts.next().unwrap_or(0))))
     }
 
-    /// As much of a text as has room, with a mark that it was more.
+    /// Cuts a text to the part that fits, with a mark at its end.
     pub(crate) fn cut(text: &[u8]) -> Self {
         let keep = character_boundary(text, Self::MAX_BYTES - CUT.len());
         let mut cut = [0; Self::MAX_BYTES];
@@ -46,7 +46,7 @@ impl ShortText {
         self.0
     }
 
-    /// Hands over the text.
+    /// Calls `read` with the text.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
         let mut bytes = [0; Self::MAX_BYTES + 1];
         let (parts, _) = bytes.as_chunks_mut();

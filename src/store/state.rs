@@ -10,10 +10,10 @@ pub(crate) enum RecordKind {
     Checkpoint,
     /// A piece of the text of the next record of another kind.
     Text,
-    /// Why the call that is its parent failed.
+    /// The failure message of the call that is its parent.
     Message,
-    /// A call outlived the one that it was in, or goes on in another. Holds the call's address, its
-    /// parent until then, and what it had used there. Its parent now is in the call's own record.
+    /// A move of a call into another one. Holds the call's address, its parent until then, and its usage
+    /// there. Its present parent is in the call's own record.
     Move,
 }
 
@@ -54,7 +54,7 @@ impl RecordState {
     const KIND: u32 = 0b111;
     const OUTCOME_SHIFT: u32 = 3;
     const OUTCOME: u32 = 0b111 << Self::OUTCOME_SHIFT;
-    /// The figures are what the call has used. Without it they are a reading at its start.
+    /// The figures are the call's usage. Without it they are a reading at its start.
     const HOLDS_USAGE: u32 = 1 << 6;
     /// The reading is that of the thread that runs the strand, from the call's start until the strand
     /// is left. Without it, it is the strand's.

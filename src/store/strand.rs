@@ -35,10 +35,10 @@ pub(crate) struct Strand {
     pub(crate) ordinal: AtomicU32,
     /// The call that this strand is below, which is in another strand, or the path of a folded one.
     parent: AtomicU32,
-    /// The last moment before this strand was made at which a call went on within another.
+    /// The last moment before this strand was made at which a call moved into another one.
     made_after: AtomicU64,
     pub(crate) meter: Meter,
-    /// Where to go on writing.
+    /// The saved position of the thread that writes it.
     pub(crate) aside: Aside,
     /// The strand that its thread was in when it came to this one.
     pub(crate) below: AtomicNumber,
@@ -58,7 +58,7 @@ pub(crate) struct Strand {
     pub(crate) mailbox: Mailbox,
 }
 
-/// Where a thread stopped writing a strand that it left or covered with another.
+/// The saved position of a thread that left a strand or entered another one over it.
 pub(crate) struct Aside {
     tail: AtomicNumber,
     innermost: AtomicU32,
@@ -160,7 +160,7 @@ impl Strand {
     /// Gives the strand and its chunks back. The caller knows that no thread runs it. Guards of its calls
     /// may still exist.
     pub(crate) fn recycle(this: &'static Member<Self>) {
-        // If somebody was forked away with the lock, the strand is not used again.
+        // If the process was forked while another thread held the lock, the strand is not used again.
         let Some(mut mailbox) = this.mailbox.lock() else {
             return;
         };
@@ -193,17 +193,18 @@ impl Strand {
         }
     }
 
-    /// Returns the sum of a path's calls, or of what folded calls do within a recorded one; `None` if
-    /// the trace may have no more, or there is no memory.
+    /// Returns the sum of a path's calls, or of the folded calls inside a recorded one; `None` if the
+    /// trace may have no more, or there is no memory.
     pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
         self.folded.sum_of(of, || self.allowance()?.take_sum())
     }
 
-    /// Returns what a call of the strand has used, as far as a thread can know that may not run it.
+    /// Returns the usage of a call of the strand, as far as it is known to a thread that may not run the
+    /// strand.
     pub(crate) fn known_usage(&self, record: CallRecord) -> Usage {
         let (_, _, figures) = self.meter.read_record(record);
         match figures {
-            // The clocks of two processors may differ; what is known may be older than the start.
+            // The clocks of two processors may differ: the known reading may be older than the start.
             Figures::Started(start) => self.meter.read().0.saturating_since(start),
             Figures::Used(used) => used,
         }
@@ -262,8 +263,9 @@ impl Strand {
             .filter_map(|(chunk, (address, _))| Chunk::call(chunk, address))
     }
 
-    /// Turns the readings in the running calls' records into the strand's own, as the thread's mean
-    /// nothing after this visit. Each is turned once: within a call whose reading is the thread's, all are.
+    /// Converts the readings in the running calls' records into the strand's own, since the thread's
+    /// mean nothing after this visit. Each is converted once: all readings inside a call that has the
+    /// thread's are the thread's, too.
     pub(crate) fn rebase(&self) {
         let mut next = self.aside.innermost().call();
         while let Some(call) = next {
@@ -286,8 +288,8 @@ impl Strand {
         }
     }
 
-    /// Posts what a thread that does not run the call's strand does to it. Nothing is done if the
-    /// strand has been recycled since.
+    /// Posts an operation of a thread that does not run the call's strand. Does nothing if the strand
+    /// has been recycled since.
     pub(crate) fn post(call: CallRef, at: u64, kind: impl FnOnce(&Self) -> Option<RemoteKind>) {
         let Some(strand) = Self::of(call) else { return };
         alloc_counter::exclude(|| {
@@ -309,7 +311,7 @@ impl Strand {
                 strand.note_dropped();
             }
             if is_stop {
-                // Only now, so that whoever sees the call stopped finds the operation.
+                // Only now, so that a thread that sees the call stopped finds the operation.
                 call.record.close_remotely(at);
             }
         });

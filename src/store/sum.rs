@@ -1,4 +1,4 @@
-//! Sums: what folded calls did together, by path, and what they did within a recorded call.
+//! Sums of folded calls: by path, and by the recorded call that they are inside of.
 
 use std::iter::zip;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,8 +17,8 @@ shared_static! {
     pub(crate) static SUMS: Pool<SharedSum> = Pool::new();
 }
 
-/// What the folded calls of one path did together on one strand. With `calls` and `total` empty it is
-/// what folded calls did within one recorded call, or outside all calls.
+/// The sums of the folded calls of one path on one strand. With `calls` and `total` empty, those of the
+/// folded calls inside one recorded call, or outside all calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     /// The calls opened, including those that run. Outside all calls: those opened there.
@@ -45,7 +45,7 @@ pub(crate) struct Sum {
     pub(crate) last: u64,
     /// Some figure is not known exactly.
     pub(crate) is_partial: bool,
-    /// One of the calls went on within another call than the one in which it was opened.
+    /// Whether one of the calls moved into another call than the one in which it was opened.
     pub(crate) is_moved: bool,
     /// Of a recorded call: a folded one opened in it was suspended, so others may have run meanwhile.
     pub(crate) has_rested: bool,
@@ -88,7 +88,7 @@ impl Sum {
 }
 
 impl Sum {
-    /// Adds what has been done. The calls that are open at a moment are not added up.
+    /// Adds another sum, without the calls that are open at the moment.
     pub(crate) fn add(&mut self, other: &Self) {
         self.calls = self.calls.wrapping_add(other.calls);
         self.running = self.running.wrapping_add(other.running);
@@ -127,7 +127,7 @@ impl Sum {
         self.children += 1;
     }
 
-    /// Notes that one that was opened in it is no longer open.
+    /// Notes that a folded call that was opened in it is no longer open.
     pub(crate) fn child_closed(&mut self, now: u64) {
         self.children = self.children.saturating_sub(1);
         self.last = self.last.max(now);
@@ -169,7 +169,8 @@ impl SharedSum {
         self.store(Sum::default());
     }
 
-    /// Returns a path or the address of a recorded call; [`Address::NONE`] for what is outside all calls.
+    /// Returns a path or the address of a recorded call; [`Address::NONE`] for folded calls outside all
+    /// calls.
     pub(crate) fn of(&self) -> Address {
         Address::from_bits(self.of.load(Relaxed))
     }
@@ -232,7 +233,7 @@ pub(crate) fn path_of(call: FoldedCall) -> Address {
     SUMS.get(call.sum()).map_or(Address::NONE, |sum| sum.of())
 }
 
-/// Returns what the end of a call adds to its path.
+/// Returns the sum that the end of a call adds to its path.
 pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, outcome: OutcomeKind) -> Sum {
     Sum {
         running: u64::MAX, // One less.
@@ -246,7 +247,7 @@ pub(crate) fn ended(call: FoldedCall, used: Usage, now: u64, outcome: OutcomeKin
     }
 }
 
-/// Returns what a call that goes on adds to its path.
+/// Returns the sum that a call that is not over adds to its path.
 pub(crate) fn so_far(used: Usage) -> Sum {
     Sum {
         busy: used.busy,
@@ -255,7 +256,7 @@ pub(crate) fn so_far(used: Usage) -> Sum {
     }
 }
 
-/// Returns what a path's sum adds to that of the call around.
+/// Returns the part of a path's sum that is added to the call around.
 pub(crate) fn inside(sum: &Sum) -> Sum {
     Sum {
         busy_inside: sum.busy,
@@ -264,8 +265,8 @@ pub(crate) fn inside(sum: &Sum) -> Sum {
     }
 }
 
-/// Returns what an open call does at this moment, for a reader of its strand: its path, the sum that it
-/// is within, and what it has used since it was last added up.
+/// Returns the part of an open call that is not added up yet, for a reader of its strand: its path, the
+/// key of the sum that it is inside of, and the sum since it was last added up.
 pub(crate) fn open_now(call: FoldedCall, used: Usage, now: u64) -> (Address, Address, Sum) {
     let sum = Sum {
         wall: now.saturating_sub(call.start()),
@@ -275,8 +276,8 @@ pub(crate) fn open_now(call: FoldedCall, used: Usage, now: u64) -> (Address, Add
     (path_of(call), within(call.parent()), sum)
 }
 
-/// Returns what a call that outlives its strand adds to its path and to the sum that it is within:
-/// what it has used since it was last added up. Its outcome will not be known.
+/// Returns the sums that a call that outlives its strand adds to its path and to the sum that it is
+/// inside of: its usage since it was last added up. Its outcome will not be known.
 pub(crate) fn left_open(call: FoldedCall, used: Usage, now: u64) -> [(Address, Sum); 2] {
     let (path, around, mut sum) = open_now(call, used, now);
     sum.running = u64::MAX; // One less.
@@ -285,7 +286,7 @@ pub(crate) fn left_open(call: FoldedCall, used: Usage, now: u64) -> [(Address, S
     [(path, sum), (around, inside(&sum))]
 }
 
-/// Returns the key of the sum for what is done within this call.
+/// Returns the key of the sum of the folded calls inside this call.
 pub(crate) fn within(call: Address) -> Address {
     let folded = call.call_record().and_then(CallRecord::folded);
     folded.map_or(call, path_of)

@@ -1,7 +1,7 @@
 //! The threads that record: a number for each, and its name.
 //!
-//! A record holds both in one word. Names are kept once for all threads that share one and are
-//! never freed, so only so many different ones are kept.
+//! A record holds both in one word. Names are kept once for all threads that share one and are never
+//! freed, so the number of distinct names is bounded.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,13 +27,13 @@ struct Name {
     text: String,
 }
 
-/// A thread's number, counted from 1 in the order in which threads first recorded (and beginning
-/// anew after four million), and the number of its name.
+/// A thread's number, counted from 1 in the order in which threads first recorded, and the number of its
+/// name. After four million, the count starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(NonZeroU32);
 
 impl Tag {
-    /// A new one, for this thread, which keeps it.
+    /// Makes a tag for this thread, which keeps it.
     #[cold]
     #[inline(never)]
     pub(crate) fn new() -> Self {
@@ -65,7 +65,7 @@ impl Tag {
 fn keep(name: &str) -> u32 {
     let name = &name[..character_boundary(name.as_bytes(), MAX_NAME_BYTES)];
     let known = NAMES.iter().find(|known| *known.text == *name);
-    // Two threads of one name that come at once may keep it twice.
+    // Two threads of one name that record at the same time may keep it twice.
     let kept = known.or_else(|| {
         let room = || {
             let has_number = NAMES.len() < NAMELESS;

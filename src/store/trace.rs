@@ -58,7 +58,7 @@ pub struct Trace {
     parent: Address,
 }
 
-/// What the handles of one trace share.
+/// The state that the handles of one trace share.
 pub(crate) struct TraceState {
     handles: AtomicU32,
     allowance: &'static Member<Allowance>,
@@ -243,8 +243,8 @@ impl Trace {
         }
     }
 
-    /// Looks at the folding strands that are open, and then at what those did that are over. `false` if
-    /// the lock is not given back, as somebody was forked away with it.
+    /// Reads the open folding strands and the sums of those that are over. Returns `false` if the lock
+    /// is not given back, because the process was forked while another thread held it.
     pub(crate) fn read_folding(&self, read: impl FnOnce(OpenStrands<'_>, &Ended)) -> bool {
         self.state.is_none_or(|state| state.folding.read(read))
     }
@@ -354,7 +354,7 @@ fn recycle(state: &'static Member<TraceState>) {
         Strand::recycle(strand);
     }
     if !state.folding.clear() {
-        // Somebody was forked away with the lock: this trace is not used again.
+        // The process was forked while another thread held the lock: this trace is not used again.
         return;
     }
     state.allowance.paths.clear();

@@ -1,7 +1,7 @@
-//! Readings of counters and clock, and what was used between two of them.
+//! Readings of counters and clock, and the usage between two of them.
 //!
-//! Four types that the compiler tells apart: a [`ThreadReading`] less an [`Offset`] is a strand's
-//! [`Reading`], and a reading less an earlier one is a [`Usage`].
+//! Four distinct types: a [`ThreadReading`] minus an [`Offset`] is a strand's [`Reading`], and a reading
+//! minus an earlier one is a [`Usage`].
 
 use alloc_counter::Counts;
 
@@ -30,7 +30,7 @@ pub(crate) struct Offset {
     pub(crate) ticks: u64,
 }
 
-/// What a call uses: heap, time on a thread, and the highest live level.
+/// The usage of a call: heap, time on a thread, and the highest live level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) counts: Counts,
@@ -48,8 +48,7 @@ pub(crate) enum Start {
     OfStrand(Reading),
 }
 
-/// What a call's record holds: the reading at the call's start while it runs, what it has used
-/// otherwise.
+/// The figures in a call's record: the reading at the call's start while it runs, its usage otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figures<S = Start> {
     Started(S),
@@ -123,7 +122,7 @@ impl Reading {
         }
     }
 
-    /// Returns what was used since an earlier reading.
+    /// Returns the usage since an earlier reading.
     #[inline]
     pub(crate) fn since(self, start: Self) -> Usage {
         Usage {
@@ -133,7 +132,7 @@ impl Reading {
         }
     }
 
-    /// Returns what was used at least since the start, which may be later than this reading.
+    /// Returns the least usage since the start, which may be later than this reading.
     pub(crate) fn saturating_since(self, start: Self) -> Usage {
         Usage {
             counts: self.counts.saturating_sub(start.counts),
@@ -160,7 +159,7 @@ impl Reading {
 }
 
 impl Figures<Reading> {
-    /// Returns what the call has used until this reading, which may be older than its start.
+    /// Returns the call's usage until this reading, which may be older than its start.
     pub(crate) fn used_at(self, reading: Reading) -> Usage {
         match self {
             Self::Started(start) => reading.saturating_since(start),

@@ -1,4 +1,4 @@
-//! The response's body, until it has ended.
+//! The response's body, recorded until it has ended.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use pin_project_lite::pin_project;
 use super::exchange::Shared;
 
 pin_project! {
-    /// The body of a [`RecorderService`](super::RecorderService)'s response: with it the request is
-    /// over. What it does while it is polled is of the request.
+    /// Body of a [`RecorderService`](super::RecorderService)'s response: the request is over when it
+    /// ends. Its polls run in the request's trace.
     pub struct RecordedBody<B> {
         #[pin]
         body: Option<B>,
-        // There until the request is over.
+        // `None` once the request is over, or if it is not recorded.
         exchange: Option<Shared>,
     }
 
@@ -33,7 +33,7 @@ pin_project! {
 
 impl<B: Body> RecordedBody<B> {
     pub(super) fn new(body: B, headers: &HeaderMap, mut exchange: Shared) -> Self {
-        // The head counts where both say something: it is what the client was promised.
+        // The head takes precedence, since it is what the client was promised.
         let length = content_length(headers);
         exchange.expects(length.or_else(|| body.size_hint().exact()));
         let has_no_body = exchange.ends_with_head();
@@ -52,7 +52,7 @@ impl<B: Body> RecordedBody<B> {
 }
 
 impl<B> RecordedBody<B> {
-    /// Of a request that is not recorded.
+    /// Wraps the body of a request that is not recorded.
     pub(super) fn unrecorded(body: B) -> Self {
         Self {
             body: Some(body),
@@ -61,7 +61,8 @@ impl<B> RecordedBody<B> {
     }
 }
 
-/// After so many bytes HTTP/1 asks for no more, and does not wait for the word that nothing comes.
+/// Returns the `content-length`. After that many bytes an HTTP/1 server polls no more, and does not wait
+/// for the end of the stream.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
@@ -92,11 +93,11 @@ where
             let frame = ready!(body.as_mut().poll_frame(context));
             let is_over = match &frame {
                 None | Some(Err(_)) => true,
-                // Trailers are the last.
+                // No frame follows the trailers.
                 Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
             };
             if is_over {
-                // What it still has is given back in the request's name, too.
+                // Dropped here, so that its drop belongs to the request, too.
                 this.body.set(None);
             }
             Poll::Ready((frame, is_over))
@@ -132,10 +133,11 @@ where
     }
 }
 
-/// An empty body, of which nothing is recorded: layers above the recorder answer with it.
+/// Returns an empty body, of which nothing is recorded, for layers above the recorder that answer
+/// requests themselves.
 ///
 /// [`CorsLayer`](https://docs.rs/tower-http/latest/tower_http/cors/struct.CorsLayer.html) and others
-/// need it to answer in the service's name.
+/// need it.
 impl<B> Default for RecordedBody<B> {
     fn default() -> Self {
         Self {

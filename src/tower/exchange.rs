@@ -18,22 +18,22 @@ use crate::write::execution::Execution;
 
 use super::{Options, RequestId};
 
-/// A request that is not over. If it is dropped without having ended, it is cancelled.
+/// A request in flight. If it is dropped before it has ended, it is cancelled.
 pub(super) struct Exchange {
     /// `None` when the request is over.
     recording: Option<Recording>,
-    /// In which the service runs, until the request is over.
+    /// The execution in which the service runs, until the request is over.
     execution: Execution,
-    /// A copy: the request's own path would keep all that was read from the client with it.
+    /// A copy, since the request's own path keeps all bytes that were read from the client with it.
     path: Name,
     method: Method,
     status: Option<StatusCode>,
-    /// How many bytes the response's body has, if that is known.
+    /// The length of the response's body in bytes, if it is known.
     length: Option<u64>,
     sent_bytes: u64,
     frames: u64,
     is_body_asked_for: bool,
-    /// The service is being polled. If this stays set, the poll has panicked.
+    /// Whether the service is being polled. If this stays set, the poll has panicked.
     is_polled: bool,
 }
 
@@ -104,20 +104,20 @@ impl Exchange {
         work();
     }
 
-    /// Whether the request is cancelled if it ends now.
+    /// Returns whether the request is cancelled if it ends now.
     fn is_cancelled(&self) -> bool {
-        // After all bytes only trailers or the end of the stream may come, for which not every client
-        // waits.
+        // After all bytes only trailers or the end of the stream can follow, and not every client waits
+        // for these.
         let is_whole = self.length.is_some_and(|length| self.sent_bytes >= length);
         self.status.is_none() || (self.is_body_asked_for && !is_whole)
     }
 
-    /// Sets how many bytes the body has, if the head or the body says so.
+    /// Sets the length of the body, if the head or the body states it.
     pub(super) fn expects(&mut self, length: Option<u64>) {
         self.length = length;
     }
 
-    /// The client asks for the response's body.
+    /// Notes that the client asks for the response's body.
     pub(super) fn body_begins(&mut self) {
         self.is_body_asked_for = true;
     }
@@ -153,7 +153,7 @@ impl Exchange {
         }
     }
 
-    /// Whether no body follows the head.
+    /// Returns whether no body follows the head.
     pub(super) fn ends_with_head(&self) -> bool {
         let status = self.status.unwrap_or_default();
         let has_no_body = status.is_informational()
@@ -172,7 +172,8 @@ impl Exchange {
         }
     }
 
-    /// The body has ended. If it had fewer bytes than were promised, the client gets an error.
+    /// Notes that the body has ended. If it had fewer bytes than were promised, the client gets an
+    /// error.
     pub(super) fn body_ends(&mut self) {
         let sent = self.sent_bytes;
         if let Some(length) = self.length.filter(|length| sent < *length) {
@@ -198,7 +199,7 @@ impl Exchange {
         self.end();
     }
 
-    /// The request is over.
+    /// Ends the request.
     pub(super) fn end(&mut self) {
         let Some(recording) = self.recording.take() else {
             return;
@@ -264,7 +265,7 @@ fn name(options: &Options, parts: &Parts) -> Name {
     let route = parts.extensions.get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
     let path = parts.uri.path();
-    // A route that matches everything is no method of the service.
+    // A route that matches everything is not a gRPC method.
     let is_known = route.is_some_and(|route| !route.contains("{*"));
     let route = if options.is_grpc && !is_known && is_grpc_method(path) {
         Some(path)
@@ -275,7 +276,7 @@ fn name(options: &Options, parts: &Parts) -> Name {
         append(" ");
         append(route);
     } else if parts.extensions.get::<OriginalUri>().is_some() {
-        // A router of axum's has no route for it.
+        // An axum router has no route for it.
         append(" (no route)");
     }
     name

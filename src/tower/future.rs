@@ -1,4 +1,4 @@
-//! The response to come.
+//! The future of a response.
 
 use std::fmt::{self, Write};
 use std::future::Future;
@@ -18,12 +18,12 @@ use super::body::RecordedBody;
 use super::exchange::Shared;
 
 pin_project! {
-    /// The future of a [`RecorderService`](super::RecorderService)'s response.
+    /// Future of a [`RecorderService`](super::RecorderService)'s response.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
         future: Option<F>,
-        // There until the response is; not at all if the request is not recorded.
+        // `None` once the response is ready, or if the request is not recorded.
         exchange: Option<Shared>,
         has_server_timing: bool,
     }
@@ -59,9 +59,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // There until it is ready.
+        // `Some` until the response is ready.
         let Some(exchange) = &mut *this.exchange else {
-            // Or the request is not recorded.
+            // It is ready, or the request is not recorded.
             let Some(future) = this.future.as_mut().as_pin_mut() else {
                 return Poll::Pending;
             };
@@ -73,7 +73,7 @@ where
             let future = this.future.as_mut().as_pin_mut();
             let answer = future.map_or(Poll::Pending, |future| future.poll(context));
             if answer.is_ready() {
-                // What it still has is given back in the request's name, too.
+                // Dropped here, so that its drop belongs to the request, too.
                 this.future.set(None);
             }
             answer
@@ -103,7 +103,7 @@ where
 fn tell_timing(trace: &Trace, headers: &mut HeaderMap) {
     let mut value = ArrayString::<96>::new();
     let age = trace.age();
-    // It has room for the longest.
+    // The longest value fits.
     let _ = write!(
         value,
         "total;dur={}.{:03}",
@@ -116,7 +116,7 @@ fn tell_timing(trace: &Trace, headers: &mut HeaderMap) {
     if is_some_left()
         && let Ok(value) = HeaderValue::from_str(&value)
     {
-        // Where there is no room for one header more, there is none.
+        // Not added if there is no room for another header.
         let name = HeaderName::from_static("server-timing");
         let _ = alloc_counter::exclude(|| headers.try_append(name, value));
     }

@@ -1,4 +1,4 @@
-//! Which request it is.
+//! The id of an HTTP request.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -12,14 +12,15 @@ use http::HeaderValue;
 
 use crate::recorder::Id;
 
-/// A request's id: that of its header, or one that was made. An extension of every request.
+/// Id of a request: that of its header, or one that was made. It is an extension of every request.
 ///
 /// `Display` is the id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Id);
 
 impl RequestId {
-    /// The client's, where it has one that can be read; 256 bytes of it at most.
+    /// Returns the id that the client sent, cut to 256 bytes, or makes one if there is none that is
+    /// readable.
     pub(super) fn of(header: Option<&HeaderValue>) -> Self {
         let given = header.and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
         match given.filter(|id| !id.is_empty()) {
@@ -28,28 +29,28 @@ impl RequestId {
         }
     }
 
-    /// Sixteen hexadecimal digits, as good as unique.
+    /// Makes an id of sixteen hexadecimal digits, practically unique.
     fn make() -> Self {
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         static MADE: AtomicU64 = AtomicU64::new(0);
         let number = KEYS.hash_one(MADE.fetch_add(1, Relaxed));
         let mut id = ArrayString::<16>::new();
-        // It has room for all digits.
+        // All digits fit.
         let _ = write!(id, "{number:016x}");
         Self(Id::new(&id))
     }
 
-    /// The id.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Another one, of whoever asks.
+    /// Copies it; the memory is the caller's.
     pub(super) fn again(&self) -> Self {
         Self(self.copy())
     }
 
-    /// Another one, for the recorder.
+    /// Copies it for the recorder.
     pub(super) fn copy(&self) -> Id {
         Id::new(&self.0)
     }

@@ -1,5 +1,5 @@
-//! A recorder around every HTTP request: a [`tower`](https://docs.rs/tower) layer for axum, hyper,
-//! tonic and whatever else is a service of requests.
+//! A recorder around every HTTP request: a [`tower`](https://docs.rs/tower) layer for axum, hyper, tonic
+//! and any other service of HTTP requests.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -13,35 +13,35 @@
 //! # Ok::<(), tracer::recorder::StartError>(())
 //! ```
 //!
-//! - The **name** is method and route, `GET /orders/{id}`, where axum knows the route: so the layer
-//!   belongs on the `Router`, behind the routes that are to be recorded
-//!   ([`Router::layer`](axum::Router::layer)), not around it. A request without a route is named
-//!   `GET (no route)`: it was answered by the router's fallback, or by a service that is mounted with
-//!   [`nest_service`](axum::Router::nest_service), whose path axum tells to nobody else. Outside of a
-//!   router of axum's the name is the method alone. A path is no name, as it is whatever a client
-//!   likes, and neither is a method that is none of the nine known ones: it goes by `HTTP` (the same
-//!   rules as in [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name)).
-//!   In a [gRPC](RecorderLayer::grpc) service the name is the path, which is the method's name;
-//!   [`name_by`](RecorderLayer::name_by) overrules all this.
-//! - The **id** is that of the header `x-request-id`, or is made; handlers find it as the extension
-//!   [`RequestId`]. (That an extension is made is of the request, and in none of its calls.)
-//! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an error of
-//!   the service or of the response's body, and with a body that has fewer or more bytes than its
+//! - The **name** is method and route, `GET /orders/{id}`, if axum knows the route. So the layer belongs
+//!   on the `Router`, after the routes that are to be recorded ([`Router::layer`](axum::Router::layer)),
+//!   not around it. A request without a route is named `GET (no route)`: the router's fallback answered
+//!   it, or a service that is mounted with [`nest_service`](axum::Router::nest_service), whose path axum
+//!   does not reveal. Outside of an axum router the name is the method alone. A path is no name, since
+//!   clients choose it freely. A method other than the nine standard ones is named `HTTP`. These are the
+//!   rules of [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name). In a
+//!   [gRPC](RecorderLayer::grpc) service the name is the path, which is the method's name.
+//!   [`name_by`](RecorderLayer::name_by) overrides all this.
+//! - The **id** is that of the header `x-request-id`, or is made. Handlers find it as the extension
+//!   [`RequestId`]. The allocations for the extension are counted in the request, but in none of its
+//!   calls.
+//! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an error
+//!   of the service or of the response's body, and with a body that has fewer or more bytes than its
 //!   `content-length` promises. If a call failed, its message follows the status. A status of 400 to 499
-//!   is the client's failure, not the service's. If an outermost call failed, the request did, unless it
-//!   was answered with such a status.
+//!   is the client's failure, not the service's. If an outermost call failed, the request failed, unless
+//!   it was answered with such a status.
 //!   [`Policy::client_errors`](crate::recorder::Policy::client_errors) keeps those requests.
-//! - It is **over** when the response's body is: ended, failed or dropped. Where the client hangs up
-//!   before all of it was taken, it is [cancelled](crate::Outcome::Cancelled), with how many bytes and
-//!   frames it came to in its labels. Where a body has nothing to send (`HEAD`, 204, 304) or the
-//!   connection is upgraded, it is over with the head. A response whose body nobody asked for, because
-//!   a layer above tried again or answered something else, is not cancelled.
-//! - It **panics** where the handler does, also if something within catches the panic and answers
-//!   with 500: then it failed, and the call panicked.
+//! - A request is **over** when the response's body has ended, failed or been dropped. If the client
+//!   hangs up before it received the whole body, the request is [cancelled](crate::Outcome::Cancelled),
+//!   and its labels show how many bytes and frames were sent. If there is no body to send (`HEAD`, 204,
+//!   304) or the connection is upgraded, the request is over with the head. A response whose body is
+//!   never polled, because a layer above retried or answered something else, is not cancelled.
+//! - A request **panics** if the handler does. If a layer below catches the panic and answers with 500,
+//!   the request failed, and the call panicked.
 //!
-//! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`, and for the `method` where
-//! it is not in the name. (Not for the query, in which there are secrets often enough.) The path is the
-//! one that the client asked for, on nested routers too.
+//! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`, and for a `method` that is
+//! not one of the nine. There is no label for the query, since it often contains secrets. The path is
+//! the one that the client asked for, in nested routers too.
 //!
 //! Layers above that answer requests themselves (CORS, timeouts, authorization) do so with an empty
 //! [`RecordedBody`], of which nothing is recorded:
@@ -61,9 +61,10 @@
 //! # Ok::<(), tracer::recorder::StartError>(())
 //! ```
 //!
-//! Beneath a timeout the handler is dropped, and its calls are cancelled: the request is what the
-//! layers above make of it. With [retries](https://docs.rs/tower/latest/tower/retry/) below, all
-//! attempts are in one trace; above, each is a request.
+//! A timeout below the recorder's layer drops the handler: its calls are cancelled, and the request's
+//! outcome is that of the timeout's response. A timeout above cancels the request. With
+//! [retries](https://docs.rs/tower/latest/tower/retry/) below, all attempts are in one trace; with
+//! retries above, each attempt is a request.
 
 mod body;
 mod exchange;
@@ -91,7 +92,7 @@ pub use body::RecordedBody;
 pub use future::ResponseFuture;
 pub use id::RequestId;
 
-/// Puts a [`Recorder`] around a service: see the [module](self).
+/// Layer that puts a [`Recorder`] around a service: see the [module](self).
 #[doc(alias = "TraceLayer")]
 #[doc(alias = "middleware")]
 #[derive(Clone)]
@@ -111,7 +112,7 @@ struct Options {
 type NameBy = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
 impl RecorderLayer {
-    /// Records each request.
+    /// Returns a layer that records each request.
     pub fn new(recorder: Recorder) -> Self {
         Self {
             recorder,
@@ -130,32 +131,33 @@ impl RecorderLayer {
     }
 
     /// Adds the header [`Server-Timing`](https://www.w3.org/TR/server-timing/) to responses: the time
-    /// until the head of the response and what was allocated until then, which browsers show beside
-    /// the request. It tells clients what the service does inside.
+    /// and the number of allocations until the head of the response. Browsers show it beside the
+    /// request. It reveals to clients what the service does inside.
     #[must_use]
     pub fn server_timing(self, yes: bool) -> Self {
         self.with(|options| options.has_server_timing = yes)
     }
 
-    /// Names requests by their path where no route is known: for a service such as tonic's, whose paths
-    /// are the names of methods, `/package.Service/Method`. What does not look like one is named as
-    /// elsewhere. (Methods that there are not are names too, for whoever asks for them; of names there
-    /// are [so many](crate::recorder::Builder::names).)
+    /// Names requests without a known route by their path, for a service such as tonic's, whose paths
+    /// are the names of methods: `/package.Service/Method`. A path of another form is ignored. Clients
+    /// can make up names by asking for methods that do not exist; at most
+    /// [`Builder::names`](crate::recorder::Builder::names) names are kept.
     #[must_use]
     pub fn grpc(self, yes: bool) -> Self {
         self.with(|options| options.is_grpc = yes)
     }
 
-    /// Takes ids from another header than `x-request-id`.
+    /// Takes ids from this header instead of `x-request-id`.
     #[must_use]
     pub fn id_header(self, name: HeaderName) -> Self {
         self.with(|options| options.id_header = name)
     }
 
-    /// Names requests by what this says; those of which it says nothing go by method and route.
+    /// Names requests by this function. Requests for which it returns `None` are named by method and
+    /// route.
     ///
-    /// It runs for each request. Let there be few names: what tells requests apart is no name. Where it
-    /// panics, it has said nothing.
+    /// It runs for each request. It should return few names: what tells requests apart does not belong
+    /// there. A panic in it counts as `None`.
     #[must_use]
     pub fn name_by(
         self,
@@ -182,7 +184,7 @@ impl<S> Layer<S> for RecorderLayer {
     }
 }
 
-/// A service with a recorder around it: see [`RecorderLayer`].
+/// Service with a recorder around it: see [`RecorderLayer`].
 #[derive(Clone)]
 pub struct RecorderService<S> {
     inner: S,
@@ -218,8 +220,8 @@ where
         let header = parts.headers.get(&options.id_header);
         let id = Own::new(alloc_counter::exclude(|| RequestId::of(header)));
         let mut exchange = Exchange::begin(recorder, options, &parts, &id);
-        // What the service does before it answers with a future is of the request, too. So is the
-        // extension, as it is given back by whoever handles the request.
+        // The work of the service before it returns a future belongs to the request, too. So does the
+        // extension, since the request's handler frees it.
         let call = || {
             if is_some_left() {
                 parts.extensions.insert(id.again());

@@ -1,4 +1,4 @@
-//! What is noted of a call while it is open: checkpoints, and that it failed.
+//! Notes on an open call: checkpoints, and failures.
 
 use alloc_counter::Local;
 
@@ -11,7 +11,7 @@ use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
 use crate::write::cursor::{self, Position};
 
-/// Sets a checkpoint. Inline as far as the name is made ready, which is a literal mostly.
+/// Sets a checkpoint. Inline only as far as the name is made ready, since the name is usually a literal.
 #[inline]
 pub(crate) fn checkpoint(call: CallRef, name: &str) {
     let short = ShortText::of(name.as_bytes());
@@ -39,7 +39,7 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
     }
 }
 
-/// A checkpoint with a long name, of a call from an earlier visit to its strand, or of one that
+/// Sets a checkpoint with a long name, of a call from an earlier visit to its strand, or of a call that
 /// does not run here.
 #[cold]
 #[inline(never)]

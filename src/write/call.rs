@@ -1,4 +1,4 @@
-//! `Call`: the public guard of one timed function. What it does is in `start_stop` and `annotate`.
+//! `Call`: the public guard of one timed function. `start_stop` and `annotate` do its work.
 
 use std::fmt::{self, Display};
 
@@ -32,7 +32,8 @@ impl Call {
         Self(None)
     }
 
-    /// For the macros: whether a trace is current, so that an id and labels need to be formatted.
+    /// For the macros: returns whether a trace is current, so that an id and labels need to be
+    /// formatted.
     #[doc(hidden)]
     #[inline]
     pub fn is_enabled() -> bool {
@@ -157,7 +158,7 @@ impl Call {
         drop(self);
     }
 
-    /// Whether this call is recorded: a trace was current, and held fewer calls than its
+    /// Returns whether this call is recorded: a trace was current, and held fewer calls than its
     /// [limit](crate::Limits::calls).
     pub fn is_recorded(&self) -> bool {
         self.0.is_some_and(|call| !call.record.state().is_folded())

@@ -10,7 +10,7 @@ use crate::write::execution::Execution;
 
 /// Guard of a trace that is current on this thread, made by [`Trace::inject`].
 ///
-/// What this thread records goes into the trace until the scope is dropped.
+/// This thread records into the trace until the scope is dropped.
 #[must_use = "the trace is current until the scope is dropped: bind it, `let _scope = …`; `let _ = …` drops it at once"]
 pub struct Scope {
     // Dropped first: see `Execution`.

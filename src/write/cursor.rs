@@ -1,8 +1,7 @@
-//! Where this thread writes: the strand that it is in, the chunk that it fills, the innermost open
-//! call.
+//! The cursor of a thread: the strand that it is in, the chunk that it fills, the innermost open call.
 //!
-//! One thread-local without a destructor: it can be read at any time of the thread's life, and its
-//! address is reckoned once for all that a guard does.
+//! It is one thread-local without a destructor. It can be read at any time of the thread's life, and a
+//! guard computes its address only once.
 
 use std::cell::Cell;
 
@@ -19,7 +18,7 @@ thread_local! {
     static HERE: Position = const { Position::new() };
 }
 
-/// Does something at this thread's position.
+/// Runs `work` with this thread's position.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -33,7 +32,7 @@ pub(crate) struct Position {
     strand: Cell<Option<&'static Member<Strand>>>,
     tail: Cell<Option<&'static Member<Chunk>>>,
     innermost: Cell<Option<CallRef>>,
-    /// How many calls may be recorded before the trace is asked again.
+    /// How many more calls may be recorded before the trace is asked again.
     calls_left: Cell<u32>,
     tag: Cell<Option<Tag>>,
 }
@@ -49,7 +48,7 @@ impl Position {
         }
     }
 
-    /// The thread's number and name.
+    /// Returns the thread's number and name.
     #[inline]
     pub(crate) fn tag(&self) -> Tag {
         self.tag.get().unwrap_or_else(|| {
@@ -59,7 +58,7 @@ impl Position {
         })
     }
 
-    /// The strand into which this thread records.
+    /// Returns the strand into which this thread records.
     #[inline]
     pub(crate) fn strand(&self) -> Option<&'static Member<Strand>> {
         self.strand.get()
@@ -71,7 +70,7 @@ impl Position {
         current.is_some_and(|current| std::ptr::eq(current, strand))
     }
 
-    /// The strand into which this thread records, if the call is one of it.
+    /// Returns the strand into which this thread records, if it is the call's.
     #[inline]
     pub(crate) fn strand_of(&self, call: CallRef) -> Option<&'static Member<Strand>> {
         let strand = self.strand.get()?;
@@ -80,7 +79,7 @@ impl Position {
         (is_innermost || call.strand() == Some(strand.number())).then_some(strand)
     }
 
-    /// Goes on writing where the strand was put aside.
+    /// Restores the position that was saved in the strand, and makes the strand current.
     pub(crate) fn take_up(&self, strand: Option<&'static Member<Strand>>) {
         self.strand.set(strand);
         let aside = strand.map(|strand| &strand.aside);
@@ -91,7 +90,7 @@ impl Position {
         self.calls_left.set(aside.map_or(0, Aside::calls_left));
     }
 
-    /// Notes in the current strand where to go on.
+    /// Saves the position in the current strand.
     pub(crate) fn put_aside(&self) {
         if let Some(strand) = self.strand.get() {
             let tail = self.tail.get().map_or(Number::NONE, Member::number);
@@ -100,14 +99,14 @@ impl Position {
         }
     }
 
-    /// The innermost open call of the current strand.
+    /// Returns the innermost open call of the current strand.
     #[inline]
     pub(crate) fn innermost(&self) -> Option<CallRef> {
         self.innermost.get()
     }
 
-    /// The same, or where it has been stopped or put aside meanwhile, the nearest around it that
-    /// is running.
+    /// Returns the innermost call or, if it has been stopped or suspended meanwhile, the nearest running
+    /// call around it.
     #[inline]
     pub(crate) fn innermost_running(&self) -> Option<CallRef> {
         running(self.innermost.get())
@@ -118,7 +117,8 @@ impl Position {
         self.innermost.set(call);
     }
 
-    /// The same, where the call may be folded: whatever is opened in it is folded too.
+    /// Sets the innermost call, which may be folded. Calls that are opened inside a folded call are
+    /// folded too.
     pub(crate) fn go_into(&self, strand: &Strand, call: Option<CallRef>) {
         self.innermost.set(call);
         let calls = self.calls_left.get();
@@ -129,18 +129,18 @@ impl Position {
         }
     }
 
-    /// The call at this address in the current strand.
+    /// Returns the call at this address in the current strand.
     #[inline]
     pub(crate) fn call_at(&self, address: Address) -> Option<CallRef> {
         address.call_near(self.tail.get())
     }
 
-    /// A call of the current strand and those around it, inside out.
+    /// Returns a call of the current strand and those around it, from the inside out.
     pub(crate) fn outwards(&self, from: Option<CallRef>) -> impl Iterator<Item = CallRef> {
         std::iter::successors(from, |call| self.call_at(call.record.parent()))
     }
 
-    /// Whether one more call may be recorded.
+    /// Returns whether one more call may be recorded.
     #[inline]
     pub(crate) fn may_open(&self, strand: &Strand) -> bool {
         self.calls_left.get() > 0 || self.refill(strand)
@@ -149,7 +149,7 @@ impl Position {
     #[cold]
     #[inline(never)]
     fn refill(&self, strand: &Strand) -> bool {
-        // Whatever is opened inside a folded call is folded too.
+        // Calls that are opened inside a folded call are folded too.
         let innermost = self.innermost.get();
         let in_folded = innermost.is_some_and(|call| call.record.state().is_folded());
         if strand.is_folding() || in_folded {
@@ -162,14 +162,15 @@ impl Position {
         calls > 0
     }
 
-    /// The place for a call, where one [may be opened](Self::may_open), of which it takes one.
+    /// Returns the place for a call and takes one from `calls_left`. One must have been
+    /// [allowed](Self::may_open).
     #[inline]
     pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
         self.calls_left.set(self.calls_left.get().wrapping_sub(1));
         self.vacant(strand)
     }
 
-    /// The place for one more record; none when the trace holds as many as it may.
+    /// Returns the place for one more record; `None` if the trace holds as many as it may.
     #[inline]
     pub(crate) fn vacant(&self, strand: &Strand) -> Option<Vacant> {
         match Chunk::vacant(self.tail.get()?) {
@@ -191,8 +192,8 @@ impl Position {
         Chunk::vacant(chunk)
     }
 
-    /// Writes a text that is too long for its record, into records before it. Where the trace has
-    /// no room for it, answers what of it has room in the record.
+    /// Writes a text that is too long for its record into records before it. If the trace has no room
+    /// for them, returns the part that fits in the record itself.
     #[cold]
     #[inline(never)]
     pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) -> Option<ShortText> {
@@ -211,7 +212,7 @@ impl Position {
     }
 }
 
-/// This call, or where it is folded, the nearest around it that is recorded.
+/// Returns this call or, if it is folded, the nearest recorded call around it.
 pub(crate) fn recorded(call: Address) -> Address {
     let mut call = call;
     while let Some(record) = call.call_record().and_then(CallRecord::folded) {
@@ -220,7 +221,7 @@ pub(crate) fn recorded(call: Address) -> Address {
     call
 }
 
-/// This call, or where it has been stopped or put aside, the nearest around it that is running.
+/// Returns this call or, if it has been stopped or suspended, the nearest running call around it.
 #[cold]
 pub(crate) fn running(call: Option<CallRef>) -> Option<CallRef> {
     match call {
@@ -236,10 +237,10 @@ fn nearest_running(call: CallRef) -> Option<CallRef> {
     while let Some(call) = next
         && !call.record.is_running()
     {
-        // One that was stopped on another thread has not told those around how high it went.
+        // A call that was stopped on another thread did not pass its peak on to the calls around it.
         if let Some(start) = strand.meter.start(call.record) {
             highest = highest.max(start.peak);
-            // It will not be among those around which the strand is left.
+            // It will not be among the calls that are rebased when the strand is left.
             call.record.rebase(start);
         }
         next = call.record.parent().call();

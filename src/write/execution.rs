@@ -16,7 +16,7 @@ use crate::write::cursor;
 /// all methods do nothing, and what runs is recorded as it would be without the execution. The trace
 /// counts the missing strand as dropped.
 ///
-/// What the owner upholds:
+/// The owner upholds:
 ///
 /// - Each [`Entered`] is dropped before the execution, since a strand that has ended may be used by
 ///   another trace. A struct that keeps both declares the `Entered` first.

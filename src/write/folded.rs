@@ -1,16 +1,16 @@
-//! Calls beyond their trace's limit: recorded while they are open, and then only added up by path.
+//! Calls beyond their trace's limit: recorded only while they are open, and then added up by path.
 //!
-//! A folded call has a record like any other as long as it is open, so a guard does with it what it
-//! does with any call. When it stops, what it did is added to the sum of its path, and the record is
-//! vacated for the next one: memory is bounded by how many are open at once, and by how many paths
-//! there are.
+//! A folded call has a record like any other as long as it is open, so its guard does the usual work.
+//! When it stops, its usage is added to the sum of its path, and the record is vacated for the next one.
+//! So memory is bounded by the number of calls open at once and by the number of paths.
 //!
-//! A call's path is that of its opening, as a recorded call's parent is. What it uses is also
-//! charged to the call within which it is used, which may be another by then: so selfs are exact.
+//! A call's path is that of its opening, as a recorded call's parent is. Its usage is also charged to
+//! the call inside which it was used, which may have become another one by then, so self figures are
+//! exact.
 //!
-//! Whatever is opened inside a folded call is folded too. A folded call that is put to rest, or
-//! goes on within another, has what it did until then added up and charged, and begins anew; so a
-//! vacated record is in nobody's way.
+//! Calls that are opened inside a folded call are folded too. When a folded call is suspended, or moves
+//! into another call, its usage until then is added up and charged, and it starts from zero. So no
+//! reference remains to a vacated record.
 
 use alloc_counter::Counts;
 
@@ -33,24 +33,23 @@ pub(crate) struct Opening {
     place: Place,
 }
 
-/// In which call a folded one is opened.
+/// The call in which a folded one is opened.
 enum Around {
-    /// A recorded one, or none at all: the sum of what folded calls do there.
+    /// A recorded call, or none, with the sum of the folded calls inside it.
     Recorded(Option<CallRef>, &'static Member<SharedSum>),
     Folded(Address, FoldedCall),
 }
 
-/// Where a folded call is recorded while it is open.
+/// The record of a folded call while it is open.
 enum Place {
     New(Vacant),
-    /// One that another has left; readers know it as a folded call's.
+    /// A record that another folded call has vacated. Readers know it as a folded call's.
     Vacated(CallRef, FoldedCall),
 }
 
 impl Opening {
-    /// Finds the path, the sum and the record of a call that is opened here; none when the trace
-    /// has no room or memory left for one of them. Then what the call does stays with the one
-    /// around.
+    /// Finds the path, the sum and the record of a call that is opened here. Returns `None` if the trace
+    /// has no room or memory left for one of them. Then the call's usage stays with the call around it.
     pub(crate) fn find(
         here: &Position,
         strand: &Strand,
@@ -63,7 +62,7 @@ impl Opening {
         let (sum, around) = found?;
         let place = match strand.folded.take_vacated() {
             Some((call, record)) => Place::Vacated(call, record),
-            // Who finds none has noted it.
+            // A missing record is noted by `vacant`.
             None => Place::New(here.vacant(strand)?),
         };
         Some(Self { sum, around, place })
@@ -97,7 +96,7 @@ impl Opening {
         }
     }
 
-    /// The state in which the call's record is written: nobody takes it for whole until it is
+    /// Returns the state of the call's record while it is written: readers ignore it until it is
     /// published.
     pub(crate) fn begin(&self) -> RecordState {
         let record = self.record();
@@ -106,7 +105,8 @@ impl Opening {
         state
     }
 
-    /// The call has begun, and its record is written but for what only folded calls have.
+    /// Publishes the call, whose record has been written except for the words that only folded calls
+    /// have.
     pub(crate) fn publish(self, strand: &Strand) -> CallRef {
         let record = self.record();
         let now = record.start();
@@ -136,7 +136,8 @@ impl Opening {
     }
 }
 
-/// Adds up what a call used that has stopped, and vacates its record. No running call is within it.
+/// Adds up the usage of a call that has stopped, and vacates its record. No running call may be inside
+/// it.
 pub(crate) fn add_stopped(
     strand: &Strand,
     address: Address,
@@ -151,7 +152,7 @@ pub(crate) fn add_stopped(
     strand.folded.vacate(address, record);
 }
 
-/// Adds up what a call has used until now; it goes on from nothing.
+/// Adds up the usage of a call until now. The call starts from zero again.
 pub(crate) fn account(strand: &Strand, record: FoldedCall, used: Usage) {
     let mut sum = sum::so_far(used);
     sum.is_partial = record.state().is_partial();
@@ -163,7 +164,7 @@ fn add(strand: &Strand, record: FoldedCall, mut sum: Sum) {
     while (sum.busy, sum.total) != (0, Counts::ZERO)
         && let Some(stopped) = around.call_record().filter(|it| !it.is_open())
     {
-        // On another thread, which did not tell when.
+        // It was stopped on another thread, and the moment is not known here.
         around = stopped.parent();
         sum.is_partial = true;
         if let Some(around) = around.call_record() {
@@ -178,7 +179,7 @@ fn add(strand: &Strand, record: FoldedCall, mut sum: Sum) {
     }
 }
 
-/// The call in which this one was opened is not covered by it any more, if it is still there.
+/// Notes in the call in which this one was opened, if it is still there, that this one has closed.
 fn leave(strand: &Strand, record: FoldedCall, now: u64) {
     let (address, serial) = record.opened_in();
     let Some(around) = address.call_record() else {
@@ -194,7 +195,8 @@ fn leave(strand: &Strand, record: FoldedCall, now: u64) {
     }
 }
 
-/// A call is put aside: what runs until it goes on may be in the same call, at the same time.
+/// Notes that a call is suspended: calls that run until it is resumed may overlap with it in the same
+/// outer call.
 pub(crate) fn note_rest(strand: &Strand, record: FoldedCall) {
     let (opened_in, _) = record.opened_in();
     let around = opened_in.call_record().and_then(CallRecord::recorded);
@@ -203,25 +205,28 @@ pub(crate) fn note_rest(strand: &Strand, record: FoldedCall) {
     }
 }
 
-/// A call is put to rest: the call around may be gone when it goes on.
+/// Detaches a call that is suspended from a folded call around it, which may have ended when this one is
+/// resumed.
 pub(crate) fn leave_around(record: CallRecord) {
     let around = cursor::recorded(record.parent());
     if around != record.parent() {
         if let (Some(around), None) = (around.call_record(), record.folded()) {
-            // What a recorded call does in a folded one is in the one around twice.
+            // The usage of a recorded call inside a folded one is counted twice in the recorded call
+            // around both.
             around.set_partial();
         }
         record.reparent(around, || ());
     }
 }
 
-/// A running call is about to go on within another; these are its strand's readings now.
+/// Adds up a running call that is about to move into another one. `reading` is its strand's present
+/// reading.
 pub(crate) fn begin_anew(strand: &Strand, record: FoldedCall, reading: Reading) {
     let Some(start) = strand.meter.start(*record) else {
         return;
     };
     account(strand, record, reading.since(start));
-    // In the form that it had: those inside are in that or a newer one.
+    // In its previous form: calls inside it are in that form or a newer one.
     record.resume(if record.state().is_of_thread() {
         strand.meter.start_at(reading)
     } else {
@@ -229,7 +234,7 @@ pub(crate) fn begin_anew(strand: &Strand, record: FoldedCall, reading: Reading) 
     });
 }
 
-/// A call goes on within another, or where it was before it was put to rest.
+/// Moves a call into another one, or back into the one that it was in before it was suspended.
 pub(crate) fn go_on_in(record: FoldedCall, outer: Option<CallRef>) {
     let address = Address::of(outer);
     record.set_parent(address);
@@ -240,15 +245,15 @@ pub(crate) fn go_on_in(record: FoldedCall, outer: Option<CallRef>) {
     }
 }
 
-/// Whether a call is within another than the one in which it was opened.
+/// Returns whether a call is inside another one than that in which it was opened.
 fn has_moved(record: FoldedCall) -> bool {
     let address = record.parent();
     let around = address.call_record().and_then(CallRecord::folded);
     record.opened_in() != (address, around.map_or(0, FoldedCall::serial))
 }
 
-/// Something is spawned from this call, and stands on its path. If the call, or one around it, has
-/// moved, what is around that path is not what is around the call now: the path is marked.
+/// Notes that a strand is spawned from this call and stands on its path. If the call or one around it
+/// has moved, the calls around the path are not those around the call now, and the path is marked.
 pub(crate) fn spawn_from(record: FoldedCall) {
     let around = |call: &FoldedCall| call.parent().call_record()?.folded();
     let mut folded = std::iter::successors(around(&record), around);

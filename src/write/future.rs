@@ -250,10 +250,10 @@ impl Call {
     /// Wraps a future in this call: the call is open while the future is polled, from now until the
     /// future is ready or dropped.
     ///
-    /// What happens between the polls is not in the call, and not in the calls opened inside, so the
-    /// branches of a `join!` are told apart. Without a call around a branch, a plain guard that the branch
-    /// holds over an `.await` includes what its siblings do meanwhile. The call's time is that from now
-    /// to the end; its busy time is that of the polls.
+    /// Work between the polls is neither in the call nor in the calls opened inside, so the branches of
+    /// a `join!` have separate figures. Without a call around a branch, a plain guard that the branch
+    /// holds over an `.await` includes the work of its siblings meanwhile. The call's time is that from
+    /// now to the end; its busy time is that of the polls.
     ///
     /// [`#[traced]`](crate::traced) does this for an `async fn`.
     ///

@@ -40,7 +40,7 @@ macro_rules! call {
     };
 }
 
-/// For `#[traced]`: opens a call as `call!` does, with a name of its own.
+/// For `#[traced]`: opens a call as `call!` does, with a given name.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __named_call {

@@ -1,19 +1,19 @@
-//! What the traced thread does: starts and stops calls, enters and leaves traces. Imports `store` and
-//! `primitives`.
+//! The work of the traced thread: it starts and stops calls, enters and leaves traces. Imports `store`
+//! and `primitives`.
 
 // The thread: its place in the records, the strands it has entered, a strand from beginning to end.
 pub(crate) mod context;
 pub(crate) mod cursor;
 pub(crate) mod execution;
 
-// Calls: their start and stop, what is noted of them, and which is within which.
+// Calls: their start and stop, the notes on them, and how they nest.
 pub(crate) mod annotate;
 pub(crate) mod folded;
 pub(crate) mod nesting;
 pub(crate) mod start_stop;
 pub(crate) mod suspend;
 
-// What a program uses: `call!`, `Call`, `#[traced]`, `inject`, `fetch`, `instrument`, `in_current_trace`.
+// The public API: `call!`, `Call`, `#[traced]`, `inject`, `fetch`, `instrument`, `in_current_trace`.
 pub(crate) mod call;
 pub(crate) mod carry;
 pub(crate) mod current;

@@ -1,5 +1,5 @@
-//! Which call is within which, and what each has used: a call that stops, or is put aside, leaves those
-//! running inside it to the one around.
+//! Nesting: which call is inside which, and the usage of each. A call that stops or is suspended leaves
+//! the calls running inside it to the call around it.
 
 use alloc_counter::Local;
 
@@ -10,8 +10,8 @@ use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 
-/// The call around becomes the innermost; the highest level of the strand that this one reached was
-/// within that one, too.
+/// Makes the call around this one the innermost. The strand's peak during this call, `highest`, was
+/// reached inside that one, too.
 #[cold]
 #[inline(never)]
 pub(crate) fn pop_to_parent(here: &Position, strand: &Strand, call: CallRef, highest: i64) {
@@ -22,15 +22,15 @@ pub(crate) fn pop_to_parent(here: &Position, strand: &Strand, call: CallRef, hig
     }
 }
 
-/// The nearest running call around this one.
+/// Returns the nearest running call around this one.
 #[inline]
 pub(crate) fn outer(here: &Position, call: CallRef) -> Option<CallRef> {
     cursor::running(here.call_at(call.record.parent()))
 }
 
-/// The calls directly within this one.
+/// Returns the calls directly inside this one.
 pub(crate) fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
-    // They were opened later, but a folded one may stand in an older place.
+    // They were opened later, but a folded one may be in an older place.
     let is_folded = call.record.state().is_folded();
     let after = if is_folded {
         None
@@ -42,8 +42,8 @@ pub(crate) fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = Cal
         .filter(move |inner| inner.record.parent() == call.address())
 }
 
-/// The first call that is running within this one goes on within the call around. Answers the
-/// highest level that this one has reached, itself and in those within.
+/// Moves the outermost call that is running inside this one into the call around. Returns this call's
+/// peak, including that of the calls inside it.
 pub(crate) fn leave_to_outer(
     here: &Position,
     strand: &Strand,
@@ -61,7 +61,7 @@ pub(crate) fn leave_to_outer(
                 strand.meter.raise_peak(outer.record, highest);
             }
             if let Some(first) = first {
-                // Those inside it stay where they are.
+                // Calls inside it stay there.
                 if let Some(first) = first.record.folded() {
                     folded::begin_anew(strand, first, reading);
                 }
@@ -69,11 +69,11 @@ pub(crate) fn leave_to_outer(
             }
             return highest;
         }
-        // One that was stopped on another thread has not told those around how high it went.
+        // A call that was stopped on another thread did not pass its peak on to the calls around it.
         if let Some(start) = strand.meter.start(inner.record) {
             highest = highest.max(start.peak);
             if !inner.record.is_running() {
-                // It may not be among those around which the strand is left.
+                // It may not be among the calls that are rebased when the strand is left.
                 inner.record.rebase(start);
             }
         }
@@ -81,11 +81,11 @@ pub(crate) fn leave_to_outer(
             first = Some(inner);
         }
     }
-    // Not among the calls that run here: nothing is within it.
+    // It is not among the calls that run here, so no call is inside it.
     own
 }
 
-/// Lets a running call go on within another, and notes what it had done until then.
+/// Moves a running call into another one, and notes its usage until then.
 #[cold]
 pub(crate) fn reparent(
     here: &Position,
@@ -101,7 +101,7 @@ pub(crate) fn reparent(
         return folded::go_on_in(call, outer);
     }
     if let (Some(outer), true) = (outer, goes_into_folded) {
-        // Neither knows what the one does in the other.
+        // Neither knows its usage inside the other.
         call.record.set_partial();
         outer.record.set_partial();
     }
@@ -110,10 +110,10 @@ pub(crate) fn reparent(
         Figures::Used(used) => used,
     };
     let before = call.record.parent();
-    // The parent first, so that a reader who finds the note finds the call where it is now.
+    // The parent is set first, so that a reader that finds the note finds the call in its new place.
     call.record.reparent(outer_address, || {
         let Some(vacant) = here.vacant(strand) else {
-            // What it did before will be taken for what it did there.
+            // Its earlier usage will be taken for usage in its new place.
             return strand.mark_partial();
         };
         let record = vacant.as_move();
@@ -125,7 +125,7 @@ pub(crate) fn reparent(
     });
 }
 
-/// What was used since the start; where there is no reading, as far as it is known.
+/// Returns the usage since the start; without a reading, as much of it as is known.
 #[inline]
 pub(crate) fn used(strand: &Strand, reading: Option<Reading>, start: Reading) -> Usage {
     match reading {
@@ -134,8 +134,8 @@ pub(crate) fn used(strand: &Strand, reading: Option<Reading>, start: Reading) ->
     }
 }
 
-/// The strand's reading now; draws a boundary in the levels, so that the highest since the last is
-/// in `innermost`. None where the thread has lost its counters.
+/// Returns the strand's present reading, and draws a boundary: the peak since the last boundary goes to
+/// `innermost`. Returns `None` if the thread has lost its counters.
 pub(crate) fn read(
     strand: &Strand,
     innermost: Option<CallRef>,

@@ -1,5 +1,4 @@
-//! Where a call's start and its stop are written, also for folded calls, cancelled ones and ones that
-//! stop on another thread.
+//! Starts and stops calls, also folded calls, cancelled ones and ones that stop on another thread.
 
 use alloc_counter::Local;
 
@@ -178,7 +177,7 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
             here.go_into(strand, outer(here, call));
             return close(strand, call, used, now);
         }
-        // Calls are open within it: if it is folded, its record can't be vacated.
+        // Calls are open inside it: if it is folded, its record can't be vacated.
         strand.mark_partial();
         return record.close(used, now, outcome(strand, record.state()));
     };
@@ -189,7 +188,7 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     close(strand, call, reading.since(Reading { peak, ..start }), now);
 }
 
-/// Stops a call whose future is suspended. What was open within it goes on within the call around,
+/// Stops a call whose future is suspended. A call that is open inside it moves into the call around,
 /// which may be suspended too.
 fn stop_suspended(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {

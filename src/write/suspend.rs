@@ -1,4 +1,4 @@
-//! Calls around futures: put to rest between polls, taken up again, cancelled.
+//! Calls around futures: suspended between polls, resumed, cancelled.
 
 use alloc_counter::Local;
 
@@ -15,9 +15,8 @@ use crate::write::folded;
 use crate::write::nesting::{inside, leave_to_outer, pop_to_parent, read, reparent, used};
 use crate::write::start_stop::{stop, stop_remotely};
 
-/// Puts a call aside, with the calls running within it: until it is taken up again, what happens
-/// on the strand is not in them. Answers the innermost of them. None where this thread does not
-/// run the strand.
+/// Suspends a call, with the calls running inside it: until it is resumed, nothing on the strand counts
+/// for them. Returns the innermost of them; `None` if this thread does not run the strand.
 pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
     cursor::here(|here| rest_here(here, call))
 }
@@ -29,7 +28,7 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
         .innermost()
         .filter(|innermost| is_within(here, *innermost, call));
     let Some(innermost) = innermost else {
-        // Every running call has the innermost within it; should one not, its figures go on.
+        // Every running call has the innermost one inside it. If this one does not, it goes on counting.
         strand.mark_partial();
         return None;
     };
@@ -45,7 +44,7 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
             continue;
         };
         if !record.is_open() {
-            // Stopped on another thread, and out of the way of those that are rebased.
+            // It was stopped on another thread, and is not among the calls that are rebased later.
             highest = highest.max(start.peak);
             record.rebase(start);
             continue;
@@ -62,7 +61,7 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
     Some(innermost)
 }
 
-/// Puts a call aside alone: what is running within it goes on within the call around.
+/// Suspends a call alone: a call that is running inside it moves into the call around.
 pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
     cursor::here(|here| rest_alone_here(here, call))
 }
@@ -75,7 +74,7 @@ fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
     let strand = here.strand_of(call)?;
     let now = clock::ticks();
     let Some(mut start) = strand.meter.start(call.record) else {
-        // Put aside with the future in which it was opened, and now out of that one's keeping.
+        // It was suspended with the future in which it was opened, and now leaves that future.
         let outer = cursor::running(innermost);
         reparent(here, strand, call, outer, Reading::default(), now);
         folded::leave_around(call.record);
@@ -98,8 +97,8 @@ fn put_to_rest(strand: &Strand, record: CallRecord, used: Usage) {
     }
 }
 
-/// Takes a call up again, with the calls put aside within it; `innermost` as [`rest`] answered.
-/// `false` where this thread does not run the strand.
+/// Resumes a call, with the calls suspended inside it. `innermost` is the one that [`rest`] returned.
+/// Returns `false` if this thread does not run the strand.
 pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
     cursor::here(|here| resume_here(here, call, innermost))
 }
@@ -115,13 +114,13 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     if Address::of(outer) != call.record.parent() {
         reparent(here, strand, call, outer, reading, now);
     }
-    // The innermost may have been taken elsewhere meanwhile.
+    // The innermost may have been moved elsewhere meanwhile.
     let innermost = if is_within(here, innermost, call) {
         innermost
     } else {
         let mut inside = inside(strand, call);
         if inside.any(|inner| inner.record.is_open() && inner.record.state().holds_usage()) {
-            // Which of those was around the one that was taken, is not known any more.
+            // It is not known any more which of these was around the one that was moved.
             strand.mark_partial();
         }
         call
@@ -137,12 +136,12 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     true
 }
 
-/// Whether one call stands within another, or is it.
+/// Returns whether one call is inside another, or is that call.
 fn is_within(here: &Position, innermost: CallRef, call: CallRef) -> bool {
     here.outwards(Some(innermost)).any(|outer| outer.is(call))
 }
 
-/// From the innermost call outwards to `call`, within which it is.
+/// Returns the calls from the innermost one outwards to `call`, which must be around it.
 fn path(here: &Position, innermost: CallRef, call: CallRef) -> impl Iterator<Item = CallRecord> {
     let mut arrived = false;
     here.outwards(Some(innermost))
@@ -150,15 +149,15 @@ fn path(here: &Position, innermost: CallRef, call: CallRef) -> impl Iterator<Ite
         .map(|outer| outer.record)
 }
 
-/// A call that is cancelled: its future is being dropped, and what stops meanwhile is cancelled with
-/// it.
+/// A call that is being cancelled: its future is being dropped, and calls that stop meanwhile are
+/// cancelled too.
 #[derive(Clone, Copy)]
 pub(crate) enum Cancel {
     Here {
         strand: &'static Strand,
         before: Cancelling,
     },
-    /// On a thread that does not run the strand.
+    /// The thread does not run the strand.
     Remote { was_panicking: bool },
 }
 
@@ -175,7 +174,7 @@ impl Cancel {
         }
     }
 
-    /// Stops the call, even where a panic came from the future's drop.
+    /// Stops the call, even if the future's drop panics.
     pub(crate) fn finish(self, call: CallRef) {
         match self {
             Self::Here { strand, before } => {

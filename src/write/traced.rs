@@ -1,4 +1,4 @@
-//! For the expansion of `#[traced]`: what is around a function's body or its future.
+//! The expansion of `#[traced]`: the code around a function's body or its future.
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
@@ -52,7 +52,7 @@ pub struct Traced<'a, F, L> {
     look: PhantomData<L>,
 }
 
-/// What a future's output says about its call.
+/// A look at a future's output, which may mark its call as failed.
 #[doc(hidden)]
 pub trait Look<T> {
     fn look(output: &T, call: &Call);
@@ -103,13 +103,13 @@ const fn poll_in<F, L>(held: &mut Held, future: F) -> Traced<'_, F, L> {
     }
 }
 
-/// For `#[traced]`.
+/// For `#[traced]`: polls a future in its call.
 #[doc(hidden)]
 pub fn traced<F: Future + Unpin>(held: &mut Held, future: F) -> Traced<'_, F, AtNothing> {
     poll_in(held, future)
 }
 
-/// For `#[traced(err)]`.
+/// For `#[traced(err)]`: also looks at the output.
 #[doc(hidden)]
 pub fn traced_err<F, T, E>(held: &mut Held, future: F) -> Traced<'_, F, AtError>
 where
@@ -119,7 +119,7 @@ where
     poll_in(held, future)
 }
 
-/// For `#[traced(err(Debug))]`.
+/// For `#[traced(err(Debug))]`: also looks at the output.
 #[doc(hidden)]
 pub fn traced_err_debug<F, T, E>(held: &mut Held, future: F) -> Traced<'_, F, AtErrorDebug>
 where

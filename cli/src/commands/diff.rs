@@ -1,4 +1,4 @@
-//! `tracer diff`: what has changed, and whether it may.
+//! `tracer diff`: shows what has changed, and checks rules.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Diff) -> Result<(), Failure> {
         stdout.flush()
     };
     let said = say().map_err(stdout_failed);
-    // Whoever has seen enough of the table still wants to know that a rule is broken.
+    // A reader that has closed the pipe still gets to know that a rule is broken.
     if breaches.is_empty()
         || said
             .as_ref()

@@ -1,4 +1,4 @@
-//! `tracer export`: reports in the formats of other tools.
+//! `tracer export`: writes reports in formats of other tools.
 
 use std::io::{self, Write};
 

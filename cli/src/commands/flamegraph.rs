@@ -1,4 +1,4 @@
-//! `tracer flamegraph`: where it all goes, drawn.
+//! `tracer flamegraph`: draws hotspots as a flame graph.
 
 use crate::arguments::Flamegraph;
 use crate::failure::Failure;

@@ -1,4 +1,4 @@
-//! `tracer hotspots`: which functions take the most.
+//! `tracer hotspots`: shows which functions take or allocate the most.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! `tracer show`: reports, one after the other.
+//! `tracer show`: shows reports one by one.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    // Of two of the same weight, the earlier one.
+    // Of two reports of one weight, the earlier one.
     let mut kept = BTreeMap::new();
     for (number, report) in reports.enumerate() {
         let report = report?;
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
     kept.try_for_each(|report| shown.show(report, arguments.plain))
 }
 
-/// By the request's own outcome: what went wrong in a call inside may have been handled.
+/// Decides by the request's outcome: an error in a call inside may have been handled.
 fn is_asked_for(report: &Report, arguments: &Show) -> bool {
     match report.outcome() {
         Outcome::Failed(_) | Outcome::Panicked => !arguments.cancelled,
@@ -51,14 +51,14 @@ fn is_asked_for(report: &Report, arguments: &Show) -> bool {
     }
 }
 
-/// What has been shown.
+/// Shows reports, with empty lines between them.
 #[derive(Default)]
 struct Shown {
     any: bool,
 }
 
 impl Shown {
-    /// At once, so that it also shows what comes out of a pipe that goes on.
+    /// Shows a report at once, so that reports from a pipe that stays open appear, too.
     fn show(&mut self, report: &Report, is_plain: bool) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let between = if self.any { "\n" } else { "" };

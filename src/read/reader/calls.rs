@@ -94,7 +94,7 @@ impl StrandCalls {
         }
     }
 
-    /// Notes why a call failed, unless it said something else later.
+    /// Notes a call's failure message, unless a later one is known.
     pub(super) fn add_message(&mut self, call: Address, moment: u64, text: String) {
         let at = self.since_trace(moment);
         if let Some(call) = self.get_mut(call)
@@ -104,7 +104,7 @@ impl StrandCalls {
         }
     }
 
-    /// A call that was within `before` went on within another.
+    /// Adds that a call left `before` and moved into another one.
     pub(super) fn add_adoption(
         &mut self,
         call: Address,

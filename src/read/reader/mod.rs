@@ -21,12 +21,12 @@ use sums::sum_snapshot;
 
 pub(crate) use strand::read_strand;
 
-/// Reads what a trace holds now. The threads that write it don't wait.
+/// Returns a snapshot of a trace. The threads that write it don't wait.
 pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
     let Some(started) = trace.started() else {
         return Snapshot::empty();
     };
-    // A strand's parent is there before the strand. So the newest strands are read first, and those whose
+    // A strand's parent exists before the strand. So the newest strands are read first, and those whose
     // calls are folded before all others: then each parent is found.
     let mut folding = Vec::new();
     let mut ended = Vec::new();
@@ -70,10 +70,10 @@ fn read_paths(allowance: &Allowance) -> Vec<PathSnapshot> {
     paths.collect()
 }
 
-/// Reads the strands that have ended and of which only sums are left.
+/// Reads the strands that have ended and left only sums.
 fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
     let strand = |parent, made_after, counts, sums| StrandSnapshot {
-        // One for several strands, without calls.
+        // Stands for several strands, without calls.
         ordinal: u32::MAX,
         parent: CallId::at(parent),
         made_after: clock::between(started, made_after),

@@ -66,8 +66,8 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
     }
 }
 
-/// A call was stopped by another thread while its strand went on. What ran in it then, or was opened in it
-/// before the strand's thread saw the stop, is within the call around.
+/// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in it
+/// before the strand's thread saw the stop, into the call around it.
 fn leave_to_around(stopped: CallId, at: Duration, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {

@@ -19,7 +19,7 @@ use super::remote::apply_remote;
 use super::sums::sum_snapshot;
 use super::texts::read_texts;
 
-/// How often a strand is read until nothing was written meanwhile.
+/// The most times that a strand is read until nothing was written meanwhile.
 const ATTEMPTS: u32 = if cfg!(loom) { 1 } else { 16 };
 
 /// Reads a strand of a trace that began at `started`, in ticks.
@@ -35,25 +35,25 @@ pub(crate) fn read_strand(strand: &Strand, started: u64) -> StrandSnapshot {
         }
         reader = Reader::read(strand, started);
     }
-    // Only once, as these never change.
+    // Read only once, since these never change.
     read_texts(strand, (reader.records, reader.late), &mut reader.calls);
     let more = apply_remote(strand, reader.remote, &mut reader.calls);
     reader.more.extend(more);
     reader.finish(started)
 }
 
-/// What changes of a strand, read in the order of its records.
+/// The changing part of a strand, read in the order of its records.
 struct Reader<'a> {
     strand: &'a Strand,
     /// The strand's figures, by which those of all running calls are known.
     reading: Reading,
-    /// Whether that is the thread's own reading. If the thread has ended, it is an older one.
+    /// Whether that is the thread's present reading. If the thread has ended, it is an older one.
     is_exact: bool,
     /// When it was made, in ticks.
     now: u64,
     /// How many records there were.
     records: usize,
-    /// How many came afterwards and were read.
+    /// How many came later and were read.
     late: usize,
     calls: StrandCalls,
     /// The sums of folded calls, with the version of each.
@@ -62,7 +62,7 @@ struct Reader<'a> {
     open: Vec<(FoldedCall, RecordState)>,
     /// How many operations of other threads there were before the first record was read.
     remote: usize,
-    /// What is to be added to sums: what open calls and other threads do.
+    /// Sums to be added: those of open calls and of other threads' operations.
     more: Vec<(Address, Sum)>,
 }
 
@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
             reader.records += 1;
         }
         reader.read_meter();
-        // From the inside out, as the level of a call is at least that of those running inside it.
+        // From the inside out, since the level of a call is at least that of the calls running inside
+        // it.
         let mut levels = vec![i64::MIN; reader.calls.all.len()];
         for index in (0..reader.calls.all.len()).rev() {
             reader.read_figures(index, &mut levels);
@@ -108,7 +109,7 @@ impl<'a> Reader<'a> {
         self.sums = sums.collect();
     }
 
-    /// Reads what the open folded calls have done that has not been added up.
+    /// Reads the usage of open folded calls that has not been added up yet.
     fn read_open(&mut self) {
         for (call, _) in &self.open {
             let read = self.read_now(**call);
@@ -138,9 +139,9 @@ impl<'a> Reader<'a> {
             && self.strand.records().count() == self.records
     }
 
-    /// Does what is possible for a strand that is written without a pause. Running calls are marked. Those
-    /// that have stopped get all that is theirs: what was read inside them before is read again, and what
-    /// came since is added.
+    /// Completes, as far as possible, the reading of a strand that is written without a pause. Running
+    /// calls are marked as partial. Stopped calls become complete: calls inside them are read again, and
+    /// later records are added.
     fn complete_stopped(&mut self) {
         self.now = clock::ticks();
         for index in 0..self.calls.all.len() {
@@ -157,17 +158,17 @@ impl<'a> Reader<'a> {
             self.late += 1;
         }
         self.read_sums();
-        // What the open ones do may be in those already.
+        // The usage of the open ones may be in those sums already.
         self.more.clear();
         self.remote = self.strand.mailbox.len();
         for call in &mut self.calls.all {
             call.is_partial |= !call.has_stopped();
         }
-        // Last, so that the strand did no less than those of its calls that have stopped.
+        // Read last, so that the strand's counts are at least those of its stopped calls.
         self.read_meter();
     }
 
-    /// Adds a record that came while others were read. Of the calls, only those within one that has
+    /// Adds a record that came while others were read. A call is added only if it is inside one that has
     /// stopped.
     fn add_late(&mut self, address: Address, record: &'static Record) {
         let around = match record.view(record.state()) {
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a call without its figures, or notes that a call went on within another.
+    /// Adds a call without its figures, or notes that a call moved into another one.
     fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
         match record.view(state) {
@@ -259,7 +260,7 @@ impl<'a> Reader<'a> {
         }
         let mut counts = self.reading.counts;
         if !self.is_exact {
-            // The thread has ended within the strand. At least it did what its calls did.
+            // The thread has ended inside the strand. The counts are at least those of its calls.
             let outermost = calls.iter().filter(|call| call.parent.is_none());
             let within: Counts = outermost.map(|call| call.counts).sum();
             counts = at_least(counts, within);

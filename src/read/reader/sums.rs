@@ -1,4 +1,4 @@
-//! What folded calls did together, as plain data.
+//! The sums of folded calls, as plain data.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use crate::read::snapshot::{CallId, FoldedInside, SumSnapshot};
 use crate::store::address::Address;
 use crate::store::sum::Sum;
 
-/// `of`: the path or the recorded call whose sum it is; [`Address::NONE`] for what was outside all calls.
+/// Converts a sum. `of` is the path or the recorded call that it belongs to; [`Address::NONE`] for
+/// folded calls outside all calls.
 pub(super) fn sum_snapshot(of: Address, sum: &Sum, started: u64) -> SumSnapshot {
     let since_trace = |moment: u64| clock::between(started, moment);
     SumSnapshot {

@@ -1,4 +1,4 @@
-//! What never changes once it is published: texts, checkpoints and messages.
+//! The parts of a strand that never change once they are published: texts, checkpoints and messages.
 
 use crate::store::record::{TextRecord, View};
 use crate::store::short_text::ShortText;
@@ -6,8 +6,8 @@ use crate::store::strand::Strand;
 
 use super::calls::StrandCalls;
 
-/// Reads the texts, checkpoints and messages that are among a strand's first `records` and the `late` ones
-/// that came after these. Of the late ones, only those of calls that have stopped.
+/// Reads the texts, checkpoints and messages among a strand's first `records` and the `late` ones that
+/// came after these. Late ones are read only if their calls have stopped.
 pub(super) fn read_texts(
     strand: &Strand,
     (records, late): (usize, usize),
@@ -45,7 +45,7 @@ pub(super) fn read_texts(
     }
 }
 
-/// The text of the next record, as far as it stands in records before it.
+/// The pieces of the next record's text that are in records before it.
 #[derive(Default)]
 struct LongText(Vec<u8>);
 

@@ -15,7 +15,7 @@ pub(crate) struct CallSummary {
     pub(crate) callsite: Number,
     /// The call in which it was opened, as an index.
     pub(crate) parent: Option<usize>,
-    /// The call in which it is now, or was when it stopped.
+    /// The call that it is inside of now, or was when it stopped.
     pub(super) within: Option<usize>,
     pub(crate) calls: u64,
     /// How many of them failed or panicked.
@@ -24,11 +24,11 @@ pub(crate) struct CallSummary {
     /// In ticks, as `busy` is: one conversion for all calls of a path is cheaper than one for each.
     pub(crate) wall: u64,
     pub(crate) busy: u64,
-    /// With the calls inside, and with the strands spawned from it.
+    /// Includes the calls inside, and the strands spawned from it.
     pub(crate) total: Counts,
     pub(crate) peak_bytes: u64,
     pub(crate) end: OutcomeKind,
-    /// It said that it failed.
+    /// Whether it was marked as failed.
     pub(super) has_failed: bool,
 }
 
@@ -39,7 +39,7 @@ impl CallSummary {
         self.cancelled = u64::from(end == OutcomeKind::Cancelled);
     }
 
-    /// A path, without any call.
+    /// Returns a path without any calls.
     pub(super) const fn of_path(callsite: Number, around: Option<usize>) -> Self {
         Self {
             callsite,
@@ -65,7 +65,7 @@ impl CallSummary {
         self.wall = self.wall.wrapping_add(sum.wall);
         self.busy = self.busy.wrapping_add(sum.busy);
         self.total += sum.total;
-        // Which of them failed and which panicked is not known.
+        // Whether one failed or panicked is not known.
         if self.failures > 0 {
             self.end = OutcomeKind::Failed;
         } else if self.cancelled == self.calls {
@@ -80,7 +80,7 @@ impl CallSummary {
 pub(super) struct TraceCalls {
     pub(super) all: Vec<CallSummary>,
     indexes: AddressMap,
-    /// How many there was no memory for.
+    /// The number of calls for which there was no memory.
     pub(super) lost: u64,
 }
 
@@ -118,7 +118,7 @@ impl TraceCalls {
         has_room
     }
 
-    /// Adds one that there is [room](Self::has_room) for.
+    /// Adds a call for which there is [room](Self::has_room).
     #[inline]
     pub(super) fn push(&mut self, address: Address, call: CallSummary) {
         self.all.push(call);
@@ -126,7 +126,7 @@ impl TraceCalls {
     }
 }
 
-/// Leaves out what there is no memory for: the figures that depend on it are too low.
+/// Adds an item, if there is memory. Otherwise the figures that depend on it are too low.
 pub(super) fn push<T>(all: &mut Vec<T>, item: T) {
     if all.try_reserve(1).is_ok() {
         all.push(item);

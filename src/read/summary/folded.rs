@@ -1,4 +1,4 @@
-//! What folded calls did, and the strands whose calls are all folded.
+//! The sums of folded calls, and the strands whose calls are all folded.
 
 use alloc_counter::Counts;
 
@@ -11,10 +11,10 @@ use crate::store::trace::Trace;
 use super::calls::{CallSummary, TraceCalls, push};
 
 pub(super) struct FoldedCalls {
-    /// What was done on which path.
+    /// The sums, each with its path.
     paths: Vec<(Address, Sum)>,
     /// The strands whose calls are all folded: the call or path below which each stands, the
-    /// [moment](Strand::made_after) after which it was made, and what it did.
+    /// [moment](Strand::made_after) after which it was made, and its counts.
     pub(super) strands: Vec<(Address, u64, Counts)>,
 }
 
@@ -31,7 +31,7 @@ impl FoldedCalls {
         self.strands.clear();
     }
 
-    /// Adds what the folded calls of a strand did until now.
+    /// Adds the sums of a strand's folded calls, until now.
     pub(super) fn add_sums(&mut self, strand: &Strand) {
         if !strand.folded.has_sums() {
             return;

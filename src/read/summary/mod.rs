@@ -1,7 +1,7 @@
-//! A summary: what a trace did, call by call, in a few numbers each.
+//! A summary of a trace: a few numbers for each call.
 //!
-//! For the recorder, which looks at every trace and keeps few of them: no text is read, and nothing is
-//! allocated once a trace as large was summed up before.
+//! It is made for the recorder, which reads every trace and keeps few: no text is read, and nothing is
+//! allocated once a trace of this size was summed up before.
 
 mod calls;
 mod folded;
@@ -25,10 +25,10 @@ use strand::add_strand;
 
 pub(crate) use calls::CallSummary;
 
-/// What a trace did until it was read.
+/// The sums of a trace, until the moment at which it was read.
 pub(crate) struct Summary {
     calls: TraceCalls,
-    /// What all strands did, in calls and outside.
+    /// The counts of all strands, inside and outside of calls.
     pub(crate) total: Counts,
     /// The highest peak of a single call.
     pub(crate) peak_bytes: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Summary {
     strands: Vec<&'static Member<Strand>>,
 }
 
-/// The memory for more calls than these is given back.
+/// The most calls for which the memory is kept.
 const KEPT_CALLS: usize = 256;
 
 impl Summary {
@@ -52,7 +52,7 @@ impl Summary {
         }
     }
 
-    /// Reads a trace. What is still running counts as far as it is.
+    /// Reads a trace. Running calls count as far as they have come.
     pub(crate) fn read(&mut self, trace: &Trace) {
         if self.calls.all.capacity() > KEPT_CALLS {
             *self = Self::new();
@@ -65,8 +65,8 @@ impl Summary {
         for strand in trace.strands_newest_first() {
             push(&mut self.strands, strand);
         }
-        // A strand's parent is there before the strand. So those that fold are read first, whose parents
-        // may be in all others.
+        // A strand's parent exists before the strand. So the folding strands are read first, since their
+        // parents may be in any of the others.
         self.folded.add_strands(trace);
         self.strands
             .sort_unstable_by_key(|strand| strand.ordinal.load(Relaxed));
@@ -74,7 +74,7 @@ impl Summary {
             add_strand(strand, &mut self.calls, &mut self.moves);
             self.folded.add_sums(strand);
         }
-        // When other threads' operations have been applied, which change some.
+        // Taken after the operations of other threads were applied, which change some peaks.
         let peaks = self.calls.all.iter().map(|call| call.peak_bytes);
         self.peak_bytes = peaks.max().unwrap_or(0);
         self.folded.add_paths(trace, &mut self.calls);
@@ -89,27 +89,28 @@ impl Summary {
         }
     }
 
-    /// The calls, each after the one in which it was opened. The paths of folded calls come last.
+    /// Returns the calls, each after the one in which it was opened. The paths of folded calls come
+    /// last.
     pub(crate) fn calls(&self) -> &[CallSummary] {
         &self.calls.all
     }
 
-    /// Returns how many calls there was no memory for.
+    /// Returns for how many calls there was no memory.
     pub(crate) fn lost(&self) -> u64 {
         self.calls.lost
     }
 
-    /// The calls that are in no other.
+    /// Returns the calls that are inside no other one.
     pub(crate) fn outermost(&self) -> impl Iterator<Item = &CallSummary> {
         self.calls.all.iter().filter(|call| call.parent.is_none())
     }
 
-    /// Adds what a strand did to the calls that were around it when it was made.
+    /// Adds a strand's counts to the calls that were around it when it was made.
     fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
         self.total += counts;
         let mut around = self.calls.index(parent);
-        // No more steps than there are calls: what was read of a trace that is written meanwhile may
-        // lead in a circle.
+        // At most one step for each call: links that are read while the trace is written may form a
+        // circle.
         for _ in 0..self.calls.all.len() {
             let Some(index) = around else { break };
             let call = &mut self.calls.all[index];

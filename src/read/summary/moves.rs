@@ -1,19 +1,19 @@
-//! The calls of a summary that went on within others.
+//! The calls of a summary that moved into other calls.
 
 use crate::read::moves::opened_in;
 use crate::store::strand::Strand;
 
 use super::calls::{TraceCalls, push, recorded_calls};
 
-/// The moves of all strands, and what became of calls within one that another thread stopped.
+/// The moves of all strands, and the calls that other threads stopped.
 pub(super) struct Moves {
-    /// In order of calls and moments, but for those of the strand that is being read.
+    /// Sorted by call and moment, except for those of the strand that is being read.
     all: Vec<Move>,
-    /// The strand's calls that were stopped by other threads, and when.
+    /// The strand's calls that other threads stopped, and when.
     stopped: Vec<(usize, u64)>,
 }
 
-/// A call was within another before it went on elsewhere.
+/// A move of a call: the call that it was inside of, and when it left that one.
 struct Move {
     call: usize,
     left: u64,
@@ -41,17 +41,17 @@ impl Moves {
         self.all.len()
     }
 
-    /// A call of the strand was within `around` until it left.
+    /// Adds that a call of the strand was inside `around` until it left.
     pub(super) fn add(&mut self, call: usize, left: u64, around: Option<usize>) {
         push(&mut self.all, Move { call, left, around });
     }
 
-    /// A call of the strand was stopped by another thread.
+    /// Adds that another thread stopped a call of the strand.
     pub(super) fn add_stopped(&mut self, call: usize, moment: u64) {
         push(&mut self.stopped, (call, moment));
     }
 
-    /// Returns when a call left which other ones.
+    /// Returns the moves of a call: when it left which call.
     pub(super) fn of(&self, call: usize) -> impl Iterator<Item = (u64, Option<usize>)> {
         let first = self.all.partition_point(|it| it.call < call);
         let moves = self.all[first..].iter();
@@ -59,8 +59,8 @@ impl Moves {
         moves.map(|it| (it.left, it.around))
     }
 
-    /// Finds out in which calls the strand's calls that moved were opened, and in which they are now: these
-    /// may have been opened after them.
+    /// Resolves in which calls the strand's moved calls were opened, and which they are inside of now.
+    /// The latter may have been opened after them.
     #[cold]
     pub(super) fn resolve(
         &mut self,
@@ -89,8 +89,8 @@ impl Moves {
         !self.stopped.is_empty()
     }
 
-    /// What ran in a call when another thread stopped it, or was opened in it before the strand's thread saw
-    /// the stop, is within the call around.
+    /// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in
+    /// it before the strand's thread saw the stop, into the call around it.
     #[cold]
     pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut TraceCalls) {
         for (stopped, moment) in std::mem::take(&mut self.stopped) {

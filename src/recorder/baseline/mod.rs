@@ -1,7 +1,7 @@
-//! What the requests of one name usually do, by path: over all of them, in the last minutes.
+//! The baseline of one name: figures of its requests in the last minutes, as a whole and by path.
 //!
-//! Figures are kept for two windows of time, the present one and the one before; so what is usual is
-//! known for at least one window, and what is older than two is forgotten.
+//! Figures are kept for two windows of time, the present one and the one before. So the baseline covers
+//! at least one window's length, and figures older than two windows are forgotten.
 
 mod paths;
 
@@ -16,7 +16,7 @@ use paths::PathTable;
 
 pub(super) use paths::Scratch;
 
-/// What requests of one name did.
+/// The baseline of the requests of one name.
 #[derive(Debug)]
 pub(super) struct Baseline {
     /// The number of the present window.
@@ -24,12 +24,12 @@ pub(super) struct Baseline {
     /// The present one, and the one before.
     requests: [RequestsInWindow; 2],
     paths: PathTable,
-    /// What the figures of whole requests may take, whatever the paths take.
+    /// Memory for the figures of whole requests, which the paths can't take.
     reserve: Quota,
     lost: Lost,
 }
 
-/// Calls whose path, or whose figures, found no memory: ever, and in both windows.
+/// The number of calls for whose path or figures memory ran out: ever, and in each of the two windows.
 #[derive(Debug, Default)]
 struct Lost {
     ever: u64,
@@ -57,7 +57,7 @@ impl Baseline {
         }
     }
 
-    /// Returns how many paths these bytes are enough for, their bins aside.
+    /// Returns for how many paths these bytes are enough, without their bins.
     pub(super) fn most_paths(bytes: usize) -> usize {
         PathTable::most(bytes)
     }
@@ -93,7 +93,7 @@ impl Baseline {
                 sketch.record(figure, quota)
             });
             if !fits {
-                // Whole requests: of their paths nothing is missing.
+                // This figure is of a whole request; nothing is missing from the paths.
                 self.lost.ever += 1;
             }
         }
@@ -101,9 +101,10 @@ impl Baseline {
         self.lost.add(summary.lost() + lost);
     }
 
-    /// Forgets what is too long ago, if another window has begun.
+    /// Begins the given window, if it is a new one, and forgets what is older than the one before.
     pub(super) fn turn_to(&mut self, window: u64, quota: &mut Quota) {
-        // A thread may come late; but if the clock was set back, another window has begun, too.
+        // A thread may come late, with an earlier window. If the window is far back, the clock was set
+        // back, and a new window begins.
         if (window..window.saturating_add(3)).contains(&self.window) {
             return;
         }
@@ -119,7 +120,7 @@ impl Baseline {
         }
         self.paths.turn(is_next);
         let free = before.saturating_sub(self.bytes());
-        // What was taken of the reserve is given back to it first.
+        // The reserve is refilled first.
         let owed = (Self::RESERVED_BYTES - self.reserve.left()).min(free);
         self.reserve.give_back(owed);
         quota.give_back(free - owed);
@@ -130,22 +131,23 @@ impl Baseline {
         self.paths.bytes() + requests.sum::<usize>()
     }
 
-    /// Returns how many calls found no memory for their path or for some of their figures.
+    /// Returns for how many calls memory ran out: for their path or for some of their figures.
     pub(super) fn lost(&self) -> u64 {
         self.lost.ever
     }
 
-    /// Returns whether all calls of both windows are in here.
+    /// Returns whether no call of either window is missing.
     pub(super) fn is_whole(&self) -> bool {
         self.lost.recently == [0, 0]
     }
 
-    /// The requests of both windows.
+    /// Returns the figures of whole requests, of both windows.
     pub(super) fn requests(&self) -> &[RequestsInWindow; 2] {
         &self.requests
     }
 
-    /// The paths: the callsite, the path that leads there, and the calls of both windows.
+    /// Returns the paths: the callsite, the number of the path that leads there, and the calls of both
+    /// windows.
     pub(super) fn paths(
         &self,
     ) -> impl Iterator<

@@ -1,4 +1,4 @@
-//! The paths of a baseline: how the calls of one name's requests were reached, and what they did.
+//! The paths of a baseline: how the calls of one name's requests were reached, and their figures.
 
 use std::hash::BuildHasher;
 
@@ -9,15 +9,15 @@ use crate::read::summary::{CallSummary, Summary};
 use crate::recorder::quota::Quota;
 use crate::recorder::window::{CallsInWindow, Sums};
 
-/// Paths, by number: each stands after the one that leads to it.
+/// The paths, by number. Each stands after the path that leads to it.
 #[derive(Debug)]
 pub(super) struct PathTable {
     nodes: Vec<Node>,
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// The path of the first call, last time.
+    /// The path of the previous request's first call.
     first: u32,
-    /// How many paths there may be.
+    /// The most paths that there may be.
     most: usize,
 }
 
@@ -27,28 +27,29 @@ pub(super) struct Node {
     pub(super) callsite: Number,
     /// [`NOWHERE`] for an outermost call.
     parent: u32,
-    /// The path of the call that came after one of this path, last time.
+    /// The path of the call that came after this path's last one.
     next: u32,
-    /// What the request that is being added did, in ticks; `None` until it has a call on this path.
+    /// The figures of the request that is being added, in ticks; `None` until it has a call on this
+    /// path.
     now: Option<Sums>,
     pub(super) windows: [CallsInWindow; 2],
 }
 
 const NOWHERE: u32 = u32::MAX;
 
-/// What a path takes, its bins aside: a node, and a number in a table of which at least half is used.
+/// The bytes of a path without its bins: a node, and a number in a table of which at least half is used.
 const NODE_BYTES: usize = size_of::<Node>() + 3 * size_of::<u32>();
 
-/// What is needed to add a request, and nothing after that; kept for its memory.
+/// Buffers that are needed while a request is added, kept for their memory.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// The path of each call of the request.
     paths: Vec<u32>,
-    /// The paths on which there were any.
+    /// The paths on which the request has calls.
     touched: Vec<u32>,
 }
 
-/// After a request with more calls, the scratch's memory is given back.
+/// The most calls of a request after which the buffers keep their memory.
 const MOST_KEPT: usize = 1024;
 
 impl PathTable {
@@ -62,12 +63,12 @@ impl PathTable {
         }
     }
 
-    /// Returns how many paths these bytes are enough for, their bins aside.
+    /// Returns for how many paths these bytes are enough, without their bins.
     pub(super) const fn most(bytes: usize) -> usize {
         bytes / NODE_BYTES
     }
 
-    /// Adds the calls of a request to the present window. Returns how many of them found no memory, for
+    /// Adds the calls of a request to the present window. Returns how many of them had no memory for
     /// their path or for some of their figures.
     pub(super) fn add(
         &mut self,
@@ -76,7 +77,7 @@ impl PathTable {
         quota: &mut Quota,
     ) -> u64 {
         paths.clear();
-        // A path that is touched is one of these.
+        // The touched paths are among these.
         let all = summary.calls().len();
         if paths.try_reserve(all).is_err() || touched.try_reserve(all).is_err() {
             return summary.calls().iter().map(|call| call.calls).sum();
@@ -124,7 +125,8 @@ impl PathTable {
         lost
     }
 
-    /// Returns the path's number. The guess is mostly right: requests of one name are much alike.
+    /// Returns the number of a path, which is added if it is new. The guess is usually right, since
+    /// requests of one name are much alike. `None` if there is no memory.
     fn find(
         &mut self,
         parent: u32,
@@ -147,7 +149,7 @@ impl PathTable {
             return Some(*number);
         }
         if nodes.len() == nodes.capacity() {
-            // Little by little, as doubling would take what there is no memory for.
+            // By an eighth: doubling would take more memory than there may be.
             let more = (nodes.len() / 8).max(8);
             let more = more.min(self.most.checked_sub(nodes.len())?);
             if more == 0 {
@@ -172,7 +174,7 @@ impl PathTable {
         Some(number)
     }
 
-    /// Begins another window. The one before is kept if the new one is next to it.
+    /// Begins a new window. The last one is kept if the new one directly follows it.
     pub(super) fn turn(&mut self, is_next: bool) {
         for node in &mut self.nodes {
             node.windows.swap(0, 1);
@@ -186,7 +188,7 @@ impl PathTable {
 
     /// Drops the paths on which there was no call in two windows.
     fn forget_unused(&mut self) {
-        // A path stands after the one that leads to it, which has as many calls.
+        // The path that leads here stands before it, and has at least as many calls.
         let is_used = |node: &Node| node.windows[1].sums.calls > 0;
         if self.nodes.iter().all(is_used) {
             return;
@@ -196,11 +198,11 @@ impl PathTable {
         let has_room = kept.try_reserve_exact(used).is_ok()
             && places.try_reserve_exact(self.nodes.len()).is_ok();
         if !has_room {
-            // In the next window, then.
+            // Tried again in the next window.
             return;
         }
         let nodes = std::mem::replace(&mut self.nodes, kept);
-        // Its memory is enough for fewer.
+        // Its memory is enough, as there are fewer paths now.
         self.numbers.clear();
         self.first = NOWHERE;
         for mut node in nodes {
@@ -245,7 +247,7 @@ impl Node {
         hash(hasher, self.parent, self.callsite)
     }
 
-    /// The number of the path that leads here; `None` for an outermost call.
+    /// Returns the number of the path that leads here; `None` for an outermost call.
     pub(super) fn parent(&self) -> Option<usize> {
         (self.parent != NOWHERE).then_some(self.parent as usize)
     }

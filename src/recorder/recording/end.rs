@@ -1,4 +1,4 @@
-//! The end of a request: whether it is kept, and what is usual of its name.
+//! The end of a request: its figures go into the baseline, and the policy decides whether it is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let now = clock::ticks();
     let shared = Arc::clone(&recording.shared);
     let stripes = &shared.stripes;
-    // A rule of the program's own may end another request meanwhile: that one takes no spare summary.
+    // A rule of the program may end another request meanwhile; that one finds no spare summary.
     let spare = stripes.aggregates().and_then(|mut it| it.spare.take());
     let mut summary = spare.unwrap_or_else(Summary::new);
     summary.read(&recording.trace);
@@ -70,7 +70,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     if !verdict.is_kept {
         return;
     }
-    // It is in the baseline before its report is built.
+    // The request is in the baseline before its report is built.
     describe(recording);
     let one = if keep(recording, wall, outcome, verdict) {
         EndedCounts::KEPT
@@ -85,7 +85,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
 /// Hands a request over to the thread that builds reports. Returns `false` if it is dropped.
 fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
     if verdict.reasons.is_empty() {
-        // There is a reason, and no memory for it.
+        // There was no memory for the reason.
         return false;
     }
     let finished = Finished {
@@ -103,8 +103,8 @@ fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Ve
     recording.shared.queue.push(finished, bytes).is_ok()
 }
 
-/// Returns panicked if an outermost call panicked, else failed if one failed. It returns cancelled only if
-/// all of them were cancelled: a branch of a `select!` that is dropped says nothing about the request.
+/// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only
+/// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
 fn outcome_of(summary: &Summary) -> Outcome {
     let ends = || summary.outermost().map(|call| call.end);
     match ends().filter(|end| end.is_failure()).max() {

@@ -1,4 +1,4 @@
-//! A future with whose end a request ends.
+//! A future that ends its request when it ends.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use crate::write::future::Instrumented;
 use super::Recording;
 
 pin_project! {
-    /// A future with whose end a request ends: see [`Recording::instrument`].
+    /// Future that ends its request when it ends: see [`Recording::instrument`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Recorded<F> {
-        // Dropped first: what it does while it is dropped belongs to the request.
+        // Dropped first, since what it does in its drop belongs to the request.
         #[pin]
         future: Instrumented<F>,
         recording: Option<Recording>,

@@ -1,4 +1,4 @@
-//! One request, from its beginning to its end.
+//! A recording of one request, from its beginning to its end.
 
 mod end;
 mod future;
@@ -26,12 +26,12 @@ use end::end;
 
 pub use future::Recorded;
 
-/// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when
-/// it is [finished](Self::finish) or dropped.
+/// A request that is being recorded: begun by [`Recorder::begin`](super::Recorder::begin), over when it
+/// is [finished](Self::finish) or dropped.
 ///
-/// At its end the recorder reads what has happened in its [trace](Self::trace). A call that is still open
-/// then is shown as running.
-#[must_use = "a recording that is dropped at once is over at once"]
+/// At its end the recorder reads its [trace](Self::trace). A call that is still open then is shown as
+/// running.
+#[must_use = "the request ends when the recording is dropped"]
 pub struct Recording {
     trace: Trace,
     /// When it began, in ticks.
@@ -40,20 +40,20 @@ pub struct Recording {
     route: usize,
     id: Option<Id>,
     labels: Vec<(Cow<'static, str>, String)>,
-    /// How it ends, if the program said so.
+    /// The outcome that the program set.
     outcome: Option<Outcome>,
-    /// Its calls may know more of the failure.
+    /// Whether its calls may know more about the failure.
     is_general: bool,
     was_panicking: bool,
-    /// Of the HTTP response.
+    /// The status of the HTTP response.
     status: Option<u16>,
-    /// Names it among those in flight.
+    /// Its entry in the list of requests in flight.
     active: Option<ActiveId>,
     is_over: bool,
     shared: Own<Arc<Shared>>,
 }
 
-/// The most labels that a request has.
+/// The most labels of a request.
 const MAX_LABELS: usize = 32;
 
 impl Recording {
@@ -89,7 +89,8 @@ impl Recording {
         })
     }
 
-    /// Returns the trace in which the request is recorded: inject it, instrument futures with it, clone it.
+    /// Returns the trace in which the request is recorded, to be injected, cloned, or used to instrument
+    /// futures.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -100,11 +101,10 @@ impl Recording {
         self.trace.inject()
     }
 
-    /// Gives the request another name than the one it was begun with: for a server that knows it only
-    /// after the request was parsed.
+    /// Gives the request a new name, for a server that knows the name only after it parsed the request.
     ///
-    /// From now on it counts as a request of this name, also among those in flight, and at its end it is
-    /// compared with requests of this name. A name longer than 256 bytes is cut.
+    /// From now on the request counts under this name, also among the requests in flight, and at its end
+    /// it is compared with requests of this name. A name longer than 256 bytes is cut.
     ///
     /// Cost: about half of what [`begin`](super::Recorder::begin) costs.
     ///
@@ -132,7 +132,7 @@ impl Recording {
         });
     }
 
-    /// Returns the request's name: the last one given, or `(other)` if there were too many.
+    /// Returns the request's name: the last one given, or `(other)` if there were too many names.
     pub fn current_name(&self) -> &str {
         &self.shared.routes.at(self.route).name
     }
@@ -148,15 +148,15 @@ impl Recording {
         });
     }
 
-    /// Adds a label to the request, or replaces the one of this name. At most 32 are kept. A name or a value
-    /// longer than 256 bytes is cut.
+    /// Adds a label to the request, or replaces the label of this name. At most 32 labels are kept. A
+    /// name or a value longer than 256 bytes is cut.
     pub fn label(&mut self, name: impl Into<Cow<'static, str>>, value: impl Display) {
         // The program's memory: copied here, and freed as the program's.
         let name = name.into();
         alloc_counter::exclude(|| self.set_label(&name, &value));
     }
 
-    /// Returns `None` if there is no memory for the label.
+    /// Sets a label. Returns `None` if there is no memory for it.
     #[expect(clippy::ptr_arg, reason = "a name that lives for ever is not copied")]
     fn set_label(&mut self, name: &Cow<'static, str>, value: &dyn Display) -> Option<()> {
         let value = copied(&bounded(text::Text::of(value).as_str()))?;
@@ -174,12 +174,12 @@ impl Recording {
         Some(())
     }
 
-    /// Sets how the request ends, whatever its calls say. The first 1,024 bytes of a failure's message are
-    /// kept.
+    /// Sets the request's outcome, whatever its calls' outcomes are. The first 1,024 bytes of a
+    /// failure's message are kept.
     ///
     /// If it is not set, the request has panicked if a panic drops the recording or one of its outermost
-    /// calls panicked. Else it has failed if one of these calls failed, and it is cancelled if all of them
-    /// were.
+    /// calls panicked. Otherwise it has failed if one of these calls failed, and it is cancelled if all
+    /// of them were.
     #[expect(clippy::needless_pass_by_value, reason = "one is made for this call")]
     pub fn outcome(&mut self, outcome: Outcome) {
         alloc_counter::exclude(|| {
@@ -194,7 +194,7 @@ impl Recording {
         });
     }
 
-    /// Sets how the request ends, unless it has failed.
+    /// Sets the request's outcome, unless it has failed.
     #[cfg(feature = "tower")]
     pub(crate) fn outcome_unless_failed(&mut self, outcome: Outcome) {
         if !matches!(self.outcome, Some(Outcome::Failed(_))) {
@@ -202,13 +202,13 @@ impl Recording {
         }
     }
 
-    /// Sets the status of the HTTP response, by which [policies](super::Ended::status) know it. It is no
-    /// [label](Self::label), and no [outcome](Self::outcome).
+    /// Sets the status of the HTTP response, for [policies](super::Ended::status). It sets neither a
+    /// [label](Self::label) nor the [outcome](Self::outcome).
     pub fn status(&mut self, status: u16) {
         self.status = Some(status);
     }
 
-    /// Marks the request as failed, with this message, of which the first 1,024 bytes are kept.
+    /// Marks the request as failed with this message, of which the first 1,024 bytes are kept.
     pub fn fail(&mut self, why: impl Display) {
         alloc_counter::exclude(|| {
             self.outcome = Some(failed(&why));
@@ -216,7 +216,7 @@ impl Recording {
         });
     }
 
-    /// Marks the request as failed. A call's message is added to this one, as it may say more.
+    /// Marks the request as failed. A failed call's message is appended to this one, as it may say more.
     #[cfg(feature = "tower")]
     pub(crate) fn fail_in_general(&mut self, why: impl Display) {
         self.fail(why);
@@ -235,7 +235,7 @@ impl Recording {
         alloc_counter::exclude(|| end(&mut self, describe));
     }
 
-    /// Counts the request as dropped, as there is no memory to go on with it.
+    /// Ends the request and counts it as dropped, because there is no memory to go on with it.
     #[cfg(feature = "tower")]
     pub(crate) fn lose(mut self) {
         self.is_over = true;
@@ -275,7 +275,7 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// A failure with as much of its message as is kept; without it if there is no memory.
+/// Returns a failure with the kept part of its message; without a message if there is no memory.
 fn failed(why: &dyn Display) -> Outcome {
     let why = copied(text::Text::of(why).as_str());
     Outcome::Failed(why.unwrap_or_default())
@@ -287,7 +287,7 @@ impl Drop for Recording {
             if !self.is_over {
                 end(self, |_| ());
             }
-            // Freed as they were allocated, as the tracer's own.
+            // Freed as they were allocated: as the tracer's own memory.
             self.id = None;
             self.labels = Vec::new();
             self.outcome = None;

@@ -1,4 +1,4 @@
-//! What the requests did that ended in a stripe.
+//! The figures of the requests that ended in a stripe.
 
 use crate::primitives::cut::Counter;
 use crate::primitives::fallible::{Boxed, lengthen};
@@ -9,30 +9,31 @@ use crate::recorder::quota::Quota;
 
 use super::counts::EndedCounts;
 
-/// What a name takes once, at most, besides its [place](crate::recorder::route::Routes::PLACE_BYTES).
+/// The bytes that a name takes once, at most, besides its
+/// [place](crate::recorder::route::Routes::PLACE_BYTES).
 pub(super) const SHARED_BYTES: usize = 2 * MAX_TEXT_BYTES;
-/// What a name takes in each stripe: its places in lists and tables, and its baseline.
+/// The bytes that a name takes in each stripe: its places in lists and tables, and its baseline.
 pub(super) const ROUTE_BYTES: usize = 256 + size_of::<Baseline>() + Baseline::RESERVED_BYTES;
 
-/// What the requests did that ended in a stripe.
+/// The figures of the requests that ended in a stripe.
 pub(crate) struct Aggregates {
-    /// By the route's number: how many there were, and what is usual of them.
+    /// By the route's number: counts of the ended requests.
     pub(super) totals: Vec<Counter<EndedCounts>>,
     baselines: Vec<Option<Boxed<Baseline>>>,
     scratch: Scratch,
-    /// Kept for its memory. It can't be each thread's: a thread-local with a destructor requests memory in a
+    /// A summary, kept for its memory. It can't be a thread-local: one with a destructor allocates in a
     /// way that can't fail.
     pub(crate) spare: Option<Summary>,
-    /// Calls of requests for whose names there was no memory.
+    /// Calls of requests whose names have no baseline, because there was no memory.
     lost: u64,
-    /// What all this may take.
+    /// The memory that all this may take.
     quota: Quota,
-    /// How many paths one name may have, so that there is memory for the others.
+    /// The most paths of one name, so that there is memory for the others.
     most_paths: usize,
 }
 
 impl Aggregates {
-    /// `bytes`: what all of it may take.
+    /// Makes empty aggregates, which may take this many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         let mut aggregates = Self {
             totals: Vec::new(),
@@ -43,7 +44,7 @@ impl Aggregates {
             quota: Quota::new(bytes),
             most_paths: Baseline::most_paths(bytes / 4),
         };
-        // For the route of all names that have none of their own.
+        // Route 0 stands for all names without a route of their own.
         aggregates.make_room(0);
         aggregates
     }
@@ -53,8 +54,8 @@ impl Aggregates {
         lengthen(&mut self.totals, number + 1) && lengthen(&mut self.baselines, number + 1)
     }
 
-    /// Returns what is usual of a route, what is needed to add to it, and what it may take; `None` if there
-    /// is no memory.
+    /// Returns a route's baseline, with the buffers and the quota that it takes to add to it; `None` if
+    /// there is no memory.
     pub(crate) fn of(&mut self, route: usize) -> Option<(&mut Baseline, &mut Scratch, &mut Quota)> {
         let baseline = self.baselines.get_mut(route)?;
         if baseline.is_none() {
@@ -69,7 +70,7 @@ impl Aggregates {
         self.lost += calls;
     }
 
-    /// Returns what is usual of a route in this window of time.
+    /// Returns a route's baseline in this window of time.
     pub(super) fn get(&mut self, route: usize, window: u64) -> Option<&Baseline> {
         let baseline = self.baselines.get_mut(route)?.as_mut()?;
         baseline.turn_to(window, &mut self.quota);

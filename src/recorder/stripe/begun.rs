@@ -1,4 +1,4 @@
-//! The requests that began in a stripe, and those of them that are not over.
+//! The requests that began in a stripe, and those of them in flight.
 
 use crate::primitives::cut::{Counter, Moment};
 use crate::primitives::fallible::lengthen;
@@ -9,17 +9,17 @@ use crate::store::trace::Trace;
 /// The requests that began in a stripe.
 #[derive(Default)]
 pub(super) struct Begun {
-    /// The names that were looked up before.
+    /// The names that were looked up here before.
     pub(super) known: Known,
-    /// How many there ever were, by the route's number. A renamed one counts for its last name.
+    /// How many requests ever began, by the route's number. A renamed one counts for its last name.
     pub(super) counts: Vec<Counter<u64>>,
-    /// Those that are not over.
+    /// The requests in flight.
     pub(super) active: Vec<Option<Active>>,
-    /// The indexes at which there is none. Its capacity is enough for all indexes.
+    /// The free indexes of `active`. Its capacity is enough for all of them.
     free: Vec<usize>,
 }
 
-/// A request that is not over.
+/// A request in flight.
 #[derive(Clone)]
 pub(crate) struct Active {
     /// The route's number.
@@ -29,12 +29,12 @@ pub(crate) struct Active {
 }
 
 impl Begun {
-    /// Makes a count for the route with this number. Returns `false` if there is no memory.
+    /// Makes a counter for the route with this number. Returns `false` if there is no memory.
     pub(super) fn make_room(&mut self, number: usize) -> bool {
         lengthen(&mut self.counts, number + 1)
     }
 
-    /// Returns the request's index; `None` if there is no memory.
+    /// Adds a request and returns its index; `None` if there is no memory.
     pub(super) fn add(&mut self, active: Active, now: Moment) -> Option<usize> {
         if let Some(count) = self.counts.get_mut(active.route) {
             *count.change(now) += 1;
@@ -60,10 +60,12 @@ impl Begun {
         active
     }
 
-    /// Counts a request for another name, in one moment for readers: it counts once, for either name.
+    /// Counts a request for another name. For readers this is one moment: it counts once, for either
+    /// name.
     pub(super) fn rename(&mut self, index: usize, route: usize, now: Moment) {
         let counts = self.counts.len();
-        // Both have a count since they were looked up here. If not, it keeps its name.
+        // Both routes have a counter, since they were looked up here. Otherwise the request keeps its
+        // name.
         if let Some(active) = self.get_mut(index)
             && counts > active.route.max(route)
         {

@@ -1,6 +1,6 @@
-//! How many requests began and ended.
+//! Counts of the requests that began and ended.
 
-/// How many requests of one name there were.
+/// Counts of the requests of one name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RequestCounts {
     pub(crate) begun: u64,
@@ -18,7 +18,7 @@ impl RequestCounts {
     }
 }
 
-/// How many requests ended, and what became of them.
+/// Counts of the requests that ended, and of what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndedCounts {
     pub(crate) requests: u64,

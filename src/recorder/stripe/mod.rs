@@ -1,9 +1,9 @@
-//! Stripes: what the requests of some threads share, so that those of others need not wait.
+//! Stripes: the shared state of requests, divided so that threads seldom wait for each other.
 //!
-//! A thread begins and ends requests in its own stripe. If another thread has taken that one, it uses one
-//! that is free, as a reader adds all of them up. A reader takes the aggregates of one stripe at a time, and
-//! there is one reader at a time, so that a request always finds a stripe that no reader has. Of a list of
-//! requests in flight, a reader takes a few at a time.
+//! A thread begins and ends requests in its own stripe. If another thread holds that one, it uses any
+//! free stripe, since readers add up all stripes. There is one reader at a time, and it locks the
+//! aggregates of one stripe at a time, so a request always finds a stripe that no reader holds. The list
+//! of requests in flight is read in short steps.
 
 mod aggregates;
 mod begun;
@@ -29,17 +29,17 @@ use begun::Begun;
 pub(super) use begun::Active;
 pub(super) use counts::{EndedCounts, RequestCounts};
 
-/// The most stripes. More are no use: two threads seldom end a request in the same half microsecond.
+/// The most stripes. More would not help: two threads seldom end a request in the same half microsecond.
 const MOST: usize = 8;
-/// How often a request looks whether one of the stripes is free, each of which is taken for less than
-/// a microsecond, before it waits for its own.
+/// How many times a request tries all stripes, each of which is held for less than a microsecond, before
+/// it waits for its own.
 const ROUNDS: usize = 100;
-/// How many requests in flight are copied while those that begin and end wait.
+/// How many requests in flight a reader copies under one lock.
 const AT_ONCE: usize = 32;
 
 pub(super) struct Stripes {
     all: Box<[CachePadded<Stripe>]>,
-    /// Held by a reader.
+    /// Held by the present reader.
     reader: ProcessLock<()>,
     /// The moments at which readers take counts.
     moments: CachePadded<Moments>,
@@ -50,7 +50,7 @@ struct Stripe {
     aggregates: ProcessLock<Aggregates>,
 }
 
-/// Names a request among those that are not over.
+/// Identifies a request in flight.
 #[derive(Clone, Copy)]
 pub(super) struct ActiveId {
     stripe: usize,
@@ -58,12 +58,13 @@ pub(super) struct ActiveId {
 }
 
 impl Stripes {
-    /// Makes as many as threads run at once, and two at least. They share `bytes`.
+    /// Makes as many stripes as threads can run at once, at least two and at most [`MOST`]. They share
+    /// `bytes`.
     pub(super) fn new(bytes: usize) -> Self {
         let count = count();
         let stripe = |_| {
             let mut begun = Begun::default();
-            // For the route of all names that have none of their own.
+            // Route 0 stands for all names without a route of their own.
             begun.make_room(0);
             let aggregates = Aggregates::new(bytes / count);
             CachePadded::new(Stripe {
@@ -78,13 +79,13 @@ impl Stripes {
         }
     }
 
-    /// Returns how many names there is memory for in half of these bytes.
+    /// Returns for how many names half of these bytes are enough.
     pub(super) fn most_names(bytes: usize) -> usize {
         bytes / 2 / (Routes::PLACE_BYTES + SHARED_BYTES + ROUTE_BYTES * count())
     }
 
-    /// Makes places for the route with this number in each stripe: once a request has begun, there must be
-    /// one where it ends. Returns `false` if there is no memory.
+    /// Makes places for the route with this number in each stripe, so that a request that has begun
+    /// finds one in whichever stripe it ends. Returns `false` if there is no memory.
     pub(super) fn make_room(&self, number: usize) -> bool {
         self.all.iter().all(|stripe| {
             { stripe.begun.take() }.is_some_and(|mut it| it.make_room(number)) && {
@@ -109,7 +110,8 @@ impl Stripes {
         place % self.all.len()
     }
 
-    /// Takes a part of this thread's stripe, or of one that is free. `None` if a forked process has lost it.
+    /// Locks a part of this thread's stripe, or of one that is free. `None` if the lock is lost in a
+    /// forked process.
     fn any<T>(
         &self,
         part: impl Fn(&Stripe) -> &ProcessLock<T>,
@@ -127,9 +129,9 @@ impl Stripes {
         Some((here, part(&self.all[here]).take()?))
     }
 
-    /// Adds a request to those that are not over. `look_up` finds a name that is not known here, and `make`
-    /// is given the route's number. Returns that number, and the request's id here, unless there is no
-    /// memory or a forked process has lost the stripe.
+    /// Adds a request to those in flight. `look_up` finds a name that is not known in this stripe, and
+    /// `make` gets the route's number. Returns that number and the request's id here; no id if there is
+    /// no memory or the lock is lost in a forked process.
     pub(super) fn begin(
         &self,
         name: &str,
@@ -155,14 +157,14 @@ impl Stripes {
         (route, index.map(|index| ActiveId { stripe, index }))
     }
 
-    /// Notes which request it is. Returns the id that it had before.
+    /// Sets the id of a request in flight. Returns its previous id.
     pub(super) fn identify(&self, active: ActiveId, id: Id) -> Option<Id> {
         let mut begun = self.all[active.stripe].begun.take()?;
         begun.get_mut(active.index)?.id.replace(id)
     }
 
-    /// Gives a request another name, which `look_up` finds if it is not known here. Returns the route;
-    /// `None` if a forked process has lost the stripe: then the request keeps its name.
+    /// Gives a request another name, which `look_up` finds if it is not known in this stripe. Returns
+    /// the route; `None` if the lock is lost in a forked process: then the request keeps its name.
     pub(super) fn rename(
         &self,
         active: Option<ActiveId>,
@@ -188,18 +190,18 @@ impl Stripes {
         Some(route)
     }
 
-    /// Removes a request that is over. The caller drops it outside of the lock: with a trace's last handle
-    /// its records are given back.
+    /// Removes a request that is over. The caller drops it outside of the lock, since a trace's last
+    /// handle gives back its records.
     pub(super) fn remove(&self, active: ActiveId) -> Option<Active> {
         self.all[active.stripe].begun.take()?.remove(active.index)
     }
 
-    /// Takes the aggregates of this thread's stripe, or of one that is free.
+    /// Locks the aggregates of this thread's stripe, or of one that is free.
     pub(super) fn aggregates(&self) -> Option<MutexGuard<'_, Aggregates>> {
         Some(self.any(|it| &it.aggregates)?.1)
     }
 
-    /// Reads the aggregates of each stripe. No reader may be in another.
+    /// Reads the aggregates of each stripe. `look` must not begin another read.
     pub(super) fn read(&self, mut look: impl FnMut(&mut Aggregates)) {
         let _reader = self.reader.take();
         for stripe in &self.all {
@@ -209,7 +211,7 @@ impl Stripes {
         }
     }
 
-    /// Counts one more of the route with this number.
+    /// Counts one more request of the route with this number.
     pub(super) fn count(&self, aggregates: &mut Aggregates, route: usize, one: EndedCounts) {
         let now = self.moments.now();
         if let Some(totals) = aggregates.totals.get_mut(route) {
@@ -217,7 +219,7 @@ impl Stripes {
         }
     }
 
-    /// Reads what is usual of the route with this number, as it is in this window of time.
+    /// Reads the route's baseline in each stripe, as it is in this window of time.
     pub(super) fn read_route(&self, route: usize, window: u64, mut look: impl FnMut(&Baseline)) {
         self.read(|aggregates| {
             if let Some(baseline) = aggregates.get(route, window) {
@@ -226,7 +228,7 @@ impl Stripes {
         });
     }
 
-    /// Returns how many requests began and ended, by the route's number, all of one moment.
+    /// Returns the counts of requests that began and ended, by the route's number, all of one moment.
     pub(super) fn counted(&self) -> Vec<RequestCounts> {
         let _reader = self.reader.take();
         let moment = self.moments.begin();
@@ -255,8 +257,7 @@ impl Stripes {
         sums
     }
 
-    /// Returns the requests that are not over. A caller that must not wait gets none from stripes that are
-    /// taken.
+    /// Returns the requests in flight. If the caller must not wait, it skips stripes that are locked.
     pub(super) fn in_flight(&self, may_wait: bool) -> Vec<Active> {
         let mut in_flight = Vec::new();
         for stripe in &self.all {

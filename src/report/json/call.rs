@@ -1,4 +1,4 @@
-//! A call, in JSON.
+//! A call as JSON.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) struct CallInJson<'a> {
     thread: ThreadInJson<'a>,
     start_ns: u64,
     wall_ns: u64,
-    /// Reports of the first days do not have it.
+    /// The earliest reports do not have it.
     #[serde(default)]
     self_wall_ns: Option<u64>,
     busy_ns: u64,
@@ -141,7 +141,7 @@ impl<'a> CallInJson<'a> {
             start: Duration::from_nanos(self.start_ns),
             wall: Duration::from_nanos(self.wall_ns),
             busy: Duration::from_nanos(self.busy_ns),
-            // If it is missing, the report fills it in when all calls are known.
+            // If it is missing, it is computed when all calls of the report are known.
             self_wall: { self.self_wall_ns }.map_or(Duration::MAX, Duration::from_nanos),
             self_busy: Duration::from_nanos(self.self_busy_ns),
             total: self.total.map(CountsInJson::into_counts),

@@ -1,4 +1,4 @@
-//! Counts in JSON.
+//! Counts as JSON.
 
 use alloc_counter::Counts;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! JSON whose texts can be shown anywhere: what JSON lets stand as it is, and a terminal, an editor
-//! or a browser takes for more than a character, is written as `\u202e`.
+//! JSON whose texts are safe to show: characters that JSON allows unescaped, but that a terminal, an
+//! editor or a browser would interpret, are written as `\u202e`.
 
 use std::io;
 
@@ -23,17 +23,17 @@ pub(crate) fn to_writer(
     value.serialize(&mut Serializer::with_formatter(out, Escaping))
 }
 
-/// As compact as the default; what is not listed here is as there.
+/// A formatter like the default, compact one, except for strings.
 struct Escaping;
 
 impl Formatter for Escaping {
-    /// `fragment`: a part of a string in which JSON demands no escape.
+    /// Writes a part of a string in which JSON demands no escape.
     fn write_string_fragment<W: io::Write + ?Sized>(
         &mut self,
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Most texts, and no character of these is in question but the last.
+        // True of most texts. ASCII has only one character that may need an escape, the last one.
         if fragment.bytes().all(|byte| byte < 0x7F) {
             return CompactFormatter.write_string_fragment(out, fragment);
         }

@@ -1,4 +1,4 @@
-//! What folded calls of one path did, in JSON.
+//! The sums of folded calls of one path, as JSON.
 
 use std::borrow::Cow;
 use std::time::Duration;

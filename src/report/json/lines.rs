@@ -9,12 +9,12 @@ use serde_json::error::Category;
 use crate::report::Report;
 use crate::report::escape::Escaped;
 
-/// Reports from lines of JSON, read one at a time: the memory needed is that of the largest report, and
-/// 1 MiB for its line.
+/// Reports from lines of JSON, read one at a time. It needs the memory of the largest report, and 1 MiB
+/// for its line.
 ///
-/// After a line that is none, the next one is read: who wants to stop stops, who wants to pass over
-/// it goes on. Empty lines are passed over, and so is the mark of byte order with which some
-/// programs begin a file of UTF-8. An error of the input itself is the last item.
+/// After a line that is not a report, iteration goes on with the next line, so a caller can stop at an
+/// error or skip it. Empty lines are skipped, and so is a byte order mark at the beginning of a UTF-8
+/// file. An error of the input itself is the last item.
 #[derive(Debug)]
 pub struct Lines<R> {
     input: R,
@@ -25,7 +25,7 @@ pub struct Lines<R> {
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// Longer lines are parsed while they are read, which takes no memory for the line.
+/// Longer lines are parsed while they are read, and are not kept in memory.
 const BUFFERED: usize = 1 << 20;
 
 impl<R: BufRead> Lines<R> {
@@ -33,7 +33,7 @@ impl<R: BufRead> Lines<R> {
     /// limits takes some 10 MiB.
     pub const MAX_BYTES: usize = 1 << 30;
 
-    /// Of what is read from `input`.
+    /// Reads lines from `input`.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -83,7 +83,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Parses a line of which the start is there; `None` if all of it is blank.
+    /// Parses a line whose start has been read; `None` if all of it is blank.
     fn parse_long(&mut self, is_blank: bool, most: usize) -> Result<Option<Report>, Problem> {
         let mut rest = Rest {
             input: &mut self.input,
@@ -125,11 +125,11 @@ impl<R: BufRead> Lines<R> {
 /// The rest of a line.
 struct Rest<'a, R> {
     input: &'a mut R,
-    /// How many were read, the start included.
+    /// How many bytes were read, including the start.
     bytes: usize,
     most: usize,
     is_blank: bool,
-    /// The end of the line was read.
+    /// Whether the end of the line was read.
     is_over: bool,
 }
 
@@ -180,7 +180,8 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-/// A line that is no report, or an input that can't be read. Says where, and what was expected.
+/// Error of [`Lines`]: a line that is not a report, or an input that can't be read. Its message says
+/// where, and what was expected.
 #[derive(Debug)]
 pub struct Error {
     line: u64,
@@ -191,20 +192,20 @@ pub struct Error {
 enum Problem {
     Input(io::Error),
     TooLong,
-    /// At this byte.
+    /// The line is not UTF-8 at this byte.
     NotUtf8(usize),
-    /// After so many bytes.
+    /// The line ends after this many bytes.
     BreaksOff(usize),
     NotReport(serde_json::Error),
 }
 
 impl Error {
-    /// The number of the line, from 1.
+    /// Returns the number of the line, from 1.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// Whether the input could not be read, rather than that the line is no report.
+    /// Returns `true` if the input could not be read, and `false` if the line is not a report.
     pub fn is_io(&self) -> bool {
         matches!(self.problem, Problem::Input(_))
     }
@@ -240,17 +241,17 @@ impl fmt::Display for Error {
     }
 }
 
-/// Characters of a message.
+/// The most characters of a message that are shown.
 const MOST_SHOWN: usize = 300;
 
-/// What serde says, without the place that it puts behind, whose line is always 1.
+/// The message of serde without the place at its end, whose line is always 1.
 struct Unplaced<'a>(&'a serde_json::Error);
 
 impl fmt::Display for Unplaced<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
         let place = format!(" at line {} column {}", self.0.line(), self.0.column());
-        // It may quote what was in the file.
+        // Cut and escaped, since it may quote the file.
         let text: String = { text.strip_suffix(&place).unwrap_or(&text).chars() }
             .take(MOST_SHOWN)
             .collect();
@@ -259,7 +260,7 @@ impl fmt::Display for Unplaced<'_> {
 }
 
 impl std::error::Error for Error {
-    /// Returns what lies behind the cause, as the message has the cause itself.
+    /// Returns the source of the cause: the message contains the cause itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
             Problem::Input(error) => error.source(),

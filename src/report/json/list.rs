@@ -6,14 +6,14 @@ use std::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Parts of a report. Each is turned into JSON and back by itself, so that there are never all of them in
-/// both forms.
+/// Parts of a report. Each is turned into JSON and back by itself, so that they are never all in memory
+/// in both forms.
 pub(super) enum List<'a, T> {
     Written(&'a [T]),
     Read(Vec<T>),
 }
 
-/// A part of a report, in JSON.
+/// A part of a report as JSON.
 pub(super) trait Part: Sized {
     type InJson<'a>: Serialize + Deserialize<'a>;
     fn to_json(&self) -> Self::InJson<'_>;

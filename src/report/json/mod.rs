@@ -1,7 +1,8 @@
 //! Reports as JSON, one to a line, and back.
 //!
-//! A [`Report`] is `Serialize` and `Deserialize`; [`write_line`] and [`Lines`] are for many of them,
-//! as [JSON lines](https://jsonlines.org). What is read is equal to what was written.
+//! A [`Report`] is `Serialize` and `Deserialize`. [`write_line`] and [`Lines`] write and read many of
+//! them, as [JSON lines](https://jsonlines.org). A report that is read is equal to the one that was
+//! written.
 //!
 //! ```
 //! use tracer::report::json;
@@ -23,19 +24,19 @@
 //!
 //! # The schema
 //!
-//! Version 1. What is marked with "?" is left out where there is nothing to say: none, 0, false or
-//! empty. A reader passes over fields that it doesn't know, so later versions may have more of them
-//! under the same number; whatever takes another meaning gets another number.
+//! Version 1. A field marked with "?" is left out if it is absent, 0, false or empty. A reader ignores
+//! fields that it doesn't know, so later versions may add fields under this number. If the meaning of a
+//! field changes, the number does, too.
 //!
 //! | a report has | |
 //! |---|---|
 //! | `tracer_report` | the version of the schema; always the first field |
-//! | `request`? | where a recorder kept it: what it says of the request |
+//! | `request`? | if a recorder kept it: the request |
 //! | `trace` | the trace's number in its process |
 //! | `started_unix_ns` | when the trace began, in nanoseconds since 1970 |
-//! | `elapsed_ns` | from there to the end of its last call |
+//! | `elapsed_ns` | the time from there to the end of its last call |
 //! | `grown`?, `dropped`?, `memory_bytes` | see [`Report`] |
-//! | `total`? | counts of all its strands; left out where nothing was counted |
+//! | `total`? | counts of all its strands; left out if nothing was counted |
 //! | `calls` | in order of start, a call after its parent |
 //! | `folded`? | sums of calls beyond the trace's limits |
 //!
@@ -46,35 +47,35 @@
 //! | `parent`? | the index in `calls` of the call around it |
 //! | `strand`, `thread` | numbers; `thread` is an object of `number` and `name`? |
 //! | `start_ns` | since the trace began |
-//! | `wall_ns`, `busy_ns` | from start to stop; while polled |
+//! | `wall_ns`, `busy_ns` | the time from start to stop; the part of it in which the call was polled |
 //! | `self_wall_ns`, `self_busy_ns` | the parts of those in no call inside |
 //! | `total`?, `self`? | counts with and without the calls inside |
 //! | `peak_bytes`? | see [`CallReport`](crate::CallReport::peak_bytes) |
 //! | `outcome` | `ok`, `failed`, `panicked`, `cancelled` or `running` |
 //! | `message`? | of a failed call |
-//! | `compared`? | on the first call of each path, where a recorder kept it: a comparison |
-//! | `moved`? | `true` if it went on within another call than the one in which it was opened |
-//! | `partial`? | `true` if some figure is not known to the last |
+//! | `compared`? | on the first call of each path, if a recorder kept the report: a comparison |
+//! | `moved`? | `true` if it moved into another call than the one in which it was opened |
+//! | `partial`? | `true` if some figure is not known exactly |
 //! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
 //!
 //! | the sum of a path of folded calls has | |
 //! |---|---|
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
 //! | `within`? | the index in `folded` of the folded calls around them |
-//! | `calls`, `running`?, `failures`?, `cancelled`? | how many |
-//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`? | together |
+//! | `calls`, `running`?, `failures`?, `cancelled`? | numbers of calls |
+//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`? | as of a call, for all of them together |
 //!
 //! | a request has | |
 //! |---|---|
-//! | `name`, `id`?, `labels`? | its route; which it was; what else was said of it |
-//! | `wall_ns`, `outcome`, `message`? | from its beginning to its end, and how it ended |
+//! | `name`, `id`?, `labels`? | its route, its id, its labels |
+//! | `wall_ns`, `outcome`, `message`? | the time from its beginning to its end, and how it ended |
 //! | `reasons` | why it was kept: strings |
-//! | `compared`? | the whole of it, compared with others of its name |
+//! | `compared`? | a comparison of the whole request with others of its name |
 //!
 //! | a comparison has | |
 //! |---|---|
-//! | `calls`, `wall_ns`, `allocates`? | those of its path in this request, together |
-//! | `of`, `requests` | how many requests were looked at, and in how many of them there were some |
+//! | `calls`, `wall_ns`, `allocates`? | the sums of its path's calls in this request |
+//! | `of`, `requests` | the number of requests in the baseline, and of those with such a call |
 //! | `usual_calls`, `usual_wall_ns`, `usual_allocates`? | `p50`, `p95`, `p99` and `max` over all requests, also those without such a call |
 //!
 //! Counts are objects of `allocations`, `reallocations`, `deallocations`, `bytes_allocated` and
@@ -100,23 +101,24 @@ use crate::report::Report;
 
 pub use lines::{Error, Lines};
 
-/// Of the schema that is written, and the only one that is read.
+/// The version of the schema that is written, and the only one that is read.
 const VERSION: u64 = 1;
 
 /// Writes a report as one line.
 ///
-/// The line is made first and handed over at once, so that a writer that takes all or nothing has
-/// no broken lines. Characters that no terminal or editor should meet, such as those that turn the
-/// direction of a text, are written as `\u202e`, which JSON reads as the character.
+/// The line is made first and written at once, so a writer that takes all or nothing has no broken
+/// lines. Characters that are unsafe to show, such as those that change the direction of a text, are
+/// written as `\u202e`, which JSON reads as the character.
 ///
 /// # Errors
 ///
-/// Those of `out`; and if the line would be longer than [`Lines::MAX_BYTES`], which is not read.
+/// Returns the errors of `out`, and an error if the line would be longer than [`Lines::MAX_BYTES`],
+/// which is not read.
 pub fn write_line(report: &Report, mut out: impl io::Write) -> io::Result<()> {
     out.write_all(&line(report)?)
 }
 
-/// A report as a line, which is no longer than what is read.
+/// Returns a report as a line, which is at most as long as the lines that are read.
 pub(crate) fn line(report: &Report) -> io::Result<Vec<u8>> {
     let mut line = escaping::to_vec(report)?;
     let most = Lines::<&[u8]>::MAX_BYTES;

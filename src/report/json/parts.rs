@@ -1,4 +1,4 @@
-//! What calls and requests have in common, in JSON: outcomes, labels, texts and times.
+//! The common parts of calls and requests as JSON: outcomes, labels, texts and times.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ pub(super) enum OutcomeInJson {
 }
 
 impl OutcomeInJson {
-    /// The outcome, and the message of a failed one.
+    /// Returns the outcome, and the message of a failed one.
     pub(super) fn of(outcome: &Outcome) -> (Self, Option<Cow<'_, str>>) {
         match outcome {
             Outcome::Ok => (Self::Ok, None),
@@ -42,7 +42,7 @@ impl OutcomeInJson {
     }
 }
 
-/// An object in JSON. If a label was given twice, its name is there twice.
+/// Labels as a JSON object. If a label was given twice, its name is there twice.
 #[derive(Default)]
 pub(super) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
@@ -83,7 +83,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
 
 struct LabelsVisitor;
 
-/// A text within another; a bare `Cow` is always owned when it is read.
+/// A text inside another value: a bare `Cow` is always owned when it is read.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,4 +1,4 @@
-//! A report, in JSON.
+//! A report as JSON.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -50,7 +50,7 @@ struct ReportInJson<'a> {
     folded: List<'a, FoldedReport>,
 }
 
-/// The only version yet.
+/// The version of the schema; there is only one so far.
 struct SchemaVersion;
 
 impl Serialize for SchemaVersion {
@@ -88,7 +88,7 @@ impl<'a> ReportInJson<'a> {
         }
     }
 
-    /// Checks that indexes lead somewhere: a parent comes before its calls.
+    /// Converts to a report, and checks that indexes are valid: a parent comes before its calls.
     fn into_report(self) -> Result<Report, String> {
         let calls = self.calls.all().len();
         for (place, call) in self.calls.all().iter().enumerate() {
@@ -132,7 +132,7 @@ impl<'a> ReportInJson<'a> {
     }
 }
 
-/// From the year 1677 to 2262.
+/// Returns the time in nanoseconds since 1970, within the years 1677 to 2262.
 fn unix_ns(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -150,6 +150,6 @@ fn from_unix_ns(ns: i64) -> SystemTime {
     } else {
         UNIX_EPOCH.checked_add(distance)
     };
-    // Every system's clock reaches that far.
+    // The clock of every system has this range.
     time.unwrap_or(UNIX_EPOCH)
 }

@@ -1,4 +1,4 @@
-//! What a recorder says of a request, in JSON.
+//! A recorder's part of a report, its request, as JSON.
 
 use std::borrow::Cow;
 use std::time::Duration;

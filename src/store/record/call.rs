@@ -125,7 +125,7 @@ impl CallRecord {
         &self.0.words[COUNTS..]
     }
 
-    /// Returns what the call holds, as its state says.
+    /// Returns the call's figures, in the form that its state names.
     #[inline]
     pub(crate) fn figures(self) -> Figures {
         self.figures_in(self.state())
@@ -163,8 +163,8 @@ impl CallRecord {
         self.0.parent()
     }
 
-    /// Lets the call go on within another, while `note` notes what it had done until then. Who reads
-    /// one without the other is told to look again.
+    /// Moves the call into another one, while `note` notes its usage until then. A reader that sees one
+    /// without the other reads again.
     pub(crate) fn reparent(self, parent: Address, note: impl FnOnce()) {
         self.rewrite(self.state(), || {
             self.0.parent.store(parent.to_bits(), Relaxed);
@@ -197,7 +197,7 @@ impl CallRecord {
         self.is_open() && self.state().is_plain()
     }
 
-    /// Whether the call is neither stopped nor put aside.
+    /// Returns whether the call is neither stopped nor suspended.
     #[inline]
     pub(crate) fn is_running(self) -> bool {
         self.is_open() && !self.state().holds_usage()
@@ -275,13 +275,13 @@ impl CallRecord {
         });
     }
 
-    /// Puts the call aside: the figures become amounts for a while.
+    /// Suspends the call: the figures become amounts until it is resumed.
     pub(crate) fn suspend(self, used: Usage) {
         let state = self.state().holding_usage(true).of_thread(false);
         self.rewrite(state, || self.0.set_used(used));
     }
 
-    /// Lets the call go on: the figures are a reading again.
+    /// Resumes the call: the figures are a reading again.
     pub(crate) fn resume(self, start: Start) {
         let state = self
             .state()
@@ -301,8 +301,8 @@ impl CallRecord {
         self.0.state.is_still(state.to_bits())
     }
 
-    /// Notes that the call is stopped, on a thread that may write nothing else here. What it used is
-    /// in the strand's [mailbox](crate::store::remote).
+    /// Notes that the call is stopped, on a thread that may write nothing else here. Its usage is in the
+    /// strand's [mailbox](crate::store::remote).
     pub(crate) fn close_remotely(self, stop: u64) {
         self.0.words[STOP].store(stop, Release);
     }

@@ -66,8 +66,9 @@ impl FoldedCall {
         Number::from_bits(self.record().subject.load(Relaxed))
     }
 
-    /// Writes what only folded calls have. `serial` tells the call from others that are recorded
-    /// here; `opened_in` is the call in which it is opened, with that one's serial if it is folded.
+    /// Writes the words that only folded calls have. `serial` distinguishes the call from others that
+    /// are recorded here; `opened_in` is the call in which it is opened, with that one's serial if it is
+    /// folded.
     pub(crate) fn set_opened(self, serial: u32, opened_in: (Address, u32)) {
         let (address, around) = opened_in;
         let both = u64::from(around) << u32::BITS | u64::from(address.to_bits());
@@ -98,7 +99,7 @@ impl FoldedCall {
         words[CHILDREN].store(children + 1, Relaxed);
     }
 
-    /// Notes that a call that was opened in this one is open no more.
+    /// Notes that a call that was opened in this one is no longer open.
     pub(crate) fn child_closed(self, now: u64) {
         let words = &self.record().words;
         let children = words[CHILDREN].load(Relaxed).saturating_sub(1);
@@ -119,7 +120,7 @@ impl FoldedCall {
         covered.wrapping_add(now.saturating_sub(words[SINCE].load(Relaxed)))
     }
 
-    /// Lets the call be within another, which no reader looks at.
+    /// Moves the call into another one. No reader looks at that word.
     pub(crate) fn set_parent(self, parent: Address) {
         self.record().parent.store(parent.to_bits(), Relaxed);
     }

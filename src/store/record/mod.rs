@@ -1,9 +1,8 @@
 //! A record: one call, checkpoint or text, of fixed size and readable while it is written.
 //!
-//! One thread writes a record, and then publishes it by its chunk's length. A call's record changes
-//! once more when the call stops, and whenever the future that it is around is put aside or it goes
-//! on within another call. Its state is a [sequence lock](crate::primitives::seqlock) over the words
-//! that change then.
+//! One thread writes a record, and then publishes it by its chunk's length. A call's record changes once
+//! more when the call stops, and whenever its future is suspended or the call moves into another one.
+//! Its state is a [sequence lock](crate::primitives::seqlock) over the words that change then.
 //!
 //! Which words a record has depends on its kind, so they are written and read through a view of that
 //! kind only.
@@ -30,7 +29,7 @@ pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
 #[repr(align(128))]
 pub(crate) struct Record {
     state: StateLock,
-    /// The address of the call that this is in.
+    /// The address of the call around this one.
     parent: AtomicU32,
     /// The number of a call's callsite or of a folded call's sum; the address of a moved call; the
     /// length of a text.

@@ -68,7 +68,7 @@ impl CheckpointRecord {
         self.0.set_counts(used);
     }
 
-    /// Notes what has been used since the call's start, whose readings are those of this thread.
+    /// Notes the usage since the call's start, whose readings are those of this thread.
     #[inline]
     pub(crate) fn set_counts_since(self, call: CallRecord, totals: impl Iterator<Item = u64>) {
         let words = self.0.words[COUNTS..COUNTS_END].iter();
@@ -90,7 +90,7 @@ impl CheckpointRecord {
         self.0.text()
     }
 
-    /// Returns what the call had used.
+    /// Returns the call's counts at that moment.
     pub(crate) fn counts(self) -> Counts {
         self.0.counts()
     }
@@ -139,7 +139,7 @@ impl TextRecord {
         }
     }
 
-    /// Appends the piece to the text. The first piece clears it: what was there belongs to a record
+    /// Appends the piece to the text. The first piece clears the text: earlier pieces belong to a record
     /// that found no room.
     pub(crate) fn read(self, text: &mut Vec<u8>) {
         if !self.0.state().has_long_text() {
@@ -159,7 +159,7 @@ impl MoveRecord {
         Self(record)
     }
 
-    /// Writes the record: until this moment the call was in another, and had used so much.
+    /// Writes the record: the call that it was inside of until this moment, and its usage there.
     pub(crate) fn write(self, call: Address, before: Address, moment: u64, so_far: Usage) {
         self.0
             .write_note(RecordState::new(RecordKind::Move), before, moment);
@@ -167,12 +167,12 @@ impl MoveRecord {
         self.0.set_used(so_far);
     }
 
-    /// Returns the call that went on within another.
+    /// Returns the call that moved.
     pub(crate) fn call(self) -> Address {
         Address::from_bits(self.0.subject.load(Relaxed))
     }
 
-    /// Returns the call in which it was until then.
+    /// Returns the call that it was inside of until then.
     pub(crate) fn before(self) -> Address {
         self.0.parent()
     }
@@ -181,7 +181,7 @@ impl MoveRecord {
         self.0.start()
     }
 
-    /// Returns what the call had used until then.
+    /// Returns the call's usage until then.
     pub(crate) fn so_far(self) -> Usage {
         self.0.used()
     }
