@@ -278,7 +278,7 @@ fn of_key<K: 'static>(key: &'static K) -> (usize, (usize, TypeId)) {
         assert!(
             size_of::<K>() > 0,
             "a zero-sized static may share its address"
-        )
+        );
     };
     let address = std::ptr::from_ref(key).addr();
     // Spreads the addresses, of which neighbours are some multiple of 8 apart, by the golden ratio.
