@@ -1,5 +1,5 @@
-//! Traced futures: each call has what its own polls did, whichever threads polled it, whatever ran in
-//! between, and however it ended.
+//! Traced futures: a call counts exactly its own polls, on any thread, whatever runs in between, however
+//! it ends.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
@@ -43,7 +43,7 @@ fn runtime() -> Runtime {
     builder.worker_threads(4).enable_all().build().unwrap()
 }
 
-/// Allocates once in each of its `count` polls.
+/// Allocates one block in each of its `count` polls.
 async fn step(count: u32) {
     for _ in 0..count {
         allocate(1);
