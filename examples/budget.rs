@@ -32,7 +32,7 @@ fn main() {
     let checked = Budget::new().bytes(79).check(|| double(&numbers));
     println!("{}", checked.expect_err("20 numbers have 80 bytes"));
 
-    // A debug build panics here, and shows the calls that ran inside. A release goes on.
+    // A debug build panics here, and shows the calls that ran inside. A release continues.
     let evens = evens(&numbers);
     println!("\n{} even numbers", evens.len());
 }

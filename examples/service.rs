@@ -175,7 +175,7 @@ impl Database {
 
 // ---- Its traces ----
 
-/// Keeps and prints every request. Under load it prints none, and keeps only those that stand out.
+/// Keeps and prints every request. Under load it prints nothing, and keeps only requests that stand out.
 fn recorder(is_under_load: bool) -> Result<Recorder, Box<dyn Error>> {
     let builder = Recorder::builder();
     let recorder = if is_under_load {

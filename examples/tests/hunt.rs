@@ -1,4 +1,4 @@
-//! Both versions of the example `hotspots` make the same index, and allocate exactly what the README says.
+//! Both versions of the example `hotspots` make the same index, with exactly the allocations in the documents.
 
 #[path = "../hotspots/index.rs"]
 mod index;

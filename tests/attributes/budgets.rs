@@ -215,7 +215,7 @@ fn every_way_out_is_checked() {
         let lines = first_lines(panic_of(|| ways(out)));
         assert_eq!(lines[1], "  allocations   at most 1, but 2", "{out}");
     }
-    // The function's own panic goes on; the breach is printed to standard error.
+    // The function's own panic continues; the breach is printed to standard error.
     let caught = catch_unwind(|| ways("panic")).unwrap_err();
     assert_eq!(*caught.downcast::<&str>().unwrap(), "own");
     assert_eq!(exceeded() - before, 8);
@@ -289,7 +289,7 @@ fn the_panic_of_a_breach_breaks_no_other_budget() {
     assert_eq!(exceeded() - before, 4);
 }
 
-/// The counts around a function with a budget include what it allocated, but not the budget's own trace.
+/// The counts around a function with a budget include its allocations, but not the budget's own trace.
 #[test]
 fn the_trace_of_a_budget_is_in_no_counts() {
     #[budget(allocations <= 1)]

@@ -209,7 +209,7 @@ fn a_blocking_job_outlives_its_request() {
         (Some(boxes(3)), Some(boxes(4)))
     );
     assert_eq!((job.parent, inside.parent), (Some(0), Some(1)));
-    // The total of a call that has stopped includes what was spawned below it.
+    // The total of a call that has stopped includes the work spawned below it.
     assert_eq!(
         around.total.unwrap() - around.self_counts.unwrap(),
         boxes(7)

@@ -64,7 +64,7 @@ fn call_with_id<'a>(report: &'a Report, id: &str) -> &'a CallReport {
 }
 
 /// Returns the calls in order, each as `id in parent: outcome`, followed by `partial` if its figures
-/// are partial. For calls whose figures depend on what the runtime allocates.
+/// are partial. For calls whose figures depend on the runtime's allocations.
 fn outcomes(report: &Report) -> Vec<String> {
     let line = |call: &CallReport| {
         let parent = call
@@ -91,7 +91,7 @@ fn assert_adds_up(report: &Report) {
     assert_eq!(report.total, Some(own), "{report:#}");
 }
 
-/// Asserts that the calls add up, and that none is partial.
+/// Asserts that the calls add up, and that no call is partial.
 fn assert_exact(report: &Report) {
     assert_adds_up(report);
     assert!(report.calls.iter().all(|call| !call.partial), "{report:#}");

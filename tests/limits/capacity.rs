@@ -1,4 +1,4 @@
-//! Capacity and limits of a trace, and its constant memory while it goes on.
+//! Capacity and limits of a trace, and constant memory in a long one.
 
 use tracer::{Limits, Trace, call};
 

@@ -77,7 +77,7 @@ pub(crate) fn without_memory() {
     }
     IS_OVER.store(true, SeqCst);
     elsewhere.join().unwrap();
-    // Without memory, a new trace is an empty one, and the existing ones go on.
+    // Without memory, a new trace is an empty one, and the existing ones continue.
     let others = [(); 20].map(|()| Trace::new());
     let scopes = others.each_ref().map(Trace::inject);
     call!().stop();

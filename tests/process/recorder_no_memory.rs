@@ -1,5 +1,5 @@
 //! A service that runs out of memory while it handles requests: requests that can't be recorded are
-//! counted, and the process goes on.
+//! counted, and the process continues.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

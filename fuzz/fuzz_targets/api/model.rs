@@ -370,7 +370,7 @@ impl Model {
         self.calls[call].state = State::Stopped;
     }
 
-    /// What the call has used since its strand's figures were last read is not known.
+    /// Notes that the call's usage since its strand's figures were last read is not known.
     fn stopped_from_afar(&mut self, call: CallId) {
         let Call { around, parent, .. } = self.calls[call];
         self.calls[call].may_be_partial = true;

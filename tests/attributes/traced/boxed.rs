@@ -1,4 +1,4 @@
-//! Functions that are not `async` and return a future, and what `#[async_trait]` makes of methods.
+//! Functions that are not `async` and return a future, such as the expansions of `#[async_trait]`.
 
 use std::future::Future;
 use std::hint::black_box;
