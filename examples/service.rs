@@ -6,7 +6,7 @@
 //! ```text
 //! cargo run --example service                              sends three requests, and ends
 //! cargo run --example service -- FILE                      sends this file as a request's body, and ends
-//! cargo run --example service -- --serve [ADDR] [--load]   serves until Ctrl-C, with load of its own
+//! cargo run --example service -- --serve [ADDR] [--load]   serves until Ctrl-C, with generated load
 //! ```
 //!
 //! The tracer needs the counting allocator, a recorder around every request and its page ([`service`]), a
