@@ -1,5 +1,5 @@
-// Whether a person who opens the page of a recorder in a browser sees what is true, on every page of
-// it: the example service is asked for this and that, and Chromium reads what it shows.
+// Checks that every page of a recorder shows the right figures in a browser: requests are sent to the
+// example service, and Chromium reads its pages.
 //
 // node browser.mjs PACKAGES SERVICE SCREENSHOTS
 
@@ -21,7 +21,7 @@ const PATIENCE = 20_000
 
 // ---- The service ----
 
-// However this ends, they end with it.
+// The services end with this process, however it ends.
 const children = []
 process.on('exit', () => children.forEach(child => child.kill()))
 process.on('SIGTERM', () => process.exit(1))
@@ -52,7 +52,7 @@ const post = (site, body, id) =>
 
 // ---- The browser ----
 
-/// A tab, in which nothing may go wrong that a console would tell, and from which nothing may go out.
+/// Opens a tab that notes every error of its console and every origin that it sends requests to.
 async function open(browser, site, options) {
   const context = await browser.newContext(options)
   const page = await context.newPage()
@@ -62,19 +62,18 @@ async function open(browser, site, options) {
   page.on('pageerror', error => wrong.push(String(error)))
   page.on('dialog', dialog => wrong.push(`a dialog: ${dialog.message()}`) && dialog.dismiss())
   page.on('requestfailed', request => {
-    // A download and a page left behind are no failures.
+    // A download and a page that was left are not failures.
     if (request.failure().errorText !== 'net::ERR_ABORTED') wrong.push(`${request.url()}: ${request.failure().errorText}`)
   })
   const asked = new Set()
   page.on('request', request => asked.add(new URL(request.url()).origin))
-  // As a person comes: by the address that the service prints.
+  // Like a person, by the address that the service prints.
   await page.goto(site.address)
   assert.equal(page.url(), site.traces)
   return { context, page, wrong, asked }
 }
 
-/// Follows every link from the page of the recorder on, at most so many of each kind; what is to be
-/// taken away is fetched.
+/// Follows every link from the recorder's page on, at most `most` of each kind. Downloads are fetched.
 async function everyPage(tab, site, most, look) {
   const places = []
   const kind = url => new URL(url).pathname.replace(/\d+/, 'N')
@@ -98,7 +97,7 @@ async function everyPage(tab, site, most, look) {
     }
     const answer = await tab.page.goto(url)
     assert.equal(answer.status(), 200, url)
-    // In SVG it is an object.
+    // In SVG, `href` is an object.
     const links = await tab.page.$$eval('a[href]', all => all.map(it => it.href.baseVal ? new URL(it.href.baseVal, document.baseURI).href : it.href))
     for (const link of links) assert(link.startsWith(site.traces), `${url} leads to ${link}`)
     for (const link of links) {
@@ -115,10 +114,10 @@ async function everyPage(tab, site, most, look) {
   return counted
 }
 
-/// As a browser sees it that draws for those who do not see: https://github.com/dequelabs/axe-core
+/// Checks accessibility: https://github.com/dequelabs/axe-core
 async function accessible(page, url) {
   await page.evaluate(axe)
-  // A page that loads itself again is no harm where one can tell it not to.
+  // A page may reload itself if it has a link to pause that.
   const rules = { 'meta-refresh': { enabled: await page.$$eval('a[href$="?pause"]', all => all.length === 0) } }
   const { violations } = await page.evaluate(rules => globalThis.axe.run({ rules }), rules)
   const told = violations.map(it => `${it.id}: ${it.help}: ${it.nodes[0].html}: ${it.nodes[0].failureSummary}`)
@@ -139,7 +138,7 @@ function assertShown(text, figure, what) {
   assert(Math.abs(shown - figure) <= half * 1.0001, `${what}: shown as ${text}, is ${figure}`)
 }
 
-/// The first line of each cell of each row of the first table: what is usual stands below.
+/// Returns the first line of each cell, by row, of the first table. Usual figures stand below it.
 const cells = page =>
   page.$$eval('main table tbody tr', rows =>
     rows.map(row => [...row.cells].map(cell => cell.innerText.split('\n')[0].trim())))
@@ -162,11 +161,11 @@ async function assertTraceIsItsJson(page, site, url) {
   return report
 }
 
-// ---- What is tried ----
+// ---- Scenarios ----
 
 const HOSTILE = `<script>alert(1)</script><img src=x onerror=alert(2)>"'&`
 
-/// Requests that are known, each of them kept: the page says neither more nor less.
+/// Known requests, all of them kept: the page shows exactly these.
 async function known(browser) {
   const site = await serve()
   const good = JSON.stringify({ author: 'gopher', text: 'dead simple', tags: [] })
@@ -186,7 +185,7 @@ async function known(browser) {
   const buckets = await page.$$eval('.buckets b', all => all.map(it => Number(it.innerText)))
   assert.equal(buckets.reduce((sum, it) => sum + it), 34)
 
-  // From the overview to a request, as a person goes.
+  // From the overview to a request, by links.
   await page.click('h2:text("Failed") + * a')
   assert.match(await page.innerText('h1'), /^POST \/message failed$/)
   assert.match(await page.innerText('ul.facts'), /failed/)
@@ -208,7 +207,7 @@ async function known(browser) {
   const shown = new Set()
   await everyPage(tab, site, 50, async url => {
     if (/\/trace\/\d+$/.test(url)) shown.add((await assertTraceIsItsJson(page, site, url)).request.id)
-    // Text from outside is text: no element comes of it.
+    // Text from outside makes no elements.
     assert.equal(await page.$$eval('script, img, b[onclick]', all => all.length), 0, url)
     assert(!(await page.content()).includes('\u001b'), url)
   })
@@ -218,7 +217,7 @@ async function known(browser) {
   const everything = await page.innerText('main')
   assert(everything.includes(HOSTILE), everything)
 
-  // The flame graph is zoomed into by links.
+  // Links zoom into the flame graph.
   await page.goto(`${site.traces}/hotspots?by=self-allocations`)
   const bar = page.locator('svg.flames a').filter({ hasText: 'fetch_data' }).last()
   const width = async () => (await bar.boundingBox()).width
@@ -230,7 +229,7 @@ async function known(browser) {
   await page.waitForURL(url => !url.search.includes('at='))
   assert.equal(await width(), before)
 
-  // What is in flight, without touching anything.
+  // The page in flight updates itself.
   const socket = net.connect(new URL(site.base).port, '127.0.0.1')
   await page.goto(`${site.traces}/in-flight`)
   assert.match(await page.innerText('main'), /No request is in flight/)
@@ -244,10 +243,10 @@ async function known(browser) {
   assert.match((await cells(page))[0].at(-1), /^(failed: .+|cancelled)$/)
 
   assert.deepEqual(tab.wrong, [])
-  // The socket that was cut is of ours; the browser itself has asked nobody else.
+  // The browser has sent requests to no other origin.
   assert.deepEqual([...tab.asked], [new URL(site.base).origin])
 
-  // What is wrong is told, and looks like the rest.
+  // Wrong addresses get an error, which looks like the other pages.
   for (const [wrong, status] of [['trace/7x', 400], ['trace/99999999', 404], ['hotspots?by=%3Cb%3E', 400], ['route?name=%3Cb%3E', 404]]) {
     assert.equal((await page.goto(`${site.traces}/${wrong}`)).status(), status, wrong)
     assert.match(await page.innerText('h1'), new RegExp(`^${status} `))
@@ -255,7 +254,7 @@ async function known(browser) {
   }
   await tab.context.close()
 
-  // Who has no token is asked for it, and gets in by it.
+  // A visitor without the token is asked for it, and gets in with it.
   const context = await browser.newContext({ viewport: LAPTOP })
   const stranger = await context.newPage()
   assert.equal((await stranger.goto(`${site.traces}/hotspots`)).status(), 401)
@@ -270,7 +269,7 @@ async function known(browser) {
   site.child.kill()
 }
 
-/// Under load: every page in both schemes and on both screens, with scripts and without.
+/// Under load: every page in both colour schemes and on both screens, with and without scripts.
 async function loaded(browser) {
   const site = await serve('--load')
   const watch = await open(browser, site, { viewport: LAPTOP })
@@ -288,7 +287,7 @@ async function loaded(browser) {
     const counted = await everyPage(tab, site, 2, async url => {
       const wide = await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
       assert(wide <= 0, `${url} at ${name} is ${wide} pixels too wide`)
-      // All columns are to be seen.
+      // All columns are visible.
       const cut = await tab.page.$$eval('.wide', all => all.filter(it => it.scrollWidth > it.clientWidth).map(it => it.ariaLabel))
       assert.deepEqual(cut, [], `${url} at ${name}: clipped`)
       if (options.javaScriptEnabled !== false) await accessible(tab.page, url)

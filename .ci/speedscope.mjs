@@ -1,6 +1,6 @@
-// Whether speedscope draws each call of a trace once, in its place, and as long as it was.
+// Checks that speedscope draws each call of a trace once, in its place and with its length.
 //
-// node speedscope.mjs PACKAGE DRAWN...: a file `NAME.drawn.json` says what speedscope is to make of
+// node speedscope.mjs PACKAGE DRAWN...: a file `NAME.drawn.json` has the expected drawing of
 // `NAME.json` beside it: { "profile": [["frame", depth, microseconds], ...] }, in order of time.
 
 import assert from 'node:assert/strict'
@@ -10,8 +10,8 @@ import vm from 'node:vm'
 
 const [directory, ...expectations] = process.argv.slice(2)
 
-// The package is a page: one script that exports nothing and draws itself when it is loaded. So its
-// own function that imports a file is handed out, and it ends where it would begin to draw.
+// The package is a page: one script that exports nothing and draws itself when it is loaded. This
+// patches the script: it hands out its function that imports a file, and ends before it draws.
 function importer() {
   const release = path.join(directory, 'dist/release')
   const file = fs.readdirSync(release).find(name => /^speedscope-.*\.js$/.test(name))
@@ -21,7 +21,7 @@ function importer() {
   const found = name.exec(source)
   assert(found && source.includes(begins), 'the script of another speedscope than 1.25.0')
   const script = source.replace(begins, () => `globalThis.imported=${found[1]};return;${begins}`)
-  // What the page looks at before it draws: whatever it is, it is there and does nothing.
+  // Stands for everything that the page reads before it draws: every property exists and does nothing.
   const anything = new Proxy(function () {}, {
     get: (_, name) => (name === Symbol.toPrimitive ? () => '' : anything),
     apply: () => anything,
@@ -39,7 +39,7 @@ function importer() {
 function drawn(profile) {
   const frames = []
   const visit = (node, depth) => {
-    // To the nanosecond: speedscope reckons with doubles.
+    // Rounded to a nanosecond, because speedscope calculates with doubles.
     frames.push([node.frame.name, depth, Math.round(node.getTotalWeight() * 1000) / 1000])
     node.children.forEach(child => visit(child, depth + 1))
   }
@@ -50,7 +50,7 @@ function drawn(profile) {
 assert(expectations.length > 0, 'no traces')
 const imported = importer()
 const say = console.log
-// It reports what it takes the file for, and that a call's end has arguments that its start has not.
+// Silenced: speedscope prints the format that it detects, and that an end has arguments of its own.
 console.log = console.warn = () => {}
 for (const file of expectations) {
   const expected = JSON.parse(fs.readFileSync(file, 'utf8'))

@@ -1,8 +1,8 @@
 //! Limits what functions may allocate, so that a test fails if they allocate more.
 //!
 //! [`budget`] checks a function whenever it runs. [`Budget`] checks any closure, such as a part of a test.
-//! `cargo test -p tracer-examples --test budget_tests` runs the tests below. `cargo run --example budget` shows what budgets say
-//! that are exceeded: it ends in a panic.
+//! `cargo test -p tracer-examples --test budget_tests` runs the tests below. `cargo run --example budget`
+//! shows the message of an exceeded budget: it ends in a panic.
 
 use tracer::alloc::Budget;
 use tracer::{Counting, budget, traced};
@@ -32,7 +32,7 @@ fn main() {
     let checked = Budget::new().bytes(79).check(|| double(&numbers));
     println!("{}", checked.expect_err("20 numbers have 80 bytes"));
 
-    // A debug build panics here, and shows the calls that ran inside. A release goes on.
+    // A debug build panics here, and shows the calls that ran inside. A release continues.
     let evens = evens(&numbers);
     println!("\n{} even numbers", evens.len());
 }

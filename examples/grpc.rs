@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let channel = Channel::from_shared(address)?.connect().await?;
     println!("{}", order(channel.clone(), "first", "lamp").await?);
     println!("{}\n", order(channel, "second", "").await.unwrap_err());
-    // The client may have its answer before the server is through with the request.
+    // The client may have its response before the server has ended the request.
     while recorder.statistics().in_flight > 0 {
         tokio::task::yield_now().await;
     }

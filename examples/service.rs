@@ -1,12 +1,12 @@
 //! An HTTP service over a database that records every request.
 //!
-//! `POST /message` decodes a JSON body and stores it in a database. When a request is over, however it
-//! ended, its trace is printed: one line a call, then as a tree. A page shows the traces as well.
+//! `POST /message` decodes a JSON body and stores it in a database. When a request ends, in whatever
+//! way, its trace is printed: one line a call, then as a tree. A page shows the traces as well.
 //!
 //! ```text
 //! cargo run --example service                              sends three requests, and ends
 //! cargo run --example service -- FILE                      sends this file as a request's body, and ends
-//! cargo run --example service -- --serve [ADDR] [--load]   serves until Ctrl-C, with load of its own
+//! cargo run --example service -- --serve [ADDR] [--load]   serves until Ctrl-C, with generated load
 //! ```
 //!
 //! The tracer needs the counting allocator, a recorder around every request and its page ([`service`]), a
@@ -98,7 +98,7 @@ struct Message {
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Reads the whole body, even one that is too long: a client that is still sending would miss the answer.
+/// Reads the whole body, even one that is too long: a client that is still sending would miss the response.
 async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
     let (mut kept, mut length) = (Vec::new(), 0);
     let mut chunks = body.into_data_stream();
@@ -114,7 +114,7 @@ async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Why a message was refused. The trace has the whole reason; the client does not see internal errors.
+/// The reason why a message was refused. The trace has all of it; the client does not see internal errors.
 enum Refusal {
     CutOff(axum::Error),
     TooLong,
@@ -175,7 +175,7 @@ impl Database {
 
 // ---- Its traces ----
 
-/// Keeps and prints every request. Under load it prints none, and keeps only those that stand out.
+/// Keeps and prints every request. Under load it prints nothing, and keeps only requests that stand out.
 fn recorder(is_under_load: bool) -> Result<Recorder, Box<dyn Error>> {
     let builder = Recorder::builder();
     let recorder = if is_under_load {
@@ -231,7 +231,7 @@ async fn demonstrate(
         answer = post(address, "e2b8d0c4-91a6-4c35-8a7f-5d4b6e1f2093", GOOD) => {
             return answer.and(Err("the insert did not wait for the other writer".into()));
         }
-        // If this is ready first, the request is dropped, which closes its connection.
+        // If this branch is ready first, the request is dropped, which closes its connection.
         waits = until("insert", || is_storing(recorder)) => waits?,
     }
     until("end of the request", || {
@@ -378,7 +378,7 @@ impl Task {
         std::fs::create_dir(&directory)
             .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
         let result = runtime.block_on(self.serve(&directory.join("messages.sqlite")));
-        // Waits for the last insert, whose request may be over.
+        // Waits for the last insert, whose request may have ended.
         drop(runtime);
         std::fs::remove_dir_all(&directory)?;
         result

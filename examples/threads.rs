@@ -43,7 +43,7 @@ fn shout(word: &String) {
     black_box(word.to_uppercase());
 }
 
-/// Calls the closure for each item, on the thread that gets to it first.
+/// Calls the closure for each item, on whichever thread is free first.
 fn on_two_threads<'a, T: Sync>(items: &'a [T], work: impl Fn(&'a T) + Sync) {
     let next = AtomicUsize::new(0);
     let run = || {

@@ -1,4 +1,4 @@
-//! The attributes give the same figures in every edition.
+//! The attributes count the same in every edition.
 //!
 //! This file is compiled three times: here, and by the packages in `tests/editions/`, whose editions
 //! drop the temporaries of a function's last expression after its locals.
@@ -38,7 +38,7 @@ impl Drop for Slow {
     }
 }
 
-/// The functions under each attribute, and without one.
+/// Defines the functions with each attribute, and without one.
 macro_rules! functions {
     ($module:ident, $(#[$attribute:meta])? $(#[err $attribute_err:meta])?) => {
         mod $module {
@@ -77,7 +77,7 @@ functions!(plain,);
 functions!(calls, #[traced] #[err traced(err)]);
 functions!(budgets, #[budget(allocations <= 0)] #[err budget(allocations <= 0)]);
 
-/// Its future is ready at once.
+/// Returns the output of a future that is ready at its first poll.
 fn ready<F: Future>(future: F) -> F::Output {
     let mut future = Box::pin(future);
     match future
@@ -102,7 +102,7 @@ fn recorded(work: impl FnOnce()) -> Report {
     trace.report()
 }
 
-/// Each call with its id, its number of allocations and the call it is in.
+/// Returns each call with its id, its number of allocations and the call around it.
 fn lines(report: &Report) -> Vec<String> {
     let line = |call: &tracer::CallReport| {
         let mut line = call.name.to_string();
@@ -127,7 +127,7 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
 fn what_is_dropped_last_in_a_body_is_dropped_inside_its_call() {
     use calls::{asynchronous, boxed, fallible, sync};
 
-    // The arguments of a function that is not async and has no `err` are its caller's.
+    // Without `async` and `err`, the arguments are dropped by the caller.
     let report = recorded(|| assert_eq!(sync(Slow("first"), Slow("second")), 25));
     let mut found = lines(&report);
     found[1..3].sort();
@@ -160,7 +160,7 @@ fn what_is_dropped_last_in_a_body_is_dropped_inside_its_call() {
         let future = asynchronous(Slow("first"), Slow("second"));
         assert_eq!(ready(future), 25);
     });
-    // What an async block takes along is dropped in the order in which it is mentioned there.
+    // An async block drops its captures in the order in which the block mentions them.
     inside("boxed", ["first", "second"], &|| {
         assert_eq!(ready(boxed(Slow("first"), Slow("second"))), 25);
     });

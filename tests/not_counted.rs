@@ -1,4 +1,4 @@
-//! Without a `Counting` allocator nothing is counted, and the report says so.
+//! A program without the `Counting` allocator: nothing is counted, and reports say so.
 
 #[path = "common/boxes.rs"]
 mod boxes;
@@ -14,7 +14,7 @@ use tracer::alloc::measure;
 use tracer::{Trace, call};
 
 #[test]
-fn what_is_not_counted_is_none() {
+fn figures_that_are_not_counted_are_none() {
     let trace = Trace::new();
     let scope = trace.inject();
     let outer = call!("outer");
@@ -74,7 +74,7 @@ calls recorded: 2, memory: 4,096 bytes"
 
 #[cfg(feature = "macros")]
 #[test]
-fn a_budget_that_can_not_be_checked_fails_a_test_and_no_service() {
+fn a_budget_that_can_not_be_checked_fails_a_test_but_no_service() {
     use tracer::budget::{OnExceeded, exceeded, on_exceeded};
 
     #[tracer::budget(allocations <= 1)]

@@ -1,4 +1,4 @@
-//! What `#[traced]` and `#[budget]` reject, and with which words.
+//! The code that `#[traced]` and `#[budget]` reject, and the compiler's messages.
 
 #![cfg(feature = "macros")]
 

@@ -1,4 +1,4 @@
-//! Budgets, held and broken.
+//! Budgets that hold, and budgets that are exceeded.
 
 use std::hint::black_box;
 use std::panic::{Location, catch_unwind, set_hook, take_hook};
@@ -10,7 +10,7 @@ use alloc_counter::{Budget, Counting, Counts};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// A block of 100 bytes grows to 300 and is freed; then one of 50.
+/// A block of 100 bytes grows to 300 and is freed; then a block of 50 is allocated and freed.
 fn work() {
     let mut bytes = black_box(vec![1_u8; 100]);
     bytes.reserve_exact(200);
@@ -26,7 +26,7 @@ const WORK: Counts = Counts {
     bytes_deallocated: 350,
 };
 
-/// The text of the failure, with `HERE` for the place of the call.
+/// Returns the text of the failure, with `HERE` for the place of the call.
 #[track_caller]
 fn failure(budget: Budget) -> String {
     let here = Location::caller().to_string();
@@ -37,7 +37,7 @@ fn failure(budget: Budget) -> String {
 }
 
 #[test]
-fn the_failure_tells_all() {
+fn the_failure_names_limits_and_figures() {
     assert_eq!(
         failure(Budget::new().allocations(2).peak_bytes(300)),
         "\
@@ -78,7 +78,7 @@ fn all_limits_hold_together_or_break_together() {
 }
 
 #[test]
-fn without_limits_all_is_allowed() {
+fn without_limits_everything_is_allowed() {
     assert!(Budget::new().check(work).is_ok());
 }
 

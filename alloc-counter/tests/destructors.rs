@@ -1,8 +1,8 @@
-//! Thread-locals whose destructors allocate: before the thread's slot is given back, and after.
+//! Thread-locals whose destructors allocate, before the thread's slot is given back and after.
 //!
-//! Destructors run in the opposite order of registration. The inner allocator registers one at a
-//! thread's first request, as allocators with caches of their own do: before the slot is claimed,
-//! so it runs when the slot is gone.
+//! Destructors run in reverse order of registration. The inner allocator registers one at a thread's
+//! first request, as allocators with per-thread caches do. That is before the slot is claimed, so the
+//! destructor runs after the slot was given back.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -21,14 +21,14 @@ static ALLOCATOR: Counting<WithDestructor> = Counting::new(WithDestructor(StatsA
 struct WithDestructor(StatsAlloc<System>);
 
 impl WithDestructor {
-    /// Registers the destructor; refused while that runs.
+    /// Registers the destructor. While the destructor runs, registering fails.
     fn requested(&self) -> &StatsAlloc<System> {
         let _ = AFTER.try_with(|_| ());
         &self.0
     }
 }
 
-// SAFETY: every request goes to the inner allocator as it is.
+// SAFETY: every request goes to the inner allocator unchanged.
 unsafe impl GlobalAlloc for WithDestructor {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc`.
@@ -52,7 +52,7 @@ unsafe impl GlobalAlloc for WithDestructor {
 }
 
 thread_local! {
-    /// Destroyed while the slot is the thread's own.
+    /// Destroyed while the thread still has its slot.
     static BEFORE: AtEnd = const { AtEnd(Cell::new(None)) };
     /// Destroyed after the slot was given back.
     static AFTER: AtEnd = const { AtEnd(Cell::new(None)) };
@@ -60,7 +60,7 @@ thread_local! {
 
 type Work = Box<dyn FnOnce()>;
 
-/// Does its work when the thread-local is destroyed.
+/// Runs its work when the thread-local is destroyed.
 struct AtEnd(Cell<Option<Work>>);
 
 impl Drop for AtEnd {
@@ -88,7 +88,7 @@ fn touch(size: usize) {
     drop(black_box(vec![1_u8; size]));
 }
 
-/// `touch(1000)`.
+/// The counts of `touch(1000)`.
 const TOUCHED: Counts = Counts {
     allocations: 1,
     deallocations: 1,

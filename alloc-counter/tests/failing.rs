@@ -1,5 +1,5 @@
-//! An inner allocator that refuses requests: what fails is not counted, and where there is no
-//! memory for a thread's slot, what it allocates is counted all the same.
+//! An inner allocator that refuses requests. A refused request is not counted. If there is no memory for
+//! a thread's slot, its allocations are still counted.
 
 use std::alloc::{GlobalAlloc, Layout, System, alloc, alloc_zeroed, dealloc, realloc};
 use std::hint::black_box;
@@ -18,7 +18,7 @@ static ALLOCATOR: Counting<Refusing> = Counting::new(Refusing {
     inner: StatsAlloc::system(),
 });
 
-/// Refuses what has one alignment, by which the tests tell requests apart.
+/// Refuses requests of one alignment, by which the tests distinguish requests.
 struct Refusing {
     align: AtomicUsize,
     inner: StatsAlloc<System>,
@@ -38,7 +38,7 @@ impl Refusing {
     }
 }
 
-// SAFETY: every request is either refused or goes to the inner allocator as it is.
+// SAFETY: every request is refused or goes to the inner allocator unchanged.
 unsafe impl GlobalAlloc for Refusing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.refuses(layout) {
@@ -71,12 +71,12 @@ unsafe impl GlobalAlloc for Refusing {
 }
 
 fn main() {
-    what_is_refused_is_not_counted();
+    a_refused_request_is_not_counted();
     a_thread_without_a_slot_is_counted();
     println!("test result: ok. 2 passed; 0 failed");
 }
 
-fn what_is_refused_is_not_counted() {
+fn a_refused_request_is_not_counted() {
     let layout = Layout::from_size_align(100, BLOCK).unwrap();
     // SAFETY: the size is not zero.
     let block = black_box(unsafe { alloc(layout) });
@@ -85,7 +85,7 @@ fn what_is_refused_is_not_counted() {
     let before = process();
     ALLOCATOR.inner().refuse(BLOCK);
     let measured = measure(|| {
-        // SAFETY: no size is zero; `block` has this layout, and keeps it, as all is refused.
+        // SAFETY: no size is zero; `block` has this layout and keeps it, because all is refused.
         unsafe {
             assert!(black_box(alloc(layout)).is_null());
             assert!(black_box(alloc_zeroed(layout)).is_null());
@@ -98,7 +98,7 @@ fn what_is_refused_is_not_counted() {
     assert_eq!(measured.peak_bytes, Some(0));
     assert_eq!(process(), before);
 
-    // SAFETY: `block` has this layout, and is not used any more.
+    // SAFETY: `block` has this layout, and is not used after this.
     unsafe { dealloc(block, layout) };
     totals::assert_same_as(ALLOCATOR.inner().inner.stats());
 }
@@ -125,7 +125,7 @@ fn a_thread_without_a_slot_is_counted() {
         );
         assert_eq!(after.slots, slots);
 
-        // There is memory again: the next to be counted is the thread's own.
+        // There is memory again, so the next request is counted in the thread's own slot.
         ALLOCATOR.inner().refuse(NONE);
         drop(measured.value);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Over mimalloc: the requested sizes are counted, whatever the inner allocator makes of them.
+//! Over mimalloc: the requested sizes are counted, not the sizes of the blocks.
 
 use std::hint::black_box;
 
@@ -16,7 +16,7 @@ fn alignment_does_not_enter() {
 }
 
 #[test]
-fn a_size_class_does_not_enter() {
+fn size_classes_are_not_counted() {
     let measured = measure(|| drop(black_box(Vec::<u8>::with_capacity(1025))));
     assert_eq!(
         measured.counts,

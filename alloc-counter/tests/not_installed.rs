@@ -1,4 +1,4 @@
-//! No `Counting` is installed: every figure says that it is not known, and none is 0.
+//! Without an installed `Counting`, figures are unknown, never 0.
 
 use std::hint::black_box;
 use std::panic::Location;
@@ -6,7 +6,7 @@ use std::panic::Location;
 use alloc_counter::{Budget, Region, current_thread, is_installed, measure, process, threads};
 
 #[test]
-fn nothing_is_known() {
+fn all_figures_are_unknown() {
     drop(black_box(vec![1_u8; 100]));
     assert!(!is_installed());
     assert_eq!(process(), None);
@@ -16,7 +16,7 @@ fn nothing_is_known() {
 }
 
 #[test]
-fn work_is_done_all_the_same() {
+fn work_is_done_without_counting() {
     let measured = measure(|| black_box(vec![1_u8, 2, 3]));
     assert_eq!(measured.value, [1, 2, 3]);
     assert_eq!(measured.counts, None);
@@ -24,7 +24,7 @@ fn work_is_done_all_the_same() {
 }
 
 #[test]
-fn a_budget_is_not_kept() {
+fn a_budget_fails() {
     #[track_caller]
     fn failure(budget: Budget) -> String {
         let failure = budget.check(|| ()).unwrap_err();

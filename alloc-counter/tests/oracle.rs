@@ -1,5 +1,5 @@
-//! Random programs on several threads, against two oracles: `stats_alloc` as the inner allocator
-//! for the process, and a sum kept by hand for each thread.
+//! Random programs on several threads, against two oracles: `stats_alloc` as the inner allocator, for
+//! the process, and a sum for each thread.
 
 use std::alloc::System;
 use std::hint::black_box;
@@ -16,19 +16,19 @@ mod totals;
 #[global_allocator]
 static ALLOCATOR: Counting<StatsAlloc<System>> = Counting::new(StatsAlloc::system());
 
-/// The most steps that a program has, and so the most blocks that there may be.
+/// The limit of steps in a program, and so of blocks.
 const STEPS: usize = 200;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Allocate(usize),
     AllocateZeroed(usize),
-    /// The newest of this thread's blocks, to a size.
+    /// Resizes this thread's newest block.
     Resize(usize),
     Free,
-    /// Puts the newest where all threads find it.
+    /// Gives the newest block to all threads.
     HandOver,
-    /// Takes what another thread, or this one, has handed over.
+    /// Takes a block that a thread has handed over.
     TakeOver,
 }
 
@@ -67,7 +67,7 @@ proptest! {
     }
 }
 
-/// Runs a program and compares what was measured with the sum.
+/// Runs a program and compares the measurement with the sum.
 fn run(program: &[Step], handed_over: &Mutex<Vec<Vec<u8>>>) {
     let mut blocks = Vec::with_capacity(STEPS);
     let mut sum = Sum::default();
@@ -113,7 +113,7 @@ fn take(step: Step, blocks: &mut Vec<Vec<u8>>, handed_over: &Mutex<Vec<Vec<u8>>>
     }
 }
 
-/// What a thread has done, by the rules of counting.
+/// The figures of a thread, by the rules of counting.
 #[derive(Default)]
 struct Sum {
     counts: Counts,
@@ -128,7 +128,7 @@ impl Sum {
     }
 
     fn resized(&mut self, old: usize, new: usize) {
-        // `Vec` makes no request where the size is the same.
+        // `Vec` makes no request if the size is the same.
         self.counts.reallocations += u64::from(old != new);
         self.counts.bytes_allocated += new.saturating_sub(old) as u64;
         self.counts.bytes_deallocated += old.saturating_sub(new) as u64;
@@ -147,8 +147,8 @@ impl Sum {
 }
 
 fn main() {
-    // What the runtime did before `main` is counted as well. It may have done nothing: then asking
-    // is what makes the first request.
+    // Requests of the runtime before `main` are counted as well. If there were none, this makes the
+    // first one.
     assert!(alloc_counter::is_installed());
     totals::assert_same_as(ALLOCATOR.inner().stats());
     random_programs_agree();

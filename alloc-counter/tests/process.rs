@@ -1,4 +1,4 @@
-//! The whole process, while nothing else allocates: its totals are exact.
+//! Totals of the process are exact if no other thread allocates.
 
 use std::hint::black_box;
 use std::thread;
@@ -9,14 +9,14 @@ use alloc_counter::{Counting, Counts, current_thread, exclude, process};
 static ALLOCATOR: Counting = Counting::system();
 
 fn main() {
-    all_is_this_thread_or_overhead();
-    what_one_thread_allocates_and_another_frees_is_balanced();
-    what_is_excluded_is_overhead();
-    a_slot_takes_what_is_documented();
+    all_totals_are_of_this_thread_or_overhead();
+    blocks_freed_on_another_thread_balance_in_the_totals();
+    excluded_requests_are_overhead();
+    a_slot_takes_the_documented_memory();
     println!("test result: ok. 4 passed; 0 failed");
 }
 
-fn all_is_this_thread_or_overhead() {
+fn all_totals_are_of_this_thread_or_overhead() {
     let (process, me) = (process().unwrap(), current_thread().unwrap());
     assert_eq!(process.slots, 1);
     assert_eq!(process.overhead.allocations, 1);
@@ -25,8 +25,8 @@ fn all_is_this_thread_or_overhead() {
     assert_eq!(me.thread, 1);
 }
 
-fn what_one_thread_allocates_and_another_frees_is_balanced() {
-    // What the standard library keeps for good, it has kept after the first thread.
+fn blocks_freed_on_another_thread_balance_in_the_totals() {
+    // The first thread makes the standard library allocate blocks that it keeps for good.
     thread::spawn(|| ()).join().unwrap();
     let before = process().unwrap();
     let block = thread::spawn(|| black_box(vec![1_u8; 1_000_000]));
@@ -52,7 +52,7 @@ fn what_one_thread_allocates_and_another_frees_is_balanced() {
     assert_eq!(after.unattributed, Counts::ZERO);
 }
 
-fn what_is_excluded_is_overhead() {
+fn excluded_requests_are_overhead() {
     let (before, me) = (process().unwrap(), current_thread());
     exclude(|| {
         let mut bytes = black_box(vec![1_u8; 100]);
@@ -72,7 +72,7 @@ fn what_is_excluded_is_overhead() {
     assert_eq!(current_thread(), me);
 }
 
-fn a_slot_takes_what_is_documented() {
+fn a_slot_takes_the_documented_memory() {
     let process = process().unwrap();
     assert_eq!(process.slots, 2);
     assert_eq!(process.overhead.net_bytes(), 2 * 256);

@@ -1,4 +1,4 @@
-//! 10,000 short threads, 50 at once: they share 50 slots, and nothing is lost.
+//! 10,000 short threads, 50 at once, share 50 slots, and nothing is lost.
 
 use std::alloc::System;
 use std::hint::black_box;
@@ -18,7 +18,7 @@ static ALLOCATOR: Counting<StatsAlloc<System>> = Counting::new(StatsAlloc::syste
 const AT_ONCE: usize = 50;
 const WAVES: usize = 200;
 
-/// Those at once, and the main thread's.
+/// The slots of the threads at once, and of the main thread.
 const SLOTS: usize = AT_ONCE + 1;
 
 fn main() {
@@ -28,7 +28,7 @@ fn main() {
     println!("test result: ok. 3 passed; 0 failed");
 }
 
-/// What each thread does.
+/// The counts of each thread.
 const WORK: Counts = Counts {
     allocations: 3,
     deallocations: 3,
@@ -56,7 +56,8 @@ fn waves_of_threads_share_the_slots_of_the_first() {
                     measured.counts.unwrap()
                 })
             });
-            // Joined one by one: the end of a scope does not wait for thread-locals' destructors.
+            // Joined one by one, because the end of a scope does not wait for destructors of
+            // thread-locals.
             worked = wave
                 .into_iter()
                 .fold(worked, |sum, thread| sum + thread.join().unwrap());
@@ -89,11 +90,11 @@ fn a_thread_begins_at_zero_in_a_used_slot() {
 fn a_reader_of_threads_that_come_and_go_sees_no_torn_figures() {
     let come_and_go = || (0..2500).for_each(|_| thread::spawn(work).join().unwrap());
     thread::scope(|scope| {
-        // More than there are processors, so that a reader is interrupted in the midst of a slot.
+        // More threads than processors, so that a reader is interrupted while it reads a slot.
         let spawning = [(); 4].map(|()| scope.spawn(come_and_go));
         while !spawning.iter().all(ScopedJoinHandle::is_finished) {
             for ThreadCounts { counts, .. } in threads() {
-                // One thread's totals beside what another's began with would wrap around.
+                // One thread's totals less another's start would wrap around.
                 let greatest = counts.to_array().into_iter().max().unwrap();
                 assert!(greatest < u64::MAX / 2, "{counts}");
             }

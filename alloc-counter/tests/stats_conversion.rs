@@ -1,11 +1,11 @@
-//! Figures for code that reads those of `stats_alloc`.
+//! Conversion of figures for code that reads those of `stats_alloc`.
 #![cfg(feature = "stats_alloc")]
 
 use alloc_counter::Counts;
 use stats_alloc::Stats;
 
 #[test]
-fn all_five_totals_are_handed_on() {
+fn all_five_totals_are_converted() {
     let counts = Counts {
         allocations: 1,
         deallocations: 2,

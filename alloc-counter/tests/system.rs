@@ -1,4 +1,4 @@
-//! Over the system's allocator: what a stretch of code on one thread did, operation by operation.
+//! Over the system's allocator: the figures of each operation, on one thread.
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;
@@ -11,7 +11,7 @@ mod aligned;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// More than any machine has, and yet a size that reaches the allocator.
+/// More than any machine has, but a size that reaches the allocator.
 const ABSURD: usize = isize::MAX.cast_unsigned() / 2;
 
 /// Allocates, uses and frees a block.
@@ -19,7 +19,7 @@ fn touch(size: usize) {
     drop(black_box(vec![1_u8; size]));
 }
 
-/// Pages of the process that are in memory, in bytes.
+/// Returns the resident memory of the process.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
@@ -73,7 +73,7 @@ fn a_vec_that_shrinks() {
 fn a_reallocation_to_the_same_size() {
     let layout = Layout::new::<[u8; 100]>();
     let measured = measure(|| {
-        // SAFETY: the size is not zero, and the block has this layout throughout.
+        // SAFETY: the size is not zero, and the block keeps this layout.
         unsafe {
             let block = black_box(alloc(layout));
             let block = black_box(realloc(block, layout, layout.size()));
@@ -124,7 +124,7 @@ fn zeroed_memory_stays_untouched() {
 }
 
 #[test]
-fn what_has_no_size_is_not_counted() {
+fn requests_of_no_size_are_not_counted() {
     let measured = measure(|| {
         black_box(Vec::<u64>::new());
         black_box(String::new());
@@ -158,7 +158,7 @@ fn a_failed_reservation_changes_nothing() {
 #[test]
 fn a_failed_reallocation_changes_nothing() {
     let layout = Layout::new::<[u8; 100]>();
-    // SAFETY: the size is not zero; a block whose reallocation failed keeps its layout.
+    // SAFETY: the size is not zero, and a block keeps its layout if a reallocation fails.
     let measured = unsafe {
         let block = black_box(alloc(layout));
         let measured = measure(|| black_box(realloc(block, layout, ABSURD)));
@@ -276,7 +276,7 @@ fn boundaries_within_do_not_lower_a_peak() {
 }
 
 #[test]
-fn windows_do_not_move_what_lies_between_two_boundaries() {
+fn windows_do_not_change_the_peak_between_two_boundaries() {
     let local = Local::current().unwrap();
     let level = local.counts().net_bytes();
     local.take_peak();
@@ -320,8 +320,8 @@ fn a_window_that_is_never_closed_spoils_no_later_peak() {
     assert_eq!((later.value, later.peak_bytes), (Some(10), Some(300)));
 }
 
-/// Unwinds with 1,000 bytes alive. No message is printed, so what unwinding itself allocates is
-/// the same each time.
+/// Unwinds with 1,000 bytes live. No message is printed, so the allocations of unwinding are the same
+/// each time.
 fn unwind() {
     let _alive = black_box(vec![1_u8; 1000]);
     resume_unwind(Box::new(()));
@@ -361,7 +361,7 @@ fn a_peak_within_a_panic_is_kept() {
 }
 
 #[test]
-fn what_is_excluded_is_in_no_figure() {
+fn excluded_requests_are_in_no_figure() {
     let measured = measure(|| {
         touch(100);
         exclude(|| {
@@ -386,7 +386,7 @@ fn what_is_excluded_is_in_no_figure() {
 }
 
 #[test]
-fn a_panic_ends_what_is_excluded() {
+fn a_panic_ends_an_exclusion() {
     let excluded = || exclude(|| exclude(unwind));
     assert!(catch_unwind(AssertUnwindSafe(excluded)).is_err());
     let measured = measure(|| touch(100));

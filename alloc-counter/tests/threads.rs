@@ -1,4 +1,4 @@
-//! Several threads: each has figures of its own, readable from every other.
+//! Several threads: each has its own figures, which other threads can read.
 
 use std::hint::black_box;
 use std::sync::OnceLock;
@@ -11,13 +11,13 @@ use alloc_counter::{
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// The figures of a living thread, by its number.
+/// Returns the figures of a running thread, by its number.
 fn figures_of(thread: u64) -> Option<ThreadCounts> {
     threads().find(|figures| figures.thread == thread)
 }
 
 #[test]
-fn who_frees_what_another_allocated_goes_negative() {
+fn a_thread_that_frees_blocks_of_another_goes_negative() {
     let allocating = || measure(|| black_box(vec![1_u8; 1000]));
     let allocated = thread::spawn(allocating).join().unwrap();
     assert_eq!(
@@ -110,7 +110,7 @@ fn a_thread_is_listed_under_its_number() {
 }
 
 #[test]
-fn numbers_are_not_reused_and_the_dead_not_listed() {
+fn numbers_are_not_reused_and_ended_threads_not_listed() {
     let number = || current_thread().unwrap().thread;
     let first = thread::spawn(number).join().unwrap();
     let second = thread::spawn(number).join().unwrap();

@@ -1,8 +1,8 @@
-//! What it allocates to report a trace, and to write the report, by the number of its calls.
+//! Allocations of making a report and of writing it, by the number of calls.
 //!
-//! The one bench that does not measure time: allocations repeat exactly, so criterion calls one more
-//! of them a regression. What a report allocates is the reader's, and in no call; recording allocates
-//! nothing once the tracer's own memory is warm.
+//! This is the only bench that does not measure time. Allocations repeat exactly, so one allocation more
+//! is a regression for criterion. A report's allocations belong to its reader and to no call. Recording
+//! allocates nothing once the tracer's own memory is warm.
 
 use std::hint::black_box;
 

@@ -1,13 +1,13 @@
-//! What counting adds to an allocator, beside what the peers add.
+//! The cost that counting adds to an allocator, beside that of the peers.
 //!
-//! The allocators are called directly, as only one can be the global one, and they are to take
-//! turns in one process. Each is called through functions of its own that are not inlined, as the
-//! global allocator is. The turns run on threads that live as long as the process, one or two of
-//! them at once, each on a core of its own.
+//! The allocators are called directly, because only one can be the global one, and they take turns in
+//! one process. Each is called through its own functions that are not inlined, as the global allocator
+//! is. The turns run on threads that live as long as the process, one or two of them at once, each on
+//! its own core.
 //!
 //! `Counting`, `stats_alloc` and `divan` count whenever they are called; the others are shown idle
-//! and at work. The first rival runs once more under another name: how far it is from itself is how
-//! far any figure may be off.
+//! and at work. The first rival runs once more under another name. The difference between its two
+//! figures shows how far any figure may be off.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::{black_box, spin_loop};
@@ -93,7 +93,7 @@ fn over_system(title: &str, crew: &Crew, threads: usize, work: impl Work) {
         .timed("dhat, no profiler", entry.idle(&DHAT))
         .timed("System, once more", entry.idle(&System))
         .run();
-    // A race of its own, as it upsets the heap for whoever comes next.
+    // In a separate race, because it changes the heap for the next rival.
     Race::new(&format!("{title}, and a profiler"))
         .timed("System", entry.idle(&System))
         .timed(
@@ -117,7 +117,7 @@ fn over_mimalloc(title: &str, crew: &Crew, threads: usize, work: impl Work) {
         .run();
 }
 
-/// What `tracking-allocator` reports to.
+/// A tracker for `tracking-allocator` that does nothing.
 struct Nothing;
 
 impl AllocationTracker for Nothing {
@@ -133,7 +133,7 @@ impl AllocationTracker for Nothing {
     }
 }
 
-/// While it lives, `tracking-allocator` reports.
+/// Guard: while it lives, `tracking-allocator` reports.
 struct Enabled;
 
 impl Enabled {
@@ -149,7 +149,7 @@ impl Drop for Enabled {
     }
 }
 
-/// What the rivals of one race have in common.
+/// The common parts of the rivals of one race.
 struct Entry<'a, W> {
     crew: &'a Crew,
     threads: usize,
@@ -185,9 +185,9 @@ impl<W: Work> Entry<'_, W> {
 
 // ---- The work ----
 
-/// What one of the threads does in a turn.
+/// The work of one thread in a turn.
 trait Work: Copy + Send + Sync + 'static {
-    /// So many steps from that one on; answers how long they took.
+    /// Runs `times` steps from step `from` on, and returns their time.
     fn run<A: GlobalAlloc + Sync>(
         self,
         allocator: &'static A,
@@ -223,13 +223,13 @@ impl Work for Pair {
 
 /// Blocks of many sizes that live for different times.
 ///
-/// Each step picks one of [`LIVE`] blocks at random. One in eight makes it twice as large, or, where
-/// it is large already, half; the others replace it: an allocation, a write to it, a free. Where
-/// blocks are exchanged, one step in 64 gives the old block to the other thread, and frees one that
-/// came from there.
+/// Each step picks one of [`LIVE`] blocks at random. One step in eight doubles the block, or halves it
+/// if it is large already. The others replace it: an allocation, a write to it, a free. If blocks are
+/// exchanged, one step in 64 gives the old block to the other thread, and frees one that came from
+/// there.
 ///
-/// That is seldom, but the system's allocator keeps what a thread frees for that thread, so that
-/// soon everyone's blocks lie in both threads' arenas, and each waits for the other's lock.
+/// One in 64 is enough: the system's allocator keeps freed blocks for the thread that freed them, so
+/// after a while the blocks of each thread lie in both arenas, and each waits for the other's lock.
 #[derive(Clone, Copy)]
 struct Mix {
     script: &'static Script,
@@ -253,7 +253,7 @@ impl Work for Mix {
         let first = first.map(|step| Block::new(allocator, step.size));
         let mut live: Vec<_> = first.collect();
         let mut run = |from: u64, times: u64| {
-            // Those that get a turn of a few steps go through the whole script as well.
+            // Rivals whose turns have few steps go through the whole script as well.
             let from = usize::try_from(from).unwrap_or(0) % steps.len();
             let times = usize::try_from(times).unwrap_or(usize::MAX);
             exchange.meet();
@@ -271,10 +271,10 @@ impl Work for Mix {
             }
             start.elapsed()
         };
-        // Into this rival's memory, after the others'.
+        // Warms up this rival's memory after the others' turns.
         run(0, 2_048);
         let time = run(from, times);
-        // Nobody gives any more.
+        // From here no thread gives blocks.
         exchange.meet();
         exchange.empty(place);
         time
@@ -315,8 +315,8 @@ impl Script {
             },
             victim: random(LIVE as u64),
             size: {
-                // 8 to 65,536 in 13 doublings. The smaller of two: most blocks are small. The
-                // median is some 100 bytes, the mean 3,000.
+                // 8 to 65,536 in 13 doublings. The smaller of two numbers, so most blocks are small:
+                // the median is some 100 bytes, the mean 3,000.
                 let doublings = random(13).min(random(13));
                 (8 << doublings) + random(8 << doublings)
             },
@@ -325,7 +325,7 @@ impl Script {
     }
 }
 
-/// Where two threads meet, and give each other blocks.
+/// A meeting point where two threads give each other blocks.
 struct Exchange<A: GlobalAlloc + Sync + 'static> {
     inboxes: Vec<ArrayQueue<Block<A>>>,
     arrived: AtomicUsize,
@@ -339,7 +339,7 @@ impl<A: GlobalAlloc + Sync + 'static> Exchange<A> {
         }
     }
 
-    /// Waits for the others, without going to sleep.
+    /// Waits for the other threads by spinning.
     fn meet(&self) {
         let mine = self.arrived.fetch_add(1, AcqRel) + 1;
         let all = mine.next_multiple_of(self.inboxes.len());
@@ -354,7 +354,7 @@ impl<A: GlobalAlloc + Sync + 'static> Exchange<A> {
         }
     }
 
-    /// Gives the next thread a block and takes what is there for this one. When the next one does
+    /// Gives the next thread a block and takes a block given to this one. If the next thread does
     /// not keep up, the block comes back.
     fn swap(&self, place: usize, block: Block<A>) -> Option<Block<A>> {
         let next = (place + 1) % self.inboxes.len();
@@ -387,7 +387,7 @@ impl Crew {
             let (jobs, todo) = channel::<Job>();
             let (done, core) = (done.clone(), cores.get(place).copied());
             thread::spawn(move || {
-                // Or else the two may share one, and not get into each other's way.
+                // Without this, the two may share a core and never contend.
                 core.map(core_affinity::set_for_current);
                 let _heap = well_used_heap();
                 todo.iter().try_for_each(|job| done.send(job()))
@@ -400,7 +400,8 @@ impl Crew {
         }
     }
 
-    /// Runs this on so many of the threads at once, each told its place: the mean of their times.
+    /// Runs the work on this number of threads at once, each with its index. Returns the mean of
+    /// their times.
     fn run(
         &self,
         threads: usize,
@@ -416,9 +417,9 @@ impl Crew {
     }
 }
 
-/// Free memory below a block that lives, as in a service that has been running for a while. Else
-/// the system's allocator would time and again hand the top of its heap back to the kernel, and
-/// fetch it anew, and that would be all that there is to see.
+/// Leaves free memory below a live block, as in a service that has been running for a while. Without
+/// it, the system's allocator would repeatedly give the top of its heap back to the kernel and request
+/// it again, which would dominate the figures.
 fn well_used_heap() -> Option<Vec<u8>> {
     let mut blocks: Vec<_> = (0..512).map(|_| vec![1; LARGEST]).collect();
     blocks.pop()
@@ -426,7 +427,7 @@ fn well_used_heap() -> Option<Vec<u8>> {
 
 // ---- The blocks ----
 
-/// A block of memory that goes back to where it came from.
+/// A block of memory that is freed by the allocator from which it came.
 struct Block<A: GlobalAlloc + Sync + 'static> {
     address: NonNull<u8>,
     layout: Layout,
@@ -439,7 +440,7 @@ const ALIGN: usize = 8;
     unsafe_code,
     reason = "there is no safe way to an allocator that is not the global one"
 )]
-// SAFETY: a block is nobody else's, and a global allocator takes it back on any thread.
+// SAFETY: a block has one owner, and a global allocator frees it on any thread.
 unsafe impl<A: GlobalAlloc + Sync + 'static> Send for Block<A> {}
 
 #[expect(
@@ -447,13 +448,13 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> Send for Block<A> {}
     reason = "there is no safe way to an allocator that is not the global one"
 )]
 impl<A: GlobalAlloc + Sync + 'static> Block<A> {
-    /// A block of so many bytes, 8 at least, the first of them written.
+    /// Allocates a block of at least 8 bytes, and writes its first 8.
     #[inline]
     fn new(allocator: &'static A, size: usize) -> Self {
         let layout = Layout::from_size_align(size.max(ALIGN), ALIGN).expect("a small size");
         // SAFETY: the layout is not empty.
         let address = NonNull::new(unsafe { Self::alloc(allocator, layout) }).expect("memory");
-        // SAFETY: the block has 8 bytes at least, and is aligned for them.
+        // SAFETY: the block has at least 8 bytes, and is aligned for them.
         unsafe { address.cast::<u64>().write(1) };
         Self {
             address,

@@ -1,15 +1,13 @@
-//! What a call costs, beside the clock reads that it can't do without and beside the spans of
-//! others.
+//! The cost of a call, beside the clock reads that it needs and the spans of peers.
 //!
-//! All calls and spans are opened in a trace of some dozen, which is replaced by a fresh one
-//! outside of what is timed. So nobody pays for a growing trace, and nobody gains by having but one
-//! call in it. `Counting` is the global allocator for everyone: where a rival allocates, half a
-//! nanosecond each time is ours.
+//! All calls and spans are opened in a trace of a few dozen, which is replaced by a new one outside of
+//! the timed part. So no rival pays for a growing trace, or profits from a trace of one call. `Counting`
+//! is the global allocator for all rivals: half a nanosecond of each allocation of a rival is its cost.
 //!
-//! The rivals do not do the same: `tracing`'s bare `Registry` keeps what spans are open and no
-//! times; `fastrace`, `puffin` and `hotpath` keep times and no allocations, `hotpath` sums per
-//! function instead of keeping a tree. They are what else one would put around a function.
-//! (`hotpath` also opens its port on localhost, where nobody asks.)
+//! The rivals do different things. `tracing`'s bare `Registry` keeps the open spans but no times;
+//! `fastrace`, `puffin` and `hotpath` keep times but no allocations; `hotpath` keeps sums per function
+//! and no tree. They are the alternatives for instrumenting a function. `hotpath` also opens its port on
+//! localhost, which is not used.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -28,12 +26,12 @@ use tracer_benches::{Race, each_of, within};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// So many calls fill a page of records, nearly; a usual request has fewer.
+/// Nearly a page of records; a usual request has fewer calls.
 const CALLS: u64 = 28;
-/// And so many checkpoints inside one call.
+/// Checkpoints inside one call.
 const CHECKPOINTS: u64 = 20;
 
-/// As UUIDs are.
+/// An id of the length of a UUID.
 const ID: &str = "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271";
 
 fn main() {
@@ -49,9 +47,9 @@ fn main() {
     a_trace();
 }
 
-/// What instrumentation costs where it is not wanted: everyone finds out as they do in a service.
+/// The cost of disabled instrumentation. Each rival checks that as in a service.
 ///
-/// `hotpath` is not here, as it is switched off by leaving it out of the build.
+/// `hotpath` is not here, because it is disabled by leaving it out of the build.
 fn with_no_trace() {
     Race::new("with no trace")
         .rival("tracing span, no subscriber", || {
@@ -90,8 +88,8 @@ fn with_no_trace() {
         .run();
 }
 
-/// The floor is what no timed call can be below: its two clock reads, by the clock that `tracer`
-/// uses, and by the bare instruction.
+/// The floor of any timed call is two clock reads, by the clock that `tracer` uses and by the bare
+/// instruction.
 fn a_call() {
     let clock = quanta::Clock::new();
     let race = Race::new("a call").within("two bare clock reads", CALLS, nothing, |()| {
@@ -108,7 +106,7 @@ fn a_call() {
             drop(puffin::profile_scope_custom!("scope"));
         })
         .timed("hotpath block", |times| {
-            // Its worker must have kept up when the turn ends, or its queue grows without end.
+            // Dropped at the end of the turn, so that its worker keeps up and its queue doesn't grow.
             let _profiler = HotpathGuardBuilder::new("call")
                 .format(Format::None)
                 .sections(vec![Section::FunctionsTiming])
@@ -128,7 +126,7 @@ fn a_call() {
         .run();
 }
 
-/// Whether allocating inside makes a call dearer: the counters are read anyway.
+/// Whether an allocation inside makes a call more expensive. The counters are read anyway.
 fn with_an_allocation() {
     let clock = quanta::Clock::new();
     Race::new("a call with an allocation and its free")
@@ -144,8 +142,8 @@ fn with_an_allocation() {
         .run();
 }
 
-/// The floor formats the id into a buffer; `fastrace` keeps a `String`, as a request's id is not
-/// known before; the bare `Registry` does not keep it.
+/// The floor formats the id into a buffer. `fastrace` keeps a `String`, because a request's id is only
+/// known at run time. The bare `Registry` does not keep it.
 fn with_an_id() {
     let clock = quanta::Clock::new();
     let text = RefCell::new(String::with_capacity(ID.len()));
@@ -175,7 +173,7 @@ fn with_an_id() {
         .run();
 }
 
-/// Whether calls are dearer inside one another: parents and peaks are handed outwards.
+/// Whether nested calls are more expensive: parents are stored, and peaks are passed outwards.
 fn a_nested_pair() {
     let clock = quanta::Clock::new();
     Race::new("two calls, one in the other")
@@ -201,7 +199,7 @@ fn a_nested_pair() {
         .run();
 }
 
-/// A checkpoint has a time, so the floor is one clock read; others have events.
+/// A checkpoint has a time, so the floor is one clock read. Peers have events.
 fn a_checkpoint() {
     let clock = quanta::Clock::new();
     Race::new("a checkpoint")
@@ -220,7 +218,7 @@ fn a_checkpoint() {
         .run();
 }
 
-/// What a handle of the current trace costs, its end included; others have one too.
+/// The cost of a handle of the current trace, with its drop. Peers have such handles too.
 fn fetching() {
     Race::new("fetch inside a call")
         .within(
@@ -236,8 +234,8 @@ fn fetching() {
         .run();
 }
 
-/// What a request costs by being traced at all. The floor is the two clock reads of its begin and
-/// end. In `fastrace` and `tracing` that is a root span.
+/// The cost of an empty trace. The floor is the two clock reads of its begin and end. In `fastrace`
+/// and `tracing` it is a root span.
 fn a_trace() {
     let clock = quanta::Clock::new();
     Race::new("a trace with nothing in it")
@@ -259,8 +257,8 @@ fn allocate() {
 
 fn nothing() {}
 
-/// A frame in `puffin`, which ends the one before. Without an outermost scope it would hand in
-/// every single one under a lock.
+/// Begins a frame in `puffin`, which ends the previous one. Without an outermost scope `puffin` would
+/// hand in every scope under a lock.
 fn in_puffin() -> Option<puffin::ProfilerScope> {
     puffin::GlobalProfiler::lock().new_frame();
     puffin::set_scopes_on(true);
@@ -271,6 +269,6 @@ fn in_puffin() -> Option<puffin::ProfilerScope> {
 #[expect(unsafe_code, reason = "std has no safe way to this instruction")]
 #[inline]
 fn rdtsc() -> u64 {
-    // SAFETY: every x86-64 has it, and it only reads.
+    // SAFETY: every x86-64 processor has the instruction, and it only reads.
     unsafe { std::arch::x86_64::_rdtsc() }
 }

@@ -1,9 +1,8 @@
-//! What it costs to trace a future: an async function, ready at once or pending once, and a poll.
+//! The cost of tracing a future: an async function, ready at once or pending once, and a poll.
 //!
-//! The futures are polled by hand, with a waker that does nothing; a runtime would add the same to
-//! everyone. As in `call.rs`, requests are renewed outside of what is timed, and the floor of a
-//! timed call is two clock reads: beside those of its own, a traced future reads the clock as it
-//! is put to rest and taken up again.
+//! The futures are polled by hand, with a waker that does nothing. A runtime would add the same to all
+//! rivals. As in `call.rs`, requests are renewed outside of the timed part, and the floor of a timed
+//! call is two clock reads. A traced future also reads the clock when it is suspended and resumed.
 
 use std::future::pending;
 use std::hint::black_box;
@@ -21,7 +20,7 @@ use tracer_benches::{Race, within};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// So many futures in a request, and polls of one future.
+/// The number of futures in a request, and of polls of one future.
 const FUTURES: u64 = 28;
 const POLLS: u64 = 1_000;
 
@@ -57,7 +56,7 @@ async fn traced_pending() {
     pending::<()>().await;
 }
 
-/// What instrumentation costs where it is not wanted, beside the same future without any.
+/// The cost of disabled instrumentation, beside the same future without any.
 fn with_no_trace() {
     Race::new("an async fn that is ready at once, with no trace")
         .rival("bare", || run(bare_ready()))
@@ -132,8 +131,8 @@ fn ready_at_once() {
         .run();
 }
 
-/// Two polls, so four clock reads where the time between them is told apart, as `tracer` does;
-/// `fastrace` has a child span for each poll.
+/// Two polls: four clock reads, if the time between them is separated as `tracer` does. `fastrace` has
+/// a child span for each poll.
 fn pending_once() {
     let clock = quanta::Clock::new();
     Race::new("an async fn that is pending once")
@@ -165,8 +164,8 @@ fn pending_once() {
         .run();
 }
 
-/// A poll that does nothing: what a long request pays each time it is woken. The future is renewed
-/// every thousand polls, outside of what is timed.
+/// A poll that does nothing, which is the cost of each wake-up of a long request. The future is renewed
+/// every thousand polls, outside of the timed part.
 fn a_poll() {
     let clock = quanta::Clock::new();
     Race::new("a poll that stays pending")

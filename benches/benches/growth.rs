@@ -1,8 +1,7 @@
-//! What a call and a request cost as there are more of them: flat is what is wanted.
+//! The cost of a call and of a request as their number grows. A flat curve is the goal.
 //!
-//! Each point of a curve is a rival of its own, in turns with the other points. All costs include
-//! the trace itself, its begin and its end, so that a trace of one call is dearer than one of ten
-//! per call.
+//! Each point of a curve is a rival, in turns with the other points. All costs include the trace itself,
+//! its begin and its end, so per call a trace of one call costs more than a trace of ten.
 
 use std::hint::black_box;
 use std::num::NonZero;
@@ -21,8 +20,8 @@ static ALLOCATOR: Counting = Counting::system();
 
 fn main() {
     let clock = quanta::Clock::new();
-    // Beside some curves stands what the machine itself makes of the same with bare clock reads:
-    // how deep it predicts returns, and what processors share.
+    // Some curves are repeated with bare clock reads, to show the machine's own part: how deep it
+    // predicts returns, and what processors share.
     let clock_reads = || {
         for _ in 0..20 {
             black_box(clock.raw());
@@ -73,8 +72,7 @@ fn calls_in_a_trace() -> Race<'static> {
     })
 }
 
-/// Functions that call one another, as deep as that, with something open in each; before them
-/// comes what they run in.
+/// Functions that call one another to a given depth, each with something open, all within `begin`'s value.
 fn depth<'a, S, T>(
     title: &'a str,
     begin: impl Fn() -> S + Copy + 'a,
@@ -101,7 +99,7 @@ fn nested<T>(depth: u32, open: &impl Fn() -> T) {
     }
 }
 
-/// Reads the clock at its start and stop.
+/// Reads the clock when it is made and when it is dropped.
 struct Clocked<'a>(&'a quanta::Clock);
 
 impl<'a> Clocked<'a> {
@@ -117,7 +115,7 @@ impl Drop for Clocked<'_> {
     }
 }
 
-/// The others are requests of an async service that wait: each is inside a call.
+/// The other open traces are waiting requests of an async service, each inside a call.
 fn open_traces() -> Race<'static> {
     let sizes = [
         ("1", 1),
@@ -148,8 +146,8 @@ fn waiting() -> Pin<Box<impl Future<Output = ()>>> {
     request
 }
 
-/// The same work on several threads at once, for each run of one of them. It is flat where threads
-/// don't stand in each other's way.
+/// The same work on several threads at once, per run on one of them. The curve is flat if threads don't
+/// contend.
 fn threads<'a, R>(
     title: &'a str,
     time: fn(&[Ran]) -> Duration,
@@ -165,13 +163,13 @@ fn threads<'a, R>(
         })
 }
 
-/// The processors that ran it: a thread that waits for another one has no part in it.
+/// The time of processors. Waiting for another thread is not in it.
 fn processor_time(threads: &[Ran]) -> Duration {
     threads.iter().map(|ran| ran.processor_time).sum()
 }
 
-/// From the first that started to the last that ended, by the processors that so many can use. Who
-/// else uses them is in it too.
+/// The time from the first start to the last end, times the processors that the threads can use. It
+/// includes other programs on these processors.
 fn wall_time(threads: &[Ran]) -> Duration {
     let started = threads.iter().map(|ran| ran.started).min();
     let ended = threads.iter().map(|ran| ran.ended).max();
@@ -183,7 +181,7 @@ fn wall_time(threads: &[Ran]) -> Duration {
     wall * u32::try_from(used).unwrap_or(u32::MAX)
 }
 
-/// What one of the threads did.
+/// The times of one thread.
 struct Ran {
     started: Instant,
     ended: Instant,

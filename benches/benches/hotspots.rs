@@ -1,7 +1,7 @@
-//! What it costs to add up reports, and to read them first: by the call.
+//! The cost of reading reports and adding them up, per call.
 //!
-//! `tracer hotspots` reads lines, parses them, and adds up what they say; the rivals are those steps, so
-//! that each one's share can be seen.
+//! `tracer hotspots` reads lines, parses them and adds up the reports. The rivals are these steps, to
+//! show the share of each.
 
 use std::hint::black_box;
 
@@ -56,7 +56,7 @@ fn main() {
         .run();
 }
 
-/// A report, as it was taken and as it was read back.
+/// A report as it was made, and as it was read back.
 struct Sample {
     calls: u32,
     report: Report,
@@ -72,7 +72,7 @@ impl Sample {
         drop(scope);
         let report = trace.report();
         let mut line = Vec::new();
-        // Memory takes all that is written.
+        // Writing into memory does not fail.
         let _ = json::write_line(&report, &mut line);
         let read_back = parse(&line).unwrap_or_else(|| report.clone());
         Self {
@@ -83,7 +83,7 @@ impl Sample {
         }
     }
 
-    /// So many calls, in whole reports.
+    /// Measures `times` calls, in whole reports.
     fn each<T>(&self, times: u64, mut work: impl FnMut() -> T) -> std::time::Duration {
         each_of(times, self.calls, || black_box(work()))
     }
@@ -102,7 +102,7 @@ fn parse(line: &[u8]) -> Option<Report> {
     json::Lines::new(line).next()?.ok()
 }
 
-/// So many calls of four functions, three deep.
+/// A request of `calls` calls of four functions, three deep.
 fn request(calls: u32) {
     let _call = call!();
     for number in 0..(calls - 1) / 3 {

@@ -1,5 +1,5 @@
-//! What a recorder costs on the request's thread, where the request is not kept: the baseline of ten
-//! calls included.
+//! The cost of a recorder on the request's thread, for a request of ten calls that is not kept. It
+//! includes the baseline.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -18,10 +18,10 @@ use tracer_benches::Race;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// So many requests are over one after the other; their records stay in the processor's cache.
+/// Requests that end one after the other; their records stay in the processor's cache.
 const REQUESTS: u64 = 8;
 
-/// Ten calls: one outermost, six in it, three in these.
+/// Ten calls: one outermost, six in it, three in those.
 fn work() {
     let _handle = call!();
     black_box(Box::new([0_u8; 64]));
@@ -63,7 +63,7 @@ fn traced() -> Trace {
     trace
 }
 
-/// A request to a service that does nothing but answer, and all of its answer.
+/// A request to a service that only responds, with the whole response.
 fn answered<S, B>(service: &mut S) -> usize
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -85,7 +85,7 @@ where
     length
 }
 
-/// The overview, where all the memory for kept requests is used.
+/// The overview, with all memory for kept requests in use.
 fn overview() {
     let policy = Policy::none().when("all", |_| true);
     let recorder = Recorder::builder()
@@ -118,7 +118,7 @@ fn main() {
     let policy = Policy::default().slower_than(Duration::from_hours(1));
     let recorder = Recorder::builder().policy(policy).start();
     let recorder = recorder.expect("a thread");
-    // The slowest and the heaviest of this minute are among these.
+    // The slowest and the heaviest requests of this minute are among these, so later ones aren't kept.
     for _ in 0..100_000 {
         drop(open(&recorder));
     }

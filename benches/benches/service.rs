@@ -1,17 +1,15 @@
-//! What the tracer costs a service: requests per second and latencies with it and without.
+//! The cost of the tracer for a service: requests per second and latencies with it and without.
 //!
-//! The service of `examples/service.rs`, behind a real socket and with a real database file, and
-//! beside it a handler that does nothing but answer, of which the tracer's share is as large as it
-//! can be.
+//! The service is that of `examples/service.rs`, behind a real socket and with a real database file.
+//! Beside it there is a handler that only responds, of which the tracer's share is as large as possible.
 //!
-//! The rivals take turns in one process. Two executables would differ in more than the tracer: in
-//! where the loader and the allocator put things, which alone may be worth a per cent. So the global
-//! allocator is one that can be told, at run time, to count or not. To ask costs a load and a branch
-//! for each allocation, in every turn alike. Blocks may come and go in different turns, as
-//! [`Counting`] leaves them to [`System`] unchanged.
+//! The rivals take turns in one process. Two executables would also differ in the addresses that the
+//! loader and the allocator choose, which alone may be worth a per cent. So the global allocator counts
+//! or not by a switch at run time. The switch costs a load and a branch for each allocation, in every
+//! turn alike. Blocks may be freed in another turn, because [`Counting`] passes them to [`System`]
+//! unchanged.
 //!
-//! The database does not wait for the disk. That would take a hundred times as long as all the
-//! rest, and hide it.
+//! The database does not wait for the disk, which would take a hundred times as long as all the rest.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
@@ -47,12 +45,12 @@ static ALLOCATOR: Switched = Switched;
 static COUNTING: Counting = Counting::system();
 static COUNTS: AtomicBool = AtomicBool::new(false);
 
-/// Counts while it is told to.
+/// Counts while the switch is on.
 struct Switched;
 
 #[expect(unsafe_code, reason = "an allocator is called directly")]
-// SAFETY: both allocators hand on to `System` what they are given, unchanged, so each takes the
-// other's blocks; and both are correct.
+// SAFETY: both allocators pass requests to `System` unchanged, so each frees the other's blocks; and
+// both are correct.
 unsafe impl GlobalAlloc for Switched {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -105,8 +103,8 @@ unsafe impl GlobalAlloc for Switched {
 
 // ---- The service ----
 
-/// Each handler as it was, and as it is with the tracer: behind a middleware that makes the trace,
-/// and making it itself. A middleware has its price without a trace as well.
+/// Each handler without the tracer, and with it: behind a middleware that makes the trace, and making
+/// it itself. An empty middleware shows the cost of a middleware.
 fn service(database: Database, recorder: Recorder) -> Router {
     let plain = Router::new()
         .route("/store", post(plain::store))
@@ -139,7 +137,7 @@ async fn pass(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// A trace around a request, that nobody asks for a report.
+/// Puts a trace around a request. No report is made.
 async fn trace_request(request: Request, next: Next) -> Response {
     let trace = Trace::with_capacity(10);
     trace.instrument(next.run(request)).await
@@ -282,8 +280,8 @@ impl Database {
 
 // ---- Its clients ----
 
-/// A client with a connection that it keeps. It allocates nothing for a request, and little else
-/// that it does costs anything, so that what is measured is the service.
+/// A client that keeps its connection. It allocates nothing for a request and does little else, so the
+/// service dominates the figures.
 struct Client {
     connection: TcpStream,
     answer: [u8; 1024],
@@ -297,7 +295,7 @@ impl Client {
             let more = self.connection.read(&mut self.answer[length..]).await?;
             length += more;
             let answer = &self.answer[..length];
-            // All bodies here are of one line.
+            // All bodies here have one line.
             let head = answer.windows(4).position(|end| end == b"\r\n\r\n");
             if head.is_some_and(|end| answer.len() > end + 4) && answer.ends_with(b"\n") {
                 assert!(answer.starts_with(b"HTTP/1.1 20"), "{answer:?}");
@@ -307,7 +305,7 @@ impl Client {
         }
     }
 
-    /// Requests until then, and how long each took.
+    /// Sends requests until then, and returns the time of each.
     async fn requests(mut self, request: Arc<[u8]>, until: Instant) -> std::io::Result<Share> {
         let mut latencies = Vec::with_capacity(8_192);
         let mut start = Instant::now();
@@ -321,7 +319,7 @@ impl Client {
     }
 }
 
-/// What one client did of a turn.
+/// One client's share of a turn.
 type Share = (Client, Vec<Duration>);
 
 const CLIENTS: usize = 8;
@@ -339,8 +337,8 @@ fn request(path: &str) -> Arc<[u8]> {
 
 // ---- The race ----
 
-/// Long enough for some dozens of requests of each client, short enough that what disturbs one turn
-/// disturbs its neighbours.
+/// Long enough for some dozens of requests of each client, and short enough that a disturbance affects
+/// several turns.
 const TURN: Duration = Duration::from_millis(20);
 const TURNS: usize = 360;
 
@@ -351,7 +349,7 @@ struct Rival {
     turns: Vec<Turn>,
 }
 
-/// Requests per second, the processor's time for each, client included, and latencies. In
+/// Requests per second, processor time per request with the client, and latencies. Times are in
 /// microseconds.
 struct Turn {
     rate: f64,
@@ -421,7 +419,7 @@ async fn race(title: &str, handler: &str, clients: &mut Vec<Client>) -> Result<(
     }
     for turn in 0..TURNS {
         for place in 0..rivals.len() {
-            // Forth and back, from each place in turn, so that nobody always follows the same.
+            // Forth and back, from each place in turn, so that no rival always follows the same one.
             let place = if turn % 2 == 0 {
                 place
             } else {
@@ -440,7 +438,7 @@ async fn race(title: &str, handler: &str, clients: &mut Vec<Client>) -> Result<(
     for Rival { name, turns, .. } in &rivals {
         print!("| {name} |");
         let median = |of: fn(&Turn) -> f64| quartiles(turns.iter().map(of))[1];
-        // Turn by turn, as neighbours are disturbed alike.
+        // Turn by turn, because a disturbance affects neighbouring turns alike.
         let ratios = |of: fn(&Turn) -> f64| {
             let pairs = turns.iter().zip(first);
             quartiles(pairs.map(|(turn, first)| of(turn) / of(first)))
@@ -477,7 +475,7 @@ fn count(requests: usize) -> f64 {
 fn main() -> Result<(), Box<dyn Error>> {
     // Calibrates the clock.
     drop(Trace::new());
-    // What writes text, as most do; where it goes costs nothing.
+    // A subscriber that writes text, as most do, into a sink that costs nothing.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)
         .with_writer(std::io::sink)

@@ -1,5 +1,5 @@
-//! A request of nine calls and six checkpoints: see [`tracer_benches::workload`]. The request itself
-//! is in what is measured: to make the trace and to finish it.
+//! A request of nine calls and six checkpoints: see [`tracer_benches::workload`]. Making the trace and
+//! ending it are measured as well.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -14,8 +14,8 @@ use tracer_benches::{Race, each_of, each_of_by, requests};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// So many requests are collected together by `fastrace`: enough that the thread which it starts
-/// for that weighs little.
+/// The requests that `fastrace` collects together. It starts a thread for that, whose cost is small for
+/// this number.
 const HANDED_IN: u32 = 500;
 
 fn main() {
@@ -35,9 +35,8 @@ fn with_no_trace() {
         .run();
 }
 
-/// The floor is the tree with the clock reads that nine timed calls and six checkpoints need. The
-/// bare `Registry` reads none. What `fastrace` hands to its collector's thread is not waited for
-/// within the time.
+/// The floor is the tree with the clock reads that nine timed calls and six checkpoints need. The bare
+/// `Registry` reads no clock. The time does not include the work of `fastrace`'s collector thread.
 fn recorded() {
     let clock = quanta::Clock::new();
     Race::new("9 calls, 6 checkpoints, recorded")
@@ -55,9 +54,9 @@ fn recorded() {
         .run();
 }
 
-/// Until something can be read. A report of `tracer` is plain data, as are the records that
-/// `fastrace` makes, of many requests at a time, on a thread of its own. So this is the time of
-/// processors, of all threads. Only `tracer` writes text.
+/// The cost until there is plain data to read: a report of `tracer`, or the records that `fastrace`
+/// makes of many requests at a time, on another thread. So this is the processor time of all threads.
+/// Only `tracer` also writes text.
 fn reported() {
     let mut text = String::with_capacity(4096);
     Race::new("9 calls, 6 checkpoints, until it can be read: processor time")

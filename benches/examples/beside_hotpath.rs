@@ -1,6 +1,6 @@
-//! The same functions in our table and in hotpath's, one run each: what either says of them.
+//! The same functions in tracer's table and in hotpath's, one run each.
 //!
-//! Allocations stand in hotpath's only in a build of its own, with its own global allocator.
+//! hotpath's table has allocations only in a separate build, with hotpath's own global allocator.
 
 use std::hint::black_box;
 

@@ -1,8 +1,8 @@
-//! How a cost changes with size: races whose rivals are one thing at several sizes.
+//! Curves of cost by size: races whose rivals are one thing at several sizes.
 
 use crate::race::{Race, wants_table};
 
-/// Races of one thing against itself, in one table.
+/// Races of one thing at several sizes, in one table.
 #[derive(Debug)]
 #[must_use = "curves are run for their figures"]
 pub struct Curves<'a> {
@@ -25,8 +25,8 @@ impl<'a> Curves<'a> {
         self
     }
 
-    /// Runs all through criterion, or for a table: a line for each curve, with the median
-    /// nanoseconds at each size, and the last by the first.
+    /// Runs all races through criterion, or for a table: a line for each curve, with the median
+    /// nanoseconds at each size, and the ratio of the last to the first.
     pub fn run(self) {
         if !wants_table() {
             return self.curves.into_iter().for_each(Race::run_in_criterion);

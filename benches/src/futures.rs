@@ -1,10 +1,10 @@
-//! Futures, polled by hand with a waker that does nothing. A runtime would add the same to everyone.
+//! Futures, polled by hand with a waker that does nothing. A runtime would add the same to all rivals.
 
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-/// Is ready at the second poll.
+/// A future that is ready at the second poll.
 #[derive(Debug, Default)]
 #[must_use = "futures do nothing unless polled"]
 pub struct PendingOnce(bool);
@@ -36,7 +36,7 @@ pub fn run(future: impl Future<Output = ()>) -> u32 {
     polls
 }
 
-/// Puts a future into a span of `tracing`. Imported as a method it would hide the one of `Trace`.
+/// Puts a future into a span of `tracing`. The imported method would hide that of `Trace`.
 pub fn in_tracing<F>(future: F, span: tracing::Span) -> tracing::instrument::Instrumented<F> {
     tracing::Instrument::instrument(future, span)
 }

@@ -1,10 +1,10 @@
-//! What the benches and the programs of this package share.
+//! The shared parts of the benches and programs of this package.
 //!
-//! A bench defines its rivals once. `cargo bench -p tracer-benches` gives them to criterion, one
-//! after the other: filters, and a comparison with the last run. With `-- --table` they take turns
-//! within one run, so that what disturbs the machine disturbs them alike, and their ratio means
-//! something where their nanoseconds do not; that is printed as Markdown. `benches/run` makes one
-//! document of all tables.
+//! A bench defines its rivals once. `cargo bench -p tracer-benches` runs them through criterion, one
+//! after the other, with filters and a comparison with the last run. With `-- --table` the rivals take
+//! turns within one run, so that a disturbance of the machine affects them alike: their ratio is
+//! reliable even if their nanoseconds are not. The result is printed as Markdown. `benches/run` makes
+//! one document of all tables.
 
 #[cfg(feature = "criterion")]
 mod curves;

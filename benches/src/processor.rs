@@ -1,15 +1,15 @@
-//! Time that processors have spent: not disturbed by who else uses them, but without waiting.
+//! Processor time: not disturbed by other programs, but without waiting.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What all threads of the process have used until now.
+/// The time that all threads of the process have used.
 pub fn process_time() -> Duration {
     read(ClockId::ProcessCPUTime)
 }
 
-/// What this thread has used until now.
+/// The time that this thread has used.
 pub fn thread_time() -> Duration {
     read(ClockId::ThreadCPUTime)
 }

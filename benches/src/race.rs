@@ -1,4 +1,4 @@
-//! A race: rivals that do the same, or a floor below which nobody can be.
+//! A race: rivals that do the same, or a floor that no rival can go below.
 
 use std::fmt;
 use std::hint::black_box;
@@ -27,7 +27,7 @@ impl fmt::Debug for Race<'_> {
 }
 
 impl<'a> Race<'a> {
-    /// A race without rivals; the first one added is what the others are compared with.
+    /// Creates a race without rivals. The others are compared with the first rival added.
     pub fn new(title: &'a str) -> Self {
         Self {
             title,
@@ -36,7 +36,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Adds what is run again and again on this thread.
+    /// Adds work that is run repeatedly on this thread.
     pub fn rival<T>(self, name: &'a str, mut run: impl FnMut() -> T + 'a) -> Self {
         self.timed(name, move |times| {
             let start = Instant::now();
@@ -47,7 +47,7 @@ impl<'a> Race<'a> {
         })
     }
 
-    /// Adds what is run so many times within something that is then opened afresh: see [`within`].
+    /// Adds work that is run in portions, each within something newly opened: see [`within`].
     pub fn within<T, R>(
         self,
         name: &'a str,
@@ -58,15 +58,15 @@ impl<'a> Race<'a> {
         self.timed(name, move |times| within(times, size, &mut open, &mut run))
     }
 
-    /// Adds what runs so many times by itself and says how long that took.
+    /// Adds work that runs a given number of times and returns its time.
     pub fn timed(mut self, name: &'a str, run: impl FnMut(u64) -> Duration + 'a) -> Self {
         self.names.push(name);
         self.runs.push(Box::new(run));
         self
     }
 
-    /// Runs the race through criterion, or in turns for a table: each rival's median in
-    /// nanoseconds, the quartiles, and the ratio of the medians and the difference to the first.
+    /// Runs the race through criterion, or in turns for a table: each rival's median in nanoseconds,
+    /// the quartiles, the ratio to the first rival's median and the difference from it.
     pub fn run(mut self) {
         if !wants_table() {
             return self.run_in_criterion();
@@ -111,7 +111,7 @@ impl<'a> Race<'a> {
         self.title
     }
 
-    /// The medians of the rivals in turn, by their names.
+    /// Runs the rivals in turns, and returns their names and medians.
     pub(crate) fn medians(mut self) -> Vec<(&'a str, f64)> {
         let medians = take_turns(&mut self.runs);
         let medians = medians.into_iter().map(|turns| turns.median);

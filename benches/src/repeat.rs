@@ -8,11 +8,11 @@ use quanta::Clock;
 
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
 
-/// So many runs, in portions of `size`, each within something that is opened afresh: a request of
-/// realistic size, say. Opening and closing are not timed.
+/// Times `times` runs in portions of `size`, each within something newly opened, such as a request of
+/// realistic size. Opening and closing are not timed.
 ///
-/// A portion adds one clock read to its runs, so rivals of one race have portions of one size, the
-/// floor too.
+/// A portion adds one clock read to its runs, so all rivals of a race, and the floor, have portions of
+/// the same size.
 pub fn within<T, R>(
     times: u64,
     size: u64,
@@ -34,13 +34,13 @@ pub fn within<T, R>(
     Duration::from_nanos(CLOCK.delta_as_nanos(0, ticks))
 }
 
-/// What so many cost where each run does `size` of them at once, its beginning and end included.
+/// Times `times` items, if each run does `size` of them, with its begin and end.
 pub fn each_of<R>(times: u64, size: u32, run: impl FnMut() -> R) -> Duration {
     let start = Instant::now();
     each_of_by(|| start.elapsed(), times, size, run)
 }
 
-/// The same by another clock, which says how late it is.
+/// Like [`each_of`], with another clock.
 pub fn each_of_by<R>(
     now: impl Fn() -> Duration,
     times: u64,

@@ -1,4 +1,4 @@
-//! A request in each of the libraries: what is opened around the calls.
+//! A request in each of the libraries: the scope around its calls.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tracing::span::EnteredSpan;
 
 use crate::repeat::within;
 
-/// `fastrace` has room for 10,240 commands of a thread, and a root span is three of them.
+/// `fastrace` has room for 10,240 commands of a thread, and a root span takes three.
 const PART: u64 = 3_000;
 
-/// Lets `tracing` and `fastrace` record from now on, as little as they can: a bare `Registry` keeps
-/// which spans are open, and a reporter drops everything.
+/// Makes `tracing` and `fastrace` record from now on, as little as possible: a bare `Registry` keeps
+/// the open spans, and a reporter drops everything.
 ///
-/// What is to be measured without a subscriber comes before: a callsite that was ever wanted by one
-/// takes a longer way.
+/// Measure rivals without a subscriber before this: a callsite that a subscriber was ever interested in
+/// takes a longer path.
 pub fn record_elsewhere() {
     let registry = tracing_subscriber::registry();
     let first = tracing::subscriber::set_global_default(registry);
@@ -24,30 +24,30 @@ pub fn record_elsewhere() {
     fastrace::set_reporter(Dropping, Config::default());
 }
 
-/// Takes what `fastrace` reports, and drops it.
+/// A reporter for `fastrace` that drops everything.
 struct Dropping;
 
 impl Reporter for Dropping {
     fn report(&mut self, _: Vec<SpanRecord>) {}
 }
 
-/// In `tracer`; the scope holds the trace.
+/// A request in `tracer`. The scope holds the trace.
 pub fn traced() -> Scope {
     Trace::new().inject()
 }
 
-/// In `tracer`, with a call that is open.
+/// A request in `tracer`, with an open call.
 pub fn traced_call() -> (Call, Scope) {
     let scope = traced();
     (call!(), scope)
 }
 
-/// In `tracing`.
+/// A request in `tracing`.
 pub fn in_span() -> EnteredSpan {
     tracing::info_span!("request").entered()
 }
 
-/// In `fastrace`.
+/// A request in `fastrace`.
 pub fn in_fastrace() -> (LocalParentGuard, fastrace::Span) {
     let root = fastrace::Span::root("request", SpanContext::random());
     (root.set_local_parent(), root)
@@ -58,9 +58,9 @@ pub fn within_fastrace<R>(times: u64, size: u64, mut run: impl FnMut() -> R) -> 
     collected(times, |times| within(times, size, in_fastrace, |_| run()))
 }
 
-/// Runs in parts such that the queue of `fastrace` has room for what they hand to its collector;
-/// beyond that it would grow, and cost more. The collector has done its work when this ends, so
-/// that it does not disturb the next rival; that is not timed.
+/// Runs in parts that fit into the queue to `fastrace`'s collector. A queue that grows would cost more.
+/// The collector has done its work when this returns, so that it does not disturb the next rival. Its
+/// work is not timed.
 pub fn collected(times: u64, mut run: impl FnMut(u64) -> Duration) -> Duration {
     let mut time = Duration::ZERO;
     let mut left = times;

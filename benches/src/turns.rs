@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use crate::repeat::count;
 
-/// A turn lasts about this long: long against a clock read, short against a time slice.
+/// The approximate length of a turn: long compared with a clock read, short compared with a time slice.
 const TURN: Duration = Duration::from_micros(500);
 const TURNS: usize = 401;
 
-/// What one run took, in nanoseconds: the median of the turns and the quartiles.
+/// The time of one run in nanoseconds: the median of the turns and the quartiles.
 pub(crate) struct Quartiles {
     pub(crate) lower: f64,
     pub(crate) median: f64,
     pub(crate) upper: f64,
 }
 
-/// Runs so many times and says how long that took.
+/// Runs a given number of times, and returns the time.
 pub(crate) type Run<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
 
-/// Everyone runs in turn, and comes after everyone else in turn.
+/// Runs the rivals in turns. Each round begins with another rival.
 pub(crate) fn take_turns(rivals: &mut [Run<'_>]) -> Vec<Quartiles> {
     let times: Vec<u64> = rivals.iter_mut().map(|run| calibrate(run)).collect();
     let mut turns = vec![Vec::with_capacity(TURNS); rivals.len()];
@@ -32,8 +32,8 @@ pub(crate) fn take_turns(rivals: &mut [Run<'_>]) -> Vec<Quartiles> {
     turns.into_iter().map(quartiles).collect()
 }
 
-/// How often to run for a turn. The quickest of three counts: one that was interrupted would make
-/// all turns too short.
+/// Returns the number of runs in a turn. The fastest of three measurements counts, because an
+/// interrupted one would make all turns too short.
 fn calibrate(run: &mut dyn FnMut(u64) -> Duration) -> u64 {
     let mut times = 1;
     while (0..3).any(|_| run(times) < TURN) {

@@ -1,5 +1,5 @@
-//! The request that the Go library of the same name is measured with: nine calls and six
-//! checkpoints, four levels deep.
+//! The request by which the Go library of the same name is measured: nine calls and six checkpoints,
+//! four levels deep.
 //!
 //! ```text
 //! root ── a ── a1 ── closure
@@ -9,14 +9,14 @@
 //! ```
 //!
 //! `root`, `a` and `b` have two checkpoints each. Every library traces the same tree of functions,
-//! none of which is inlined. In libraries without checkpoints an event takes their place.
+//! which are not inlined. In libraries without checkpoints an event takes their place.
 
 use std::hint::black_box;
 
 use tracer::Trace;
 
-/// The tree of functions, in one library: `$root`, `$call` and `$checkpoint` are macros that open
-/// the outermost call and another one, and set a checkpoint in one.
+/// The tree of functions, in one library. `$root` and `$call` are macros that open the outermost call
+/// and the others; `$checkpoint` sets a checkpoint in a call.
 macro_rules! tree {
     ($(#[$doc:meta])* $library:ident, $root:ident, $call:ident, $checkpoint:ident) => {
         $(#[$doc])*
@@ -79,7 +79,7 @@ macro_rules! tree {
     };
 }
 
-/// A value whose drop can't be removed by the optimiser, as a guard's can't.
+/// A value whose drop the optimiser can't remove, like a guard's.
 struct Untraced;
 
 impl Drop for Untraced {
@@ -101,7 +101,7 @@ macro_rules! no_checkpoint {
 }
 
 tree!(
-    /// The functions alone.
+    /// The functions without any tracing.
     untraced, untraced, untraced, no_checkpoint
 );
 

@@ -1,4 +1,4 @@
-//! The command `tracer`, as it is run: what it prints, what it leaves behind, how it exits.
+//! The command `tracer` as a process: its output, its files, its exit status.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// How a run ended.
+/// The result of a run.
 struct Ran {
     code: Option<i32>,
     out: String,
     errors: String,
 }
 
-/// A folder for the files of one test, in which the command is run.
+/// A folder for the files of one test. The command runs in it.
 struct Folder(TempDir);
 
 impl Folder {
@@ -34,7 +34,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// All there is, so that nothing is left behind unseen.
+    /// Returns the names of all files, including any that were left behind.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -53,7 +53,7 @@ impl Folder {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // It may not want all of it.
+        // The command may end before it has read everything.
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
         let output = child.wait_with_output().unwrap();
@@ -75,7 +75,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A report of `handle`, which calls `store`: so many allocations of 100 bytes in so many ns.
+/// Returns a report of `handle`, which calls `store` with this number of allocations of 100 bytes.
 fn line(trace: u64, allocations: u64, wall_ns: u64, outcome: &str) -> String {
     let counts = |count: u64| {
         format!(
@@ -145,7 +145,7 @@ fn show_as_lines_and_as_trees() {
         (&["--plain", "--slowest", "2"], &[&first, &third]),
         (&["--plain", "--heaviest", "1"], &[&second]),
         (&["--plain", "--heaviest", "9"], &[&second, &third, &first]),
-        // `store` failed in the second, and `handle` did not.
+        // `store` failed in the second report, but `handle` did not.
         (&["--plain", "--failed"], &[]),
         (&["--plain", "--slowest", "0"], &[]),
     ] {
@@ -176,7 +176,7 @@ calls recorded: 2, memory: 4,096 bytes
     );
 }
 
-/// The report of a kept request with this outcome, whose call `store` ended otherwise.
+/// Returns the report of a kept request with this outcome, and another outcome of its call `store`.
 fn kept(trace: u64, outcome: &str, of_call: &str) -> String {
     let request = format!(
         r#""request":{{"name":"GET /","id":"{trace}","wall_ns":1000,"outcome":{outcome},"reasons":[]}},"trace""#
@@ -187,14 +187,14 @@ fn kept(trace: u64, outcome: &str, of_call: &str) -> String {
 #[test]
 fn a_request_is_listed_by_its_own_outcome() {
     let lines = [
-        // Its calls are fine, and its body was not.
+        // Its calls are ok, but its body failed.
         kept(1, FAILED, "\"ok\""),
         kept(2, "\"ok\"", FAILED),
-        // A branch of a `select!` that was dropped.
+        // `store` was a dropped branch of a `select!`.
         kept(3, "\"ok\"", "\"cancelled\""),
         kept(4, "\"panicked\"", "\"ok\""),
         kept(5, "\"cancelled\"", "\"ok\""),
-        // Without a recorder: `store` failed, and `handle` around it did not.
+        // Without a recorder: `store` failed, but `handle` around it did not.
         line(6, 1, 1000, FAILED),
         line(7, 1, 1000, FAILED).replacen("\"ok\"", FAILED, 1),
         line(8, 1, 1000, "\"ok\"").replacen("\"ok\"", "\"cancelled\"", 1),
@@ -351,7 +351,7 @@ fn a_flame_graph_to_a_file_or_to_standard_output() {
             .out,
         svg
     );
-    // As any other file that is made here, and not only its owner's.
+    // The file has the default mode, not that of a private temporary file.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -366,7 +366,7 @@ fn a_flame_graph_to_a_file_or_to_standard_output() {
     let before = line(1, 5, 1000, "\"ok\"");
     fs::write(folder.path("before.jsonl"), before).unwrap();
     let ran = folder.run(&["flamegraph", "traces.jsonl", "--since", "before.jsonl"]);
-    // Of one report then, of three now.
+    // One report before, three now.
     assert!(
         ran.out
             .contains("<title>service::store (6,000 bytes, 95.24%; +71.43%)</title>"),
@@ -419,7 +419,7 @@ fn exports() {
         "profile.pb.gz",
     ]);
     assert_eq!((ran.errors.as_str(), ran.code), ("", Some(0)));
-    // The mark of gzip.
+    // The magic number of gzip.
     assert_eq!(
         fs::read(folder.path("profile.pb.gz")).unwrap()[..2],
         [0x1f, 0x8b]
@@ -430,7 +430,7 @@ fn exports() {
     );
 }
 
-/// A report of a program without `Counting`.
+/// Returns a report of a program without `Counting`.
 fn uncounted() -> String {
     let mut report: serde_json::Value = serde_json::from_str(&line(1, 0, 1000, "\"ok\"")).unwrap();
     report.as_object_mut().unwrap().remove("total");
@@ -442,7 +442,7 @@ fn uncounted() -> String {
 }
 
 #[test]
-fn nothing_to_export_is_said_as_nothing_to_draw_is() {
+fn nothing_to_export_is_reported_as_nothing_to_draw_is() {
     let folder = Folder::with(&[
         ("counted.jsonl", &three()),
         ("uncounted.jsonl", &uncounted()),
@@ -489,7 +489,7 @@ fn nothing_to_export_is_said_as_nothing_to_draw_is() {
 }
 
 #[test]
-fn diff_fails_where_a_rule_is_broken() {
+fn diff_fails_if_a_rule_is_broken() {
     let (before, after) = (
         three(),
         three().replace("\"allocations\":20,", "\"allocations\":21,"),
@@ -543,7 +543,7 @@ handle > store             +1   +1.7%      60     61  src/store.rs:7
             Some(1)
         )
     );
-    // The other way it is no growth.
+    // In the other direction the figures shrink.
     let ran = folder.run(&[
         "diff",
         "after.jsonl",
@@ -578,7 +578,7 @@ handle > store             +1   +1.7%      60     61  src/store.rs:7
     );
 }
 
-/// What each command says to the same bad input; none writes anything.
+/// Every command reports the same bad input, and writes nothing.
 #[test]
 fn bad_input_is_named_and_nothing_is_half_written() {
     let good = three();
@@ -641,7 +641,7 @@ fn bad_input_is_named_and_nothing_is_half_written() {
 }
 
 #[test]
-fn bad_lines_are_passed_over_where_that_is_asked_for() {
+fn bad_lines_are_skipped_on_request() {
     let good = three();
     let bad = format!("oops\n{good}\n{{}}\n{}", &good[..50]);
     let folder = Folder::with(&[
@@ -669,7 +669,7 @@ fn bad_lines_are_passed_over_where_that_is_asked_for() {
 }
 
 #[test]
-fn what_is_there_is_not_replaced() {
+fn existing_files_are_not_replaced() {
     let folder = Folder::with(&[("traces.jsonl", &three()), ("out.svg", "mine")]);
     let ran = folder.run(&["flamegraph", "traces.jsonl", "-o", "out.svg"]);
     let error = "tracer: out.svg: it exists: expected a new file, or --force to replace it\n";
@@ -682,7 +682,7 @@ fn what_is_there_is_not_replaced() {
             .unwrap()
             .starts_with("<?xml")
     );
-    // Not even by a bad input.
+    // Bad input doesn't replace a file either.
     fs::write(folder.path("out.svg"), "mine").unwrap();
     folder.run(&["flamegraph", "missing", "-o", "out.svg", "--force"]);
     assert_eq!(fs::read_to_string(folder.path("out.svg")).unwrap(), "mine");
@@ -710,7 +710,7 @@ fn a_reader_that_goes_away() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!((errors.as_str(), output.status.code()), ("", Some(141)));
     }
-    // A rule that is broken is told all the same, if there is somebody to be told.
+    // A broken rule is still reported to standard error.
     let after = many.replace("\"allocations\":20,", "\"allocations\":21,");
     fs::write(folder.path("after.jsonl"), after).unwrap();
     let rule = "self-allocations > +0";
@@ -729,7 +729,7 @@ fn a_reader_that_goes_away() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
-/// Where a result may go on Unix but into a new file.
+/// Outputs on Unix other than a new file.
 #[cfg(unix)]
 mod outputs {
     use std::fs;
@@ -755,7 +755,7 @@ mod outputs {
         Folder::with(&[("traces.jsonl", &three())])
     }
 
-    /// What the command says to this, and its status.
+    /// Returns the output and the exit status of `tracer export`.
     fn export(folder: &Folder, to: &[&str]) -> (String, Option<i32>) {
         let ran = folder.run(&[&STACKS, to].concat());
         assert_eq!(ran.out, "");
@@ -782,7 +782,7 @@ mod outputs {
         let out = folder.path("out.txt");
         for mode in [0o600, 0o664, 0o4755] {
             fs::write(&out, "mine").unwrap();
-            // As root it may be anybody's; otherwise only one's own.
+            // Only root may change the owner; for others this fails.
             let _ = std::os::unix::fs::chown(&out, Some(1234), Some(4321));
             fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
             let before = fs::metadata(&out).unwrap();
@@ -838,7 +838,7 @@ mod outputs {
             assert_eq!(export(&folder, arguments), fine());
             assert_eq!(reader.join().unwrap(), FOLDED);
         }
-        // A reader does not wait for ever for what never comes.
+        // A reader that opens the pipe doesn't wait for ever if the command writes nothing.
         let pipe = folder.path("pipe");
         let reader = std::thread::spawn(move || text(&pipe));
         let ran = folder.run(&["export", "nothing", "--to", "folded", "-o", "pipe"]);
@@ -854,7 +854,7 @@ mod outputs {
             (ran.out.as_str(), ran.errors.as_str(), ran.code),
             (FOLDED, "", Some(0))
         );
-        // Only root can make a device, and only root could replace one.
+        // Only root can make a device, or replace one.
         if make("mknod", &["null", "c", "1", "3"], &folder) {
             assert_eq!(export(&folder, &["-o", "null", "--force"]), fine());
             let null = fs::metadata(folder.path("null")).unwrap();
@@ -872,7 +872,7 @@ mod outputs {
                     .spawn()
                     .unwrap();
                 let mut stdin = child.stdin.take().unwrap();
-                // More than fits into a pipe: it is being read.
+                // More than fits into a pipe, so the command is reading it.
                 stdin.write_all(three().repeat(1000).as_bytes()).unwrap();
                 let id = child.id().to_string();
                 assert!(make("kill", &["-s", signal, &id], &folder));
@@ -886,7 +886,7 @@ mod outputs {
     }
 
     #[test]
-    fn what_can_not_be_written_is_named() {
+    fn an_output_that_can_not_be_written_is_named() {
         let folder = folder();
         fs::create_dir(folder.path("folder")).unwrap();
         for force in [&["--force"][..], &[]] {
@@ -897,7 +897,7 @@ mod outputs {
             );
         }
         assert_eq!(folder.names(), ["folder", "traces.jsonl"]);
-        // As soon as the pipe's reader has gone it is like standard output.
+        // A pipe without a reader is handled as a closed standard output.
         assert!(make("mkfifo", &["pipe"], &folder));
         let mut child = command(
             folder.0.path(),

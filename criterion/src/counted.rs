@@ -1,4 +1,4 @@
-//! What a number of iterations allocated.
+//! Allocations of a number of iterations.
 
 use std::hint::black_box;
 
@@ -6,15 +6,15 @@ use alloc_counter::{Counts, measure};
 
 use crate::NOT_COUNTED;
 
-/// What a number of iterations allocated: made by [`count`] for `iter_custom`, and by
+/// Allocations of a number of iterations, made by [`count`] for `iter_custom`, and by
 /// [`Heap`](crate::Heap) for criterion's own loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
     pub(crate) counts: Counts,
-    /// The sum of the peaks of the iterations, as criterion divides by their number.
-    /// `None` where one is not known: criterion's own loops do not tell iterations apart.
+    /// The sum of the peaks of the iterations, because criterion divides by their number.
+    /// `None` if a peak is not known: criterion's own loops do not separate iterations.
     pub(crate) peak_bytes: Option<u64>,
-    /// How many they were; 0 of criterion's own loops, which do not tell.
+    /// The number of iterations; 0 for criterion's own loops, which do not report it.
     pub(crate) iterations: u64,
 }
 
@@ -45,16 +45,16 @@ impl Counted {
     }
 }
 
-/// Runs `routine` so many times and counts what it allocates, iteration by iteration: the loop of a
+/// Runs `routine` `iterations` times and counts the allocations of each iteration. It is the loop of a
 /// bench of [`Heap`](crate::Heap), within `iter_custom`.
 ///
-/// Other than in criterion's own loops, peaks are measured too, and outputs are dropped outside of
-/// what is counted. What an iteration needs and should not count is made in an
-/// [`exclude`](crate::alloc::exclude).
+/// Unlike criterion's own loops, it measures peaks as well, and drops outputs outside of the
+/// measurement. Use [`exclude`](crate::alloc::exclude) for allocations of an iteration that should not
+/// count.
 ///
 /// # Panics
 ///
-/// Where nothing is counted, because no [`Counting`](crate::Counting) allocator is installed.
+/// If nothing is counted, because no [`Counting`](crate::Counting) allocator is installed.
 ///
 /// ```
 /// # use criterion::{Criterion, criterion_group, criterion_main};

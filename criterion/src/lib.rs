@@ -1,4 +1,4 @@
-//! Measures heap allocations in [criterion](https://docs.rs/criterion): instead of time, or beside it.
+//! Measures heap allocations in [criterion](https://docs.rs/criterion), instead of time or beside it.
 //!
 //! Allocation counts repeat exactly, so one allocation more is a regression that criterion reports,
 //! however noisy the machine. The counts come from [`Counting`], the counting global allocator of the
@@ -39,43 +39,42 @@
 //! split                   time:   [1.0000 allocs 1.0000 allocs 1.0000 allocs]
 //! ```
 //!
-//! The word `time:` is criterion's own. A group has one measurement; for another figure make another
-//! group, with other names in it, as results are compared by name alone.
+//! The word `time:` is criterion's own. A group has one measurement. For another figure make another
+//! group, with other names in it, because results are compared by name only.
 //!
-//! ## What is in the figure
+//! ## Contents of the figure
 //!
-//! What the routine itself requests on the bench's thread, by the
-//! [rules of counting](crate::alloc::Counts#rules-of-counting). What other threads do for it is not.
-//! Nothing of criterion's own is in it, whichever loop is used:
+//! The figure has the requests of the routine itself on the bench's thread, by the
+//! [rules of counting](crate::alloc::Counts#rules-of-counting), and not those of other threads. It has
+//! no requests of criterion's own, whichever loop is used:
 //!
 //! | loop | also counted | zero allocations | peak |
 //! |---|---|---|---|
 //! | `iter_custom` with [`count`] | nothing | measured | measured |
-//! | `iter` | what dropping the output allocates | measured | refused |
-//! | `iter_batched`, `iter_batched_ref`, `iter_with_large_drop` | what dropping the input in the routine allocates | measured | refused |
+//! | `iter` | allocations of dropping the output | measured | refused |
+//! | `iter_batched`, `iter_batched_ref`, `iter_with_large_drop` | allocations of dropping the input in the routine | measured | refused |
 //!
-//! Bytes allocated are not lessened by what is freed, so a drop is in the figure only where it
-//! allocates.
+//! Freed bytes are not subtracted from bytes allocated, so a drop is in the figure only if it allocates.
 //!
-//! ## What criterion makes of exact figures
+//! ## Exact figures in criterion
 //!
-//! - **Zero.** Criterion (0.8) takes a sample of 0 for a mistake: it prints an error, analyses
-//!   nothing, saves nothing, and so does not notice when it is no longer 0. [`count`] knows how often
-//!   it ran the routine, and reports a billionth (2⁻³⁰) for each iteration without any, shown as
-//!   0. From 0 to 1 is then a rise by some 10¹¹ per cent. Criterion's own loops do not tell how often;
-//!   a sample without any is then 10⁻¹⁶², which has no variance either, and from there to 1 the rise
-//!   has some 170 digits. What criterion says of it is right in both.
-//! - **No variance.** Where both runs measured the same in every sample, there is no test statistic:
+//! - **Zero.** Criterion (0.8) takes a sample of 0 for an error: it prints a message, analyses
+//!   nothing and saves nothing, so it would not notice when the figure rises. [`count`] knows the number
+//!   of iterations, and reports a billionth (2⁻³⁰) for each iteration without allocations, shown as 0.
+//!   From 0 to 1 is then a rise by some 10¹¹ per cent. Criterion's own loops do not report the number of
+//!   iterations. A sample without allocations is then 10⁻¹⁶², which has no variance either, and a rise
+//!   from there to 1 has some 170 digits. Criterion's verdict is right in both cases.
+//! - **No variance.** If both runs measured the same in every sample, there is no test statistic:
 //!   criterion prints `p = NaN` and "No change in performance detected", which is right. Its
 //!   plots panic then, so [`Heap::criterion`] turns them off.
-//! - **Noise.** By default criterion calls changes below one per cent noise, one allocation of 200
-//!   among them. [`Heap::criterion`] sets the threshold to a billionth: criterion reads its own files
-//!   with an error in the last digit, so that nothing may differ from nothing by as much.
+//! - **Noise.** By default criterion takes changes below one per cent for noise, such as one
+//!   allocation in 200. [`Heap::criterion`] sets the threshold to a billionth, because criterion reads
+//!   its own files with an error in the last digit, so that two figures of 0 may differ by it.
 //!
 //! # Beside time
 //!
-//! [`time_and_heap`] is `bench_function` with one more line; [`one_iteration`] is what that line
-//! shows.
+//! [`time_and_heap`] is `bench_function` with one more line; [`one_iteration`] returns the content of
+//! that line.
 
 #![forbid(unsafe_code)]
 
@@ -96,7 +95,7 @@ pub use alloc_counter::{self as alloc, Counting};
 pub use counted::{Counted, count};
 pub use one_iteration::{OneIteration, one_iteration, time_and_heap};
 
-/// Why there is no figure, and what to do about it.
+/// The reason why there is no figure, and the remedy.
 const NOT_COUNTED: &str = "not counted \
     (is `#[global_allocator] static A: Counting = Counting::system();` there?)";
 
@@ -104,15 +103,14 @@ const NO_PEAK: &str = "the peak of an iteration is not known: it takes \
     `bencher.iter_custom(|iterations| tracer_criterion::count(iterations, routine))`, \
     and traces that are left in the opposite order of entering them";
 
-/// A [`Measurement`] of what each iteration allocates, in place of the time that it takes.
+/// A [`Measurement`] of the allocations of each iteration, in place of its time.
 ///
-/// See the [crate](self) for an example, and for what is in the figure.
+/// See the [crate](self) for an example, and for the contents of the figure.
 ///
 /// # Panics
 ///
 /// Like the assertions of [`Budget`](crate::alloc::Budget), a bench fails rather than measure
-/// nothing: where no [`Counting`] allocator is installed, and where a peak is measured without
-/// [`count`].
+/// nothing: if no [`Counting`] allocator is installed, and if a peak is measured without [`count`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heap {
     figure: Figure,
@@ -126,7 +124,7 @@ enum Figure {
 }
 
 impl Heap {
-    /// Requests that obtained memory, reallocations included: [`Counts::allocates`].
+    /// Measures requests that obtained memory, reallocations included: [`Counts::allocates`].
     ///
     /// [`Counts::allocates`]: crate::alloc::Counts::allocates
     pub const fn allocations() -> Self {
@@ -135,26 +133,25 @@ impl Heap {
         }
     }
 
-    /// Bytes allocated in all, growth by reallocations included; what is freed in between is not
-    /// taken off.
+    /// Measures bytes allocated, growth by reallocations included. Freed bytes are not subtracted.
     pub const fn bytes() -> Self {
         Self {
             figure: Figure::Bytes,
         }
     }
 
-    /// The highest point of live bytes above those at the start of an iteration, with its output
-    /// still alive; the average of all iterations in a sample. Only with [`count`]: criterion's
-    /// own loops have no beginning and end for each iteration.
+    /// Measures the highest point of live bytes above those at the start of an iteration, with its
+    /// output still alive; the average of all iterations in a sample. Works with [`count`] only,
+    /// because criterion's own loops do not mark the beginning and end of an iteration.
     pub const fn peak_bytes() -> Self {
         Self {
             figure: Figure::PeakBytes,
         }
     }
 
-    /// A criterion that measures this, set for figures that repeat exactly: 10 samples within
-    /// about a tenth of a second, a threshold of noise of 10⁻⁹, no plots. All of that can be set
-    /// otherwise.
+    /// Returns a criterion that measures this, with defaults for figures that repeat exactly: 10
+    /// samples within about a tenth of a second, a noise threshold of 10⁻⁹, no plots. All of these
+    /// can be changed.
     pub fn criterion(self) -> Criterion<Self> {
         Criterion::default()
             .with_measurement(self)

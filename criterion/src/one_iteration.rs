@@ -1,4 +1,4 @@
-//! What one iteration allocates, beside the time that criterion measures.
+//! Allocations of one iteration, beside the time that criterion measures.
 
 use std::fmt;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use criterion::measurement::Measurement;
 
 use crate::NOT_COUNTED;
 
-/// What one iteration allocated: see [`one_iteration`].
+/// Allocations of one iteration, returned by [`one_iteration`].
 ///
 /// Its text is a line that fits below those of criterion:
 ///
@@ -18,22 +18,22 @@ use crate::NOT_COUNTED;
 ///                         heap:   [3 allocs, 1536 B, peak 1024 B]
 /// ```
 ///
-/// Reallocations are among the allocations; bytes are those allocated in all, and the peak is the
-/// highest point of those live at once.
+/// Allocations include reallocations, bytes are the sum of bytes allocated, and the peak is the
+/// highest point of live bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it is there to be printed"]
 #[non_exhaustive]
 pub struct OneIteration {
-    /// What the routine allocated and freed on its thread; `None` where no
-    /// [`Counting`](crate::Counting) allocator is installed.
+    /// Requests of the routine on its thread; `None` if no [`Counting`](crate::Counting) allocator is
+    /// installed.
     pub counts: Option<Counts>,
     /// The highest point of live bytes above those at the start, with the output still alive;
-    /// `None` also where it is not known exactly.
+    /// `None` also if it is not known exactly.
     pub peak_bytes: Option<u64>,
 }
 
-/// Runs `routine` twice and counts what it allocates the second time, so that what is only made
-/// once, by whoever comes first, is not in the figures. Its output is dropped outside of them.
+/// Runs `routine` twice and counts the allocations of the second run, so that the figures don't
+/// include those made only once. The output is dropped after the measurement.
 ///
 /// ```
 /// use tracer_criterion::{Counting, one_iteration};
@@ -53,11 +53,11 @@ pub fn one_iteration<O>(mut routine: impl FnMut() -> O) -> OneIteration {
     }
 }
 
-/// Benches `routine` as `bench_function` and `iter` do, and prints what
-/// [one iteration](one_iteration) allocates below the time. What is filtered out is not run, and
-/// prints nothing.
+/// Benches `routine` as `bench_function` and `iter` do, and prints the allocations of
+/// [one iteration](one_iteration) below the time. A bench that is filtered out is not run, and prints
+/// nothing.
 ///
-/// In a group, or with a loop other than `iter`, print the line where the routine is at hand:
+/// In a group, or with a loop other than `iter`, print the line yourself:
 /// `println!("{}", one_iteration(routine))`.
 ///
 /// ```
@@ -81,7 +81,7 @@ where
 {
     let mut heap = None;
     criterion.bench_function(id, |bencher| {
-        // Once, not for each sample.
+        // Run once, not for each sample.
         heap.get_or_insert_with(|| one_iteration(&mut routine));
         bencher.iter(&mut routine);
     });
@@ -92,7 +92,7 @@ where
 
 impl fmt::Display for OneIteration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Where criterion has the name of the bench.
+        // Criterion's lines have the name of the bench in this column.
         write!(f, "{:24}heap:   ", "")?;
         let Some(counts) = self.counts else {
             return f.write_str(NOT_COUNTED);

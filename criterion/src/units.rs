@@ -1,18 +1,19 @@
-//! Figures as the numbers that criterion calculates with, and numbers as criterion shows them.
+//! Conversion of figures to the numbers that criterion calculates with, and their display.
 
 use criterion::Throughput;
 use criterion::measurement::ValueFormatter;
 
-/// What an iteration without any is measured as, because criterion refuses samples of 0. A power of
-/// two, so that samples of any length have exactly this average.
+/// The measure of an iteration without allocations, because criterion refuses samples of 0. It is a
+/// power of two, so that samples of any length have exactly this average.
 const NONE: f64 = 1.0 / (1 << 30) as f64;
 
-/// The same of a sample that does not tell its iterations, by which criterion then divides it. The
-/// square of anything so small is 0: so where two runs have none there is no variance, and criterion
-/// sees no change, whatever each was divided by. And what is measured divided by it is still a number.
+/// The measure of a sample without allocations whose number of iterations is not known. Criterion
+/// divides it by that number. Its square underflows to 0, so two runs without allocations have no
+/// variance, and criterion sees no change, whatever each was divided by. A figure divided by it is still
+/// finite.
 const NONE_AT_ALL: f64 = 1e-162;
 
-/// A sample's figure. Exact up to 2⁵³.
+/// Returns a sample's figure, exact up to 2⁵³.
 #[expect(clippy::cast_precision_loss, reason = "criterion calculates with f64")]
 pub(crate) fn of_a_sample(figure: u64, iterations: u64) -> f64 {
     match (figure, iterations) {
@@ -22,7 +23,7 @@ pub(crate) fn of_a_sample(figure: u64, iterations: u64) -> f64 {
     }
 }
 
-/// An average as it is shown: nothing is 0, also where criterion has rounded on the way.
+/// Returns an average as it is shown. [`NONE`] is shown as 0, also if criterion has rounded it.
 fn shown(average: f64) -> f64 {
     if average < 2.0 * NONE { 0.0 } else { average }
 }
@@ -58,13 +59,12 @@ pub(crate) const PEAK_BYTES: Units = Units {
     per_bit: "b/B peak",
 };
 
-/// How one kind of figure is shown.
+/// The display of one kind of figure.
 pub(crate) struct Units {
-    /// Units and how much they are, from the smallest on.
+    /// Units and their sizes, from the smallest to the largest.
     scale: &'static [(f64, &'static str)],
     machine: &'static str,
-    /// What is got out of each, as throughput is of each second: more is better, as criterion
-    /// takes it.
+    /// Throughput per unit of the figure instead of per second. More is better, as criterion assumes.
     per_element: &'static str,
     per_byte: &'static str,
     per_bit: &'static str,
@@ -95,7 +95,7 @@ impl ValueFormatter for Units {
             Throughput::Bits(bits) => (bits, self.per_bit),
         };
         for average in averages {
-            // Of nothing there is infinitely much for each; 0 of it is 0, not NaN.
+            // Dividing by a figure of 0 gives infinity, but 0 elements give 0 and not NaN.
             *average = match shown(*average) {
                 _ if amount == 0 => 0.0,
                 shown => amount as f64 / shown,
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_the_largest_unit_of_which_there_is_one() {
+    fn figures_have_the_largest_unit_that_fits() {
         let values = |units: &Units, values: &[f64]| -> Vec<String> {
             let value = |&value: &f64| units.format_value(value);
             values.iter().map(value).collect()
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn throughput_is_what_is_got_out_of_each() {
+    fn throughput_is_per_unit_of_the_figure() {
         let elements = Throughput::Elements(10);
         let throughput = |units: &Units, of: &Throughput, value| units.format_throughput(of, value);
         assert_eq!(
@@ -163,15 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn machines_read_0_for_nothing() {
+    fn no_allocations_are_written_as_0_for_machines() {
         let mut values = [NONE, 2.0];
         assert_eq!(BYTES.scale_for_machines(&mut values), "bytes");
         assert_eq!(values.map(|value| value.to_string()), ["0", "2"]);
     }
 
-    /// In samples of one iteration, which are the largest, and in the longest that there can be.
+    /// In samples of one iteration, which have the largest average, and in the longest possible.
     #[test]
-    fn nothing_at_all_has_no_variance_and_a_ratio() {
+    fn samples_without_allocations_have_no_variance_and_a_finite_ratio() {
         let sample = of_a_sample(0, 0);
         assert_eq!((sample * sample).to_bits(), 0.0_f64.to_bits());
         #[expect(clippy::cast_precision_loss, reason = "as criterion does")]
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_the_same_average_in_samples_of_any_length() {
+    fn no_allocations_have_the_same_average_in_samples_of_any_length() {
         for iterations in [1, 3, 10, 12_345_679, (1 << 53) - 1] {
             #[expect(clippy::cast_precision_loss, reason = "as criterion does")]
             let average = of_a_sample(0, iterations) / iterations as f64;

@@ -1,4 +1,4 @@
-//! Criterion measures allocations: what it saves, what it prints, and what it makes of a change.
+//! Criterion measures allocations: its saved estimates, its output, and its verdict on a change.
 
 use std::cell::Cell;
 use std::fs;
@@ -16,10 +16,10 @@ use tracer_criterion::{Counting, Heap, alloc, count, one_iteration, time_and_hea
 #[global_allocator]
 static A: Counting = Counting::system();
 
-/// What an iteration without any is measured as.
+/// The measure of an iteration without allocations.
 const NONE: f64 = 1.0 / 1_073_741_824.0;
 
-/// A folder of criterion's own for each test, empty at first.
+/// Criterion's folder of results, one for each test, empty at first.
 struct Results(PathBuf);
 
 impl Results {
@@ -39,12 +39,12 @@ impl Results {
             .measurement_time(Duration::from_millis(5))
     }
 
-    /// One run of one bench, as by `cargo bench`.
+    /// Runs one bench once, as `cargo bench` does.
     fn run(&self, heap: Heap, bench: impl FnMut(&mut Bencher<'_, Heap>)) {
         self.criterion(heap).bench_function("bench", bench);
     }
 
-    /// The point estimates that the last run saved; `None` where it saved none.
+    /// Returns the point estimates that the last run saved, or `None` if it saved none.
     fn estimates<const N: usize>(&self, of: &str, statistics: [&str; N]) -> Option<[f64; N]> {
         let file = self.0.join("bench").join(of).join("estimates.json");
         let estimates: Value = serde_json::from_slice(&fs::read(file).ok()?).unwrap();
@@ -52,20 +52,20 @@ impl Results {
         Some(statistics.map(|statistic| point(statistic).as_f64().unwrap()))
     }
 
-    /// The mean and the standard deviation of the averages of the samples.
+    /// Returns the mean and the standard deviation of the averages of the samples.
     fn new_estimates(&self) -> Option<[f64; 2]> {
         self.estimates("new", ["mean", "std_dev"])
     }
 }
 
-/// What one run of a bench saved.
+/// Returns the estimates of one run of a bench.
 fn measured(name: &str, heap: Heap, bench: impl FnMut(&mut Bencher<'_, Heap>)) -> Option<[f64; 2]> {
     let results = Results::new(name);
     results.run(heap, bench);
     results.new_estimates()
 }
 
-/// Two allocations and a reallocation; 28 bytes in all, 24 of them at once.
+/// Two allocations and a reallocation; 28 bytes in all, 24 of them live at once.
 fn three() -> Vec<u8> {
     drop(black_box(Box::new([1_u8; 4])));
     let mut bytes = black_box(Vec::with_capacity(8));
@@ -99,7 +99,7 @@ fn each_figure_is_exact() {
 }
 
 #[test]
-fn in_no_loop_is_there_anything_of_criterions_own() {
+fn no_loop_counts_allocations_of_criterion() {
     type Loop = fn(&mut Bencher<'_, Heap>);
     let sizes = [
         BatchSize::SmallInput,
@@ -133,7 +133,7 @@ fn in_no_loop_is_there_anything_of_criterions_own() {
 }
 
 #[test]
-fn drops_of_outputs_are_in_the_figure_of_iter_alone() {
+fn only_iter_counts_drops_of_outputs() {
     let heap = Heap::allocations();
     let output = || {
         boxes(1);
@@ -174,8 +174,8 @@ fn other_threads_are_not_in_the_figure() {
     assert_eq!(own, Some([2.0, 0.0]));
 }
 
-/// One run each with so many allocations in an iteration. Answers the change from the first to the
-/// second.
+/// Runs a bench twice, with `runs` allocations per iteration. Returns the change from the first run to
+/// the second.
 fn change(name: &str, runs: [u32; 2]) -> Option<[f64; 2]> {
     let results = Results::new(name);
     for allocations in runs {
@@ -187,14 +187,14 @@ fn change(name: &str, runs: [u32; 2]) -> Option<[f64; 2]> {
 }
 
 #[test]
-fn a_change_is_what_it_is() {
+fn a_change_is_measured_exactly() {
     assert_eq!(change("more", [4, 5]), Some([0.25, 0.25]));
     assert_eq!(change("fewer", [4, 3]), Some([-0.25, -0.25]));
     assert_eq!(change("as_many", [4, 4]), Some([0.0, 0.0]));
 }
 
 #[test]
-fn from_and_to_nothing_is_a_change_as_well() {
+fn changes_from_and_to_zero_are_found() {
     // Criterion's files are read with an error in the last digit.
     let nearly = |change: Option<[f64; 2]>, expected: f64| {
         for point in change.unwrap() {
@@ -207,7 +207,7 @@ fn from_and_to_nothing_is_a_change_as_well() {
     nearly(change("nothing", [0, 0]), 0.0);
 }
 
-/// Not a test: a bench in a loop of criterion's own, of as many allocations as it is told.
+/// Not a test, but a bench in a loop of criterion's own. The number of allocations is an argument.
 #[test]
 #[ignore = "run by another"]
 fn loops() {
@@ -219,9 +219,9 @@ fn loops() {
     });
 }
 
-/// Each time another number of iterations, by which criterion divides.
+/// Each run has another number of iterations, by which criterion divides.
 #[test]
-fn in_a_loop_of_criterions_own_nothing_is_compared_as_well() {
+fn loops_of_criterion_compare_zero_as_well() {
     let results = Results::new("loops");
     let verdict_on = |allocations: u32| {
         let this = std::env::current_exe().unwrap();
@@ -264,7 +264,7 @@ fn a_peak_in_a_loop_of_criterions_own_is_refused() {
 }
 
 #[test]
-fn what_is_allocated_now_and_then_is_an_average() {
+fn occasional_allocations_are_averaged() {
     let turns = Cell::new(0_u32);
     let results = Results::new("now_and_then");
     results.run(Heap::allocations(), |bencher| {
@@ -276,7 +276,7 @@ fn what_is_allocated_now_and_then_is_an_average() {
             })
         });
     });
-    // Two turns for each iteration that criterion knows of.
+    // Two rounds for each iteration that criterion knows of.
     assert_eq!(results.new_estimates(), Some([1.0, 0.0]));
 }
 
@@ -296,7 +296,7 @@ fn one_iteration_is_one_after_the_first() {
     );
 }
 
-/// Not a test: what [`what_is_printed`] looks at.
+/// Not a test, but the process whose output [`the_output`] checks.
 #[test]
 #[ignore = "run by another"]
 fn prints() {
@@ -333,7 +333,7 @@ fn prints() {
 }
 
 #[test]
-fn what_is_printed() {
+fn the_output() {
     let this = std::env::current_exe().unwrap();
     let arguments = ["--exact", "prints", "--ignored", "--nocapture"];
     let output = Command::new(this).args(arguments).output().unwrap();
@@ -342,8 +342,8 @@ fn what_is_printed() {
     let lines = printed
         .lines()
         .filter(|line| line.starts_with("    ") || line.contains("time:"));
-    // Times are not for comparing. Between nothing and nothing criterion finds no difference, or one
-    // in the last digit, by how many iterations it ran.
+    // Times are not compared. Between two runs without allocations criterion finds no difference,
+    // or one in the last digit, depending on the number of iterations.
     let lines = lines.map(|line| match line.trim_start() {
         timed if timed.starts_with("timed ") => "timed",
         "No change in performance detected." | "Change within noise threshold." => {

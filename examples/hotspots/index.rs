@@ -1,11 +1,11 @@
-//! An index of words, as somebody would write it first, and as it is after a look at the hotspots.
+//! An index of words: a first version, and the version after a look at the hotspots.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tracer::traced;
 
-/// The texts that are indexed: a document on each line.
+/// The indexed texts: a document on each line.
 pub(crate) const CORPUS: &str = include_str!("corpus.jsonl");
 
 #[derive(Deserialize)]
@@ -14,14 +14,14 @@ struct Document {
     text: String,
 }
 
-/// In which documents each word is.
+/// The documents that contain each word.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     titles: Vec<String>,
     words: BTreeMap<String, Vec<usize>>,
 }
 
-/// Which of the two it is.
+/// The version of the code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Version {
     First,
@@ -44,9 +44,9 @@ impl Index {
     #[traced]
     fn post(&mut self, word: &str, number: usize, version: Version) {
         let documents = match version {
-            // A string for each word that comes by.
+            // A string for each word of the text.
             Version::First => self.words.entry(word.to_owned()).or_default(),
-            // A string for each word that is new.
+            // A string for each new word.
             Version::Fixed => match self.words.get_mut(word) {
                 Some(documents) => documents,
                 None => self.words.entry(word.to_owned()).or_default(),
@@ -63,7 +63,7 @@ fn parse(line: &str) -> serde_json::Result<Document> {
     serde_json::from_str(line)
 }
 
-/// Hands over every word of the text, in lower case.
+/// Passes every word of the text to `each`, in lower case.
 #[traced]
 fn words(text: &str, version: Version, mut each: impl FnMut(&str)) {
     let words = text.split(|character: char| !character.is_alphanumeric());

@@ -1,7 +1,7 @@
-//! A hunt: what an index of words allocates, where, and what a fix brings.
+//! A hunt for allocations: where an index of words allocates, and the gain of a fix.
 //!
-//! `cargo run --release --features flamegraph --example hotspots`, with the path of the picture as an
-//! argument if it is to be another than `target/hotspots.svg`.
+//! `cargo run --release --features flamegraph --example hotspots`. The picture goes to
+//! `target/hotspots.svg`, or to the path given as an argument.
 
 mod index;
 

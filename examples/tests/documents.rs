@@ -7,7 +7,7 @@ use crate::process::printed;
 use crate::text::{without_numbers, without_times};
 
 /// A block after the line `<!-- output -->` is the output of `service`; after `<!-- output NAME -->`, that of
-/// another example. A block may leave lines out, and its figures are those of another run.
+/// another example. A block may leave out lines, and its figures may be of another run.
 #[test]
 fn documents_show_lines_that_examples_print_in_their_order() {
     let mut checked = Vec::new();

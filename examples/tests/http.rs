@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1, written by hand: a crate for it would have to compile before each example.
+//! A small HTTP/1.1 client. A crate for it would have to compile before each example.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -30,7 +30,7 @@ pub(crate) fn ask(method: &str, url: &str, headers: &str, body: &str) -> Answer 
     }
 }
 
-/// Address and path.
+/// Splits a URL into address and path.
 pub(crate) fn parts(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("http://").expect("HTTP");
     rest.split_at(rest.find('/').expect("a path"))

@@ -1,4 +1,4 @@
-//! Both versions of the example `hotspots` make the same index, and allocate exactly what the README says.
+//! Both versions of the example `hotspots` make the same index, with exactly the allocations in the documents.
 
 #[path = "../hotspots/index.rs"]
 mod index;
@@ -19,7 +19,7 @@ fn measured(version: Version) -> (Index, Hotspots) {
     (index, hotspots)
 }
 
-/// By itself, of each function.
+/// Returns the name, the calls and the self allocations of each function.
 fn allocations(hotspots: &Hotspots) -> Vec<(String, u64, u64)> {
     let functions = hotspots.functions(By::SelfAllocations).into_iter();
     let figures = functions.map(|it| {
@@ -30,7 +30,7 @@ fn allocations(hotspots: &Hotspots) -> Vec<(String, u64, u64)> {
 }
 
 #[test]
-fn the_fix_brings_what_the_readme_says() {
+fn the_fix_gains_what_the_documents_say() {
     let (index, before) = measured(Version::First);
     let (fixed, after) = measured(Version::Fixed);
     assert_eq!(index, fixed);

@@ -1,4 +1,4 @@
-//! Runs each example as a process, and compares what it prints and answers.
+//! Runs each example as a process, and compares its output and its responses.
 
 mod documents;
 mod http;

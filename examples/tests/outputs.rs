@@ -1,4 +1,4 @@
-//! What the small examples print.
+//! The output of the small examples.
 
 use crate::http::ask;
 use crate::process::{Running, printed, run, stderr, stdout};
@@ -20,7 +20,7 @@ calls recorded: 3, memory: 4,096 bytes
     );
 }
 
-/// The threads start in any order, and the standard library's allocations are its own affair.
+/// The threads start in any order, and the standard library's allocations may differ.
 #[test]
 fn threads() {
     let printed = printed("threads", &[]);
@@ -160,8 +160,8 @@ calls recorded: N memory: N bytes
     );
 }
 
-/// The text without times, and without numbers in the trees: those depend on the runtime's threads and on
-/// the libraries' versions.
+/// Returns the text without times, and without numbers in the trees: those depend on the runtime's threads
+/// and on the libraries' versions.
 fn shape(printed: &str) -> String {
     let shape = printed.split_inclusive('\n').map(|line| {
         let line = without_times(line);

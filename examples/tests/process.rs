@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-/// The example. Cargo builds examples before tests, into a folder beside theirs.
+/// Returns the example's command. Cargo builds examples before tests, into a folder beside theirs.
 pub(crate) fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.ancestors().nth(2).expect("target/<profile>/deps/test");
@@ -23,7 +23,7 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
     output.expect("the example runs")
 }
 
-/// The standard output of an example that succeeds.
+/// Returns the standard output of an example that succeeds.
 pub(crate) fn printed(name: &str, arguments: &[&str]) -> String {
     let output = run(name, arguments);
     assert!(output.status.success(), "{output:?}");
@@ -75,7 +75,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // After a test that failed.
+        // Still running if a test failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! The example `service`, as a process: what it prints and what it answers.
+//! The example `service` as a process: its output and its responses.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,14 +12,14 @@ use crate::text::{without_counts, without_times};
 
 const GOOD: &str = r#"{"author": "gopher", "text": "dead simple", "tags": ["go", "rust"]}"#;
 
-/// A file for this test, with this content.
+/// Writes a file for this test, and returns its path.
 fn file(name: &str, content: &str) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, content).expect("a writable directory");
     path.to_string_lossy().into_owned()
 }
 
-/// What was printed, without the trees, and with `TIME` and `N` for what differs between runs.
+/// Returns the output without the trees, and with `TIME` and `N` for figures that differ between runs.
 fn without_figures(printed: &str) -> String {
     let blocks = printed.trim_end().split("\n\n");
     let blocks: Vec<_> = blocks
@@ -28,7 +28,7 @@ fn without_figures(printed: &str) -> String {
     without_counts(&without_times(&blocks.join("\n\n")))
 }
 
-/// How often the call allocates, by the first trace that was printed.
+/// Returns the allocations of a call in the first printed trace.
 fn allocates(printed: &str, call: &str) -> u64 {
     let line = printed
         .lines()
@@ -81,15 +81,15 @@ allocates at call stack: 0, detailed call stack:
 }
 
 #[test]
-fn counts_what_a_good_request_allocates() {
+fn counts_the_allocations_of_a_good_request() {
     let printed = printed("service", &[]);
     let [handle, fetch_data, store] =
         ["handle", "fetch_data", "store_into_database"].map(|call| allocates(&printed, call));
     // Author, text, the list of tags, and two tags.
     assert_eq!(fetch_data, 5);
-    // The task for the blocking thread, perhaps that thread, and on it the tags in one text.
+    // The task for the blocking thread, perhaps that thread, and there the tags in one text.
     assert!((2..20).contains(&store), "{printed}");
-    // The body, in one piece or in several, and the answer.
+    // The body, in one piece or in several, and the response.
     assert!((2..6).contains(&(handle - fetch_data - store)), "{printed}");
 }
 
@@ -159,7 +159,7 @@ fn names_the_argument_that_it_cannot_use() {
             "unknown arguments [\"--serve\", \"a\", \"b\"]: expected one",
         ),
         (&["--serve", "nowhere"], 1, "cannot listen on nowhere: "),
-        // Of a network for documentation: nobody's own.
+        // An address of a network for documentation, which no machine has.
         (
             &["--serve", "192.0.2.1:80"],
             1,
@@ -178,11 +178,11 @@ fn names_the_argument_that_it_cannot_use() {
     assert!(help.starts_with("Usage: service [FILE | --serve [ADDR] [--load]]\n"));
 }
 
-/// The example with `--serve`.
+/// The running example with `--serve`.
 struct Serving {
     running: Running,
     url: String,
-    /// Of the page.
+    /// The token of the page.
     token: String,
     directory: PathBuf,
 }
@@ -224,7 +224,7 @@ impl Serving {
         ask("POST", &self.url, headers, body)
     }
 
-    /// Ends it as Ctrl-C does, and returns what it printed and was not yet read.
+    /// Ends it as Ctrl-C does, and returns the output that was not read yet.
     fn stop(self) -> String {
         let printed = self.running.stop();
         assert!(!self.directory.exists(), "the database is still there");
@@ -286,7 +286,7 @@ fn shows_every_request_under_an_id() {
     }
     let printed = serving.stop();
     let ids: Vec<_> = printed.lines().filter_map(id_of_handle).collect();
-    // The first two came without an id, and got one.
+    // The first two requests came without an id, and got one.
     for id in &ids[..2] {
         let is_digit = |digit: u8| digit.is_ascii_hexdigit();
         assert!(id.len() == 16 && id.bytes().all(is_digit), "{id}");
@@ -300,8 +300,8 @@ fn id_of_handle(line: &str) -> Option<&str> {
     Some(id)
 }
 
-/// Each is printed in one piece, with what was done for it alone. A route has a baseline only from twenty
-/// requests on, so nothing is marked as unusual.
+/// Each request is printed in one piece, with its own figures only. A route has a baseline only from
+/// twenty requests on, so nothing is marked as unusual.
 #[test]
 fn requests_in_parallel_do_not_mix() {
     let serving = Serving::start();
@@ -309,7 +309,7 @@ fn requests_in_parallel_do_not_mix() {
         for number in 0..19 {
             let serving = &serving;
             threads.spawn(move || {
-                // With as many tags as its number says.
+                // The request's number is its number of tags.
                 let tags = vec![r#""tag""#; number].join(",");
                 let body = format!(r#"{{"author": "gopher", "text": "here", "tags": [{tags}]}}"#);
                 let answer = serving.post(&format!("X-Request-Id: {number}\r\n"), &body);

@@ -1,7 +1,7 @@
 //! Makes the outputs of two runs comparable.
 
-/// The text with `TIME` for each duration. Runs of spaces and of `─` become single ones, as their lengths
-/// depend on the durations.
+/// Returns the text with `TIME` for each duration. Runs of spaces and of `─` become single ones, because
+/// their lengths depend on the durations.
 pub(crate) fn without_times(text: &str) -> String {
     replaced(text, |before, word, after| {
         if is_number(word) && UNITS.contains(&after) {
@@ -17,14 +17,14 @@ pub(crate) fn without_times(text: &str) -> String {
     })
 }
 
-/// The text with `N` for each number of allocations of a call.
+/// Returns the text with `N` for each number of allocations of a call.
 pub(crate) fn without_counts(text: &str) -> String {
     replaced(text, |before, word, _| {
         (before == "allocates:" && is_number(word)).then_some("N")
     })
 }
 
-/// The text with `N` for each run of digits, also within words.
+/// Returns the text with `N` for each run of digits, also within words.
 pub(crate) fn without_numbers(text: &str) -> String {
     let is_part = |character: char| character.is_ascii_digit() || character == ',';
     let mut changed = String::new();
@@ -49,8 +49,8 @@ fn is_number(word: &str) -> bool {
     word.replace(',', "").parse::<f64>().is_ok()
 }
 
-/// The text with other words, by the word before, the word, and the one after. Spaces, line ends and commas
-/// after a word are not part of it. A word that becomes empty goes, with its space.
+/// Replaces words, by the previous word, the word and the next one. Spaces, line ends and commas after a
+/// word are not part of it. A word that becomes empty is removed with its space.
 fn replaced(text: &str, new: impl Fn(&str, &str, &str) -> Option<&'static str>) -> String {
     let words: Vec<_> = text
         .split_inclusive([' ', '\n'])

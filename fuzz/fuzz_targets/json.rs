@@ -1,5 +1,5 @@
-//! The reader of JSON, and everything that is made of what was read: nothing panics, what is written
-//! is read back equal, and other formats are read by parsers that share no code with the writers.
+//! The reader of JSON, and every rendering of what was read: nothing panics, a written report is read
+//! back equal, and other formats are read by parsers that share no code with the writers.
 
 #![no_main]
 
@@ -13,7 +13,7 @@ use tracer::Report;
 use tracer::hotspots::{By, Diff, Hotspots, Rule};
 use tracer::report::json;
 
-/// More than that are read, but not drawn.
+/// Inputs with more calls are read, but not rendered.
 const MOST_CALLS: usize = 300;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         .map(|it| it.calls.len() + it.folded.len())
         .sum();
     if calls <= MOST_CALLS {
-        // One figure for each input: all of them take ten times as long.
+        // One figure for each input, because all of them take ten times as long.
         draw(&reports, By::ALL[input.len() % By::ALL.len()]);
     }
     Corpus::Keep
@@ -63,19 +63,19 @@ fn reads_back(report: &Report) {
         Some(line.len() - 1)
     );
     let text = std::str::from_utf8(&line).unwrap();
-    // What stands below a space, serde escapes.
+    // Serde escapes characters below the space.
     let is_raw = |character: char| character != '\u{7f}' && is_dangerous(character);
     assert!(!text.trim_end().chars().any(is_raw), "{text:?}");
     assert!(text.starts_with("{\"tracer_report\":1,"));
     let mut lines = json::Lines::new(&line[..]);
     assert_eq!(lines.next().unwrap().as_ref().ok(), Some(report));
     assert!(lines.next().is_none());
-    // Nothing can be borrowed from a reader, nor from a value.
+    // A reader gives no text that could be borrowed.
     assert_eq!(
         serde_json::from_reader::<_, Report>(&line[..]).unwrap(),
         *report
     );
-    // Written by itself, it is the same but for what a line escapes beyond JSON's own rules.
+    // `serde_json` escapes fewer characters than a line does, but the value is equal.
     let again = serde_json::to_vec(report).unwrap();
     assert_eq!(serde_json::from_slice::<Report>(&again).unwrap(), *report);
     for (place, call) in report.calls.iter().enumerate() {
@@ -83,7 +83,7 @@ fn reads_back(report: &Report) {
     }
 }
 
-/// What moves the cursor, ends the line or turns the text.
+/// Whether a character moves the cursor, ends the line or changes the direction of text.
 fn is_dangerous(character: char) -> bool {
     let turns = matches!(
         character,
@@ -102,7 +102,7 @@ fn draw(reports: &[Report], by: By) {
     formats::hotspots(&all, by);
     merges(&before, &after, &all);
     formats::changes(&before, &after, by);
-    // Nothing has changed from one to itself.
+    // There is no difference between hotspots and themselves.
     let rule: Rule = format!("{by} > +0").parse().unwrap();
     let same = Diff::between(&all, &all);
     for breach in same.breaches(&[rule]) {
@@ -118,7 +118,7 @@ fn hotspots(reports: &[Report]) -> Hotspots {
     hotspots
 }
 
-/// Added up in two parts or in one, it is the same.
+/// Adding up in two parts or in one has the same result.
 fn merges(before: &Hotspots, after: &Hotspots, all: &Hotspots) {
     let mut merged = before.clone();
     merged.merge(after);

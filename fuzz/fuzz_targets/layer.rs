@@ -1,7 +1,7 @@
 //! The recorder's layer around any request and any response: nothing panics, every request is counted
-//! once, what is kept of it is bounded, and it ends as its script says.
+//! once, its kept texts are bounded, and its outcome is that of its script.
 //!
-//! The input is a text in blocks; `fuzz/README.md` tells what stands in them.
+//! The input is a text in blocks, which `fuzz/README.md` describes.
 
 #![no_main]
 
@@ -54,7 +54,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     };
     let mut service = layer(&script).layer(Scripted::of(&script));
     BEGUN.fetch_add(1, Relaxed);
-    // The panics of a script come through here.
+    // A script may panic.
     let _ = catch_unwind(AssertUnwindSafe(|| drive(&mut service, &script)));
     let seen = service::take_seen();
     counted(0);
@@ -70,7 +70,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// Every request is in flight or has ended, and what has ended was kept or not.
+/// Checks that every request is in flight or has ended, and that an ended one was kept or not.
 fn counted(in_flight: u64) {
     let now = recorder().statistics();
     let begun = BEGUN.load(Relaxed);
@@ -108,7 +108,7 @@ fn name_by(parts: &Parts) -> Option<String> {
     Some(String::from_utf8_lossy(name.as_bytes()).into_owned())
 }
 
-/// Calls the service and does to the response what the script says.
+/// Calls the service and handles the response by the script.
 fn drive<S>(service: &mut S, script: &Script)
 where
     S: Service<Request<()>, Response = Response<RecordedBody<ScriptedBody>>>,
@@ -150,7 +150,7 @@ where
     );
 }
 
-/// The head is the script's, and the timing is one header more.
+/// Checks that the head is that of the script, and that the timing adds one header.
 fn head(response: &Response<RecordedBody<ScriptedBody>>, script: &Script) {
     assert_eq!(response.status(), script.status);
     let timing = HeaderName::from_static("server-timing");
@@ -184,7 +184,7 @@ const KNOWN: [Method; 9] = [
     Method::PATCH,
 ];
 
-/// A client can't make anything of it as large, or as many, as it likes.
+/// Checks that clients can't exceed the bounds of sizes and numbers.
 fn bounded(kept: &Report, script: &Script) {
     let request = kept.request.as_ref().unwrap();
     let id = request.id.as_ref().expect("an id");
@@ -196,7 +196,7 @@ fn bounded(kept: &Report, script: &Script) {
             "{name}: {value}"
         );
     }
-    // Beyond the limit of names, which clients of a gRPC service may reach, all are one.
+    // Beyond the limit of names, which clients of a gRPC service may reach, requests share one name.
     if !script.is_named && request.name != "(other)" {
         let method = KNOWN.iter().find(|method| **method == script.method);
         let method = method.map_or("HTTP", Method::as_str);
@@ -217,7 +217,7 @@ fn bounded(kept: &Report, script: &Script) {
     }
 }
 
-/// How the request ended is what the script makes of it.
+/// Checks that the outcome of the request is that of the script.
 fn ended(kept: &Report, script: &Script) {
     let outcome = match &kept.request.as_ref().unwrap().outcome {
         Outcome::Ok => End::Ok,

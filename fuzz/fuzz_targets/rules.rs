@@ -1,5 +1,5 @@
-//! The rules of `tracer diff --fail-on`: what is read is written as it is read, and an error says
-//! where in the text it is.
+//! The rules of `tracer diff --fail-on`: a rule that was read is written and read back equal, and an
+//! error names its place in the text.
 
 #![no_main]
 
@@ -30,7 +30,7 @@ fn reads_back(rule: Rule, text: &str) {
         .parse()
         .unwrap();
     assert_eq!(rule.by(), by);
-    // No spaces are needed, and more do not matter.
+    // Spaces are optional, and additional ones are ignored.
     let parts = || written.split(' ');
     assert_eq!(parts().collect::<String>().parse().as_ref(), Ok(&rule));
     assert_eq!(
@@ -39,7 +39,7 @@ fn reads_back(rule: Rule, text: &str) {
     );
 }
 
-/// `rule `…`, column 8: expected …`
+/// Checks the form of an error: "rule `…`, column 8: expected …".
 fn says_where(message: &str, text: &str) {
     assert!(!message.chars().any(char::is_control), "{message:?}");
     let at = message.rfind("`, column ").expect("a place");
@@ -53,7 +53,7 @@ fn says_where(message: &str, text: &str) {
     );
     assert!(expected.starts_with("expected "), "{message}");
     let good = text.chars().take(column - 1).collect::<String>();
-    // What stands before the place is no rule by itself that ends there with an error before it.
+    // If the text before the place is parsed by itself, its error is not after the place.
     if let Err(error) = good.parse::<Rule>() {
         let error = error.to_string();
         let at = error.rfind("`, column ").unwrap() + "`, column ".len();

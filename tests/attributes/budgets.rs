@@ -1,4 +1,4 @@
-//! `#[budget]` on functions: what is counted, every way out, and what follows.
+//! `#[budget]` on functions: what is counted, every way out of a function, and what a breach does.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,7 +15,7 @@ use crate::by_hand::poll;
 use crate::common::allocate;
 use crate::pause::pause;
 
-/// Sets what follows a breach. That is the process's, so one test at a time does.
+/// Sets what a breach does. The policy is the process's, so only one test at a time holds it.
 pub(crate) fn policy(policy: OnExceeded) -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +58,7 @@ fn limited(count: u64) -> u64 {
 const LINE: u32 = line!() - 6;
 
 #[test]
-fn within_its_budget_a_function_does_what_it_does() {
+fn within_its_budget_a_function_behaves_as_before() {
     let _one = policy(OnExceeded::Panic);
     assert_eq!(limited(12), 12);
     let (value, report) = in_trace(|| limited(12));
@@ -69,7 +69,7 @@ fn within_its_budget_a_function_does_what_it_does() {
 }
 
 #[test]
-fn what_broke_it_is_told_with_the_tree() {
+fn the_panic_message_names_the_breach_and_has_the_tree() {
     let _one = policy(OnExceeded::Panic);
     let text = panic_of(|| limited(2000)).unwrap();
     let (head, tree) = text.split_once("\nwhat ran inside: trace ").unwrap();
@@ -106,7 +106,7 @@ fn its_panic_is_at_the_attribute() {
     }
     let _one = policy(OnExceeded::Panic);
     let before = std::panic::take_hook();
-    // Other tests may panic meanwhile, on threads of their own.
+    // Other tests may panic meanwhile, on their own threads.
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().unwrap();
         PLACE.set(Some((place.file().to_owned(), place.line())));
@@ -182,7 +182,7 @@ fn in_production_the_call_is_marked_and_counted() {
             .to_string()
             .contains("\tcheckpoint [over budget: allocations 2000, at most 12;")
     );
-    // Without a trace there is nothing to mark.
+    // Without a trace there is no call to mark.
     assert_eq!((limited(13), exceeded() - before), (13, 2));
     assert_eq!((limited(12), exceeded() - before), (12, 2));
 }
@@ -209,13 +209,13 @@ fn every_way_out_is_checked() {
     }
     assert!(catch_unwind(|| ways("panic")).is_err());
     assert_eq!(exceeded() - before, 4);
-    // Still the one: what another test would count in between is not of this.
+    // Still holding `_one`, so no other test counts in between.
     on_exceeded(OnExceeded::Panic);
     for out in ["early", "x", "7"] {
         let lines = first_lines(panic_of(|| ways(out)));
         assert_eq!(lines[1], "  allocations   at most 1, but 2", "{out}");
     }
-    // The function's own panic is the one that goes on; the budget is told on standard error.
+    // The function's own panic continues; the breach is printed to standard error.
     let caught = catch_unwind(|| ways("panic")).unwrap_err();
     assert_eq!(*caught.downcast::<&str>().unwrap(), "own");
     assert_eq!(exceeded() - before, 8);
@@ -245,7 +245,7 @@ fn nested_budgets_and_recursion() {
         .iter()
         .map(|call| call.checkpoints.len())
         .collect();
-    // What is marked inside is not of the calls around.
+    // A breach inside a call doesn't mark the calls around it.
     assert_eq!((exceeded() - before, marked), (2, vec![1, 1, 0, 0, 0]));
 }
 
@@ -254,7 +254,7 @@ fn exceeds() {
     allocate(1);
 }
 
-/// What a budget's own panic allocates is no breach of the budgets around it. Budgets that begin while
+/// The allocations of a budget's own panic don't break the budgets around it. Budgets that begin while
 /// it unwinds, and later panics, are checked as usual.
 #[test]
 fn the_panic_of_a_breach_breaks_no_other_budget() {
@@ -278,7 +278,7 @@ fn the_panic_of_a_breach_breaks_no_other_budget() {
     assert!(text.unwrap().starts_with("exceeds: "));
     let marks: Vec<_> = report.calls.iter().map(|it| it.checkpoints.len()).collect();
     assert_eq!((exceeded() - before, marks), (1, vec![0, 1]));
-    // The one, and the one in the destructor.
+    // One breach by `exceeds`, one in the destructor.
     panic_of(|| {
         let _late = InDrop;
         exceeds();
@@ -289,9 +289,9 @@ fn the_panic_of_a_breach_breaks_no_other_budget() {
     assert_eq!(exceeded() - before, 4);
 }
 
-/// The counts around a function with a budget have what it did, and not its own trace.
+/// The counts around a function with a budget include its allocations, but not the budget's own trace.
 #[test]
-fn its_own_trace_is_in_nobodys_figures() {
+fn the_trace_of_a_budget_is_in_no_counts() {
     #[budget(allocations <= 1)]
     fn one() {
         allocate(1);
@@ -359,7 +359,7 @@ fn methods_generics_and_limits_that_are_expressions() {
 
 /// Rendering a report allocates no more than it does today.
 #[test]
-fn what_this_crate_allocates_to_write_a_report() {
+fn rendering_a_report_stays_within_its_budgets() {
     #[budget(allocations <= 10)]
     fn plain(report: &Report) -> String {
         report.to_string()

@@ -24,7 +24,7 @@ async fn polled(count: u64, bytes: usize) -> u64 {
 }
 
 #[test]
-fn an_async_function_counts_its_polls_whatever_runs_in_between() {
+fn an_async_function_counts_only_its_own_polls() {
     let _one = policy(OnExceeded::Panic);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
@@ -193,7 +193,7 @@ fn a_future_that_is_returned_is_checked_as_it_is_polled() {
     let lines = first_lines(panic_of(|| run(Database.load(6))));
     assert!(lines[0].starts_with("load: "), "{lines:?}");
     assert_eq!(lines[1], "  allocations   at most 5, but 6");
-    // One more is the box of `load`.
+    // The box of `load` is one more.
     assert_eq!(run(Database.boxed(11)), 5);
     let lines = first_lines(panic_of(|| run(Database.boxed(10))));
     assert_eq!(lines[1], "  allocations   at most 10, but 11");

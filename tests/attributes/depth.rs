@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 use tracer::{Trace, budget, traced};
 
-/// Functions of these names, each around the one before.
+/// Functions of these names, each of which awaits the one before.
 macro_rules! nest {
     ($(#[$attribute:meta])+, $output:ty, $inner:ident $name:ident $($outer:ident)*) => {
         nest!(@one [$(#[$attribute])+] $output, $inner $name);

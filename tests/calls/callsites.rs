@@ -15,7 +15,7 @@ fn record(work: impl FnOnce()) -> Report {
     trace.report()
 }
 
-/// What some framework has for each handler.
+/// The data that some framework has for each handler.
 struct Handler {
     name: &'static str,
     line: u32,
@@ -75,7 +75,7 @@ static PLAIN: Callsite = Callsite::new("plain", "m", "f.rs", 1);
 static ONE_ID: Callsite = Callsite::new("one_id", "m", "f.rs", 2).with_id();
 
 #[test]
-fn a_static_callsite_takes_what_it_has_names_for() {
+fn a_static_callsite_takes_the_texts_that_it_has_names_for() {
     let report = record(|| {
         Call::open(&PLAIN).stop();
         Call::open_with(&PLAIN, Some(&"no ids here"), &[Some(&"nor labels")]).stop();
@@ -106,7 +106,7 @@ fn calls_beyond_the_limit_are_added_up_by_callsite() {
 }
 
 #[test]
-fn a_callsite_is_made_once_by_however_many_threads() {
+fn threads_that_race_make_one_callsite() {
     static RACE: Handler = Handler {
         name: "race",
         line: 1,
@@ -129,7 +129,7 @@ fn a_callsite_that_is_known_costs_no_allocation() {
         name: "known",
         line: 1,
     };
-    // As in a call, into which nothing of the tracer's own is counted.
+    // As in a call, the tracer's own allocations are not counted.
     let first = measure(|| std::ptr::from_ref(callsite(&KNOWN)).addr());
     let again = measure(|| std::ptr::from_ref(callsite(&KNOWN)).addr());
     assert_eq!(first.value, again.value);

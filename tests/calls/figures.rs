@@ -1,4 +1,4 @@
-//! What a call uses: its total, its self, and what each of its checkpoints has.
+//! The figures of a call: its total, its self, and those of its checkpoints.
 
 use std::fmt;
 use std::hint::black_box;
@@ -207,7 +207,7 @@ fn ten_thousand_calls_deep() {
     .unwrap()
     .join()
     .unwrap();
-    // On a small stack: neither the report nor its renderings go as deep as the calls did.
+    // On a small stack: neither the report nor its renderings recurse as deep as the calls did.
     let small = std::thread::Builder::new().stack_size(256 << 10);
     small
         .spawn(move || {

@@ -1,4 +1,4 @@
-//! The traces in flight: those that are not over, with the calls open in each.
+//! Traces in flight: those that have not ended, with the open calls of each.
 
 use std::pin::pin;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +23,7 @@ fn what_a_thread_is_doing() {
     let (go_on, wait) = mpsc::channel::<()>();
     let (say, ready) = mpsc::channel();
     std::thread::scope(|threads| {
-        // Within: what fails in here ends the thread's wait, too.
+        // Moved in, so that a failed assertion also ends the thread's wait.
         let go_on = go_on;
         let trace = &trace;
         threads.spawn(move || {
@@ -63,7 +63,7 @@ fn what_a_thread_is_doing() {
         );
         go_on.send(()).unwrap();
     });
-    // Over, although there is a handle.
+    // Not in flight, although there is a handle.
     assert_eq!(of(&trace), None);
     assert_eq!(trace.report().calls.len(), 3);
 }
@@ -88,7 +88,7 @@ fn a_future_between_its_polls() {
 }
 
 #[test]
-fn what_stands_below_a_call_that_has_stopped() {
+fn a_call_opened_within_one_that_has_stopped() {
     let trace = Trace::new();
     let scope = trace.inject();
     let outer = call!("outer");
@@ -108,7 +108,7 @@ fn what_stands_below_a_call_that_has_stopped() {
 }
 
 #[test]
-fn nobody_is_in_flight_without_a_scope() {
+fn a_trace_without_a_scope_is_not_in_flight() {
     let trace = Trace::new();
     assert_eq!(of(&trace), None);
     assert_eq!(Trace::empty().age(), std::time::Duration::ZERO);

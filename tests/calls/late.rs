@@ -49,7 +49,7 @@ fn any_number_of_guards_stopped_after_their_scope() {
 }
 
 #[test]
-fn what_is_done_away_from_the_strand_is_zero() {
+fn work_away_from_the_strand_counts_zero() {
     let (trace, other) = (Trace::new(), Trace::new());
     let scope = trace.inject();
     let late = call!("late");
@@ -78,7 +78,7 @@ fn a_guard_outlives_its_trace_and_writes_into_no_other() {
     let stale = [0; 40].map(|_| call!("stale"));
     drop(scope);
     drop(trace);
-    // These take up what the other gave back, whichever of them gets which.
+    // These reuse the memory that the first trace gave back, in any order.
     let traces: Vec<_> = (0..4).map(|_| Trace::new()).collect();
     let scopes: Vec<_> = traces.iter().map(Trace::inject).collect();
     let fresh: Vec<_> = (0..40).map(|_| call!("fresh")).collect();
@@ -110,7 +110,7 @@ fn a_late_guard_and_a_handle_fetched_before_the_trace_was_given_back() {
     allocate(1);
     let fetched = tracer::fetch();
     drop((scope, trace));
-    // A handle keeps the trace: nothing has been given back.
+    // The fetched handle keeps the trace, so nothing has been given back.
     assert_eq!(fetched.id(), id);
     assert_eq!(calls(&fetched), ["late in -: 1, 1, Running"]);
     let scope = fetched.inject();
@@ -124,7 +124,7 @@ fn a_late_guard_and_a_handle_fetched_before_the_trace_was_given_back() {
     );
     let report = fetched.report();
     drop(fetched);
-    // Now it has; what comes after is nobody's, not even the next trace's in the same memory.
+    // Now it has. Later operations go nowhere, not even to the next trace in the same memory.
     let next = Trace::new();
     let scope = next.inject();
     let call = call!("next");
@@ -139,7 +139,7 @@ fn a_late_guard_and_a_handle_fetched_before_the_trace_was_given_back() {
     drop(scope);
     assert_eq!(calls(&next), ["next in -: 4, 4, Ok"]);
     assert_ne!(next.id(), id);
-    // And plain data stays what it was.
+    // The report is plain data and has not changed.
     assert_eq!(report.trace, id);
     assert_eq!(
         calls_of(&report),
@@ -148,7 +148,7 @@ fn a_late_guard_and_a_handle_fetched_before_the_trace_was_given_back() {
 }
 
 #[test]
-fn a_strand_that_ended_takes_up_nothing_more() {
+fn a_strand_that_ended_records_nothing_more() {
     // The guard of a scope that ended, and one whose instrumented call stays suspended.
     let trace = Trace::new();
     let scope = trace.inject();
@@ -196,7 +196,7 @@ thread_local! {
     static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
-/// In the order in which the fields are dropped.
+/// Fields are dropped in the order of declaration: first the call, then the scope.
 struct Kept {
     _call: Option<Call>,
     _scope: Option<Scope>,
@@ -226,7 +226,7 @@ fn a_scope_and_its_guard_in_a_thread_local() {
         (report.calls[1].parent, report.calls[1].total),
         (Some(0), Some(boxes(2)))
     );
-    // With the vector's block, and what else the thread does before its end; at least these.
+    // At least these: the thread may allocate more before its end. The vector's block is one.
     let around = &report.calls[0];
     assert!(!around.partial);
     assert!(around.total.unwrap().allocations >= 4);

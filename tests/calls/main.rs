@@ -1,5 +1,5 @@
-//! Calls on one thread: what they use, what is told of them, how they end, in whatever order guards and
-//! scopes are dropped.
+//! Calls on one thread: their figures, their texts and their ends, with guards and scopes dropped in any
+//! order.
 
 #[path = "../common/boxes.rs"]
 mod boxes;

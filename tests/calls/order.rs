@@ -1,4 +1,4 @@
-//! Guards that are not dropped in the order of nesting: swapped, kept in something, leaked.
+//! Guards that are not dropped in the order of nesting: swapped, stored or leaked.
 
 use std::cell::RefCell;
 
@@ -13,9 +13,9 @@ use crate::outcomes::outcomes;
 
 #[test]
 fn guards_dropped_in_any_order() {
-    // The calls a, b and c, opened in this order with 2, 4 and 8 blocks after each; then one stops,
-    // 16 blocks, one stops, 32 blocks, one stops. What is allocated is the self of the youngest
-    // call that is open. Expected: the total and the self of a, b and c.
+    // The calls a, b and c are opened in this order, with 2, 4 and 8 blocks after each. Then one
+    // stops, 16 blocks, one stops, 32 blocks, the last stops, 64 blocks. A block belongs to the self of
+    // the youngest open call. Expected: the total and the self of a, b and c.
     let cases = [
         ("abc", [(14, 2), (28, 4), (56, 56)]),
         ("acb", [(14, 2), (60, 36), (24, 24)]),
@@ -47,7 +47,7 @@ fn guards_dropped_in_any_order() {
         drop(scope);
         let line = |id, parent, (total, own)| format!("{id} in {parent}: {total}, {own}, Ok");
         let report = trace.report();
-        // Of the vector's block, only the allocation is within.
+        // The vector's block is allocated within `around`, but freed after it.
         let lines = calls_of(&report);
         assert_eq!(
             lines[1..],
@@ -109,7 +109,7 @@ fn two_guards_swapped() {
     let (mut one, mut two) = (call!("one"), call!("two"));
     allocate(1);
     std::mem::swap(&mut one, &mut two);
-    // The inner one, then the outer.
+    // Stops the inner call, then the outer one.
     drop(one);
     allocate(2);
     drop(two);
@@ -136,12 +136,12 @@ fn the_guards_of_two_traces_swapped() {
     let mut two = call!("two");
     allocate(2);
     std::mem::swap(&mut one, &mut two);
-    // This is `one`, stopped where its strand is not the current one.
+    // Stops `one` while its strand is not the current one.
     two.stop();
     allocate(4);
     drop(inner_scope);
     allocate(8);
-    // And `two` after its scope.
+    // Stops `two` after its scope.
     one.stop();
     let after = call!("after");
     allocate(16);
@@ -175,10 +175,10 @@ fn guards_sorted_and_taken_from_the_middle() {
     assert_eq!(
         calls(&trace),
         [
-            // Until it stops, fourth: all before, and what followed the first three.
+            // Stops fourth: 5 blocks while opening, then 10 + 20 + 30.
             "d in -: 65, 1, Ok",
             "a in d: 4, 1, Ok",
-            // Of what is left open, "e" is the innermost while "c" and "d" stop.
+            // The innermost open call while "c" and "d" stop.
             "e in a: 103, 71, Ok",
             "c in e: 32, 21, Ok",
             "b in c: 11, 11, Ok",

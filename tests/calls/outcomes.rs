@@ -1,4 +1,4 @@
-//! How a call ends: well, failed, or by a panic.
+//! How a call ends: ok, failed, or by a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -10,9 +10,9 @@ use crate::common::allocate;
 use crate::lines::calls;
 use crate::on_drop::OnDrop;
 
-/// Catches the panic of `work`, without a message if that begins with "expected".
+/// Catches the panic of `work`. A message that begins with "expected" is not printed.
 ///
-/// The process has one hook, so it is set once.
+/// The panic hook is the process's, so it is set once.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -38,7 +38,7 @@ fn unwinding(work: impl FnOnce()) {
     .unwrap_err();
 }
 
-/// Returns each call's parent and outcome. The figures have what unwinding allocates.
+/// Returns each call's parent and outcome, without figures: unwinding allocates.
 pub(crate) fn outcomes(trace: &Trace) -> Vec<String> {
     let report = trace.report();
     assert!(report.calls.iter().all(|call| !call.partial), "{report:#}");
@@ -53,7 +53,7 @@ pub(crate) fn outcomes(trace: &Trace) -> Vec<String> {
 }
 
 #[test]
-fn of_several_failures_the_last_is_told() {
+fn the_last_of_several_failures_is_reported() {
     let trace = Trace::new();
     let scope = trace.inject();
     let call = call!("call");
@@ -231,7 +231,7 @@ fn a_panic_inside_a_drop_while_unwinding() {
         [
             "around in -: Panicked",
             "survives in around: Ok",
-            // As documented: the standard library does not tell one panic from another.
+            // As documented: the standard library does not distinguish one panic from another.
             "inner in survives: Ok",
             "next in -: Ok",
         ]
@@ -252,7 +252,7 @@ fn a_guard_kept_by_the_panics_payload() {
     let after = call!("after");
     allocate(1);
     after.stop();
-    // Caught before this.
+    // The panic was caught before this.
     drop(payload.downcast::<Call>().unwrap());
     around.stop();
     drop(scope);

@@ -172,7 +172,7 @@ fn scopes_dropped_out_of_order() {
             allocate(count);
         }
         assert!(tracer::fetch().is_empty());
-        // From the first, second, third scope's entry to its end, all that the thread did.
+        // All that the thread did from each scope's entry to its end.
         let entered = [7, 6, 4];
         for (place, index) in order.into_iter().enumerate() {
             let left = [0, 8, 8 + 16][place];
@@ -208,7 +208,7 @@ fn a_leaked_scope_leaves_the_others_exact() {
     let report = outer.report();
     assert_eq!(report.total, Some(boxes(3)));
     let call = &report.calls[0];
-    // Stopped while its strand was not the current one: may be marked, must not be wrong.
+    // Stopped while its strand was not the current one: may be partial, must not be wrong.
     assert_eq!(
         (call.total, call.self_counts),
         (Some(boxes(3)), Some(boxes(3)))
@@ -238,7 +238,7 @@ fn a_leaked_scope_of_a_thread_that_ended_is_in_the_totals_around() {
         around.stop();
         thread.join().unwrap();
     });
-    // May be marked, must not be wrong.
+    // May be partial, must not be wrong.
     let lines = calls(&trace);
     let lines: Vec<_> = lines
         .iter()
@@ -291,7 +291,7 @@ fn scopes_dropped_out_of_order_give_back_their_calls_too() {
 
 #[test]
 fn thousands_of_nested_scopes_of_two_traces_in_turns() {
-    // The time grows with the square, and is a minute of a busy machine unoptimised.
+    // The time grows with the square of the depth: unoptimised, up to a minute on a busy machine.
     const DEPTH: usize = if cfg!(debug_assertions) {
         2_000
     } else {
@@ -312,14 +312,14 @@ fn thousands_of_nested_scopes_of_two_traces_in_turns() {
     for (number, trace) in traces.iter().enumerate() {
         let report = trace.report();
         assert_eq!((report.calls.len(), report.dropped), (DEPTH / 2, 0));
-        // The second trace begins one level below the first.
+        // The second trace begins one level deeper than the first.
         assert_eq!(report.total, Some(boxes((DEPTH - number) as u64)));
         for (place, call) in report.calls.iter().enumerate() {
             let level = 2 * place + number;
             assert_eq!(call.id, Some(level.to_string()));
             assert_eq!(call.parent, place.checked_sub(1));
             assert_eq!(call.total, Some(boxes((DEPTH - level) as u64)), "{level}");
-            // Its own, and that of the other trace's level within; the last has none within.
+            // Its own block and that of the other trace's level within it; the last has only its own.
             let own = if level == DEPTH - 1 { 1 } else { 2 };
             assert_eq!(call.self_counts, Some(boxes(own)), "{level}");
             assert_eq!((&call.outcome, call.partial), (&Outcome::Ok, false));
@@ -338,7 +338,7 @@ fn a_thousand_scopes_of_two_traces_left_in_the_order_of_entering() {
         allocate(1);
     }
     assert!(tracer::fetch().is_empty());
-    // All until the last scope but one ended, and until the last.
+    // All blocks until the last scope but one ended, and until the last ended.
     let totals = [&traces[0], &traces[1]].map(|trace| trace.report().total);
     assert_eq!(totals, [Some(boxes(998)), Some(boxes(999))]);
 }

@@ -1,4 +1,4 @@
-//! Names, ids, labels and messages: what is kept of them, and what formatting them may do.
+//! Names, ids, labels and messages: how they are bounded, and what formatting them may do.
 
 use std::fmt::{self, Display};
 use std::panic::panic_any;
@@ -190,7 +190,7 @@ fn formatting_may_fail_or_panic() {
         call!("{}", Broken(fails), after = 1).stop();
         call!("{}", Broken(panics), after = 1).stop();
         call!("fails").fail(&Broken(panics));
-        // While a panic is already on its way.
+        // While a panic is already unwinding.
         let _unwinds = OnDrop(|| call!("{}", Broken(panics)).stop());
         panic!("expected");
     })

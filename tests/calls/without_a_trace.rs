@@ -1,4 +1,4 @@
-//! Traces that are empty or were never injected, and code that runs without one.
+//! Traces that are empty or were never injected, and code that runs without a trace.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn an_empty_trace_does_nothing() {
 }
 
 #[test]
-fn a_trace_that_was_never_injected_is_empty_but_itself() {
+fn a_trace_that_was_never_injected_is_empty() {
     let (trace, other) = (Trace::new(), Trace::new());
     assert!(!trace.is_empty() && trace.id() != 0 && trace.id() != other.id());
     let report = trace.report();

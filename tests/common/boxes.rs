@@ -2,7 +2,7 @@
 
 use tracer::alloc::Counts;
 
-/// Returns what `allocate(count)` is counted as.
+/// Returns the counts of `allocate(count)`.
 pub(crate) fn boxes(count: u64) -> Counts {
     Counts {
         allocations: count,

@@ -1,4 +1,4 @@
-//! The calls of a report as lines, to be compared with what was expected.
+//! The calls of a report as lines, for comparison.
 
 use tracer::alloc::Counts;
 use tracer::{CallReport, Report, Trace};

@@ -1,4 +1,4 @@
-//! A destructor that does what a test wants.
+//! A destructor that runs a closure.
 
 /// Runs the closure when it is dropped.
 pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);

@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-/// Is pending `times` times, and asks each time to be polled again at once.
+/// Returns `Pending` `times` times, and each time asks to be polled again at once.
 ///
 /// Tokio's `yield_now` may allocate, which would be counted.
 pub(crate) async fn pause(times: u32) {

@@ -1,5 +1,5 @@
-//! Real traces as trace events, read by the rules of the format; each call is drawn once, in its
-//! place and as long as it was. The files stay, for `.ci/viewers` to open them in speedscope.
+//! Real traces as trace events, read by the rules of the format: each call is drawn once, in its place
+//! and with its length. The files are kept, and `.ci/viewers` opens them in speedscope.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::by_hand::{poll, run};
 use crate::common::allocate;
 use crate::pause::pause;
 
-/// A track's calls in order of time, each with the number of those around it.
+/// A track's calls in order of time, each with the number of calls around it.
 type Track<'a> = &'a [(&'a str, usize)];
 
 fn written(reports: &[Report]) -> Value {
@@ -37,10 +37,10 @@ fn nanos(event: &Value) -> i64 {
     nanos
 }
 
-/// A call as speedscope names it, how many are around it, and its length in nanoseconds.
+/// A call's name in speedscope, the number of calls around it, and its length in nanoseconds.
 type Frame = (String, usize, i64);
 
-/// Each track's name, with its frames in order of time.
+/// Returns each track's name and its frames, in order of time.
 fn drawn(file: &Value) -> BTreeMap<u64, (String, Vec<Frame>)> {
     let mut tracks: BTreeMap<u64, (String, Vec<_>)> = BTreeMap::new();
     let mut open: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
@@ -86,7 +86,7 @@ fn call<'a>(report: &'a Report, name: &str) -> &'a CallReport {
     report.calls.iter().find(|call| call.name == name).unwrap()
 }
 
-/// Returns a call's name and length, as its frame must have them.
+/// Returns the name and length that a call's frame must have.
 fn frame(report: &Report, name: &str) -> (String, i64) {
     let call = call(report, name);
     let (outcome, length) = match call.outcome {
@@ -190,7 +190,7 @@ async fn wandering() {
     after();
 }
 
-/// A slice for each poll, or for each thread, would be the picture of the runtime.
+/// A slice for each poll, or for each thread, would show the runtime and not the task.
 #[test]
 fn a_task_that_wanders_is_one_track() {
     let trace = Trace::new();
@@ -273,7 +273,7 @@ fn threads() {
         name.ends_with(&format!(", strand 1 on worker <1> #{worker} (tid 2)")),
         "{name}"
     );
-    // Each level is its strand's own, and two don't add up.
+    // With two strands there is no level of live bytes: those of different strands don't add up.
     assert_eq!(events(&file, "C"), Vec::<&Value>::new());
     assert_drawn(
         "threads",
@@ -302,7 +302,7 @@ fn a_trace_that_is_still_running() {
 }
 
 #[test]
-fn concurrent_requests_lie_beside_one_another() {
+fn concurrent_requests_have_processes_of_their_own() {
     let (first, second) = (Trace::new(), Trace::new());
     let mut outer = Box::pin(first.instrument(wandering()));
     assert!(poll(outer.as_mut()).is_pending());
@@ -335,7 +335,7 @@ fn concurrent_requests_lie_beside_one_another() {
 }
 
 #[test]
-fn what_was_said_and_used_is_in_the_arguments() {
+fn texts_and_figures_are_in_the_arguments() {
     const HOSTILE: &str = "<script>alert(1)</script>\"\\\t\n;\u{1b}[31m\u{202e}\u{2028}\0é😀";
     let trace = Trace::new();
     let scope = trace.inject();
@@ -426,7 +426,7 @@ fn live_bytes_at_starts_checkpoints_and_ends() {
 }
 
 #[test]
-fn folded_calls_are_said_where_they_were() {
+fn folded_calls_are_arguments_of_the_call_around() {
     let trace = Trace::with_limits(1, Limits::default().calls(1));
     let scope = trace.inject();
     let call = call!();
@@ -464,7 +464,7 @@ fn folded_calls_are_said_where_they_were() {
     );
 }
 
-/// A report that tells when it is dropped.
+/// A report that checks, when it is written, that no other one is alive.
 struct Alive(Report, Rc<()>);
 
 impl Borrow<Report> for Alive {
@@ -475,7 +475,7 @@ impl Borrow<Report> for Alive {
     }
 }
 
-/// A stream is written report by report, and none is kept.
+/// Reports of a stream are written one at a time, and dropped before the next.
 #[test]
 fn a_stream_of_reports() {
     let trace = Trace::new();

@@ -1,4 +1,4 @@
-//! What has changed between two sets of reports, and rules on how much may.
+//! Differences between two sets of reports, and rules that limit them.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn new() {
     allocate(9);
 }
 
-/// A report of what `work` did, with places and times that are the same in every run.
+/// Returns a report of `work`, with places and times that are the same in every run.
 fn traced(work: impl FnOnce()) -> Report {
     let trace = Trace::new();
     let scope = trace.inject();
@@ -147,7 +147,7 @@ fn functions_of_one_name_are_told_apart_by_their_modules() {
 }
 
 #[test]
-fn the_most_changed_and_what_stayed_the_same() {
+fn the_most_changed_and_the_unchanged() {
     let (before, after) = (sum(&[before()]), sum(&[after()]));
     let diff = Diff::between(&before, &after);
     assert_eq!(
@@ -184,7 +184,7 @@ parse > leaf     +1.56 KiB  +39.0%  4.00 KiB  5.57 KiB          +16
 }
 
 #[test]
-fn of_the_same_nothing_has_changed() {
+fn equal_reports_have_no_changes() {
     let (before, again) = (sum(&[before()]), sum(&[before()]));
     let diff = Diff::between(&before, &again);
     assert_eq!(
@@ -239,7 +239,7 @@ fn rules_name_what_breaks_them() {
             "new (src/orders.rs:14): peak 0 -> 100 B (+100), allowed +99B",
         ]
     );
-    // To the last one: 41 and 16 more, of 73 and 8 more.
+    // Exact to the last unit: 41 allocations grow by 16.
     let of_parse = |rule: &str| {
         breaches(&before, &after, &[rule])
             .iter()
@@ -251,7 +251,7 @@ fn rules_name_what_breaks_them() {
 }
 
 #[test]
-fn of_more_reports_than_before_each_counts() {
+fn figures_are_per_report_if_the_numbers_of_reports_differ() {
     let third = || traced(|| parse(1));
     let before = sum(&[third(), third(), traced(|| parse(2))]);
     let same = sum(&[
@@ -285,7 +285,7 @@ fn of_more_reports_than_before_each_counts() {
             .to_string()
             .starts_with("3 reports before, 2 after; figures are per report\n")
     );
-    // Nothing to compare with.
+    // One side has no reports.
     assert_eq!(
         breaches(&Hotspots::new(), &before, &["calls > +2"]).len(),
         3
@@ -297,7 +297,7 @@ fn of_more_reports_than_before_each_counts() {
 }
 
 #[test]
-fn what_was_not_counted_may_have_grown() {
+fn a_rule_on_a_figure_that_was_not_counted_is_broken() {
     let mut uncounted = before();
     uncounted.total = None;
     for call in &mut uncounted.calls {
@@ -313,7 +313,7 @@ fn what_was_not_counted_may_have_grown() {
 }
 
 #[test]
-fn what_is_no_rule() {
+fn malformed_rules_are_rejected() {
     let error = |text: &str| text.parse::<Rule>().unwrap_err().to_string();
     let figures = By::ALL.map(By::name).join(", ");
     for (text, message) in [

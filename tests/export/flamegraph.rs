@@ -8,7 +8,7 @@ use tracer::{Report, Trace, call};
 use crate::common::allocate;
 use crate::stacks::{hostile, hotspots, traced};
 
-/// The bars of a flame graph: titles, which have the figures, and colours.
+/// Returns the bars of a flame graph: titles, which contain the figures, and colours.
 fn bars(svg: &str) -> BTreeMap<String, String> {
     let document = roxmltree::Document::parse_with_options(
         svg,
@@ -54,7 +54,7 @@ fn a_flame_graph_has_a_bar_for_each_path() {
             "export::stacks::second (200 allocations, 84.75%)",
         ]
     );
-    // The same figures make the same picture.
+    // The output is deterministic.
     assert_eq!(svg, flamegraph(&hotspots, By::SelfAllocations));
 }
 
@@ -73,7 +73,7 @@ fn a_hostile_name_is_text_in_the_picture() {
 #[test]
 fn what_has_changed_is_coloured() {
     let mut svg = Vec::new();
-    // Twice as many reports before, in which the leaf took as much each.
+    // Twice as many reports before. In each of them the leaf took the same.
     let before = hotspots(&[traced(5), traced(5)]);
     let after = hotspots(&[traced(20)]);
     after
@@ -97,7 +97,7 @@ fn what_has_changed_is_coloured() {
 }
 
 #[test]
-fn the_whole_is_told_below_the_title() {
+fn the_total_stands_below_the_title() {
     let subtitle = |reports: &[Report], by| {
         let svg = flamegraph(&hotspots(reports), by);
         let options = roxmltree::ParsingOptions {
@@ -181,7 +181,7 @@ fn ten_thousand_levels_are_cut() {
     let svg = flamegraph(&hotspots(&[trace.report()]), By::Allocations);
     let bars = bars(&svg);
     assert!(bars.contains_key("export::flamegraph::down (10,000 allocations, 100.00%)"));
-    // The last of 500 has all the others'.
+    // The last of the 500 levels includes all deeper ones.
     assert!(
         bars.contains_key("export::flamegraph::down (9,501 allocations, 95.01%)"),
         "{bars:#?}"

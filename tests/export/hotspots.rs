@@ -33,7 +33,7 @@ fn second_flow() {
     call.fail("broken pipe");
 }
 
-/// `name: calls, failures, allocations, self`, indented by depth.
+/// Returns a line for each path: `name: calls, failures, allocations, self`, indented by depth.
 fn lines(hotspots: &Hotspots) -> Vec<String> {
     hotspots.paths().iter().map(line).collect()
 }
@@ -125,7 +125,7 @@ fn a_function_that_calls_itself_is_in_its_totals_once() {
     assert_eq!(functions[0].allocates.unwrap().max, 3);
 }
 
-/// A branch that is dropped because another one was ready.
+/// A `select!` that drops one branch because the other is ready.
 async fn select() {
     let _call = call!();
     tokio::select! {
@@ -163,7 +163,7 @@ fn a_branch_that_a_select_drops_is_cancelled_and_no_failure() {
     };
     assert_eq!(figures(By::Failures), []);
     assert_eq!(figures(By::Cancelled), [("loses".to_owned(), 1)]);
-    // The column is there if there is something in it.
+    // A column is shown only if it has a figure other than 0.
     let titles = |hotspots: &Hotspots| {
         let table = hotspots.table().width(300).to_string();
         let titles = table.lines().nth(2).unwrap().split_whitespace();
@@ -176,7 +176,7 @@ fn a_branch_that_a_select_drops_is_cancelled_and_no_failure() {
     let mut failing = Hotspots::new();
     failing.add(&traced(&Trace::new(), second_flow));
     assert_eq!(of(&failing), [true, false]);
-    // And both add up.
+    // Merged hotspots have both columns.
     hotspots.merge(&failing);
     assert_eq!(of(&hotspots), [true, true]);
     let markdown = hotspots
@@ -241,7 +241,7 @@ fn folded_calls_are_in_the_sums_and_not_in_the_percentiles() {
     );
     let functions = hotspots.functions(By::SelfAllocations);
     assert_eq!(functions[0].allocates.unwrap().max, 2);
-    // All but their peaks is known.
+    // Only their peaks are unknown.
     assert_eq!(functions[0].totals.partial, 0);
     assert_eq!(hotspots.outside_calls(), Some(boxes(0)));
 }

@@ -1,4 +1,4 @@
-//! Reports as lines of JSON: the schema, what is read back, and what is rejected.
+//! Reports as lines of JSON: the schema, reading it back, and malformed input.
 
 use std::io::{self, BufReader, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tracer::report::json;
 use tracer::{Limits, Outcome, Report, Trace, call};
 
-/// A report with something of everything in it.
+/// A report with every field of the schema.
 const GOLDEN: &str = concat!(
     r#"{"tracer_report":1,"trace":7,"started_unix_ns":1763942400000000001,"elapsed_ns":14038083,"#,
     r#""grown":1,"dropped":2,"memory_bytes":8192,"#,
@@ -52,7 +52,7 @@ fn golden() -> Report {
 }
 
 #[test]
-fn a_file_of_before_has_no_cancelled_calls_among_the_folded() {
+fn folded_sums_of_older_files_have_no_cancelled_calls() {
     let before = GOLDEN.replace(r#""cancelled":2,"#, "");
     assert_eq!(golden().folded[0].cancelled, 2);
     let report = read(before.as_bytes()).remove(0).unwrap();
@@ -119,7 +119,7 @@ fn recorded() -> Report {
 }
 
 #[test]
-fn what_is_read_is_what_was_written() {
+fn a_report_is_read_back_unchanged() {
     let report = recorded();
     let outcomes: Vec<_> = report.calls.iter().map(|call| &call.outcome).collect();
     assert!(outcomes.contains(&&Outcome::Running) && outcomes.contains(&&Outcome::Cancelled));
@@ -127,7 +127,7 @@ fn what_is_read_is_what_was_written() {
     let line = written(&report);
     assert_eq!(line.find('\n'), Some(line.len() - 1));
     assert_eq!(read(line.as_bytes()), [Ok(report.clone())]);
-    // From a reader nothing can be borrowed.
+    // A reader gives no text that could be borrowed.
     assert_eq!(
         serde_json::from_reader::<_, Report>(line.as_bytes()).unwrap(),
         report
@@ -144,11 +144,11 @@ fn a_trace_that_is_empty_and_one_without_calls() {
 }
 
 #[test]
-fn a_byte_order_mark_at_the_beginning_is_read_over() {
+fn a_byte_order_mark_at_the_beginning_is_ignored() {
     let marked = format!("\u{feff}{GOLDEN}");
     assert_eq!(read(marked.as_bytes()), [Ok(golden())]);
     assert_eq!(read("\u{feff}\n".as_bytes()), []);
-    // Elsewhere it is no JSON.
+    // Elsewhere a byte order mark is not JSON.
     let error = Err("line 2, column 1: not JSON: expected value".to_owned());
     assert_eq!(
         read(format!("{GOLDEN}{marked}").as_bytes()),
@@ -157,7 +157,7 @@ fn a_byte_order_mark_at_the_beginning_is_read_over() {
 }
 
 #[test]
-fn what_is_written_can_be_shown_anywhere() {
+fn the_output_is_safe_to_show_anywhere() {
     let hostile = "é漢\u{7f}\u{85}\u{9b}2J\u{200b}\u{200d}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{e0041}😀\u{2764}\u{fe0f}";
     let escaped = "é漢\\u007f\\u0085\\u009b2J\\u200b\\u200d\\u202e\\u2028\\u2029\\u2066\\ufeff\\udb40\\udc41😀\u{2764}\u{fe0f}";
     let mut report = golden();
@@ -211,7 +211,7 @@ fn times_before_1970_and_of_centuries() {
     assert_eq!(read.elapsed, Duration::from_nanos(u64::MAX));
 }
 
-/// Another implementation reads the same texts and figures.
+/// Another JSON parser reads the same texts and figures.
 #[test]
 fn python_reads_it() {
     let report = recorded();
@@ -223,7 +223,7 @@ fn python_reads_it() {
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn();
-    // Without Python the other tests have to do.
+    // Without Python there is nothing to check.
     let Ok(mut python) = python else { return };
     io::Write::write_all(
         &mut python.stdin.take().unwrap(),
@@ -254,7 +254,7 @@ fn error(input: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn what_is_no_report() {
+fn malformed_reports_are_rejected() {
     let cut = GOLDEN.trim_end();
     let cases = [
         (
@@ -313,7 +313,7 @@ fn what_is_no_report() {
 }
 
 #[test]
-fn lines_that_are_none_do_not_hide_those_that_are() {
+fn malformed_lines_do_not_hide_the_others() {
     let input = format!("\n{GOLDEN}oops\n \r\n{GOLDEN}{}", GOLDEN.trim_end());
     let read = read(input.as_bytes());
     let good: Vec<_> = read.iter().map(Result::is_ok).collect();
@@ -342,7 +342,7 @@ fn a_line_without_end_takes_bounded_memory() {
     assert!(peak < 4 << 20, "{peak}");
 }
 
-/// Returns the most bytes held while the only report is read, and the bytes of the report.
+/// Returns the peak of bytes while the only report is read, and the bytes of the report.
 fn taken_by_reading(line: &[u8], report: &Report) -> (u64, u64) {
     let mut read = None;
     let measured = tracer::alloc::measure(|| {
@@ -367,7 +367,7 @@ fn a_report_of_more_than_64_mib_comes_back() {
     let line = written(&report);
     assert!(line.len() > 64 << 20);
     let (peak, left) = taken_by_reading(line.as_bytes(), &report);
-    // The line's start, and the last text twice.
+    // The start of the line, and the last text twice.
     assert!(peak < left + (6 << 20), "{peak}, {left}");
 }
 
@@ -384,7 +384,7 @@ fn reading_a_report_takes_little_more_than_the_report() {
     let most = left + 2 * list as u64 + (3 << 20);
     assert!(peak < most, "{peak}, {left}");
     let written = tracer::alloc::measure(|| written(&report));
-    // The line grows by doubling, too.
+    // The line grows by doubling as well.
     let peak = written.peak_bytes.unwrap();
     assert!(peak < 3 * line.len() as u64, "{peak}");
 }
@@ -438,7 +438,7 @@ proptest! {
         for report in json::Lines::new(&bytes[..]).flatten() {
             prop_assert!(report.calls.iter().enumerate().all(|(place, call)| call.parent < Some(place)));
         }
-        // And what is almost a report.
+        // Input that is almost a report.
         let almost = [&GOLDEN.as_bytes()[..at], &other, &GOLDEN.as_bytes()[at..]].concat();
         for line in read(&almost) {
             if let Err(message) = line {

@@ -1,4 +1,4 @@
-//! What is made of reports: texts, JSON, Chrome traces; hotspots, and what is made of those.
+//! Renderings of reports (text, JSON, Chrome traces), hotspots, and renderings of those.
 
 #[path = "../common/boxes.rs"]
 mod boxes;

@@ -43,7 +43,7 @@ fn profile(report: &Report) -> Vec<u8> {
     profile
 }
 
-/// Returns what `go tool pprof` prints; `None` without Go, which CI has.
+/// Returns the output of `go tool pprof`, or `None` if Go is not installed. CI has Go.
 fn pprof(profile: &[u8], arguments: &[&str]) -> Option<Vec<String>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), profile).unwrap();
@@ -116,7 +116,7 @@ fn pprof_finds_files_lines_and_paths() {
     );
     let types = "calls/count time/nanoseconds busy/nanoseconds allocations/count bytes/bytes[dflt]";
     assert_eq!(lines[4], types);
-    // The same hotspots, the same bytes.
+    // The output is deterministic.
     assert_eq!(profile(&report), profile(&report));
 }
 
@@ -125,7 +125,7 @@ fn hostile_names_are_one_line() {
     let mut report = traced();
     report.calls[0].name = "a;b\n\t<script>\"\0\u{1b}[2J".into();
     report.calls[0].file = "src/\n.rs".into();
-    // pprof shows a name without what stands in `<>`, as it does with templates, and then the whole.
+    // pprof takes `<>` for template arguments: it shows a name without them, and then the whole name.
     let Some(lines) = pprof(&profile(&report), &["-raw"]) else {
         return;
     };
@@ -138,7 +138,7 @@ fn hostile_names_are_one_line() {
 }
 
 #[test]
-fn what_was_not_counted_is_not_shown_first() {
+fn a_figure_that_was_not_counted_is_not_the_first_sample_type() {
     let mut report = traced();
     report.total = None;
     for call in &mut report.calls {

@@ -43,7 +43,7 @@ pub(crate) fn hotspots(reports: &[Report]) -> Hotspots {
 
 const HOSTILE: &str = "a;b\n\t<script>alert(\"1\")</script>&\0\u{1b}[2J 7 8";
 
-/// A report whose first function has a hostile name.
+/// Returns a report whose first function has a hostile name.
 pub(crate) fn hostile() -> Report {
     let mut report = traced(5);
     report.calls[0].name = HOSTILE.into();
@@ -87,7 +87,7 @@ fn a_hostile_name_is_one_frame_of_one_line() {
 }
 
 #[test]
-fn what_can_not_be_written_is_an_error() {
+fn a_failed_write_is_an_error() {
     struct Full;
     impl io::Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! Tables of hotspots, whole, with fixed times.
+//! Whole tables of hotspots, with fixed times.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn handle() -> Report {
     fixed(trace.report())
 }
 
-/// With times and places that are the same in every run.
+/// Returns the report with times and places that are the same in every run.
 fn fixed(mut report: Report) -> Report {
     for (place, call) in report.calls.iter_mut().enumerate() {
         let number = u32::try_from(place).unwrap();
@@ -80,7 +80,7 @@ handle_request                                   0 B   0.0%      3  60.0 ms     
 }
 
 #[test]
-fn what_is_left_of_a_line_goes_to_names_and_places() {
+fn the_rest_of_a_line_goes_to_names_and_places() {
     let table = |width| hotspots().table().top(2).width(width).to_string();
     let ends = |width: usize| {
         let table = table(width);
@@ -91,7 +91,7 @@ fn what_is_left_of_a_line_goes_to_names_and_places() {
     let place = "…c/handlers/requests/mod.rs:11";
     assert_eq!(ends(114), ["fetch_data_from_…e_and_decode_it", place]);
     assert_eq!(ends(120), ["fetch_data_from_the…vice_and_decode_it", place]);
-    // There is room for all columns, and for all of their texts.
+    // All columns fit, with their whole texts.
     assert_eq!(
         ends(400),
         [
@@ -142,13 +142,13 @@ fn functions_of_one_name_are_told_apart_by_their_modules() {
             "serve"
         ]
     );
-    // Also if only one of them is in the table.
+    // The module is also shown if the table has only one of them.
     let one = hotspots.table().by(By::Calls).top(1).markdown().to_string();
     assert!(one.contains("| `orders::get` |"), "{one}");
 }
 
 #[test]
-fn the_best_of_a_narrow_one_and_all_of_a_wide_one() {
+fn a_narrow_table_has_the_first_columns_and_a_wide_one_all() {
     assert_eq!(
         hotspots()
             .table()
@@ -182,7 +182,7 @@ store\\n\\u{1b}[2J|<b>`x`</b>           3  100.0%      3
     );
 }
 
-/// The cells of the table, as a Markdown reader finds them.
+/// Returns the cells of the table, as a Markdown parser reads them.
 fn cells(markdown: &str) -> Vec<String> {
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
     let mut cells = Vec::new();
@@ -246,7 +246,7 @@ fn a_table_in_markdown() {
     );
 }
 
-/// Whatever a function is called, its cell says just that.
+/// A cell shows exactly the function's name, whatever it contains.
 #[test]
 fn hostile_names_in_markdown() {
     for name in [
@@ -286,7 +286,7 @@ fn hostile_names_in_markdown() {
 }
 
 #[test]
-fn what_is_not_counted_is_not_zero() {
+fn figures_that_were_not_counted_are_not_zero() {
     let mut report = handle();
     report.total = None;
     for call in &mut report.calls {

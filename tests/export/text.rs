@@ -1,4 +1,4 @@
-//! The lines and the tree of a report, whole, with fixed times.
+//! Whole texts of a report, as lines and as a tree, with fixed times.
 
 use std::hint::black_box;
 use std::panic::{catch_unwind, resume_unwind};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracer::alloc::{Counts, measure};
 use tracer::{Call, Limits, Outcome, Report, Trace, call};
 
-/// What a service might do, with something of each kind in it.
+/// Records a request with something of each kind.
 fn record(trace: &Trace) -> Report {
     let request = "ca7a87c4-58d0-4fdf-857c-ef49fc3bf271";
     let scope = trace.inject();
@@ -39,8 +39,8 @@ fn record(trace: &Trace) -> Report {
     fixed(report)
 }
 
-/// Fixes what differs from run to run: times, threads, and what unwinding and the report itself
-/// allocate.
+/// Fixes the figures that differ from run to run: times, threads, and the allocations of unwinding and
+/// of the report itself.
 fn fixed(mut report: Report) -> Report {
     report.trace = 7;
     report.grown = 1234;
@@ -152,7 +152,7 @@ no calls recorded"
     );
 }
 
-/// Calls one inside another, each of which fails with its message, if it has one.
+/// Opens calls one inside another. Each fails with its message, if it has one.
 fn failing(messages: &[&str]) {
     if let [message, rest @ ..] = messages {
         let call = call!();
@@ -164,7 +164,7 @@ fn failing(messages: &[&str]) {
 }
 
 #[test]
-fn a_message_that_is_handed_on_stands_at_the_innermost_call() {
+fn a_forwarded_message_stands_at_the_innermost_call() {
     let endings = |messages: &[&str]| {
         let trace = Trace::new();
         let scope = trace.inject();
@@ -180,12 +180,12 @@ fn a_message_that_is_handed_on_stands_at_the_innermost_call() {
         endings(&["no rows", "no rows", "no rows"]),
         ["failed: see below", "failed: see below", "failed: no rows"]
     );
-    // Also past a call that was not told.
+    // Also across a call that did not fail.
     assert_eq!(
         endings(&["no rows", "", "no rows", ""]),
         ["failed: see below", "", "failed: no rows", ""]
     );
-    // A message of its own says more than the one below.
+    // A message other than the one below is shown.
     assert_eq!(
         endings(&["load user: no rows", "no rows", "no rows"]),
         [
@@ -194,7 +194,7 @@ fn a_message_that_is_handed_on_stands_at_the_innermost_call() {
             "failed: no rows"
         ]
     );
-    // The lines of the seed's format are read one by one.
+    // Lines of the seed's format are read one by one, so each has its message.
     let trace = Trace::new();
     let scope = trace.inject();
     failing(&["no rows", "no rows"]);
@@ -251,7 +251,7 @@ fn colours_are_whole_lines_and_the_text_is_the_same() {
 }
 
 #[test]
-fn a_trace_prints_what_its_report_does_and_allocates_only_what_it_must() {
+fn a_trace_prints_as_its_report_does_with_one_allocation() {
     let trace = Trace::new();
     let scope = trace.inject();
     call!("call").stop();
@@ -259,7 +259,7 @@ fn a_trace_prints_what_its_report_does_and_allocates_only_what_it_must() {
     let report = trace.report();
     assert_eq!(trace.to_string(), report.to_string());
     assert_eq!(format!("{trace:#}"), format!("{report:#}"));
-    // The text itself is the caller's.
+    // The one allocation is the returned text.
     let printed = measure(|| trace.to_string());
     assert_eq!(printed.counts.unwrap().deallocations, 0);
     assert_eq!(printed.counts.unwrap().allocations, 1);
@@ -278,7 +278,7 @@ mod orders {
     }
 }
 
-/// The names in the tree, as they stand behind the figures.
+/// Returns the names in the tree, which follow the figures.
 fn names_in_tree(report: &Report) -> Vec<String> {
     let tree = format!("{report:#}");
     let lines = tree
@@ -319,7 +319,7 @@ fn functions_of_one_name_are_told_apart_in_the_tree() {
             "users::get, folded calls: 1",
         ]
     );
-    // The lines of the seed's format have the names alone.
+    // Lines of the seed's format have names without modules.
     let lines = report.to_string();
     assert!(
         lines.contains("\n\tcall get: ") && lines.contains("\n\tfolded get: "),
@@ -328,7 +328,7 @@ fn functions_of_one_name_are_told_apart_in_the_tree() {
 }
 
 #[test]
-fn a_report_ends_as_its_outermost_calls_say() {
+fn the_outcome_of_a_report_is_that_of_its_outermost_calls() {
     let end = |work: &dyn Fn()| {
         let trace = Trace::with_limits(10, Limits::default().calls(3));
         let scope = trace.inject();
@@ -341,7 +341,7 @@ fn a_report_ends_as_its_outermost_calls_say() {
     assert_eq!(end(&|| ()), Outcome::Ok);
     assert_eq!(end(&|| call!().stop()), Outcome::Ok);
     assert_eq!(end(&|| call!().fail("one")), failed("one"));
-    // What a call inside did was handled.
+    // A failure inside was handled by the call around.
     assert_eq!(
         end(&|| {
             let _handle = call!();
@@ -350,7 +350,7 @@ fn a_report_ends_as_its_outermost_calls_say() {
         }),
         Outcome::Ok
     );
-    // As branches of a `select!`.
+    // As with branches of a `select!`.
     assert_eq!(
         end(&|| {
             cancel();
@@ -373,7 +373,7 @@ fn a_report_ends_as_its_outermost_calls_say() {
         }),
         failed("two")
     );
-    // Of calls beyond the limit nobody knows the message.
+    // The message of a folded call is not known.
     assert_eq!(
         end(&|| {
             (0..3).for_each(|_| call!().stop());

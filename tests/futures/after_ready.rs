@@ -13,7 +13,7 @@ use crate::by_hand::{poll, run};
 use crate::common::allocate;
 use crate::lines::{calls, calls_of};
 
-/// Ready at every poll.
+/// A future that is ready at every poll.
 struct Always;
 
 impl Future for Always {
@@ -41,7 +41,7 @@ fn a_future_that_allows_it_is_polled_after_it_was_ready() {
     }
     around.stop();
     drop(scope);
-    // It stopped when it was ready; what came after was no longer in it.
+    // The call stopped when the future was ready, so later polls are not in it.
     assert_eq!(
         calls(&trace),
         ["around in -: 3, 2, Ok", "call in around: 1, 1, Ok"]
@@ -49,7 +49,7 @@ fn a_future_that_allows_it_is_polled_after_it_was_ready() {
 }
 
 #[test]
-fn an_async_block_panics_of_itself_when_polled_after_it_was_ready() {
+fn an_async_block_panics_as_usual_when_polled_after_it_was_ready() {
     fn message(work: impl FnOnce()) -> String {
         let payload = catch_unwind(AssertUnwindSafe(work)).unwrap_err();
         (*payload.downcast_ref::<&str>().unwrap()).to_owned()

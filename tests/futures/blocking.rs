@@ -1,4 +1,4 @@
-//! Blocking: on a future inside a call, in place, in jobs, and runtimes within runtimes.
+//! Blocking on a future inside a call, blocking in place, blocking jobs, and runtimes within runtimes.
 
 use std::sync::{Arc, Barrier};
 
@@ -136,7 +136,7 @@ fn blocking_on_futures_inside_a_blocking_job() {
                     })
                     .await;
             };
-            // What the first on a thread allocates is not to be told from what a call does.
+            // The first block on a thread allocates, which would be counted in the call.
             handle.block_on(pause(1));
             futures_executor::block_on(pause(1));
             handle.block_on(call!("by tokio").instrument(future()));
@@ -165,7 +165,7 @@ fn blocking_on_futures_inside_a_blocking_job() {
 fn a_blocking_job_outlives_its_request() {
     let trace = Trace::new();
     let runtime = runtime();
-    // Not a channel: to wait in one allocates.
+    // A channel would allocate to wait.
     let turn = Arc::new(Barrier::new(2));
     let there = Arc::clone(&turn);
     runtime.block_on(trace.instrument(async {
@@ -183,7 +183,7 @@ fn a_blocking_job_outlives_its_request() {
             inside.stop();
             job.stop();
             drop(scope);
-            // With the job's handle; the trace lives on in this test's.
+            // The job's handle. The test's own handle keeps the trace.
             drop(elsewhere);
             there.wait();
         }));
@@ -209,7 +209,7 @@ fn a_blocking_job_outlives_its_request() {
         (Some(boxes(3)), Some(boxes(4)))
     );
     assert_eq!((job.parent, inside.parent), (Some(0), Some(1)));
-    // The call that had stopped before still has what came of it.
+    // The total of a call that has stopped includes the work spawned below it.
     assert_eq!(
         around.total.unwrap() - around.self_counts.unwrap(),
         boxes(7)

@@ -1,4 +1,4 @@
-//! Branches of one task: what a `join!` or a `select!` polls in turns.
+//! Branches of one task, polled in turns by a `join!` or a `select!`.
 
 use std::pin::pin;
 
@@ -13,7 +13,7 @@ use crate::lines::{calls, calls_of};
 use crate::pause::pause;
 use crate::{assert_exact, runtime, step};
 
-/// Holds a plain guard over its polls, and has a traced future within.
+/// Holds a plain guard across its polls, and awaits a traced future within.
 pub(crate) async fn branch(count: u32) -> u32 {
     let plain = call!("plain {count}");
     step(count).await;
@@ -170,8 +170,8 @@ fn a_biased_select_in_a_loop_over_the_same_two_futures() {
 
 #[test]
 fn plain_guards_that_stop_out_of_order() {
-    // The two branches open a and b, which is then within a; the first, a, stops first. What is
-    // allocated is the self of the youngest call that is open.
+    // The branches open `a`, then `b` within it; `a` stops first. A block belongs to the self of the
+    // youngest open call.
     let trace = Trace::new();
     run(trace.instrument(async {
         let around = call!("around");
@@ -212,7 +212,7 @@ fn any_number_of_plain_guards_in_any_order() {
     let runtime = runtime();
     let task = trace.instrument(async {
         let around = call!("around");
-        // Their own memory is allocated in no call but this one.
+        // The tasks' own memory is allocated in `around`.
         let mut tasks: FuturesUnordered<_> = (0..50_u32)
             .map(|number| async move {
                 let call = call!("{number}");

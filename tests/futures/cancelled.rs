@@ -1,8 +1,8 @@
 //! Futures that are dropped before they are ready: by hand, by a `select!`, with a stream. Their calls
 //! are cancelled.
 //!
-//! Tasks that are cancelled are in `cancelled_tasks.rs`; what the recorder makes of a cancelled request
-//! is in `tests/recorder/cancelled.rs`, what hotspots make of it in `tests/export/hotspots.rs`.
+//! Cancelled tasks are in `cancelled_tasks.rs`, cancelled requests of a recorder in
+//! `tests/recorder/cancelled.rs`, and cancelled calls in hotspots in `tests/export/hotspots.rs`.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -49,7 +49,7 @@ fn a_future_dropped_between_polls_is_cancelled() {
     allocate(100);
     assert!(poll(future.as_mut()).is_pending());
     allocate(100);
-    // On another thread than that of the last poll.
+    // Dropped on another thread than that of the last poll.
     let thread = std::thread::spawn(move || {
         allocate(100);
         drop(future);
@@ -99,7 +99,7 @@ fn a_future_that_was_never_polled_is_cancelled() {
 }
 
 #[test]
-fn what_a_dropped_future_does_in_its_drop() {
+fn calls_opened_in_the_drop_of_a_cancelled_future() {
     let trace = Trace::new();
     let scope = trace.inject();
     let mut future = Box::pin(call!("cancelled").instrument(async {
@@ -128,9 +128,9 @@ fn what_a_dropped_future_does_in_its_drop() {
             )
         })
         .collect();
-    // As with a panic: what began in the drop, and ended, was not cancelled.
+    // As with a panic: a call that began and ended in the drop was not cancelled.
     let mut cancelled = boxes(2);
-    // The box of the future was freed after the call.
+    // The future's box was freed after the call.
     cancelled.allocations = 2;
     assert_eq!(
         lines,
@@ -205,7 +205,7 @@ fn ten_thousand_async_calls_dropped_at_their_deepest() {
     for (depth, call) in report.calls.iter().enumerate() {
         assert_eq!(call.parent, depth.checked_sub(1));
         assert_eq!((&call.outcome, call.partial), (&Outcome::Cancelled, false));
-        // The boxes of those within; they are freed after their calls have stopped.
+        // The boxes of the futures within, which are freed after their calls have stopped.
         assert_eq!(call.total.unwrap().allocations, 9_999 - depth as u64);
     }
 }
@@ -264,7 +264,7 @@ fn a_select_without_bias_cancels_whichever_loses() {
             panic!("{report:#}")
         };
         assert_eq!((&won.outcome, won.total), (&Outcome::Ok, Some(boxes(3))));
-        // Tokio takes another order at each poll, so the loser may or may not have had the last.
+        // Tokio polls in a random order, so the loser may or may not have had its last poll.
         assert_eq!((&lost.outcome, lost.parent), (&Outcome::Cancelled, Some(0)));
         assert!(
             [Some(boxes(2)), Some(boxes(3))].contains(&lost.total),
@@ -467,7 +467,7 @@ fn futures_of_many_traces_in_one_set() {
         .zip(1..)
         .map(|(trace, count)| trace.instrument(branch(count)))
         .collect();
-    // Five are done, the others dropped with the set.
+    // Five futures end; the others are dropped with the set.
     run(async {
         for _ in 0..5 {
             set.next().await.unwrap();

@@ -1,4 +1,4 @@
-//! Tasks of tokio that are cancelled: by a timeout, aborted, or dropped with what ran them.
+//! Tasks of tokio that are cancelled: by a timeout, by `abort`, or dropped with a set or a runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +124,7 @@ fn a_join_set_dropped_with_its_tasks() {
         }
         drop(set);
     });
-    // With it, the tasks that may still be being dropped.
+    // Waits for tasks that may still be in their drop.
     drop(runtime);
     let mut lines = calls(&trace);
     lines.sort();

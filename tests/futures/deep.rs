@@ -36,7 +36,7 @@ fn recursion_with_boxed_futures() {
             (id, call.parent, call.self_counts.unwrap().allocations)
         })
         .collect();
-    // One of its own, and the box of the one below.
+    // One block of its own, and the box of the future within; the innermost has no box.
     assert_eq!(
         own,
         [
@@ -60,7 +60,7 @@ pub(crate) fn down(depth: u32, times: u32) -> Pin<Box<dyn Future<Output = ()> + 
     }))
 }
 
-/// On a thread whose stack is deep enough for ten thousand of anything.
+/// Runs `work` on a thread whose stack is large enough for ten thousand nested futures.
 pub(crate) fn on_a_big_stack(work: impl FnOnce() + Send + 'static) {
     let big = std::thread::Builder::new().stack_size(1 << 30);
     big.spawn(work).unwrap().join().unwrap();
@@ -72,7 +72,7 @@ fn ten_thousand_async_calls_deep() {
     let trace = Trace::new();
     let run_there = trace.clone();
     on_a_big_stack(move || {
-        // Every poll takes up all that are open, and suspends them again.
+        // Every poll resumes all open calls, and suspends them again.
         run(run_there.instrument(async { down(DEPTH, 20).await }));
     });
     let report = trace.report();
@@ -80,7 +80,7 @@ fn ten_thousand_async_calls_deep() {
     for (depth, call) in report.calls.iter().enumerate() {
         assert_eq!(call.parent, depth.checked_sub(1));
         assert_eq!((&call.outcome, call.partial), (&Outcome::Ok, false));
-        // One of its own, and the box of the one within; the innermost has none.
+        // One block of its own, and the box of the future within; the innermost has no box.
         let within = 2 * (u64::from(DEPTH) - depth as u64) - 1;
         assert_eq!(call.total.unwrap().allocations, within);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Guards and calls that are opened in one future, and stop or go on in another.
+//! Guards and calls that are opened in one future, and stop or continue in another.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -58,8 +58,8 @@ fn a_call_instrumented_while_another_is_open_within() {
 
 #[test]
 fn a_guard_around_a_poll_stopped_inside_it() {
-    // `early` was opened before the two in which it goes on, and goes on within `outer` when
-    // `around` stops in the middle of its poll.
+    // `early` is opened first and polled within `outer` and `around`. When `around` stops in the middle
+    // of that poll, `early` continues within `outer`.
     let trace = Trace::new();
     run(trace.instrument(async {
         let slot = RefCell::new(None::<Call>);
@@ -90,7 +90,7 @@ fn a_guard_around_a_poll_stopped_inside_it() {
 
 #[test]
 fn a_guard_that_leaves_its_future() {
-    // `inside` outlives `early`, in which it was opened, and goes on within `around`.
+    // `inside` outlives `early`, in which it was opened, and continues within `around`.
     let trace = Trace::new();
     run(trace.instrument(async {
         let early = call!("early").instrument(async { call!("inside") });
@@ -147,7 +147,7 @@ fn a_guard_that_leaves_its_future_while_another_is_suspended() {
 
 #[test]
 fn a_guard_of_a_suspended_future_stopped_outside() {
-    // `middle` stops while the future is suspended; `inside` goes on within `around`.
+    // `middle` stops while the future is suspended; `inside` continues within `around`.
     let trace = Trace::new();
     run(trace.instrument(async {
         let slot = RefCell::new(None::<Call>);
@@ -243,7 +243,7 @@ fn an_adoption_that_finds_no_room_is_marked() {
 
 #[test]
 fn a_guard_as_a_tasks_output() {
-    // The handle is dropped first: the output is dropped by the runtime, after the trace was left.
+    // The join handle is dropped first, so the runtime drops the output, outside the trace.
     let trace = Trace::new();
     let runtime = runtime();
     let kept = runtime.spawn(trace.instrument(async {
@@ -263,7 +263,7 @@ fn a_guard_as_a_tasks_output() {
         call
     })));
     opens.open();
-    // Joins the worker that drops it.
+    // Waits until a worker has dropped it.
     let is_done = || {
         trace
             .report()
@@ -294,7 +294,7 @@ fn a_guard_behind_an_async_lock_of_tasks_of_one_trace() {
             let lock = &lock;
             let hold = async move {
                 let mut held = lock.lock().await;
-                // The guard of the task before.
+                // The guard of the previous task.
                 drop(held.take());
                 *held = Some(call!("held by {number}"));
                 step(number).await;
@@ -332,7 +332,7 @@ fn a_guard_behind_an_async_lock_of_tasks_of_many_traces() {
                 let around = call!("around");
                 for _ in 0..10 {
                     let mut held = lock.lock().await;
-                    // Of another trace, or of this: stopped away from its strand, or at home.
+                    // A guard of this trace, or of another: stopped on its own strand, or away from it.
                     drop(held.replace(call!("held")));
                     call!("inside").instrument(step(number)).await;
                 }
@@ -355,7 +355,7 @@ fn a_guard_behind_an_async_lock_of_tasks_of_many_traces() {
             assert_eq!(call.outcome, Outcome::Ok);
             let total = call.total.unwrap();
             assert_eq!(total, boxes(total.allocations));
-            // Never more than its task has done.
+            // Never more than its whole task.
             assert!(total.allocations <= 10 * number);
         }
     }

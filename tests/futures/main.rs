@@ -1,5 +1,5 @@
-//! Traced futures: each call has what its own polls did, whichever threads polled it, whatever ran in
-//! between, and however it ended.
+//! Traced futures: a call counts exactly its own polls, on any thread, whatever runs in between, however
+//! it ends.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
@@ -43,7 +43,7 @@ fn runtime() -> Runtime {
     builder.worker_threads(4).enable_all().build().unwrap()
 }
 
-/// Allocates once in each of its `count` polls.
+/// Allocates one block in each of its `count` polls.
 async fn step(count: u32) {
     for _ in 0..count {
         allocate(1);
@@ -64,7 +64,7 @@ fn call_with_id<'a>(report: &'a Report, id: &str) -> &'a CallReport {
 }
 
 /// Returns the calls in order, each as `id in parent: outcome`, followed by `partial` if its figures
-/// are partial. For calls whose figures depend on what the runtime allocates.
+/// are partial. For calls whose figures depend on the runtime's allocations.
 fn outcomes(report: &Report) -> Vec<String> {
     let line = |call: &CallReport| {
         let parent = call
@@ -91,7 +91,7 @@ fn assert_adds_up(report: &Report) {
     assert_eq!(report.total, Some(own), "{report:#}");
 }
 
-/// Asserts that the calls add up, and that none is partial.
+/// Asserts that the calls add up, and that no call is partial.
 fn assert_exact(report: &Report) {
     assert_adds_up(report);
     assert!(report.calls.iter().all(|call| !call.partial), "{report:#}");

@@ -1,4 +1,4 @@
-//! Panics in polled futures, and what comes after them.
+//! Panics in polled futures, and calls after them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -49,7 +49,7 @@ fn a_panic_in_a_polled_future() {
         lines,
         [
             ("plain", None, "Panicked".to_owned(), false),
-            // No panic came through it: its future was dropped between polls.
+            // No panic passed through it: its future was dropped between polls.
             ("sibling", Some(0), "Cancelled".to_owned(), false),
             ("panics", Some(0), "Panicked".to_owned(), false),
             ("inside", Some(2), "Panicked".to_owned(), false),
@@ -59,7 +59,7 @@ fn a_panic_in_a_polled_future() {
 }
 
 #[test]
-fn a_catch_around_a_poll_and_what_comes_after() {
+fn a_catch_around_a_poll_and_calls_after_it() {
     let trace = Trace::new();
     run(trace.instrument(async {
         let around = call!("around");
@@ -133,13 +133,13 @@ fn a_runtime_that_refuses_to_block_within_a_task() {
         let refused = call!("refused").instrument(async {
             let _plain = call!("plain");
             let inner = Builder::new_current_thread().build().unwrap();
-            // Tokio panics: this thread drives tasks already.
+            // Tokio panics, because this thread already drives tasks.
             let blocked = catch_unwind(AssertUnwindSafe(|| {
                 let _inside = call!("inside");
                 inner.block_on(pause(1));
             }));
             tokio::task::block_in_place(|| drop(inner));
-            // On, through the traced call.
+            // The panic continues through the traced call.
             std::panic::resume_unwind(blocked.unwrap_err());
         });
         let caught = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(refused)).await;

@@ -1,4 +1,4 @@
-//! Tasks that a traced task spawns stand below the call that was open then.
+//! Tasks spawned by a traced task are children of the call that was open when they were spawned.
 
 use tracer::alloc::measure;
 use tracer::{Trace, call};
@@ -24,7 +24,7 @@ fn spawned_tasks_are_children_of_the_call_open_at_fetch() {
                 let _call = call!("below {count}");
                 step(10 * count).await;
             });
-            // What the runtime allocates to spawn is the child's own.
+            // The runtime's allocations to spawn belong to the child that spawns.
             let spawning = measure(|| tokio::spawn(grandchild));
             (spawning.value, spawning.counts.unwrap())
         })

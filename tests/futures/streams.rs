@@ -1,4 +1,4 @@
-//! Streams: what each item did is that item's.
+//! Streams: each item counts exactly its own.
 
 use std::pin::pin;
 
@@ -41,7 +41,7 @@ fn a_guard_held_by_an_unfolded_stream() {
         calls_of(&report),
         [
             "around in -: 136, 100, Ok",
-            // Held over what the loop does with each item: a plain guard includes that.
+            // A plain guard that is held while the loop handles each item includes that.
             "stream in around: 36, 0, Ok",
             "item 1 in stream: 1, 1, Ok",
             "handle 1 in stream: 10, 10, Ok",
@@ -109,7 +109,7 @@ fn a_stream_of_guards() {
     let trace = Trace::new();
     run(trace.instrument(async {
         let around = call!("around");
-        // Each item is the guard of its own making, stopped by the consumer in another order.
+        // Each item is a guard, which the consumer stops in another order.
         let mut items = pin!(stream::iter(0..4).then(|number| async move {
             pause(1).await;
             (number, call!("{number}"))

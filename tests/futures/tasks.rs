@@ -1,4 +1,4 @@
-//! Tasks that many threads poll, with others in between.
+//! Tasks that many threads poll, with other tasks in between.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -41,7 +41,7 @@ fn tasks_polled_by_all_workers_have_exactly_their_own() {
             }))
         })
         .collect();
-    // Some that are not traced, and allocate all the time.
+    // Tasks that are not traced and allocate all the time.
     let noise: Vec<_> = (0..4).map(|_| runtime.spawn(step(3000))).collect();
     runtime.block_on(join_all(tasks.into_iter().chain(noise)));
     for (trace, number) in traces.iter().zip(1_u32..) {
@@ -163,7 +163,7 @@ fn local_tasks_of_many_traces() {
             inner.await;
             drop(plain.take());
             pause(1).await;
-            // Not in the call, which stopped.
+            // Not in `plain`, which has stopped.
             allocate(1);
         }));
     }
@@ -175,7 +175,7 @@ fn local_tasks_of_many_traces() {
             (inner.total, inner.parent),
             (Some(boxes(10 * number)), Some(0))
         );
-        // And the counted pointer's block, which is freed after the call.
+        // One more is the block of the `Rc`, which is freed after the call.
         assert_eq!(plain.self_counts.unwrap().allocations, number + 1);
         assert_eq!(report.total.unwrap().allocations, 11 * number + 2);
         assert!(!plain.partial && !inner.partial);
@@ -209,7 +209,7 @@ fn an_unconstrained_task() {
     let runtime = runtime();
     let task = unconstrained(trace.instrument(async {
         let around = call!("around").instrument(async {
-            // Beyond the budget that a task has in one poll.
+            // More operations than tokio's budget for one poll.
             let (send, mut receive) = tokio::sync::mpsc::channel(1);
             for count in 0..500 {
                 send.send(count).await.unwrap();
@@ -234,7 +234,7 @@ fn an_unconstrained_task() {
 
 #[test]
 fn a_thread_held_up_in_the_middle_of_a_poll() {
-    // All workers are in a poll at once, and again with other tasks: they have been interleaved.
+    // All four workers are in a poll at once, round after round, with the tasks interleaved.
     let runtime = runtime();
     let meet = std::sync::Arc::new(Barrier::new(4));
     let traces: Vec<_> = (0..4).map(|_| Trace::new()).collect();
@@ -291,7 +291,7 @@ fn reports_taken_by_other_tasks_while_four_workers_write() {
                         ("branch", Outcome::Ok) => {
                             assert_eq!((total, call.self_counts), (boxes(5), Some(boxes(2))));
                         }
-                        // Never more than it will have been in the end.
+                        // Never more than its final figure.
                         ("leaf", Outcome::Running) => assert!(total.allocations <= 3, "{report:#}"),
                         ("branch", Outcome::Running) => {
                             assert!(total.allocations <= 5, "{report:#}");

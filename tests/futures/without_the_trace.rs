@@ -11,7 +11,7 @@ use crate::pause::pause;
 use crate::step;
 
 #[test]
-fn a_call_polled_where_its_strand_does_not_run() {
+fn a_call_polled_away_from_its_strand() {
     let (trace, other) = (Trace::new(), Trace::new());
     let scope = trace.inject();
     let around = call!("around");
@@ -67,7 +67,7 @@ fn a_call_polled_where_its_strand_does_not_run() {
         ]
     );
     assert!(!report.calls[0].partial);
-    // "there" of `without` found no trace at all.
+    // The call "there" of `without` found no trace and was not recorded.
     assert_eq!(
         calls(&other),
         [

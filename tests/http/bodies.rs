@@ -1,4 +1,4 @@
-//! How a recorded response ends, and whose figures have what its body does.
+//! The end of a recorded response, and the figures of its body.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -37,7 +37,7 @@ fn last(recorder: &Recorder, count: u64) -> Arc<Report> {
     recorder.kept().remove(0)
 }
 
-/// A body of these frames, of unknown length.
+/// Returns a body of these frames, of unknown length.
 fn frames(frames: Vec<Frame<Bytes>>) -> Body {
     let frames = frames.into_iter().map(Ok::<_, Infallible>);
     Body::new(http_body_util::StreamBody::new(stream::iter(frames)))
@@ -62,7 +62,7 @@ fn trailers(status: &'static str) -> HeaderMap {
     trailers
 }
 
-/// A body that says how long it is, and whose trailers come after that.
+/// A body of known length, with trailers after it.
 struct Exact(Vec<Frame<Bytes>>, u64);
 
 impl http_body::Body for Exact {
@@ -82,7 +82,7 @@ impl http_body::Body for Exact {
     }
 }
 
-/// A body that panics when it is asked for.
+/// A body that panics when it is polled.
 struct Panics;
 
 impl http_body::Body for Panics {
@@ -136,7 +136,7 @@ fn over_a_socket() {
     };
     let of =
         |outcome: Outcome, sent: &str, frames: &str| (outcome, sent.to_owned(), frames.to_owned());
-    // HTTP/1 asks for no more than the head promises.
+    // HTTP/1 polls the body for no more bytes than the head promises.
     assert_eq!(told("/length"), of(Outcome::Ok, "8", "2"));
     assert_eq!(told("/empty"), of(Outcome::Ok, "0", "0"));
     // The connection is cut off: the client gets an error.
@@ -162,7 +162,7 @@ where
     }
 }
 
-/// Returns how a request ends whose body is polled `asks` times and then dropped.
+/// Returns the outcome of a request whose body is polled `asks` times and then dropped.
 fn ends(response: impl Fn() -> Response<Body> + Clone, asks: usize) -> (Outcome, usize) {
     let recorder = recorder();
     let service = service_fn(move |_: Request<()>| {
@@ -181,7 +181,7 @@ fn ends(response: impl Fn() -> Response<Body> + Clone, asks: usize) -> (Outcome,
 }
 
 #[test]
-fn what_comes_after_the_last_byte_is_seen_where_it_is_asked_for() {
+fn trailers_after_the_last_byte_are_seen_if_polled() {
     let exact = || {
         Response::new(Body::new(Exact(
             vec![data(b"data"), Frame::trailers(trailers("5"))],
@@ -189,7 +189,7 @@ fn what_comes_after_the_last_byte_is_seen_where_it_is_asked_for() {
         )))
     };
     assert_eq!(ends(exact, 2), (failed("grpc-status 5"), 1));
-    // Who has all the bytes may go.
+    // A client that has all the bytes may hang up.
     assert_eq!(ends(exact, 1), (Outcome::Ok, 1));
 }
 
@@ -200,7 +200,7 @@ fn a_body_of_another_length_than_promised_has_failed() {
     };
     let short = failed("the body ended after 4 of 10 bytes");
     assert_eq!(ends(promised("10", b"four"), 2), (short.clone(), 1));
-    // What it says of itself does not count beside the head.
+    // The head's length wins over the body's own.
     let exact = || with_length("10", Body::from("four"));
     assert_eq!(ends(exact, 1), (short.clone(), 1));
     let by_itself = || Response::new(Body::new(Exact(vec![data(b"four")], 10)));
@@ -216,17 +216,17 @@ fn a_body_of_another_length_than_promised_has_failed() {
     assert_eq!(ends(trailers, 2), (why, 1));
     let why = failed("the body has more bytes than its content-length, which is 3");
     assert_eq!(ends(promised("3", b"four"), 1), (why, 1));
-    // A failure that says more stays.
+    // A more specific failure is kept.
     let grpc = || {
         let frames = vec![data(b"four"), Frame::trailers(self::trailers("5"))];
         with_length("10", self::frames(frames))
     };
     assert_eq!(ends(grpc, 2), (failed("grpc-status 5"), 1));
-    // Given up in the middle it is cancelled, and whole it is fine.
+    // Dropped in the middle it is cancelled; dropped after the last byte it is ok.
     assert_eq!(ends(promised("10", b"four"), 1), (Outcome::Cancelled, 1));
     assert_eq!(ends(promised("4", b"four"), 1), (Outcome::Ok, 1));
     assert_eq!(ends(promised("4", b"four"), 2), (Outcome::Ok, 1));
-    // Without a body a head promises none.
+    // A status without a body promises no bytes.
     let not_modified = || {
         let mut response = with_length("10", Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -236,7 +236,7 @@ fn a_body_of_another_length_than_promised_has_failed() {
 }
 
 #[test]
-fn a_status_in_the_head_is_one() {
+fn a_grpc_status_in_the_head_is_seen() {
     let only_trailers = || {
         let mut response = Response::new(Body::empty());
         response.headers_mut().extend(trailers("7"));
@@ -246,7 +246,7 @@ fn a_status_in_the_head_is_one() {
 }
 
 #[test]
-fn a_body_that_nobody_asks_for_is_not_cancelled() {
+fn a_body_that_is_never_polled_is_not_cancelled() {
     let refused = || {
         let mut response = Response::new(frames(vec![data(b"later")]));
         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
@@ -256,13 +256,13 @@ fn a_body_that_nobody_asks_for_is_not_cancelled() {
     assert_eq!(ends(refused, 1), (Outcome::Cancelled, 1));
 }
 
-/// A service that allocates, and has something left when it has answered.
+/// A service that allocates, and holds memory after it has responded.
 fn busy(
     status: StatusCode,
 ) -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> {
     service_fn(move |_: Request<()>| {
         let kept = black_box(vec![0_u8; 1 << 20]);
-        // Boxed, so that it is gone only with the future.
+        // Boxed, so that the memory is freed only with the future.
         Box::pin(async move {
             let _call = call!("busy");
             allocate(3);
@@ -274,7 +274,7 @@ fn busy(
     })
 }
 
-/// What it takes that the request's id is an extension.
+/// Returns the counts of the extension that holds the request's id.
 fn extension() -> Counts {
     let measured = measure(|| {
         let mut extensions = axum::http::Extensions::new();
@@ -285,7 +285,7 @@ fn extension() -> Counts {
 }
 
 #[test]
-fn what_the_service_gives_back_is_given_back_by_the_request() {
+fn memory_freed_by_the_service_is_freed_in_the_request() {
     let recorder = recorder();
     let mut service = RecorderLayer::new(recorder.clone()).layer(busy(StatusCode::OK));
     run(&mut service, 3);
@@ -295,7 +295,7 @@ fn what_the_service_gives_back_is_given_back_by_the_request() {
 }
 
 #[test]
-fn around_it_nothing_is_seen_of_the_tracer() {
+fn the_layer_allocates_only_the_id_in_the_counts_around_it() {
     let recorder = recorder();
     for (status, asks) in [(200, 0), (200, 1), (200, 3), (502, 3), (404, 0)] {
         let status = StatusCode::from_u16(status).unwrap();
@@ -304,7 +304,7 @@ fn around_it_nothing_is_seen_of_the_tracer() {
         let with = measure(|| run(&mut layered, asks)).counts.unwrap();
         let mut without = measure(|| run(&mut bare, asks)).counts.unwrap();
         let extension = extension();
-        // But for that, which goes with the request.
+        // The extension is the only difference; it is dropped with the request.
         without.allocations += extension.allocations;
         without.bytes_allocated += extension.bytes_allocated;
         without.deallocations += extension.allocations;

@@ -1,4 +1,4 @@
-//! The recorder's layer among others: those above it, those below, and retries.
+//! The recorder's layer with other layers above and below it, and retries.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn layers_that_make_responses_stand_above_it() {
     assert!(late.starts_with("HTTP/1.1 504"), "{late}");
     let fine = server.send("GET /orders/7", b"x-request-id: 7\r\n");
     assert!(fine.ends_with("\r\n\r\n7"), "{fine}");
-    // Those that layers above answered themselves did not come to the recorder.
+    // Requests that the layers above responded to did not reach the recorder.
     let reports = server.ended(2);
     let told: Vec<_> = { reports.iter() }
         .map(|it| (&*request(it).name, outcome(it)))
@@ -67,7 +67,7 @@ fn layers_that_make_responses_stand_above_it() {
         ]
     );
 
-    // With `ServiceBuilder` alone, as in front of hyper.
+    // With `ServiceBuilder` only, as in front of hyper.
     let recorder = recorder();
     let service = ServiceBuilder::new()
         .layer(cors())
@@ -107,7 +107,7 @@ fn timeouts_below_and_above() {
     );
 }
 
-/// Tries once more if the first attempt failed.
+/// Retries once if the first attempt failed.
 #[derive(Clone)]
 struct Again;
 

@@ -20,5 +20,5 @@ use tracer::Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// How long a test waits for what must come.
+/// How long a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -78,7 +78,7 @@ fn an_id_that_is_no_text_is_replaced() {
 }
 
 #[test]
-fn on_one_connection_each_request_is_one() {
+fn each_request_on_a_connection_is_recorded_by_itself() {
     let server = Server::new();
     let mut stream = server.connect();
     for number in 0..3 {
@@ -94,7 +94,7 @@ fn on_one_connection_each_request_is_one() {
 }
 
 #[test]
-fn without_a_route_it_says_so() {
+fn a_request_without_a_route_is_named_so() {
     let server = Server::new();
     server.send("GET /wp-admin.php", b"");
     let report = server.only();
@@ -137,7 +137,7 @@ fn on_a_nested_router_the_path_is_whole() {
 }
 
 #[test]
-fn what_knows_no_routes_does_not_say_that_there_is_none() {
+fn a_service_without_routes_does_not_report_no_route() {
     let recorder = recorder();
     let service =
         tower::service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Body::empty())));
@@ -178,14 +178,14 @@ fn a_client_does_not_make_names() {
     };
     let told: Vec<_> = reports.iter().map(|it| told(it)).collect();
     let of = |name: &str, method: &str| (name.to_owned(), method.to_owned());
-    // A route knows its methods, but not this one.
+    // The route exists, but its method is unknown.
     let expected = [
         of("HTTP /orders/{id}", "BREW"),
         of("HTTP (no route)", "M7"),
         of("POST (no route)", ""),
     ];
     assert_eq!(told, expected);
-    // With gRPC's names, only a path that looks like one is a name.
+    // With gRPC enabled, only a path of gRPC's form becomes a name.
     let server = Server::of(|layer| app().layer(layer.grpc(true)));
     for path in [
         "/a.B/C",
@@ -211,7 +211,7 @@ fn a_client_does_not_make_names() {
 }
 
 #[test]
-fn a_rule_for_names_that_panics_has_said_nothing() {
+fn a_rule_for_names_that_panics_is_ignored() {
     let server =
         Server::of(|layer| app().layer(layer.name_by(|_| std::panic::resume_unwind(Box::new(())))));
     assert!(

@@ -1,4 +1,4 @@
-//! How a request ends: answered, failed, abandoned by the client, or by a panic.
+//! The outcome of a request: ok, failed, cancelled by the client, or panicked.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -43,7 +43,7 @@ fn a_server_error_is_a_failure_and_a_clients_is_not() {
 }
 
 #[test]
-fn a_rule_keeps_what_was_answered_with_a_status() {
+fn a_rule_keeps_responses_by_status() {
     let policy = Policy::none()
         .client_errors()
         .when("no content", |ended| ended.status == Some(204));
@@ -136,7 +136,7 @@ fn a_grpc_request_fails_by_its_trailers() {
 }
 
 #[test]
-fn a_client_that_hangs_up_in_the_middle_is_told() {
+fn a_client_that_hangs_up_in_the_middle_is_recorded() {
     let server = Server::new();
     let mut stream = server.connect();
     write!(stream, "GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
@@ -156,7 +156,7 @@ fn a_client_that_hangs_up_in_the_middle_is_told() {
 }
 
 #[test]
-fn a_client_that_hangs_up_before_the_answer_is_told() {
+fn a_client_that_hangs_up_before_the_response_is_recorded() {
     let server = Server::new();
     let mut stream = server.connect();
     write!(stream, "GET /sleeps HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
@@ -204,7 +204,7 @@ fn a_slow_reader_gets_all_of_it() {
 }
 
 #[test]
-fn what_has_no_body_is_over_with_its_head() {
+fn a_response_without_a_body_ends_with_its_head() {
     let server = Server::new();
     server.send("HEAD /stream", b"");
     server.send("GET /nothing", b"");
@@ -225,7 +225,7 @@ fn what_has_no_body_is_over_with_its_head() {
 }
 
 #[test]
-fn what_the_body_does_is_of_the_request() {
+fn the_work_of_the_body_belongs_to_the_request() {
     let server = Server::new();
     let answer = server.send("GET /stream", b"");
     assert_eq!(answer.matches('x').count(), 10 * 1024);
@@ -267,7 +267,7 @@ fn many_requests_at_once_on_one_connection_of_http_2() {
     });
     let first = server.runtime.block_on(answer.chunk()).unwrap().unwrap();
     assert!(!first.is_empty());
-    // Resets its stream; the connection goes on.
+    // Resets the stream; the connection stays open.
     drop(answer);
     let reports = server.ended(51);
     assert_eq!(*outcome(&reports[50]), Outcome::Cancelled);
@@ -281,7 +281,7 @@ fn many_requests_at_once_on_one_connection_of_http_2() {
 }
 
 #[test]
-fn what_the_browser_is_told() {
+fn the_response_has_the_server_timing() {
     let server = Server::of(|layer| app().layer(layer.server_timing(true)));
     let answer = server.send("GET /orders/7", b"").to_lowercase();
     let told = answer

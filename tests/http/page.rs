@@ -1,4 +1,4 @@
-//! What the page shows.
+//! The content of the page.
 
 use tracer::{Report, call};
 
@@ -65,7 +65,7 @@ fn outer() {
     orders::get();
 }
 
-/// Returns each bar of the flame graph in a page: its title, its name, its start, its width, its row.
+/// Returns each bar of a page's flame graph: its title, its name, its start, its width, its row.
 fn bars(page: &str) -> Vec<[String; 5]> {
     let start = page.find("<svg class=\"flames\"").unwrap();
     let end = page.rfind("</svg>").unwrap() + "</svg>".len();
@@ -121,7 +121,7 @@ fn the_flame_graph_is_drawn_to_scale_and_zoomed_into_by_links() {
             ],
         ]
     );
-    // The names in the table tell them apart, with their places below.
+    // The names in the table have their modules, with their places below.
     for name in ["orders::get<span", "users::get<span", "outer<span"] {
         assert!(
             page.contains(&format!(">{name} class=\"usual\">tests/http/page.rs:")),
@@ -157,13 +157,13 @@ fn the_flame_graph_is_drawn_to_scale_and_zoomed_into_by_links() {
         ]
     );
     assert!(page.contains(">Zoom out</a>"), "{page}");
-    // The way is known again, however the figures are by then; another is not.
+    // A link to a path stays valid when the figures change. An unknown path shows all.
     let (_, page) = site.get(&format!("{here}&at=123"), "");
     assert!(page.contains("this is all"), "{page}");
     assert_eq!(bars(&page).len(), 4);
 }
 
-/// The text of an element, without its markup.
+/// Returns the text of an element, without its markup.
 fn text(markup: &str) -> String {
     let parts = markup
         .split('<')
@@ -171,7 +171,7 @@ fn text(markup: &str) -> String {
     parts.collect()
 }
 
-/// The heads of each table's columns.
+/// Returns the column heads of each table.
 fn heads(page: &str) -> Vec<Vec<String>> {
     let heads = page
         .split("<thead>")
@@ -181,7 +181,7 @@ fn heads(page: &str) -> Vec<Vec<String>> {
     columns.map(Iterator::collect).collect()
 }
 
-/// An error as it is handed on from call to call, and one that is not.
+/// The innermost call fails with one message; the calls around it forward another.
 fn fails(depth: u32) {
     let call = call!();
     match depth {
@@ -198,7 +198,7 @@ fn fails(depth: u32) {
 }
 
 #[test]
-fn a_message_stands_where_the_failure_began() {
+fn a_message_stands_at_the_call_that_failed_first() {
     let site = Site::new();
     let recording = site.recorder.begin("GET /");
     let scope = recording.inject();
@@ -224,7 +224,7 @@ fn a_message_stands_where_the_failure_began() {
 }
 
 #[test]
-fn no_two_columns_go_by_one_name() {
+fn column_heads_are_unique() {
     let site = Site::new();
     site.work();
     let trace = site.recorder.kept()[0].trace;
@@ -235,7 +235,7 @@ fn no_two_columns_go_by_one_name() {
         let tables = heads(&page);
         assert!(!tables.is_empty(), "{path}");
         for mut table in tables {
-            // Those of the times and those of the allocations stand below different words.
+            // The columns of times and of allocations stand below different headings.
             table.retain(|it| !matches!(&**it, "Spread" | "p50" | "p95" | "p99"));
             let all = table.len();
             table.sort();
@@ -246,7 +246,7 @@ fn no_two_columns_go_by_one_name() {
 }
 
 #[test]
-fn marks_are_explained_where_there_are_any() {
+fn marks_are_explained_if_there_are_any() {
     let site = Site::new();
     site.work();
     let kept = site.recorder.kept();
@@ -257,7 +257,7 @@ fn marks_are_explained_where_there_are_any() {
         let below = below.split("<textarea").next().unwrap();
         let bold = below.contains(">Bold</span>: above the figure of 95 in 100");
         let all = below.contains("<b>all:</b> the calls of this path together");
-        // Times may be anything.
+        // Times vary, so the table decides whether anything is bold.
         let is_bold = table.contains("warm\"");
         assert_eq!((bold, all), (is_bold, table.contains("all: ")), "{page}");
         (bold, all)
@@ -285,7 +285,7 @@ fn a_request_in_flight_says_how_many_of_its_route_there_are() {
 }
 
 #[test]
-fn what_is_too_narrow_to_be_drawn_is_counted() {
+fn paths_too_narrow_to_be_drawn_are_counted() {
     let site = Site::new();
     let recording = site.recorder.begin("GET /");
     let scope = recording.inject();
@@ -322,7 +322,7 @@ fn narrow() {
 }
 
 #[test]
-fn in_flight_says_where_each_is() {
+fn in_flight_requests_have_their_place() {
     let site = Site::new();
     let mut recording = site.recorder.begin("GET /slow");
     recording.id("ca7a87c4");
@@ -335,7 +335,7 @@ fn in_flight_says_where_each_is() {
         "{page}"
     );
     assert!(
-        page.contains("in_flight_says_where_each_is<span class=\"faint\"> · half</span>"),
+        page.contains("in_flight_requests_have_their_place<span class=\"faint\"> · half</span>"),
         "{page}"
     );
     assert!(page.contains("http-equiv=\"refresh\" content=\"2\""));

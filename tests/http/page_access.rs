@@ -1,4 +1,4 @@
-//! Who sees the page: those on this machine who have the token.
+//! Access to the page: only from this machine, with the token.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tracer::web::Page;
 use crate::site::{Site, recorder, status};
 
 #[test]
-fn who_sees_it() {
+fn only_local_hosts_without_proxy_headers_see_it() {
     let site = Site::new();
     let answer = |headers: &str| site.status("/debug/traces/in-flight", headers);
     let local = [
@@ -36,7 +36,7 @@ fn who_sees_it() {
     ];
     for (hosts, expected) in [(&local[..], "200"), (&others, "403")] {
         for host in hosts {
-            // A name that makes no sense is refused by whoever sees it first.
+            // A malformed host may be refused by the server before the page sees it.
             let found = answer(&format!("Host: {host}\r\n"));
             assert!(found == expected || found == "400", "{host}: {found}");
             assert!(expected == "403" || found == "200", "{host}: {found}");
@@ -85,7 +85,7 @@ fn who_sees_it() {
     assert_eq!(status(&own.ask("GET /nothing-here", known).0), "404");
 }
 
-/// The paths of a page, and others below it.
+/// The paths of a page, and unknown paths below it.
 const PATHS: [&str; 13] = [
     "",
     "/",
@@ -103,7 +103,7 @@ const PATHS: [&str; 13] = [
 ];
 
 #[test]
-fn without_the_token_nothing_is_told() {
+fn without_the_token_nothing_is_revealed() {
     for nested in [true, false] {
         let mount = |page| {
             if nested {
@@ -133,7 +133,7 @@ fn without_the_token_nothing_is_told() {
                 for method in ["GET", "HEAD", "POST", "BREW"] {
                     let asked = format!("{method} /debug/traces{path}");
                     if nested && path == "/" {
-                        // That is no address of a page that is mounted so.
+                        // Not an address of a page mounted by `nest`.
                         continue;
                     }
                     let (head, body) = site.ask(&asked, headers);
@@ -148,11 +148,11 @@ fn without_the_token_nothing_is_told() {
                 }
             }
         }
-        // Nor to a stranger on another machine, of whom no token is asked.
+        // A client on another machine isn't asked for a token.
         let (head, body) = site.ask("GET /debug/traces/nothing-here", "via: 1.1 a\r\n");
         assert_eq!(status(&head), "403");
         assert!(!body.contains("token"), "{body}");
-        // With the token it is told what is wrong.
+        // With the token, the error is specific.
         assert_eq!(site.status("/debug/traces/nothing-here", ""), "404");
         let bearer = format!("authorization: Bearer {}\r\n", site.token);
         let (head, _) = site.ask("POST /debug/traces/hotspots", &bearer);
@@ -183,13 +183,13 @@ fn the_address_with_the_token_opens_the_page() {
         assert_eq!(status(&head), "200", "{head}");
         assert!(!head.contains("set-cookie"), "{head}");
     }
-    // What else was asked for stays, whatever it is.
+    // The redirect keeps the rest of the query.
     let asked = format!("GET /debug/traces/hotspots?by=self-bytes&token={token}&a%26=%0d%0a%3d");
     let (head, _) = site.ask(&asked, &host);
     assert_eq!(status(&head), "303");
     let there = "\r\nlocation: /debug/traces/hotspots?by=self%2Dbytes&a%26=%0D%0A%3D\r\n";
     assert!(head.contains(there), "{head}");
-    // A wrong one opens nothing, and an old one does no harm to who is known.
+    // A wrong token opens nothing. With a valid cookie, an old token is ignored.
     let old = "GET /debug/traces?token=0123456789abcdef0123456789abcdef";
     let (head, body) = site.ask(old, &host);
     assert_eq!(status(&head), "401");
@@ -198,7 +198,7 @@ fn the_address_with_the_token_opens_the_page() {
         "{body}"
     );
     assert_eq!(status(&site.ask(old, &headers).0), "303");
-    // Who is not on this machine can't even try.
+    // From another machine, even the right token is refused.
     let asked = format!("GET /debug/traces?token={token}");
     for header in ["x-forwarded-for: ::1\r\n", "host: example.com\r\n"] {
         let (head, _) = site.ask(&asked, header);
@@ -208,7 +208,7 @@ fn the_address_with_the_token_opens_the_page() {
 }
 
 #[test]
-fn a_token_of_ones_own_may_have_any_characters() {
+fn a_custom_token_may_have_any_characters() {
     let token = "correct horse; battery=staple \u{e9}&%";
     let recorder = recorder();
     let page = Page::with_token(recorder.clone(), token).unwrap();
@@ -218,7 +218,7 @@ fn a_token_of_ones_own_may_have_any_characters() {
         url,
         "?token=correct%20horse%3B%20battery%3Dstaple%20%C3%A9%26%25"
     );
-    // At the root, and not by a path that were another host's address.
+    // Mounted at the root. A redirect never leads to another host.
     let (head, _) = site.ask(&format!("GET //example.com/{url}"), "");
     assert!(head.contains("\r\nlocation: /example.com/\r\n"), "{head}");
     let (head, _) = site.ask(&format!("GET /{url}"), "");
@@ -251,7 +251,7 @@ fn status_for(peer: &str, version: Version) -> StatusCode {
 }
 
 #[test]
-fn others_do_not_see_it() {
+fn other_machines_do_not_see_it() {
     for peer in [
         "127.0.0.1:1",
         "127.8.0.1:1",
@@ -260,7 +260,7 @@ fn others_do_not_see_it() {
     ] {
         assert_eq!(status_for(peer, Version::HTTP_11), StatusCode::OK, "{peer}");
         assert_eq!(status_for(peer, Version::HTTP_2), StatusCode::OK, "{peer}");
-        // As nginx comes that was told nothing.
+        // As nginx connects with its default configuration.
         assert_eq!(status_for(peer, Version::HTTP_10), StatusCode::FORBIDDEN);
     }
     for peer in [

@@ -1,4 +1,4 @@
-//! Where the page's links lead, wherever it is mounted, and what it says of wrong ones.
+//! The targets of the page's links, with the page mounted anywhere, and its errors for wrong links.
 
 use std::collections::BTreeSet;
 
@@ -39,15 +39,15 @@ fn each_link_leads_somewhere_and_nothing_hostile_is_markup() {
         }
     }
     let count = |name: &str| seen.iter().filter(|path| path.contains(name)).count();
-    // Two are kept: the heaviest until then, and the last, which failed. Each is a page and an export in
-    // every format.
+    // Two requests are kept: the heaviest so far, and the last, which failed. Each has a page and an
+    // export in every format.
     let forms = 1 + tracer::export::Format::ALL.len();
     let figures = 3;
     assert_eq!(
         (count("/trace/"), count("/route?"), count("/in-flight")),
         (2 * forms, 1, 2)
     );
-    // Each zoomed into its two paths, as far as those have any of the figure.
+    // Each figure is zoomed into two paths.
     let zooms = 2;
     assert_eq!(count("/hotspots"), 2 * figures * (1 + zooms) + 2);
 }
@@ -81,8 +81,8 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
                 next.extend(values(&body, " href").filter(|_| head.contains("text/html")));
             }
         }
-        // Overview, route, in flight and paused, hotspots of both and by three figures, zoomed into two
-        // paths, two traces and their exports, style and icon.
+        // The overview, the route, in flight and paused, hotspots of both by three figures and zoomed
+        // into two paths, two traces with their exports, style and icon.
         let forms = 1 + tracer::export::Format::ALL.len();
         seen.insert(format!("{}/", home.trim_end_matches('/')));
         let overviews = if home == "/" || home == "/debug/" {
@@ -101,7 +101,7 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_told() {
+fn wrong_links_are_answered_with_an_error() {
     let site = Site::new();
     site.work();
     let kept = site.recorder.kept()[0].trace;

@@ -1,4 +1,4 @@
-//! A server whose requests are recorded, and what is read of them.
+//! A server whose requests are recorded, and access to their reports.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -24,7 +24,7 @@ use tracer::{Outcome, Report, call, traced};
 use crate::PATIENCE;
 use crate::common::allocate;
 
-/// More bytes than sockets hold.
+/// More bytes than the sockets' buffers hold.
 pub(crate) const LARGE: usize = 32 << 20;
 
 #[traced]
@@ -37,7 +37,7 @@ async fn sleeps() {
     std::future::pending::<()>().await;
 }
 
-/// A body of `count` frames of a kilobyte, each made in a call.
+/// Returns a body of `count` frames of a kilobyte, each made in a call.
 fn frames(count: usize) -> Body {
     Body::from_stream(futures_util::stream::iter(0..count).map(|number| {
         let _call = call!("{number}");
@@ -99,7 +99,7 @@ pub(crate) fn recorder() -> Recorder {
     Recorder::builder().policy(policy).start().unwrap()
 }
 
-/// A server, and the recorder of all its requests.
+/// A server with the recorder of all its requests.
 pub(crate) struct Server {
     pub(crate) runtime: Runtime,
     pub(crate) recorder: Recorder,
@@ -139,7 +139,7 @@ impl Server {
         stream
     }
 
-    /// Sends a request by hand and reads all that comes.
+    /// Sends a request by hand and reads the whole response.
     pub(crate) fn send(&self, request: &str, headers: &[u8]) -> String {
         let mut stream = self.connect();
         write!(

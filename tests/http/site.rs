@@ -1,4 +1,4 @@
-//! A server of the page alone, and how it is asked.
+//! A server of the page only, and a client for it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -66,7 +66,7 @@ impl Site {
         Self::of(|page| Router::new().nest("/debug/traces", page), true)
     }
 
-    /// Sends a request with the token, and returns the head and the body of the answer.
+    /// Sends a request with the token, and returns the head and the body of the response.
     pub(crate) fn get(&self, path: &str, headers: &str) -> (String, String) {
         let token = &self.token;
         self.ask(
@@ -75,7 +75,7 @@ impl Site {
         )
     }
 
-    /// Sends a request, and returns the head and the body of the answer.
+    /// Sends a request, and returns the head and the body of the response.
     pub(crate) fn ask(&self, request: &str, headers: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -91,7 +91,7 @@ impl Site {
         .unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        // Only a compressed profile is not text.
+        // All responses but compressed profiles are text.
         let answer = String::from_utf8_lossy(&answer);
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.to_owned(), body.to_owned())
@@ -101,7 +101,7 @@ impl Site {
         status(&self.get(path, headers).0)
     }
 
-    /// The last of two hundred requests has many queries, and fails; all names are hostile.
+    /// Records two hundred requests with hostile names. The last one has many queries, and fails.
     pub(crate) fn work(&self) {
         for number in 0..200 {
             let mut recording = self.recorder.begin(&format!("GET /{HOSTILE}"));
@@ -126,7 +126,7 @@ pub(crate) fn status(head: &str) -> String {
     head.split(' ').nth(1).unwrap().to_owned()
 }
 
-/// The values of an attribute in a page.
+/// Returns the values of an attribute in a page.
 pub(crate) fn values<'a>(page: &'a str, attribute: &'a str) -> impl Iterator<Item = String> + 'a {
     let parts = page.split(&*format!("{attribute}=\"").leak()).skip(1);
     parts.map(|part| part.split(['"', '#']).next().unwrap().replace("&amp;", "&"))

@@ -1,4 +1,4 @@
-//! What a trace holds: its capacity, its limits, and memory that stands still while it goes on.
+//! Capacity and limits of a trace, and constant memory in a long one.
 
 use tracer::{Limits, Trace, call};
 
@@ -6,7 +6,7 @@ use crate::boxes::boxes;
 use crate::folded::branch;
 
 #[test]
-fn growth_beyond_the_capacity_is_told() {
+fn growth_beyond_the_capacity_is_reported() {
     let grown = |capacity, calls| {
         let trace = Trace::with_capacity(capacity);
         let scope = trace.inject();
@@ -26,7 +26,7 @@ fn growth_beyond_the_capacity_is_told() {
 }
 
 #[test]
-fn limits_beyond_memory_take_what_is_used() {
+fn huge_limits_take_only_the_memory_that_is_used() {
     let limits = Limits::default()
         .calls(usize::MAX)
         .strands(usize::MAX)
@@ -63,7 +63,7 @@ fn texts_beyond_the_limit_are_cut() {
     assert_eq!(report.calls[2].outcome, tracer::Outcome::Failed(cut));
 }
 
-/// A connection that stays open: memory stands still while it goes on.
+/// Memory stays constant in a long trace, such as that of a connection.
 #[test]
 fn a_trace_that_lasts() {
     let trace = Trace::with_limits(10, Limits::default().calls(100).strands(10));

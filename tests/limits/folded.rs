@@ -1,4 +1,4 @@
-//! Calls beyond the limit are added up by callsite, and nothing is lost.
+//! Calls beyond the limit are added up by path, and nothing is lost.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) fn limited(calls: usize) -> Trace {
     Trace::with_limits(10, Limits::default().calls(calls))
 }
 
-/// The folded calls, as `calls × name in parent: total, self, failures`.
+/// Returns the folded calls, as `calls × name in parent: total, self, failures`.
 pub(crate) fn folded(report: &Report) -> Vec<String> {
     let figure = |counts: Option<Counts>| {
         let counts = counts.unwrap();
@@ -89,12 +89,12 @@ fn a_hundred_thousand_calls_with_a_limit_of_a_thousand() {
     assert_eq!(around.unwrap().total, Some(boxes(20_000 * 7)));
     assert_eq!(around.unwrap().self_counts, Some(Counts::ZERO));
     assert_eq!(report.total, Some(boxes(20_000 * 7 + 1)));
-    // A record for each call and each checkpoint, and none for what came after.
+    // A record for each call and each checkpoint, and no more after the limit.
     assert!(report.memory_bytes <= (2 * 1000 / 31 + 2) * 4096);
 }
 
 #[test]
-fn a_limit_of_none_only_adds_up() {
+fn a_limit_of_zero_only_adds_up() {
     for capacity in [0, 1, 1000, usize::MAX] {
         let trace = Trace::with_limits(capacity, Limits::default().calls(0).text_bytes(0));
         let scope = trace.inject();
@@ -117,7 +117,7 @@ fn a_limit_of_none_only_adds_up() {
             lines,
             [
                 "allocates at call stack",
-                "\tfolded a_limit_of_none_only_adds_up",
+                "\tfolded a_limit_of_zero_only_adds_up",
                 "\tfolded branch",
                 "\tfolded leaf"
             ]
@@ -125,7 +125,7 @@ fn a_limit_of_none_only_adds_up() {
         assert_eq!(
             folded(&report),
             [
-                "1 × a_limit_of_none_only_adds_up in -: 0, 0, 1 failed",
+                "1 × a_limit_of_zero_only_adds_up in -: 0, 0, 1 failed",
                 "1 × branch in -: 4, 1, 0 failed",
                 "3 × leaf in -: 3, 3, 0 failed",
             ]
@@ -140,13 +140,13 @@ fn nothing_is_recorded_inside_a_folded_call() {
     let (say, ready) = mpsc::channel();
     let (go_on, wait) = mpsc::channel::<()>();
     std::thread::scope(|threads| {
-        // Within: what fails in here ends the thread's wait, too.
+        // Moved in, so that a failed assertion also ends the thread's wait.
         let go_on = go_on;
         let scope = trace.inject();
         let recorded = call!("recorded");
         let trace = &trace;
         threads.spawn(move || {
-            // Half of the calls are for this strand, which uses one of them.
+            // This strand reserves half of the calls and uses one.
             let _scope = trace.inject();
             call!("other").stop();
             say.send(()).unwrap();
@@ -158,7 +158,7 @@ fn nothing_is_recorded_inside_a_folded_call() {
             let _inside = call!("inside");
             allocate(3);
         }));
-        // It gives the others back.
+        // The thread gives the other calls back.
         go_on.send(()).unwrap();
         while !call!("again").is_recorded() {}
         assert!(future.as_mut().poll(&mut context).is_ready());
@@ -204,7 +204,7 @@ fn folded_calls_that_panic_or_are_stopped_out_of_order() {
         failures += folded.failures;
         own += folded.self_counts.unwrap();
     }
-    // The leaked one goes on.
+    // The leaked one is still open.
     assert_eq!((calls, failures), (4, 1));
     let recorded = &report.calls[0];
     assert_eq!(
@@ -262,7 +262,7 @@ fn folded_futures() {
         (Some(boxes(4 * ROUNDS)), Some(boxes(4 * ROUNDS)))
     );
     assert!(!outer.partial && !inner.partial);
-    // Vacated records are used again.
+    // Records of folded calls are reused.
     assert_eq!((report.memory_bytes, report.dropped), (4096, 0));
 }
 
@@ -288,7 +288,7 @@ fn a_folded_guard_dropped_on_another_thread() {
     let [folded] = &report.folded[..] else {
         panic!("{:?}", report.folded)
     };
-    // The thread that was spawned is in it, too.
+    // Spawning the thread is counted as well.
     assert!(folded.total.unwrap().allocations > 3);
     assert_eq!((folded.calls, folded.failures), (1, 0));
     assert_eq!((folded.self_counts, folded.partial), (folded.total, true));
@@ -341,7 +341,7 @@ fn a_folded_call_outlives_the_recorded_one_stopped_elsewhere() {
 }
 
 #[test]
-fn a_folded_call_that_failed_elsewhere_is_told_as_dropped() {
+fn a_folded_call_that_failed_elsewhere_is_counted_as_dropped() {
     let trace = limited(0);
     let scope = trace.inject();
     let call = call!();
@@ -363,7 +363,7 @@ fn folded_calls_of_a_folded_strand_stopped_elsewhere_or_late() {
     drop(scope);
     drop(late);
     let report = trace.report();
-    // The late one was opened in the other, and what it did until its strand was over is known.
+    // `late` was opened in `moved`. Its figures until its strand ended are known.
     let name = "folded_calls_of_a_folded_strand_stopped_elsewhere_or_late";
     assert_eq!(
         folded(&report),

@@ -1,4 +1,4 @@
-//! Traces with fewer calls, strands or texts than were made: the rest is folded, and nothing is lost.
+//! Traces with more calls, strands or texts than their limits: the rest is folded, and nothing is lost.
 
 #[path = "../common/boxes.rs"]
 mod boxes;

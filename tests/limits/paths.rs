@@ -1,4 +1,4 @@
-//! The paths and self figures of folded calls, which are those of a trace without limits.
+//! Folded calls have the paths and self figures that they would have in a trace without limits.
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;
@@ -21,7 +21,7 @@ fn added_up(report: &Report) -> Hotspots {
     hotspots
 }
 
-/// Each path as `a > b: calls, allocations, self-allocations`, sorted.
+/// Returns each path as `a > b: calls, allocations, self-allocations`, sorted.
 fn paths(hotspots: &Hotspots) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut lines = Vec::new();
@@ -39,7 +39,7 @@ fn paths(hotspots: &Hotspots) -> Vec<String> {
     lines
 }
 
-/// Times of conversions from ticks are cut to a nanosecond each.
+/// Each conversion from ticks rounds down to a nanosecond.
 #[track_caller]
 fn assert_near(one: Duration, other: Duration, parts: u64) {
     let apart = one.abs_diff(other);
@@ -73,7 +73,7 @@ fn self_times_beyond_the_limit_are_without_the_calls_inside() {
         let report = trace.report();
         let whole = report.calls[0].wall;
         let hotspots = added_up(&report);
-        // One thread, one call at a time: all that is known is a part of the whole, each once.
+        // One thread, one call at a time: the self times add up to the whole.
         let functions = hotspots.functions(By::SelfTime);
         let own: Duration = functions.iter().map(|it| it.totals.self_wall).sum();
         assert_near(own, whole, 500);
@@ -111,7 +111,7 @@ fn a_table_says_the_same_with_a_limit_and_without() {
     }
 }
 
-/// The branch that begins first ends last: the time of the other is in its time.
+/// The branch that begins first ends last, so its time includes the other's.
 #[test]
 fn branches_of_a_join_cover_the_call_around_once() {
     #[traced]
@@ -192,7 +192,7 @@ fn rayon_jobs_beyond_the_limit_stand_on_their_real_paths() {
     ] {
         let report = crunch(limits);
         let hotspots = added_up(&report);
-        // What rayon itself allocates is in the outermost alone.
+        // Rayon's own allocations are only in the outermost call.
         let inner: Vec<String> = { paths(&hotspots).into_iter() }
             .filter(|line| line.contains('>'))
             .collect();
@@ -208,7 +208,7 @@ fn rayon_jobs_beyond_the_limit_stand_on_their_real_paths() {
         let whole = hotspots.paths()[0].totals.clone();
         assert!(whole.total.unwrap().allocations >= 15_000);
         assert_eq!(hotspots.counts(), whole.total);
-        // On a busy machine a thread may wait in vain for a lock.
+        // On a busy machine a thread may give up waiting for a lock.
         assert!(report.dropped < 50, "{limits:?}: {report:#}");
     }
 }
@@ -222,7 +222,7 @@ fn a_rule_holds_whatever_is_folded() {
         let after = once(Limits::default().calls(300).strands(20));
         let diff = tracer::hotspots::Diff::between(&before, &after);
         let breaches = diff.breaches(&rules);
-        // Rayon's own is in `crunch`, and may differ.
+        // Rayon's own allocations are in `crunch`, and may differ.
         let ours = breaches.iter().map(ToString::to_string);
         let ours: Vec<_> = ours
             .filter(|it| it.contains("chunk") || it.contains("add") || it.contains("parse"))
@@ -303,7 +303,7 @@ fn a_folded_future_that_is_pending_is_seen() {
     assert_eq!(by_name.len(), 1);
 }
 
-/// A recorded call on another thread runs beside a folded one: the time they share is not known.
+/// A recorded call on another thread overlaps a folded one. The length of the overlap is not known.
 #[test]
 fn a_folded_call_beside_a_recorded_one_is_marked() {
     let trace = limited(2);

@@ -51,7 +51,7 @@ fn strands_beyond_the_limit_stand_below_the_call_from_which_they_were_spawned() 
     assert_eq!(
         calls_of(&report),
         [
-            // How much of its time the strands below it were at work is not known.
+            // Partial: the time that overlaps with the strands below is not known.
             "around in -: 20, 0, Ok, partial",
             "branch in around: 2, 1, Ok",
             "0 in branch: 0, 0, Ok",
@@ -113,7 +113,7 @@ fn strands_beyond_the_limit_are_seen_while_they_live() {
     assert_eq!(after.total, Some(boxes(5)));
 }
 
-/// On one thread, each takes over from the one before.
+/// The scopes nest on one thread.
 #[test]
 fn nested_scopes_beyond_the_limit_are_seen_while_they_live() {
     let trace = Trace::with_limits(10, Limits::default().strands(1));
@@ -132,7 +132,7 @@ fn nested_scopes_beyond_the_limit_are_seen_while_they_live() {
     }
     reports.push(trace.report());
     for report in &reports {
-        // Each within the one before: recorded, or a path.
+        // Each call is within the previous one: a recorded call, or a path.
         assert_eq!(report.total, Some(boxes(5)), "{report:#}");
         assert_eq!(report.calls[0].total, Some(boxes(5)));
         assert_eq!(report.calls[0].self_counts, Some(boxes(1)));
@@ -160,7 +160,7 @@ fn no_more_strands_are_open_than_the_limits_say() {
     let mut scopes: Vec<_> = (0..5).map(|_| trace.inject()).collect();
     assert_eq!(trace.report().dropped, 2);
     while scopes.pop().is_some() {}
-    // There is room again.
+    // The strands have ended, so there is room again.
     for _ in 0..10 {
         let _scope = trace.inject();
         call!("again").stop();
@@ -206,7 +206,7 @@ fn folding_strands_that_come_and_go_on_many_threads() {
     let folded: u64 = report.folded.iter().map(|it| it.calls).sum();
     let calls = folded + report.calls.len() as u64;
     assert_eq!(report.total, Some(boxes(calls)));
-    // On a busy machine a thread may wait in vain for a lock, and leave out a strand of three calls.
+    // On a busy machine a thread may give up waiting for a lock, and drop a strand of three calls.
     let missing = THREADS * ROUNDS * 3 - calls;
     assert!(
         missing <= 3 * report.dropped && report.dropped < ROUNDS / 10,

@@ -24,7 +24,7 @@ fn random_programs_add_up_by_callsite() {
         let limit = numbers.next(12);
         let trace = Trace::with_limits(10, Limits::default().calls(limit));
         let other = Trace::new();
-        // What the calls of each callsite made by themselves, and how many there were.
+        // The self allocations and the number of calls, by callsite.
         let mut expected = [(0_u64, 0_u64); 3];
         let mut outside = 0;
         let mut calls: Vec<Open> = Vec::with_capacity(100);
@@ -38,7 +38,7 @@ fn random_programs_add_up_by_callsite() {
                 }
                 3..5 if !calls.is_empty() => {
                     let last = calls.len() - 1;
-                    // Mostly the innermost.
+                    // Most often the innermost call.
                     let which = if numbers.next(3) > 0 {
                         last
                     } else {

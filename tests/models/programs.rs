@@ -7,17 +7,17 @@ use tracer::{Call, Trace, call};
 
 use crate::numbers::Numbers;
 
-/// One step of a program. A number that says which of several is taken as the remainder.
+/// One step of a program. An index is taken modulo the number of candidates.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Open,
     Stop(usize),
     Checkpoint(usize),
-    /// Allocates and frees.
+    /// Allocates a block and frees it.
     Spike(usize),
     Keep(usize),
     Free(usize),
-    /// Enters another trace, or leaves the one entered last.
+    /// Enters another trace.
     Enter,
     Leave,
     /// Takes a report and prints it.
@@ -45,7 +45,7 @@ fn block(size: usize) -> Vec<u8> {
     black_box(Vec::with_capacity(black_box(size)))
 }
 
-/// Runs a program; what the test itself needs is allocated before.
+/// Runs a program. The test's own memory is allocated before.
 fn run(program: &[Step], trace: &Trace, other: &Trace) {
     let mut open: Vec<Call> = Vec::with_capacity(program.len());
     let mut kept = Vec::with_capacity(program.len());
@@ -53,7 +53,7 @@ fn run(program: &[Step], trace: &Trace, other: &Trace) {
     let scope = trace.inject();
     for step in program {
         match *step {
-            // Calls are opened in the trace itself only.
+            // Calls are opened in `trace` only, never in `other`.
             Step::Open if entered.is_empty() => open.push(call!("{}", open.len())),
             Step::Stop(which) if entered.is_empty() && !open.is_empty() => {
                 drop(open.remove(which % open.len()));
@@ -87,7 +87,7 @@ impl std::fmt::Write for Nowhere {
     }
 }
 
-/// What a call must come out as.
+/// The expected figures of a call.
 #[derive(Debug, Default, PartialEq)]
 struct Expected {
     parent: Option<usize>,
@@ -216,7 +216,7 @@ fn check(program: &[Step]) {
 }
 
 #[test]
-fn random_programs_come_out_as_the_model_says() {
+fn random_programs_agree_with_the_model() {
     let mut numbers = Numbers(1);
     for length in (1..200).cycle().take(2000) {
         let program: Vec<_> = (0..length).map(|_| numbers.step()).collect();

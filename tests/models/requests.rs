@@ -1,5 +1,5 @@
-//! Random programs under a recorder: what it decides, compares and adds up by itself is what the report
-//! of the same request says.
+//! Random programs under a recorder: its decisions, comparisons and sums agree with the report of the
+//! same request.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::pause::pause;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One step of a request. A number that says which of several is taken as the remainder.
+/// One step of a request. An index counts from the newest, and a step without a target does nothing.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// Opens a call of one of four functions.
@@ -26,19 +26,19 @@ enum Step {
     Stop(usize),
     Fail(usize),
     Allocate(u64),
-    /// Moves a call into a future that opens a call in each of its polls. It is polled in the call
-    /// that is open then.
+    /// Moves a call into a future that opens a call in each of its polls. It is polled within the
+    /// call that is open at that time.
     Move(usize, u32),
     Poll(usize),
     DropFuture(usize),
-    /// A strand on this thread, below the call that is open.
+    /// Opens a strand on this thread, below the open call.
     Inject,
     Leave(usize),
-    /// A strand on another thread, with a call that may fail.
+    /// Opens a strand on another thread, with a call that may fail.
     Spawn(u8, bool),
     /// Stops a call on another thread.
     StopElsewhere(usize),
-    /// A scope of another trace, out of whose order others may be left.
+    /// Opens a scope of another trace. Scopes may be left out of order.
     InjectOther,
 }
 
@@ -119,7 +119,7 @@ struct Run {
 }
 
 fn remove<T>(all: &mut Vec<T>, which: usize) -> Option<T> {
-    // The last is the most likely one.
+    // Counted from the end, so the last is the most likely.
     let place = all.len().checked_sub(1 + which)?;
     Some(all.remove(place))
 }
@@ -180,7 +180,7 @@ fn on_thread(work: impl FnOnce() + Send) {
     });
 }
 
-/// What the policy sees of a request.
+/// The figures of a request that the policy sees.
 #[derive(Clone, Debug)]
 struct Seen {
     outcome: Outcome,
@@ -189,8 +189,8 @@ struct Seen {
     calls: u64,
 }
 
-/// Runs a program `times` times as a request. Returns what the policy saw of each, in order of their
-/// ends, and what was kept.
+/// Runs a program `times` times as a request. Returns what the policy saw of each request, in order of
+/// their ends, and the kept reports.
 fn recorded(program: &Program, times: usize) -> (Recorder, Vec<Seen>, Vec<Arc<Report>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let by_policy = Arc::clone(&seen);
@@ -236,7 +236,7 @@ fn hotspots(report: &Report) -> Hotspots {
     hotspots
 }
 
-/// The functions on each path by their names, from the outermost inwards, with what `figure` says.
+/// Returns `figure` of each path, by the names of its functions from the outermost inwards.
 fn by_path<T>(
     hotspots: &Hotspots,
     figure: impl Fn(&tracer::hotspots::Totals) -> T,
@@ -253,7 +253,7 @@ fn by_path<T>(
     by_path
 }
 
-/// Without its message.
+/// Returns the outcome without its message.
 fn kind(outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Failed(_) => Outcome::Failed(String::new()),
@@ -264,9 +264,9 @@ fn kind(outcome: &Outcome) -> Outcome {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A request ends as its outermost calls do; which those are, the report says.
+    /// A request's outcome is that of its outermost calls in the report.
     #[test]
-    fn the_decision_is_by_what_the_report_says(program in program()) {
+    fn the_decision_agrees_with_the_report(program in program()) {
         let (_, seen, kept) = recorded(&program, 1);
         let (seen, report) = (&seen[0], &kept[0]);
         let request = report.request.as_ref().unwrap();
@@ -277,12 +277,12 @@ proptest! {
         prop_assert_eq!(seen.total, report.total, "{:#}", report);
         let folded: u64 = report.folded.iter().map(|it| it.calls).sum();
         prop_assert_eq!(seen.calls, report.calls.len() as u64 + folded, "{:#}", report);
-        // Of folded calls no peak is known.
+        // Peaks of folded calls are not known.
         let highest = report.calls.iter().filter_map(|call| call.peak_bytes).max();
         prop_assert_eq!(seen.peak_bytes, Some(highest.unwrap_or(0)), "{:#}", report);
     }
 
-    /// What all recent requests did is what their reports say when they are added up.
+    /// The hotspots of recent requests are the sums of their reports.
     #[test]
     fn hotspots_have_the_paths_of_the_reports(program in program()) {
         let (recorder, _, kept) = recorded(&program, 1);
@@ -297,7 +297,7 @@ proptest! {
         });
         prop_assert_eq!(counts_ours, counts_theirs, "{:#}", report);
         prop_assert_eq!(ours.counts(), theirs.counts());
-        // The recorder knows the sums of each path alone, so not what a call did elsewhere.
+        // The recorder has only sums by path, so it doesn't know what a call did within another.
         let is_known = |call: &tracer::CallReport| !call.moved && !call.partial;
         if report.calls.iter().all(is_known) && report.folded.iter().all(|it| !it.partial && !it.moved) {
             let [own_ours, own_theirs] = [&ours, &theirs].map(|it| by_path(it, |it| it.self_counts));
@@ -314,7 +314,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// If every request does the same, each path is in all of them, as often as is usual.
+    /// If all requests are equal, each path is in all of them, with its usual number of calls.
     #[test]
     fn a_request_like_all_others_is_usual(program in program()) {
         let (_, _, kept) = recorded(&program, 25);

@@ -1,5 +1,5 @@
-//! Random trees of traced futures, against a naive model: each step of a program adds what it
-//! allocates to the call that it is in.
+//! Random trees of traced futures, against a naive model: each step of a program adds its allocations to
+//! the call that it is in.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::common::allocate;
 use crate::numbers::Numbers;
 use crate::pause::pause;
 
-/// One step inside a call. The numbers are those of the calls inside.
+/// One step inside a call. `usize` is the number of a call inside.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Allocate(u64),
     Pause(u32),
-    /// A guard held over the steps.
+    /// A guard held across the steps.
     Plain(usize),
     /// A traced function.
     Call(usize),
     Join(usize, usize),
-    /// The first in order that is ready wins, or whichever tokio polls first.
+    /// The first ready one in order wins; without bias, tokio polls in a random order.
     SelectBiased(usize, usize),
     Select(usize, usize),
-    /// Polled at most this often, and dropped if it is not ready then.
+    /// Polled at most this number of times, and dropped if not ready by then.
     Abandon(usize, u32),
-    /// In a strand of its own, in this task or in another.
+    /// In a strand of its own, in this task or in another one.
     Instrument(usize),
     Spawn(usize),
 }
 
-/// A call, or what is outside of all: that is number 0.
+/// A call. Number 0 stands for everything outside of calls.
 #[derive(Debug, Default)]
 struct Node {
     parent: usize,
@@ -43,7 +43,7 @@ struct Node {
     noted: Noted,
 }
 
-/// What the program notes while it runs.
+/// Notes that the program takes while it runs.
 #[derive(Debug, Default)]
 struct Noted {
     opened: AtomicBool,
@@ -109,7 +109,7 @@ impl Program {
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A box is allocated by the call around.
+/// Boxes a future, and notes the allocation in the call around.
 fn boxed(
     program: &Program,
     around: usize,
@@ -120,13 +120,13 @@ fn boxed(
     Box::pin(future)
 }
 
-/// A call's steps alone.
+/// Returns a call's steps, without the call.
 fn untraced(program: &Arc<Program>, node: usize) -> Boxed {
     let future = body(Arc::clone(program), node);
     boxed(program, program.0[node].parent, future)
 }
 
-/// A call of a traced function.
+/// Returns a call of a traced function.
 fn traced(program: &Arc<Program>, node: usize) -> Boxed {
     let call = call!("{node}");
     let noted = &program.0[node].noted;
@@ -135,7 +135,7 @@ fn traced(program: &Arc<Program>, node: usize) -> Boxed {
     boxed(program, program.0[node].parent, future)
 }
 
-/// A call in a strand of its own, opened at the strand's first poll.
+/// Returns a call in a strand of its own, opened at the strand's first poll.
 fn in_strand(program: &Arc<Program>, node: usize) -> Boxed {
     let inside = Arc::clone(program);
     let future = async move {
@@ -161,7 +161,7 @@ async fn take(program: &Arc<Program>, node: usize, step: Step) {
         }
         Step::Pause(times) => pause(times).await,
         Step::Plain(inside) => {
-            // The box first: it is this call's.
+            // The box belongs to this call, so it comes first.
             let steps = untraced(program, inside);
             program.0[inside].noted.opened.store(true, Relaxed);
             let guard = call!("{inside}");
@@ -209,13 +209,13 @@ async fn take(program: &Arc<Program>, node: usize, step: Step) {
             program.0[node]
                 .noted
                 .add(counts.allocations, counts.bytes_allocated);
-            // Cancelled if the runtime is shut down.
+            // An error if the runtime is shut down.
             let _ = spawned.value.await;
         }
     }
 }
 
-/// The root of a program in its trace.
+/// Returns the root of a program in its trace.
 fn root(program: &Arc<Program>, trace: &Trace) -> tracer::Instrumented<Boxed> {
     trace.instrument(Box::pin(body(Arc::clone(program), 0)))
 }
@@ -287,7 +287,7 @@ fn random_programs_polled_on_one_thread_in_random_order() {
         while !tasks.is_empty() {
             let which = numbers.next(tasks.len());
             let ready = tasks[which].as_mut().poll(&mut context).is_ready();
-            // One in a hundred polls is the task's last in any case.
+            // One in a hundred tasks that are not ready is dropped.
             if ready || numbers.next(100) == 0 {
                 drop(tasks.swap_remove(which));
             }
@@ -316,7 +316,7 @@ fn random_programs_on_four_workers() {
             tasks[numbers.next(tasks.len())].abort();
         }
         runtime.block_on(join_all(tasks));
-        // With what was spawned by futures that were dropped.
+        // Waits for tasks that were spawned by futures dropped since.
         drop(runtime);
         for (program, trace) in programs.iter().zip(&traces) {
             check(program, trace);

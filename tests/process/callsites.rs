@@ -34,10 +34,10 @@ pub(crate) fn beyond_the_most_all_others_are_one() {
         assert!(is_cut || other(callsite), "{kept}");
         callsite
     });
-    // Each takes 512 bytes of 1 MiB, beside twice "known".
+    // Each takes 512 bytes of 1 MiB; the two "known" ones take a little as well.
     assert_eq!(with_texts.filter(|callsite| !other(callsite)).count(), 2047);
     let without = (0..5_000).map(|_| NewCallsite::default().intern_for(Box::leak(Box::new(0_u8))));
-    // 4,096 together.
+    // 4,096 callsites together.
     assert_eq!(
         without.filter(|callsite| !other(callsite)).count(),
         4096 - 2 - 2047
@@ -45,7 +45,7 @@ pub(crate) fn beyond_the_most_all_others_are_one() {
     let grown = own_bytes() - before;
     assert!((1 << 20..2 << 20).contains(&grown), "{grown}");
 
-    // What was there before is still found, and others have a callsite all the same.
+    // Callsites made before are still found, and new ones get the callsite "(other)".
     assert!(std::ptr::eq(known.intern(), first[0]));
     let found = Callsite::interned_for(known_for).expect("made before");
     assert!(std::ptr::eq(found, first[1]));

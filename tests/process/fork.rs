@@ -1,7 +1,7 @@
-//! A fork while other threads trace and report: both sides go on, and their figures are exact.
+//! A fork while other threads trace and report: both processes continue, and their figures are exact.
 //!
-//! Only the thread that forks lives on in the child. What the others were in the middle of stays so
-//! for ever there, and must not hold up the child.
+//! Only the thread that forks exists in the child. Operations of the other threads stay half done there
+//! for ever, and must not block the child.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,7 @@ use crate::lines::{calls, calls_of};
 use crate::on_drop::OnDrop;
 
 const FORKS: u64 = 200;
-/// A child that takes longer is held up: it has the work of a millisecond.
+/// A child that takes longer is blocked: its work takes a millisecond.
 const BOUND: Duration = Duration::from_secs(10);
 
 pub(crate) fn others_trace() {
@@ -39,7 +39,8 @@ pub(crate) fn others_report() {
     );
 }
 
-/// A checkpoint set by another thread waits at the strand that is open in the child, under its lock.
+/// A checkpoint set by another thread waits in the strand's list, under its lock. The strand is open in
+/// the child.
 pub(crate) fn others_set_checkpoints() {
     static AROUND: Mutex<Option<Arc<Call>>> = Mutex::new(None);
     let set = |_| {
@@ -50,17 +51,17 @@ pub(crate) fn others_set_checkpoints() {
     };
     forks(set, |open| {
         let before = AROUND.lock().unwrap().replace(Arc::clone(&open.around));
-        // Inside of the calls that are open.
+        // Excluded, because it happens inside the open calls.
         tracer::alloc::exclude(|| drop(before));
     });
     *AROUND.lock().unwrap() = None;
 }
 
-/// Forks again and again while three other threads are busy; shows what is open before.
+/// Forks `FORKS` times while three other threads run `busy`. Calls `show` before each fork.
 fn forks(busy: impl Fn(u64) + Sync, show: impl Fn(&Open)) {
     let done = AtomicBool::new(false);
     std::thread::scope(|threads| {
-        // Also if this panics: the scope waits for the threads.
+        // Also on a panic: the scope waits for the threads.
         let _ends = OnDrop(|| done.store(true, Relaxed));
         for number in 0..3 {
             let (busy, done) = (&busy, &done);
@@ -90,7 +91,7 @@ fn trace_something(number: u64) -> Trace {
     trace
 }
 
-/// What is open when the process forks.
+/// The open traces and calls at the fork.
 struct Open {
     trace: Trace,
     other: Trace,
@@ -131,7 +132,7 @@ fn fork_inside_calls(round: u64, show: &impl Fn(&Open)) {
     show(&open);
     match fork::fork().unwrap() {
         Fork::Child => {
-            // Not to unwind into the scope, which waits for threads that are not here.
+            // Unwinding into the scope would wait for threads that don't exist here.
             let child = AssertUnwindSafe(|| in_child(open, round, &mut there));
             exit(i32::from(catch_unwind(child).is_err()));
         }
@@ -141,7 +142,7 @@ fn fork_inside_calls(round: u64, show: &impl Fn(&Open)) {
             let mut printed = String::new();
             if let Err(error) = here.read_to_string(&mut printed) {
                 println!("round {round}, child {child}: {error}; it printed {printed:?}");
-                // Its stack tells what it waits for; but it would hold this test's output open.
+                // A blocked child would keep this test's output open.
                 let _ = Command::new("kill")
                     .args(["-9", &child.to_string()])
                     .status();
@@ -160,7 +161,7 @@ fn in_child(open: Open, round: u64, parent: &mut UnixStream) {
     let scope = next.inject();
     let call = call!("child");
     let here = tracer::fetch();
-    // The child may have threads of its own.
+    // The child may start threads of its own.
     let thread = std::thread::spawn(move || {
         allocate(0);
         let _scope = here.inject();
@@ -176,7 +177,7 @@ fn in_child(open: Open, round: u64, parent: &mut UnixStream) {
     writeln!(parent, "\n\tcall child: done").unwrap();
 }
 
-/// Stops what is open, and takes the reports.
+/// Stops the open calls, and checks the reports.
 fn go_on(open: Open, round: u64, more: u64) -> Trace {
     allocate(more);
     open.in_other.stop();
@@ -202,7 +203,7 @@ fn go_on(open: Open, round: u64, more: u64) -> Trace {
         [format!("in other in -: {0}, {0}, Ok", 2 + more)]
     );
     let all = round + 3 + 2 * more;
-    // And the one of the counted pointer, which is freed later.
+    // One more is the block of the `Arc`, which is freed later.
     assert_eq!(report.total.unwrap().allocations, all + 1);
     open.trace
 }

@@ -3,10 +3,10 @@
 use tracer::alloc::process;
 use tracer::{Limits, Trace, call};
 
-/// How many each task makes.
+/// The number of calls of each task.
 const CALLS: u64 = 25_000;
 
-/// Each call's record and three of its text, a chunk for each strand, and what finds them by number.
+/// A record and three records of text for each call, a chunk for each strand, and the directories.
 const BOUND: i64 = 1000 * 4 * 128 + 10 * 4096;
 
 fn overhead_bytes() -> i64 {
@@ -29,7 +29,7 @@ pub(crate) fn a_hundred_thousand_calls_in_one_trace_of_four_workers() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(4).build().unwrap();
     let before = overhead_bytes();
-    // Each takes what the one before gave back.
+    // Each trace reuses the memory of the previous one.
     for _ in 0..3 {
         let trace = Trace::with_limits(10, Limits::default().calls(1000));
         let tasks = (0..TASKS).map(|_| runtime.spawn(trace.instrument(work())));
@@ -42,7 +42,7 @@ pub(crate) fn a_hundred_thousand_calls_in_one_trace_of_four_workers() {
         let folded: u64 = report.folded.iter().map(|it| it.calls).sum();
         assert_eq!(report.calls.len() as u64 + folded, TASKS * CALLS);
         assert!(report.calls.len() <= 1000);
-        // `yield_now` may allocate; never less than what the calls did.
+        // `yield_now` may allocate as well.
         assert!(report.total.unwrap().allocations >= TASKS * CALLS);
     }
 }

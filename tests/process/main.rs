@@ -1,7 +1,7 @@
-//! Tests that need a process of their own: their figures or limits are those of a process, they fork,
-//! or they read what a process prints.
+//! Tests that need a process of their own: they check figures or limits of a process, fork, or read the
+//! output of a process.
 //!
-//! This program starts itself once for each test. There is no libtest: its threads allocate, too.
+//! This program starts itself once for each test. It doesn't use libtest, whose threads allocate.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
@@ -62,7 +62,7 @@ const TESTS: &[Test] = tests![
     steady::a_warm_request_allocates_nothing,
 ];
 
-/// What tests start as further processes.
+/// The parts of tests that run in further processes.
 const PARTS: &[Test] = tests![
     no_memory::without_memory,
     panic_hook::panics_with_requests_in_flight,
@@ -91,12 +91,12 @@ fn alone_within(limits: &str, name: &str) -> Command {
     command
 }
 
-/// The argument of a part.
+/// Returns the argument of a part.
 fn argument() -> String {
     std::env::args().nth(3).expect("an argument")
 }
 
-/// Whether the name has one of the words in it, or is one of them.
+/// Whether the name contains one of the words, or, if `exactly`, is one of them.
 fn is_meant(name: &str, words: &[String], exactly: bool) -> bool {
     let mut words = words.iter();
     words.any(|word| {
@@ -108,7 +108,7 @@ fn is_meant(name: &str, words: &[String], exactly: bool) -> bool {
     })
 }
 
-/// Takes the arguments of libtest that choose tests, and `--list`.
+/// Takes libtest's arguments that select tests, and `--list`.
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (mut wanted, mut skipped) = (Vec::new(), Vec::new());
@@ -148,7 +148,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs as many at once as there are processors, and returns whether all have passed.
+/// Runs as many tests at once as there are processors, and returns whether all have passed.
 fn run(names: &[&str]) -> bool {
     let left = Mutex::new(names.iter());
     let failed = AtomicBool::new(false);

@@ -24,7 +24,7 @@ pub(crate) fn memory_is_bounded_by_the_highest_load() {
     at_once(1000);
     let thousand = memory();
     let held = thousand.held_bytes - one.held_bytes;
-    // Two pages for the records, and something for the strand, the trace and to find them.
+    // At least two pages for each request's records.
     assert!(held > 999 * 2 * 4096, "{held}");
     assert!(held < 999 * (2 * 4096 + 1536), "{held}");
     let own = thousand.overhead.unwrap() - one.overhead.unwrap();

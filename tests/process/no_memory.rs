@@ -10,7 +10,7 @@ use crate::alone_within;
 use crate::boxes::boxes;
 use crate::common::allocate;
 
-/// More calls than there is memory for: with their checkpoints they would take 256 MB.
+/// More calls than fit into memory: with their checkpoints they would take 256 MB.
 const CALLS: u32 = 1_000_000;
 
 pub(crate) fn what_can_not_be_recorded_is_left_out() {
@@ -28,7 +28,7 @@ fn hand_over(call: Call) {
     }
 }
 
-/// Without a channel, which would need memory.
+/// Stops calls of the other thread. A channel would need memory, so this polls.
 fn stop_elsewhere() {
     while !IS_OVER.load(SeqCst) {
         if let Some(call) = &*HANDED_OVER.lock().unwrap() {
@@ -41,7 +41,7 @@ fn stop_elsewhere() {
 }
 
 pub(crate) fn without_memory() {
-    // For the report in the end, as the tracer keeps what it has got.
+    // Reserved for the report in the end, because the tracer keeps the memory that it has got.
     let reserve = vec![1_u8; 10 << 20];
     let limits = Limits::default().calls(usize::MAX);
     let beyond = Trace::with_limits(10, Limits::default().strands(0));
@@ -59,15 +59,15 @@ pub(crate) fn without_memory() {
     assert!(0 < recorded && recorded < CALLS, "{recorded}");
     let held = memory().held_bytes;
     assert!(held > 50_000_000, "{held}");
-    // Not for the smallest request.
+    // Even the smallest request fails now.
     for size in [1 << 16, 1 << 10, 256, 64, 16] {
         let mut block = Vec::<u8>::new();
         while block.try_reserve_exact(size).is_ok() {
             std::mem::forget(std::mem::take(&mut block));
         }
     }
-    // What is done to calls on other threads, and what scopes beyond the limit do, is left out and
-    // counted.
+    // Operations on calls from other threads, and calls of scopes beyond the limit, are left out
+    // and counted.
     for _ in 0..100 {
         hand_over(call!());
         let _scope = beyond.inject();
@@ -77,7 +77,7 @@ pub(crate) fn without_memory() {
     }
     IS_OVER.store(true, SeqCst);
     elsewhere.join().unwrap();
-    // Without memory, a trace is an empty one; others go on.
+    // Without memory, a new trace is an empty one, and the existing ones continue.
     let others = [(); 20].map(|()| Trace::new());
     let scopes = others.each_ref().map(Trace::inject);
     call!().stop();
@@ -86,7 +86,7 @@ pub(crate) fn without_memory() {
     drop(scope);
     drop(trace);
 
-    // There is room again.
+    // There is memory again.
     let held = memory().held_bytes;
     drop(reserve);
     let trace = Trace::new();
@@ -97,6 +97,6 @@ pub(crate) fn without_memory() {
     drop(scope);
     let report = trace.report();
     assert_eq!(report.calls[0].total, Some(boxes(3)));
-    // For the strand and the trace at most: the records are those of before.
+    // At most for the strand and the trace: records are reused.
     assert!(memory().held_bytes - held < 4096);
 }

@@ -1,4 +1,4 @@
-//! A panic dumps what is in flight to standard error.
+//! A panic dumps the requests in flight to standard error.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(crate) fn panics_with_requests_in_flight() {
         .expect("a thread");
     panics(&recorder);
     recorder.dump_on_panic();
-    // Once is enough.
+    // A second call changes nothing.
     recorder.dump_on_panic();
     let mut slow = recorder.begin("GET /slow");
     slow.id(1);
@@ -65,12 +65,12 @@ pub(crate) fn panics_with_requests_in_flight() {
     let call = call!();
     call.checkpoint("half");
     panics(&recorder);
-    // No more than one in a second.
+    // Not dumped: at most one dump per second.
     panics(&recorder);
     drop((call, scope, slow));
     assert_eq!(recorder.statistics().ended, 4);
     assert!(recorder.flush(Duration::from_secs(5)));
-    // What is dumped is in nobody's figures.
+    // Dumping is not counted in any request.
     let counts = |report: &std::sync::Arc<tracer::Report>| report.calls[0].total;
     let kept = recorder.kept();
     assert_eq!(kept.len(), 3);

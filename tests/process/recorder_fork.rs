@@ -1,5 +1,5 @@
-//! A fork while other threads end requests: the child, which has none of the recorder's threads, is held
-//! up by nothing.
+//! A fork while other threads end requests: the child, in which the recorder's threads don't exist, is
+//! not blocked.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use tracer::call;
 use tracer::recorder::{Policy, Recorder};
 
 const FORKS: u64 = 100;
-/// A child that takes longer is held up: it has the work of a millisecond, and waits for a lock or two.
+/// A child that takes longer is blocked: its work takes a millisecond, and it waits for a lock or two.
 const BOUND: Duration = Duration::from_secs(30);
 
 fn request(recorder: &Recorder, number: u64) {
@@ -35,7 +35,7 @@ fn in_child(recorder: Recorder) {
         recorder.hotspots(None),
     ));
     assert!(!recorder.shut_down(Duration::from_secs(60)));
-    // It may have one of its own.
+    // The child may start a recorder of its own.
     let own = Recorder::builder().policy(Policy::none().failed()).start();
     let own = own.unwrap();
     own.begin("child").fail("why");

@@ -1,4 +1,4 @@
-//! A recorder's memory at a load that fills every part of it: never more than it was given.
+//! The memory of a recorder under a load that fills every part of it stays within its limit.
 
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
@@ -9,10 +9,10 @@ use tracer::recorder::{Policy, Recorder, Rotation};
 use tracer::{call, memory};
 
 const GIVEN: i64 = 2 << 20;
-/// At once, and in turns.
+/// The number of threads that make requests at once.
 const THREADS: u64 = 4;
 const REQUESTS: u64 = 20_000;
-/// The records of what is in flight, and what each thread keeps to look at them.
+/// The memory of traces in flight, and each thread's memory to read them.
 const IN_FLIGHT: i64 = 256 << 10;
 
 fn own_bytes() -> i64 {
@@ -20,7 +20,7 @@ fn own_bytes() -> i64 {
     own.expect("`Counting` is installed").net_bytes()
 }
 
-/// Calls on one of a hundred paths, with texts that do not fit into a record.
+/// Opens calls on one of a hundred paths, with texts that do not fit into a record.
 fn work(number: u64) {
     macro_rules! level {
         ($digit:expr, $inside:expr) => {
@@ -50,7 +50,7 @@ fn request(recorder: &Recorder, number: u64) {
         recording.label(format!("label {label}"), "v".repeat(300));
     }
     let _scope = recording.inject();
-    // Of a few there is a lot.
+    // A few requests are large.
     let times = if number.is_multiple_of(997) { 50 } else { 1 };
     (0..times).for_each(|time| work(number + time));
     if number.is_multiple_of(2) {
@@ -114,7 +114,7 @@ pub(crate) fn never_more_than_it_was_given() {
         highest <= GIVEN + IN_FLIGHT,
         "{highest} bytes of {GIVEN}: {statistics:?}"
     );
-    // What it says of the reports in memory is true, but for some per cent of lists.
+    // The stated bytes of reports in memory are right, but for some per cent of lists.
     let full = own_bytes();
     let (held, said) = (memory().held_bytes, statistics.in_memory_bytes);
     drop(recorder);

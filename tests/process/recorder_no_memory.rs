@@ -1,5 +1,5 @@
-//! A service that runs out of memory while it answers requests: what can't be recorded is counted, and
-//! the process goes on.
+//! A service that runs out of memory while it handles requests: requests that can't be recorded are
+//! counted, and the process continues.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -19,7 +19,7 @@ use tracer::{Outcome, call};
 use crate::alone_within;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Before there was no memory, and while there is none.
+/// The number of requests before memory runs out, then after.
 const BEFORE: u64 = 50;
 const DURING: u64 = 200;
 
@@ -44,7 +44,7 @@ fn request(recorder: &Recorder, name: &str, number: u64) {
     drop(call);
 }
 
-/// More ids and labels than have room in it, and a name that nobody has seen.
+/// Records a request with an id and labels that do not fit into it, and a new name.
 fn long_request(recorder: &Recorder, names: &[String], number: usize) {
     let mut recording = recorder.begin(&names[number]);
     recording.id(&names[number]);
@@ -82,7 +82,7 @@ fn exchange(layer: &RecorderLayer, request: Request<Body>) {
     assert!(matches!(polled, Poll::Ready(Ok(_))));
 }
 
-/// Takes all that there is, in ever smaller pieces, and answers it.
+/// Takes all memory, in ever smaller pieces, into `pieces`.
 fn take_all(pieces: &mut Vec<Vec<u8>>) {
     let mut size = 16 << 20;
     while size >= 16 && pieces.len() < pieces.capacity() {
@@ -114,7 +114,7 @@ pub(crate) fn without_memory() {
     let kept = recorder.statistics().kept;
     assert_eq!(kept, 2 * BEFORE);
 
-    // Threads that have recorded nothing yet, and some that have.
+    // Threads that have recorded nothing yet, and one that has.
     let names: Arc<[String]> = (0..40).map(|it| format!("{it:>300}")).collect();
     let barrier = Arc::new(Barrier::new(4));
     let threads = [false, true, false].map(|is_warm| {
@@ -127,7 +127,7 @@ pub(crate) fn without_memory() {
                 request(&recorder, "warm", 3);
             }
             barrier.wait();
-            // The main thread takes all.
+            // The main thread takes all memory.
             barrier.wait();
             take_all(&mut pieces);
             barrier.wait();

@@ -1,4 +1,5 @@
-//! Who owns memory: what the program hands to the recorder is given back as the program's.
+//! Ownership of memory: texts and closures that the program hands to a recorder are freed as the
+//! program's.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ fn own_bytes() -> i64 {
     own.expect("`Counting` is installed").net_bytes()
 }
 
-/// What the program has more afterwards, in blocks and in bytes.
+/// Returns the blocks and bytes that `work` leaves allocated.
 fn left(work: impl FnOnce()) -> (i64, i64) {
     let counts = measure(work).counts.unwrap();
     let blocks = counts.allocations.cast_signed() - counts.deallocations.cast_signed();
@@ -38,12 +39,12 @@ pub(crate) fn what_the_program_hands_over_is_given_back_as_its_own() {
     let before = own_bytes();
     let after = left(|| (0..10_000).for_each(|number| request(&recorder, number, false)));
     assert_eq!(after, (0, 0));
-    // What is usual is told ever more exactly, in less than its share of the memory.
+    // The baseline grows, within its share of the memory.
     let grown = own_bytes() - before;
     assert!((0..1 << 20).contains(&grown), "{grown}");
     drop(recorder);
 
-    // A recorder's whole life: the rules' and the file's names, and what rules have captured.
+    // A recorder's whole life: the names of rules and of the file, and the captures of rules.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kept.jsonl");
     let life = || {

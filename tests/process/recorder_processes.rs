@@ -1,4 +1,4 @@
-//! Recorders of several processes and one file; and a process that may not write large files.
+//! Recorders of several processes with one file, and a process that may not write large files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -24,7 +24,7 @@ fn small() -> Rotation {
     Rotation::default().max_bytes(2_000).files(3)
 }
 
-/// A process of this program.
+/// A process that runs a part of this program.
 struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -52,7 +52,7 @@ impl Process {
         line.trim_end().to_owned()
     }
 
-    /// Lets it end, and reads the last that it says.
+    /// Lets the process end, and returns its last line.
     fn end(&mut self) -> String {
         drop(self.stdin.take());
         let mut rest = String::new();
@@ -62,7 +62,7 @@ impl Process {
     }
 }
 
-/// Until the standard input ends.
+/// Writes reports until the standard input ends.
 pub(crate) fn write() {
     let path = &argument();
     let path = Path::new(path);
@@ -126,7 +126,7 @@ pub(crate) fn of_two_that_start_at_once_one_runs() {
     }
 }
 
-/// Leaves a child behind that has all that this process has open.
+/// Leaves a child behind that inherits all open files of this process.
 pub(crate) fn fork_and_wait() {
     let path = &argument();
     let path = Path::new(path);
@@ -135,11 +135,11 @@ pub(crate) fn fork_and_wait() {
         Fork::Parent(_) => {
             println!("forked");
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
-            // As one that is killed.
+            // Ends as if it was killed.
             std::process::abort();
         }
         Fork::Child => {
-            // Until the one who waits for the standard output has closed it.
+            // Runs until the reader of the standard output has closed it.
             while writeln!(std::io::stdout(), "alive").is_ok() {
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -159,7 +159,7 @@ pub(crate) fn a_forked_child_keeps_nobody_out() {
     );
     drop(parent.stdin.take());
     assert!(!parent.child.wait().unwrap().success());
-    // The child goes on.
+    // The child is still running.
     (0..100).for_each(|_| assert_eq!(parent.line(), "alive"));
     let recorder = start(&path, small()).unwrap();
     recorder.begin("job").fail("why");
@@ -167,7 +167,7 @@ pub(crate) fn a_forked_child_keeps_nobody_out() {
     assert_eq!(recorder.statistics().sinks[0].taken, 1);
 }
 
-/// With files of 8 KiB at most, at first.
+/// Runs with a limit of 8 KiB for files, and then without.
 pub(crate) fn limited() {
     let path = &argument();
     let path = Path::new(path);
@@ -185,7 +185,7 @@ pub(crate) fn limited() {
         path.display()
     );
     assert_eq!(sink.last_error.as_deref(), Some(&*told));
-    // As an administrator may change it.
+    // As an administrator may do.
     let limit = Rlimit {
         current: None,
         ..getrlimit(Resource::Fsize)
@@ -200,7 +200,7 @@ pub(crate) fn limited() {
 pub(crate) fn a_limit_on_file_sizes_costs_nothing_but_reports() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kept.jsonl");
-    // In blocks of 512 bytes.
+    // The unit is a block of 512 bytes.
     let mut limited = alone_within("-S -f 16", "recorder_processes::limited");
     let mut limited = Process::of(limited.arg(&path));
     let taken = limited.end();

@@ -1,4 +1,4 @@
-//! Once warm, tracing a request allocates nothing, not even of the tracer's own.
+//! Once warm, tracing a request allocates nothing, not even the tracer's own memory.
 
 use tracer::alloc::{Budget, process};
 use tracer::{Limits, Trace, call};
@@ -18,7 +18,7 @@ fn branch(depth: u32) {
     }
 }
 
-/// Ten calls and more than six checkpoints.
+/// A request of ten calls and more than six checkpoints.
 fn request() {
     let trace = Trace::new();
     let scope = trace.inject();
@@ -34,7 +34,7 @@ pub(crate) fn a_warm_request_allocates_nothing() {
     Budget::none().assert(|| (0..1000).for_each(|_| request()));
     assert_eq!(process().unwrap().overhead, overhead);
 
-    // The same for a request whose work is done by threads that come and go, and for futures.
+    // A request with work in futures also allocates nothing.
     let traced = || {
         let trace = Trace::new();
         let _scope = trace.inject();
@@ -51,7 +51,7 @@ pub(crate) fn a_warm_request_allocates_nothing() {
     Budget::none().assert(|| (0..1000).for_each(|_| traced()));
     assert_eq!(process().unwrap().overhead, overhead);
 
-    // The same for a trace that lasts, and holds as many calls and strands as it may.
+    // A long trace that has reached its limits of calls and strands also allocates nothing.
     let trace = Trace::with_limits(10, Limits::default().calls(100).strands(10));
     let in_one_trace = || {
         let _scope = trace.inject();

@@ -1,4 +1,4 @@
-//! What is usual for a route, and a kept request compared with it.
+//! Baselines, and kept requests compared with them.
 
 use tracer::recorder::{Policy, Recorder};
 use tracer::{Limits, Report, call};
@@ -18,7 +18,7 @@ pub(crate) fn with_queries(recorder: &Recorder, queries: u64, each: u64) {
 }
 
 #[test]
-fn a_kept_request_is_shown_beside_what_is_usual() {
+fn a_kept_request_is_compared_with_its_baseline() {
     let recorder = recorder(Policy::none().allocates_over(1000));
     for _ in 0..199 {
         with_queries(&recorder, 1, 41);
@@ -47,7 +47,7 @@ fn a_kept_request_is_shown_beside_what_is_usual() {
     assert!(query.calls_stand_out() && query.allocates_stand_out() && query.stands_out());
     assert!(!query.is_rare());
     assert_eq!(report.calls[2].compared, None);
-    // The same in each rendering.
+    // Each rendering has the comparison.
     let said = " · allocates 3,700 (usual 41) · 37 calls (usual 1)\n";
     let text = report.to_string();
     let line = text.lines().find(|line| line.contains("[query]")).unwrap();
@@ -86,7 +86,7 @@ fn a_path_that_few_requests_take_is_rare() {
 }
 
 #[test]
-fn what_no_other_request_does_is_not_usual() {
+fn a_path_of_no_other_request_is_not_usual() {
     let recorder = recorder(Policy::none().when("odd", |ended| ended.calls > 2));
     for number in 0..94 {
         let recording = recorder.begin("GET /orders/{id}");
@@ -155,7 +155,7 @@ fn spawned_strands_and_folded_calls_are_in_the_baseline() {
 }
 
 #[test]
-fn what_is_folded_is_beside_what_is_usual_too() {
+fn folded_calls_are_compared_too() {
     let policy = Policy::none().when("many", |ended| ended.calls > 1000);
     let recorder = Recorder::builder()
         .policy(policy)
@@ -169,12 +169,12 @@ fn what_is_folded_is_beside_what_is_usual_too() {
     let kept = kept(&recorder);
     let query = kept[0].calls[1].compared.as_ref().unwrap();
     assert_eq!((query.calls, query.allocates), (5000, Some(5000)));
-    // To a thirty-second.
+    // Accurate to 1/32.
     assert!(query.usual_calls.p50.abs_diff(300) <= 10, "{query}");
     assert!(query.calls_stand_out() && query.allocates_stand_out());
 }
 
-/// One after another of a hundred calls on paths of their own.
+/// Opens nested calls by the digits of `number`, so that each number has its own path.
 fn on_path(number: u64) {
     macro_rules! calls {
         ($($digit:literal)*) => { match number % 10 { $($digit => {
@@ -186,7 +186,7 @@ fn on_path(number: u64) {
 }
 
 #[test]
-fn without_room_a_figure_is_right_or_not_told() {
+fn without_room_a_figure_is_right_or_missing() {
     let everything = Policy::none().when("last", |ended| ended.id == Some("last"));
     let recorder = Recorder::builder()
         .policy(everything)
@@ -200,7 +200,7 @@ fn without_room_a_figure_is_right_or_not_told() {
         let _scope = recording.inject();
         on_path(number);
         let _call = call!("allocates");
-        // One in ten is heavy.
+        // Every tenth request is heavy.
         allocate(if number % 10 == 9 {
             5000
         } else {
@@ -212,10 +212,10 @@ fn without_room_a_figure_is_right_or_not_told() {
     assert!(statistics.not_compared > 0, "{statistics:?}");
     let usual = request(&kept[0]).compared.as_ref().unwrap();
     let usual = usual.usual_allocates.unwrap();
-    // The figure of the whole request is known, to a factor of two.
+    // The figure of the whole request is known to a factor of two.
     assert!((64..256).contains(&usual.p50), "{usual:?}");
     assert!(usual.p95 >= 2500 && usual.max == 5000, "{usual:?}");
-    // So is that of a path, if it is given.
+    // A path's figure is as accurate, if there is one.
     for call in &kept[0].calls {
         if let Some(usual) = { call.compared.as_ref() }.and_then(|it| it.usual_allocates)
             && usual.max == 5000

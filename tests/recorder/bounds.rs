@@ -1,4 +1,4 @@
-//! What a recorder takes is bounded: its memory, its names, the texts it keeps.
+//! Bounds of a recorder: its memory, its names, the texts it keeps.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tracer::{Limits, Outcome, call};
 use crate::{LONG, PATIENCE, handle, kept, recorder, request};
 
 #[test]
-fn the_ring_forgets_what_there_is_most_of() {
+fn the_ring_drops_from_the_largest_group() {
     let recorder = Recorder::builder()
         .policy(Policy::none().failed().cancelled())
         .memory_bytes(64 << 10)
@@ -139,7 +139,7 @@ fn a_recorder_of_nothing_still_counts() {
 }
 
 #[test]
-fn what_is_not_kept_allocates_nothing_for_the_request() {
+fn a_request_that_is_not_kept_counts_no_allocations() {
     let recorder = recorder(Policy::none());
     let once = || {
         tracer::alloc::measure(|| {
@@ -151,6 +151,6 @@ fn what_is_not_kept_allocates_nothing_for_the_request() {
         })
     };
     once();
-    // Nor does it free what it has not allocated.
+    // All counts are 0: it frees nothing of the program's either.
     assert_eq!(once().counts, Some(tracer::alloc::Counts::ZERO));
 }

@@ -1,4 +1,4 @@
-//! Requests that are cancelled: a future that is dropped, and a branch that says nothing of the whole.
+//! Cancelled requests: their future is dropped. A dropped branch doesn't cancel its request.
 
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -46,7 +46,7 @@ fn a_future_that_is_dropped_is_cancelled() {
 }
 
 #[test]
-fn a_branch_that_is_dropped_says_nothing_about_the_request() {
+fn a_dropped_branch_does_not_cancel_its_request() {
     let recorder = recorder(Policy::default().when("all", |_| true));
     let select = |mut recording: tracer::recorder::Recording, id: &str| {
         recording.id(id);

@@ -1,4 +1,4 @@
-//! What a recorder counts of all requests: statistics, routes, hotspots, and what is in flight.
+//! Counts of all requests: statistics, routes, hotspots, requests in flight.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +11,7 @@ use crate::baseline::with_queries;
 use crate::{PATIENCE, allocating, handle, recorder};
 
 #[test]
-fn in_flight_is_possible_whenever_it_is_read() {
+fn the_number_in_flight_is_plausible_whenever_it_is_read() {
     const READINGS: u32 = 20_000;
     let policy = Policy::none().failed();
     let recorder = Recorder::builder().policy(policy).memory_bytes(1 << 20);
@@ -80,7 +80,7 @@ fn nothing_is_lost_when_many_threads_end_requests_at_once() {
 }
 
 #[test]
-fn what_is_in_flight_is_told() {
+fn requests_in_flight_are_listed() {
     let recorder = recorder(Policy::none());
     let mut recording = recorder.begin("GET /\n");
     recording.id("7\x1b[2J");
@@ -101,7 +101,7 @@ fn what_is_in_flight_is_told() {
         [
             "1 request in flight",
             "GET /\\n [7\\u{1b}[2J]",
-            "\tcall what_is_in_flight_is_told",
+            "\tcall requests_in_flight_are_listed",
             "\t\tcheckpoint [half]"
         ]
     );

@@ -86,7 +86,7 @@ fn a_slow_callback_keeps_nobody_waiting_and_a_panicking_one_is_counted() {
 }
 
 #[test]
-fn after_shutting_down_what_ends_is_counted_and_dropped() {
+fn requests_that_end_after_shutting_down_are_counted_and_dropped() {
     let recorder = recorder(|| ());
     recorder.begin("job").fail("before");
     let mut late = recorder.begin("job");
@@ -102,7 +102,7 @@ fn after_shutting_down_what_ends_is_counted_and_dropped() {
 }
 
 #[test]
-fn who_has_no_patience_is_told_and_the_threads_end_later() {
+fn shutting_down_may_time_out_and_the_threads_end_later() {
     let (go_on, wait) = mpsc::channel::<()>();
     let alive = Arc::new(());
     let mine = Arc::clone(&alive);
@@ -115,7 +115,7 @@ fn who_has_no_patience_is_told_and_the_threads_end_later() {
     assert!(!recorder.shut_down(Duration::from_millis(1)));
     go_on.send(()).unwrap();
     go_on.send(()).unwrap();
-    // What the callback had is dropped when its thread ends.
+    // The callback's captures are dropped when its thread ends.
     until(|| Arc::strong_count(&alive) == 1);
     assert!(recorder.shut_down(PATIENCE));
     assert_eq!(recorder.statistics().sinks[0].taken, 2);
@@ -155,7 +155,7 @@ fn a_callback_does_not_wait_for_itself() {
 }
 
 #[test]
-fn what_a_callback_has_may_take_its_time_to_go() {
+fn captures_of_a_callback_may_be_slow_to_drop() {
     struct Slow(mpsc::Receiver<()>);
     impl Drop for Slow {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! Kept reports in files: rotated, continued, locked, moved away, not writable.
+//! Files of kept reports: rotated, continued, locked, moved away, not writable.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -37,7 +37,7 @@ fn read(path: &Path) -> Vec<Report> {
     lines.map(|it| it.unwrap()).collect()
 }
 
-/// The file that was rotated away `number` rotations ago.
+/// Returns the path of the file that was rotated away `number` rotations ago.
 fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_extension(format!("jsonl.{number}"))
 }
@@ -48,7 +48,7 @@ fn directory() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-/// A file with one report.
+/// Writes a file with one report, and returns its length.
 fn with_one(path: &Path) -> u64 {
     let recorder = start(path, Rotation::default()).unwrap();
     fail(&recorder, 0);
@@ -66,7 +66,7 @@ fn append(path: &Path, bytes: &[u8]) {
 fn a_file_is_continued_and_rotated() {
     let (_directory, path) = directory();
     let line = with_one(&path);
-    // A process that was killed in the middle of a line.
+    // As if a process was killed in the middle of a line.
     append(&path, b"{\"tracer_report\":1,\"tra");
     let rotation = Rotation::default().max_bytes(line * 5 / 2).files(3);
     let recorder = start(&path, rotation).unwrap();
@@ -95,7 +95,7 @@ fn a_file_that_was_deleted_is_begun_again() {
     std::fs::remove_file(&path).unwrap();
     fail_flushed(1);
     assert_eq!(ids(&path), ["1"]);
-    // With the directory around it, which comes back.
+    // The directory is deleted too, and then made again.
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     fail_flushed(2);
     std::fs::create_dir(path.parent().unwrap()).unwrap();
@@ -114,7 +114,7 @@ fn a_file_that_was_moved_is_begun_again() {
         assert!(recorder.flush(PATIENCE));
     };
     fail_flushed(0);
-    // As logrotate does it, with `create`.
+    // As logrotate does with `create`.
     let moved = numbered(&path, 1);
     std::fs::rename(&path, &moved).unwrap();
     std::fs::write(&path, "").unwrap();
@@ -126,7 +126,7 @@ fn a_file_that_was_moved_is_begun_again() {
     );
     let sink = &recorder.statistics().sinks[0];
     assert_eq!((sink.taken, sink.failed, sink.reopened), (3, 0, 1));
-    // What came in its place may be something else, which is not written to.
+    // A file of something else in its place is not written to.
     std::fs::rename(&path, &moved).unwrap();
     std::fs::write(&path, "Dear diary\n").unwrap();
     fail_flushed(3);
@@ -144,7 +144,7 @@ fn the_length_of_a_file_that_was_cut_is_read() {
         assert!(recorder.flush(PATIENCE));
     };
     fail_flushed(1);
-    // As logrotate does it, with `copytruncate`.
+    // As logrotate does with `copytruncate`.
     let truncate = |length| {
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(length).unwrap();
@@ -152,10 +152,10 @@ fn the_length_of_a_file_that_was_cut_is_read() {
     truncate(0);
     fail_flushed(2);
     fail_flushed(3);
-    // Two lines are below the limit: none was rotated away.
+    // Two lines are below the limit, so nothing was rotated away.
     assert_eq!(ids(&path), ["2", "3"]);
     assert!(!numbered(&path, 1).exists());
-    // In the middle of a line.
+    // Cut in the middle of a line.
     truncate(line + 10);
     fail_flushed(4);
     assert_eq!(ids(&path), ["2", "4"]);
@@ -178,7 +178,7 @@ fn all_files_may_be_kept() {
 }
 
 #[test]
-fn what_a_machine_has_not_written_is_cut_off() {
+fn zeros_of_a_lost_write_are_cut_off() {
     let (_directory, path) = directory();
     with_one(&path);
     append(&path, &vec![0; 100_000]);
@@ -194,7 +194,7 @@ fn what_a_machine_has_not_written_is_cut_off() {
 }
 
 #[test]
-fn two_do_not_write_to_one_file() {
+fn two_recorders_do_not_write_to_one_file() {
     let (_directory, path) = directory();
     let one = start(&path, Rotation::default().max_bytes(1)).unwrap();
     let told = format!(
@@ -203,11 +203,11 @@ fn two_do_not_write_to_one_file() {
     );
     let refused = || start(&path, Rotation::default()).unwrap_err().to_string();
     assert_eq!(refused(), told);
-    // The same after it has begun another.
+    // Still refused after a rotation.
     (0..2).for_each(|id| fail(&one, id));
     assert!(one.flush(PATIENCE));
     assert_eq!(refused(), told);
-    // Nor after somebody has tidied up: the file goes on to be the one recorder's.
+    // Still refused after all files were deleted, including that of the lock.
     for entry in path.parent().unwrap().read_dir().unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
@@ -215,7 +215,7 @@ fn two_do_not_write_to_one_file() {
     assert!(one.flush(PATIENCE));
     assert_eq!(refused(), told);
     assert_eq!(ids(&path), ["2"]);
-    // By another name, too.
+    // Refused by another name, too.
     #[cfg(unix)]
     {
         let link = path.with_extension("link");
@@ -254,7 +254,7 @@ fn behind_a_link_the_files_are_beside_each_other() {
     let real = directory.path().join("large-disk");
     std::fs::create_dir(&real).unwrap();
     let real = real.join("kept.jsonl");
-    // Before there is anything behind it.
+    // The link exists before its target does.
     std::os::unix::fs::symlink(&real, &path).unwrap();
     let recorder = start(&path, Rotation::default().max_bytes(1)).unwrap();
     (0..2).for_each(|id| fail(&recorder, id));
@@ -282,7 +282,7 @@ fn a_pipe_is_never_full() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_told() {
+fn a_file_that_cannot_be_opened_is_an_error() {
     let (directory, _) = directory();
     let path = directory.path().join("no/such/directory.jsonl");
     let error = start(&path, Rotation::default()).unwrap_err();
@@ -296,7 +296,7 @@ fn a_file_that_cannot_be_opened_is_told() {
 }
 
 #[test]
-fn a_chain_of_errors_tells_the_cause_once() {
+fn a_chain_of_errors_names_the_cause_once() {
     let (directory, _) = directory();
     let path = directory.path().join("no/such/directory.jsonl");
     let error = start(&path, Rotation::default()).unwrap_err();

@@ -1,4 +1,4 @@
-//! The recorder: what it keeps, counts and compares, and how it ends.
+//! The recorder: its policy, counts, comparisons and files, and its end.
 
 #[path = "../common/mod.rs"]
 mod common;

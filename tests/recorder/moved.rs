@@ -1,5 +1,5 @@
-//! A call that goes on within another than the one in which it was opened: the recorder and the report
-//! agree on it.
+//! Calls that continue within another call than the one in which they were opened: the recorder and the
+//! report agree on them.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tracer::hotspots::{By, Hotspots};
 use tracer::recorder::{Policy, Recorder};
 use tracer::{Outcome, Report, Trace, call};
 
-/// Opened in `handle`, and polled within `g`.
+/// Opens `f` in `handle`, and polls it within `g`.
 async fn handle(fail: bool) {
     let _handle = call!("handle");
     let c = call!("f");
@@ -45,7 +45,7 @@ fn parents(report: &Report) -> Vec<(Option<&str>, Option<usize>, bool)> {
 }
 
 #[test]
-fn the_recorder_takes_the_parents_that_the_report_shows() {
+fn the_recorder_and_the_report_agree_on_parents() {
     let (recorder, reports) = kept(30, true);
     for report in &reports {
         assert_eq!(
@@ -56,17 +56,17 @@ fn the_recorder_takes_the_parents_that_the_report_shows() {
                 (Some("g"), Some(0), false)
             ]
         );
-        // `handle` went well, whatever became of `f`.
+        // `handle` is ok, whatever the outcome of `f`.
         let request = report.request.as_ref().unwrap();
         assert_eq!(request.outcome, Outcome::Ok);
-        // Every request does the same, and that is said of each call that is compared.
+        // All requests are equal, so each comparison has one usual value.
         for call in &report.calls {
             if let Some(compared) = &call.compared {
                 assert_eq!((compared.usual_calls.p50, compared.usual_calls.max), (1, 1));
             }
         }
     }
-    // The newest comes first: of the others, some ended before enough was known.
+    // The newest comes first. Some of the others ended before the baseline had enough requests.
     assert!(reports[0].calls[1].compared.is_some());
     let mut by_reports = Hotspots::new();
     for report in &reports {
@@ -81,7 +81,7 @@ fn the_recorder_takes_the_parents_that_the_report_shows() {
     assert_eq!(by_reports.functions(By::Calls)[0].totals.calls, 30);
 }
 
-/// Scopes left in another order than that of nesting: no level is known, to anybody.
+/// If scopes are left out of order, neither the report nor the policy knows a peak.
 #[test]
 fn a_peak_that_the_report_does_not_know_keeps_nothing() {
     let recorder = Recorder::builder()

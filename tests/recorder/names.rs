@@ -1,10 +1,10 @@
-//! Requests that are named after they have begun.
+//! Requests that get a name after their beginning.
 
 use tracer::recorder::{Policy, Recorder};
 
 use crate::{kept, recorder, request};
 
-/// Returns each name with its requests in flight, ended and kept.
+/// Returns each name with the numbers of its requests in flight, ended and kept.
 fn by_name(recorder: &Recorder) -> Vec<(String, u64, u64, u64)> {
     let routes = recorder.routes().into_iter();
     routes
@@ -44,7 +44,7 @@ fn a_request_that_is_named_later_is_of_its_last_name_everywhere() {
     ];
     assert_eq!(in_flight, expected);
 
-    // Wherever it goes meanwhile.
+    // The last name counts, also on another thread.
     std::thread::scope(|threads| {
         threads.spawn(|| {
             second.name("GET /users");

@@ -16,7 +16,7 @@ fn ids_and_reasons(recorder: &Recorder) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn each_rule_keeps_what_it_says() {
+fn each_rule_keeps_its_requests() {
     let policy = Policy::none()
         .failed()
         .panicked()
@@ -69,7 +69,7 @@ fn each_rule_keeps_what_it_says() {
         ("call", &["failed"]),
         ("given up", &["cancelled"]),
         ("asked", &["asked for"]),
-        // With what the unwinding takes.
+        // Includes the allocations of unwinding.
         ("panics", &["panicked", "over 4 B", "peak over 0 B"]),
         ("4", &["allocates over 3", "peak over 0 B"]),
         ("5", &["allocates over 3", "over 4 B", "peak over 0 B"]),
@@ -145,13 +145,13 @@ fn a_folded_failure_is_one() {
     drop((scope, recording));
     let kept = kept(&recorder);
     assert_eq!((kept[0].calls.len(), kept[0].folded[0].failures), (2, 1));
-    // The message is not kept of what is folded.
+    // Messages of folded calls are not kept.
     assert_eq!(request(&kept[0]).outcome, Outcome::Failed(String::new()));
     assert_eq!(recorder.routes()[0].failed, 1);
 }
 
 #[test]
-fn a_rule_that_panics_has_said_no() {
+fn a_rule_that_panics_keeps_nothing() {
     let policy = Policy::none()
         .when("panics", |_| std::panic::resume_unwind(Box::new(())))
         .failed();

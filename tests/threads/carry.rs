@@ -1,4 +1,4 @@
-//! Closures and futures that take the current trace along.
+//! Closures and futures that carry the current trace along.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ use tracer::{
 
 use crate::common::allocate;
 
-/// Drops with two allocations, in a call.
+/// Allocates twice when it is dropped, in a call.
 struct Noisy;
 
 impl Drop for Noisy {
@@ -27,7 +27,7 @@ fn work(allocations: u64) -> u64 {
     allocations
 }
 
-/// Runs within a call named "outer", which is over when a report is taken.
+/// Runs `run` within a call named "outer", and returns the report after it has stopped.
 fn record(run: impl FnOnce()) -> Report {
     let trace = Trace::new();
     let scope = trace.inject();
@@ -42,7 +42,7 @@ fn shown(call: &CallReport) -> &str {
     call.id.as_deref().unwrap_or(&call.name)
 }
 
-/// The calls inside "outer": their names and allocations, and whether it is around them.
+/// Returns the calls below "outer": names, allocations, and whether "outer" is their parent.
 fn inside(report: &Report) -> Vec<(&str, u64, bool)> {
     let calls = report.calls[1..].iter();
     calls
@@ -61,7 +61,7 @@ fn a_thread_works_below_the_call_that_was_open() {
             let _owned = &owned;
             work(3)
         }));
-        // Open when the thread runs, perhaps, but not when the closure was wrapped.
+        // May be open when the thread runs, but was not when the closure was wrapped.
         let _later = call!("later");
         assert_eq!(thread.join().unwrap(), 3);
     });
@@ -143,7 +143,7 @@ fn a_wrapped_closure_is_sent_shared_and_run_again() {
 }
 
 #[test]
-fn it_is_the_trace_of_then_even_if_another_is_current_now() {
+fn the_trace_is_the_one_current_when_wrapped() {
     let (trace, other) = (Trace::new(), Trace::new());
     let scope = trace.inject();
     let carried = in_current_trace(|| work(1));
@@ -166,7 +166,7 @@ fn without_a_trace_it_runs_as_it_is() {
     assert_eq!(each_in_current_trace(work)(1), 1);
     let future = async { work(1) }.in_current_trace();
     assert_eq!(Runtime::new().unwrap().block_on(future), 1);
-    // One that is current where it runs goes on.
+    // A trace that is current when the closure runs stays current.
     let wrapped = in_current_trace(|| work(1));
     let report = record(|| assert_eq!(wrapped(), 1));
     assert_eq!(inside(&report), [("work", 1, true)]);

@@ -1,4 +1,4 @@
-//! What must hold of calls wherever they are made: on plain threads, in rayon's jobs, in tasks of
+//! Properties of calls that hold wherever they are made: on plain threads, in rayon's jobs, in tasks of
 //! four workers, in blocking jobs; on several threads at once.
 
 use std::hint::black_box;
@@ -42,7 +42,7 @@ fn everywhere(times: usize, case: fn(&Trace)) {
 }
 
 #[test]
-fn what_a_vec_does_is_counted_alike() {
+fn the_counts_of_a_vec_are_exact() {
     everywhere(50, |trace| {
         let scope = trace.inject();
         let around = call!("around");
@@ -75,7 +75,7 @@ fn what_a_vec_does_is_counted_alike() {
         };
         assert_eq!((grows.total, grows.peak_bytes), (Some(of_a_vec), Some(128)));
         assert_eq!(nothing.total, Some(Counts::ZERO));
-        // More is freed than allocated, and never is there more than at its start.
+        // It frees more than it allocates, and its level never exceeds that at its start.
         assert_eq!(frees.total.unwrap().net_bytes(), -400);
         assert_eq!(frees.peak_bytes, Some(0));
         assert_eq!(around.total.unwrap().net_bytes(), 0);
@@ -338,7 +338,7 @@ fn a_scope_leaked_on_a_worker_leaves_other_traces_exact() {
 
 #[test]
 fn nothing_of_one_case_is_left_for_the_next() {
-    // What panics in the middle of everything leaves the thread outside of all traces.
+    // A panic through scopes and calls leaves the thread outside of all traces.
     everywhere(20, |trace| {
         let caught = catch_unwind(AssertUnwindSafe(|| {
             let _scope = trace.inject();

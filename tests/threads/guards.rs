@@ -1,4 +1,4 @@
-//! Guards that are sent to other threads, and fail or stop there.
+//! Guards that are sent to other threads, and marked as failed or stopped there.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
@@ -49,7 +49,7 @@ fn a_guard_dropped_on_another_thread_is_partial_with_its_time() {
         (Some(0), &Outcome::Ok, true)
     );
     assert!(moved.wall >= pause && moved.wall <= around.wall);
-    // What this thread did until then: three boxes and what spawning takes, not the hundreds.
+    // Three boxes and the spawning, before the move; not the hundreds after it.
     assert!(moved.total.unwrap().allocations < 100, "{report:#}");
     assert_eq!(&*moved.checkpoints[0].name, "there");
     assert!(moved.checkpoints[0].at >= pause);
@@ -139,7 +139,7 @@ fn a_guard_may_fail_on_another_thread_and_come_back() {
 }
 
 #[test]
-fn of_failures_here_and_elsewhere_the_last_is_told() {
+fn the_last_of_failures_here_and_elsewhere_is_reported() {
     let trace = Trace::new();
     let scope = trace.inject();
     let call = call!("call");
@@ -171,7 +171,7 @@ fn a_guard_sent_away_and_back_is_exact() {
         let around = call!("around");
         let mut travels = call!("travels");
         for _ in 0..100 {
-            // What waiting in a channel allocates is not to be told from what a call does.
+            // Waiting in a channel allocates, which is counted in the open calls.
             let channel = measure(|| {
                 away.send(std::mem::replace(&mut travels, call!("stays")))
                     .unwrap();
@@ -311,7 +311,7 @@ fn a_thousand_guards_stopped_by_four_other_threads_at_once() {
             allocate(1);
         }
         start.wait();
-        // Meanwhile this thread goes on.
+        // Meanwhile this thread opens calls.
         for _ in 0..1000 {
             let own = call!("own");
             allocate(1);
@@ -423,7 +423,7 @@ fn many_more_checkpoints_and_messages_than_a_strand_takes_from_other_threads() {
     let call = &report.calls[1];
     assert_eq!(call.outcome, Outcome::Failed("remote".to_owned()));
     assert!(call.partial);
-    // Either kept or counted as not kept.
+    // Each one is kept, or counted in `dropped`.
     assert!(report.dropped > 0 && report.dropped < 8000);
     assert!(call.checkpoints.len() as u64 <= 8000 - report.dropped);
     assert!(!report.calls[0].partial);

@@ -1,4 +1,4 @@
-//! Traces in rayon's jobs, which one thread may take from another in the middle of a call.
+//! Traces in rayon's jobs, which a thread may steal from another in the middle of a call.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,18 +18,18 @@ fn pool(threads: usize) -> ThreadPool {
         .num_threads(threads)
         .build()
         .unwrap();
-    // Its threads' own memory, before anything is traced.
+    // The threads allocate their own memory before anything is traced.
     pool.broadcast(|_| allocate(1));
     pool
 }
 
-/// Returns the allocations only. A worker that looks for work frees what rayon has put off freeing, and
-/// the thread that runs a job frees its block: both may happen inside a call that waits.
+/// Returns the allocations only. A worker that looks for work frees memory that rayon has not freed yet,
+/// and the thread that runs a job frees its block. Both may happen inside a call that waits.
 fn allocations(counts: Option<Counts>) -> u64 {
     counts.unwrap().allocations
 }
 
-/// Two halves at each level, each in a scope of the trace fetched at the level above.
+/// Joins two halves at each level, each in a scope of the trace fetched at the level above.
 fn halves(depth: u32, above: &Trace) {
     let _scope = above.inject();
     let _call = call!("{depth}");
@@ -57,8 +57,8 @@ fn a_recursion_of_joins_fetches_at_each_level() {
             let parent = call
                 .parent
                 .map(|parent| report.calls[parent].id.clone().unwrap());
-            // Whichever thread it was on: what a thread stole while it waited stands in another
-            // strand of the trace, and is not counted twice.
+            // On whichever thread: a job stolen while waiting is in another strand of the trace,
+            // and is not counted twice.
             assert_eq!(parent, (depth < DEPTH).then(|| (depth + 1).to_string()));
             assert_eq!(allocations(call.self_counts), 1, "{report:#}");
             assert_eq!(allocations(call.total), (1 << (depth + 1)) - 1);
@@ -127,9 +127,9 @@ fn a_scope_of_jobs_and_jobs_of_those() {
     }
 }
 
-/// Does something in a job of the pool's only thread, while that thread is within `around`.
+/// Runs `stolen` in a job of the pool's only thread, while that thread is within `around`.
 ///
-/// A worker that waits takes what it finds; `yield_local` makes it do so here and now.
+/// A worker that waits steals jobs; `yield_local` makes it steal one at once.
 fn stolen_within(around: &str, stolen: impl FnOnce() + Send) {
     rayon::scope(|jobs| {
         jobs.spawn(|_| stolen());
@@ -143,7 +143,7 @@ fn stolen_within(around: &str, stolen: impl FnOnce() + Send) {
 
 #[test]
 fn a_job_of_another_trace_stolen_inside_a_call_is_in_the_call() {
-    // Scopes of different traces nest: the outer trace goes on counting, inclusively.
+    // Scopes of different traces nest: the outer trace includes the inner.
     let (ours, theirs) = (Trace::new(), Trace::new());
     pool(1).install(|| {
         let _scope = ours.inject();
@@ -176,7 +176,7 @@ fn a_job_without_a_trace_stolen_inside_a_call_is_in_the_call() {
     });
     let report = trace.report();
     assert_eq!(allocations(report.calls[0].total), 13);
-    // It found the trace on its thread.
+    // The call found the trace that is current on its thread.
     assert_eq!(
         (report.calls[1].parent, report.calls[1].total),
         (Some(0), Some(boxes(10)))
@@ -202,7 +202,7 @@ fn a_job_of_the_same_trace_stolen_inside_a_call_is_not() {
     let [outer, ours, stolen] = &report.calls[..] else {
         panic!("{report:#}")
     };
-    // It is a child of the call open at `fetch`, not of the one in which it ran.
+    // The job is a child of the call open at `fetch`, not of the one in which it ran.
     assert_eq!((stolen.parent, stolen.total), (Some(0), Some(boxes(10))));
     assert_eq!(
         (

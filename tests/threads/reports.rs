@@ -11,7 +11,7 @@ use crate::common::allocate;
 use crate::guards::{MEGABYTE, spike};
 use crate::lines::calls;
 
-/// Asserts what holds of a running trace at any moment.
+/// Asserts the properties of a running trace that hold at any moment.
 fn check(report: &Report) {
     for call in &report.calls {
         let name = call.id.as_deref().unwrap();
@@ -32,12 +32,12 @@ fn check(report: &Report) {
                 assert_eq!((total, own, call.peak_bytes), (boxes(5), boxes(5), Some(1)));
                 assert_eq!(call.checkpoints.len(), 1);
             }
-            // Never more than it will have been in the end.
+            // Never more than its final figure.
             ("leaf", Outcome::Running) => assert!(total.allocations <= 5, "{report:#}"),
             ("branch", Outcome::Ok) => assert_eq!((total, own), (boxes(16), boxes(1))),
             ("branch", Outcome::Running) => {
                 assert!(total.allocations <= 16, "{report:#}");
-                // Exact, or marked as not exact.
+                // Exact, or marked as partial.
                 assert!(own.allocations <= 1 || call.partial, "{report:#}");
             }
             _ => panic!("{report:#}"),

@@ -1,4 +1,4 @@
-//! What other threads do for a trace stands below the call that was open when it was fetched.
+//! Work of other threads for a trace stands below the call that was open when the trace was fetched.
 
 use std::sync::{Barrier, OnceLock};
 
@@ -11,7 +11,7 @@ use crate::lines::{calls, calls_of};
 
 /// Runs `here` in the call `around`, and `there` on another thread with the trace fetched in it.
 ///
-/// That thread is started before, so that nothing of its own is in the call.
+/// The thread is started before the call, so that starting it is not counted there.
 fn around(trace: &Trace, there: impl FnOnce(&Trace) + Send, here: impl FnOnce()) {
     let (handle, turn) = (OnceLock::new(), Barrier::new(2));
     std::thread::scope(|threads| {
@@ -55,7 +55,7 @@ fn a_scoped_threads_calls_are_children_of_the_call_open_at_fetch() {
     assert_eq!(
         calls_of(&report),
         [
-            // Self: its own, and what the other thread did in no call.
+            // Self includes what the other thread did outside of calls.
             "around in -: 109, 65, Ok",
             "child in around: 4, 2, Ok",
             "grandchild in child: 2, 2, Ok",
@@ -115,7 +115,7 @@ fn rayons_jobs_are_children_of_the_call_open_at_fetch() {
         .num_threads(4)
         .build()
         .unwrap();
-    // The pool's own memory, before.
+    // The pool allocates its own memory before.
     pool.install(|| (0..JOBS).into_par_iter().for_each(allocate));
     let scope = trace.inject();
     let around = call!("around");
@@ -197,7 +197,7 @@ fn more_scopes_than_a_trace_records_are_in_its_totals() {
     assert_eq!(report.dropped, 0);
 }
 
-/// What a call does after its parent has stopped is not the parent's, on its strand or on another.
+/// The work of a call after its parent has stopped doesn't belong to the parent, on any strand.
 #[test]
 fn a_call_that_has_stopped_does_not_grow() {
     for spawned in [false, true] {
@@ -224,7 +224,7 @@ fn a_call_that_has_stopped_does_not_grow() {
         drop(scope);
         let report = trace.report();
         assert_eq!(calls_of(&report), ["a in -: 1, 0, Ok", "b in a: 6, 6, Ok"]);
-        // More than its parent, and marked.
+        // `b` has more than its parent, and is marked as moved.
         assert_eq!(
             report.calls.iter().map(|it| it.moved).collect::<Vec<_>>(),
             [false, true]
@@ -232,7 +232,7 @@ fn a_call_that_has_stopped_does_not_grow() {
     }
 }
 
-/// A strand that was spawned before the call around stopped is in it, whenever it runs.
+/// A strand that was spawned before the call around stopped belongs to it, whenever it runs.
 #[test]
 fn a_strand_belongs_to_the_calls_around_when_it_was_made() {
     let trace = Trace::new();

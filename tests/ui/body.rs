@@ -1,4 +1,4 @@
-//! A mistake in a body is shown there, as it is without the attributes.
+//! An error in a body is reported at its place, as without the attributes.
 
 use tracer::{budget, traced};
 

@@ -1,4 +1,4 @@
-//! Limits of a budget that are none.
+//! Malformed limits of a budget.
 
 use tracer::budget;
 

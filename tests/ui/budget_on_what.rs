@@ -1,4 +1,4 @@
-//! What can't have a budget.
+//! Items that can't have a budget.
 
 use tracer::budget;
 

@@ -1,4 +1,4 @@
-//! `err` stands once, with `Debug` or `Display` behind it if at all.
+//! `err` stands once, alone or with `Debug` or `Display`.
 
 use tracer::traced;
 

@@ -1,4 +1,4 @@
-//! What returns nothing cannot return an error.
+//! A function that returns nothing cannot return an error.
 
 use tracer::traced;
 

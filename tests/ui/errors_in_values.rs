@@ -1,4 +1,4 @@
-//! A mistake in an id or in a label's value is shown where it was written.
+//! An error in an id or in a label's value is reported at its place.
 
 use tracer::traced;
 

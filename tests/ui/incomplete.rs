@@ -1,4 +1,4 @@
-//! A missing comma or value is shown where it is missing.
+//! A missing comma or value is reported at its place.
 
 use tracer::traced;
 

@@ -1,4 +1,4 @@
-//! What `#[instrument]` of `tracing` takes, and a call does not.
+//! Arguments of `tracing`'s `#[instrument]` that a call does not take.
 
 use tracer::traced;
 

@@ -1,4 +1,4 @@
-//! Only a function has a run that could be a call.
+//! Only a function can be traced.
 
 use tracer::traced;
 

@@ -1,4 +1,4 @@
-//! A word that is not part of the grammar is named, with what could stand in its place.
+//! The message for an unknown word names it and the words that are possible there.
 
 use tracer::traced;
 

@@ -1,4 +1,4 @@
-//! What a trait only declares is traced where it is implemented.
+//! A method without a body is traced in its implementation, not in the trait.
 
 use tracer::traced;
 

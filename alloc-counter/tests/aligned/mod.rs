@@ -1,19 +1,19 @@
-//! Work whose figures are the same over every allocator, because they are the requested sizes.
+//! Work that counts the same over every allocator, because requested sizes are counted.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 use std::hint::black_box;
 
 use alloc_counter::{Counts, measure};
 
-/// For alignments of 64 and of 4,096: 100 bytes, grown to 1,000 and freed; 200 zeroed bytes, freed.
+/// At alignments of 64 and of 4,096: 100 bytes, grown to 1,000 and freed; 200 zeroed bytes, freed.
 pub(crate) fn assert_requested_sizes_are_counted() {
     for align in [64, 4096] {
         let measured = measure(|| {
             let layout = Layout::from_size_align(100, align).unwrap();
             let grown = Layout::from_size_align(1000, align).unwrap();
             let zeroed = Layout::from_size_align(200, align).unwrap();
-            // SAFETY: no size is zero, none overflows, each block has the layout that it was last
-            // given, and is not used once it is freed.
+            // SAFETY: no size is zero or overflows; each block has the layout of its last request,
+            // and is not used after it is freed.
             unsafe {
                 let block = aligned_to(align, alloc(layout));
                 let block = aligned_to(align, realloc(block, layout, grown.size()));

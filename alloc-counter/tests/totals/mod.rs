@@ -1,10 +1,10 @@
-//! `stats_alloc` as the inner allocator: an oracle, because it sees every request, from every
-//! thread, and adds it up with locked instructions.
+//! `stats_alloc` as the inner allocator: an oracle, because it sees every request of every thread and
+//! adds it up with locked instructions.
 
 use alloc_counter::process;
 use stats_alloc::Stats;
 
-/// For use where no other thread runs.
+/// Asserts that the totals agree. No other thread may be running.
 #[track_caller]
 pub(crate) fn assert_same_as(oracle: Stats) {
     let expected = [

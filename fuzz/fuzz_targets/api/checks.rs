@@ -1,4 +1,4 @@
-//! Whether reports say what the model does.
+//! Checks of reports against the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::model::{CallId, End, Model, State};
 
 const SITES: [&str; 4] = ["c0", "c1", "c2", "c3"];
 
-/// How long a report may take until it is kept.
+/// How long keeping a report may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Looks at what both traces say now.
+/// Checks the present reports of both traces.
 pub fn report(model: &Model, traces: &[Trace; 2], limits: Limits, is_over: bool) {
     for (which, trace) in traces.iter().enumerate() {
         let report = trace.report();
@@ -41,7 +41,7 @@ fn at_most(one: Counts, other: Counts) -> bool {
     pairs.into_iter().all(|(one, other)| one <= other)
 }
 
-/// What holds in every report, whatever was done.
+/// Checks what holds in every report, after any program.
 fn sums(report: &Report, limits: Limits) {
     assert!(
         report.calls.len() <= limits.calls,
@@ -75,7 +75,7 @@ fn sums(report: &Report, limits: Limits) {
         assert!(parent < place, "a call before its parent");
         let parent = &report.calls[parent];
         assert!(parent.start <= call.start, "{call:?} in {parent:?}");
-        // One that went on elsewhere may have more than the call in which it was opened.
+        // A call that continued elsewhere may have more than the call in which it was opened.
         let is_marked = call.partial || parent.partial || call.moved;
         assert!(
             is_marked || at_most(total, parent.total.unwrap()),
@@ -179,15 +179,15 @@ fn ended(outcome: &Outcome) -> Option<End> {
     }
 }
 
-/// What was done on one path.
+/// The figures of one path.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct OnPath {
     calls: u64,
-    /// `None` where it is not known.
+    /// `None` if it is not known.
     own: Option<u64>,
 }
 
-/// All calls, recorded or folded, by the chain of functions that leads to them.
+/// Checks all calls, recorded or folded, by the chain of functions that leads to them.
 fn paths(model: &Model, which: usize, report: &Report) {
     if model.strands.iter().any(|strand| strand.is_vague) {
         return;
@@ -223,7 +223,7 @@ fn paths(model: &Model, which: usize, report: &Report) {
         }
         let is_recorded = report.calls.iter().any(|it| it.id == Some(id.to_string()));
         if call.state != State::Stopped && !is_recorded {
-            // Folded when it stops, and until then in the figures of the call around.
+            // It is folded when it stops; until then it is in the figures of the call around.
             return;
         }
         let path: Vec<_> = model.path(id).into_iter().map(|site| SITES[site]).collect();
@@ -244,8 +244,8 @@ fn paths(model: &Model, which: usize, report: &Report) {
         let outside = hotspots.outside_calls().unwrap().allocations;
         assert_eq!(outside, model.outside[which], "in no call: {report:#}");
     }
-    // Without futures, one strand does one thing after another: a function's time is its own and that of
-    // those inside.
+    // Without futures, a strand does one thing at a time, so the time of a function is its self time and
+    // the times of the functions inside.
     if is_orderly && !model.has_futures && model.strands.len() == 1 {
         for (place, path) in found.iter().enumerate() {
             let within = names.iter().filter(|name| name.starts_with(&names[place]));
@@ -253,7 +253,7 @@ fn paths(model: &Model, which: usize, report: &Report) {
                 continue;
             }
             let (own, inside, whole) = (path.totals.self_wall, times[place], path.totals.wall);
-            // To the rounding.
+            // Allowed for rounding.
             let slack = Duration::from_nanos(2 * model.calls.len() as u64);
             assert!(
                 own + inside <= whole + slack && own + inside + slack >= whole,
@@ -269,8 +269,8 @@ fn is_recursive(path: &[&str]) -> bool {
     different.len() < path.len()
 }
 
-/// What a recorder says, when all requests are over. `trace` where the last of them was over after all
-/// of its calls.
+/// Checks a recorder after all requests have ended. `trace` is that of the last request, if it ended
+/// after all of its calls.
 pub fn recorded(recorder: &Recorder, begun: u64, trace: Option<&Trace>) {
     let now = recorder.statistics();
     assert_eq!(
@@ -291,7 +291,7 @@ pub fn recorded(recorder: &Recorder, begun: u64, trace: Option<&Trace>) {
     let request = kept.request.as_deref().unwrap();
     let mut without = Report::clone(&kept);
     without.request = None;
-    // What is still running may end in any way.
+    // A call that is still running may end in any way.
     if without.outcome() != &Outcome::Running {
         assert_eq!(
             ended(&request.outcome),
@@ -299,7 +299,7 @@ pub fn recorded(recorder: &Recorder, begun: u64, trace: Option<&Trace>) {
             "the request's end: {kept:#}"
         );
     }
-    // They are the same but for what the recorder adds, and the moments at which they were taken.
+    // The reports are equal but for the recorder's additions and the moments at which they were taken.
     let mut kept = Report::clone(&kept);
     kept.request = None;
     for call in &mut kept.calls {

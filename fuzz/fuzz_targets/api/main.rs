@@ -1,7 +1,7 @@
 //! Sequences of the public API, against a naive model.
 //!
-//! The input is a program in text; `fuzz/README.md` has its letters. Whatever it does, the report
-//! must say what the model says, and the sums must come out.
+//! The input is a program in text; `fuzz/README.md` has its letters. For every program, the report must
+//! agree with the model, and sums must add up.
 
 #![no_main]
 

@@ -1,14 +1,14 @@
-//! What a program of the public API must come out as, reckoned as simply as can be: every step is
-//! done to plain vectors, and every allocation is added at once to all calls that it belongs to.
+//! The expected figures of a program of the public API, computed as simply as possible: every step
+//! changes plain vectors, and every allocation is added at once to all calls that it belongs to.
 
-/// The place of a call among [`Model::calls`], which is also the call's id in the trace.
+/// The index of a call in [`Model::calls`], which is also the call's id in the trace.
 pub type CallId = usize;
 pub type StrandId = usize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Running,
-    /// Put aside with the future that it is around, or that it was opened in.
+    /// Suspended with the future that it is around, or that it was opened in.
     Resting,
     Stopped,
 }
@@ -27,17 +27,18 @@ pub struct Call {
     pub strand: StrandId,
     /// The call in which it was opened, or from which its strand was spawned.
     pub parent: Option<CallId>,
-    /// The call of its strand that is around it now.
+    /// The call of the same strand that is around it now.
     around: Option<CallId>,
     pub state: State,
     pub own: u64,
-    /// Between these: what is spawned from a call that has left another may be in that one or not.
+    /// The lowest and the highest possible total: strands spawned from a call that has left another may
+    /// count in that one or not.
     pub total: (u64, u64),
     pub failed: bool,
     was_cancelling: bool,
-    /// `None` where more than one is right.
+    /// `None` if more than one is right.
     pub end: Option<End>,
-    /// Calls that it was in, and is not any more.
+    /// Calls that were around it, and are no longer.
     left: Vec<CallId>,
     /// Whether figures may be marked as not exact.
     pub may_be_partial: bool,
@@ -49,12 +50,12 @@ pub struct Call {
 pub struct Strand {
     pub trace: usize,
     parent: Option<CallId>,
-    /// The calls around its parent when it was asked for, each with the call of the same strand from
-    /// which this one was spawned.
+    /// The calls around its parent when its handle was fetched, each with the call of the same strand
+    /// from which this one was spawned.
     spawned_in: Vec<(CallId, CallId)>,
     inner: Option<CallId>,
     cancelling: bool,
-    /// Its calls' figures and parents are not reckoned any more.
+    /// The figures and parents of its calls are not modelled any more.
     pub is_vague: bool,
 }
 
@@ -82,7 +83,7 @@ pub struct Model {
     pub strands: Vec<Strand>,
     /// The strands that each thread has entered, the current one last.
     entered: [Vec<StrandId>; 2],
-    /// What each trace counted, and what of it was in no call.
+    /// The total of each trace, and the part of it outside of calls.
     pub totals: [u64; 2],
     pub outside: [u64; 2],
     /// Whether calls may be folded.
@@ -107,7 +108,7 @@ impl Model {
         self.current(thread) == Some(self.calls[call].strand)
     }
 
-    /// The call and those of its strand around it.
+    /// Returns the call and the calls of its strand around it, outwards.
     fn outwards(&self, call: Option<CallId>) -> impl Iterator<Item = CallId> + '_ {
         std::iter::successors(call, |call| self.calls[*call].around)
     }
@@ -116,7 +117,7 @@ impl Model {
         self.outwards(inner).any(|outer| outer == call)
     }
 
-    /// Where something stands that is spawned from this strand now.
+    /// Returns the parent of a strand that is spawned from this one now, and the calls around it.
     fn spawn_point(&self, strand: StrandId) -> (Option<CallId>, Vec<(CallId, CallId)>) {
         let Strand {
             inner,
@@ -177,7 +178,7 @@ impl Model {
         self.strands[self.calls[call].strand].is_vague
     }
 
-    /// The strand's figures can't be reckoned as simply any more.
+    /// Gives up modelling the strand's figures.
     pub fn make_vague(&mut self, strand: StrandId) {
         self.strands[strand].is_vague = true;
         for (call, _) in self.strands[strand].spawned_in.clone() {
@@ -185,7 +186,7 @@ impl Model {
             self.calls[call].is_total_known = false;
             self.calls[call].may_be_partial = true;
         }
-        // Strands that were spawned from it are, too.
+        // The strands that were spawned from it become vague, too.
         for other in 0..self.strands.len() {
             let parent = self.strands[other].parent;
             if !self.strands[other].is_vague
@@ -229,7 +230,7 @@ impl Model {
         let mut seen = [false; 2];
         for place in (0..self.entered[thread].len()).rev() {
             let strand = self.entered[thread][place];
-            // Those below of the same trace stand still.
+            // Strands of the same trace that were entered before are paused.
             if !std::mem::replace(&mut seen[self.strands[strand].trace], true) {
                 self.count(strand, count);
             }
@@ -249,7 +250,7 @@ impl Model {
             None => self.outside[trace] += count,
         }
         if let (None, Some(parent), true) = (inner, parent, self.has_limits) {
-            // Where the parent is folded, its sum may have it, or that of the call around.
+            // If the parent is folded, the count is in its sum or in that of the call around.
             for (call, _) in self.strands[strand].spawned_in.clone() {
                 self.calls[call].is_own_known = false;
             }
@@ -264,7 +265,7 @@ impl Model {
             let is_certain = !self.calls[*via].left.contains(call);
             self.add(*call, count, is_certain);
         }
-        // Calls into which those have gone since.
+        // Calls into which these have moved since.
         let mut gone_into: Vec<CallId> = Vec::new();
         for (_, via) in &spawned_in {
             let now = self.outwards(Some(*via));
@@ -301,7 +302,7 @@ impl Model {
         }
     }
 
-    /// The calls running within this one go on within the one around.
+    /// The calls running within this one continue within the one around.
     fn leave_to_outer(&mut self, call: CallId) {
         let Call { strand, around, .. } = self.calls[call];
         let inner = self.strands[strand].inner;
@@ -340,7 +341,7 @@ impl Model {
         let is_here = self.is_current(thread, call);
         let is_resting = self.calls[call].state == State::Resting;
         if is_resting {
-            // What rests within it goes on within the nearest that is open.
+            // Calls suspended within it continue within the nearest open call.
             let mut outer = self.calls[call].around;
             while let Some(next) = outer.filter(|it| self.calls[*it].state == State::Stopped) {
                 outer = self.calls[next].around;
@@ -369,7 +370,7 @@ impl Model {
         self.calls[call].state = State::Stopped;
     }
 
-    /// Nobody knows what it has used since its strand was last looked at.
+    /// Notes that the call's usage since its strand's figures were last read is not known.
     fn stopped_from_afar(&mut self, call: CallId) {
         let Call { around, parent, .. } = self.calls[call];
         self.calls[call].may_be_partial = true;
@@ -393,8 +394,8 @@ impl Model {
         }
     }
 
-    /// A future is put around a call, and has not been polled yet. Answers the innermost call that is
-    /// put aside with it.
+    /// Puts a future around a call, before its first poll. Returns the innermost call that is suspended
+    /// with it.
     pub fn rest_alone(&mut self, thread: usize, call: CallId) -> Option<CallId> {
         let strand = self.calls[call].strand;
         self.has_futures = true;
@@ -427,13 +428,13 @@ impl Model {
         }
         for outer in left.into_iter().chain(new) {
             self.calls[outer].may_be_partial = true;
-            // What a recorded call does in a folded one is in the one around twice.
+            // The work of a recorded call within a folded one counts twice in the call around.
             self.calls[outer].is_own_known &= !self.has_limits;
         }
         self.calls[call].is_own_known &= !self.has_limits;
     }
 
-    /// The future around the call is polled.
+    /// Begins a poll of the future around the call.
     pub fn resume(&mut self, thread: usize, call: CallId, innermost: Option<CallId>) {
         let strand = self.calls[call].strand;
         if !self.is_current(thread, call) {
@@ -458,7 +459,7 @@ impl Model {
         self.strands[strand].inner = inner.or(self.calls[call].around);
     }
 
-    /// The poll is over, and the future pending.
+    /// Ends a poll whose future is pending.
     pub fn rest(&mut self, thread: usize, call: CallId) -> Option<CallId> {
         let strand = self.calls[call].strand;
         let inner = self.strands[strand].inner;
@@ -474,12 +475,12 @@ impl Model {
         inner
     }
 
-    /// A future of the strand is being dropped; answers what there was before.
+    /// Sets whether a future of the strand is being dropped, and returns the previous value.
     pub fn cancelling(&mut self, strand: StrandId, is_on: bool) -> bool {
         std::mem::replace(&mut self.strands[strand].cancelling, is_on)
     }
 
-    /// The future around the call has been dropped; it stops.
+    /// Stops a call whose future has been dropped.
     pub fn cancel(&mut self, thread: usize, call: CallId) {
         let is_here = self.is_current(thread, call);
         self.stop(thread, call, false);
@@ -492,7 +493,7 @@ impl Model {
         self.is_current(thread, call)
     }
 
-    /// The callsites on the way to a call, the outermost first.
+    /// Returns the callsites on the path to a call, the outermost first.
     pub fn path(&self, call: CallId) -> Vec<usize> {
         let calls = std::iter::successors(Some(call), |call| self.calls[*call].parent);
         let mut path: Vec<_> = calls.map(|call| self.calls[call].site).collect();

@@ -1,4 +1,4 @@
-//! Programs, and what does them to the library and to the model.
+//! Programs, and their execution on the library and on the model.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -19,7 +19,8 @@ use crate::checks;
 use crate::model::{CallId, Handle, Model, StrandId};
 use crate::worker::{on_worker, thread};
 
-/// By the first character of a program: limits of calls and strands, and whether there is a recorder.
+/// The settings by the first character of a program: limits of calls and strands, and whether there is
+/// a recorder.
 const SETTINGS: [(usize, usize, bool); 10] = [
     (10_000, 1_000, false),
     (2, 1_000, false),
@@ -37,7 +38,7 @@ const SETTINGS: [(usize, usize, bool); 10] = [
 const MOST_STEPS: usize = 400;
 const MOST_DEPTH: usize = 24;
 
-/// What all threads of a program share.
+/// The state that all threads of a program share.
 pub struct Shared {
     program: Vec<u8>,
     next: AtomicUsize,
@@ -90,7 +91,7 @@ thread_local! {
     static SCOPES: RefCell<Vec<(StrandId, Scope)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How a part of a program ends.
+/// The end of a part of a program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Pending,
@@ -127,8 +128,8 @@ fn recorder(setting: usize) -> &'static Recorded {
     })
 }
 
-/// Runs a program and looks at what comes out. What this allocates itself while a strand is entered is
-/// excluded from what is counted.
+/// Runs a program and checks its result. Its own allocations while a strand is entered are excluded from
+/// the counts.
 pub fn run(input: &[u8]) {
     let Some((first, program)) = input.split_first() else {
         return;
@@ -178,7 +179,7 @@ fn lock(shared: &Shared) -> MutexGuard<'_, State> {
     shared.state.lock().unwrap()
 }
 
-/// Drops all that the program has left, on this thread first.
+/// Drops everything that the program has left, on this thread first.
 fn tidy(shared: &Arc<Shared>) {
     while let Some(future) = { exclude(|| lock(shared).futures.pop()) } {
         drop_future(shared, future);
@@ -199,7 +200,7 @@ fn next(shared: &Shared) -> Option<u8> {
     program.get(shared.next.fetch_add(1, Relaxed)).copied()
 }
 
-/// The digit behind a step; 0 where there is none.
+/// Returns the digit behind a step, or 0 if there is none.
 fn number(shared: &Shared) -> usize {
     let next = shared.program.get(shared.next.load(Relaxed));
     match next {
@@ -211,7 +212,7 @@ fn number(shared: &Shared) -> usize {
     }
 }
 
-/// The place of the one that is so many before the last.
+/// Returns the index that is `number` before the last.
 fn from_last(length: usize, number: usize) -> Option<usize> {
     length.checked_sub(1)?.checked_sub(number)
 }
@@ -603,7 +604,7 @@ impl Future for Body {
             End::Pending | End::Program => Poll::Pending,
             End::Ready => Poll::Ready(()),
             End::Panic => {
-                // What is thrown is allocated.
+                // The payload of the panic is allocated.
                 exclude(|| lock(shared).model.allocate(thread(), 1));
                 resume_unwind(Box::new(()));
             }
@@ -634,7 +635,7 @@ impl fmt::Write for Nowhere {
     }
 }
 
-/// What printing allocates is in nobody's figures.
+/// Prints the trace. The allocations of printing are not counted.
 fn print(shared: &Shared) {
     let trace = lock(shared).traces[0].clone();
     write!(Nowhere, "{trace}{trace:#}").unwrap();

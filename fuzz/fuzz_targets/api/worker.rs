@@ -1,4 +1,4 @@
-//! A second thread, for which the first one waits whenever it works: so nothing is left to chance.
+//! A second thread. The first one waits whenever it works, so programs are deterministic.
 
 use std::cell::Cell;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +12,7 @@ thread_local! {
     static NUMBER: Cell<usize> = const { Cell::new(0) };
 }
 
-/// 0, or 1 on the worker.
+/// Returns 0, or 1 on the worker.
 pub fn thread() -> usize {
     NUMBER.get()
 }
@@ -22,7 +22,7 @@ struct Worker {
     done: Receiver<()>,
 }
 
-/// Does something on the worker.
+/// Runs the job on the worker, and waits for it.
 pub fn on_worker(job: impl FnMut() + Send + 'static) {
     static WORKER: OnceLock<Mutex<Worker>> = OnceLock::new();
     exclude(|| {

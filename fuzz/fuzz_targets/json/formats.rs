@@ -1,4 +1,4 @@
-//! Each format, read back as another program would.
+//! Each format, read back as another program would do.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use tracer::hotspots::{By, Diff, Hotspots, Rule};
 use crate::is_dangerous;
 use crate::profile;
 
-/// Lines of text that can be shown on a terminal.
+/// Returns the lines of a text, and asserts that a terminal can show it.
 fn lines(text: &str) -> Vec<&str> {
     let lines: Vec<_> = text.lines().collect();
     for line in &lines {
         let line = line.trim_start_matches('\t');
         assert!(!line.chars().any(is_dangerous), "{line:?}");
-        // What can't be seen: two names that look alike.
+        // Invisible characters, which would make two names look alike.
         let is_invisible = |it: char| matches!(it, '\u{200b}' | '\u{2060}' | '\u{feff}');
         assert!(!line.contains(is_invisible), "{line:?}");
     }
     lines
 }
 
-/// The line of each call, and the tree.
+/// Checks the text: a line for each call, and the tree.
 pub fn text(report: &Report) {
     let text = report.to_string();
     let lines_of_calls = lines(&text);
@@ -46,7 +46,7 @@ pub fn text(report: &Report) {
     }
 }
 
-/// Trace events: every call once, and what begins ends, in the order of time.
+/// Checks trace events: every call once, each begin with its end, in order of time.
 pub fn trace_events(reports: &[Report]) {
     let mut file = Vec::new();
     chrome::write(reports, &mut file).unwrap();
@@ -85,7 +85,7 @@ pub fn trace_events(reports: &[Report]) {
     assert_eq!(calls, expected);
 }
 
-/// Tables, stacks, flame graphs and profiles of many reports.
+/// Checks tables, stacks, flame graphs and profiles of many reports.
 pub fn hotspots(hotspots: &Hotspots, by: By) {
     let functions = hotspots.functions(by).len();
     for (top, width) in [(0, 0), (3, 40), (usize::MAX, 120), (5, 1000)] {
@@ -118,7 +118,7 @@ fn json(hotspots: &Hotspots) {
     assert_eq!(calls(functions), calls(paths));
 }
 
-/// One table, with as many cells in each row, and no markup from what stands in them.
+/// Checks that there is one table, with equal numbers of cells in all rows, and no markup in the cells.
 pub fn markdown_table(text: &str, rows: usize) {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let (mut tables, mut widths) = (0, Vec::new());
@@ -135,7 +135,7 @@ pub fn markdown_table(text: &str, rows: usize) {
                 | Tag::Strikethrough,
             )
             | Event::Html(_) => panic!("markup in {text:?}"),
-            // Of names with characters that Markdown has no other way to show.
+            // Around names with characters that Markdown can't escape in another way.
             Event::InlineHtml(tag) => assert!(matches!(&*tag, "<code>" | "</code>"), "{text:?}"),
             _ => {}
         }
@@ -213,7 +213,7 @@ fn svg(picture: Vec<u8>) {
     assert!(scripts.count() <= 1);
 }
 
-/// What has changed between two sets of reports.
+/// Checks the differences between two sets of reports.
 pub fn changes(before: &Hotspots, after: &Hotspots, by: By) {
     let diff = Diff::between(before, after);
     let (functions, paths) = (diff.functions(by), diff.paths(by));

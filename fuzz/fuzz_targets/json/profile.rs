@@ -1,11 +1,11 @@
-//! A reader of pprof's profiles, as far as they are used: messages are fields, fields are a number and a
-//! value, and packed numbers are values one after the other.
+//! A reader of the used parts of pprof's profiles: a message consists of fields, a field of a number and
+//! a value, and packed numbers follow one another.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-/// What a profile says: the names of the figures, and of each sample its functions, the innermost first,
-/// with the figures.
+/// A profile: the names of its figures, and for each sample the functions, the innermost first, with the
+/// figures.
 pub struct Profile {
     pub figures: Vec<String>,
     pub samples: Vec<(Vec<String>, Vec<i64>)>,
@@ -77,7 +77,7 @@ fn numbers(bytes: &[u8], number: u64) -> Vec<u64> {
     numbers
 }
 
-/// A number that is not written is 0.
+/// Returns a field's number; 0 if the field is missing.
 fn number(bytes: &[u8], which: u64) -> u64 {
     numbers(bytes, which).last().copied().unwrap_or(0)
 }

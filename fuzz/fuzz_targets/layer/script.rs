@@ -1,11 +1,11 @@
-//! What the client, the service and the response's body do, as it stands in the input.
+//! The steps of the client, the service and the response's body, read from the input.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// `.` is pending once.
+    /// `.` pending once.
     Pause,
     /// `x` the client goes away.
     Drop,
@@ -13,12 +13,12 @@ pub enum Step {
     Fail,
     /// `P` a panic.
     Panic,
-    /// `c` opens a call and stops it; `f` the same, and it fails.
+    /// `c` a call that is opened and stopped; `f` one that fails.
     Call,
     FailingCall,
-    /// `0` to `9`: a frame of so many times a hundred bytes, and one.
+    /// `0` to `9` a frame of *n* times 100 bytes, and one.
     Data(usize),
-    /// `t` trailers, of which the first is `grpc-status: 0`; `T` one that failed.
+    /// `t` trailers with `grpc-status: 0`; `T` with a status of failure.
     Trailers,
     FailedTrailers,
 }
@@ -36,7 +36,7 @@ pub struct Script {
     pub has_timing: bool,
     pub is_grpc: bool,
     pub is_named: bool,
-    /// The body says how long it is.
+    /// Whether the body knows its length.
     pub has_hint: bool,
     pub id_header: Option<HeaderName>,
     pub method: Method,
@@ -44,7 +44,7 @@ pub struct Script {
     headers: HeaderMap,
     pub status: StatusCode,
     pub response_headers: HeaderMap,
-    /// What the service does until it has answered, and then the body.
+    /// The steps of the service until it responds, and then those of the body.
     pub answer: Vec<Step>,
     pub body: Vec<Step>,
 }
@@ -64,7 +64,7 @@ fn headers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
     headers
 }
 
-/// The lines up to the next empty one.
+/// Returns the lines up to the next empty one.
 fn block<'a>(lines: &mut impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     lines.take_while(|line| !line.is_empty()).collect()
 }
@@ -84,7 +84,7 @@ fn step(byte: u8) -> Option<Step> {
     })
 }
 
-/// Nothing comes after an error or trailers.
+/// Cuts the steps after an error or trailers.
 fn until_end(steps: impl Iterator<Item = Step>) -> Vec<Step> {
     let is_last = |step: &Step| matches!(step, Step::Fail | Step::Trailers | Step::FailedTrailers);
     let mut is_over = false;
@@ -136,7 +136,7 @@ impl Script {
         request
     }
 
-    /// The lengths of its frames of data.
+    /// Returns the lengths of the data frames.
     pub fn frames(&self) -> impl Iterator<Item = usize> {
         self.body.iter().filter_map(|step| match step {
             Step::Data(length) => Some(*length),
@@ -144,13 +144,13 @@ impl Script {
         })
     }
 
-    /// What the body says of its length.
+    /// Returns the length that the body itself states.
     pub fn length(&self) -> Option<u64> {
         let length: usize = self.frames().sum();
         self.has_hint.then_some(length as u64)
     }
 
-    /// The length that the head promises.
+    /// Returns the length that the head promises.
     fn in_head(&self) -> Option<u64> {
         let length = self.response_headers.get(header::CONTENT_LENGTH)?;
         length.to_str().ok()?.parse().ok()
@@ -167,7 +167,7 @@ impl Script {
         !is_connected && !is_none && self.method != Method::HEAD
     }
 
-    /// How the request ends; none where more than one is right.
+    /// Returns the end of the request, or `None` if more than one is right.
     pub fn end(&self) -> Option<End> {
         let fails = |steps: &[Step]| steps.contains(&Step::FailingCall);
         for step in &self.answer {
@@ -187,7 +187,7 @@ impl Script {
             End::Ok
         };
         if self.has_hint && self.in_head().is_some() {
-            // The service contradicts itself, or says nothing new.
+            // The head and the body both state a length, which may differ.
             return None;
         }
         let steps = &self.body[..];
@@ -211,7 +211,7 @@ impl Script {
                         None
                     };
                 }
-                // It is polled until it has come to this.
+                // It is polled until it comes to this step.
                 Step::Panic if is_failed_head => return Some(End::Failed),
                 Step::Panic => return Some(End::Panicked),
                 Step::Fail | Step::FailedTrailers => return Some(End::Failed),

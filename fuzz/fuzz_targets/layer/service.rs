@@ -1,4 +1,4 @@
-//! The service and the body that do what the script says.
+//! The service and the body that follow the script.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,7 +16,7 @@ use tracer::tower::RequestId;
 
 use crate::script::{Script, Step};
 
-/// What the service saw of the request.
+/// The parts of the request that the service saw.
 #[derive(Default)]
 pub struct Seen {
     pub id: Option<String>,
@@ -32,7 +32,7 @@ pub fn take_seen() -> Seen {
     SEEN.take()
 }
 
-/// The step at which the service or the body has become pending.
+/// Returns the step at which the service or the body became pending.
 pub fn came_to() -> Option<Step> {
     SEEN.with_borrow(|seen| seen.step)
 }

@@ -161,10 +161,7 @@ fn requests() -> [Report; 3] {
 
 #[test]
 fn three_requests() {
-    assert_eq!(
-        written(&requests()),
-        include_str!("../../../tests/chrome/golden.json")
-    );
+    assert_eq!(written(&requests()), include_str!("golden.json"));
 }
 
 #[test]

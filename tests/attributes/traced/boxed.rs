@@ -1,4 +1,4 @@
-//! Functions that are not `async` and return a future, and what `#[async_trait]` makes of methods.
+//! Functions that are not `async` and return a future, such as the expansions of `#[async_trait]`.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -27,7 +27,7 @@ trait Store: Sync {
     async fn load(&self, id: u64, name: String) -> usize;
     async fn checks(&mut self, value: u32) -> Result<u32, Refused>;
 
-    /// A default body is boxed in another trait than its implementation.
+    /// A default body is boxed in the trait, not in the implementation.
     #[traced("{id}", shelf = self.shelf())]
     async fn twice(&self, id: u64) -> usize {
         self.load(id, String::new()).await + self.load(id, String::new()).await
@@ -144,7 +144,7 @@ fn a_future_at_the_end_of_a_body_is_in_the_call() {
     ];
     assert_eq!(lines(&report), expected);
     let counts = report.calls.iter().map(|it| it.total.unwrap().allocates());
-    // What stands before the future is its caller's; and a message is what failed.
+    // Code before the future belongs to the caller, and the error's message is counted.
     assert_eq!(counts.take(3).collect::<Vec<_>>(), [10, 0, 20]);
 }
 

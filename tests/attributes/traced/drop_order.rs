@@ -1,4 +1,4 @@
-//! Locals and arguments are dropped in the order in which they are without the attribute.
+//! Locals and arguments are dropped in the same order with and without the attribute.
 
 use std::cell::RefCell;
 
@@ -26,8 +26,8 @@ fn dropped(work: impl FnOnce()) -> Vec<&'static str> {
     DROPPED.take()
 }
 
-/// The same functions twice, so that what differs is the attribute alone. Their bodies mention
-/// the arguments in another order than they are declared in.
+/// Defines the same functions with and without the attribute. Their bodies don't mention the
+/// arguments in the order of their declaration.
 macro_rules! functions {
     (
         $module:ident, $id:ident,
@@ -139,7 +139,7 @@ functions!(
     #[id traced("{}", id.0)] #[id_err traced(err, label = id.0)]
 );
 
-/// Checks the order, and, if so told, that everything is dropped inside the function's call.
+/// Checks the order and, if asked to, that everything is dropped inside the function's call.
 macro_rules! assert_same {
     ($module:ident, all inside => $work:expr) => {{
         let (expected, report) = assert_same!(@both $module => $work);

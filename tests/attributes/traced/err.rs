@@ -56,7 +56,7 @@ fn a_question_mark_fails_the_call() {
     assert_eq!(lines(&report), expected);
 }
 
-/// Reassigns an argument to what it borrows from it: the body must own its arguments.
+/// Assigns to an argument a borrow from itself, so the body must own its arguments.
 #[traced(err)]
 fn skips<'a>(mut bytes: &'a mut [u8], count: usize) -> Result<&'a mut [u8], Refused> {
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! The macros mean the same, whatever the names around them mean.
+//! The macros work whatever the names in scope mean.
 
 #![no_implicit_prelude]
 #![expect(

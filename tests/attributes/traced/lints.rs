@@ -1,6 +1,6 @@
-//! Lints say what they say without the attribute: neither more nor less.
+//! The compiler reports the same lints with and without the attribute.
 //!
-//! Those of clippy are checked when clippy runs on this file.
+//! Clippy's lints are checked when clippy runs on this file.
 
 #![deny(unfulfilled_lint_expectations, clippy::result_large_err)]
 #![allow(
@@ -146,7 +146,7 @@ async fn limited_async(
     return Ok(overwritten + constant);
 }
 
-/// Each expectation is one of a single lint, at the argument that it is about.
+/// Each `expect` is for one lint, at the argument that causes it.
 #[traced(err, "{shown}")]
 fn at_arguments(
     shown: String,
@@ -158,7 +158,7 @@ fn at_arguments(
     Ok(constant)
 }
 
-/// The attribute is a use, whatever else has the argument's name.
+/// The attribute uses the argument, even if a field has the same name.
 #[traced(err, "{id}")]
 fn a_field_of_that_name(row: &Row, id: u32) -> Result<u32, Infallible> {
     Ok(row.id)

@@ -1,4 +1,4 @@
-//! `#[traced]`: that a function behaves as it would without, and what its calls look like.
+//! `#[traced]`: a function behaves as it does without the attribute, and its calls are recorded.
 
 #![expect(
     clippy::boxed_local,
@@ -24,7 +24,7 @@ use std::future::Future;
 
 use tracer::{Outcome, Report, Trace};
 
-/// Runs `work` with a trace; returns its value and what was recorded.
+/// Runs `work` with a trace; returns its value and the report.
 fn record<T>(work: impl FnOnce() -> T) -> (T, Report) {
     let trace = Trace::new();
     let value = {
@@ -34,7 +34,7 @@ fn record<T>(work: impl FnOnce() -> T) -> (T, Report) {
     (value, trace.report())
 }
 
-/// Runs a future with a trace; returns its value and what was recorded.
+/// Runs a future with a trace; returns its value and the report.
 fn record_async<T>(future: impl Future<Output = T>) -> (T, Report) {
     let trace = Trace::new();
     let value = block_on(trace.instrument(future));

@@ -1,4 +1,4 @@
-//! A library that re-exports the crate tracer under another name, and makes a macro of its attribute.
+//! A library that re-exports the crate `tracer` under another name, and wraps its attribute in a macro.
 
 pub use hidden as requests;
 

@@ -1,4 +1,4 @@
-//! `#[traced]`, `#[budget]` and `call!` where only a re-export leads to the crate.
+//! `#[traced]`, `#[budget]` and `call!`, with the crate reached by a re-export only.
 
 use std::error::Error;
 use std::fmt;
@@ -29,7 +29,7 @@ fn allocate(times: u32) {
     (0..times).for_each(|number| drop(black_box(Box::new(number))));
 }
 
-/// Its future is ready at once.
+/// Returns the output of a future that is ready at its first poll.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -45,7 +45,7 @@ fn recorded(work: impl FnOnce()) -> Report {
     trace.report()
 }
 
-/// Each call with its id, its labels, its outcome and its checkpoints.
+/// Returns each call with its id, its labels, its outcome and its checkpoints.
 fn lines(report: &Report) -> Vec<String> {
     let line = |call: &requests::CallReport| {
         let mut parts = vec![call.name.to_string()];
@@ -178,7 +178,7 @@ fn budgets_are_checked_by_the_path_of_the_re_export() {
     assert_eq!(exceeded(), 8);
 }
 
-/// A module of the user's own that has all of the crate.
+/// A user's own module that re-exports all of the crate.
 mod prelude {
     pub(crate) use tracer_reexport::requests::*;
 }

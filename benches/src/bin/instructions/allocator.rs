@@ -16,8 +16,8 @@ pub(crate) fn counting() -> u64 {
 #[expect(unsafe_code, reason = "only one allocator is the global one")]
 fn allocate(allocator: &impl GlobalAlloc) {
     let layout = black_box(Layout::new::<[u8; 64]>());
-    // SAFETY: the layout has a size, and what comes from the allocator is given back to it with the
-    // same layout, unless it is null.
+    // SAFETY: the size is not zero, and a block that is not null is freed by the same allocator with
+    // the same layout.
     unsafe {
         let memory = black_box(allocator.alloc(layout));
         if !memory.is_null() {

@@ -1,4 +1,4 @@
-//! A call and a checkpoint, beside a span and an event of others.
+//! A call and a checkpoint, beside spans and events of peers.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use tracer_benches::requests::{in_fastrace, in_span, record_elsewhere, traced, t
 
 use crate::{alone, within};
 
-/// A page of records has room for that many calls and the outermost.
+/// A page of records has room for this number of calls and the outermost one.
 const CALLS: u64 = 28;
 /// Checkpoints in one call.
 const CHECKPOINTS: u64 = 20;

@@ -1,4 +1,4 @@
-//! A call of an async function, from its making to its end.
+//! A call of an async function, from making the future to its end.
 
 use fastrace::Span;
 use fastrace::future::FutureExt;

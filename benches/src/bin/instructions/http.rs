@@ -1,5 +1,5 @@
-//! A request to an axum router, and what a layer around its routes adds. There is neither a socket nor
-//! a runtime, as nothing here waits.
+//! A request to an axum router, and the cost that a layer around its routes adds. There is neither a
+//! socket nor a runtime, because nothing waits.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -85,7 +85,7 @@ fn request() -> Request {
     request
 }
 
-/// Takes the answer and all of its body, and returns the body's length.
+/// Takes the response and all of its body, and returns the body's length.
 fn answer(router: &mut Router, request: Request) -> usize {
     let mut context = Context::from_waker(Waker::noop());
     let mut answer = pin!(router.call(request));

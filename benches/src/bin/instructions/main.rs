@@ -1,8 +1,8 @@
-//! What `benches/instructions` counts under callgrind: one kind of work in a process, and of that only
-//! what happens in [`counted`].
+//! The program that `benches/instructions` runs under callgrind: one kind of work per process, counted
+//! only inside [`counted`].
 //!
 //! Without an argument it lists the kinds, one a line: `NAME|BASE|LABEL`. With a name it does that
-//! work and prints how many times.
+//! work and prints the number of times.
 
 mod allocator;
 mod calls;
@@ -18,21 +18,21 @@ use tracer::Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
-/// The number of portions that are counted. As many run before, so that all memory is there.
+/// The number of counted portions. The same number runs before, so that all memory is warm.
 const PORTIONS: u64 = 20;
 
 /// A kind of work: a line of the table.
 struct Kind {
     name: &'static str,
-    /// The kind whose instructions are subtracted: `nothing` is the loop alone.
+    /// The kind whose instructions are subtracted; `nothing` is the loop itself.
     base: &'static str,
-    /// Begins with a dash for a peer, which is printed and not checked.
+    /// Begins with a dash for a peer, which is printed but not checked.
     label: &'static str,
-    /// Does the work, and returns how many times it did it while callgrind was counting.
+    /// Does the work, and returns the number of times that callgrind counted.
     run: fn() -> u64,
 }
 
-/// A line with all instructions of the work.
+/// Returns a line with all instructions of the work.
 const fn all(name: &'static str, label: &'static str, run: fn() -> u64) -> Kind {
     Kind {
         name,
@@ -42,7 +42,7 @@ const fn all(name: &'static str, label: &'static str, run: fn() -> u64) -> Kind 
     }
 }
 
-/// A line with the instructions that the work has more than its base.
+/// Returns a line with the instructions of the work less those of its base.
 const fn over(
     base: &'static str,
     name: &'static str,
@@ -200,7 +200,7 @@ const KINDS: &[Kind] = &[
     over("system", "counting", "`Counting` adds", allocator::counting),
 ];
 
-/// The script tells callgrind to count in functions of this name.
+/// The script makes callgrind count inside functions of this name.
 #[inline(never)]
 fn counted<T, R>(opened: &mut T, times: u64, run: &mut impl FnMut(&mut T) -> R) {
     for _ in 0..times {
@@ -208,8 +208,8 @@ fn counted<T, R>(opened: &mut T, times: u64, run: &mut impl FnMut(&mut T) -> R) 
     }
 }
 
-/// Runs portions of `size`, each within something that is opened for it and not counted. Returns how
-/// many runs were counted.
+/// Runs portions of `size`, each within something that is opened for it and not counted. Returns the
+/// number of counted runs.
 fn within<T, R>(size: u64, mut open: impl FnMut() -> T, mut run: impl FnMut(&mut T) -> R) -> u64 {
     for _ in 0..PORTIONS {
         let mut opened = open();
@@ -223,13 +223,13 @@ fn within<T, R>(size: u64, mut open: impl FnMut() -> T, mut run: impl FnMut(&mut
     PORTIONS * size
 }
 
-/// As [`within`], for work that takes something to work on: `size` of them are made, and not counted.
+/// Like [`within`], for work that consumes a value: `size` values are made, which is not counted.
 fn each<T, R>(size: u64, mut make: impl FnMut() -> T, mut run: impl FnMut(T) -> R) -> u64 {
     let many = move || (0..size).map(|_| make()).collect::<Vec<_>>();
     within(size, many, |made| made.pop().map(&mut run))
 }
 
-/// As [`within`], for work that needs nothing around it.
+/// Like [`within`], for work that needs nothing around it.
 fn alone<R>(mut run: impl FnMut() -> R) -> u64 {
     within(28, || (), |()| run())
 }

@@ -49,7 +49,7 @@ pub(crate) fn tree() -> u64 {
     })
 }
 
-/// Times of other lengths would have other texts.
+/// Returns a report with fixed times, because the length of a text depends on the times.
 fn report_of_fixed_times() -> Report {
     let mut report = request().report();
     assert_eq!(report.calls.len(), 9);
@@ -78,7 +78,7 @@ pub(crate) fn finish() -> u64 {
     times
 }
 
-/// A recorder that keeps what failed or took an hour.
+/// Returns a recorder that keeps requests that failed or took an hour.
 pub(crate) fn recorder() -> Recorder {
     let policy = Policy::none().failed().slower_than(Duration::from_hours(1));
     let recorder = Recorder::builder().policy(policy).start();

@@ -1,5 +1,5 @@
-//! Jobs one after the other on each processor's thread, of names that come and go, with calls on a
-//! thousand paths; one in a hundred fails.
+//! Jobs one after the other, on one thread per processor, under changing names and with calls on a
+//! thousand paths. One in a hundred fails.
 
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;

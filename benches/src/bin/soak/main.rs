@@ -1,14 +1,15 @@
-//! A recorder at full load for a while: is its memory flat and bounded, and is no request lost?
+//! A recorder at full load for a while: checks that its memory is flat and bounded, and that no request
+//! is lost.
 //!
 //! ```text
 //! cargo run --release -p tracer-benches --no-default-features --bin soak [-- SECONDS]
 //! ```
 //!
-//! Half of the time with [jobs], which end as fast as the processors can, and half with a [service]
-//! behind the layer, whose clients hang up now and then. What is kept goes to a file that is rotated
-//! and to a callback that is too slow. It fails where the tracer's own memory is more than was given or
-//! grows in the second half by more than a mebibyte, or where the sums do not come out: of requests
-//! that were begun, or that clients have sent, each is kept, not kept or dropped.
+//! Half of the time it runs [jobs], as fast as the processors can, and half of the time a [service]
+//! behind the layer, whose clients hang up now and then. Kept requests go to a file that is rotated
+//! and to a callback that is too slow. It fails if the tracer's own memory exceeds its limit or grows in
+//! the second half by more than a mebibyte, or if the sums don't agree: each request that was begun, or
+//! that a client has sent, is kept, not kept or dropped.
 
 mod jobs;
 mod service;
@@ -39,7 +40,7 @@ fn start(file: &Path, memory_bytes: i64) -> Recorder {
         .expect("a recorder")
 }
 
-/// Whether the figures come out.
+/// Runs a load, and returns whether the figures are right.
 fn soak(name: &str, time: Duration, given: i64, load: fn(&Recorder, &Watch) -> u64) -> bool {
     println!("{name}:");
     let directory = format!("tracer-soak-{}-{name}", std::process::id());
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let half = Duration::from_secs(seconds) / 2;
-    // The service has less, so that all of it is used in a second or two.
+    // The service gets less memory, so that all of it is used within a second or two.
     let is_well =
         soak("jobs", half, 16 << 20, jobs::run) & soak("service", half, 4 << 20, service::run);
     if is_well {

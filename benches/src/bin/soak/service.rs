@@ -1,5 +1,5 @@
-//! A service behind the layer, and clients that send requests over sockets as fast as they are answered;
-//! each hangs up in the middle of an answer after a thousand of them.
+//! A service behind the layer, and clients that send requests over sockets as fast as they get
+//! responses. Each client hangs up in the middle of a response after a thousand of them.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ use crate::watch::Watch;
 
 const CLIENTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
-/// More than sockets hold.
+/// More bytes than the sockets' buffers hold.
 const ENDLESS: usize = 1 << 30;
 
 #[traced]
@@ -66,7 +66,7 @@ pub(crate) fn run(recorder: &Recorder, watch: &Watch) -> u64 {
         }
         watch.run(recorder);
     });
-    // Those whose clients have gone are over when the service has seen it.
+    // Requests whose clients have gone end when the service notices.
     let end = std::time::Instant::now() + PATIENCE;
     while recorder.statistics().in_flight > 0 && std::time::Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));
@@ -74,8 +74,8 @@ pub(crate) fn run(recorder: &Recorder, watch: &Watch) -> u64 {
     sent.into_inner()
 }
 
-/// Requests on one connection, until one is given up in the middle of it. Each has reached the service
-/// before that: some of the answer is there.
+/// Sends requests on one connection, and abandons the last in the middle of its response. Every request
+/// has reached the service, because a part of its response has arrived.
 fn client(address: SocketAddr, sent: &AtomicU64, watch: &Watch) {
     let mut stream = TcpStream::connect(address).expect("the service");
     let timeout = stream.set_read_timeout(Some(PATIENCE));
@@ -93,7 +93,7 @@ fn client(address: SocketAddr, sent: &AtomicU64, watch: &Watch) {
     ask(&mut stream, "/endless", sent);
 }
 
-/// Reads the head of the answer; there is no body but that which is not to be read.
+/// Reads the head of the response. The only body is the one that is abandoned.
 fn ask(stream: &mut TcpStream, path: &str, sent: &AtomicU64) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: soak\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");

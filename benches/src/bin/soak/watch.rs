@@ -1,4 +1,4 @@
-//! What is watched meanwhile.
+//! Watches the tracer's memory and the recorder's statistics under load.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
@@ -10,7 +10,8 @@ use tracer::recorder::Recorder;
 
 const STEPS: u32 = 10;
 
-/// A line for each tenth of the time, and what the tracer's own memory has grown by in the second half.
+/// Prints a line for each tenth of the time, and measures the growth of the tracer's own memory in the
+/// second half.
 pub(crate) struct Watch {
     time: Duration,
     is_over: AtomicBool,
@@ -32,12 +33,12 @@ impl Watch {
         self.is_over.load(Relaxed)
     }
 
-    /// In bytes.
+    /// The growth in the second half, in bytes.
     pub(crate) fn growth(&self) -> i64 {
         self.growth.load(Relaxed)
     }
 
-    /// The most bytes that the tracer had for itself at the end of a step.
+    /// The highest number of bytes of the tracer's own memory at the end of a step.
     pub(crate) fn highest(&self) -> i64 {
         self.highest.load(Relaxed)
     }
@@ -65,12 +66,12 @@ impl Watch {
     }
 }
 
-/// What the tracer holds for itself, its records included.
+/// The tracer's own memory, with its records, in bytes.
 fn own_bytes() -> i64 {
     memory().overhead.map_or(0, |own| own.net_bytes())
 }
 
-/// What the process has in memory, where the system tells.
+/// The resident memory of the process; 0 if the system doesn't report it.
 fn resident_mebibytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages
