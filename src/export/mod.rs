@@ -78,6 +78,8 @@ struct About {
     description: &'static str,
     extension: &'static str,
     media_type: &'static str,
+    /// Whether a terminal can show it.
+    is_text: bool,
 }
 
 impl Format {
@@ -101,6 +103,7 @@ impl Format {
                 description: "Lines and a tree, for people",
                 extension: "txt",
                 media_type: "text/plain; charset=utf-8",
+                is_text: true,
             },
             #[cfg(feature = "serde")]
             Self::Json => About {
@@ -108,6 +111,7 @@ impl Format {
                 description: "A report on each line, for programs and the command `tracer`",
                 extension: "jsonl",
                 media_type: "application/jsonl",
+                is_text: true,
             },
             #[cfg(feature = "chrome")]
             Self::Chrome => About {
@@ -116,6 +120,7 @@ impl Format {
                 // speedscope takes `.chrome.json` for a profile of Chrome's own.
                 extension: "trace.json",
                 media_type: "application/json",
+                is_text: true,
             },
             #[cfg(feature = "hotspots")]
             Self::Folded(_) => About {
@@ -123,6 +128,7 @@ impl Format {
                 description: "Folded stacks, for flame graph tools",
                 extension: "folded",
                 media_type: "text/plain; charset=utf-8",
+                is_text: true,
             },
             #[cfg(feature = "pprof")]
             Self::Pprof => About {
@@ -130,6 +136,7 @@ impl Format {
                 description: "A compressed profile, for `go tool pprof` and its kin",
                 extension: "pb.gz",
                 media_type: "application/octet-stream",
+                is_text: false,
             },
         }
     }
@@ -156,11 +163,7 @@ impl Format {
 
     /// Returns whether the format is text, which a terminal can show.
     pub const fn is_text(self) -> bool {
-        match self {
-            #[cfg(feature = "pprof")]
-            Self::Pprof => false,
-            _ => true,
-        }
+        self.about().is_text
     }
 
     /// Returns the format with this figure, if it has one; [`By::SelfBytes`] by default.
@@ -305,9 +308,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_in_the_documentation_lists_every_format() {
-        let table: Vec<_> = include_str!("mod.rs")
-            .lines()
+    fn the_list_and_the_table_in_the_documentation_have_every_variant() {
+        let source = include_str!("mod.rs");
+        let table: Vec<_> = { source.lines() }
             .filter_map(|line| line.strip_prefix("//! | `"))
             .collect();
         for format in Format::ALL {
@@ -316,8 +319,20 @@ mod tests {
             assert!(table.contains(&&*line), "{line}\n{table:#?}");
             assert_eq!(name.parse(), Ok(*format));
         }
+        // With all features, since a variant without its feature is not in the list.
         #[cfg(all(feature = "chrome", feature = "pprof"))]
-        assert_eq!(table.len(), Format::ALL.len());
+        {
+            let (_, after) = source.split_once("pub enum Format {\n").unwrap();
+            let (variants, _) = after.split_once("\n}\n").unwrap();
+            let variants: Vec<_> = { variants.lines().map(str::trim) }
+                .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+                .filter_map(|line| line.split(['(', ',']).next())
+                .collect();
+            let listed = Format::ALL.iter().map(|format| format!("{format:?}"));
+            let listed = listed.map(|it| it.split('(').next().unwrap().to_owned());
+            assert_eq!(listed.collect::<Vec<_>>(), variants);
+            assert_eq!(table.len(), variants.len());
+        }
     }
 
     #[test]
