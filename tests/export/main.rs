@@ -1,4 +1,4 @@
-//! Renderings of reports (text, JSON, Chrome traces), hotspots, and renderings of those.
+//! Reports as text and in every export format; hotspots, and their renderings.
 
 #[path = "../common/boxes.rs"]
 mod boxes;
