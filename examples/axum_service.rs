@@ -1,7 +1,7 @@
 //! Records every request of an axum service. Prints those that fail, and shows them on a page.
 //!
-//! Run `cargo run --example axum_service`, ask it by `curl http://127.0.0.1:3000/orders/0`, and end it by
-//! Ctrl-C.
+//! Run `cargo run -p tracer-examples --example axum_service`, ask it by
+//! `curl http://127.0.0.1:3000/orders/0`, and end it by Ctrl-C.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

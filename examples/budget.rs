@@ -1,8 +1,8 @@
 //! Limits what functions may allocate, so that a test fails if they allocate more.
 //!
 //! [`budget`] checks a function whenever it runs. [`Budget`] checks any closure, such as a part of a test.
-//! `cargo test -p tracer-examples --test budget_tests` runs the tests below. `cargo run --example budget`
-//! shows the message of an exceeded budget: it ends in a panic.
+//! `cargo test -p tracer-examples --test budget_tests` runs the tests below.
+//! `cargo run -p tracer-examples --example budget` ends in a panic, with the message of an exceeded budget.
 
 use tracer::alloc::Budget;
 use tracer::{Counting, budget, traced};

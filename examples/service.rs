@@ -4,9 +4,11 @@
 //! way, its trace is printed: one line a call, then as a tree. A page shows the traces as well.
 //!
 //! ```text
-//! cargo run --example service                              sends three requests, and ends
-//! cargo run --example service -- FILE                      sends this file as a request's body, and ends
-//! cargo run --example service -- --serve [ADDR] [--load]   serves until Ctrl-C, with generated load
+//! cargo run -p tracer-examples --example service -- [OPTIONS]
+//!
+//!                             sends three requests, and ends
+//! FILE                        sends this file as a request's body, and ends
+//! --serve [ADDR] [--load]     serves until Ctrl-C, with generated load
 //! ```
 //!
 //! The tracer needs the counting allocator, a recorder around every request and its page ([`service`]), a

@@ -1,7 +1,7 @@
 //! A hunt for allocations: where an index of words allocates, and the gain of a fix.
 //!
-//! `cargo run --release --features flamegraph --example hotspots`. The picture goes to
-//! `target/hotspots.svg`, or to the path given as an argument.
+//! `cargo run -p tracer-examples --example hotspots --features flamegraph --release`. The picture goes
+//! to `target/hotspots.svg`, or to the path given as an argument.
 
 mod index;
 

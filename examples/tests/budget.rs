@@ -1,5 +1,5 @@
 //! The tests of the example `budget`.
 
 #[path = "../budget.rs"]
-#[expect(dead_code, reason = "its `main` is for `cargo run --example budget`")]
+#[expect(dead_code, reason = "its `main` is that of the example")]
 mod budget;

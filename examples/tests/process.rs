@@ -10,7 +10,7 @@ pub(crate) fn example(name: &str) -> Command {
     let example = profile.join("examples").join(name);
     assert!(
         example.exists(),
-        "{} is missing: cargo build --example {name}",
+        "{} is missing: cargo build -p tracer-examples --example {name}",
         example.display()
     );
     let mut command = Command::new(example);
