@@ -36,10 +36,10 @@
 //!
 //! # Cost
 //!
-//! On the request's thread: some 600 instructions for each call, once, at the end, under a lock that is
-//! seldom contended, and never by a reader. A request that is not kept allocates nothing. In memory:
-//! [`memory_bytes`](Builder::memory_bytes), 16 MiB by default, and the records of the traces that are
-//! not over.
+//! On the request's thread: some 600 instructions for each call, once, at the end, under a lock that
+//! other requests seldom want and readers never do. A request that is not kept allocates nothing. In
+//! memory: [`memory_bytes`](Builder::memory_bytes), 16 MiB by default, and the records of the traces that
+//! are not over.
 //!
 //! # Counts
 //!

@@ -65,6 +65,7 @@ pub struct Policy {
     heaviest: Extremes,
 }
 
+/// A rule that looks at one request alone. Those that compare it with others are [`Extremes`].
 #[derive(Clone)]
 enum KeepRule {
     SlowerThan(Duration),
@@ -80,6 +81,8 @@ enum KeepRule {
 
 type Condition = dyn Fn(&Ended<'_>) -> bool + Send + Sync;
 
+// The order of the variants is their priority: `Policy::judge` sorts a request's reasons by it, texts show
+// them so, and `ring.rs` groups reports by the first.
 /// The reason for which a request is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

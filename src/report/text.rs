@@ -1,4 +1,4 @@
-//! The report as text: a line for each call, in order of start.
+//! The report as text: a line for each call, in order of start. It is what `{}` shows.
 
 use std::fmt::{self, Display, Write};
 

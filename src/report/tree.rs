@@ -1,4 +1,5 @@
-//! The report as a tree, with the figures in columns.
+//! The report as a tree, with the figures in columns: what `{:#}` shows. The `Display` of
+//! [`Report`] in `mod.rs` chooses between it and the lines of `text.rs`.
 
 use std::fmt::{self, Display, Write};
 use std::io::IsTerminal;

@@ -20,7 +20,7 @@
 //!   does not reveal. Outside of an axum router the name is the method alone. A path is no name, since
 //!   clients choose it freely. A method other than the nine standard ones is named `HTTP`. These are the
 //!   rules of [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name). In a
-//!   [gRPC](RecorderLayer::grpc) service the name is the path, which is the method's name.
+//!   [gRPC](RecorderLayer::grpc) service the path takes the route's place: `POST /shop.Orders/Place`.
 //!   [`name_by`](RecorderLayer::name_by) overrides all this.
 //! - The **id** is that of the header `x-request-id`, or is made. Handlers find it as the extension
 //!   [`RequestId`]. The allocations for the extension are counted in the request, but in none of its
@@ -138,9 +138,9 @@ impl RecorderLayer {
         self.with(|options| options.has_server_timing = yes)
     }
 
-    /// Names requests without a known route by their path, for a service such as tonic's, whose paths
-    /// are the names of methods: `/package.Service/Method`. A path of another form is ignored. Clients
-    /// can make up names by asking for methods that do not exist; at most
+    /// Names requests without a known route by HTTP method and path, for a service such as tonic's, whose
+    /// paths are the names of gRPC methods: `POST /package.Service/Method`. A path of another form is
+    /// ignored. Clients can make up names by asking for gRPC methods that do not exist; at most
     /// [`Builder::names`](crate::recorder::Builder::names) names are kept.
     #[must_use]
     pub fn grpc(self, yes: bool) -> Self {

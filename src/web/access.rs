@@ -16,7 +16,8 @@ use super::{Asked, Refused};
 pub(super) enum AccessRule {
     /// Clients on this machine with this token.
     Token(Token),
-    Own(Arc<MaySee>),
+    /// The program's own rule.
+    Custom(Arc<MaySee>),
 }
 
 pub(super) type MaySee = dyn Fn(&Parts) -> bool + Send + Sync;
@@ -60,14 +61,14 @@ const BEGINNINGS: [&str; 7] = [
     "x-forwarded",
 ];
 
-/// Returns the token in the query.
+/// The query parameter that holds the token.
 pub(super) const TOKEN: &str = "token";
 
 impl AccessRule {
     pub(super) fn admit(&self, parts: &Parts, asked: &Asked) -> Result<Admitted, Refused> {
         match self {
-            Self::Own(may_see) if may_see(parts) => Ok(Admitted::Shown),
-            Self::Own(_) => Err(forbidden("This page is not for you.")),
+            Self::Custom(may_see) if may_see(parts) => Ok(Admitted::Shown),
+            Self::Custom(_) => Err(forbidden("This page is not for you.")),
             Self::Token(token) => {
                 on_this_machine(parts).map_err(forbidden)?;
                 with_token(token, parts, asked)

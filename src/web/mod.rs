@@ -178,7 +178,7 @@ pub fn router_for<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    build(recorder, AccessRule::Own(Arc::new(may_see)))
+    build(recorder, AccessRule::Custom(Arc::new(may_see)))
 }
 
 fn build<S>(recorder: Recorder, rule: AccessRule) -> Router<S>

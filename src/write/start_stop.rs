@@ -103,7 +103,9 @@ fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: 
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
     let figures = match reading {
-        // In the thread's readings, so that a call is never rebased before those inside it.
+        // In the thread's readings if the thread has counters. When the strand is left, `Strand::rebase`
+        // turns the thread's readings into the strand's. It goes outwards and ends at the first call that
+        // has the strand's already, so no call may have them before those inside it.
         Some(reading) => strand.meter.start_at(reading),
         None => Start::OfStrand(strand.meter.boundary()),
     };

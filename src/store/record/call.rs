@@ -1,4 +1,5 @@
-//! The record of a call, and of one that is not folded.
+//! The records of calls. [`CallRecord`] is any call's; [`RecordedCall`] is that of a call that is not
+//! folded, so it also has a callsite and text.
 
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -15,7 +16,7 @@ use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 #[derive(Clone, Copy)]
 pub(crate) struct CallRecord(&'static Record);
 
-/// The record of a call that is not folded.
+/// The record of a call that is not folded, with its callsite and text.
 #[derive(Clone, Copy)]
 pub(crate) struct RecordedCall(CallRecord);
 
