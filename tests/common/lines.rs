@@ -3,7 +3,7 @@
 use tracer::alloc::Counts;
 use tracer::{CallReport, Report, Trace};
 
-use crate::boxes::boxes;
+use super::boxes::boxes;
 
 /// Returns the calls in order, each as `name in parent: total, self, outcome`, followed by `partial`
 /// if its figures are partial. A call that has an id is named by it.

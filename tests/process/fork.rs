@@ -15,9 +15,9 @@ use std::time::Duration;
 use fork::Fork;
 use tracer::{Call, Scope, Trace, call};
 
-use crate::common::allocate;
-use crate::lines::{calls, calls_of};
-use crate::on_drop::OnDrop;
+use super::common::allocate;
+use super::lines::{calls, calls_of};
+use super::on_drop::OnDrop;
 
 const FORKS: u64 = 200;
 /// A child that takes longer is blocked: its work takes a millisecond.

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tracer::{Call, Limits, Trace, call, memory};
 
-use crate::alone_within;
-use crate::boxes::boxes;
-use crate::common::allocate;
+use super::alone_within;
+use super::boxes::boxes;
+use super::common::allocate;
 
 /// More calls than fit into memory: with their checkpoints they would take 256 MB.
 const CALLS: u32 = 1_000_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracer::call;
 use tracer::recorder::{Policy, Recorder};
 
-use crate::alone;
+use super::alone;
 
 pub(crate) fn what_is_in_flight_is_dumped_at_a_panic() {
     let mut child = alone("panic_hook::panics_with_requests_in_flight");

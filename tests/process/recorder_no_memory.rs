@@ -16,7 +16,7 @@ use tracer::recorder::{Policy, Recorder};
 use tracer::tower::RecorderLayer;
 use tracer::{Outcome, call};
 
-use crate::alone_within;
+use super::alone_within;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The number of requests before memory runs out, then after.

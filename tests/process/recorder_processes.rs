@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracer::recorder::{Policy, Recorder, Rotation, StartError};
 use tracer::report::json;
 
-use crate::{alone, alone_within, argument};
+use super::{alone, alone_within, argument};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
