@@ -101,6 +101,9 @@ pub mod export;
 #[cfg(feature = "recorder")]
 pub mod recorder;
 
+#[cfg(feature = "tracing")]
+pub mod tracing;
+
 #[cfg(feature = "tower")]
 pub mod tower;
 

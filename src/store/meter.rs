@@ -107,6 +107,12 @@ impl Meter {
         reading.is_some()
     }
 
+    /// Returns a number that is another one each time that the meter is run or paused.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn visit(&self) -> u32 {
+        self.version.word()
+    }
+
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
         self.thread.load(Relaxed) != 0

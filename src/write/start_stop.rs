@@ -50,6 +50,14 @@ pub(crate) fn start(
     Some(call)
 }
 
+/// Starts a call of the current trace with the texts that its callsite asks for. Returns `None` if no trace
+/// is current, or memory ran out.
+#[cfg(feature = "tracing")]
+pub(crate) fn start_current(callsite: &'static Callsite, text: &[u8]) -> Option<CallRef> {
+    let text = callsite.has_texts().then_some(text);
+    cursor::here(|here| start(here, here.strand()?, callsite, text))
+}
+
 /// Starts a call beyond the trace's limit, or inside a folded one. Returns `None` if memory ran out.
 #[cold]
 #[inline(never)]
@@ -167,7 +175,10 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let innermost = here.innermost_running();
     let start = match strand.meter.figures(record) {
         Figures::Started(start) => start,
-        Figures::Used(used) => return stop_suspended(here, strand, call, used, now),
+        Figures::Used(used) => {
+            leave_inner(here, strand, call, now);
+            return close(strand, call, used, now, None);
+        }
     };
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // The thread is ending and has given its counters back.
@@ -175,7 +186,7 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
         let used = used(strand, None, start);
         if innermost.is_some_and(|innermost| innermost.is(call)) {
             here.go_into(strand, outer(here, call));
-            return close(strand, call, used, now);
+            return close(strand, call, used, now, None);
         }
         // Calls are open inside it: if it is folded, its record can't be vacated.
         strand.mark_partial();
@@ -185,23 +196,52 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     if innermost.is_some_and(|innermost| innermost.is(call)) {
         here.go_into(strand, outer(here, call));
     }
-    close(strand, call, reading.since(Reading { peak, ..start }), now);
+    let used = reading.since(Reading { peak, ..start });
+    close(strand, call, used, now, None);
 }
 
-/// Stops a call whose future is suspended. A call that is open inside it moves into the call around,
-/// which may be suspended too.
-fn stop_suspended(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
+/// Moves a call that is open inside a suspended one that stops into the call around, which may be
+/// suspended too.
+fn leave_inner(here: &Position, strand: &Strand, call: CallRef, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
         reparent(here, strand, inner, outer, Reading::default(), now);
     }
-    close(strand, call, used, now);
 }
 
-fn close(strand: &Strand, call: CallRef, used: Usage, now: u64) {
+/// Stops a call that [`suspend::leave`](crate::write::suspend::leave) suspended at the moment when it was
+/// left, with this outcome, or the one that it has now. `is_innermost`: no call was open inside it then.
+#[cfg(feature = "tracing")]
+pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKind>) {
+    let Some(left) = call.record.left() else {
+        return stop(call);
+    };
+    cursor::here(|here| match here.strand_of(call) {
+        Some(strand) => {
+            if !is_innermost {
+                leave_inner(here, strand, call, left);
+            }
+            if let Figures::Used(used) = strand.meter.figures(call.record) {
+                close(strand, call, used, left, known);
+            }
+        }
+        // If the execution is over, readers know that the call has stopped.
+        None if Strand::of(call).is_some_and(|strand| strand.is_over()) => {}
+        None => {
+            let outcome = if call.record.state().has_failed() {
+                OutcomeKind::Failed
+            } else {
+                OutcomeKind::Ok
+            };
+            stop_remotely(call, left, known.or(Some(outcome)));
+        }
+    });
+}
+
+fn close(strand: &Strand, call: CallRef, used: Usage, now: u64, known: Option<OutcomeKind>) {
     let state = call.record.state();
-    let outcome = outcome(strand, state);
+    let outcome = known.unwrap_or_else(|| outcome(strand, state));
     call.record.close(used, now, outcome);
     if let Some(record) = call.record.folded() {
         folded::add_stopped(strand, call.address(), record, used, now, outcome);
@@ -250,6 +290,7 @@ pub(crate) fn stop_remotely(call: CallRef, now: u64, known: Option<OutcomeKind>)
             within: sum::within(call.record.parent()),
             outcome: known.unwrap_or_else(|| outcome(strand, call.record.state())),
             used: strand.known_usage(call.record),
+            is_exact: call.record.left().is_some(),
             left_open: left_open.map(|inner| (inner.address(), strand.known_usage(inner.record))),
         }))
     });

@@ -1,0 +1,327 @@
+//! The layer: what a subscriber tells of spans and events.
+
+use std::fmt;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Event, LevelFilter, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::primitives::text::Text;
+use crate::store::chunk::CallRef;
+use crate::write::annotate;
+use crate::write::cursor::{self, Position};
+
+use super::fields;
+use super::span::{Place, Span, SpanRef, note_dropped, place_here};
+use super::table::Table;
+use super::thread::{self, Key};
+
+static LAYERS: AtomicU32 = AtomicU32::new(0);
+
+/// The default names of the field that is a call's id.
+const ID_FIELDS: &[&str] = &["request_id", "id"];
+
+/// A layer that makes calls of spans: see [`layer`](super::layer).
+pub struct CallLayer {
+    /// Tells its spans from those of other layers, whose ids may be the same.
+    number: u32,
+    /// Another layer of this kind stands below: this one does nothing.
+    is_second: bool,
+    spans: Table,
+    id_fields: Vec<&'static str>,
+    checkpoints: LevelFilter,
+    failures: LevelFilter,
+    #[cfg(feature = "recorder")]
+    requests: Option<super::requests::Requests>,
+}
+
+impl fmt::Debug for CallLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallLayer")
+            .field("id_fields", &self.id_fields)
+            .field("checkpoints", &self.checkpoints)
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CallLayer {
+    pub(super) fn new() -> Self {
+        Self {
+            number: LAYERS.fetch_add(1, Relaxed),
+            is_second: false,
+            spans: Table::new(),
+            id_fields: ID_FIELDS.to_vec(),
+            checkpoints: LevelFilter::INFO,
+            failures: LevelFilter::OFF,
+            #[cfg(feature = "recorder")]
+            requests: None,
+        }
+    }
+
+    /// Sets the name of the field that is a call's [id](crate::CallReport::id); by default `request_id`,
+    /// or else `id`. Other fields are labels.
+    ///
+    /// Applies to the spans that no layer of the process has seen before.
+    #[must_use]
+    pub fn id_field(mut self, name: &'static str) -> Self {
+        self.id_fields = vec![name];
+        self
+    }
+
+    /// Sets up to which level events become [checkpoints](crate::CallReport::checkpoints): `INFO` by
+    /// default, which are also warnings and errors. `OFF` for none.
+    #[must_use]
+    pub fn checkpoints(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.checkpoints = level.into();
+        self
+    }
+
+    /// Sets up to which level events mark their span as failed, whatever their fields; none by default.
+    /// `ERROR` is for programs that log an error only if they can't go on.
+    ///
+    /// An event with a field `error`, as `#[instrument(err)]` emits it, does so at any level.
+    #[must_use]
+    pub fn failures(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.failures = level.into();
+        self
+    }
+
+    /// Lets root spans begin requests of this recorder: spans of tower-http's `TraceLayer`, and those with
+    /// the field `otel.kind = "server"`, if no trace is current when they are made.
+    ///
+    /// The request's name is that in the field `otel.name`, or method and route (`http.request.method` or
+    /// `method`, `http.route`), or the span's name and the method. Its id is the [id
+    /// field](Self::id_field). It ends when the span is closed.
+    #[cfg(feature = "recorder")]
+    #[must_use]
+    pub fn recorder(mut self, recorder: crate::recorder::Recorder) -> Self {
+        let requests = self.requests.take();
+        self.requests = Some(super::requests::Requests::new(recorder, requests));
+        self
+    }
+
+    /// Lets the spans for which `is_request` holds begin requests too, if no trace is current when they are
+    /// made. See [`recorder`](Self::recorder).
+    #[cfg(feature = "recorder")]
+    #[must_use]
+    pub fn requests(
+        mut self,
+        recorder: crate::recorder::Recorder,
+        is_request: impl Fn(&'static tracing_core::Metadata<'static>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let requests = self.requests.take();
+        let requests = super::requests::Requests::new(recorder, requests);
+        self.requests = Some(requests.when(is_request));
+        self
+    }
+
+    fn key(&self, id: &Id) -> Key {
+        Key {
+            layer: self.number,
+            id: id.into_u64(),
+        }
+    }
+
+    /// Returns where a new span is; `None` if it is in no trace.
+    fn place(&self, attributes: &Attributes<'_>) -> Option<Place> {
+        let explicit = attributes.parent().and_then(|id| {
+            let parent = self.spans.get(id.into_u64())?;
+            let state = parent.state()?;
+            Some(state.place_inside(SpanRef::new(parent, state.serial())))
+        });
+        explicit.or_else(|| {
+            if !is_traced() {
+                return None;
+            }
+            place_here(thread::here(|spans| spans.current(self.number)).flatten())
+        })
+    }
+
+    /// Marks a span as failed.
+    fn fail(&self, id: &Id, why: Text) {
+        if let Some(span) = self.spans.get(id.into_u64())
+            && let Some(mut state) = span.state()
+        {
+            state.fail(why);
+        }
+    }
+}
+
+/// Whether a trace is current on this thread.
+#[inline]
+fn is_traced() -> bool {
+    cursor::here(|here| here.strand().is_some())
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.is_second = (subscriber as &dyn Subscriber)
+            .downcast_ref::<Self>()
+            .is_some();
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        if self.is_second {
+            return;
+        }
+        let metadata = attributes.metadata();
+        #[cfg(feature = "recorder")]
+        let mut recording = None;
+        let place = self.place(attributes);
+        #[cfg(feature = "recorder")]
+        let place = place.or_else(|| {
+            let requests = self.requests.as_ref()?;
+            let begun = requests.begin(attributes, &self.id_fields)?;
+            let place = super::requests::place(&begun);
+            recording = Some(begun);
+            Some(place)
+        });
+        let Some(place) = place else { return };
+        let callsite = fields::callsite(metadata, &self.id_fields);
+        // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
+        let text = if callsite.has_texts() {
+            fields::texts(callsite, |visit| attributes.record(visit))
+        } else {
+            Text::default()
+        };
+        let id = id.into_u64();
+        let serial = thread::serial();
+        let Some(span) = Span::take(id, serial, callsite, place, text.as_bytes()) else {
+            return note_dropped();
+        };
+        #[cfg(feature = "recorder")]
+        if let Some(recording) = recording
+            && let Some(mut state) = span.state()
+        {
+            state.record(recording);
+        }
+        if metadata.fields().field(fields::OTEL_STATUS).is_some() {
+            fields::each(
+                callsite,
+                |visit| attributes.record(visit),
+                |_, name, text| {
+                    if fields::is_error_status(name, text.as_str())
+                        && let Some(mut state) = span.state()
+                    {
+                        state.fail(Text::of(&fields::OTEL_STATUS));
+                    }
+                },
+            );
+        }
+        if self.spans.insert(id, span) {
+            thread::here(thread::Spans::see);
+        } else {
+            note_dropped();
+            if let Some(state) = span.state() {
+                Span::give(span, state);
+            }
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let Some(span) = self.spans.get(id.into_u64()) else {
+            return;
+        };
+        let Some(callsite) = span.state().map(|state| state.callsite()) else {
+            return;
+        };
+        fields::each(
+            callsite,
+            |visit| values.record(visit),
+            |place, name, text| {
+                if let Some(mut state) = span.state() {
+                    state.set(place, &text);
+                    if fields::is_error_status(name, text.as_str()) {
+                        state.fail(Text::of(&fields::OTEL_STATUS));
+                    }
+                }
+            },
+        );
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let is_checkpoint = *metadata.level() <= self.checkpoints;
+        let may_fail = *metadata.level() <= self.failures || fields::may_tell_error(metadata);
+        if self.is_second || !(is_checkpoint || may_fail) {
+            return;
+        }
+        if let Some(parent) = event.parent() {
+            let call = self
+                .spans
+                .get(parent.into_u64())
+                .and_then(|span| span.state()?.call());
+            if let Some(call) = call {
+                let said = fields::said(|visit| event.record(visit));
+                if is_checkpoint {
+                    annotate::checkpoint(call, said.text.as_str());
+                }
+                if may_fail {
+                    self.fail(parent, said.error.unwrap_or(said.text));
+                }
+            }
+            return;
+        }
+        if !is_traced() {
+            return;
+        }
+        let said = fields::said(|visit| event.record(visit));
+        let innermost = cursor::here(Position::innermost_running);
+        if let (Some(call), true) = (innermost, is_checkpoint) {
+            annotate::checkpoint(call, said.text.as_str());
+        }
+        let failed: Option<Option<CallRef>> = thread::here(|spans| {
+            spans.see();
+            spans.current_call()
+        });
+        if let (Some(call), true, true) = (failed.flatten(), may_fail, event.is_contextual()) {
+            annotate::fail(call, &said.error.unwrap_or(said.text));
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        let key = self.key(id);
+        if thread::here(|spans| spans.enter_again(key)) != Some(false) {
+            return;
+        }
+        match self.spans.get(key.id) {
+            Some(span) => {
+                if thread::here(|spans| spans.enter(key, span)) == Some(true) {
+                    return;
+                }
+            }
+            None if !is_traced() => return,
+            None => {}
+        }
+        if !self.is_second
+            && is_traced()
+            && let Some(metadata) = context.metadata(id)
+        {
+            let callsite = fields::callsite(metadata, &self.id_fields);
+            thread::here(|spans| spans.enter_unknown(key, callsite));
+        }
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        let key = self.key(id);
+        thread::here(|spans| {
+            if !spans.is_empty() {
+                spans.leave(key);
+            }
+        });
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        let key = self.key(&id);
+        if let Some(span) = self.spans.remove(key.id) {
+            let closed = thread::here(|spans| spans.close(key, span));
+            // A request ends while nothing is borrowed.
+            drop(closed);
+        }
+    }
+}
