@@ -106,6 +106,9 @@ pub(super) fn texts(callsite: &Callsite, record: impl Fn(&mut dyn Visit)) -> Tex
             next = place + 1;
         }
     }));
+    for _ in next..labels {
+        several.push(None);
+    }
     several.into_text()
 }
 

@@ -1,55 +1,18 @@
-//! A function under `#[instrument]` has the figures that it has under `#[traced]`.
+//! A function has the figures under `#[instrument]` that it has under `#[traced]`.
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 
-use tracer::{CallReport, Report, Trace, traced};
+use tracer::traced;
 use tracing::instrument;
-use tracing_subscriber::Registry;
-use tracing_subscriber::layer::SubscriberExt;
 
-fn recorded(work: impl FnOnce()) -> Report {
-    let trace = Trace::new();
-    let subscriber = Registry::default().with(tracer::tracing::layer());
-    tracing::subscriber::with_default(subscriber, || {
-        let scope = trace.inject();
-        work();
-        drop(scope);
-    });
-    trace.report()
-}
-
-/// What does not depend on time.
-fn shown(report: &Report) -> String {
-    let mut shown = String::new();
-    for call in &report.calls {
-        let CallReport {
-            name,
-            id,
-            labels,
-            parent,
-            outcome,
-            total,
-            peak_bytes,
-            partial,
-            ..
-        } = call;
-        writeln!(
-            shown,
-            "{name} {id:?} {labels:?} in {parent:?}: {outcome:?} {total:?} peak {peak_bytes:?} {}",
-            if *partial { "partial" } else { "" }
-        )
-        .unwrap();
-    }
-    shown
-}
+use crate::{allocate, recorded, shown};
 
 mod spans {
     use super::*;
 
     #[instrument]
     pub(super) fn leaf(size: usize) -> Vec<u8> {
-        black_box(vec![0; size])
+        allocate(size)
     }
 
     #[instrument(skip_all)]
@@ -59,10 +22,25 @@ mod spans {
         drop(kept);
     }
 
-    #[instrument(err)]
+    #[instrument(err, fields(id = 7))]
     pub(super) fn fails() -> Result<(), String> {
         drop(leaf(10));
         Err(black_box("broken pipe".to_owned()))
+    }
+
+    #[instrument(skip_all)]
+    pub(super) async fn pauses(size: usize) -> Vec<u8> {
+        let kept = allocate(size);
+        tokio::task::yield_now().await;
+        drop(kept);
+        allocate(2 * size)
+    }
+
+    #[instrument(skip_all, err(Debug))]
+    pub(super) async fn both() -> Result<(), std::io::ErrorKind> {
+        let (left, right) = tokio::join!(pauses(1000), pauses(10));
+        drop((left, right));
+        Err(std::io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -71,7 +49,7 @@ mod calls {
 
     #[traced(size = size)]
     pub(super) fn leaf(size: usize) -> Vec<u8> {
-        black_box(vec![0; size])
+        allocate(size)
     }
 
     #[traced]
@@ -81,16 +59,31 @@ mod calls {
         drop(kept);
     }
 
-    #[traced(err)]
+    #[traced(err, "7")]
     pub(super) fn fails() -> Result<(), String> {
         drop(leaf(10));
         Err(black_box("broken pipe".to_owned()))
+    }
+
+    #[traced]
+    pub(super) async fn pauses(size: usize) -> Vec<u8> {
+        let kept = allocate(size);
+        tokio::task::yield_now().await;
+        drop(kept);
+        allocate(2 * size)
+    }
+
+    #[traced(err(Debug))]
+    pub(super) async fn both() -> Result<(), std::io::ErrorKind> {
+        let (left, right) = tokio::join!(pauses(1000), pauses(10));
+        drop((left, right));
+        Err(std::io::ErrorKind::BrokenPipe)
     }
 }
 
 #[test]
 fn functions_have_the_same_figures() {
-    // What is made once for each thread.
+    // The registry's memory for this thread is requested by its first span.
     recorded(spans::outer);
     let of_spans = recorded(|| {
         spans::outer();
@@ -100,6 +93,26 @@ fn functions_have_the_same_figures() {
         calls::outer();
         calls::fails().unwrap_err();
     });
-    println!("{of_spans:#}");
+    assert_eq!(shown(&of_spans), shown(&of_calls));
+}
+
+#[test]
+fn futures_have_the_same_figures() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let run = |work: fn(&tokio::runtime::Runtime)| recorded(|| work(&runtime));
+    run(|runtime| {
+        runtime.block_on(spans::both()).unwrap_err();
+    });
+    let of_spans = run(|runtime| {
+        drop(runtime.block_on(spans::pauses(5)));
+        runtime.block_on(spans::both()).unwrap_err();
+    });
+    let of_calls = run(|runtime| {
+        drop(runtime.block_on(calls::pauses(5)));
+        runtime.block_on(calls::both()).unwrap_err();
+    });
+    println!("{of_spans:#}\n{of_calls:#}");
     assert_eq!(shown(&of_spans), shown(&of_calls));
 }
