@@ -36,7 +36,7 @@ pub struct CallLayer {
     checkpoints: LevelFilter,
     failures: LevelFilter,
     #[cfg(feature = "recorder")]
-    requests: Option<super::requests::Requests>,
+    requests: super::requests::Requests,
 }
 
 impl fmt::Debug for CallLayer {
@@ -59,7 +59,7 @@ impl CallLayer {
             checkpoints: LevelFilter::INFO,
             failures: LevelFilter::OFF,
             #[cfg(feature = "recorder")]
-            requests: None,
+            requests: super::requests::Requests::default(),
         }
     }
 
@@ -100,23 +100,29 @@ impl CallLayer {
     #[cfg(feature = "recorder")]
     #[must_use]
     pub fn recorder(mut self, recorder: crate::recorder::Recorder) -> Self {
-        let requests = self.requests.take();
-        self.requests = Some(super::requests::Requests::new(recorder, requests));
+        self.requests.recorder = Some(recorder);
         self
     }
 
-    /// Lets the spans for which `is_request` holds begin requests too, if no trace is current when they are
-    /// made. See [`recorder`](Self::recorder).
+    /// Lets the spans for which `is_request` holds begin requests too: by their name or target, say. See
+    /// [`recorder`](Self::recorder).
+    ///
+    /// ```
+    /// use tracer::recorder::Recorder;
+    ///
+    /// let recorder = Recorder::builder().start()?;
+    /// let layer = tracer::tracing::layer()
+    ///     .recorder(recorder)
+    ///     .requests(|span| span.target().starts_with("jobs") && span.name() == "run");
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
     #[cfg(feature = "recorder")]
     #[must_use]
     pub fn requests(
         mut self,
-        recorder: crate::recorder::Recorder,
         is_request: impl Fn(&'static tracing_core::Metadata<'static>) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let requests = self.requests.take();
-        let requests = super::requests::Requests::new(recorder, requests);
-        self.requests = Some(requests.when(is_request));
+        self.requests.also(is_request);
         self
     }
 
@@ -143,7 +149,7 @@ impl CallLayer {
     }
 
     /// Marks a span as failed.
-    fn fail(&self, id: &Id, why: Text) {
+    fn fail(&self, id: &Id, why: &Text) {
         if let Some(span) = self.spans.get(id.into_u64())
             && let Some(mut state) = span.state()
         {
@@ -175,8 +181,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         let place = self.place(attributes);
         #[cfg(feature = "recorder")]
         let place = place.or_else(|| {
-            let requests = self.requests.as_ref()?;
-            let begun = requests.begin(attributes, &self.id_fields)?;
+            let begun = self.requests.begin(attributes, &self.id_fields)?;
             let place = super::requests::place(&begun);
             recording = Some(begun);
             Some(place)
@@ -184,14 +189,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         let Some(place) = place else { return };
         let callsite = fields::callsite(metadata, &self.id_fields);
         // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
-        let text = if callsite.has_texts() {
-            fields::texts(callsite, |visit| attributes.record(visit))
-        } else {
-            Text::default()
-        };
         let id = id.into_u64();
-        let serial = thread::serial();
-        let Some(span) = Span::take(id, serial, callsite, place, text.as_bytes()) else {
+        let span = if callsite.has_texts() {
+            let text = fields::texts(callsite, |visit| attributes.record(visit));
+            Span::take(id, thread::serial(), callsite, place, text.as_bytes())
+        } else {
+            Span::take(id, thread::serial(), callsite, place, &[])
+        };
+        let Some(span) = span else {
             return note_dropped();
         };
         #[cfg(feature = "recorder")]
@@ -208,7 +213,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
                     if fields::is_error_status(name, text.as_str())
                         && let Some(mut state) = span.state()
                     {
-                        state.fail(Text::of(&fields::OTEL_STATUS));
+                        state.fail(&Text::of(&fields::OTEL_STATUS));
                     }
                 },
             );
@@ -237,7 +242,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
                 if let Some(mut state) = span.state() {
                     state.set(place, &text);
                     if fields::is_error_status(name, text.as_str()) {
-                        state.fail(Text::of(&fields::OTEL_STATUS));
+                        state.fail(&Text::of(&fields::OTEL_STATUS));
                     }
                 }
             },
@@ -262,7 +267,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
                     annotate::checkpoint(call, said.text.as_str());
                 }
                 if may_fail {
-                    self.fail(parent, said.error.unwrap_or(said.text));
+                    self.fail(parent, said.error.as_ref().unwrap_or(&said.text));
                 }
             }
             return;
@@ -280,7 +285,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             spans.current_call()
         });
         if let (Some(call), true, true) = (failed.flatten(), may_fail, event.is_contextual()) {
-            annotate::fail(call, &said.error.unwrap_or(said.text));
+            annotate::fail(call, said.error.as_ref().unwrap_or(&said.text));
         }
     }
 

@@ -10,8 +10,9 @@ use super::fields::{append, read_one};
 use super::span::Place;
 
 /// Which spans begin requests, and of which recorder.
+#[derive(Default)]
 pub(super) struct Requests {
-    recorder: Recorder,
+    pub(super) recorder: Option<Recorder>,
     also: Vec<Box<Predicate>>,
 }
 
@@ -28,19 +29,11 @@ const METHODS: &[&str] = &["http.request.method", "http.method", "method"];
 const ROUTES: &[&str] = &["http.route", "route"];
 
 impl Requests {
-    pub(super) fn new(recorder: Recorder, others: Option<Self>) -> Self {
-        Self {
-            recorder,
-            also: others.map_or_else(Vec::new, |others| others.also),
-        }
-    }
-
-    pub(super) fn when(
-        mut self,
+    pub(super) fn also(
+        &mut self,
         is_request: impl Fn(&'static Metadata<'static>) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    ) {
         self.also.push(Box::new(is_request));
-        self
     }
 
     /// Begins a request, if the span is one.
@@ -49,6 +42,7 @@ impl Requests {
         attributes: &Attributes<'_>,
         id_fields: &[&str],
     ) -> Option<Recording> {
+        let recorder = self.recorder.as_ref()?;
         let metadata = attributes.metadata();
         let fields = metadata.fields();
         let read = |name: &str| {
@@ -86,7 +80,7 @@ impl Requests {
                 }
                 name
             });
-            let mut recording = self.recorder.begin(&name);
+            let mut recording = recorder.begin(&name);
             if let Some(id) = id_fields.iter().find_map(|name| read(name)) {
                 recording.id(id);
             }

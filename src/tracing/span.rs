@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitives::pool::{Member, Number, Pool};
 use crate::primitives::sync::shared_static;
-use crate::primitives::text::Text;
+use crate::primitives::text::{Text, copied};
 use crate::primitives::wait::{Lock, Taken};
 #[cfg(feature = "recorder")]
 use crate::recorder::Recording;
@@ -54,7 +54,7 @@ pub(super) struct State {
     /// The texts of its calls, as the callsite has them.
     text: Vec<u8>,
     /// Why the span failed, before it had a call.
-    failure: Option<Text>,
+    failure: Option<String>,
     /// The visits that wait.
     visits: Vec<Visit>,
     /// The call that was started last.
@@ -170,15 +170,12 @@ impl Span {
         state.serial = 0;
         state.around = None;
         state.text.clear();
-        state.failure = None;
+        if state.failure.is_some() {
+            alloc_counter::exclude(|| state.failure = None);
+        }
         state.call = None;
         drop(state);
         SPANS.give(this);
-    }
-
-    /// Returns the bytes that all spans hold until the process ends.
-    pub(super) fn held_bytes() -> u64 {
-        SPANS.held_bytes()
     }
 }
 
@@ -268,10 +265,10 @@ impl State {
     }
 
     /// Marks the span as failed.
-    pub(super) fn fail(&mut self, why: Text) {
+    pub(super) fn fail(&mut self, why: &Text) {
         match self.call {
-            Some(call) => annotate::fail(call, &why),
-            None => self.failure = Some(why),
+            Some(call) => annotate::fail(call, why),
+            None => self.failure = alloc_counter::exclude(|| copied(why.as_str())),
         }
     }
 
@@ -355,8 +352,10 @@ impl State {
             start_stop::start_current(self.callsite, &self.text)
         };
         self.call = call.or(self.call);
-        if let (Some(call), Some(why)) = (call, self.failure.take()) {
-            annotate::fail(call, &why);
+        if self.failure.is_some()
+            && let Some(call) = call
+        {
+            self.fail_late(call);
         }
         Visit {
             strand,
@@ -365,6 +364,14 @@ impl State {
             execution,
             found: 0,
             left: Left::default(),
+        }
+    }
+
+    #[cold]
+    fn fail_late(&mut self, call: CallRef) {
+        if let Some(why) = self.failure.take() {
+            annotate::fail(call, &Text::of(&why));
+            alloc_counter::exclude(|| drop(why));
         }
     }
 
