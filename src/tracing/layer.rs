@@ -5,20 +5,19 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Event, LevelFilter, Subscriber};
+use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::primitives::text::Text;
-use crate::store::chunk::CallRef;
 use crate::write::annotate;
 use crate::write::cursor::{self, Position};
 
 use super::fields;
-use super::span::{Place, Span, SpanRef, note_dropped, place_here};
+use super::span::{Place, Span, SpanRef, note_dropped};
 use super::table::Table;
-use super::thread::{self, Key};
+use super::thread::{self, Key, Spans};
 
 static LAYERS: AtomicU32 = AtomicU32::new(0);
 
@@ -120,7 +119,7 @@ impl CallLayer {
     #[must_use]
     pub fn requests(
         mut self,
-        is_request: impl Fn(&'static tracing_core::Metadata<'static>) -> bool + Send + Sync + 'static,
+        is_request: impl Fn(&'static Metadata<'static>) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.requests.also(is_request);
         self
@@ -133,19 +132,21 @@ impl CallLayer {
         }
     }
 
-    /// Returns where a new span is; `None` if it is in no trace.
-    fn place(&self, attributes: &Attributes<'_>) -> Option<Place> {
-        let explicit = attributes.parent().and_then(|id| {
-            let parent = self.spans.get(id.into_u64())?;
-            let state = parent.state()?;
-            Some(state.place_inside(SpanRef::new(parent, state.serial())))
-        });
-        explicit.or_else(|| {
-            if !is_traced() {
-                return None;
-            }
-            place_here(thread::here(|spans| spans.current(self.number)).flatten())
-        })
+    /// Returns where a new span is that names its parent; `None` if that is in no trace.
+    #[cold]
+    fn place_below(&self, parent: &Id) -> Option<Place> {
+        let parent = self.spans.get(parent.into_u64())?;
+        let state = parent.state()?;
+        Some(state.place_inside(SpanRef::new(parent, state.serial())))
+    }
+
+    /// Enters a span that has no state, as a call of the current trace.
+    #[cold]
+    fn enter_unknown(&self, key: Key, metadata: Option<&'static Metadata<'static>>) {
+        if let Some(metadata) = metadata.filter(|_| is_traced() && !self.is_second) {
+            let callsite = fields::callsite(metadata, &self.id_fields);
+            thread::here(|spans| spans.enter_unknown(key, callsite));
+        }
     }
 
     /// Marks a span as failed.
@@ -172,40 +173,47 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        if self.is_second {
-            return;
-        }
-        let metadata = attributes.metadata();
+        let explicit = attributes
+            .parent()
+            .and_then(|parent| self.place_below(parent));
+        let place = match explicit {
+            Some(place) => Some(place),
+            None if !is_traced() => None,
+            None => thread::here(|spans| spans.place(self.number)).flatten(),
+        };
         #[cfg(feature = "recorder")]
-        let mut recording = None;
-        let place = self.place(attributes);
+        let mut request = None;
         #[cfg(feature = "recorder")]
         let place = place.or_else(|| {
-            let begun = self.requests.begin(attributes, &self.id_fields)?;
-            let place = super::requests::place(&begun);
-            recording = Some(begun);
-            Some(place)
+            request = self.requests.begin(attributes, &self.id_fields);
+            request.as_ref().map(super::requests::place)
         });
-        let Some(place) = place else { return };
+        let Some(place) = place.filter(|_| !self.is_second) else {
+            return;
+        };
+        let metadata = attributes.metadata();
         let callsite = fields::callsite(metadata, &self.id_fields);
         // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
         let id = id.into_u64();
+        let Some(serial) = thread::here(Spans::see_new) else {
+            return;
+        };
         let span = if callsite.has_texts() {
             let text = fields::texts(callsite, |visit| attributes.record(visit));
-            Span::take(id, thread::serial(), callsite, place, text.as_bytes())
+            Span::take(id, serial, callsite, place, text.as_bytes())
         } else {
-            Span::take(id, thread::serial(), callsite, place, &[])
+            Span::take(id, serial, callsite, place, &[])
         };
         let Some(span) = span else {
             return note_dropped();
         };
         #[cfg(feature = "recorder")]
-        if let Some(recording) = recording
+        if request.is_some()
             && let Some(mut state) = span.state()
         {
-            state.record(recording);
+            *state.request() = request;
         }
-        if metadata.fields().field(fields::OTEL_STATUS).is_some() {
+        if callsite.has_texts() && metadata.fields().field(fields::OTEL_STATUS).is_some() {
             fields::each(
                 callsite,
                 |visit| attributes.record(visit),
@@ -218,9 +226,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
                 },
             );
         }
-        if self.spans.insert(id, span) {
-            thread::here(thread::Spans::see);
-        } else {
+        if !self.spans.insert(id, span) {
             note_dropped();
             if let Some(state) = span.state() {
                 Span::give(span, state);
@@ -280,18 +286,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         if let (Some(call), true) = (innermost, is_checkpoint) {
             annotate::checkpoint(call, said.text.as_str());
         }
-        let failed: Option<Option<CallRef>> = thread::here(|spans| {
-            spans.see();
-            spans.current_call()
-        });
-        if let (Some(call), true, true) = (failed.flatten(), may_fail, event.is_contextual()) {
+        let call = thread::here(Spans::see_event).flatten();
+        if let (Some(call), true, true) = (call, may_fail, event.is_contextual()) {
             annotate::fail(call, said.error.as_ref().unwrap_or(&said.text));
         }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         let key = self.key(id);
-        if thread::here(|spans| spans.enter_again(key)) != Some(false) {
+        if !thread::is_outside() && thread::here(|spans| spans.enter_again(key)) != Some(false) {
             return;
         }
         match self.spans.get(key.id) {
@@ -303,22 +306,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             None if !is_traced() => return,
             None => {}
         }
-        if !self.is_second
-            && is_traced()
-            && let Some(metadata) = context.metadata(id)
-        {
-            let callsite = fields::callsite(metadata, &self.id_fields);
-            thread::here(|spans| spans.enter_unknown(key, callsite));
-        }
+        self.enter_unknown(key, context.metadata(id));
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        let key = self.key(id);
-        thread::here(|spans| {
-            if !spans.is_empty() {
-                spans.leave(key);
-            }
-        });
+        if !thread::is_outside() {
+            let key = self.key(id);
+            thread::here(|spans| spans.leave(key));
+        }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {

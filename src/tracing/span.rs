@@ -1,8 +1,7 @@
 //! A span that belongs to a trace: its texts, and its visits.
 //!
 //! A visit is one line of execution in which the span was entered: a strand, with the call that stands
-//! for the span there. While the span is entered, its thread has the visit; in between it waits here
-//! for whichever thread enters the span next.
+//! for the span there. One thread at a time has entered a visit. In between it waits for the next one.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -10,21 +9,21 @@ use crate::primitives::pool::{Member, Number, Pool};
 use crate::primitives::sync::shared_static;
 use crate::primitives::text::{Text, copied};
 use crate::primitives::wait::{Lock, Taken};
-#[cfg(feature = "recorder")]
-use crate::recorder::Recording;
 use crate::store::address::Address;
 use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::chunk::CallRef;
 use crate::store::state::OutcomeKind;
-use crate::store::strand::{STRANDS, Strand};
+use crate::store::strand::STRANDS;
 use crate::store::trace::WeakTrace;
 use crate::store::usage::Figures;
 use crate::write::annotate;
 use crate::write::context::{self, Entered};
-use crate::write::cursor;
+use crate::write::cursor::{self, Position};
 use crate::write::execution::Execution;
 use crate::write::start_stop;
 use crate::write::suspend;
+
+use super::thread::Left;
 
 shared_static! {
     static SPANS: Pool<Span> = Pool::new();
@@ -40,101 +39,87 @@ pub(super) struct SpanRef {
     serial: u64,
 }
 
+/// What a request leaves when its span is closed.
+#[cfg(feature = "recorder")]
+pub(super) type Request = Option<crate::recorder::Recording>;
+#[cfg(not(feature = "recorder"))]
+pub(super) type Request = Option<std::convert::Infallible>;
+
 pub(super) struct State {
     /// Another one each time that the state is used; 0 while it is free.
     serial: u64,
     /// The subscriber's.
     id: u64,
     callsite: &'static Callsite,
-    trace: WeakTrace,
-    /// The call below which the span's executions are.
-    parent: Address,
-    /// The span around this one, in whose strand it may have been entered.
-    around: Option<SpanRef>,
+    place: Place,
     /// The texts of its calls, as the callsite has them.
     text: Vec<u8>,
     /// Why the span failed, before it had a call.
     failure: Option<String>,
-    /// The visits that wait.
+    /// The first ones are in use.
     visits: Vec<Visit>,
+    used: usize,
     /// The call that was started last.
     call: Option<CallRef>,
-    #[cfg(feature = "recorder")]
-    recording: Option<Recording>,
+    /// Closed while a visit was entered on another thread, which ends it.
+    is_closed: bool,
+    request: Request,
 }
 
 /// Where a span is.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) trace: WeakTrace,
+    /// The call below which the span's own strands are.
     pub(super) parent: Address,
+    /// The span around this one, in whose strand it may have been entered.
     pub(super) around: Option<SpanRef>,
 }
 
 /// One line of execution in which a span was entered.
 pub(super) struct Visit {
     /// The strand; none if memory ran out.
-    pub(super) strand: Number,
-    pub(super) call: Option<CallRef>,
+    strand: Number,
+    is_entered: bool,
+    call: Option<CallRef>,
     /// The innermost call that was open inside when the span was left.
     innermost: Option<CallRef>,
     /// The strand's, if it is the span's own.
-    pub(super) execution: Option<Execution>,
-    /// The [number](Self::number) before the span was entered for the last time.
-    pub(super) found: u32,
+    execution: Option<Execution>,
     pub(super) left: Left,
 }
 
-/// How a visit was last left.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Left {
-    /// How often the span has been entered in this visit.
-    pub(super) entries: u32,
-    /// The thread, and what it had seen once the span was entered for the last time, before it was left,
-    /// and after that.
-    pub(super) thread: u32,
-    pub(super) before: Seen,
-    pub(super) inside: Seen,
-    pub(super) seen: Seen,
-    /// How many of the events are the entry itself, and that it was left.
-    pub(super) own_events: u64,
-    /// In ticks.
-    pub(super) at: u64,
-    /// The number of the strand's visit, after it.
-    pub(super) visit: u32,
-    /// What the call had allocated.
-    pub(super) allocations: u64,
-    /// Nothing was allocated when it was entered for the last time.
-    pub(super) allocates_nothing: bool,
-    /// It was entered for the last time at once after it had been left.
-    pub(super) is_immediate: bool,
+/// A visit that has been entered.
+pub(super) struct EnteredVisit {
+    pub(super) index: usize,
+    pub(super) strand: Number,
+    pub(super) call: Option<CallRef>,
+    /// Dropped before the visit's execution: see [`State::leave`].
+    pub(super) entered: Option<Entered>,
+    /// The [number](Visit::number) of the strand's visit before.
+    pub(super) found: u32,
 }
 
-/// How many spans and events a thread has seen.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) events: u64,
-    /// Of these, those of futures that were dropped before they were ready.
-    pub(super) of_cancelled: u64,
-}
-
-static NONE: Callsite = Callsite::new("", "", "", 0);
+static NO_CALLSITE: Callsite = Callsite::new("", "", "", 0);
 
 impl Span {
     fn new() -> Self {
         Self(Lock::new(State {
             serial: 0,
             id: 0,
-            callsite: &NONE,
-            trace: WeakTrace::NONE,
-            parent: Address::NONE,
-            around: None,
+            callsite: &NO_CALLSITE,
+            place: Place {
+                trace: WeakTrace::NONE,
+                parent: Address::NONE,
+                around: None,
+            },
             text: Vec::new(),
             failure: None,
             visits: Vec::new(),
+            used: 0,
             call: None,
-            #[cfg(feature = "recorder")]
-            recording: None,
+            is_closed: false,
+            request: None,
         }))
     }
 
@@ -147,33 +132,34 @@ impl Span {
         text: &[u8],
     ) -> Option<&'static Member<Self>> {
         let span = SPANS.take(Self::new)?;
-        let Some(mut state) = span.0.take() else {
-            // Somebody was forked away with it: it is not used again.
-            return None;
-        };
-        state.id = id;
+        // If somebody was forked away with the lock, the state is not used again.
+        let mut state = span.0.take()?;
         state.serial = serial;
+        state.id = id;
         state.callsite = callsite;
-        state.trace = place.trace;
-        state.parent = place.parent;
-        state.around = place.around;
-        state.set_text(text);
+        state.place = place;
+        if !text.is_empty() {
+            state.set_text(text);
+        }
         Some(span)
     }
 
+    #[inline]
     pub(super) fn state(&self) -> Option<Taken<'_, State>> {
         self.0.take()
     }
 
-    /// Gives the state back. The caller has taken everything out of it.
+    /// Gives the state back, whose visits have ended.
     pub(super) fn give(this: &'static Member<Self>, mut state: Taken<'_, State>) {
         state.serial = 0;
-        state.around = None;
+        state.place.around = None;
         state.text.clear();
         if state.failure.is_some() {
             alloc_counter::exclude(|| state.failure = None);
         }
+        state.used = 0;
         state.call = None;
+        state.is_closed = false;
         drop(state);
         SPANS.give(this);
     }
@@ -188,16 +174,20 @@ impl SpanRef {
         self.span
     }
 
-    /// Takes the state; `None` if the span has been closed.
+    /// Takes the state; `None` if the span has been closed and its state is another span's.
+    #[inline]
     pub(super) fn state(self) -> Option<Taken<'static, State>> {
         let state = self.span.0.take()?;
         (state.serial == self.serial).then_some(state)
     }
 
-    /// Whether the span waits in this strand.
-    pub(super) fn waits_in(self, strand: Number) -> bool {
-        self.state()
-            .is_some_and(|state| state.visits.iter().any(|visit| visit.strand == strand))
+    /// Returns the span's id, if it waits in this strand.
+    pub(super) fn id_if_waiting_in(self, strand: Number) -> Option<u64> {
+        let state = self.state()?;
+        let mut visits = state.visits().iter();
+        visits
+            .any(|visit| visit.strand == strand && !visit.is_entered)
+            .then_some(state.id)
     }
 }
 
@@ -211,18 +201,22 @@ impl State {
     }
 
     pub(super) fn around(&self) -> Option<SpanRef> {
-        self.around
+        self.place.around
     }
 
     pub(super) fn call(&self) -> Option<CallRef> {
         self.call
     }
 
+    pub(super) fn request(&mut self) -> &mut Request {
+        &mut self.request
+    }
+
     /// Returns where a span is that has this one as its parent.
     pub(super) fn place_inside(&self, this: SpanRef) -> Place {
         Place {
-            trace: self.trace,
-            parent: self.call.map_or(self.parent, CallRef::address),
+            trace: self.place.trace,
+            parent: self.call.map_or(self.place.parent, CallRef::address),
             around: Some(this),
         }
     }
@@ -245,7 +239,7 @@ impl State {
         }
         alloc_counter::exclude(|| {
             let (mut id, mut labels) = self.callsite.read_texts(&self.text);
-            let value = Some(text.as_str().to_owned());
+            let value = copied(text.as_str());
             match place {
                 TextPlace::Id => id = value,
                 TextPlace::Label(place) => {
@@ -254,10 +248,8 @@ impl State {
                     }
                 }
             }
-            let labels: Vec<_> = labels
-                .iter()
-                .map(|it| it.as_ref().map(|it| it as _))
-                .collect();
+            let labels = labels.iter().map(|it| it.as_ref().map(|it| it as _));
+            let labels: Vec<_> = labels.collect();
             let id = id.as_ref().map(|id| id as _);
             let text = self.callsite.write_texts(id, &labels);
             self.set_text(text.as_bytes());
@@ -272,99 +264,135 @@ impl State {
         }
     }
 
-    #[cfg(feature = "recorder")]
-    pub(super) fn record(&mut self, recording: Recording) {
-        self.recording = Some(recording);
+    /// Returns how a visit was last left.
+    pub(super) fn left(&self, visit: &EnteredVisit) -> Left {
+        let visit = self.visits.get(visit.index);
+        visit.map_or_else(Left::default, |visit| visit.left)
     }
 
-    #[cfg(feature = "recorder")]
-    pub(super) fn take_recording(&mut self) -> Option<Recording> {
-        self.recording.take()
+    fn visits(&self) -> &[Visit] {
+        &self.visits[..self.used]
     }
 
-    #[cfg(not(feature = "recorder"))]
-    #[expect(clippy::unused_self, reason = "with a recorder it has one")]
-    pub(super) fn take_recording(&mut self) -> Option<std::convert::Infallible> {
-        None
-    }
-
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Whether a visit waits in a strand of the span's own, which is this one.
-    pub(super) fn owns(&self, strand: Number) -> bool {
-        let mut visits = self.visits.iter();
-        visits.any(|visit| visit.strand == strand && visit.execution.is_some())
-    }
-
-    /// Returns the strand of the visit that waits, if it is not the span's own.
+    /// Returns the strand of a visit that waits, if it is not the span's own.
     pub(super) fn home(&self) -> Option<Number> {
-        let visit = self.visits.iter().find(|visit| visit.execution.is_none())?;
+        let mut visits = self.visits().iter();
+        let visit = visits.find(|visit| visit.execution.is_none() && !visit.is_entered)?;
         Some(visit.strand)
     }
 
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
     /// the span's trace.
-    pub(super) fn visit_here(&mut self) -> Option<Visit> {
-        cursor::here(|here| {
-            let strand = here.strand()?;
-            if self.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
-                return None;
-            }
-            let number = strand.number();
-            let is_here = |visit: &Visit| visit.strand == number && visit.execution.is_none();
-            if let Some(place) = self.visits.iter().position(is_here) {
-                let mut visit = self.visits.swap_remove(place);
-                visit.found = visit.number();
-                visit.resume();
-                return Some(visit);
-            }
-            Some(self.start(number, None))
-        })
-    }
-
-    /// Goes on in a strand of the span's own, or begins one; `None` if there is no trace any more.
-    pub(super) fn visit_apart(&mut self) -> Option<(Visit, Option<Entered>)> {
-        if let Some(place) = { self.visits.iter() }.position(|visit| visit.execution.is_some()) {
-            let mut visit = self.visits.swap_remove(place);
-            visit.found = visit.number();
-            let entered = visit.execution.as_ref().and_then(Execution::enter);
-            visit.resume();
-            return Some((visit, entered));
+    #[inline]
+    pub(super) fn enter_here(&mut self) -> Option<EnteredVisit> {
+        let strand = cursor::here(Position::strand)?;
+        if self.place.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
+            return None;
         }
-        let execution = Execution::begin(&self.trace.upgrade()?.below(self.parent));
-        let entered = execution.enter();
-        let strand = cursor::here(|here| here.strand().map(|strand| strand.number()));
-        // Without a strand of its own, a thread's other strand would take the call.
-        let number = { entered.is_some() }.then_some(strand).flatten();
-        Some((
-            self.start(number.unwrap_or(Number::NONE), Some(execution)),
-            entered,
-        ))
+        let number = strand.number();
+        let is_here = |visit: &Visit| {
+            visit.strand == number && visit.execution.is_none() && !visit.is_entered
+        };
+        if let Some(index) = self.visits().iter().position(is_here) {
+            return Some(self.enter_again(index));
+        }
+        self.begin(number, None, None)
     }
 
-    /// Starts a call in the strand of this thread.
-    fn start(&mut self, strand: Number, execution: Option<Execution>) -> Visit {
+    /// Goes on in a strand of the span's own; `None` if none waits. If `strand` is given, only in that.
+    pub(super) fn enter_own(&mut self, strand: Option<Number>) -> Option<EnteredVisit> {
+        let is_own = |visit: &Visit| {
+            let is_wanted = strand.is_none_or(|strand| visit.strand == strand);
+            visit.execution.is_some() && !visit.is_entered && is_wanted
+        };
+        let index = self.visits().iter().position(is_own)?;
+        Some(self.enter_again(index))
+    }
+
+    /// Begins a strand of the span's own; `None` if there is no trace any more.
+    pub(super) fn enter_new(&mut self) -> Option<EnteredVisit> {
+        let execution = Execution::begin(&self.place.trace.upgrade()?.below(self.place.parent));
+        let entered = execution.enter();
+        // Without a strand of its own, the call would go into another one of this thread.
+        let strand = entered
+            .as_ref()
+            .and_then(|_| cursor::here(Position::strand));
+        let number = strand.map_or(Number::NONE, Member::number);
+        self.begin(number, Some(execution), entered)
+    }
+
+    fn enter_again(&mut self, index: usize) -> EnteredVisit {
+        let visit = &mut self.visits[index];
+        let found = visit.number();
+        let entered = visit.execution.as_ref().and_then(Execution::enter);
+        visit.is_entered = true;
+        if let (Some(call), Some(innermost)) = (visit.call, visit.innermost)
+            && suspend::resume(call, innermost)
+        {
+            visit.innermost = None;
+        }
+        EnteredVisit {
+            index,
+            strand: visit.strand,
+            call: visit.call,
+            entered,
+            found,
+        }
+    }
+
+    /// Begins a visit in the strand of this thread; `None` if there is no memory for it.
+    fn begin(
+        &mut self,
+        strand: Number,
+        execution: Option<Execution>,
+        entered: Option<Entered>,
+    ) -> Option<EnteredVisit> {
+        let index = self.used;
+        if index == self.visits.len() {
+            self.make_room()?;
+        }
         let call = if strand == Number::NONE {
             None
         } else {
             start_stop::start_current(self.callsite, &self.text)
         };
-        self.call = call.or(self.call);
+        if call.is_some() {
+            self.call = call;
+        }
+        self.used += 1;
+        let visit = &mut self.visits[index];
+        visit.strand = strand;
+        visit.is_entered = true;
+        visit.call = call;
+        visit.innermost = None;
+        visit.execution = execution;
+        visit.left.entries = 0;
         if self.failure.is_some()
             && let Some(call) = call
         {
             self.fail_late(call);
         }
-        Visit {
+        Some(EnteredVisit {
+            index,
             strand,
             call,
-            innermost: None,
-            execution,
+            entered,
             found: 0,
+        })
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> Option<()> {
+        alloc_counter::exclude(|| self.visits.try_reserve_exact(1)).ok()?;
+        self.visits.push(Visit {
+            strand: Number::NONE,
+            is_entered: false,
+            call: None,
+            innermost: None,
+            execution: None,
             left: Left::default(),
-        }
+        });
+        Some(())
     }
 
     #[cold]
@@ -375,64 +403,66 @@ impl State {
         }
     }
 
-    /// Lets a visit wait for the next thread. Returns it if there is no memory for it.
-    pub(super) fn wait(&mut self, visit: Visit) -> Result<(), Visit> {
-        if self.visits.len() == self.visits.capacity()
-            && alloc_counter::exclude(|| self.visits.try_reserve(1)).is_err()
-        {
-            return Err(visit);
+    /// Leaves a visit: its call is suspended, alone if others in the same strand go on, or stopped.
+    pub(super) fn leave(&mut self, visit: &mut EnteredVisit, how: Leave) -> Option<&mut Visit> {
+        let state = self.visits.get_mut(visit.index)?;
+        match (state.call, how) {
+            (None, _) => {}
+            (Some(call), Leave::Stop) => {
+                state.call = None;
+                start_stop::stop(call);
+            }
+            // If it could not be resumed, it is suspended.
+            (Some(_), _) if state.innermost.is_some() => {}
+            (Some(call), how) => state.innermost = suspend::leave(call, how == Leave::Alone),
         }
-        self.visits.push(visit);
-        Ok(())
+        visit.entered = None;
+        state.is_entered = false;
+        Some(state)
     }
 
-    pub(super) fn take_visit(&mut self) -> Option<Visit> {
-        self.visits.pop()
+    /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
+    /// another thread, which will then do this.
+    #[inline]
+    pub(super) fn close(&mut self, mut is_cancelled: impl FnMut(&Visit) -> bool) -> bool {
+        let visits = &mut self.visits[..self.used];
+        if visits.iter().any(|visit| visit.is_entered) {
+            self.is_closed = true;
+            return false;
+        }
+        for visit in visits.iter_mut().rev() {
+            let is_cancelled = is_cancelled(visit);
+            visit.finish(is_cancelled);
+        }
+        true
+    }
+
+    /// Whether the span was closed while it was entered.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 }
 
+/// What becomes of the call of a visit that is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It is suspended, with the calls inside.
+    Suspend,
+    /// It is suspended, while the calls inside go on.
+    Alone,
+    /// It stops.
+    Stop,
+}
+
 impl Visit {
-    /// Starts a call for a span that has no state, in the strand of this thread.
-    pub(super) fn of_unknown(callsite: &'static Callsite) -> Self {
-        Self {
-            strand: cursor::here(|here| here.strand().map_or(Number::NONE, |it| it.number())),
-            call: start_stop::start_current(callsite, &[]),
-            innermost: None,
-            execution: None,
-            found: 0,
-            left: Left::default(),
-        }
-    }
-
-    fn resume(&mut self) {
-        if let (Some(call), Some(innermost)) = (self.call, self.innermost)
-            && suspend::resume(call, innermost)
-        {
-            self.innermost = None;
-        }
-    }
-
-    /// Suspends the call: alone, if others in the same strand go on.
-    pub(super) fn leave(&mut self, is_alone: bool) {
-        if let (Some(call), None) = (self.call, self.innermost) {
-            self.innermost = suspend::leave(call, is_alone);
-        }
-    }
-
-    /// Stops the call, for good.
-    pub(super) fn stop(&mut self) {
-        if let Some(call) = self.call.take() {
-            start_stop::stop(call);
-        }
-    }
-
     /// Stops the call when it was left, and ends the strand if it is the span's own.
-    pub(super) fn finish(self, is_cancelled: bool) {
-        let Some(call) = self.call else { return };
-        let _entered = self.execution.as_ref().and_then(Execution::enter);
-        let outcome =
-            (is_cancelled && !call.record.state().has_failed()).then_some(OutcomeKind::Cancelled);
-        let is_innermost = { self.innermost }.is_some_and(|innermost| innermost.is(call));
+    fn finish(&mut self, is_cancelled: bool) {
+        let execution = self.execution.take();
+        let Some(call) = self.call.take() else { return };
+        let _entered = execution.as_ref().and_then(Execution::enter);
+        let is_cancelled = is_cancelled && !call.record.state().has_failed();
+        let outcome = is_cancelled.then_some(OutcomeKind::Cancelled);
+        let is_innermost = self.innermost.is_some_and(|innermost| innermost.is(call));
         start_stop::finish(call, is_innermost, outcome);
     }
 
@@ -443,16 +473,27 @@ impl Visit {
     }
 
     /// Returns what the call has allocated, if it is suspended.
-    pub(super) fn allocations(&self) -> Option<u64> {
-        let call = self.call?;
-        match call.record.figures() {
-            Figures::Used(used) => Some(used.counts.allocates()),
-            Figures::Started(_) => None,
+    pub(super) fn allocates(&self) -> u64 {
+        match self.call.map(|call| call.record.figures()) {
+            Some(Figures::Used(used)) => used.counts.allocates(),
+            _ => 0,
         }
     }
 }
 
+/// Starts a call for a span that has no state, in the strand of this thread.
+pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
+    EnteredVisit {
+        index: 0,
+        strand: cursor::here(Position::strand).map_or(Number::NONE, Member::number),
+        call: start_stop::start_current(callsite, &[]),
+        entered: None,
+        found: 0,
+    }
+}
+
 /// Returns the call that is open on this thread, and its trace; `None` if no trace is current.
+#[inline]
 pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
     cursor::here(|here| {
         let strand = here.strand()?;
@@ -467,9 +508,7 @@ pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
 /// Counts in the current trace that something could not be recorded.
 #[cold]
 pub(super) fn note_dropped() {
-    cursor::here(|here| {
-        if let Some(strand) = here.strand() {
-            Strand::note_dropped(strand);
-        }
-    });
+    if let Some(strand) = cursor::here(Position::strand) {
+        strand.note_dropped();
+    }
 }

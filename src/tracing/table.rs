@@ -1,91 +1,151 @@
 //! Finds a span's state by its id, from any thread.
+//!
+//! An id has four places, which are beside each other. A thread that adds a span claims one by an exchange
+//! of its id, so nobody waits. Spans that find no place are in a list with a lock, which is rarely used.
+//!
+//! Who asks for a span holds a handle of it, so it is neither added nor removed meanwhile: that is what
+//! `tracing` promises of the ids that it hands out.
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::primitives::pool::Member;
+use crate::primitives::sync::{AtomicCell, AtomicU32, AtomicU64};
 use crate::primitives::wait::Lock;
 
 use super::span::Span;
 
 /// The spans of one layer that belong to a trace.
-///
-/// A span is in one of many lists, each under a lock that is held for some loads. An empty list, which
-/// most are, is known without its lock.
 pub(super) struct Table {
-    lists: Box<[List]>,
+    groups: Box<[Group]>,
+    /// How many spans are in the list of those without a place.
+    more_len: AtomicU32,
+    more: Lock<Vec<(u64, &'static Member<Span>)>>,
 }
 
-struct List {
-    /// How many spans are in the list.
-    len: AtomicUsize,
-    spans: Lock<Vec<(u64, &'static Member<Span>)>>,
+/// One line of memory.
+#[repr(align(64))]
+struct Group([Place; PLACES]);
+
+struct Place {
+    /// The span's, or [`FREE`], or [`CLAIMED`].
+    id: AtomicU64,
+    span: AtomicCell<Option<&'static Member<Span>>>,
 }
 
-const LISTS: usize = 256;
+const PLACES: usize = 4;
+const GROUPS: usize = if cfg!(loom) { 1 } else { 1024 };
+
+/// No span has this id.
+const FREE: u64 = 0;
+/// The span is not there yet.
+const CLAIMED: u64 = u64::MAX;
 
 impl Table {
     pub(super) fn new() -> Self {
-        let list = || List {
-            len: AtomicUsize::new(0),
-            spans: Lock::new(Vec::new()),
+        let place = || Place {
+            id: AtomicU64::new(FREE),
+            span: AtomicCell::new(None),
         };
+        let group = || Group(std::array::from_fn(|_| place()));
         Self {
-            lists: alloc_counter::exclude(|| std::iter::repeat_with(list).take(LISTS).collect()),
+            groups: alloc_counter::exclude(|| std::iter::repeat_with(group).take(GROUPS).collect()),
+            more_len: AtomicU32::new(0),
+            more: Lock::new(Vec::new()),
         }
     }
 
     #[inline]
-    fn list(&self, id: u64) -> &List {
-        // By the golden ratio the upper bits are well mixed.
-        let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        &self.lists[(mixed >> (u64::BITS - LISTS.ilog2())) as usize]
+    fn group(&self, id: u64) -> &[Place; PLACES] {
+        // Multiplied by the golden ratio, the upper bits are well mixed.
+        let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> u32::BITS;
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
+        let group = &self.groups[mixed as usize % GROUPS];
+        &group.0
     }
 
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&'static Member<Span>> {
-        let list = self.list(id);
-        if list.len.load(Relaxed) == 0 {
+        for place in self.group(id) {
+            if place.id.load(Acquire) == id {
+                return place.span.load();
+            }
+        }
+        if self.more_len.load(Relaxed) == 0 {
             return None;
         }
-        let spans = list.spans.take()?;
-        let found = spans.iter().find(|(known, _)| *known == id);
+        let more = self.more.take()?;
+        let found = more.iter().find(|(known, _)| *known == id);
         found.map(|(_, span)| *span)
     }
 
     /// Adds a span; `false` if there is no memory.
+    #[inline]
     pub(super) fn insert(&self, id: u64, span: &'static Member<Span>) -> bool {
-        let list = self.list(id);
-        let Some(mut spans) = list.spans.take() else {
+        for place in self.group(id) {
+            if place.id.load(Relaxed) == FREE
+                && place
+                    .id
+                    .compare_exchange(FREE, CLAIMED, AcqRel, Relaxed)
+                    .is_ok()
+            {
+                place.span.store(Some(span));
+                place.id.store(id, Release);
+                return true;
+            }
+        }
+        self.insert_more(id, span)
+    }
+
+    #[cold]
+    fn insert_more(&self, id: u64, span: &'static Member<Span>) -> bool {
+        let Some(mut more) = self.more.take() else {
             return false;
         };
-        if spans.len() == spans.capacity()
-            && alloc_counter::exclude(|| spans.try_reserve(1)).is_err()
-        {
+        if alloc_counter::exclude(|| more.try_reserve(1)).is_err() {
             return false;
         }
-        spans.push((id, span));
-        list.len.store(spans.len(), Relaxed);
+        more.push((id, span));
+        self.more_len.store(length(&more), Relaxed);
         true
     }
 
     #[inline]
     pub(super) fn remove(&self, id: u64) -> Option<&'static Member<Span>> {
-        let list = self.list(id);
-        if list.len.load(Relaxed) == 0 {
+        for place in self.group(id) {
+            if place.id.load(Acquire) == id {
+                let span = place.span.load();
+                place.id.store(FREE, Release);
+                return span;
+            }
+        }
+        if self.more_len.load(Relaxed) == 0 {
             return None;
         }
-        let mut spans = list.spans.take()?;
-        let place = spans.iter().position(|(known, _)| *known == id)?;
-        let (_, span) = spans.swap_remove(place);
-        list.len.store(spans.len(), Relaxed);
+        self.remove_more(id)
+    }
+
+    #[cold]
+    fn remove_more(&self, id: u64) -> Option<&'static Member<Span>> {
+        let mut more = self.more.take()?;
+        let place = more.iter().position(|(known, _)| *known == id)?;
+        let (_, span) = more.swap_remove(place);
+        self.more_len.store(length(&more), Relaxed);
         Some(span)
     }
 }
 
+fn length(more: &[(u64, &'static Member<Span>)]) -> u32 {
+    u32::try_from(more.len()).unwrap_or(u32::MAX)
+}
+
 impl Drop for Table {
-    /// Its memory was requested as the tracer's own. The spans in it, which were never closed, are lost.
+    /// Frees its memory as the tracer's own. The states of spans that were never closed are lost.
     fn drop(&mut self) {
-        alloc_counter::exclude(|| self.lists = Box::default());
+        alloc_counter::exclude(|| {
+            self.groups = Box::default();
+            if let Some(mut more) = self.more.take() {
+                *more = Vec::new();
+            }
+        });
     }
 }

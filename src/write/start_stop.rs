@@ -138,9 +138,31 @@ pub(crate) fn stop(call: CallRef) {
 #[inline(never)]
 fn stop_here(here: &Position, call: CallRef) {
     let now = clock::ticks();
+    if !end_on_thread(here, call, (now, false), outcome) {
+        stop_elsewhere(here, call, now);
+    }
+}
+
+/// Leaves the innermost call, as [`suspend::leave`](crate::write::suspend::leave) does. Returns `false` if
+/// it takes more than that.
+#[cfg(feature = "tracing")]
+#[inline]
+pub(crate) fn leave_on_thread(here: &Position, call: CallRef, now: u64) -> bool {
+    end_on_thread(here, call, (now, true), |_, state| state.outcome())
+}
+
+/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, and
+/// the thread has its counters. Most are.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all that stopping a call does")]
+fn end_on_thread(
+    here: &Position,
+    call: CallRef,
+    (now, is_left): (u64, bool),
+    outcome: impl FnOnce(&Strand, RecordState) -> OutcomeKind,
+) -> bool {
     let record = call.record;
-    // Most stops are of the innermost call, in the visit to the strand in which it started. Then the
-    // thread has the counters that it had at the start, or none.
+    // The thread has the counters that it had at the start, or none.
     if let (Some(strand), Some(innermost)) = (here.strand(), here.innermost())
         && innermost.is(call)
         && let state = record.state()
@@ -148,7 +170,7 @@ fn stop_here(here: &Position, call: CallRef) {
         && let Some(local) = Local::current()
     {
         let state = state.with_outcome(outcome(strand, state));
-        let highest = record.close_on_thread(state, now, local.totals(), |level| {
+        let highest = record.close_on_thread(state, (now, is_left), local.totals(), |level| {
             local.take_peak_at(level)
         });
         let outer = here.call_at(record.parent());
@@ -160,9 +182,9 @@ fn stop_here(here: &Position, call: CallRef) {
         } else {
             pop_to_parent(here, strand, call, strand.meter.level(highest));
         }
-    } else {
-        stop_elsewhere(here, call, now);
+        return true;
     }
+    false
 }
 
 #[cold]
@@ -219,9 +241,12 @@ pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKin
     };
     cursor::here(|here| match here.strand_of(call) {
         Some(strand) => {
-            if !is_innermost {
-                leave_inner(here, strand, call, left);
+            let state = call.record.state();
+            if is_innermost && !state.is_folded() {
+                let outcome = known.unwrap_or_else(|| outcome(strand, state));
+                return call.record.finish(left, outcome);
             }
+            leave_inner(here, strand, call, left);
             if let Figures::Used(used) = strand.meter.figures(call.record) {
                 close(strand, call, used, left, known);
             }

@@ -13,6 +13,8 @@ use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{inside, leave_to_outer, pop_to_parent, read, reparent, used};
+#[cfg(feature = "tracing")]
+use crate::write::start_stop;
 use crate::write::start_stop::{stop, stop_remotely};
 
 /// Suspends a call, with the calls running inside it: until it is resumed, nothing on the strand counts
@@ -71,6 +73,9 @@ pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
 pub(crate) fn leave(call: CallRef, is_alone: bool) -> Option<CallRef> {
     cursor::here(|here| {
         let now = clock::ticks();
+        if start_stop::leave_on_thread(here, call, now) {
+            return Some(call);
+        }
         let innermost = if is_alone {
             rest_alone_here(here, call, now)
         } else {

@@ -244,20 +244,21 @@ impl CallRecord {
         self.0.state.change_to(state.to_bits(), write)
     }
 
-    /// Stops a call whose readings are those of this thread: they become amounts for good, one by
-    /// one as the totals come. `highest` returns the highest level since the last boundary, given
-    /// the level now. Returns the highest since the call's start.
+    /// Stops a call whose readings are those of this thread, or suspends it if it `is_left`: they become
+    /// amounts, one by one as the totals come. `highest` returns the highest level since the last boundary,
+    /// given the level now. Returns the highest since the call's start.
     #[inline]
     pub(crate) fn close_on_thread(
         self,
         state: RecordState,
-        now: u64,
+        (now, is_left): (u64, bool),
         totals: impl Iterator<Item = u64>,
         highest: impl FnOnce(i64) -> i64,
     ) -> i64 {
         let words = &self.0.words;
+        let stop = if is_left { now | LEFT } else { now };
         self.rewrite(state.holding_usage(true).of_thread(false), || {
-            words[STOP].store(now, Relaxed);
+            words[STOP].store(stop, Relaxed);
             let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
             words[BUSY].store(busy, Relaxed);
             let (mut start, mut level) = (Level::default(), Level::default());
@@ -285,6 +286,13 @@ impl CallRecord {
             self.0.set_used(used);
             self.0.words[STOP].store(stop, Relaxed);
         });
+    }
+
+    /// Stops a call that was left, which is not folded, at that moment.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn finish(self, left: u64, outcome: OutcomeKind) {
+        let state = self.state().with_outcome(outcome);
+        self.rewrite(state, || self.0.words[STOP].store(left, Relaxed));
     }
 
     /// Suspends the call: the figures become amounts until it is resumed.
