@@ -132,47 +132,17 @@ impl CallLayer {
         }
     }
 
-    /// Returns where a new span is that names its parent; `None` if that is in no trace.
-    #[cold]
-    fn place_below(&self, parent: &Id) -> Option<Place> {
-        let parent = self.spans.get(parent.into_u64())?;
-        let state = parent.state()?;
-        Some(state.place_inside(SpanRef::new(parent, state.serial())))
+    #[inline]
+    fn begins_requests(&self) -> bool {
+        #[cfg(feature = "recorder")]
+        return self.requests.recorder.is_some();
+        #[cfg(not(feature = "recorder"))]
+        false
     }
 
-    /// Enters a span that has no state, as a call of the current trace.
-    #[cold]
-    fn enter_unknown(&self, key: Key, metadata: Option<&'static Metadata<'static>>) {
-        if let Some(metadata) = metadata.filter(|_| is_traced() && !self.is_second) {
-            let callsite = fields::callsite(metadata, &self.id_fields);
-            thread::here(|spans| spans.enter_unknown(key, callsite));
-        }
-    }
-
-    /// Marks a span as failed.
-    fn fail(&self, id: &Id, why: &Text) {
-        if let Some(span) = self.spans.get(id.into_u64())
-            && let Some(mut state) = span.state()
-        {
-            state.fail(why);
-        }
-    }
-}
-
-/// Whether a trace is current on this thread.
-#[inline]
-fn is_traced() -> bool {
-    cursor::here(|here| here.strand().is_some())
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
-    fn on_layer(&mut self, subscriber: &mut S) {
-        self.is_second = (subscriber as &dyn Subscriber)
-            .downcast_ref::<Self>()
-            .is_some();
-    }
-
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+    /// Adds a new span, if it is in a trace or begins a request.
+    #[inline(never)]
+    fn add(&self, attributes: &Attributes<'_>, id: &Id) {
         let explicit = attributes
             .parent()
             .and_then(|parent| self.place_below(parent));
@@ -231,6 +201,74 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             if let Some(state) = span.state() {
                 Span::give(span, state);
             }
+        }
+    }
+
+    /// Returns where a new span is that names its parent; `None` if that is in no trace.
+    #[cold]
+    fn place_below(&self, parent: &Id) -> Option<Place> {
+        let parent = self.spans.get(parent.into_u64())?;
+        let state = parent.state()?;
+        Some(state.place_inside(SpanRef::new(parent, state.serial())))
+    }
+
+    #[inline(never)]
+    fn enter(&self, key: Key, metadata: impl FnOnce() -> Option<&'static Metadata<'static>>) {
+        if !thread::is_outside() && thread::here(|spans| spans.enter_again(key)) != Some(false) {
+            return;
+        }
+        if let Some(span) = self.spans.get(key.id)
+            && thread::here(|spans| spans.enter(key, span)) == Some(true)
+        {
+            return;
+        }
+        self.enter_unknown(key, metadata());
+    }
+
+    #[inline(never)]
+    fn close(&self, key: Key) {
+        if let Some(span) = self.spans.remove(key.id) {
+            let request = thread::here(|spans| spans.close(key, span));
+            // It ends while nothing is borrowed.
+            drop(request);
+        }
+    }
+
+    /// Enters a span that has no state, as a call of the current trace.
+    #[cold]
+    fn enter_unknown(&self, key: Key, metadata: Option<&'static Metadata<'static>>) {
+        if let Some(metadata) = metadata.filter(|_| is_traced() && !self.is_second) {
+            let callsite = fields::callsite(metadata, &self.id_fields);
+            thread::here(|spans| spans.enter_unknown(key, callsite));
+        }
+    }
+
+    /// Marks a span as failed.
+    fn fail(&self, id: &Id, why: &Text) {
+        if let Some(span) = self.spans.get(id.into_u64())
+            && let Some(mut state) = span.state()
+        {
+            state.fail(why);
+        }
+    }
+}
+
+/// Whether a trace is current on this thread.
+#[inline]
+fn is_traced() -> bool {
+    cursor::here(|here| here.strand().is_some())
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.is_second = (subscriber as &dyn Subscriber)
+            .downcast_ref::<Self>()
+            .is_some();
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        if is_traced() || attributes.parent().is_some() || self.begins_requests() {
+            self.add(attributes, id);
         }
     }
 
@@ -294,19 +332,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         let key = self.key(id);
-        if !thread::is_outside() && thread::here(|spans| spans.enter_again(key)) != Some(false) {
-            return;
+        if is_traced() || !thread::is_outside() || self.spans.may_have(key.id) {
+            self.enter(key, || context.metadata(id));
         }
-        match self.spans.get(key.id) {
-            Some(span) => {
-                if thread::here(|spans| spans.enter(key, span)) == Some(true) {
-                    return;
-                }
-            }
-            None if !is_traced() => return,
-            None => {}
-        }
-        self.enter_unknown(key, context.metadata(id));
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
@@ -318,10 +346,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         let key = self.key(&id);
-        if let Some(span) = self.spans.remove(key.id) {
-            let closed = thread::here(|spans| spans.close(key, span));
-            // A request ends while nothing is borrowed.
-            drop(closed);
+        if self.spans.may_have(key.id) {
+            self.close(key);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::address::Address;
 use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::chunk::CallRef;
 use crate::store::state::OutcomeKind;
-use crate::store::strand::STRANDS;
+use crate::store::strand::Strand;
 use crate::store::trace::WeakTrace;
 use crate::store::usage::Figures;
 use crate::write::annotate;
@@ -78,8 +78,8 @@ pub(super) struct Place {
 
 /// One line of execution in which a span was entered.
 pub(super) struct Visit {
-    /// The strand; none if memory ran out.
-    strand: Number,
+    /// `None` if memory ran out.
+    strand: Option<&'static Member<Strand>>,
     is_entered: bool,
     call: Option<CallRef>,
     /// The innermost call that was open inside when the span was left.
@@ -92,12 +92,13 @@ pub(super) struct Visit {
 /// A visit that has been entered.
 pub(super) struct EnteredVisit {
     pub(super) index: usize,
-    pub(super) strand: Number,
+    pub(super) strand: Option<Number>,
     pub(super) call: Option<CallRef>,
     /// Dropped before the visit's execution: see [`State::leave`].
     pub(super) entered: Option<Entered>,
-    /// The [number](Visit::number) of the strand's visit before.
-    pub(super) found: u32,
+    /// Whether it had been left before, and if so, at once before.
+    pub(super) is_again: bool,
+    pub(super) is_immediate: bool,
 }
 
 static NO_CALLSITE: Callsite = Callsite::new("", "", "", 0);
@@ -186,7 +187,7 @@ impl SpanRef {
         let state = self.state()?;
         let mut visits = state.visits().iter();
         visits
-            .any(|visit| visit.strand == strand && !visit.is_entered)
+            .any(|visit| visit.number() == Some(strand) && !visit.is_entered)
             .then_some(state.id)
     }
 }
@@ -264,12 +265,6 @@ impl State {
         }
     }
 
-    /// Returns how a visit was last left.
-    pub(super) fn left(&self, visit: &EnteredVisit) -> Left {
-        let visit = self.visits.get(visit.index);
-        visit.map_or_else(Left::default, |visit| visit.left)
-    }
-
     fn visits(&self) -> &[Visit] {
         &self.visits[..self.used]
     }
@@ -278,35 +273,39 @@ impl State {
     pub(super) fn home(&self) -> Option<Number> {
         let mut visits = self.visits().iter();
         let visit = visits.find(|visit| visit.execution.is_none() && !visit.is_entered)?;
-        Some(visit.strand)
+        visit.number()
     }
 
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
     /// the span's trace.
     #[inline]
-    pub(super) fn enter_here(&mut self) -> Option<EnteredVisit> {
+    pub(super) fn enter_here(&mut self, events: u64) -> Option<EnteredVisit> {
         let strand = cursor::here(Position::strand)?;
         if self.place.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
             return None;
         }
         let number = strand.number();
         let is_here = |visit: &Visit| {
-            visit.strand == number && visit.execution.is_none() && !visit.is_entered
+            visit.number() == Some(number) && visit.execution.is_none() && !visit.is_entered
         };
         if let Some(index) = self.visits().iter().position(is_here) {
-            return Some(self.enter_again(index));
+            return Some(self.enter_again(index, events));
         }
-        self.begin(number, None, None)
+        self.begin(Some(strand), None, None)
     }
 
     /// Goes on in a strand of the span's own; `None` if none waits. If `strand` is given, only in that.
-    pub(super) fn enter_own(&mut self, strand: Option<Number>) -> Option<EnteredVisit> {
+    pub(super) fn enter_own(
+        &mut self,
+        strand: Option<Number>,
+        events: u64,
+    ) -> Option<EnteredVisit> {
         let is_own = |visit: &Visit| {
-            let is_wanted = strand.is_none_or(|strand| visit.strand == strand);
+            let is_wanted = strand.is_none() || strand == visit.number();
             visit.execution.is_some() && !visit.is_entered && is_wanted
         };
         let index = self.visits().iter().position(is_own)?;
-        Some(self.enter_again(index))
+        Some(self.enter_again(index, events))
     }
 
     /// Begins a strand of the span's own; `None` if there is no trace any more.
@@ -317,13 +316,16 @@ impl State {
         let strand = entered
             .as_ref()
             .and_then(|_| cursor::here(Position::strand));
-        let number = strand.map_or(Number::NONE, Member::number);
-        self.begin(number, Some(execution), entered)
+        self.begin(strand, Some(execution), entered)
     }
 
-    fn enter_again(&mut self, index: usize) -> EnteredVisit {
+    fn enter_again(&mut self, index: usize, events: u64) -> EnteredVisit {
         let visit = &mut self.visits[index];
-        let found = visit.number();
+        let own = visit.execution.as_ref();
+        let own = own.map(|_| (visit.turn(), visit.left_at()));
+        let around = self.place.around.is_some();
+        let is_immediate = visit.left.is_recent(events, own, around);
+        visit.left.allocates = visit.allocates();
         let entered = visit.execution.as_ref().and_then(Execution::enter);
         visit.is_entered = true;
         if let (Some(call), Some(innermost)) = (visit.call, visit.innermost)
@@ -333,17 +335,18 @@ impl State {
         }
         EnteredVisit {
             index,
-            strand: visit.strand,
+            strand: visit.number(),
             call: visit.call,
             entered,
-            found,
+            is_again: true,
+            is_immediate,
         }
     }
 
     /// Begins a visit in the strand of this thread; `None` if there is no memory for it.
     fn begin(
         &mut self,
-        strand: Number,
+        strand: Option<&'static Member<Strand>>,
         execution: Option<Execution>,
         entered: Option<Entered>,
     ) -> Option<EnteredVisit> {
@@ -351,11 +354,7 @@ impl State {
         if index == self.visits.len() {
             self.make_room()?;
         }
-        let call = if strand == Number::NONE {
-            None
-        } else {
-            start_stop::start_current(self.callsite, &self.text)
-        };
+        let call = strand.and_then(|_| start_stop::start_current(self.callsite, &self.text));
         if call.is_some() {
             self.call = call;
         }
@@ -374,10 +373,11 @@ impl State {
         }
         Some(EnteredVisit {
             index,
-            strand,
+            strand: strand.map(Member::number),
             call,
             entered,
-            found: 0,
+            is_again: false,
+            is_immediate: false,
         })
     }
 
@@ -385,7 +385,7 @@ impl State {
     fn make_room(&mut self) -> Option<()> {
         alloc_counter::exclude(|| self.visits.try_reserve_exact(1)).ok()?;
         self.visits.push(Visit {
-            strand: Number::NONE,
+            strand: None,
             is_entered: false,
             call: None,
             innermost: None,
@@ -404,21 +404,34 @@ impl State {
     }
 
     /// Leaves a visit: its call is suspended, alone if others in the same strand go on, or stopped.
-    pub(super) fn leave(&mut self, visit: &mut EnteredVisit, how: Leave) -> Option<&mut Visit> {
-        let state = self.visits.get_mut(visit.index)?;
-        match (state.call, how) {
+    #[inline]
+    pub(super) fn leave(
+        &mut self,
+        index: usize,
+        entered: Option<Entered>,
+        how: Leave,
+    ) -> Option<&mut Visit> {
+        let visit = self.visits.get_mut(index)?;
+        match (visit.call, how) {
             (None, _) => {}
             (Some(call), Leave::Stop) => {
-                state.call = None;
+                visit.call = None;
                 start_stop::stop(call);
             }
             // If it could not be resumed, it is suspended.
-            (Some(_), _) if state.innermost.is_some() => {}
-            (Some(call), how) => state.innermost = suspend::leave(call, how == Leave::Alone),
+            (Some(_), _) if visit.innermost.is_some() => {}
+            (Some(call), how) => visit.innermost = suspend::leave(call, how == Leave::Alone),
         }
-        visit.entered = None;
-        state.is_entered = false;
-        Some(state)
+        drop(entered);
+        visit.is_entered = false;
+        Some(visit)
+    }
+
+    /// Notes the turn of a strand that was left after the visit was.
+    pub(super) fn set_turn(&mut self, index: usize) {
+        if let Some(visit) = self.visits.get_mut(index) {
+            visit.left.turn = visit.turn();
+        }
     }
 
     /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
@@ -466,10 +479,23 @@ impl Visit {
         start_stop::finish(call, is_innermost, outcome);
     }
 
-    /// Returns the number of the strand's visit: another one once the strand has been left or entered.
-    pub(super) fn number(&self) -> u32 {
-        let strand = STRANDS.get(self.strand);
-        strand.map_or(0, |strand| strand.meter.visit())
+    fn number(&self) -> Option<Number> {
+        self.strand.map(Member::number)
+    }
+
+    /// Returns a number that is another one once the strand has been left or entered.
+    pub(super) fn turn(&self) -> u32 {
+        self.strand.map_or(0, |strand| strand.meter.visit())
+    }
+
+    /// Whether the strand is not over.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.strand.is_some_and(|strand| !strand.is_over())
+    }
+
+    /// Returns when the call was left, in ticks.
+    pub(super) fn left_at(&self) -> Option<u64> {
+        self.call?.record.left()
     }
 
     /// Returns what the call has allocated, if it is suspended.
@@ -485,10 +511,11 @@ impl Visit {
 pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
     EnteredVisit {
         index: 0,
-        strand: cursor::here(Position::strand).map_or(Number::NONE, Member::number),
+        strand: cursor::here(Position::strand).map(Member::number),
         call: start_stop::start_current(callsite, &[]),
         entered: None,
-        found: 0,
+        is_again: false,
+        is_immediate: false,
     }
 }
 

@@ -22,14 +22,11 @@ pub(super) struct Table {
     more: Lock<Vec<(u64, &'static Member<Span>)>>,
 }
 
-/// One line of memory.
+/// One line of memory: places, each with the id of its span, or [`FREE`], or [`CLAIMED`].
 #[repr(align(64))]
-struct Group([Place; PLACES]);
-
-struct Place {
-    /// The span's, or [`FREE`], or [`CLAIMED`].
-    id: AtomicU64,
-    span: AtomicCell<Option<&'static Member<Span>>>,
+struct Group {
+    ids: [AtomicU64; PLACES],
+    spans: [AtomicCell<Option<&'static Member<Span>>>; PLACES],
 }
 
 const PLACES: usize = 4;
@@ -42,11 +39,10 @@ const CLAIMED: u64 = u64::MAX;
 
 impl Table {
     pub(super) fn new() -> Self {
-        let place = || Place {
-            id: AtomicU64::new(FREE),
-            span: AtomicCell::new(None),
+        let group = || Group {
+            ids: std::array::from_fn(|_| AtomicU64::new(FREE)),
+            spans: std::array::from_fn(|_| AtomicCell::new(None)),
         };
-        let group = || Group(std::array::from_fn(|_| place()));
         Self {
             groups: alloc_counter::exclude(|| std::iter::repeat_with(group).take(GROUPS).collect()),
             more_len: AtomicU32::new(0),
@@ -55,19 +51,27 @@ impl Table {
     }
 
     #[inline]
-    fn group(&self, id: u64) -> &[Place; PLACES] {
+    fn group(&self, id: u64) -> &Group {
         // Multiplied by the golden ratio, the upper bits are well mixed.
         let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> u32::BITS;
         #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
-        let group = &self.groups[mixed as usize % GROUPS];
-        &group.0
+        let group = mixed as usize % GROUPS;
+        &self.groups[group]
+    }
+
+    /// Whether there may be a span of this id.
+    #[inline]
+    pub(super) fn may_have(&self, id: u64) -> bool {
+        let mut ids = self.group(id).ids.iter();
+        ids.any(|known| known.load(Relaxed) == id) || self.more_len.load(Relaxed) > 0
     }
 
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&'static Member<Span>> {
-        for place in self.group(id) {
-            if place.id.load(Acquire) == id {
-                return place.span.load();
+        let group = self.group(id);
+        for (known, span) in group.ids.iter().zip(&group.spans) {
+            if known.load(Acquire) == id {
+                return span.load();
             }
         }
         if self.more_len.load(Relaxed) == 0 {
@@ -81,15 +85,12 @@ impl Table {
     /// Adds a span; `false` if there is no memory.
     #[inline]
     pub(super) fn insert(&self, id: u64, span: &'static Member<Span>) -> bool {
-        for place in self.group(id) {
-            if place.id.load(Relaxed) == FREE
-                && place
-                    .id
-                    .compare_exchange(FREE, CLAIMED, AcqRel, Relaxed)
-                    .is_ok()
-            {
-                place.span.store(Some(span));
-                place.id.store(id, Release);
+        let group = self.group(id);
+        for (known, place) in group.ids.iter().zip(&group.spans) {
+            let claim = || known.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed);
+            if known.load(Relaxed) == FREE && claim().is_ok() {
+                place.store(Some(span));
+                known.store(id, Release);
                 return true;
             }
         }
@@ -111,10 +112,11 @@ impl Table {
 
     #[inline]
     pub(super) fn remove(&self, id: u64) -> Option<&'static Member<Span>> {
-        for place in self.group(id) {
-            if place.id.load(Acquire) == id {
-                let span = place.span.load();
-                place.id.store(FREE, Release);
+        let group = self.group(id);
+        for (known, span) in group.ids.iter().zip(&group.spans) {
+            if known.load(Acquire) == id {
+                let span = span.load();
+                known.store(FREE, Release);
                 return span;
             }
         }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
+use crate::primitives::wait::Taken;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
 use crate::write::cursor;
@@ -46,7 +47,6 @@ struct Running {
     with: usize,
     was_panicking: bool,
     before: Seen,
-    is_immediate: bool,
 }
 
 /// How many spans and events a thread has seen.
@@ -68,12 +68,10 @@ pub(super) struct Left {
     before: Seen,
     inside: u64,
     after: u64,
-    /// In ticks.
-    at: u64,
-    /// The number of the strand's visit, after it.
-    visit: u32,
-    /// What the call had allocated.
-    allocates: u64,
+    /// The turn of the strand after it.
+    pub(super) turn: u32,
+    /// What the call had allocated before it was entered for the last time.
+    pub(super) allocates: u64,
     /// Nothing was allocated after it was entered for the last time.
     allocates_nothing: bool,
     /// It was entered for the last time at once after it had been left.
@@ -102,6 +100,28 @@ pub(super) fn here<T>(work: impl FnOnce(&mut Spans) -> T) -> Option<T> {
 
 fn thread() -> u32 {
     cursor::here(|here| here.tag().to_bits())
+}
+
+impl Left {
+    /// Whether the span is entered again at once, by a thread that has seen so many events, as far as that
+    /// is known. If the strand is the span's own, its turn now and when it was left tell more.
+    #[cold]
+    pub(super) fn is_recent(
+        &self,
+        events: u64,
+        own: Option<(u32, Option<u64>)>,
+        around: bool,
+    ) -> bool {
+        if self.thread != thread() {
+            // Those around, or the strand, are on another thread now.
+            return own.is_none() && !around;
+        }
+        let is_soon = own.is_none_or(|(turn, at)| {
+            let since = clock::ticks().saturating_sub(at.unwrap_or(0));
+            self.turn == turn && clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
+        });
+        self.after == events && is_soon
+    }
 }
 
 impl Spans {
@@ -170,7 +190,7 @@ impl Spans {
             return false;
         };
         let mut with = 0;
-        let visit = match state.enter_here() {
+        let visit = match state.enter_here(self.seen.events) {
             Some(visit) => visit,
             None => match self.enter_elsewhere(key.layer, &mut state, strand, &mut with) {
                 Some(visit) => visit,
@@ -183,7 +203,6 @@ impl Spans {
                 }
             },
         };
-        let is_immediate = visit.found != 0 && self.is_immediate(&state.left(&visit), visit.found);
         self.seen.events += u64::from(strand.is_none());
         self.push(Running {
             key,
@@ -193,7 +212,6 @@ impl Spans {
             with,
             was_panicking: std::thread::panicking(),
             before: self.seen,
-            is_immediate,
         });
         true
     }
@@ -215,10 +233,10 @@ impl Spans {
             self.enter_in(Key { layer, id }, around.span(), Some(home));
             *with = self.running.len() - depth;
             if *with > 0 {
-                return state.enter_here();
+                return state.enter_here(self.seen.events);
             }
         }
-        let own = state.enter_own(strand);
+        let own = state.enter_own(strand, self.seen.events);
         own.or_else(|| {
             if strand.is_none() {
                 state.enter_new()
@@ -242,7 +260,6 @@ impl Spans {
             with: 0,
             was_panicking: std::thread::panicking(),
             before: self.seen,
-            is_immediate: false,
         });
     }
 
@@ -293,38 +310,39 @@ impl Spans {
         } else {
             Leave::Suspend
         };
-        let Running {
-            mut visit,
-            span,
-            with,
-            before,
-            is_immediate,
-            ..
-        } = self.running.remove(place);
+        // The parts that are needed, since the whole would be copied.
+        let running = &mut self.running[place];
+        let (span, with, before) = (running.span, running.with, running.before);
+        let (call, index) = (running.visit.call, running.visit.index);
+        let (is_again, is_immediate) = (running.visit.is_again, running.visit.is_immediate);
+        let entered = running.visit.entered.take();
+        if place == last {
+            self.running.truncate(last);
+        } else {
+            self.running.remove(place);
+        }
         ENTERED.set(last);
         let inside = self.seen.events;
         self.seen.events += u64::from(is_seen);
-        let state = span.map(SpanRef::state);
-        match state {
+        match span.map(SpanRef::state) {
             // It has no state.
             None | Some(None) => {
-                if let Some(call) = visit.call {
+                if let Some(call) = call {
                     start_stop::stop(call);
                 }
             }
             Some(Some(mut state)) => {
-                if let Some(it) = state.leave(&mut visit, how) {
-                    let allocates = it.allocates();
+                if let Some(it) = state.leave(index, entered, how) {
+                    let allocates = it.left.allocates;
                     it.left = Left {
                         entries: it.left.entries + 1,
                         thread: thread(),
                         before,
                         inside,
                         after: self.seen.events,
-                        at: clock::ticks(),
-                        visit: it.number(),
+                        turn: it.turn(),
                         allocates,
-                        allocates_nothing: allocates == it.left.allocates,
+                        allocates_nothing: is_again && it.allocates() == allocates,
                         is_immediate,
                     };
                 }
@@ -335,8 +353,13 @@ impl Spans {
                 }
             }
         }
-        for place in (place.saturating_sub(with)..place).rev() {
-            self.leave_at(place, false);
+        if with > 0 {
+            for place in (place.saturating_sub(with)..place).rev() {
+                self.leave_at(place, false);
+            }
+            if let Some(mut state) = span.and_then(SpanRef::state) {
+                state.set_turn(index);
+            }
         }
     }
 
@@ -351,11 +374,7 @@ impl Spans {
         self.close_state(span, state)
     }
 
-    fn close_state(
-        &mut self,
-        span: &'static Member<Span>,
-        mut state: crate::primitives::wait::Taken<'_, State>,
-    ) -> Request {
+    fn close_state(&mut self, span: &'static Member<Span>, mut state: Taken<'_, State>) -> Request {
         let is_request = state.request().is_some();
         let is_over = state.close(|visit| {
             let is_cancelled = visit.left.entries > 1 && self.is_cancelled(visit, is_request);
@@ -372,28 +391,25 @@ impl Spans {
         request
     }
 
-    /// Whether a span is entered again at once after it was left.
-    fn is_immediate(&self, left: &Left, found: u32) -> bool {
-        left.thread == thread()
-            && left.after == self.seen.events
-            && left.visit == found
-            && clock::nanoseconds(clock::ticks().saturating_sub(left.at)) < IMMEDIATE_NANOSECONDS
-    }
-
     /// Whether the future in a span that is being closed was dropped before it was ready, as far as can be
     /// known.
     ///
     /// `Instrumented` enters its span once more to drop the future, and then drops the span. So the last
     /// entry did nothing, and the span is closed at once after it. If the future was ready, that entry
-    /// followed at once on the one before, with which the future ended. If other spans were entered in
-    /// between, or the strand was left, or the thread is another one, or time has passed, it was not.
+    /// followed at once on the one before, with which the future ended. It was not if other spans were
+    /// entered in between, those around among them, or if the task went to another thread or waited.
+    ///
+    /// That a strand was left in between tells nothing: a span that a program enters by itself at each
+    /// poll, and drops after the last, looks the same. So the span of a request is never taken for
+    /// cancelled by itself.
     #[cold]
     fn is_cancelled(&self, visit: &Visit, is_request: bool) -> bool {
         let left = &visit.left;
         let of_cancelled = self.seen.of_cancelled - left.before.of_cancelled;
         left.thread == thread()
             && left.after == self.seen.events
-            && left.visit == visit.number()
+            && left.turn == visit.turn()
+            && visit.may_go_on()
             && left.inside - left.before.events == of_cancelled
             && left.allocates_nothing
             && (of_cancelled > 0 || (!left.is_immediate && !is_request))

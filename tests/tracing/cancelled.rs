@@ -75,14 +75,14 @@ fn a_task_that_is_aborted_is_cancelled() {
 }
 
 #[test]
-fn a_leaf_that_is_dropped_in_a_later_poll_is_cancelled() {
+fn a_future_that_is_dropped_in_a_later_poll_is_cancelled() {
     let shown = run(async {
-        let mut leaf = Box::pin(leaf());
-        let _ = futures_util::poll!(&mut leaf);
+        let mut outer = Box::pin(outer());
+        let _ = futures_util::poll!(&mut outer);
         tokio::task::yield_now().await;
-        drop(leaf);
+        drop(outer);
     });
-    assert_eq!(shown, "leaf cancelled");
+    assert_eq!(shown, "outer cancelled\n  leaf cancelled");
 }
 
 #[test]

