@@ -209,6 +209,14 @@ impl Strand {
         &self,
         record: CallRecord,
     ) -> (RecordState, Option<u64>, Figures<Reading>) {
+        match record.read() {
+            (state, Some(stop), Figures::Used(used)) => (state, Some(stop), Figures::Used(used)),
+            _ => self.read_open(record),
+        }
+    }
+
+    /// Reads the record of a call that was open a moment ago.
+    fn read_open(&self, record: CallRecord) -> (RecordState, Option<u64>, Figures<Reading>) {
         let (state, stop, figures) = self.meter.read_record(record);
         if stop.is_none()
             && self.is_over()
