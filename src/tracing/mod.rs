@@ -3,6 +3,7 @@
 
 mod fields;
 mod layer;
+mod log;
 #[cfg(feature = "recorder")]
 mod requests;
 mod span;
@@ -10,6 +11,7 @@ mod table;
 mod thread;
 
 pub use layer::CallLayer;
+pub use log::WithTrace;
 
 /// Returns a layer that makes a call of each span that is entered while a trace is current.
 pub fn layer() -> CallLayer {
