@@ -55,7 +55,7 @@
 //!   allocations of all of its entries on this strand, and nothing of what runs in between. It ends when the
 //!   span is left for the last time. Handles that live on do not extend it.
 //! - Guards may be dropped in any order, and a span may be entered again while it is entered.
-//! - A span that is never entered is no call.
+//! - A span that is never entered is no call. `Instrumented` enters its span to drop its future.
 //! - A span that was made outside of all traces is a call for each time that it is entered in a trace, without
 //!   id and labels. A future is entered at each poll. So make its span inside of the trace, as `#[instrument]`
 //!   does, or let the span [begin a request](#requests).
@@ -164,9 +164,9 @@
 //! # Ok::<(), tracer::recorder::StartError>(())
 //! ```
 //!
-//! The default span of `TraceLayer` has no route, so its requests are named `GET request`. Give it one in
-//! `make_span_with`, as `http.route`, so that each route has its own baseline. That span also has the level
-//! `DEBUG`: a filter must let it pass.
+//! The default span of `TraceLayer` has the level `DEBUG`, which a filter must let pass. It has no route, so its
+//! requests are named `GET request`. Give them routes by a span of your own in `make_span_with`, with the fields
+//! `http.route` and `otel.kind = "server"`, so that each route has its own baseline.
 //!
 //! While a trace is current, no span begins a request. So within a
 //! [`RecorderLayer`](crate::tower::RecorderLayer), which also knows status codes and bytes, the span of
