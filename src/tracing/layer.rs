@@ -24,7 +24,8 @@ static LAYERS: AtomicU32 = AtomicU32::new(0);
 /// The default names of the field that is a call's id.
 const ID_FIELDS: &[&str] = &["request_id", "id"];
 
-/// A layer that makes calls of spans: see [`layer`](super::layer).
+/// A layer that makes calls of spans, made by [`layer`](super::layer). Its rules are those of the
+/// [module](super).
 pub struct CallLayer {
     /// Tells its spans from those of other layers, whose ids may be the same.
     number: u32,
@@ -65,37 +66,52 @@ impl CallLayer {
     /// Sets the name of the field that is a call's [id](crate::CallReport::id); by default `request_id`,
     /// or else `id`. Other fields are labels.
     ///
-    /// Applies to the spans that no layer of the process has seen before.
+    /// The first layer in the process that sees a span decides for all spans of that place in the code.
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let layer = tracer::tracing::layer().id_field("order");
+    /// tracing_subscriber::registry().with(layer).init();
+    ///
+    /// let trace = tracer::Trace::new();
+    /// let _scope = trace.inject();
+    /// tracing::info_span!("pack", order = 7, rows = 3).in_scope(|| { /* … */ });
+    /// assert_eq!(trace.report().calls[0].id.as_deref(), Some("7"));
+    /// ```
     #[must_use]
     pub fn id_field(mut self, name: &'static str) -> Self {
         self.id_fields = vec![name];
         self
     }
 
-    /// Sets up to which level events become [checkpoints](crate::CallReport::checkpoints): `INFO` by
-    /// default, which are also warnings and errors. `OFF` for none.
+    /// Sets the most verbose level of the events that become
+    /// [checkpoints](crate::CallReport::checkpoints); `INFO` by default, which includes `WARN` and `ERROR`.
+    /// With `LevelFilter::OFF` no event does.
     #[must_use]
     pub fn checkpoints(mut self, level: impl Into<LevelFilter>) -> Self {
         self.checkpoints = level.into();
         self
     }
 
-    /// Sets up to which level events mark their span as failed, whatever their fields; none by default.
-    /// `ERROR` is for programs that log an error only if they can't go on.
+    /// Sets the most verbose level of the events that mark their span as failed, whatever their fields; none
+    /// by default. `ERROR` suits programs that log an error only if the work can't go on.
     ///
-    /// An event with a field `error`, as `#[instrument(err)]` emits it, does so at any level.
+    /// An event with a field `error`, as `#[instrument(err)]` emits it, marks its span at any level.
     #[must_use]
     pub fn failures(mut self, level: impl Into<LevelFilter>) -> Self {
         self.failures = level.into();
         self
     }
 
-    /// Lets root spans begin requests of this recorder: spans of tower-http's `TraceLayer`, and those with
-    /// the field `otel.kind = "server"`, if no trace is current when they are made.
+    /// Lets root spans begin requests of this recorder: the spans of tower-http's `TraceLayer`, and those
+    /// with the field `otel.kind = "server"`, if no trace is current when they are made.
     ///
-    /// The request's name is that in the field `otel.name`, or method and route (`http.request.method` or
-    /// `method`, `http.route`), or the span's name and the method. Its id is the [id
-    /// field](Self::id_field). It ends when the span is closed.
+    /// The request's name is the value of `otel.name`. Without that field it is the method and the route
+    /// (`http.request.method`, `http.method` or `method`; `http.route` or `route`). Without a route it is the
+    /// method, if there is one, and the span's name. These fields have to have their values when the span is
+    /// made. The request's id is the span's [id field](Self::id_field). The request ends when the span is
+    /// closed, that is when its last handle is dropped; with `TraceLayer`, after the response's body.
     #[cfg(feature = "recorder")]
     #[must_use]
     pub fn recorder(mut self, recorder: crate::recorder::Recorder) -> Self {
@@ -103,8 +119,9 @@ impl CallLayer {
         self
     }
 
-    /// Lets the spans for which `is_request` holds begin requests too: by their name or target, say. See
-    /// [`recorder`](Self::recorder).
+    /// Lets more root spans begin requests: those for whose metadata `is_request` returns `true`. It is
+    /// asked about spans that are made while no trace is current. Without a [`recorder`](Self::recorder) it
+    /// has no effect.
     ///
     /// ```
     /// use tracer::recorder::Recorder;

@@ -4,6 +4,7 @@ mod cancelled;
 mod entries;
 mod fields;
 mod futures;
+mod log;
 mod oracle;
 mod requests;
 mod threads;
