@@ -196,6 +196,7 @@
 
 mod fields;
 mod layer;
+mod left;
 mod log;
 #[cfg(feature = "recorder")]
 mod requests;

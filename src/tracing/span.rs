@@ -23,7 +23,7 @@ use crate::write::execution::Execution;
 use crate::write::start_stop;
 use crate::write::suspend;
 
-use super::thread::Left;
+use super::left::{self, Left};
 
 shared_static! {
     static SPANS: Pool<Span> = Pool::new();
@@ -321,10 +321,14 @@ impl State {
 
     fn enter_again(&mut self, index: usize, events: u64) -> EnteredVisit {
         let visit = &mut self.visits[index];
-        let own = visit.execution.as_ref();
-        let own = own.map(|_| (visit.turn(), visit.left_at()));
-        let around = self.place.around.is_some();
-        let is_immediate = visit.left.is_recent(events, own, around);
+        let strand = if visit.execution.is_some() {
+            left::Strand::Own(visit.turn(), visit.left_at())
+        } else if self.place.around.is_some() {
+            left::Strand::OfAround
+        } else {
+            left::Strand::Other
+        };
+        let is_immediate = visit.left.is_recent(events, &strand);
         visit.left.allocates = visit.allocates();
         let entered = visit.execution.as_ref().and_then(Execution::enter);
         visit.is_entered = true;
@@ -488,9 +492,9 @@ impl Visit {
         self.strand.map_or(0, |strand| strand.meter.visit())
     }
 
-    /// Whether the strand is not over.
-    pub(super) fn may_go_on(&self) -> bool {
-        self.strand.is_some_and(|strand| !strand.is_over())
+    pub(super) fn turn_if_not_over(&self) -> Option<u32> {
+        let strand = self.strand.filter(|strand| !strand.is_over());
+        strand.map(|strand| strand.meter.visit())
     }
 
     /// Returns when the call was left, in ticks.

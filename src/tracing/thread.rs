@@ -2,14 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
 use crate::primitives::wait::Taken;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
-use crate::write::cursor;
 use crate::write::start_stop;
 
+use super::left::{Left, Seen, thread};
 use super::span::{
     EnteredVisit, Leave, Place, Request, Span, SpanRef, State, Visit, enter_unknown, note_dropped,
     place_here,
@@ -49,41 +48,9 @@ struct Running {
     before: Seen,
 }
 
-/// How many spans and events a thread has seen.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Seen {
-    events: u64,
-    /// Of these, those of futures that were dropped before they were ready.
-    of_cancelled: u64,
-}
-
-/// How a visit of a span was last left.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Left {
-    /// How often the span has been entered in this visit.
-    pub(super) entries: u32,
-    /// The thread, and what it had seen once the span was entered for the last time, before it was left,
-    /// and after that.
-    thread: u32,
-    before: Seen,
-    inside: u64,
-    after: u64,
-    /// The turn of the strand after it.
-    pub(super) turn: u32,
-    /// What the call had allocated before it was entered for the last time.
-    pub(super) allocates: u64,
-    /// Nothing was allocated after it was entered for the last time.
-    allocates_nothing: bool,
-    /// It was entered for the last time at once after it had been left.
-    is_immediate: bool,
-}
-
 /// The most spans that a thread has entered at once, as guards may be leaked. Beyond that, spans are not
 /// recorded.
 const MOST: usize = 4096;
-
-/// A future that was ready is dropped at once, others after something else ran.
-const IMMEDIATE_NANOSECONDS: u64 = 1_000_000;
 
 /// Whether this thread has entered no span.
 #[inline]
@@ -98,40 +65,11 @@ pub(super) fn here<T>(work: impl FnOnce(&mut Spans) -> T) -> Option<T> {
     SPANS.try_with(spans).ok().flatten()
 }
 
-fn thread() -> u32 {
-    cursor::here(|here| here.tag().to_bits())
-}
-
-impl Left {
-    /// Whether the span is entered again at once, by a thread that has seen so many events, as far as that
-    /// is known. If the strand is the span's own, its turn now and when it was left tell more.
-    #[cold]
-    pub(super) fn is_recent(
-        &self,
-        events: u64,
-        own: Option<(u32, Option<u64>)>,
-        around: bool,
-    ) -> bool {
-        if self.thread != thread() {
-            // Those around, or the strand, are on another thread now.
-            return own.is_none() && !around;
-        }
-        let is_soon = own.is_none_or(|(turn, at)| {
-            let since = clock::ticks().saturating_sub(at.unwrap_or(0));
-            self.turn == turn && clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
-        });
-        self.after == events && is_soon
-    }
-}
-
 impl Spans {
     const fn new() -> Self {
         Self {
             running: Vec::new(),
-            seen: Seen {
-                events: 0,
-                of_cancelled: 0,
-            },
+            seen: Seen::NOTHING,
             serial: 0,
         }
     }
@@ -377,9 +315,11 @@ impl Spans {
     fn close_state(&mut self, span: &'static Member<Span>, mut state: Taken<'_, State>) -> Request {
         let is_request = state.request().is_some();
         let is_over = state.close(|visit| {
-            let is_cancelled = visit.left.entries > 1 && self.is_cancelled(visit, is_request);
+            let Visit { left, .. } = visit;
+            let is_cancelled = left.entries > 1
+                && left.is_cancelled(self.seen, visit.turn_if_not_over(), is_request);
             if is_cancelled {
-                self.see_cancelled(&visit.left);
+                self.seen.note_cancelled(left);
             }
             is_cancelled
         });
@@ -389,39 +329,6 @@ impl Spans {
         let request = state.request().take();
         Span::give(span, state);
         request
-    }
-
-    /// Whether the future in a span that is being closed was dropped before it was ready, as far as can be
-    /// known.
-    ///
-    /// `Instrumented` enters its span once more to drop the future, and then drops the span. So the last
-    /// entry did nothing, and the span is closed at once after it. If the future was ready, that entry
-    /// followed at once on the one before, with which the future ended. It was not if other spans were
-    /// entered in between, those around among them, or if the task went to another thread or waited.
-    ///
-    /// That a strand was left in between tells nothing: a span that a program enters by itself at each
-    /// poll, and drops after the last, looks the same. So the span of a request is never taken for
-    /// cancelled by itself.
-    #[cold]
-    fn is_cancelled(&self, visit: &Visit, is_request: bool) -> bool {
-        let left = &visit.left;
-        let of_cancelled = self.seen.of_cancelled - left.before.of_cancelled;
-        left.thread == thread()
-            && left.after == self.seen.events
-            && left.turn == visit.turn()
-            && visit.may_go_on()
-            && left.inside - left.before.events == of_cancelled
-            && left.allocates_nothing
-            && (of_cancelled > 0 || (!left.is_immediate && !is_request))
-    }
-
-    /// Notes that a span's future was dropped before it was ready.
-    #[cold]
-    fn see_cancelled(&mut self, left: &Left) {
-        // The entry, what was inside it, and that it was left, if the thread has seen these.
-        let own = 2 * (left.after - left.inside);
-        let events = left.inside - left.before.events + own;
-        self.seen.of_cancelled = left.before.of_cancelled + events;
     }
 }
 
