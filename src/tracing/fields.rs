@@ -1,11 +1,13 @@
 //! The fields of spans and events, as texts of calls.
 
 use std::error::Error;
-use std::fmt::{self, Debug, Display, Write as _};
+use std::fmt::{self, Debug, Display};
 
 use tracing_core::field::{Field, Visit};
 use tracing_core::{Level, Metadata};
 
+#[cfg(feature = "recorder")]
+use crate::primitives::text::copied;
 use crate::primitives::text::{Several, Text};
 use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::interned::NewCallsite;
@@ -188,23 +190,14 @@ impl<R: Fn(&mut dyn Visit)> Display for Line<R> {
     }
 }
 
-/// Cuts nothing and allocates nothing: for values of which only the first matters.
-pub(super) fn read_one<T>(
-    record: impl Fn(&mut dyn Visit),
-    name: &str,
-    read: impl Fn(&Text) -> T,
-) -> Option<T> {
+/// Returns the text of a field, if it has a value.
+#[cfg(feature = "recorder")]
+pub(super) fn text_of(record: impl Fn(&mut dyn Visit), name: &str) -> Option<String> {
     let mut found = None;
     record(&mut Each(|field: &Field, value: &dyn Display| {
         if field.name() == name {
-            found = Some(read(&Text::of(value)));
+            found = copied(Text::of(value).as_str());
         }
     }));
     found
-}
-
-/// Appends to a text of its own, for names that are made of several fields.
-#[cfg(feature = "recorder")]
-pub(super) fn append(name: &mut String, text: &str) {
-    let _ = name.write_str(text);
 }

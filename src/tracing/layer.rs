@@ -149,14 +149,6 @@ impl CallLayer {
         }
     }
 
-    #[inline]
-    fn begins_requests(&self) -> bool {
-        #[cfg(feature = "recorder")]
-        return self.requests.recorder.is_some();
-        #[cfg(not(feature = "recorder"))]
-        false
-    }
-
     /// Adds a new span, if it is in a trace or begins a request.
     #[inline(never)]
     fn add(&self, attributes: &Attributes<'_>, id: &Id) {
@@ -245,9 +237,8 @@ impl CallLayer {
     #[inline(never)]
     fn close(&self, key: Key) {
         if let Some(span) = self.spans.remove(key.id) {
-            let request = thread::here(|spans| spans.close(key, span));
-            // It ends while nothing is borrowed.
-            drop(request);
+            // A request ends here, while nothing is borrowed.
+            let _request = thread::here(|spans| spans.close(key, span));
         }
     }
 
@@ -284,7 +275,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        if is_traced() || attributes.parent().is_some() || self.begins_requests() {
+        let may_be_traced = is_traced() || attributes.parent().is_some();
+        #[cfg(feature = "recorder")]
+        let may_be_traced = may_be_traced || self.requests.recorder.is_some();
+        if may_be_traced {
             self.add(attributes, id);
         }
     }

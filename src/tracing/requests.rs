@@ -6,7 +6,7 @@ use tracing_core::span::Attributes;
 use crate::recorder::{Recorder, Recording};
 use crate::store::address::Address;
 
-use super::fields::{append, read_one};
+use super::fields::text_of;
 use super::span::Place;
 
 /// Which spans begin requests, and of which recorder.
@@ -43,42 +43,27 @@ impl Requests {
         id_fields: &[&str],
     ) -> Option<Recording> {
         let recorder = self.recorder.as_ref()?;
-        let metadata = attributes.metadata();
-        let fields = metadata.fields();
-        let read = |name: &str| {
-            fields.field(name)?;
-            read_one(
-                |visit| attributes.record(visit),
-                name,
-                |text| text.as_str().to_owned(),
-            )
-        };
-        let is_server = || read(KIND).is_some_and(|kind| kind.eq_ignore_ascii_case("server"));
-        let is_request = metadata.target() == TOWER_HTTP
-            || is_server()
-            || self.also.iter().any(|is_request| is_request(metadata));
-        if !is_request {
-            return None;
-        }
         alloc_counter::exclude(|| {
+            let metadata = attributes.metadata();
+            let read = |name: &str| {
+                metadata.fields().field(name)?;
+                text_of(|visit| attributes.record(visit), name)
+            };
+            let is_server = || read(KIND).is_some_and(|kind| kind.eq_ignore_ascii_case("server"));
+            let is_request = metadata.target() == TOWER_HTTP
+                || is_server()
+                || self.also.iter().any(|is_request| is_request(metadata));
+            if !is_request {
+                return None;
+            }
             let name = read(NAME).unwrap_or_else(|| {
                 let method = METHODS.iter().find_map(|name| read(name));
                 let route = ROUTES.iter().find_map(|name| read(name));
-                let mut name = String::new();
                 match (method, route) {
-                    (Some(method), Some(route)) => {
-                        append(&mut name, &method);
-                        append(&mut name, " ");
-                        append(&mut name, &route);
-                    }
-                    (Some(method), None) => {
-                        append(&mut name, &method);
-                        append(&mut name, " ");
-                        append(&mut name, metadata.name());
-                    }
-                    _ => append(&mut name, metadata.name()),
+                    (Some(method), Some(route)) => format!("{method} {route}"),
+                    (Some(method), None) => format!("{method} {}", metadata.name()),
+                    _ => metadata.name().to_owned(),
                 }
-                name
             });
             let mut recording = recorder.begin(&name);
             if let Some(id) = id_fields.iter().find_map(|name| read(name)) {

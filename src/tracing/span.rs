@@ -43,7 +43,11 @@ pub(super) struct SpanRef {
 #[cfg(feature = "recorder")]
 pub(super) type Request = Option<crate::recorder::Recording>;
 #[cfg(not(feature = "recorder"))]
-pub(super) type Request = Option<std::convert::Infallible>;
+pub(super) type Request = Option<NoRequest>;
+
+/// Without a recorder no span is a request.
+#[cfg(not(feature = "recorder"))]
+pub(super) enum NoRequest {}
 
 pub(super) struct State {
     /// Another one each time that the state is used; 0 while it is free.

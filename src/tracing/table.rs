@@ -54,7 +54,6 @@ impl Table {
     fn group(&self, id: u64) -> &Group {
         // Multiplied by the golden ratio, the upper bits are well mixed.
         let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> u32::BITS;
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
         let group = mixed as usize % GROUPS;
         &self.groups[group]
     }

@@ -128,18 +128,15 @@ impl Spans {
             return false;
         };
         let mut with = 0;
-        let visit = match state.enter_here(self.seen.events) {
-            Some(visit) => visit,
-            None => match self.enter_elsewhere(key.layer, &mut state, strand, &mut with) {
-                Some(visit) => visit,
-                None => {
-                    drop(state);
-                    for _ in 0..with {
-                        self.leave_at(self.running.len() - 1, false);
-                    }
-                    return false;
-                }
-            },
+        let visit = state.enter_here(self.seen.events);
+        let visit =
+            visit.or_else(|| self.enter_elsewhere(key.layer, &mut state, strand, &mut with));
+        let Some(visit) = visit else {
+            drop(state);
+            for _ in 0..with {
+                self.leave_at(self.running.len() - 1, false);
+            }
+            return false;
         };
         self.seen.events += u64::from(strand.is_none());
         self.push(Running {

@@ -46,7 +46,7 @@ fn a_future_that_was_ready_is_not_cancelled() {
         run(async {
             tokio::spawn(pauses().instrument(info_span!("task")))
                 .await
-                .unwrap()
+                .unwrap();
         }),
         "task\n  pauses\n    ready"
     );

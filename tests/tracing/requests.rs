@@ -87,7 +87,7 @@ mod service {
 
 /// Serves a router on a real socket, on workers with the layer.
 fn served(
-    router: fn() -> Router,
+    router: Router,
     layer: tracer::tracing::CallLayer,
 ) -> (tokio::runtime::Runtime, std::net::SocketAddr) {
     // TraceLayer's spans are of the level DEBUG.
@@ -97,7 +97,7 @@ fn served(
     let address = listener.local_addr().unwrap();
     runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        axum::serve(listener, router()).await.unwrap();
+        axum::serve(listener, router).await.unwrap();
     });
     (runtime, address)
 }
@@ -138,7 +138,7 @@ fn keeping_all() -> Recorder {
 fn spans_of_trace_layer_are_requests() {
     let recorder = keeping_all();
     let layer = tracer::tracing::layer().recorder(recorder.clone());
-    let (runtime, address) = served(service::with_trace_layer, layer);
+    let (runtime, address) = served(service::with_trace_layer(), layer);
     assert_eq!(get(&runtime, address, 2), Some(200));
     wait_for_end(&recorder, 1);
     assert_eq!(get(&runtime, address, 0), Some(500));
@@ -165,13 +165,10 @@ fn spans_of_trace_layer_are_requests() {
 
 #[test]
 fn with_recorder_layer_there_is_one_request() {
-    static RECORDER: std::sync::OnceLock<Recorder> = std::sync::OnceLock::new();
-    let recorder = RECORDER.get_or_init(keeping_all);
-    fn router() -> Router {
-        let recorder = RECORDER.get().unwrap().clone();
-        service::with_trace_layer().layer(tracer::tower::RecorderLayer::new(recorder))
-    }
+    let recorder = &keeping_all();
     let layer = tracer::tracing::layer().recorder(recorder.clone());
+    let router = service::with_trace_layer();
+    let router = router.layer(tracer::tower::RecorderLayer::new(recorder.clone()));
     let (runtime, address) = served(router, layer);
     assert_eq!(get(&runtime, address, 2), Some(200));
     wait_for_end(recorder, 1);

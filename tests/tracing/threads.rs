@@ -49,7 +49,7 @@ fn one_span_on_several_threads_at_once() {
             pool.install(|| {
                 (0..40).into_par_iter().for_each(|_| {
                     tracing::dispatcher::with_default(&dispatch, || {
-                        shared.in_scope(|| drop(allocate(3)))
+                        shared.in_scope(|| drop(allocate(3)));
                     });
                 });
             });
