@@ -19,6 +19,7 @@ mod reader;
 mod records;
 mod seqlock;
 mod strand;
+mod table;
 mod trace;
 mod visit;
 

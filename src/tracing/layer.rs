@@ -10,13 +10,14 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::primitives::pool::Member;
+use crate::primitives::table::Table;
 use crate::primitives::text::Text;
 use crate::write::annotate;
 use crate::write::cursor::{self, Position};
 
 use super::fields;
 use super::span::{Place, Span, SpanRef, note_dropped};
-use super::table::Table;
 use super::thread::{self, Key, Spans};
 
 static LAYERS: AtomicU32 = AtomicU32::new(0);
@@ -31,7 +32,7 @@ pub struct CallLayer {
     number: u32,
     /// Another layer of this kind stands below: this one does nothing.
     is_second: bool,
-    spans: Table,
+    spans: Table<Member<Span>>,
     id_fields: Vec<&'static str>,
     checkpoints: LevelFilter,
     failures: LevelFilter,

@@ -201,7 +201,6 @@ mod log;
 #[cfg(feature = "recorder")]
 mod requests;
 mod span;
-mod table;
 mod thread;
 
 pub use layer::CallLayer;

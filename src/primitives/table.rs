@@ -1,47 +1,43 @@
-//! Finds a span's state by its id, from any thread.
+//! A table of things that live for ever, found by an id, from any thread.
 //!
-//! An id has four places, which are beside each other. A thread that adds a span claims one by an exchange
-//! of its id, so nobody waits. Spans that find no place are in a list with a lock, which is rarely used.
+//! An id has four places, which are beside each other. A thread that adds something claims one of them by
+//! an exchange, so nobody waits. What finds no place is in a list with a lock, which is rarely used.
 //!
-//! Who asks for a span holds a handle of it, so it is neither added nor removed meanwhile: that is what
-//! `tracing` promises of the ids that it hands out.
+//! Nobody adds or removes an id while another looks for it: the users of an id have handles of what it
+//! stands for, and the last one removes it. So a reader that finds the id finds what belongs to it.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::primitives::pool::Member;
 use crate::primitives::sync::{AtomicCell, AtomicU32, AtomicU64};
 use crate::primitives::wait::Lock;
 
-use super::span::Span;
-
-/// The spans of one layer that belong to a trace.
-pub(super) struct Table {
-    groups: Box<[Group]>,
-    /// How many spans are in the list of those without a place.
+/// References by ids, which are neither 0 nor [`u64::MAX`].
+pub(crate) struct Table<T: 'static> {
+    groups: Box<[Group<T>]>,
+    /// The length of the list of those without a place.
     more_len: AtomicU32,
-    more: Lock<Vec<(u64, &'static Member<Span>)>>,
+    more: Lock<Vec<(u64, &'static T)>>,
 }
 
-/// One line of memory: places, each with the id of its span, or [`FREE`], or [`CLAIMED`].
+/// One line of memory: places, each with an id, or [`FREE`], or [`CLAIMED`].
 #[repr(align(64))]
-struct Group {
+struct Group<T: 'static> {
     ids: [AtomicU64; PLACES],
-    spans: [AtomicCell<Option<&'static Member<Span>>>; PLACES],
+    members: [AtomicCell<Option<&'static T>>; PLACES],
 }
 
-const PLACES: usize = 4;
+const PLACES: usize = if cfg!(loom) { 1 } else { 4 };
 const GROUPS: usize = if cfg!(loom) { 1 } else { 1024 };
 
-/// No span has this id.
 const FREE: u64 = 0;
-/// The span is not there yet.
+/// What belongs to it is not there yet.
 const CLAIMED: u64 = u64::MAX;
 
-impl Table {
-    pub(super) fn new() -> Self {
+impl<T> Table<T> {
+    pub(crate) fn new() -> Self {
         let group = || Group {
             ids: std::array::from_fn(|_| AtomicU64::new(FREE)),
-            spans: std::array::from_fn(|_| AtomicCell::new(None)),
+            members: std::array::from_fn(|_| AtomicCell::new(None)),
         };
         Self {
             groups: alloc_counter::exclude(|| std::iter::repeat_with(group).take(GROUPS).collect()),
@@ -51,26 +47,26 @@ impl Table {
     }
 
     #[inline]
-    fn group(&self, id: u64) -> &Group {
+    fn group(&self, id: u64) -> &Group<T> {
         // Multiplied by the golden ratio, the upper bits are well mixed.
         let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> u32::BITS;
         let group = mixed as usize % GROUPS;
         &self.groups[group]
     }
 
-    /// Whether there may be a span of this id.
+    /// Returns whether there may be something with this id.
     #[inline]
-    pub(super) fn may_have(&self, id: u64) -> bool {
+    pub(crate) fn may_have(&self, id: u64) -> bool {
         let mut ids = self.group(id).ids.iter();
         ids.any(|known| known.load(Relaxed) == id) || self.more_len.load(Relaxed) > 0
     }
 
     #[inline]
-    pub(super) fn get(&self, id: u64) -> Option<&'static Member<Span>> {
+    pub(crate) fn get(&self, id: u64) -> Option<&'static T> {
         let group = self.group(id);
-        for (known, span) in group.ids.iter().zip(&group.spans) {
+        for (known, member) in group.ids.iter().zip(&group.members) {
             if known.load(Acquire) == id {
-                return span.load();
+                return member.load();
             }
         }
         if self.more_len.load(Relaxed) == 0 {
@@ -78,45 +74,45 @@ impl Table {
         }
         let more = self.more.take()?;
         let found = more.iter().find(|(known, _)| *known == id);
-        found.map(|(_, span)| *span)
+        found.map(|(_, member)| *member)
     }
 
-    /// Adds a span; `false` if there is no memory.
+    /// Adds a member; `false` if there is no memory.
     #[inline]
-    pub(super) fn insert(&self, id: u64, span: &'static Member<Span>) -> bool {
+    pub(crate) fn insert(&self, id: u64, member: &'static T) -> bool {
         let group = self.group(id);
-        for (known, place) in group.ids.iter().zip(&group.spans) {
+        for (known, place) in group.ids.iter().zip(&group.members) {
             let claim = || known.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed);
             if known.load(Relaxed) == FREE && claim().is_ok() {
-                place.store(Some(span));
+                place.store(Some(member));
                 known.store(id, Release);
                 return true;
             }
         }
-        self.insert_more(id, span)
+        self.insert_more(id, member)
     }
 
     #[cold]
-    fn insert_more(&self, id: u64, span: &'static Member<Span>) -> bool {
+    fn insert_more(&self, id: u64, member: &'static T) -> bool {
         let Some(mut more) = self.more.take() else {
             return false;
         };
         if alloc_counter::exclude(|| more.try_reserve(1)).is_err() {
             return false;
         }
-        more.push((id, span));
+        more.push((id, member));
         self.more_len.store(length(&more), Relaxed);
         true
     }
 
     #[inline]
-    pub(super) fn remove(&self, id: u64) -> Option<&'static Member<Span>> {
+    pub(crate) fn remove(&self, id: u64) -> Option<&'static T> {
         let group = self.group(id);
-        for (known, span) in group.ids.iter().zip(&group.spans) {
+        for (known, member) in group.ids.iter().zip(&group.members) {
             if known.load(Acquire) == id {
-                let span = span.load();
+                let member = member.load();
                 known.store(FREE, Release);
-                return span;
+                return member;
             }
         }
         if self.more_len.load(Relaxed) == 0 {
@@ -126,21 +122,21 @@ impl Table {
     }
 
     #[cold]
-    fn remove_more(&self, id: u64) -> Option<&'static Member<Span>> {
+    fn remove_more(&self, id: u64) -> Option<&'static T> {
         let mut more = self.more.take()?;
         let place = more.iter().position(|(known, _)| *known == id)?;
-        let (_, span) = more.swap_remove(place);
+        let (_, member) = more.swap_remove(place);
         self.more_len.store(length(&more), Relaxed);
-        Some(span)
+        Some(member)
     }
 }
 
-fn length(more: &[(u64, &'static Member<Span>)]) -> u32 {
+fn length<T>(more: &[T]) -> u32 {
     u32::try_from(more.len()).unwrap_or(u32::MAX)
 }
 
-impl Drop for Table {
-    /// Frees its memory as the tracer's own. The states of spans that were never closed are lost.
+impl<T> Drop for Table<T> {
+    /// Frees its memory as the tracer's own.
     fn drop(&mut self) {
         alloc_counter::exclude(|| {
             self.groups = Box::default();
