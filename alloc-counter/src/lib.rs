@@ -19,7 +19,7 @@
 //! - [`Counting`] wraps any allocator. Each thread counts into a slot of its own, so nothing is
 //!   locked, and nothing is lost: see the rules at [`Counts`].
 //! - [`measure`] and [`Region`] return what a stretch of code did on this thread; [`exclude`] leaves
-//!   a stretch out.
+//!   a stretch out, and [`exclude_counted`] returns what it left out.
 //! - [`Budget`] asserts it in tests.
 //! - [`process`], [`threads`] and [`current_thread`] read the totals, of any thread from any thread.
 //! - [`Local`], [`Remote`] and [`Window`] are the readings that a tracer takes on its hot path.
@@ -64,7 +64,7 @@ pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 pub use slot::Window;
-pub use thread::{Local, exclude, include, is_installed};
+pub use thread::{Local, exclude, exclude_counted, include, is_installed, take_counted};
 
 /// The README's code block is a test.
 #[cfg(doctest)]
