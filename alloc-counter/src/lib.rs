@@ -29,6 +29,8 @@
 //! # Features
 //!
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
+//! - `tracing`: a wrapper that keeps the memory of a `tracing` subscriber out of all figures, in the module
+//!   `subscriber`.
 
 // On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -50,6 +52,9 @@ mod process;
 mod region;
 
 mod budget;
+
+#[cfg(feature = "tracing")]
+pub mod subscriber;
 
 #[cfg(loom)]
 #[doc(hidden)]
