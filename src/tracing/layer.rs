@@ -18,6 +18,7 @@ use crate::write::cursor::{self, Position};
 
 use super::fields;
 use super::span::{Place, Span, SpanRef, note_dropped};
+use super::subscriber;
 use super::thread::{self, Key, Spans};
 
 static LAYERS: AtomicU32 = AtomicU32::new(0);
@@ -171,6 +172,7 @@ impl CallLayer {
         let Some(place) = place.filter(|_| !self.is_second) else {
             return;
         };
+        subscriber::note(|| Some(place.trace));
         let metadata = attributes.metadata();
         let callsite = fields::callsite(metadata, &self.id_fields);
         // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
@@ -238,8 +240,12 @@ impl CallLayer {
     #[inline(never)]
     fn close(&self, key: Key) {
         if let Some(span) = self.spans.remove(key.id) {
+            subscriber::note(|| Some(span.state()?.trace()));
+            let request = thread::here(|spans| spans.close(key, span)).flatten();
+            if request.is_some() {
+                subscriber::settle();
+            }
             // A request ends here, while nothing is borrowed.
-            let _request = thread::here(|spans| spans.close(key, span));
         }
     }
 
@@ -291,6 +297,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         let Some(callsite) = span.state().map(|state| state.callsite()) else {
             return;
         };
+        subscriber::note(|| Some(span.state()?.trace()));
         fields::each(
             callsite,
             |visit| values.record(visit),

@@ -178,6 +178,16 @@
 //! told of a span or an event, is in the call that is then open: a page of spans when a thread makes its first
 //! ones, and the lines that are formatted.
 //!
+//! [`subscriber`](subscriber()) wraps the whole subscriber, so that this memory is in no call either. The trace
+//! has its sum, as [`Report::subscriber`](crate::Report::subscriber):
+//!
+//! ```
+//! use tracing_subscriber::{fmt, prelude::*};
+//!
+//! let subscriber = tracing_subscriber::registry().with(fmt::layer()).with(tracer::tracing::layer());
+//! tracer::tracing::subscriber(subscriber).init();
+//! ```
+//!
 //! # Filters
 //!
 //! `with_filter` and global filters work as for any layer. A span that the layer does not see is no call, and
@@ -201,10 +211,12 @@ mod log;
 #[cfg(feature = "recorder")]
 mod requests;
 mod span;
+mod subscriber;
 mod thread;
 
 pub use layer::CallLayer;
 pub use log::WithTrace;
+pub use subscriber::{ExcludedSubscriber, TraceAccount, subscriber};
 
 /// Returns a layer that makes a call of each span that is entered while a trace is current.
 ///

@@ -209,6 +209,10 @@ impl State {
         self.place.around
     }
 
+    pub(super) fn trace(&self) -> WeakTrace {
+        self.place.trace
+    }
+
     pub(super) fn call(&self) -> Option<CallRef> {
         self.call
     }

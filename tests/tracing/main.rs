@@ -5,6 +5,7 @@ mod entries;
 mod fields;
 mod futures;
 mod log;
+mod memory;
 mod oracle;
 mod requests;
 mod threads;
