@@ -199,6 +199,7 @@ impl CallRecord {
 
     /// Notes when a call that has just been suspended was left, for a span that may never be entered
     /// again: if it is not, the call has stopped at this moment.
+    #[cfg(feature = "tracing")]
     pub(crate) fn leave(self, moment: u64) {
         self.0.words[STOP].store(moment | LEFT, Release);
     }
