@@ -23,6 +23,7 @@ const ORDER: &[&[&str]] = &[
     &["hotspots"],
     &["export"],
     &["recorder"],
+    &["tracing"],
     &["tower"],
     &["web"],
 ];

@@ -73,6 +73,7 @@
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
+//! - `tracing`: spans of `tracing` as calls, in the module `tracing`.
 //! - `web`: the page of a recorder, in the module `web`.
 
 #![forbid(unsafe_code)]
@@ -100,6 +101,9 @@ pub mod export;
 
 #[cfg(feature = "recorder")]
 pub mod recorder;
+
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -221,7 +225,7 @@ pub mod __private {
 }
 
 /// The code blocks of the README and of the guides are tests.
-#[cfg(all(doctest, feature = "macros", feature = "web"))]
+#[cfg(all(doctest, feature = "macros", feature = "tracing", feature = "web"))]
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
@@ -229,4 +233,6 @@ mod documents {
     struct Hunting;
     #[doc = include_str!("../docs/production.md")]
     struct Production;
+    #[doc = include_str!("../docs/reading-the-numbers.md")]
+    struct ReadingTheNumbers;
 }

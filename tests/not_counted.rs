@@ -12,6 +12,7 @@ use common::allocate;
 use lines::calls;
 use tracer::alloc::measure;
 use tracer::{Trace, call};
+use tracing_subscriber::layer::SubscriberExt;
 
 #[test]
 fn figures_that_are_not_counted_are_none() {
@@ -95,4 +96,19 @@ fn a_budget_that_can_not_be_checked_fails_a_test_but_no_service() {
         message.contains("can't be checked: nothing is counted on this thread"),
         "{message}"
     );
+}
+
+#[test]
+fn the_memory_of_a_wrapped_subscriber_is_none() {
+    let registry = tracing_subscriber::registry();
+    let subscriber = registry.with(tracer::tracing::layer());
+    let trace = Trace::new();
+    let scope = trace.inject();
+    tracing::subscriber::with_default(tracer::tracing::subscriber(subscriber), || {
+        tracing::info_span!("span").in_scope(|| allocate(1));
+    });
+    drop(scope);
+    let report = trace.report();
+    assert_eq!(report.subscriber, None);
+    assert_eq!(calls(&trace), ["span in -: not counted, not counted, Ok"]);
 }

@@ -19,7 +19,7 @@
 //! - [`Counting`] wraps any allocator. Each thread counts into a slot of its own, so nothing is
 //!   locked, and nothing is lost: see the rules at [`Counts`].
 //! - [`measure`] and [`Region`] return what a stretch of code did on this thread; [`exclude`] leaves
-//!   a stretch out.
+//!   a stretch out, and [`exclude_counted`] returns what it left out.
 //! - [`Budget`] asserts it in tests.
 //! - [`process`], [`threads`] and [`current_thread`] read the totals, of any thread from any thread.
 //! - [`Local`], [`Remote`] and [`Window`] are the readings that a tracer takes on its hot path.
@@ -29,6 +29,8 @@
 //! # Features
 //!
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
+//! - `tracing`: a wrapper that keeps the memory of a `tracing` subscriber out of all figures, in the module
+//!   `subscriber`.
 
 // On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -51,6 +53,9 @@ mod region;
 
 mod budget;
 
+#[cfg(feature = "tracing")]
+pub mod subscriber;
+
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
@@ -64,7 +69,7 @@ pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 pub use slot::Window;
-pub use thread::{Local, exclude, include, is_installed};
+pub use thread::{Local, exclude, exclude_counted, include, is_installed, take_counted};
 
 /// The README's code block is a test.
 #[cfg(doctest)]

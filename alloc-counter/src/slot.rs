@@ -6,11 +6,25 @@ use crate::counts::Counts;
 use crate::sync::{AtomicCell, AtomicI64, AtomicU32, AtomicU64, const_fn, fence};
 
 /// An operation of the allocator on a block.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Allocate,
     Free,
     Resize,
+}
+
+impl Operation {
+    /// Returns the counts of one operation. The sizes are the block's before and after it, in bytes.
+    pub(crate) fn counts(self, old: usize, new: usize) -> Counts {
+        let is = |operation: Self| u64::from(self == operation);
+        Counts {
+            allocations: is(Self::Allocate),
+            deallocations: is(Self::Free),
+            reallocations: is(Self::Resize),
+            bytes_allocated: new.saturating_sub(old) as u64,
+            bytes_deallocated: old.saturating_sub(new) as u64,
+        }
+    }
 }
 
 /// The counters of one thread. Only the owner writes, so a relaxed load and store make an exact

@@ -31,13 +31,25 @@ enum Standing {
     Ended,
 }
 
+/// Whose memory it is that the thread allocates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Programs,
+    Overhead,
+    /// Overhead that is also added up in [`COUNTED`].
+    CountedOverhead,
+}
+
 // All but the last have no destructor, so they can be read at any time of a thread's life, and none
 // is initialised at run time, so reading one is a load.
 thread_local! {
     /// The hot path: the slot to count into, if it needs no further check.
     static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     static STANDING: Cell<Standing> = const { Cell::new(Standing::New) };
-    static EXCLUDED: Cell<bool> = const { Cell::new(false) };
+    static WHOSE: Cell<Whose> = const { Cell::new(Whose::Programs) };
+    /// What the innermost [`exclude_counted`] has counted, if that is anything.
+    static COUNTED: Cell<Counts> = const { Cell::new(Counts::ZERO) };
+    static HAS_COUNTED: Cell<bool> = const { Cell::new(false) };
     /// Initialised by a claim; its destructor gives the slot back when the thread ends.
     static GIVE_BACK: GiveBack = const { GiveBack };
 }
@@ -82,7 +94,12 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) {
     if !INSTALLED.load(Relaxed) {
         INSTALLED.store(true, Relaxed);
     }
-    if EXCLUDED.get() {
+    let whose = WHOSE.get();
+    if whose != Whose::Programs {
+        if whose == Whose::CountedOverhead {
+            COUNTED.set(take_counted() + operation.counts(old, new));
+            HAS_COUNTED.set(true);
+        }
         return match STANDING.get() {
             Standing::Owner(slot) => slot.count_overhead(operation, old, new),
             _ => OVERHEAD.count_shared(operation, old, new),
@@ -167,8 +184,51 @@ fn try_whether_installed() -> bool {
 /// assert_eq!(measured.counts.unwrap().allocates(), 0);
 /// ```
 pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
-    let _restore = Restore::after(true);
+    let _restore = Restore::after(Whose::Overhead);
     work()
+}
+
+/// Runs `work` as [`exclude`] does, and returns what it allocated and freed on this thread.
+///
+/// The counts are also known while the thread's thread-locals are destroyed. They have neither what
+/// [`exclude`] and [`include`](include()) inside of it leave out, nor what another `exclude_counted` inside of it
+/// returns. All zero if no [`Counting`](crate::Counting) allocator is installed.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::{exclude_counted, measure};
+///
+/// let measured = measure(|| exclude_counted(|| drop(std::hint::black_box(vec![1u8; 64]))));
+/// assert_eq!(measured.counts.unwrap().allocates(), 0);
+/// let ((), counts) = measured.value;
+/// assert_eq!((counts.allocations, counts.bytes_deallocated), (1, 64));
+/// ```
+pub fn exclude_counted<T>(work: impl FnOnce() -> T) -> (T, Counts) {
+    let _excluding = Excluding::start();
+    let value = work();
+    (value, take_counted())
+}
+
+/// Takes what the innermost [`exclude_counted`] on this thread has counted until now: it will return the
+/// rest. All zero outside.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::{exclude_counted, take_counted};
+///
+/// let (first, rest) = exclude_counted(|| {
+///     drop(std::hint::black_box(Box::new(1)));
+///     take_counted()
+/// });
+/// assert_eq!((first.allocations, rest.allocations), (1, 0));
+/// ```
+#[inline]
+pub fn take_counted() -> Counts {
+    if HAS_COUNTED.replace(false) {
+        COUNTED.get()
+    } else {
+        Counts::ZERO
+    }
 }
 
 /// Runs `work` inside of [`exclude`] and counts what it allocates and frees as the program's: for
@@ -184,29 +244,58 @@ pub fn exclude<T>(work: impl FnOnce() -> T) -> T {
 /// ```
 pub fn include<T>(work: impl FnOnce() -> T) -> T {
     // The first count looks the thread's slot up again.
-    let _restore = Restore::after(false);
+    let _restore = Restore::after(Whose::Programs);
     work()
 }
 
 /// Restores how the thread counted before.
 struct Restore {
     slot: Option<&'static Slot>,
-    excluded: bool,
+    whose: Whose,
 }
 
 impl Restore {
-    fn after(is_excluded: bool) -> Self {
+    #[inline]
+    fn after(whose: Whose) -> Self {
         Self {
             slot: SLOT.take(),
-            excluded: EXCLUDED.replace(is_excluded),
+            whose: WHOSE.replace(whose),
         }
     }
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
-        EXCLUDED.set(self.excluded);
+        WHOSE.set(self.whose);
         SLOT.set(self.slot);
+    }
+}
+
+/// An [`exclude_counted`] that lasts until it is dropped, also by a panic. [`take_counted`] has its counts.
+pub(crate) struct Excluding {
+    /// What the one around it has counted, if that is anything.
+    around: Option<Counts>,
+    _restore: Restore,
+}
+
+impl Excluding {
+    #[inline]
+    pub(crate) fn start() -> Self {
+        Self {
+            around: HAS_COUNTED.replace(false).then(|| COUNTED.get()),
+            _restore: Restore::after(Whose::CountedOverhead),
+        }
+    }
+}
+
+impl Drop for Excluding {
+    #[inline]
+    fn drop(&mut self) {
+        HAS_COUNTED.set(self.around.is_some());
+        if let Some(around) = self.around {
+            COUNTED.set(around);
+        }
     }
 }
 

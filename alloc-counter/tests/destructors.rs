@@ -10,7 +10,9 @@ use std::hint::black_box;
 use std::sync::{Barrier, OnceLock};
 use std::thread;
 
-use alloc_counter::{Counting, Counts, Region, current_thread, exclude, measure, process};
+use alloc_counter::{
+    Counting, Counts, Region, current_thread, exclude, exclude_counted, measure, process,
+};
 use stats_alloc::StatsAlloc;
 
 mod totals;
@@ -138,6 +140,8 @@ fn after_the_slot_was_given_back() {
                 assert_eq!((measured.counts, measured.peak_bytes), (None, None));
                 assert_eq!(region.counts(), None);
                 exclude(|| touch(50));
+                let ((), counts) = exclude_counted(|| touch(70));
+                assert_eq!((counts.allocations, counts.bytes_deallocated), (1, 70));
                 RAN.set(()).unwrap();
             });
         });
@@ -147,7 +151,7 @@ fn after_the_slot_was_given_back() {
     assert_eq!(RAN.get(), Some(&()));
     assert_eq!(after.unattributed - before.unattributed, TOUCHED);
     let overhead = after.overhead - before.overhead;
-    assert_eq!((overhead.allocations, overhead.bytes_allocated), (1, 50));
+    assert_eq!((overhead.allocations, overhead.bytes_allocated), (2, 120));
     assert_eq!(after.slots, before.slots);
     totals::assert_same_as(ALLOCATOR.inner().0.stats());
 }

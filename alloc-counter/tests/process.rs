@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::thread;
 
-use alloc_counter::{Counting, Counts, current_thread, exclude, process};
+use alloc_counter::{Counting, Counts, current_thread, exclude, exclude_counted, process};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -12,6 +12,7 @@ fn main() {
     all_totals_are_of_this_thread_or_overhead();
     blocks_freed_on_another_thread_balance_in_the_totals();
     excluded_requests_are_overhead();
+    excluded_requests_are_counted();
     a_slot_takes_the_documented_memory();
     println!("test result: ok. 4 passed; 0 failed");
 }
@@ -69,6 +70,26 @@ fn excluded_requests_are_overhead() {
     };
     assert_eq!(after.overhead - before.overhead, excluded);
     assert_eq!(after.counts - before.counts, excluded);
+    assert_eq!(current_thread(), me);
+}
+
+fn excluded_requests_are_counted() {
+    let (before, me) = (process().unwrap(), current_thread());
+    let ((), counts) = exclude_counted(|| {
+        let mut bytes = black_box(vec![1_u8; 100]);
+        bytes.reserve_exact(200);
+        bytes.shrink_to(black_box(150));
+    });
+    let after = process().unwrap();
+    let expected = Counts {
+        allocations: 1,
+        deallocations: 1,
+        reallocations: 2,
+        bytes_allocated: 300,
+        bytes_deallocated: 300,
+    };
+    assert_eq!(counts, expected);
+    assert_eq!(after.overhead - before.overhead, expected);
     assert_eq!(current_thread(), me);
 }
 

@@ -4,7 +4,10 @@ use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use alloc_counter::{Counting, Counts, Local, Region, exclude, is_installed, measure};
+use alloc_counter::{
+    Counting, Counts, Local, Region, exclude, exclude_counted, include, is_installed, measure,
+    take_counted,
+};
 
 mod aligned;
 
@@ -403,4 +406,52 @@ fn exclusion_goes_on_after_a_panic_within() {
         });
     });
     assert_eq!(measured.counts, Some(Counts::ZERO));
+}
+
+#[test]
+fn each_exclusion_returns_its_own_counts() {
+    let bytes = |counts: Counts| (counts.allocations, counts.bytes_allocated);
+    let measured = measure(|| {
+        exclude_counted(|| {
+            touch(1);
+            exclude(|| touch(1_000));
+            let ((), inside) = exclude_counted(|| touch(20));
+            include(|| touch(300));
+            touch(4);
+            let inside_of_plain = exclude(|| exclude_counted(|| touch(50)).1);
+            (bytes(inside), bytes(inside_of_plain))
+        })
+    });
+    assert_eq!(measured.value.0, ((1, 20), (1, 50)));
+    assert_eq!(bytes(measured.value.1), (2, 5));
+    assert_eq!(bytes(measured.counts.unwrap()), (1, 300));
+    assert_eq!(measured.peak_bytes, Some(300));
+}
+
+#[test]
+fn counts_are_taken_before_the_end() {
+    let (before, rest) = exclude_counted(|| {
+        touch(10);
+        let before = take_counted();
+        touch(7);
+        before
+    });
+    assert_eq!((before.bytes_allocated, rest.bytes_allocated), (10, 7));
+    exclude(|| touch(100));
+    assert_eq!(take_counted(), Counts::ZERO);
+}
+
+#[test]
+fn a_panic_ends_a_counted_exclusion() {
+    let ((), counts) = exclude_counted(|| {
+        touch(10);
+        let inside = AssertUnwindSafe(|| exclude_counted(unwind));
+        let payload = catch_unwind(inside).unwrap_err();
+        // Where it is freed is where it counts.
+        include(|| drop(payload));
+        touch(10);
+    });
+    assert_eq!((counts.allocations, counts.bytes_allocated), (2, 20));
+    assert_eq!(take_counted(), Counts::ZERO);
+    assert_eq!(measure(|| touch(100)).peak_bytes, Some(100));
 }

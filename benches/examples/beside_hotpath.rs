@@ -1,6 +1,8 @@
 //! The same functions in tracer's table and in hotpath's, one run each.
 //!
-//! hotpath's table has allocations only in a separate build, with hotpath's own global allocator.
+//! hotpath adds up while the program runs, by function, with allocations only in a separate build, with its
+//! own global allocator. Here reports are added up afterwards, so the table has self figures, outcomes and
+//! paths, of selected reports.
 
 use std::hint::black_box;
 

@@ -132,6 +132,28 @@ calls recorded: N memory: N bytes
     );
 }
 
+#[test]
+fn tracing_service() {
+    assert_eq!(
+        shape(&printed("tracing_service", &[])),
+        "\
+GET request: TIME · failed: Status code: 500 Internal Server Error · kept: failed
+trace N: TIME, allocates N (N bytes)
+wall busy allocates self-allocs bytes self-bytes peak call
+TIME TIME N N N N N request method=GET uri=/orders/N version=HTTP/N.N @ tokio-rt-worker #N \
+failed: Status code: N Internal Server Error
+TIME TIME N N N N N ├─ order [N]
+TIME TIME N N N N N │ ├─ warehouse
+TIME TIME N N N N N │ │ └─ stock
+TIME TIME N N N N N │ └─ items count=N failed: N items ordered, N in stock
+TIME N N │ ├─ · packing stock=N
+TIME N N │ └─ · error=N items ordered, N in stock
+TIME N N └─ · response failed classification=Status code: N Internal Server Error latency=N ms
+calls recorded: N memory: N bytes
+"
+    );
+}
+
 #[cfg(feature = "grpc")]
 #[test]
 fn grpc() {

@@ -155,7 +155,8 @@ fn a_call_that_stops_on_its_thread_has_its_figures() {
         let call = opened();
         let reader = thread::spawn(move || assert_at_one_moment(call));
         let state = call.state().with_outcome(OutcomeKind::Ok);
-        let highest = call.close_on_thread(state, STOP, [5; 5].into_iter(), |level| level + 4);
+        let highest =
+            call.close_on_thread(state, (STOP, false), [5; 5].into_iter(), |level| level + 4);
         reader.join().unwrap();
         assert_eq!(highest, 4);
         let (state, stop, found) = call.read();

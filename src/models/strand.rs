@@ -37,6 +37,7 @@ fn stop_remotely(call: CallRef, value: u32) -> bool {
             within: Address::NONE,
             outcome: OutcomeKind::Ok,
             used: usage(1),
+            is_exact: false,
             left_open: None,
         }))
     });

@@ -10,6 +10,8 @@ pub(crate) mod text;
 pub(crate) mod wait;
 
 pub(crate) mod seqlock;
+#[cfg(any(feature = "tracing", all(loom, test)))]
+pub(crate) mod table;
 
 #[cfg(any(feature = "recorder", all(loom, test)))]
 pub(crate) mod cut;

@@ -88,25 +88,11 @@ impl Text {
     pub(crate) fn of_several<'a>(
         values: impl Iterator<Item = Option<&'a dyn Display>> + Clone,
     ) -> Self {
-        let mut text = Self::default();
-        let count = values.clone().count();
-        for (index, value) in values.enumerate() {
-            let share = text.bytes.remaining_capacity() / (count - index);
-            if share <= HEAD {
-                break;
-            }
-            let Some(value) = value else {
-                text.bytes.extend(LACKING);
-                continue;
-            };
-            let head = text.bytes.len();
-            text.bytes.extend([0; HEAD]);
-            text.append(value, share - HEAD);
-            let length = text.bytes.len() - head - HEAD;
-            let length = u16::try_from(length).unwrap_or(u16::MAX);
-            text.bytes[head..head + HEAD].copy_from_slice(&length.to_le_bytes());
+        let mut several = Several::new(values.clone().count());
+        for value in values {
+            several.push(value);
         }
-        text
+        several.into_text()
     }
 
     fn several(bytes: &[u8], count: usize) -> impl Iterator<Item = Option<String>> {
@@ -155,6 +141,51 @@ impl Text {
         let keep = character_boundary(&self.bytes, end - mark.len());
         self.bytes.truncate(keep);
         self.bytes.extend(mark.bytes());
+    }
+}
+
+/// Several texts that are appended one by one.
+pub(crate) struct Several {
+    text: Text,
+    /// How many texts are still to come.
+    missing: usize,
+}
+
+impl Several {
+    pub(crate) fn into_text(self) -> Text {
+        self.text
+    }
+
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            text: Text::default(),
+            missing: count,
+        }
+    }
+
+    /// Appends the next text, or that the call lacks it.
+    pub(crate) fn push(&mut self, value: Option<&dyn Display>) {
+        let Self { text, missing } = self;
+        if *missing == 0 {
+            return;
+        }
+        let share = text.bytes.remaining_capacity() / *missing;
+        *missing -= 1;
+        if share <= HEAD {
+            // The texts without room read as empty.
+            *missing = 0;
+            return;
+        }
+        let Some(value) = value else {
+            text.bytes.extend(LACKING);
+            return;
+        };
+        let head = text.bytes.len();
+        text.bytes.extend([0; HEAD]);
+        text.append(value, share - HEAD);
+        let length = text.bytes.len() - head - HEAD;
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        text.bytes[head..head + HEAD].copy_from_slice(&length.to_le_bytes());
     }
 }
 

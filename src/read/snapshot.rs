@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) age: Duration,
     pub(crate) grown: u64,
     pub(crate) dropped: u64,
+    /// What a wrapped subscriber allocated and freed.
+    pub(crate) subscriber: Option<Counts>,
     pub(crate) footprint: Footprint,
     pub(crate) strands: Vec<StrandSnapshot>,
     /// The paths of folded calls, each after the one around it.
@@ -149,6 +151,7 @@ impl Snapshot {
             age: Duration::ZERO,
             grown: 0,
             dropped: 0,
+            subscriber: None,
             footprint: Footprint::default(),
             strands: Vec::new(),
             paths: Vec::new(),

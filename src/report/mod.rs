@@ -56,6 +56,11 @@ pub struct Report {
     /// What all strands of the trace allocated and freed, inside and outside calls; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub total: Option<Counts>,
+    /// What the subscriber of `tracing` allocated and freed while it was told of the trace's spans and
+    /// events, which is not in [`total`](Self::total). `None` if the subscriber is not wrapped by
+    /// `tracing::subscriber`, if it was told of nothing, if this is a part of a trace, or if no
+    /// [`Counting`](crate::Counting) allocator is installed.
+    pub subscriber: Option<Counts>,
     /// The calls, in order of start; a call comes after the one in which it was opened.
     pub calls: Vec<CallReport>,
     /// Calls beyond the trace's [limits](crate::Limits), summed by path; a path comes after the one around

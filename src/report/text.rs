@@ -6,6 +6,7 @@ use alloc_counter::Counts;
 
 use super::duration::Exactly;
 use super::escape::Escaped;
+use super::units::plural;
 use super::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
@@ -14,8 +15,9 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
     }
     write!(
         out,
-        "allocates at call stack: {}, detailed call stack:",
-        report.grown
+        "allocates at call stack: {}{}, detailed call stack:",
+        report.grown,
+        Subscriber(report)
     )?;
     if report.calls.is_empty() && report.folded.is_empty() {
         out.write_str(" ~")?;
@@ -60,6 +62,20 @@ pub(crate) fn write_allocates(total: Option<&Counts>, out: &mut impl Write) -> f
     match total {
         Some(total) => write!(out, ", allocates: {}", total.allocates()),
         None => out.write_str(", allocates: n/a"),
+    }
+}
+
+/// Displays what the subscriber allocated, if it is known: `, subscriber: 34 allocations (5,100 bytes)`.
+pub(super) struct Subscriber<'a>(pub(super) &'a Report);
+
+impl Display for Subscriber<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(counts) = &self.0.subscriber else {
+            return Ok(());
+        };
+        let allocations = plural(counts.allocates(), "allocation");
+        let bytes = plural(counts.bytes_allocated, "byte");
+        write!(f, ", subscriber: {allocations} ({bytes})")
     }
 }
 

@@ -9,7 +9,7 @@ use alloc_counter::Counts;
 
 use super::escape::Escaped;
 use super::names::Names;
-use super::text::{Beside, Failures, Title, ending, messages_below};
+use super::text::{Beside, Failures, Subscriber, Title, ending, messages_below};
 use super::units::{count, or_unknown, time};
 use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
 
@@ -92,7 +92,7 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
         or_unknown(report.total.as_ref(), |it| count(it.allocates()))
     )?;
     let bytes = or_unknown(report.total.as_ref(), |it| count(it.bytes_allocated));
-    writeln!(out, " ({bytes} bytes)")?;
+    writeln!(out, " ({bytes} bytes){}", Subscriber(report))?;
     let rows = rows(report);
     let mut widths = HEADINGS.map(|heading| heading.chars().count());
     for row in &rows {

@@ -42,6 +42,7 @@ impl Report {
         Self {
             elapsed: calls[0].wall,
             total: calls[0].total,
+            subscriber: None,
             folded,
             calls,
             ..self

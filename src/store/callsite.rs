@@ -54,6 +54,31 @@ pub struct Callsite {
     name: OnceLock<&'static str>,
 }
 
+/// Which of the texts of a callsite's calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextPlace {
+    Id,
+    /// The label at this place among the names of the labels.
+    Label(usize),
+}
+
+impl TextPlace {
+    #[cfg(feature = "tracing")]
+    pub(crate) fn to_bits(self) -> u32 {
+        match self {
+            Self::Id => 0,
+            Self::Label(place) => u32::try_from(place + 1).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        match bits {
+            0 => Self::Id,
+            bits => Self::Label(bits as usize - 1),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Function {
     Named(&'static str),

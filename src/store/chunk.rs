@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 use crate::store::address::Address;
+#[cfg(feature = "tracing")]
+use crate::store::record::LabelRecord;
 use crate::store::record::{
     CallRecord, CheckpointRecord, FoldedCall, MessageRecord, MoveRecord, Record, RecordedCall,
     TextRecord,
@@ -143,6 +145,11 @@ impl Vacant {
 
     pub(crate) const fn as_message(&self) -> MessageRecord {
         MessageRecord::of(self.record)
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) const fn as_label(&self) -> LabelRecord {
+        LabelRecord::of(self.record)
     }
 
     pub(crate) const fn as_text(&self) -> TextRecord {

@@ -2,11 +2,15 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use alloc_counter::Counts;
+
 use crate::primitives::pool::{Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, shared_static};
 use crate::store::chunk::{CHUNKS, Chunk, RECORDS};
 use crate::store::paths::Paths;
 use crate::store::record::TEXT_PIECE;
+#[cfg(feature = "tracing")]
+use crate::store::subscriber::SubscriberCounts;
 use crate::store::sum::{SUMS, SharedSum};
 
 shared_static! {
@@ -105,7 +109,7 @@ fn count(amount: u64) -> u32 {
 }
 
 /// The state that the strands of a trace share: what is left of its limits, the number of things not
-/// recorded, the paths of folded calls, and when a call last moved into another one.
+/// recorded, the paths of folded calls, when a call last moved into another one, and the subscriber's memory.
 pub(crate) struct Allowance {
     calls: AtomicU32,
     chunks: AtomicU32,
@@ -120,6 +124,8 @@ pub(crate) struct Allowance {
     dropped: AtomicU64,
     pub(crate) paths: Paths,
     moved: AtomicU64,
+    #[cfg(feature = "tracing")]
+    pub(crate) subscriber: SubscriberCounts,
 }
 
 /// Takes up to `amount` of the rest.
@@ -144,6 +150,8 @@ impl Allowance {
             dropped: AtomicU64::new(0),
             paths: Paths::new(),
             moved: AtomicU64::new(0),
+            #[cfg(feature = "tracing")]
+            subscriber: SubscriberCounts::new(),
         }
     }
 
@@ -170,6 +178,8 @@ impl Allowance {
         self.reserved.store(count(reserved as u64), Relaxed);
         self.grown.store(0, Relaxed);
         self.dropped.store(0, Relaxed);
+        #[cfg(feature = "tracing")]
+        self.subscriber.reset();
     }
 
     pub(crate) fn get(number: Number) -> Option<&'static Member<Self>> {
@@ -267,5 +277,17 @@ impl Allowance {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    /// Returns what a wrapped subscriber allocated and freed; `None` if there is none.
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(clippy::unused_self, reason = "for the feature `tracing`")
+    )]
+    pub(crate) fn subscriber_counts(&self) -> Option<Counts> {
+        #[cfg(feature = "tracing")]
+        return self.subscriber.read();
+        #[cfg(not(feature = "tracing"))]
+        None
     }
 }

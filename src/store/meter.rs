@@ -107,6 +107,12 @@ impl Meter {
         reading.is_some()
     }
 
+    /// Returns a number that is another one each time that the meter is run or paused.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn visit(&self) -> u32 {
+        self.version.word()
+    }
+
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
         self.thread.load(Relaxed) != 0
@@ -205,19 +211,10 @@ impl Meter {
     }
 
     /// Reads a record at one moment, from any thread. A running call's start is the strand's reading.
-    #[inline]
     pub(crate) fn read_record(
         &self,
         record: CallRecord,
     ) -> (RecordState, Option<u64>, Figures<Reading>) {
-        match record.read() {
-            (state, stop, Figures::Used(used)) => (state, stop, Figures::Used(used)),
-            _ => self.read_running(record),
-        }
-    }
-
-    /// Reads a record that was running a moment ago.
-    fn read_running(&self, record: CallRecord) -> (RecordState, Option<u64>, Figures<Reading>) {
         let mut patience = Patience::new();
         loop {
             let (state, stop, figures) = record.read();

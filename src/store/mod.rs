@@ -18,6 +18,9 @@ pub(crate) mod sum;
 pub(crate) mod folded_calls;
 pub(crate) mod remote;
 
+#[cfg(feature = "tracing")]
+pub(crate) mod subscriber;
+
 pub(crate) mod limits;
 pub(crate) mod meter;
 

@@ -6,6 +6,7 @@
 
 use crate::primitives::wait::{Lock, Taken};
 use crate::store::address::Address;
+use crate::store::callsite::TextPlace;
 use crate::store::record::CallRecord;
 use crate::store::state::OutcomeKind;
 use crate::store::sum::{self, Sum};
@@ -29,6 +30,8 @@ pub(crate) enum RemoteKind {
     /// A checkpoint's name, and the call's usage, as far as it was known.
     Checkpoint(String, Usage),
     Fail(String),
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "by spans only"))]
+    Label(TextPlace, String),
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub(crate) struct RemoteStop {
     pub(crate) within: Address,
     /// The call's usage, as far as it was known.
     pub(crate) used: Usage,
+    /// The call was suspended, so its usage was known.
+    pub(crate) is_exact: bool,
     /// The call that was open inside this one, and its usage.
     pub(crate) left_open: Option<(Address, Usage)>,
 }

@@ -12,6 +12,8 @@ pub(crate) enum RecordKind {
     Text,
     /// The failure message of the call that is its parent.
     Message,
+    /// A label that the call that is its parent got after its start.
+    Label,
     /// A move of a call into another one. Holds the call's address, its parent until then, and its usage
     /// there. Its present parent is in the call's own record.
     Move,
@@ -93,6 +95,7 @@ impl RecordState {
             1 => RecordKind::Checkpoint,
             2 => RecordKind::Text,
             3 => RecordKind::Message,
+            4 => RecordKind::Label,
             _ => RecordKind::Move,
         }
     }

@@ -12,9 +12,9 @@ use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
 use crate::store::record::{CallRecord, Record};
 use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
-use crate::store::state::RecordKind;
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::sum::SharedSum;
-use crate::store::usage::{Figures, Usage};
+use crate::store::usage::{Figures, Reading, Usage};
 
 shared_static! {
     pub(crate) static STRANDS: Pool<Strand> = Pool::new();
@@ -197,6 +197,39 @@ impl Strand {
     /// trace may have no more, or there is no memory.
     pub(crate) fn sum_of(&self, of: Address) -> Option<&'static Member<SharedSum>> {
         self.folded.sum_of(of, || self.allowance()?.take_sum())
+    }
+
+    /// Reads a call's record at one moment, from any thread: its state, when it stopped, and its figures. A
+    /// running call's start is the strand's reading.
+    ///
+    /// A call that was [left](CallRecord::leave) can't be resumed if the execution is over: it has stopped
+    /// when it was left.
+    #[inline]
+    pub(crate) fn read_record(
+        &self,
+        record: CallRecord,
+    ) -> (RecordState, Option<u64>, Figures<Reading>) {
+        match record.read() {
+            (state, Some(stop), Figures::Used(used)) => (state, Some(stop), Figures::Used(used)),
+            _ => self.read_open(record),
+        }
+    }
+
+    /// Reads the record of a call that was open a moment ago.
+    fn read_open(&self, record: CallRecord) -> (RecordState, Option<u64>, Figures<Reading>) {
+        let (state, stop, figures) = self.meter.read_record(record);
+        if stop.is_none()
+            && self.is_over()
+            && let Some(left) = record.left()
+        {
+            let outcome = if state.has_failed() {
+                OutcomeKind::Failed
+            } else {
+                OutcomeKind::Ok
+            };
+            return (state.with_outcome(outcome), Some(left), figures);
+        }
+        (state, stop, figures)
     }
 
     /// Returns the usage of a call of the strand, as far as it is known to a thread that may not run the

@@ -277,6 +277,22 @@ impl Trace {
         })
     }
 
+    /// Returns the name of the trace, which does not keep it.
+    #[cfg(all(feature = "tracing", feature = "recorder"))]
+    pub(crate) fn downgrade(&self) -> WeakTrace {
+        WeakTrace {
+            number: self.number(),
+            id: self.id(),
+        }
+    }
+
+    /// Returns the handle with which strands stand below this call.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn below(mut self, parent: Address) -> Self {
+        self.parent = parent;
+        self
+    }
+
     /// Returns the bytes that all traces hold until the process ends.
     pub(crate) fn held_bytes() -> u64 {
         TRACES.held_bytes() + ALLOWANCES.held_bytes()
@@ -313,6 +329,47 @@ impl Trace {
         let mut strands: Vec<_> = self.strands_newest_first().collect();
         strands.sort_by_key(|strand| strand.ordinal.load(Relaxed));
         strands
+    }
+}
+
+/// Names a trace without keeping it.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WeakTrace {
+    number: Number,
+    id: u64,
+}
+
+#[cfg(feature = "tracing")]
+impl WeakTrace {
+    /// Returns the name of no trace.
+    pub(crate) const NONE: Self = Self {
+        number: Number::NONE,
+        id: 0,
+    };
+
+    /// Returns the name of the trace with this number. The caller knows that one of its strands runs.
+    #[inline]
+    pub(crate) fn of(number: Number) -> Self {
+        let id = TRACES.get(number).map_or(0, |state| state.id.load(Relaxed));
+        Self { number, id }
+    }
+
+    /// Returns the trace's allowance, if the trace is this one; cheaper than a handle. The caller knows that
+    /// a strand of the trace with this number runs on this thread.
+    #[inline]
+    pub(crate) fn allowance_of_running(self, number: Number) -> Option<&'static Allowance> {
+        if self.number != number {
+            return None;
+        }
+        let state = TRACES.get(number)?;
+        (state.id.load(Relaxed) == self.id).then_some(&**state.allowance)
+    }
+
+    /// Returns a handle; `None` if the trace has no other handle any more.
+    pub(crate) fn upgrade(self) -> Option<Trace> {
+        let trace = Trace::of_living(TRACES.get(self.number)?)?;
+        (trace.id() == self.id).then_some(trace)
     }
 }
 

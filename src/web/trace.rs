@@ -10,7 +10,7 @@ use crate::export::{Format, UnknownFormat};
 use crate::hotspots::By;
 use crate::report::names::Names;
 use crate::report::text::messages_below;
-use crate::report::units::{bytes, count, or_unknown, percent, time};
+use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, shown};
@@ -113,6 +113,9 @@ fn facts(report: &Report) -> Markup {
                     "allocates "
                     b { (or_unknown(report.total, |it| format!("{} ({})", count(it.allocates()), bytes(it.bytes_allocated)))) }
                     @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.faint { " (usual " (count(usual.p50)) ", p99 " (count(usual.p99)) ")" } }
+                }
+                @if let Some(it) = &report.subscriber {
+                    li { "subscriber: " b { (plural(it.allocates(), "allocation")) " (" (bytes(it.bytes_allocated)) ")" } }
                 }
                 li { "kept: " (reasons(request)) }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }

@@ -50,6 +50,14 @@ pub(crate) fn start(
     Some(call)
 }
 
+/// Starts a call of the current trace with the texts that its callsite asks for. Returns `None` if no trace
+/// is current, or memory ran out.
+#[cfg(feature = "tracing")]
+pub(crate) fn start_current(callsite: &'static Callsite, text: &[u8]) -> Option<CallRef> {
+    let text = callsite.has_texts().then_some(text);
+    cursor::here(|here| start(here, here.strand()?, callsite, text))
+}
+
 /// Starts a call beyond the trace's limit, or inside a folded one. Returns `None` if memory ran out.
 #[cold]
 #[inline(never)]
@@ -132,9 +140,31 @@ pub(crate) fn stop(call: CallRef) {
 #[inline(never)]
 fn stop_here(here: &Position, call: CallRef) {
     let now = clock::ticks();
+    if !end_on_thread(here, call, (now, false), outcome) {
+        stop_elsewhere(here, call, now);
+    }
+}
+
+/// Leaves the innermost call, as [`suspend::leave`](crate::write::suspend::leave) does. Returns `false` if
+/// it takes more than that.
+#[cfg(feature = "tracing")]
+#[inline]
+pub(crate) fn leave_on_thread(here: &Position, call: CallRef, now: u64) -> bool {
+    end_on_thread(here, call, (now, true), |_, state| state.outcome())
+}
+
+/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, and
+/// the thread has its counters. Most are.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all that stopping a call does")]
+fn end_on_thread(
+    here: &Position,
+    call: CallRef,
+    (now, is_left): (u64, bool),
+    outcome: impl FnOnce(&Strand, RecordState) -> OutcomeKind,
+) -> bool {
     let record = call.record;
-    // Most stops are of the innermost call, in the visit to the strand in which it started. Then the
-    // thread has the counters that it had at the start, or none.
+    // The thread has the counters that it had at the start, or none.
     if let (Some(strand), Some(innermost)) = (here.strand(), here.innermost())
         && innermost.is(call)
         && let state = record.state()
@@ -142,7 +172,7 @@ fn stop_here(here: &Position, call: CallRef) {
         && let Some(local) = Local::current()
     {
         let state = state.with_outcome(outcome(strand, state));
-        let highest = record.close_on_thread(state, now, local.totals(), |level| {
+        let highest = record.close_on_thread(state, (now, is_left), local.totals(), |level| {
             local.take_peak_at(level)
         });
         let outer = here.call_at(record.parent());
@@ -154,9 +184,9 @@ fn stop_here(here: &Position, call: CallRef) {
         } else {
             pop_to_parent(here, strand, call, strand.meter.level(highest));
         }
-    } else {
-        stop_elsewhere(here, call, now);
+        return true;
     }
+    false
 }
 
 #[cold]
@@ -169,7 +199,10 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     let innermost = here.innermost_running();
     let start = match strand.meter.figures(record) {
         Figures::Started(start) => start,
-        Figures::Used(used) => return stop_suspended(here, strand, call, used, now),
+        Figures::Used(used) => {
+            leave_inner(here, strand, call, now);
+            return close(strand, call, used, now, None);
+        }
     };
     let Some(reading) = read(strand, innermost, Local::current(), now) else {
         // The thread is ending and has given its counters back.
@@ -177,7 +210,7 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
         let used = used(strand, None, start);
         if innermost.is_some_and(|innermost| innermost.is(call)) {
             here.go_into(strand, outer(here, call));
-            return close(strand, call, used, now);
+            return close(strand, call, used, now, None);
         }
         // Calls are open inside it: if it is folded, its record can't be vacated.
         strand.mark_partial();
@@ -187,23 +220,55 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     if innermost.is_some_and(|innermost| innermost.is(call)) {
         here.go_into(strand, outer(here, call));
     }
-    close(strand, call, reading.since(Reading { peak, ..start }), now);
+    let used = reading.since(Reading { peak, ..start });
+    close(strand, call, used, now, None);
 }
 
-/// Stops a call whose future is suspended. A call that is open inside it moves into the call around,
-/// which may be suspended too.
-fn stop_suspended(here: &Position, strand: &Strand, call: CallRef, used: Usage, now: u64) {
+/// Moves a call that is open inside a suspended one that stops into the call around, which may be
+/// suspended too.
+fn leave_inner(here: &Position, strand: &Strand, call: CallRef, now: u64) {
     if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
         let around = here.outwards(here.call_at(call.record.parent()));
         let outer = { around }.find(|outer| outer.record.is_open());
         reparent(here, strand, inner, outer, Reading::default(), now);
     }
-    close(strand, call, used, now);
 }
 
-fn close(strand: &Strand, call: CallRef, used: Usage, now: u64) {
+/// Stops a call that [`suspend::leave`](crate::write::suspend::leave) suspended at the moment when it was
+/// left, with this outcome, or the one that it has now. `is_innermost`: no call was open inside it then.
+#[cfg(feature = "tracing")]
+pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKind>) {
+    let Some(left) = call.record.left() else {
+        return stop(call);
+    };
+    cursor::here(|here| match here.strand_of(call) {
+        Some(strand) => {
+            let state = call.record.state();
+            if is_innermost && !state.is_folded() {
+                let outcome = known.unwrap_or_else(|| outcome(strand, state));
+                return call.record.finish(left, outcome);
+            }
+            leave_inner(here, strand, call, left);
+            if let Figures::Used(used) = strand.meter.figures(call.record) {
+                close(strand, call, used, left, known);
+            }
+        }
+        // If the execution is over, readers know that the call has stopped.
+        None if Strand::of(call).is_some_and(|strand| strand.is_over()) => {}
+        None => {
+            let outcome = if call.record.state().has_failed() {
+                OutcomeKind::Failed
+            } else {
+                OutcomeKind::Ok
+            };
+            stop_remotely(call, left, known.or(Some(outcome)));
+        }
+    });
+}
+
+fn close(strand: &Strand, call: CallRef, used: Usage, now: u64, known: Option<OutcomeKind>) {
     let state = call.record.state();
-    let outcome = outcome(strand, state);
+    let outcome = known.unwrap_or_else(|| outcome(strand, state));
     call.record.close(used, now, outcome);
     if let Some(record) = call.record.folded() {
         folded::add_stopped(strand, call.address(), record, used, now, outcome);
@@ -252,6 +317,7 @@ pub(crate) fn stop_remotely(call: CallRef, now: u64, known: Option<OutcomeKind>)
             within: sum::within(call.record.parent()),
             outcome: known.unwrap_or_else(|| outcome(strand, call.record.state())),
             used: strand.known_usage(call.record),
+            is_exact: call.record.left().is_some(),
             left_open: left_open.map(|inner| (inner.address(), strand.known_usage(inner.record))),
         }))
     });

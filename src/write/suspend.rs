@@ -13,17 +13,18 @@ use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{inside, leave_to_outer, pop_to_parent, read, reparent, used};
+#[cfg(feature = "tracing")]
+use crate::write::start_stop;
 use crate::write::start_stop::{stop, stop_remotely};
 
 /// Suspends a call, with the calls running inside it: until it is resumed, nothing on the strand counts
 /// for them. Returns the innermost of them; `None` if this thread does not run the strand.
 pub(crate) fn rest(call: CallRef) -> Option<CallRef> {
-    cursor::here(|here| rest_here(here, call))
+    cursor::here(|here| rest_here(here, call, clock::ticks()))
 }
 
-fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
+fn rest_here(here: &Position, call: CallRef, now: u64) -> Option<CallRef> {
     let strand = here.strand_of(call)?;
-    let now = clock::ticks();
     let innermost = here
         .innermost()
         .filter(|innermost| is_within(here, *innermost, call));
@@ -63,16 +64,36 @@ fn rest_here(here: &Position, call: CallRef) -> Option<CallRef> {
 
 /// Suspends a call alone: a call that is running inside it moves into the call around.
 pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
-    cursor::here(|here| rest_alone_here(here, call))
+    cursor::here(|here| rest_alone_here(here, call, clock::ticks()))
 }
 
-fn rest_alone_here(here: &Position, call: CallRef) -> Option<CallRef> {
+/// Suspends a call, [alone](rest_alone) or [not](rest), that may never be resumed: if it is not, it has
+/// stopped now.
+#[cfg(feature = "tracing")]
+pub(crate) fn leave(call: CallRef, is_alone: bool) -> Option<CallRef> {
+    cursor::here(|here| {
+        let now = clock::ticks();
+        if start_stop::leave_on_thread(here, call, now) {
+            return Some(call);
+        }
+        let innermost = if is_alone {
+            rest_alone_here(here, call, now)
+        } else {
+            rest_here(here, call, now)
+        };
+        if innermost.is_some() {
+            call.record.leave(now);
+        }
+        innermost
+    })
+}
+
+fn rest_alone_here(here: &Position, call: CallRef, now: u64) -> Option<CallRef> {
     let innermost = here.innermost();
     if innermost.is_some_and(|innermost| innermost.is(call)) {
-        return rest_here(here, call);
+        return rest_here(here, call, now);
     }
     let strand = here.strand_of(call)?;
-    let now = clock::ticks();
     let Some(mut start) = strand.meter.start(call.record) else {
         // It was suspended with the future in which it was opened, and now leaves that future.
         let outer = cursor::running(innermost);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use serde_json::Value;
+use tracer::alloc::Counts;
 use tracer::report::json;
 use tracer::{Limits, Outcome, Report, Trace, call};
 
@@ -61,6 +62,26 @@ fn folded_sums_of_older_files_have_no_cancelled_calls() {
         (1, 0)
     );
     assert_eq!(written(&report), before);
+}
+
+#[test]
+fn a_wrapped_subscriber_has_counts_and_older_files_have_none() {
+    assert_eq!(golden().subscriber, None);
+    let counts = r#"{"allocations":34,"reallocations":1,"deallocations":30,"bytes_allocated":5100,"bytes_deallocated":5000}"#;
+    let calls = r#","calls":[{"name":"handle""#;
+    let with = GOLDEN.replace(calls, &format!(r#","subscriber":{counts}{calls}"#));
+    let report = read(with.as_bytes()).remove(0).unwrap();
+    assert_eq!(
+        report.subscriber,
+        Some(Counts {
+            allocations: 34,
+            reallocations: 1,
+            deallocations: 30,
+            bytes_allocated: 5100,
+            bytes_deallocated: 5000,
+        })
+    );
+    assert_eq!(written(&report), with);
 }
 
 #[test]

@@ -387,3 +387,28 @@ fn the_outcome_of_a_report_is_that_of_its_outermost_calls() {
     let _running = call!();
     assert_eq!(trace.report().outcome(), &Outcome::Running);
 }
+
+#[test]
+fn a_wrapped_subscribers_memory_is_in_the_first_line() {
+    let mut report = Trace::new().report();
+    (report.trace, report.elapsed) = (7, Duration::from_micros(3));
+    report.subscriber = Some(Counts {
+        allocations: 1233,
+        reallocations: 1,
+        bytes_allocated: 5100,
+        ..Counts::ZERO
+    });
+    assert_eq!(
+        format!("{report}\n{report:#}"),
+        "\
+allocates at call stack: 0, subscriber: 1,234 allocations (5,100 bytes), detailed call stack: ~
+trace 7: 3.00 µs, allocates 0 (0 bytes), subscriber: 1,234 allocations (5,100 bytes)
+no calls recorded"
+    );
+    report.subscriber = Some(Counts::ZERO);
+    let line = report.to_string();
+    assert!(
+        line.contains(", subscriber: 0 allocations (0 bytes),"),
+        "{line}"
+    );
+}

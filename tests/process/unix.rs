@@ -11,6 +11,7 @@ mod on_drop;
 
 mod callsites;
 mod fork;
+mod levels;
 mod limits;
 mod memory;
 mod no_memory;
@@ -44,6 +45,7 @@ const TESTS: &[Test] = tests![
     fork::others_report,
     fork::others_set_checkpoints,
     fork::others_trace,
+    levels::of_a_wrapped_subscriber,
     limits::a_hundred_thousand_calls_in_one_trace_of_four_workers,
     memory::memory_is_bounded_by_the_highest_load,
     no_memory::what_can_not_be_recorded_is_left_out,

@@ -109,14 +109,14 @@ fn labels<S: Serializer>(call: &&CallReport, serializer: S) -> Result<S::Ok, S::
 }
 
 #[derive(Serialize)]
-struct Total {
+pub(super) struct Total {
     allocates: u64,
     bytes_allocated: u64,
     bytes_deallocated: u64,
 }
 
 impl Total {
-    fn of(counts: &Counts) -> Self {
+    pub(super) fn of(counts: &Counts) -> Self {
         Self {
             allocates: counts.allocates(),
             bytes_allocated: counts.bytes_allocated,

@@ -54,6 +54,20 @@
 //! ignores: write reports in order of their start or stop. JSON numbers are mostly read as doubles, which
 //! represent nanoseconds exactly for a hundred days.
 
+// Why events have this form, by the importers of both viewers:
+//
+// - speedscope ignores async slices (`b`, `e`), and Perfetto would draw a call twice if it had both forms.
+//   So a track is a strand, not a thread, and overlapping branches of a `join!` get lanes of their own.
+// - `X` has a start and a length, which both viewers add up and round differently, so calls that end
+//   together end in the wrong order. Of 400 random traces speedscope drew 175 wrongly with `X`, and 0 with
+//   `B` and `E`.
+// - speedscope makes the arguments of a start part of the frame's name, so with an id there all calls would
+//   differ. Only an outcome other than `ok` is at the start.
+// - A slice of no length breaks its neighbours in speedscope, so it is an instant. Perfetto names a thread by
+//   `tid` only, so tracks are numbered throughout the file. `ts` counts from a day before the first report,
+//   because a double can't hold nanoseconds since 1970. Some versions of Perfetto took `displayTimeUnit` for
+//   the unit of `ts`, so it is absent.
+
 mod args;
 mod lanes;
 mod live;

@@ -11,7 +11,7 @@ use crate::report::text::Title;
 use crate::report::tree::OnThread;
 use crate::report::{CheckpointReport, Report};
 
-use super::args::{CallArgs, Ending, FoldedArgs, Since};
+use super::args::{CallArgs, Ending, FoldedArgs, Since, Total};
 use super::lanes::{self, Lane, Step};
 use super::{Event, File, live, nanos};
 
@@ -50,6 +50,9 @@ impl<'a> Process<'a> {
         if self.report.dropped > 0 {
             let count = self.report.dropped;
             self.of_process("not recorded", NotRecorded { count }, file)?;
+        }
+        if let Some(counts) = &self.report.subscriber {
+            self.of_process("subscriber", Total::of(counts), file)?;
         }
         for (at, bytes) in live::levels(self.report).unwrap_or_default() {
             file.event(&Event {

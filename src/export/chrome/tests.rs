@@ -68,6 +68,7 @@ fn report(calls: Vec<CallReport>) -> Report {
         dropped: 0,
         memory_bytes: 4096,
         total: None,
+        subscriber: None,
         calls,
         folded: Vec::new(),
     }
@@ -174,6 +175,19 @@ fn nothing_to_draw_is_a_file_too() {
     );
     let two = written(&[report(Vec::new()), report(Vec::new())]);
     assert!(two.contains("\"pid\":2"), "{two}");
+}
+
+#[test]
+fn a_wrapped_subscribers_memory_is_an_instant_of_the_process() {
+    let mut report = report(Vec::new());
+    report.subscriber = Some(blocks(34, 30));
+    assert_eq!(
+        written(&[report]),
+        "{\"traceEvents\":[\n\
+         {\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"trace 7\"}},\n\
+         {\"name\":\"subscriber\",\"ph\":\"i\",\"cat\":\"trace\",\"ts\":86400000000.0,\"pid\":1,\"tid\":1,\"s\":\"p\",\
+         \"args\":{\"allocates\":34,\"bytes_allocated\":340,\"bytes_deallocated\":300}}\n]}\n"
+    );
 }
 
 /// Each lane as `strand.number: name( inner() )`, with `!` for moments.

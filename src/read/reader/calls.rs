@@ -8,7 +8,7 @@ use crate::primitives::clock;
 use crate::read::address_map::AddressMap;
 use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, Message};
 use crate::store::address::Address;
-use crate::store::callsite::Callsite;
+use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::record::RecordedCall;
 use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
@@ -91,6 +91,24 @@ impl StrandCalls {
                 wall: at.saturating_sub(call.start),
                 counts,
             });
+        }
+    }
+
+    /// Sets one of a call's texts, which it got after its start.
+    pub(super) fn set_text(&mut self, call: Address, place: TextPlace, text: String) {
+        if let Some(call) = self.get_mut(call) {
+            let (id, labels) = &mut call.text;
+            match place {
+                TextPlace::Id => *id = Some(text),
+                TextPlace::Label(place) => {
+                    if labels.len() <= place && place < call.callsite.labels().len() {
+                        labels.resize(place + 1, None);
+                    }
+                    if let Some(label) = labels.get_mut(place) {
+                        *label = Some(text);
+                    }
+                }
+            }
         }
     }
 

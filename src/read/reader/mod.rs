@@ -50,6 +50,7 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
         age: clock::between(started, clock::ticks()),
         grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
         dropped: allowance.map_or(0, Allowance::dropped) + u64::from(!is_whole),
+        subscriber: allowance.and_then(Allowance::subscriber_counts),
         footprint: Footprint::of(trace),
         strands,
         // Last, so that each path that a strand's sums name is found.

@@ -45,6 +45,7 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
                 call.end = call.end.failed();
             }
         }
+        RemoteKind::Label(place, text) => calls.set_text(address, place, text),
         RemoteKind::Stop(stopped) => {
             let at = calls.since_trace(moment);
             if let Some(call) = calls.get_mut(address) {
@@ -56,7 +57,7 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
                 call.busy = clock::duration(stopped.used.busy).min(call.wall);
                 call.counts = stopped.used.counts;
                 call.peak_bytes = peak_bytes(strand, stopped.used);
-                call.is_partial = true;
+                call.is_partial |= !stopped.is_exact;
             }
             if let Some((inner, so_far)) = stopped.left_open {
                 calls.add_adoption(inner, address, so_far, moment);

@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
                 self.calls
                     .add_adoption(call, moved.before(), moved.so_far(), moment);
             }
-            View::Checkpoint(_) | View::Message(_) | View::Text(_) => {}
+            View::Checkpoint(_) | View::Message(_) | View::Label(_) | View::Text(_) => {}
         }
     }
 
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_now(&self, record: CallRecord) -> Now {
-        let (state, stop, figures) = self.strand.meter.read_record(record);
+        let (state, stop, figures) = self.strand.read_record(record);
         Now {
             state,
             stop,

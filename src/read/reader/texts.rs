@@ -40,6 +40,10 @@ pub(super) fn read_texts(
                     calls.add_message(it.call(), it.moment(), message);
                 }
             }
+            View::Label(it) => {
+                let value = text.take_string(it.text());
+                calls.set_text(it.call(), it.place(), value);
+            }
             View::Folded(_) | View::Move(_) => {}
         }
     }

@@ -50,7 +50,7 @@ fn add_call(
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
-    let (state, stop, figures) = strand.meter.read_record(*record);
+    let (state, stop, figures) = strand.read_record(*record);
     let used = match figures {
         Figures::Used(used) => used,
         running @ Figures::Started(_) => {
@@ -96,7 +96,7 @@ fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, m
     };
     let call = &mut calls.all[index];
     match &operation.kind {
-        RemoteKind::Checkpoint(..) => {}
+        RemoteKind::Checkpoint(..) | RemoteKind::Label(..) => {}
         RemoteKind::Fail(_) => {
             call.has_failed = true;
             call.end(call.end.failed());

@@ -65,6 +65,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         dropped: snapshot.dropped,
         memory_bytes: snapshot.footprint.record_bytes(),
         total: is_counted.then_some(total),
+        subscriber: snapshot.subscriber.filter(|_| is_counted),
         calls,
         folded,
     }

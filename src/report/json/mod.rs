@@ -37,6 +37,7 @@
 //! | `elapsed_ns` | the time from there to the end of its last call |
 //! | `grown`?, `dropped`?, `memory_bytes` | see [`Report`] |
 //! | `total`? | counts of all its strands; left out if nothing was counted |
+//! | `subscriber`? | counts of a wrapped subscriber of `tracing`, which are not in `total` |
 //! | `calls` | in order of start, a call after its parent |
 //! | `folded`? | sums of calls beyond the trace's limits |
 //!

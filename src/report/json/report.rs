@@ -45,6 +45,8 @@ struct ReportInJson<'a> {
     memory_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total: Option<CountsInJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subscriber: Option<CountsInJson>,
     calls: List<'a, CallReport>,
     #[serde(default, skip_serializing_if = "List::is_empty")]
     folded: List<'a, FoldedReport>,
@@ -83,6 +85,7 @@ impl<'a> ReportInJson<'a> {
             dropped: report.dropped,
             memory_bytes: report.memory_bytes,
             total: report.total.map(CountsInJson::of),
+            subscriber: report.subscriber.map(CountsInJson::of),
             calls: List::Written(&report.calls),
             folded: List::Written(&report.folded),
         }
@@ -126,6 +129,7 @@ impl<'a> ReportInJson<'a> {
             dropped: self.dropped,
             memory_bytes: self.memory_bytes,
             total: self.total.map(CountsInJson::into_counts),
+            subscriber: self.subscriber.map(CountsInJson::into_counts),
             calls,
             folded: self.folded.into_read(),
         })

@@ -183,13 +183,26 @@ impl CallRecord {
 
     #[inline]
     pub(crate) fn is_open(self) -> bool {
-        self.0.words[STOP].load(Relaxed) == 0
+        // 0, or a moment with `LEFT`.
+        self.0.words[STOP].load(Relaxed).cast_signed() <= 0
     }
 
     /// Returns when the call was stopped, if it was.
     pub(crate) fn stop(self) -> Option<u64> {
-        let stop = self.0.words[STOP].load(Relaxed);
-        (stop != 0).then_some(stop)
+        stopped(self.0.words[STOP].load(Relaxed))
+    }
+
+    /// Returns when an open call was [left](Self::leave), if it was and is not resumed.
+    pub(crate) fn left(self) -> Option<u64> {
+        let word = self.0.words[STOP].load(Relaxed);
+        (word & LEFT != 0).then_some(word & !LEFT)
+    }
+
+    /// Notes when a call that has just been suspended was left, for a span that may never be entered
+    /// again: if it is not, the call has stopped at this moment.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn leave(self, moment: u64) {
+        self.0.words[STOP].store(moment | LEFT, Release);
     }
 
     /// Whether the call is open, in the visit to its strand in which it was opened or resumed.
@@ -233,20 +246,21 @@ impl CallRecord {
         self.0.state.change_to(state.to_bits(), write)
     }
 
-    /// Stops a call whose readings are those of this thread: they become amounts for good, one by
-    /// one as the totals come. `highest` returns the highest level since the last boundary, given
-    /// the level now. Returns the highest since the call's start.
+    /// Stops a call whose readings are those of this thread, or suspends it if it `is_left`: they become
+    /// amounts, one by one as the totals come. `highest` returns the highest level since the last boundary,
+    /// given the level now. Returns the highest since the call's start.
     #[inline]
     pub(crate) fn close_on_thread(
         self,
         state: RecordState,
-        now: u64,
+        (now, is_left): (u64, bool),
         totals: impl Iterator<Item = u64>,
         highest: impl FnOnce(i64) -> i64,
     ) -> i64 {
         let words = &self.0.words;
+        let stop = if is_left { now | LEFT } else { now };
         self.rewrite(state.holding_usage(true).of_thread(false), || {
-            words[STOP].store(now, Relaxed);
+            words[STOP].store(stop, Relaxed);
             let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
             words[BUSY].store(busy, Relaxed);
             let (mut start, mut level) = (Level::default(), Level::default());
@@ -276,6 +290,13 @@ impl CallRecord {
         });
     }
 
+    /// Stops a call that was left, which is not folded, at that moment.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn finish(self, left: u64, outcome: OutcomeKind) {
+        let state = self.state().with_outcome(outcome);
+        self.rewrite(state, || self.0.words[STOP].store(left, Relaxed));
+    }
+
     /// Suspends the call: the figures become amounts until it is resumed.
     pub(crate) fn suspend(self, used: Usage) {
         let state = self.state().holding_usage(true).of_thread(false);
@@ -288,7 +309,15 @@ impl CallRecord {
             .state()
             .holding_usage(false)
             .of_thread(start.is_of_thread());
-        self.rewrite(state, || self.set_start(start));
+        self.rewrite(state, || {
+            let stop = &self.0.words[STOP];
+            let word = stop.load(Relaxed);
+            if word & LEFT != 0 {
+                // Unless another thread has stopped the call since.
+                let _ = stop.compare_exchange(word, 0, Relaxed, Relaxed);
+            }
+            self.set_start(start);
+        });
     }
 
     /// Turns a running call's figures into its strand's reading, as the strand is left.
@@ -312,8 +341,7 @@ impl CallRecord {
     #[inline]
     pub(crate) fn read(self) -> (RecordState, Option<u64>, Figures) {
         let read = self.0.state.read(|state| {
-            let stop = self.0.words[STOP].load(Acquire);
-            let stop = (stop != 0).then_some(stop);
+            let stop = stopped(self.0.words[STOP].load(Acquire));
             (stop, self.figures_in(RecordState::from_bits(state)))
         });
         let is_torn = read.is_err();
@@ -321,6 +349,16 @@ impl CallRecord {
         let state = RecordState::from_bits(state);
         (state.partial(is_torn || state.is_partial()), stop, figures)
     }
+}
+
+/// Set in the word of the stop if the call is open and the moment is that at which it was left. No clock
+/// gets so far.
+const LEFT: u64 = 1 << 63;
+
+/// Returns the moment of the stop, if there is one in this word.
+#[inline]
+fn stopped(word: u64) -> Option<u64> {
+    (word.cast_signed() > 0).then_some(word)
 }
 
 /// The last two totals that went by: bytes allocated and bytes freed.

@@ -23,7 +23,7 @@ use crate::store::usage::Usage;
 
 pub(crate) use call::{CallRecord, NewCall, RecordedCall};
 pub(crate) use folded::FoldedCall;
-pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
+pub(crate) use notes::{CheckpointRecord, LabelRecord, MessageRecord, MoveRecord, TextRecord};
 
 /// Sixteen words.
 #[repr(align(128))]
@@ -32,7 +32,7 @@ pub(crate) struct Record {
     /// The address of the call around this one.
     parent: AtomicU32,
     /// The number of a call's callsite or of a folded call's sum; the address of a moved call; the
-    /// length of a text.
+    /// length of a text; which of a call's texts a label is.
     subject: AtomicU32,
     thread: AtomicU32,
     words: [AtomicU64; WORDS],
@@ -40,7 +40,7 @@ pub(crate) struct Record {
 
 const WORDS: usize = 14;
 const START: usize = 0;
-/// 0 while the call is open. The one word that another thread may write.
+/// 0 while the call is open, or when it was left. The one word that another thread may write.
 const STOP: usize = 1;
 const BUSY: usize = 2;
 const PEAK: usize = 3;
@@ -59,6 +59,7 @@ pub(crate) enum View {
     Folded(FoldedCall),
     Checkpoint(CheckpointRecord),
     Message(MessageRecord),
+    Label(LabelRecord),
     Text(TextRecord),
     Move(MoveRecord),
 }
@@ -88,6 +89,7 @@ impl Record {
             RecordKind::Call => View::Call(RecordedCall::of(self)),
             RecordKind::Checkpoint => View::Checkpoint(CheckpointRecord::of(self)),
             RecordKind::Message => View::Message(MessageRecord::of(self)),
+            RecordKind::Label => View::Label(LabelRecord::of(self)),
             RecordKind::Text => View::Text(TextRecord::of(self)),
             RecordKind::Move => View::Move(MoveRecord::of(self)),
         }

@@ -6,6 +6,7 @@ use alloc_counter::Counts;
 
 use super::{COUNTS, COUNTS_END, CallRecord, Record, START, TEXT_PIECE};
 use crate::store::address::Address;
+use crate::store::callsite::TextPlace;
 use crate::store::short_text::{ShortText, WORD_BYTES};
 use crate::store::state::{RecordKind, RecordState};
 use crate::store::usage::Usage;
@@ -17,6 +18,10 @@ pub(crate) struct CheckpointRecord(&'static Record);
 /// The record of a [`RecordKind::Message`].
 #[derive(Clone, Copy)]
 pub(crate) struct MessageRecord(&'static Record);
+
+/// The record of a [`RecordKind::Label`].
+#[derive(Clone, Copy)]
+pub(crate) struct LabelRecord(&'static Record);
 
 /// The record of a [`RecordKind::Text`].
 #[derive(Clone, Copy)]
@@ -113,6 +118,33 @@ impl MessageRecord {
 
     pub(crate) fn moment(self) -> u64 {
         self.0.start()
+    }
+
+    /// Returns the text; `None` if it is in the records before.
+    pub(crate) fn text(self) -> Option<ShortText> {
+        self.0.text()
+    }
+}
+
+impl LabelRecord {
+    pub(crate) const fn of(record: &'static Record) -> Self {
+        Self(record)
+    }
+
+    /// Writes the record. `text` is `None` if it is in the records before.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn write(self, call: Address, place: TextPlace, text: Option<&ShortText>) {
+        self.0.subject.store(place.to_bits(), Relaxed);
+        self.0.write_text_note(RecordKind::Label, call, 0, text);
+    }
+
+    pub(crate) fn call(self) -> Address {
+        self.0.parent()
+    }
+
+    /// Returns which of the call's texts this is.
+    pub(crate) fn place(self) -> TextPlace {
+        TextPlace::from_bits(self.0.subject.load(Relaxed))
     }
 
     /// Returns the text; `None` if it is in the records before.

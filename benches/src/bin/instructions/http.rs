@@ -16,6 +16,9 @@ use tower::Service;
 use tower_http::trace::TraceLayer;
 use tracer::tower::RecorderLayer;
 use tracer_benches::workload;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::each;
 use crate::requests::{assert_none_kept, recorder};
@@ -37,6 +40,25 @@ pub(crate) fn trace_layer() -> u64 {
         .with_writer(std::io::sink)
         .init();
     answers(router(nothing).layer(TraceLayer::new_for_http()))
+}
+
+pub(crate) fn spans_printed() -> u64 {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(std::io::sink)
+        .init();
+    answers(router(nine_spans).layer(TraceLayer::new_for_http()))
+}
+
+pub(crate) fn spans_recorded() -> u64 {
+    let recorder = recorder();
+    let layer = tracer::tracing::layer().recorder(recorder.clone());
+    tracing_subscriber::registry()
+        .with(layer.with_filter(LevelFilter::DEBUG))
+        .init();
+    let times = answers(router(nine_spans).layer(TraceLayer::new_for_http()));
+    assert_none_kept(&recorder);
+    times
 }
 
 pub(crate) fn recorded() -> u64 {
@@ -64,6 +86,11 @@ async fn nothing() -> &'static str {
 
 async fn nine_calls() -> &'static str {
     workload::traced::root();
+    "nothing"
+}
+
+async fn nine_spans() -> &'static str {
+    workload::in_tracing::root();
     "nothing"
 }
 

@@ -9,6 +9,7 @@ mod calls;
 mod futures;
 mod http;
 mod requests;
+mod spans;
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -83,6 +84,31 @@ const KINDS: &[Kind] = &[
         "call-no-trace-tracing",
         "– a `tracing` span, no subscriber",
         calls::with_no_subscriber,
+    ),
+    all(
+        "span",
+        "a `tracing` span as a call, `layer()` over a `Registry`",
+        spans::as_call,
+    ),
+    all(
+        "span-no-trace",
+        "a `tracing` span with that layer and no trace",
+        spans::with_no_trace,
+    ),
+    all(
+        "span-label",
+        "a `tracing` span as a call with a label",
+        spans::as_call_with_label,
+    ),
+    all(
+        "span-label-tracing",
+        "– a `tracing` span with a field, bare `Registry`",
+        spans::with_field,
+    ),
+    all(
+        "span-opentelemetry",
+        "– a `tracing` span in `tracing-opentelemetry`, exported to nowhere",
+        spans::in_opentelemetry,
     ),
     all("checkpoint", "a checkpoint", calls::checkpoint),
     all(
@@ -191,6 +217,18 @@ const KINDS: &[Kind] = &[
         "router-trace-layer",
         "– tower-http's `TraceLayer` adds, its text discarded",
         http::trace_layer,
+    ),
+    over(
+        "router",
+        "router-spans",
+        "`TraceLayer` and `layer().recorder(…)` add, with 9 spans and 6 events",
+        http::spans_recorded,
+    ),
+    over(
+        "router",
+        "router-spans-fmt",
+        "– `TraceLayer` and `fmt` add, with 9 spans and 6 events, the text discarded",
+        http::spans_printed,
     ),
     all(
         "system",

@@ -1,0 +1,372 @@
+//! The layer: what a subscriber tells of spans and events.
+
+use std::fmt;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::primitives::pool::Member;
+use crate::primitives::table::Table;
+use crate::primitives::text::Text;
+use crate::write::annotate;
+use crate::write::cursor::{self, Position};
+
+use super::fields;
+use super::span::{Place, Span, SpanRef, note_dropped};
+use super::subscriber;
+use super::thread::{self, Key, Spans};
+
+static LAYERS: AtomicU32 = AtomicU32::new(0);
+
+/// The default names of the field that is a call's id.
+const ID_FIELDS: &[&str] = &["request_id", "id"];
+
+/// A layer that makes calls of spans, made by [`layer`](super::layer). Its rules are those of the
+/// [module](super).
+pub struct CallLayer {
+    /// Tells its spans from those of other layers, whose ids may be the same.
+    number: u32,
+    /// Another layer of this kind stands below: this one does nothing.
+    is_second: bool,
+    spans: Table<Member<Span>>,
+    id_fields: Vec<&'static str>,
+    checkpoints: LevelFilter,
+    failures: LevelFilter,
+    #[cfg(feature = "recorder")]
+    requests: super::requests::Requests,
+}
+
+impl fmt::Debug for CallLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallLayer")
+            .field("id_fields", &self.id_fields)
+            .field("checkpoints", &self.checkpoints)
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CallLayer {
+    pub(super) fn new() -> Self {
+        Self {
+            number: LAYERS.fetch_add(1, Relaxed),
+            is_second: false,
+            spans: Table::new(),
+            id_fields: ID_FIELDS.to_vec(),
+            checkpoints: LevelFilter::INFO,
+            failures: LevelFilter::OFF,
+            #[cfg(feature = "recorder")]
+            requests: super::requests::Requests::default(),
+        }
+    }
+
+    /// Sets the name of the field that is a call's [id](crate::CallReport::id); by default `request_id`,
+    /// or else `id`. Other fields are labels.
+    ///
+    /// The first layer in the process that sees a span decides for all spans of that place in the code.
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let layer = tracer::tracing::layer().id_field("order");
+    /// tracing_subscriber::registry().with(layer).init();
+    ///
+    /// let trace = tracer::Trace::new();
+    /// let _scope = trace.inject();
+    /// tracing::info_span!("pack", order = 7, rows = 3).in_scope(|| { /* … */ });
+    /// assert_eq!(trace.report().calls[0].id.as_deref(), Some("7"));
+    /// ```
+    #[must_use]
+    pub fn id_field(mut self, name: &'static str) -> Self {
+        self.id_fields = vec![name];
+        self
+    }
+
+    /// Sets the most verbose level of the events that become
+    /// [checkpoints](crate::CallReport::checkpoints); `INFO` by default, which includes `WARN` and `ERROR`.
+    /// With `LevelFilter::OFF` no event does.
+    #[must_use]
+    pub fn checkpoints(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.checkpoints = level.into();
+        self
+    }
+
+    /// Sets the most verbose level of the events that mark their span as failed, whatever their fields; none
+    /// by default. `ERROR` suits programs that log an error only if the work can't go on.
+    ///
+    /// An event with a field `error`, as `#[instrument(err)]` emits it, marks its span at any level.
+    #[must_use]
+    pub fn failures(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.failures = level.into();
+        self
+    }
+
+    /// Lets root spans begin requests of this recorder: the spans of tower-http's `TraceLayer`, and those
+    /// with the field `otel.kind = "server"`, if no trace is current when they are made.
+    ///
+    /// The request's name is the value of `otel.name`. Without that field it is the method and the route
+    /// (`http.request.method`, `http.method` or `method`; `http.route` or `route`). Without a route it is the
+    /// method, if there is one, and the span's name. These fields have to have their values when the span is
+    /// made. The request's id is the span's [id field](Self::id_field). The request ends when the span is
+    /// closed, that is when its last handle is dropped; with `TraceLayer`, after the response's body.
+    #[cfg(feature = "recorder")]
+    #[must_use]
+    pub fn recorder(mut self, recorder: crate::recorder::Recorder) -> Self {
+        self.requests.recorder = Some(recorder);
+        self
+    }
+
+    /// Lets more root spans begin requests: those for whose metadata `is_request` returns `true`. It is
+    /// asked about spans that are made while no trace is current. Without a [`recorder`](Self::recorder) it
+    /// has no effect.
+    ///
+    /// ```
+    /// use tracer::recorder::Recorder;
+    ///
+    /// let recorder = Recorder::builder().start()?;
+    /// let layer = tracer::tracing::layer()
+    ///     .recorder(recorder)
+    ///     .requests(|span| span.target().starts_with("jobs") && span.name() == "run");
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    #[cfg(feature = "recorder")]
+    #[must_use]
+    pub fn requests(
+        mut self,
+        is_request: impl Fn(&'static Metadata<'static>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.requests.also(is_request);
+        self
+    }
+
+    fn key(&self, id: &Id) -> Key {
+        Key {
+            layer: self.number,
+            id: id.into_u64(),
+        }
+    }
+
+    /// Adds a new span, if it is in a trace or begins a request.
+    #[inline(never)]
+    fn add(&self, attributes: &Attributes<'_>, id: &Id) {
+        let explicit = attributes
+            .parent()
+            .and_then(|parent| self.place_below(parent));
+        let place = match explicit {
+            Some(place) => Some(place),
+            None if !is_traced() => None,
+            None => thread::here(|spans| spans.place(self.number)).flatten(),
+        };
+        #[cfg(feature = "recorder")]
+        let mut request = None;
+        #[cfg(feature = "recorder")]
+        let place = place.or_else(|| {
+            request = self.requests.begin(attributes, &self.id_fields);
+            request.as_ref().map(super::requests::place)
+        });
+        let Some(place) = place.filter(|_| !self.is_second) else {
+            return;
+        };
+        subscriber::note(|| Some(place.trace));
+        let metadata = attributes.metadata();
+        let callsite = fields::callsite(metadata, &self.id_fields);
+        // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
+        let id = id.into_u64();
+        let Some(serial) = thread::here(Spans::see_new) else {
+            return;
+        };
+        let span = if callsite.has_texts() {
+            let text = fields::texts(callsite, |visit| attributes.record(visit));
+            Span::take(id, serial, callsite, place, text.as_bytes())
+        } else {
+            Span::take(id, serial, callsite, place, &[])
+        };
+        let Some(span) = span else {
+            return note_dropped();
+        };
+        #[cfg(feature = "recorder")]
+        if request.is_some()
+            && let Some(mut state) = span.state()
+        {
+            *state.request() = request;
+        }
+        if callsite.has_texts() && metadata.fields().field(fields::OTEL_STATUS).is_some() {
+            fields::each(
+                callsite,
+                |visit| attributes.record(visit),
+                |_, name, text| {
+                    if fields::is_error_status(name, text.as_str())
+                        && let Some(mut state) = span.state()
+                    {
+                        state.fail(&Text::of(&fields::OTEL_STATUS));
+                    }
+                },
+            );
+        }
+        if !self.spans.insert(id, span) {
+            note_dropped();
+            if let Some(state) = span.state() {
+                Span::give(span, state);
+            }
+        }
+    }
+
+    /// Returns where a new span is that names its parent; `None` if that is in no trace.
+    #[cold]
+    fn place_below(&self, parent: &Id) -> Option<Place> {
+        let parent = self.spans.get(parent.into_u64())?;
+        let state = parent.state()?;
+        Some(state.place_inside(SpanRef::new(parent, state.serial())))
+    }
+
+    #[inline(never)]
+    fn enter(&self, key: Key, metadata: impl FnOnce() -> Option<&'static Metadata<'static>>) {
+        if !thread::is_outside() && thread::here(|spans| spans.enter_again(key)) != Some(false) {
+            return;
+        }
+        if let Some(span) = self.spans.get(key.id)
+            && thread::here(|spans| spans.enter(key, span)) == Some(true)
+        {
+            return;
+        }
+        self.enter_unknown(key, metadata());
+    }
+
+    #[inline(never)]
+    fn close(&self, key: Key) {
+        if let Some(span) = self.spans.remove(key.id) {
+            subscriber::note(|| Some(span.state()?.trace()));
+            let request = thread::here(|spans| spans.close(key, span)).flatten();
+            if request.is_some() {
+                subscriber::settle();
+            }
+            // A request ends here, while nothing is borrowed.
+        }
+    }
+
+    /// Enters a span that has no state, as a call of the current trace.
+    #[cold]
+    fn enter_unknown(&self, key: Key, metadata: Option<&'static Metadata<'static>>) {
+        if let Some(metadata) = metadata.filter(|_| is_traced() && !self.is_second) {
+            let callsite = fields::callsite(metadata, &self.id_fields);
+            thread::here(|spans| spans.enter_unknown(key, callsite));
+        }
+    }
+
+    /// Marks a span as failed.
+    fn fail(&self, id: &Id, why: &Text) {
+        if let Some(span) = self.spans.get(id.into_u64())
+            && let Some(mut state) = span.state()
+        {
+            state.fail(why);
+        }
+    }
+}
+
+/// Whether a trace is current on this thread.
+#[inline]
+fn is_traced() -> bool {
+    cursor::here(|here| here.strand().is_some())
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.is_second = (subscriber as &dyn Subscriber)
+            .downcast_ref::<Self>()
+            .is_some();
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let may_be_traced = is_traced() || attributes.parent().is_some();
+        #[cfg(feature = "recorder")]
+        let may_be_traced = may_be_traced || self.requests.recorder.is_some();
+        if may_be_traced {
+            self.add(attributes, id);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let Some(span) = self.spans.get(id.into_u64()) else {
+            return;
+        };
+        let Some(callsite) = span.state().map(|state| state.callsite()) else {
+            return;
+        };
+        subscriber::note(|| Some(span.state()?.trace()));
+        fields::each(
+            callsite,
+            |visit| values.record(visit),
+            |place, name, text| {
+                if let Some(mut state) = span.state() {
+                    state.set(place, &text);
+                    if fields::is_error_status(name, text.as_str()) {
+                        state.fail(&Text::of(&fields::OTEL_STATUS));
+                    }
+                }
+            },
+        );
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let is_checkpoint = *metadata.level() <= self.checkpoints;
+        let may_fail = *metadata.level() <= self.failures || fields::may_tell_error(metadata);
+        if self.is_second || !(is_checkpoint || may_fail) {
+            return;
+        }
+        if let Some(parent) = event.parent() {
+            let call = self
+                .spans
+                .get(parent.into_u64())
+                .and_then(|span| span.state()?.call());
+            if let Some(call) = call {
+                let said = fields::said(|visit| event.record(visit));
+                if is_checkpoint {
+                    annotate::checkpoint(call, said.text.as_str());
+                }
+                if may_fail {
+                    self.fail(parent, said.error.as_ref().unwrap_or(&said.text));
+                }
+            }
+            return;
+        }
+        if !is_traced() {
+            return;
+        }
+        let said = fields::said(|visit| event.record(visit));
+        let innermost = cursor::here(Position::innermost_running);
+        if let (Some(call), true) = (innermost, is_checkpoint) {
+            annotate::checkpoint(call, said.text.as_str());
+        }
+        let call = thread::here(Spans::see_event).flatten();
+        if let (Some(call), true, true) = (call, may_fail, event.is_contextual()) {
+            annotate::fail(call, said.error.as_ref().unwrap_or(&said.text));
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        let key = self.key(id);
+        if is_traced() || !thread::is_outside() || self.spans.may_have(key.id) {
+            self.enter(key, || context.metadata(id));
+        }
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        if !thread::is_outside() {
+            let key = self.key(id);
+            thread::here(|spans| spans.leave(key));
+        }
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        let key = self.key(&id);
+        if self.spans.may_have(key.id) {
+            self.close(key);
+        }
+    }
+}

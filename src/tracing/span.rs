@@ -1,0 +1,553 @@
+//! A span that belongs to a trace: its texts, and its visits.
+//!
+//! A visit is one line of execution in which the span was entered: a strand, with the call that stands
+//! for the span there. One thread at a time has entered a visit. In between it waits for the next one.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::primitives::pool::{Member, Number, Pool};
+use crate::primitives::sync::shared_static;
+use crate::primitives::text::{Text, copied};
+use crate::primitives::wait::{Lock, Taken};
+use crate::store::address::Address;
+use crate::store::callsite::{Callsite, TextPlace};
+use crate::store::chunk::CallRef;
+use crate::store::state::OutcomeKind;
+use crate::store::strand::Strand;
+use crate::store::trace::WeakTrace;
+use crate::store::usage::Figures;
+use crate::write::annotate;
+use crate::write::context::{self, Entered};
+use crate::write::cursor::{self, Position};
+use crate::write::execution::Execution;
+use crate::write::start_stop;
+use crate::write::suspend;
+
+use super::left::{self, Left};
+
+shared_static! {
+    static SPANS: Pool<Span> = Pool::new();
+}
+
+/// A span's state, which any thread may take. It is used again for other spans.
+pub(super) struct Span(Lock<State>);
+
+/// A reference to a span that may be closed meanwhile.
+#[derive(Clone, Copy)]
+pub(super) struct SpanRef {
+    span: &'static Member<Span>,
+    serial: u64,
+}
+
+/// What a request leaves when its span is closed.
+#[cfg(feature = "recorder")]
+pub(super) type Request = Option<crate::recorder::Recording>;
+#[cfg(not(feature = "recorder"))]
+pub(super) type Request = Option<NoRequest>;
+
+/// Without a recorder no span is a request.
+#[cfg(not(feature = "recorder"))]
+pub(super) enum NoRequest {}
+
+pub(super) struct State {
+    /// Another one each time that the state is used; 0 while it is free.
+    serial: u64,
+    /// The subscriber's.
+    id: u64,
+    callsite: &'static Callsite,
+    place: Place,
+    /// The texts of its calls, as the callsite has them.
+    text: Vec<u8>,
+    /// Why the span failed, before it had a call.
+    failure: Option<String>,
+    /// The first ones are in use.
+    visits: Vec<Visit>,
+    used: usize,
+    /// The call that was started last.
+    call: Option<CallRef>,
+    /// Closed while a visit was entered on another thread, which ends it.
+    is_closed: bool,
+    request: Request,
+}
+
+/// Where a span is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) trace: WeakTrace,
+    /// The call below which the span's own strands are.
+    pub(super) parent: Address,
+    /// The span around this one, in whose strand it may have been entered.
+    pub(super) around: Option<SpanRef>,
+}
+
+/// One line of execution in which a span was entered.
+pub(super) struct Visit {
+    /// `None` if memory ran out.
+    strand: Option<&'static Member<Strand>>,
+    is_entered: bool,
+    call: Option<CallRef>,
+    /// The innermost call that was open inside when the span was left.
+    innermost: Option<CallRef>,
+    /// The strand's, if it is the span's own.
+    execution: Option<Execution>,
+    pub(super) left: Left,
+}
+
+/// A visit that has been entered.
+pub(super) struct EnteredVisit {
+    pub(super) index: usize,
+    pub(super) strand: Option<Number>,
+    pub(super) call: Option<CallRef>,
+    /// Dropped before the visit's execution: see [`State::leave`].
+    pub(super) entered: Option<Entered>,
+    /// Whether it had been left before, and if so, at once before.
+    pub(super) is_again: bool,
+    pub(super) is_immediate: bool,
+}
+
+static NO_CALLSITE: Callsite = Callsite::new("", "", "", 0);
+
+impl Span {
+    fn new() -> Self {
+        Self(Lock::new(State {
+            serial: 0,
+            id: 0,
+            callsite: &NO_CALLSITE,
+            place: Place {
+                trace: WeakTrace::NONE,
+                parent: Address::NONE,
+                around: None,
+            },
+            text: Vec::new(),
+            failure: None,
+            visits: Vec::new(),
+            used: 0,
+            call: None,
+            is_closed: false,
+            request: None,
+        }))
+    }
+
+    /// Takes a state for a new span; `None` if there is no memory.
+    pub(super) fn take(
+        id: u64,
+        serial: u64,
+        callsite: &'static Callsite,
+        place: Place,
+        text: &[u8],
+    ) -> Option<&'static Member<Self>> {
+        let span = SPANS.take(Self::new)?;
+        // If somebody was forked away with the lock, the state is not used again.
+        let mut state = span.0.take()?;
+        state.serial = serial;
+        state.id = id;
+        state.callsite = callsite;
+        state.place = place;
+        if !text.is_empty() {
+            state.set_text(text);
+        }
+        Some(span)
+    }
+
+    #[inline]
+    pub(super) fn state(&self) -> Option<Taken<'_, State>> {
+        self.0.take()
+    }
+
+    /// Gives the state back, whose visits have ended.
+    pub(super) fn give(this: &'static Member<Self>, mut state: Taken<'_, State>) {
+        state.serial = 0;
+        state.place.around = None;
+        state.text.clear();
+        if state.failure.is_some() {
+            alloc_counter::exclude(|| state.failure = None);
+        }
+        state.used = 0;
+        state.call = None;
+        state.is_closed = false;
+        drop(state);
+        SPANS.give(this);
+    }
+}
+
+impl SpanRef {
+    pub(super) fn new(span: &'static Member<Span>, serial: u64) -> Self {
+        Self { span, serial }
+    }
+
+    pub(super) fn span(self) -> &'static Member<Span> {
+        self.span
+    }
+
+    /// Takes the state; `None` if the span has been closed and its state is another span's.
+    #[inline]
+    pub(super) fn state(self) -> Option<Taken<'static, State>> {
+        let state = self.span.0.take()?;
+        (state.serial == self.serial).then_some(state)
+    }
+
+    /// Returns the span's id, if it waits in this strand.
+    pub(super) fn id_if_waiting_in(self, strand: Number) -> Option<u64> {
+        let state = self.state()?;
+        let mut visits = state.visits().iter();
+        visits
+            .any(|visit| visit.number() == Some(strand) && !visit.is_entered)
+            .then_some(state.id)
+    }
+}
+
+impl State {
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(super) fn callsite(&self) -> &'static Callsite {
+        self.callsite
+    }
+
+    pub(super) fn around(&self) -> Option<SpanRef> {
+        self.place.around
+    }
+
+    pub(super) fn trace(&self) -> WeakTrace {
+        self.place.trace
+    }
+
+    pub(super) fn call(&self) -> Option<CallRef> {
+        self.call
+    }
+
+    pub(super) fn request(&mut self) -> &mut Request {
+        &mut self.request
+    }
+
+    /// Returns where a span is that has this one as its parent.
+    pub(super) fn place_inside(&self, this: SpanRef) -> Place {
+        Place {
+            trace: self.place.trace,
+            parent: self.call.map_or(self.place.parent, CallRef::address),
+            around: Some(this),
+        }
+    }
+
+    fn set_text(&mut self, text: &[u8]) {
+        self.text.clear();
+        if self.text.capacity() < text.len() {
+            let reserve = || self.text.try_reserve_exact(text.len());
+            if alloc_counter::exclude(reserve).is_err() {
+                return;
+            }
+        }
+        self.text.extend_from_slice(text);
+    }
+
+    /// Sets one of the texts: of the call, and of those to come.
+    pub(super) fn set(&mut self, place: TextPlace, text: &Text) {
+        if let Some(call) = self.call {
+            annotate::label(call, place, text);
+        }
+        alloc_counter::exclude(|| {
+            let (mut id, mut labels) = self.callsite.read_texts(&self.text);
+            let value = copied(text.as_str());
+            match place {
+                TextPlace::Id => id = value,
+                TextPlace::Label(place) => {
+                    if let Some(label) = labels.get_mut(place) {
+                        *label = value;
+                    }
+                }
+            }
+            let labels = labels.iter().map(|it| it.as_ref().map(|it| it as _));
+            let labels: Vec<_> = labels.collect();
+            let id = id.as_ref().map(|id| id as _);
+            let text = self.callsite.write_texts(id, &labels);
+            self.set_text(text.as_bytes());
+        });
+    }
+
+    /// Marks the span as failed.
+    pub(super) fn fail(&mut self, why: &Text) {
+        match self.call {
+            Some(call) => annotate::fail(call, why),
+            None => self.failure = alloc_counter::exclude(|| copied(why.as_str())),
+        }
+    }
+
+    fn visits(&self) -> &[Visit] {
+        &self.visits[..self.used]
+    }
+
+    /// Returns the strand of a visit that waits, if it is not the span's own.
+    pub(super) fn home(&self) -> Option<Number> {
+        let mut visits = self.visits().iter();
+        let visit = visits.find(|visit| visit.execution.is_none() && !visit.is_entered)?;
+        visit.number()
+    }
+
+    /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
+    /// the span's trace.
+    #[inline]
+    pub(super) fn enter_here(&mut self, events: u64) -> Option<EnteredVisit> {
+        let strand = cursor::here(Position::strand)?;
+        if self.place.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
+            return None;
+        }
+        let number = strand.number();
+        let is_here = |visit: &Visit| {
+            visit.number() == Some(number) && visit.execution.is_none() && !visit.is_entered
+        };
+        if let Some(index) = self.visits().iter().position(is_here) {
+            return Some(self.enter_again(index, events));
+        }
+        self.begin(Some(strand), None, None)
+    }
+
+    /// Goes on in a strand of the span's own; `None` if none waits. If `strand` is given, only in that.
+    pub(super) fn enter_own(
+        &mut self,
+        strand: Option<Number>,
+        events: u64,
+    ) -> Option<EnteredVisit> {
+        let is_own = |visit: &Visit| {
+            let is_wanted = strand.is_none() || strand == visit.number();
+            visit.execution.is_some() && !visit.is_entered && is_wanted
+        };
+        let index = self.visits().iter().position(is_own)?;
+        Some(self.enter_again(index, events))
+    }
+
+    /// Begins a strand of the span's own; `None` if there is no trace any more.
+    pub(super) fn enter_new(&mut self) -> Option<EnteredVisit> {
+        let execution = Execution::begin(&self.place.trace.upgrade()?.below(self.place.parent));
+        let entered = execution.enter();
+        // Without a strand of its own, the call would go into another one of this thread.
+        let strand = entered
+            .as_ref()
+            .and_then(|_| cursor::here(Position::strand));
+        self.begin(strand, Some(execution), entered)
+    }
+
+    fn enter_again(&mut self, index: usize, events: u64) -> EnteredVisit {
+        let visit = &mut self.visits[index];
+        let strand = if visit.execution.is_some() {
+            left::Strand::Own(visit.turn(), visit.left_at())
+        } else if self.place.around.is_some() {
+            left::Strand::OfAround
+        } else {
+            left::Strand::Other
+        };
+        let is_immediate = visit.left.is_recent(events, &strand);
+        visit.left.allocates = visit.allocates();
+        let entered = visit.execution.as_ref().and_then(Execution::enter);
+        visit.is_entered = true;
+        if let (Some(call), Some(innermost)) = (visit.call, visit.innermost)
+            && suspend::resume(call, innermost)
+        {
+            visit.innermost = None;
+        }
+        EnteredVisit {
+            index,
+            strand: visit.number(),
+            call: visit.call,
+            entered,
+            is_again: true,
+            is_immediate,
+        }
+    }
+
+    /// Begins a visit in the strand of this thread; `None` if there is no memory for it.
+    fn begin(
+        &mut self,
+        strand: Option<&'static Member<Strand>>,
+        execution: Option<Execution>,
+        entered: Option<Entered>,
+    ) -> Option<EnteredVisit> {
+        let index = self.used;
+        if index == self.visits.len() {
+            self.make_room()?;
+        }
+        let call = strand.and_then(|_| start_stop::start_current(self.callsite, &self.text));
+        if call.is_some() {
+            self.call = call;
+        }
+        self.used += 1;
+        let visit = &mut self.visits[index];
+        visit.strand = strand;
+        visit.is_entered = true;
+        visit.call = call;
+        visit.innermost = None;
+        visit.execution = execution;
+        visit.left.entries = 0;
+        if self.failure.is_some()
+            && let Some(call) = call
+        {
+            self.fail_late(call);
+        }
+        Some(EnteredVisit {
+            index,
+            strand: strand.map(Member::number),
+            call,
+            entered,
+            is_again: false,
+            is_immediate: false,
+        })
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> Option<()> {
+        alloc_counter::exclude(|| self.visits.try_reserve_exact(1)).ok()?;
+        self.visits.push(Visit {
+            strand: None,
+            is_entered: false,
+            call: None,
+            innermost: None,
+            execution: None,
+            left: Left::default(),
+        });
+        Some(())
+    }
+
+    #[cold]
+    fn fail_late(&mut self, call: CallRef) {
+        if let Some(why) = self.failure.take() {
+            annotate::fail(call, &Text::of(&why));
+            alloc_counter::exclude(|| drop(why));
+        }
+    }
+
+    /// Leaves a visit: its call is suspended, alone if others in the same strand go on, or stopped.
+    #[inline]
+    pub(super) fn leave(
+        &mut self,
+        index: usize,
+        entered: Option<Entered>,
+        how: Leave,
+    ) -> Option<&mut Visit> {
+        let visit = self.visits.get_mut(index)?;
+        match (visit.call, how) {
+            (None, _) => {}
+            (Some(call), Leave::Stop) => {
+                visit.call = None;
+                start_stop::stop(call);
+            }
+            // If it could not be resumed, it is suspended.
+            (Some(_), _) if visit.innermost.is_some() => {}
+            (Some(call), how) => visit.innermost = suspend::leave(call, how == Leave::Alone),
+        }
+        drop(entered);
+        visit.is_entered = false;
+        Some(visit)
+    }
+
+    /// Notes the turn of a strand that was left after the visit was.
+    pub(super) fn set_turn(&mut self, index: usize) {
+        if let Some(visit) = self.visits.get_mut(index) {
+            visit.left.turn = visit.turn();
+        }
+    }
+
+    /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
+    /// another thread, which will then do this.
+    #[inline]
+    pub(super) fn close(&mut self, mut is_cancelled: impl FnMut(&Visit) -> bool) -> bool {
+        let visits = &mut self.visits[..self.used];
+        if visits.iter().any(|visit| visit.is_entered) {
+            self.is_closed = true;
+            return false;
+        }
+        for visit in visits.iter_mut().rev() {
+            let is_cancelled = is_cancelled(visit);
+            visit.finish(is_cancelled);
+        }
+        true
+    }
+
+    /// Whether the span was closed while it was entered.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+}
+
+/// What becomes of the call of a visit that is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It is suspended, with the calls inside.
+    Suspend,
+    /// It is suspended, while the calls inside go on.
+    Alone,
+    /// It stops.
+    Stop,
+}
+
+impl Visit {
+    /// Stops the call when it was left, and ends the strand if it is the span's own.
+    fn finish(&mut self, is_cancelled: bool) {
+        let execution = self.execution.take();
+        let Some(call) = self.call.take() else { return };
+        let _entered = execution.as_ref().and_then(Execution::enter);
+        let is_cancelled = is_cancelled && !call.record.state().has_failed();
+        let outcome = is_cancelled.then_some(OutcomeKind::Cancelled);
+        let is_innermost = self.innermost.is_some_and(|innermost| innermost.is(call));
+        start_stop::finish(call, is_innermost, outcome);
+    }
+
+    fn number(&self) -> Option<Number> {
+        self.strand.map(Member::number)
+    }
+
+    /// Returns a number that is another one once the strand has been left or entered.
+    pub(super) fn turn(&self) -> u32 {
+        self.strand.map_or(0, |strand| strand.meter.visit())
+    }
+
+    pub(super) fn turn_if_not_over(&self) -> Option<u32> {
+        let strand = self.strand.filter(|strand| !strand.is_over());
+        strand.map(|strand| strand.meter.visit())
+    }
+
+    /// Returns when the call was left, in ticks.
+    pub(super) fn left_at(&self) -> Option<u64> {
+        self.call?.record.left()
+    }
+
+    /// Returns what the call has allocated, if it is suspended.
+    pub(super) fn allocates(&self) -> u64 {
+        match self.call.map(|call| call.record.figures()) {
+            Some(Figures::Used(used)) => used.counts.allocates(),
+            _ => 0,
+        }
+    }
+}
+
+/// Starts a call for a span that has no state, in the strand of this thread.
+pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
+    EnteredVisit {
+        index: 0,
+        strand: cursor::here(Position::strand).map(Member::number),
+        call: start_stop::start_current(callsite, &[]),
+        entered: None,
+        is_again: false,
+        is_immediate: false,
+    }
+}
+
+/// Returns the call that is open on this thread, and its trace; `None` if no trace is current.
+#[inline]
+pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
+    cursor::here(|here| {
+        let strand = here.strand()?;
+        Some(Place {
+            trace: WeakTrace::of(strand.trace.load(Relaxed)),
+            parent: context::open_in(here, strand),
+            around,
+        })
+    })
+}
+
+/// Counts in the current trace that something could not be recorded.
+#[cold]
+pub(super) fn note_dropped() {
+    if let Some(strand) = cursor::here(Position::strand) {
+        strand.note_dropped();
+    }
+}

@@ -1,0 +1,336 @@
+//! The spans that a thread has entered.
+
+use std::cell::{Cell, RefCell};
+
+use crate::primitives::pool::{Member, Number};
+use crate::primitives::wait::Taken;
+use crate::store::callsite::Callsite;
+use crate::store::chunk::CallRef;
+use crate::write::start_stop;
+
+use super::left::{Left, Seen, thread};
+use super::span::{
+    EnteredVisit, Leave, Place, Request, Span, SpanRef, State, Visit, enter_unknown, note_dropped,
+    place_here,
+};
+
+thread_local! {
+    /// How many spans are entered. Without a destructor, so that it is a load.
+    static ENTERED: Cell<usize> = const { Cell::new(0) };
+    /// Not borrowed while foreign code runs.
+    static SPANS: RefCell<Spans> = const { RefCell::new(Spans::new()) };
+}
+
+/// The spans that this thread has entered, in this order.
+pub(super) struct Spans {
+    running: Vec<Running>,
+    seen: Seen,
+    serial: u32,
+}
+
+/// Which span of which layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) layer: u32,
+    pub(super) id: u64,
+}
+
+struct Running {
+    key: Key,
+    visit: EnteredVisit,
+    /// `None` if the span was made outside of all traces.
+    span: Option<SpanRef>,
+    /// How often it is entered.
+    depth: u32,
+    /// How many spans around were entered with it, to run in their strand.
+    with: usize,
+    was_panicking: bool,
+    before: Seen,
+}
+
+/// The most spans that a thread has entered at once, as guards may be leaked. Beyond that, spans are not
+/// recorded.
+const MOST: usize = 4096;
+
+/// Whether this thread has entered no span.
+#[inline]
+pub(super) fn is_outside() -> bool {
+    ENTERED.get() == 0
+}
+
+/// Does something with the spans of this thread; `None` if the thread is ending.
+#[inline]
+pub(super) fn here<T>(work: impl FnOnce(&mut Spans) -> T) -> Option<T> {
+    let spans = |spans: &RefCell<Spans>| spans.try_borrow_mut().ok().map(|mut it| work(&mut it));
+    SPANS.try_with(spans).ok().flatten()
+}
+
+impl Spans {
+    const fn new() -> Self {
+        Self {
+            running: Vec::new(),
+            seen: Seen::NOTHING,
+            serial: 0,
+        }
+    }
+
+    #[inline]
+    fn position(&self, key: Key) -> Option<usize> {
+        self.running.iter().rposition(|running| running.key == key)
+    }
+
+    /// Returns where a new span of this layer is, if a trace is current on this thread.
+    #[inline]
+    pub(super) fn place(&self, layer: u32) -> Option<Place> {
+        let mut of_layer = self.running.iter().rev().filter(|it| it.key.layer == layer);
+        place_here(of_layer.find_map(|running| running.span))
+    }
+
+    /// Notes a new span. Returns a number that no other span has.
+    #[inline]
+    pub(super) fn see_new(&mut self) -> u64 {
+        self.seen.events += 1;
+        self.serial = self.serial.wrapping_add(1);
+        u64::from(thread()) << u32::BITS | u64::from(self.serial)
+    }
+
+    /// Notes an event. Returns the call of the innermost span that has one.
+    pub(super) fn see_event(&mut self) -> Option<CallRef> {
+        self.seen.events += 1;
+        self.running
+            .iter()
+            .rev()
+            .find_map(|running| running.visit.call)
+    }
+
+    /// Enters a span again that is entered on this thread.
+    #[inline]
+    pub(super) fn enter_again(&mut self, key: Key) -> bool {
+        let Some(place) = self.position(key) else {
+            return false;
+        };
+        self.running[place].depth += 1;
+        true
+    }
+
+    /// Enters a span. `false` if it can't be recorded.
+    #[inline]
+    pub(super) fn enter(&mut self, key: Key, span: &'static Member<Span>) -> bool {
+        self.enter_in(key, span, None)
+    }
+
+    /// Enters a span; if `strand` is given, only if that is entered by it.
+    fn enter_in(&mut self, key: Key, span: &'static Member<Span>, strand: Option<Number>) -> bool {
+        if !self.has_room() {
+            return false;
+        }
+        let Some(mut state) = span.state() else {
+            return false;
+        };
+        let mut with = 0;
+        let visit = state.enter_here(self.seen.events);
+        let visit =
+            visit.or_else(|| self.enter_elsewhere(key.layer, &mut state, strand, &mut with));
+        let Some(visit) = visit else {
+            drop(state);
+            for _ in 0..with {
+                self.leave_at(self.running.len() - 1, false);
+            }
+            return false;
+        };
+        self.seen.events += u64::from(strand.is_none());
+        self.push(Running {
+            key,
+            visit,
+            span: Some(SpanRef::new(span, state.serial())),
+            depth: 1,
+            with,
+            was_panicking: std::thread::panicking(),
+            before: self.seen,
+        });
+        true
+    }
+
+    /// Enters a span that has neither a visit nor a trace in the strand of this thread: in its home, if
+    /// that is the strand of a span around which is not entered, or else in a strand of its own.
+    #[cold]
+    fn enter_elsewhere(
+        &mut self,
+        layer: u32,
+        state: &mut State,
+        strand: Option<Number>,
+        with: &mut usize,
+    ) -> Option<EnteredVisit> {
+        if let (Some(home), Some(around)) = (state.home(), state.around())
+            && let Some(id) = around.id_if_waiting_in(home)
+        {
+            let depth = self.running.len();
+            self.enter_in(Key { layer, id }, around.span(), Some(home));
+            *with = self.running.len() - depth;
+            if *with > 0 {
+                return state.enter_here(self.seen.events);
+            }
+        }
+        let own = state.enter_own(strand, self.seen.events);
+        own.or_else(|| {
+            if strand.is_none() {
+                state.enter_new()
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Enters a span that was made outside of all traces, as a call of the current one.
+    pub(super) fn enter_unknown(&mut self, key: Key, callsite: &'static Callsite) {
+        if !self.has_room() {
+            return;
+        }
+        self.seen.events += 1;
+        self.push(Running {
+            key,
+            visit: enter_unknown(callsite),
+            span: None,
+            depth: 1,
+            with: 0,
+            was_panicking: std::thread::panicking(),
+            before: self.seen,
+        });
+    }
+
+    #[inline]
+    fn push(&mut self, running: Running) {
+        self.running.push(running);
+        ENTERED.set(self.running.len());
+    }
+
+    #[inline]
+    fn has_room(&mut self) -> bool {
+        self.running.len() < self.running.capacity() || self.make_room()
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> bool {
+        let has_room = self.running.len() < MOST
+            && alloc_counter::exclude(|| self.running.try_reserve(1)).is_ok();
+        if !has_room {
+            note_dropped();
+        }
+        has_room
+    }
+
+    /// Leaves a span, if it was entered on this thread.
+    #[inline]
+    pub(super) fn leave(&mut self, key: Key) {
+        if let Some(place) = self.position(key) {
+            let running = &mut self.running[place];
+            running.depth -= 1;
+            if running.depth == 0 {
+                self.leave_at(place, true);
+            }
+        }
+    }
+
+    fn leave_at(&mut self, place: usize, is_seen: bool) {
+        let last = self.running.len() - 1;
+        let running = &self.running[place];
+        let how = if std::thread::panicking() && !running.was_panicking {
+            Leave::Stop
+        } else if place < last && {
+            let strand = running.visit.strand;
+            let above = &self.running[place + 1..];
+            above.iter().any(|running| running.visit.strand == strand)
+        } {
+            Leave::Alone
+        } else {
+            Leave::Suspend
+        };
+        // The parts that are needed, since the whole would be copied.
+        let running = &mut self.running[place];
+        let (span, with, before) = (running.span, running.with, running.before);
+        let (call, index) = (running.visit.call, running.visit.index);
+        let (is_again, is_immediate) = (running.visit.is_again, running.visit.is_immediate);
+        let entered = running.visit.entered.take();
+        if place == last {
+            self.running.truncate(last);
+        } else {
+            self.running.remove(place);
+        }
+        ENTERED.set(last);
+        let inside = self.seen.events;
+        self.seen.events += u64::from(is_seen);
+        match span.map(SpanRef::state) {
+            // It has no state.
+            None | Some(None) => {
+                if let Some(call) = call {
+                    start_stop::stop(call);
+                }
+            }
+            Some(Some(mut state)) => {
+                if let Some(it) = state.leave(index, entered, how) {
+                    let allocates = it.left.allocates;
+                    it.left = Left {
+                        entries: it.left.entries + 1,
+                        thread: thread(),
+                        before,
+                        inside,
+                        after: self.seen.events,
+                        turn: it.turn(),
+                        allocates,
+                        allocates_nothing: is_again && it.allocates() == allocates,
+                        is_immediate,
+                    };
+                }
+                if state.is_closed()
+                    && let Some(span) = span
+                {
+                    self.close_state(span.span(), state);
+                }
+            }
+        }
+        if with > 0 {
+            for place in (place.saturating_sub(with)..place).rev() {
+                self.leave_at(place, false);
+            }
+            if let Some(mut state) = span.and_then(SpanRef::state) {
+                state.set_turn(index);
+            }
+        }
+    }
+
+    /// Closes a span: its calls stop when they were left.
+    pub(super) fn close(&mut self, key: Key, span: &'static Member<Span>) -> Request {
+        if !self.running.is_empty() {
+            while let Some(place) = self.position(key) {
+                self.leave_at(place, true);
+            }
+        }
+        let state = span.state()?;
+        self.close_state(span, state)
+    }
+
+    fn close_state(&mut self, span: &'static Member<Span>, mut state: Taken<'_, State>) -> Request {
+        let is_request = state.request().is_some();
+        let is_over = state.close(|visit| {
+            let Visit { left, .. } = visit;
+            let is_cancelled = left.entries > 1
+                && left.is_cancelled(self.seen, visit.turn_if_not_over(), is_request);
+            if is_cancelled {
+                self.seen.note_cancelled(left);
+            }
+            is_cancelled
+        });
+        if !is_over {
+            return None;
+        }
+        let request = state.request().take();
+        Span::give(span, state);
+        request
+    }
+}
+
+impl Drop for Spans {
+    fn drop(&mut self) {
+        alloc_counter::exclude(|| self.running = Vec::new());
+    }
+}

@@ -1,0 +1,105 @@
+//! How a future's end is told.
+
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tracer::Trace;
+use tracing::{Instrument, info_span, instrument};
+
+use crate::{allocate, names, subscriber, workers};
+
+#[instrument]
+async fn leaf() {
+    pending::<()>().await;
+}
+
+#[instrument]
+async fn outer() {
+    leaf().await;
+}
+
+#[instrument]
+async fn ready() {
+    drop(allocate(1));
+}
+
+#[instrument]
+async fn pauses() {
+    tokio::task::yield_now().await;
+    ready().await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+fn run(work: impl Future<Output = ()> + Send + 'static) -> String {
+    let runtime = workers(subscriber());
+    let trace = Trace::new();
+    let work = Trace::instrument(&trace, work);
+    runtime.block_on(runtime.spawn(work)).unwrap_or_default();
+    names(&trace.report())
+}
+
+#[test]
+fn a_future_that_was_ready_is_not_cancelled() {
+    assert_eq!(run(pauses()), "pauses\n  ready");
+    assert_eq!(
+        run(async {
+            tokio::spawn(pauses().instrument(info_span!("task")))
+                .await
+                .unwrap();
+        }),
+        "task\n  pauses\n    ready"
+    );
+}
+
+#[test]
+fn a_future_that_times_out_is_cancelled() {
+    let shown = run(async {
+        let _ = tokio::time::timeout(Duration::from_millis(5), outer()).await;
+    });
+    assert_eq!(shown, "outer cancelled\n  leaf cancelled");
+}
+
+#[test]
+fn a_task_that_is_aborted_is_cancelled() {
+    let shown = run(async {
+        let task = tokio::spawn(outer().instrument(info_span!("task")));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        task.abort();
+        let _ = task.await;
+    });
+    assert_eq!(
+        shown,
+        "task cancelled\n  outer cancelled\n    leaf cancelled"
+    );
+}
+
+#[test]
+fn a_future_that_is_dropped_in_a_later_poll_is_cancelled() {
+    let shown = run(async {
+        let mut outer = Box::pin(outer());
+        let _ = futures_util::poll!(&mut outer);
+        tokio::task::yield_now().await;
+        drop(outer);
+    });
+    assert_eq!(shown, "outer cancelled\n  leaf cancelled");
+}
+
+#[test]
+fn a_panic_is_told() {
+    #[instrument]
+    async fn panics() {
+        tokio::task::yield_now().await;
+        panic!("in a span");
+    }
+    assert_eq!(run(panics()), "panics panicked");
+    let trace = Trace::new();
+    tracing::subscriber::with_default(subscriber(), || {
+        let _scope = trace.inject();
+        let work = || info_span!("sync").in_scope(|| std::panic::resume_unwind(Box::new(())));
+        let _: Result<(), _> = catch_unwind(AssertUnwindSafe(work));
+        info_span!("after").in_scope(|| ());
+    });
+    let shown = names(&trace.report());
+    assert_eq!(shown, "sync panicked\nafter");
+}
