@@ -96,6 +96,11 @@ const KINDS: &[Kind] = &[
         spans::with_no_trace,
     ),
     all(
+        "span-empty-layer",
+        "– a `tracing` span, `Registry` with a layer that does nothing",
+        spans::with_empty_layer,
+    ),
+    all(
         "span-label",
         "a `tracing` span as a call with a label",
         spans::as_call_with_label,
