@@ -2,6 +2,7 @@
 
 use tracer::alloc::{Budget, process};
 use tracer::{Limits, Trace, call};
+use tracing_subscriber::layer::SubscriberExt;
 
 fn leaf(id: &str) {
     let call = call!("{id}", rows = 3);
@@ -63,4 +64,28 @@ pub(crate) fn a_warm_request_allocates_nothing() {
     assert_eq!(process().unwrap().overhead, overhead);
     let folded: u64 = trace.report().folded.iter().map(|it| it.calls).sum();
     assert_eq!(folded, 1090 * 9);
+
+    // So does a request whose calls are spans, with a registry that is warm, too.
+    let subscriber = tracing_subscriber::registry().with(tracer::tracing::layer());
+    tracing::subscriber::with_default(subscriber, || {
+        request_of_spans();
+        let overhead = process().unwrap().overhead;
+        Budget::none().assert(|| (0..1000).for_each(|_| request_of_spans()));
+        assert_eq!(process().unwrap().overhead, overhead);
+    });
+}
+
+fn request_of_spans() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let root = tracing::info_span!("root", request_id = "ca7a87c4", rows = 3).entered();
+    tracing::info!(half = true, "begun");
+    for _ in 0..2 {
+        let span = tracing::info_span!("leaf");
+        span.in_scope(|| tracing::info!("once"));
+        span.in_scope(|| ());
+    }
+    drop(root);
+    drop(scope);
+    assert!(!trace.is_empty());
 }
