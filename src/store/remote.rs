@@ -27,11 +27,19 @@ pub(crate) struct RemoteOperation {
 #[derive(Clone, Debug)]
 pub(crate) enum RemoteKind {
     Stop(RemoteStop),
-    /// A checkpoint's name, and the call's usage, as far as it was known.
-    Checkpoint(String, Usage),
+    Checkpoint(RemoteCheckpoint),
     Fail(String),
     #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "by spans only"))]
     Label(TextPlace, String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteCheckpoint {
+    pub(crate) name: String,
+    /// The call's usage, as far as it was known.
+    pub(crate) used: Usage,
+    /// The call was suspended, so its usage was known.
+    pub(crate) is_exact: bool,
 }
 
 #[derive(Clone, Debug)]

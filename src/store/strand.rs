@@ -235,11 +235,17 @@ impl Strand {
     /// Returns the usage of a call of the strand, as far as it is known to a thread that may not run the
     /// strand.
     pub(crate) fn known_usage(&self, record: CallRecord) -> Usage {
+        self.known_usage_or_so_far(record).0
+    }
+
+    /// Returns the known usage of a call, and whether that is all of it: the call is suspended, or has
+    /// stopped.
+    pub(crate) fn known_usage_or_so_far(&self, record: CallRecord) -> (Usage, bool) {
         let (_, _, figures) = self.meter.read_record(record);
         match figures {
             // The clocks of two processors may differ: the known reading may be older than the start.
-            Figures::Started(start) => self.meter.read().0.saturating_since(start),
-            Figures::Used(used) => used,
+            Figures::Started(start) => (self.meter.read().0.saturating_since(start), false),
+            Figures::Used(used) => (used, true),
         }
     }
 

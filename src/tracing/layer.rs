@@ -246,6 +246,8 @@ impl CallLayer {
                 subscriber::settle();
             }
             // A request ends here, while nothing is borrowed.
+        } else if !thread::is_outside() {
+            thread::here(|spans| spans.leave_closed(key));
         }
     }
 
@@ -320,18 +322,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             return;
         }
         if let Some(parent) = event.parent() {
-            let call = self
-                .spans
-                .get(parent.into_u64())
-                .and_then(|span| span.state()?.call());
-            if let Some(call) = call {
-                let said = fields::said(|visit| event.record(visit));
-                if is_checkpoint {
-                    annotate::checkpoint(call, said.text.as_str());
-                }
-                if may_fail {
-                    self.fail(parent, said.error.as_ref().unwrap_or(&said.text));
-                }
+            let Some(span) = self.spans.get(parent.into_u64()) else {
+                return;
+            };
+            let said = fields::said(|visit| event.record(visit));
+            let call = span.state().and_then(|state| state.call());
+            if let (Some(call), true) = (call, is_checkpoint) {
+                annotate::checkpoint(call, said.text.as_str());
+            }
+            if may_fail {
+                self.fail(parent, said.error.as_ref().unwrap_or(&said.text));
             }
             return;
         }
@@ -365,7 +365,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         let key = self.key(&id);
-        if self.spans.may_have(key.id) {
+        if self.spans.may_have(key.id) || !thread::is_outside() {
             self.close(key);
         }
     }

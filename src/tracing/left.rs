@@ -83,9 +83,11 @@ impl Left {
     /// span is closed on a thread that has seen this. `turn` is that of the strand, if it is not over.
     #[cold]
     pub(super) fn is_cancelled(&self, seen: Seen, turn: Option<u32>, is_request: bool) -> bool {
-        let of_cancelled = seen.of_cancelled - self.before.of_cancelled;
-        self.thread == thread()
-            && self.after == seen.events
+        if self.thread != thread() {
+            return false;
+        }
+        let of_cancelled = { seen.of_cancelled }.saturating_sub(self.before.of_cancelled);
+        self.after == seen.events
             && Some(self.turn) == turn
             && self.inside - self.before.events == of_cancelled
             && self.allocates_nothing

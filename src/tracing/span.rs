@@ -205,10 +205,6 @@ impl State {
         self.callsite
     }
 
-    pub(super) fn around(&self) -> Option<SpanRef> {
-        self.place.around
-    }
-
     pub(super) fn trace(&self) -> WeakTrace {
         self.place.trace
     }
@@ -269,7 +265,7 @@ impl State {
     pub(super) fn fail(&mut self, why: &Text) {
         match self.call {
             Some(call) => annotate::fail(call, why),
-            None => self.failure = alloc_counter::exclude(|| copied(why.as_str())),
+            None => alloc_counter::exclude(|| self.failure = copied(why.as_str())),
         }
     }
 
@@ -277,11 +273,15 @@ impl State {
         &self.visits[..self.used]
     }
 
-    /// Returns the strand of a visit that waits, if it is not the span's own.
-    pub(super) fn home(&self) -> Option<Number> {
-        let mut visits = self.visits().iter();
-        let visit = visits.find(|visit| visit.execution.is_none() && !visit.is_entered)?;
-        visit.number()
+    /// Returns a strand in which this span waits and the span around too, and the id of that one.
+    pub(super) fn home(&self) -> Option<(Number, SpanRef, u64)> {
+        let around = self.place.around?;
+        let visits = self.visits().iter();
+        let homes = visits.filter(|visit| visit.execution.is_none() && !visit.is_entered);
+        homes.filter_map(Visit::number).find_map(|home| {
+            let id = around.id_if_waiting_in(home)?;
+            Some((home, around, id))
+        })
     }
 
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
@@ -432,7 +432,15 @@ impl State {
             }
             // If it could not be resumed, it is suspended.
             (Some(_), _) if visit.innermost.is_some() => {}
-            (Some(call), how) => visit.innermost = suspend::leave(call, how == Leave::Alone),
+            (Some(call), how) => {
+                visit.innermost = suspend::leave(call, how == Leave::Alone);
+                if visit.innermost.is_none() {
+                    // The thread has left the strand, so the call stops, and is not resumed.
+                    visit.call = None;
+                    visit.strand = None;
+                    start_stop::stop(call);
+                }
+            }
         }
         drop(entered);
         visit.is_entered = false;
@@ -528,6 +536,14 @@ pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
         entered: None,
         is_again: false,
         is_immediate: false,
+    }
+}
+
+/// Leaves a span that has no state: its call stops, and the calls inside go on.
+pub(super) fn leave_unknown(call: CallRef) {
+    match suspend::leave(call, true) {
+        Some(innermost) => start_stop::finish(call, innermost.is(call), None),
+        None => start_stop::stop(call),
     }
 }
 

@@ -10,8 +10,8 @@ use crate::write::start_stop;
 
 use super::left::{Left, Seen, thread};
 use super::span::{
-    EnteredVisit, Leave, Place, Request, Span, SpanRef, State, Visit, enter_unknown, note_dropped,
-    place_here,
+    EnteredVisit, Leave, Place, Request, Span, SpanRef, State, Visit, enter_unknown, leave_unknown,
+    note_dropped, place_here,
 };
 
 thread_local! {
@@ -42,8 +42,10 @@ struct Running {
     span: Option<SpanRef>,
     /// How often it is entered.
     depth: u32,
-    /// How many spans around were entered with it, to run in their strand.
-    with: usize,
+    /// The span around was entered with it, to run in that one's strand.
+    holds_around: bool,
+    /// The span inside with which this one was entered; once of its depth.
+    holder: Option<Key>,
     was_panicking: bool,
     before: Seen,
 }
@@ -127,14 +129,14 @@ impl Spans {
         let Some(mut state) = span.state() else {
             return false;
         };
-        let mut with = 0;
+        let mut holds_around = false;
         let visit = state.enter_here(self.seen.events);
         let visit =
-            visit.or_else(|| self.enter_elsewhere(key.layer, &mut state, strand, &mut with));
+            visit.or_else(|| self.enter_elsewhere(key, &mut state, strand, &mut holds_around));
         let Some(visit) = visit else {
             drop(state);
-            for _ in 0..with {
-                self.leave_at(self.running.len() - 1, false);
+            if holds_around {
+                self.release(key);
             }
             return false;
         };
@@ -144,7 +146,8 @@ impl Spans {
             visit,
             span: Some(SpanRef::new(span, state.serial())),
             depth: 1,
-            with,
+            holds_around,
+            holder: None,
             was_panicking: std::thread::panicking(),
             before: self.seen,
         });
@@ -156,18 +159,18 @@ impl Spans {
     #[cold]
     fn enter_elsewhere(
         &mut self,
-        layer: u32,
+        key: Key,
         state: &mut State,
         strand: Option<Number>,
-        with: &mut usize,
+        holds_around: &mut bool,
     ) -> Option<EnteredVisit> {
-        if let (Some(home), Some(around)) = (state.home(), state.around())
-            && let Some(id) = around.id_if_waiting_in(home)
-        {
-            let depth = self.running.len();
-            self.enter_in(Key { layer, id }, around.span(), Some(home));
-            *with = self.running.len() - depth;
-            if *with > 0 {
+        if let Some((home, around, id)) = state.home() {
+            let Key { layer, .. } = key;
+            if self.enter_in(Key { layer, id }, around.span(), Some(home)) {
+                *holds_around = true;
+                if let Some(last) = self.running.last_mut() {
+                    last.holder = Some(key);
+                }
                 return state.enter_here(self.seen.events);
             }
         }
@@ -181,6 +184,20 @@ impl Spans {
         })
     }
 
+    /// Leaves the span that was entered with this one, unless it was entered by itself meanwhile.
+    #[cold]
+    fn release(&mut self, holder: Key) {
+        let mut running = self.running.iter();
+        if let Some(place) = running.rposition(|running| running.holder == Some(holder)) {
+            let running = &mut self.running[place];
+            running.holder = None;
+            running.depth -= 1;
+            if running.depth == 0 {
+                self.leave_at(place, false);
+            }
+        }
+    }
+
     /// Enters a span that was made outside of all traces, as a call of the current one.
     pub(super) fn enter_unknown(&mut self, key: Key, callsite: &'static Callsite) {
         if !self.has_room() {
@@ -192,7 +209,8 @@ impl Spans {
             visit: enter_unknown(callsite),
             span: None,
             depth: 1,
-            with: 0,
+            holds_around: false,
+            holder: None,
             was_panicking: std::thread::panicking(),
             before: self.seen,
         });
@@ -245,9 +263,13 @@ impl Spans {
         } else {
             Leave::Suspend
         };
+        if how == Leave::Alone && self.running[place].visit.entered.is_some() {
+            self.mark_above(place);
+        }
         // The parts that are needed, since the whole would be copied.
         let running = &mut self.running[place];
-        let (span, with, before) = (running.span, running.with, running.before);
+        let (key, span, before) = (running.key, running.span, running.before);
+        let holds_around = running.holds_around;
         let (call, index) = (running.visit.call, running.visit.index);
         let (is_again, is_immediate) = (running.visit.is_again, running.visit.is_immediate);
         let entered = running.visit.entered.take();
@@ -263,7 +285,11 @@ impl Spans {
             // It has no state.
             None | Some(None) => {
                 if let Some(call) = call {
-                    start_stop::stop(call);
+                    if how == Leave::Stop {
+                        start_stop::stop(call);
+                    } else {
+                        leave_unknown(call);
+                    }
                 }
             }
             Some(Some(mut state)) => {
@@ -288,22 +314,39 @@ impl Spans {
                 }
             }
         }
-        if with > 0 {
-            for place in (place.saturating_sub(with)..place).rev() {
-                self.leave_at(place, false);
-            }
+        if holds_around {
+            self.release(key);
             if let Some(mut state) = span.and_then(SpanRef::state) {
                 state.set_turn(index);
             }
         }
     }
 
+    /// Marks the calls above that are in the strand of this span, which the thread is about to leave: they go
+    /// on, and their figures don't.
+    #[cold]
+    fn mark_above(&mut self, place: usize) {
+        let strand = self.running[place].visit.strand;
+        let above = self.running[place + 1..].iter();
+        for call in { above }
+            .filter(|it| it.visit.strand == strand)
+            .filter_map(|it| it.visit.call)
+        {
+            call.record.set_partial();
+        }
+    }
+
+    /// Leaves a span that is closed although it is entered: its guard was leaked.
+    pub(super) fn leave_closed(&mut self, key: Key) {
+        while let Some(place) = self.position(key) {
+            self.leave_at(place, true);
+        }
+    }
+
     /// Closes a span: its calls stop when they were left.
     pub(super) fn close(&mut self, key: Key, span: &'static Member<Span>) -> Request {
         if !self.running.is_empty() {
-            while let Some(place) = self.position(key) {
-                self.leave_at(place, true);
-            }
+            self.leave_closed(key);
         }
         let state = span.state()?;
         self.close_state(span, state)

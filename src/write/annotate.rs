@@ -8,7 +8,7 @@ use crate::primitives::text::copied;
 #[cfg(feature = "tracing")]
 use crate::store::callsite::TextPlace;
 use crate::store::chunk::{CallRef, Vacant};
-use crate::store::remote::RemoteKind;
+use crate::store::remote::{RemoteCheckpoint, RemoteKind};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
 use crate::write::cursor::{self, Position};
@@ -53,9 +53,12 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().holds_usage()) else {
         return Strand::post(call, moment, |strand| {
-            let name = copied(name.as_str())?;
-            let used = strand.known_usage(call.record);
-            Some(RemoteKind::Checkpoint(name, used))
+            let (used, is_exact) = strand.known_usage_or_so_far(call.record);
+            Some(RemoteKind::Checkpoint(RemoteCheckpoint {
+                name: copied(name.as_str())?,
+                used,
+                is_exact,
+            }))
         });
     };
     let used = strand.known_usage(call.record).counts;
@@ -105,14 +108,15 @@ pub(crate) fn label(call: CallRef, place: TextPlace, text: &Text) {
         if call.record.state().is_folded() {
             return;
         }
+        let moment = clock::ticks();
         let Some(strand) = here.strand_of(call) else {
-            return Strand::post(call, clock::ticks(), |_| {
+            return Strand::post(call, moment, |_| {
                 copied(text.as_str()).map(|text| RemoteKind::Label(place, text))
             });
         };
         if let Some((vacant, text)) = vacant_for(here, strand, text.as_bytes()) {
             let label = vacant.as_label();
-            label.write(call.address(), place, text.as_ref());
+            label.write(call.address(), place, moment, text.as_ref());
             vacant.publish();
         }
     });

@@ -112,6 +112,26 @@ fn leave_out_of_order(
     }
 }
 
+/// Runs `work` in a strand that this thread has entered, but that is not the current one.
+#[cfg(feature = "tracing")]
+#[cold]
+pub(crate) fn within<T>(
+    here: &Position,
+    strand: &'static Member<Strand>,
+    work: impl FnOnce() -> T,
+) -> T {
+    let current = here.strand();
+    draw_boundary(here, Local::current());
+    // Only the strands entered above it know the levels reached since.
+    strand.lose_peaks();
+    here.put_aside();
+    here.take_up(Some(strand));
+    let done = work();
+    here.put_aside();
+    here.take_up(current);
+    done
+}
+
 fn number(strand: Option<&'static Member<Strand>>) -> Number {
     strand.map_or(Number::NONE, Member::number)
 }

@@ -30,9 +30,11 @@ pub(crate) fn outer(here: &Position, call: CallRef) -> Option<CallRef> {
 
 /// Returns the calls directly inside this one.
 pub(crate) fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
-    // They were opened later, but a folded one may be in an older place.
+    // They were opened later, but a folded one may be in an older place, and one that moved may be older.
     let is_folded = call.record.state().is_folded();
-    let after = if is_folded {
+    let start = call.record.start();
+    let may_be_older = is_folded || { strand.allowance() }.is_some_and(|it| it.moved() > start);
+    let after = if may_be_older {
         None
     } else {
         Some(call.address())
@@ -135,15 +137,20 @@ pub(crate) fn used(strand: &Strand, reading: Option<Reading>, start: Reading) ->
 }
 
 /// Returns the strand's present reading, and draws a boundary: the peak since the last boundary goes to
-/// `innermost`. Returns `None` if the thread has lost its counters.
+/// `innermost`. Returns `None` if the thread has lost its counters, and the last boundary if another
+/// strand of the trace pauses this one.
 pub(crate) fn read(
     strand: &Strand,
     innermost: Option<CallRef>,
     local: Option<Local>,
     now: u64,
 ) -> Option<Reading> {
+    let counters = local?;
+    if !strand.meter.is_running() {
+        return Some(strand.meter.boundary());
+    }
     let reading = strand.meter.reading(local, now)?;
-    let highest = strand.meter.level(local?.take_peak());
+    let highest = strand.meter.level(counters.take_peak());
     if let Some(innermost) = innermost {
         strand.meter.raise_peak(innermost.record, highest);
     }

@@ -224,12 +224,12 @@ fn stop_elsewhere(here: &Position, call: CallRef, now: u64) {
     close(strand, call, used, now, None);
 }
 
-/// Moves a call that is open inside a suspended one that stops into the call around, which may be
+/// Moves the calls that are open inside a suspended one that stops into the call around, which may be
 /// suspended too.
 fn leave_inner(here: &Position, strand: &Strand, call: CallRef, now: u64) {
-    if let Some(inner) = inside(strand, call).find(|inner| inner.record.is_open()) {
-        let around = here.outwards(here.call_at(call.record.parent()));
-        let outer = { around }.find(|outer| outer.record.is_open());
+    let around = here.outwards(here.call_at(call.record.parent()));
+    let outer = { around }.find(|outer| outer.record.is_open());
+    for inner in inside(strand, call).filter(|inner| inner.record.is_open()) {
         reparent(here, strand, inner, outer, Reading::default(), now);
     }
 }
@@ -248,7 +248,7 @@ pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKin
                 let outcome = known.unwrap_or_else(|| outcome(strand, state));
                 return call.record.finish(left, outcome);
             }
-            leave_inner(here, strand, call, left);
+            leave_inner(here, strand, call, clock::ticks());
             if let Figures::Used(used) = strand.meter.figures(call.record) {
                 close(strand, call, used, left, known);
             }

@@ -10,6 +10,8 @@ use crate::store::record::CallRecord;
 use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
+#[cfg(feature = "tracing")]
+use crate::write::context;
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{inside, leave_to_outer, pop_to_parent, read, reparent, used};
@@ -68,7 +70,7 @@ pub(crate) fn rest_alone(call: CallRef) -> Option<CallRef> {
 }
 
 /// Suspends a call, [alone](rest_alone) or [not](rest), that may never be resumed: if it is not, it has
-/// stopped now.
+/// stopped now. Returns `None` if this thread has not entered the strand.
 #[cfg(feature = "tracing")]
 pub(crate) fn leave(call: CallRef, is_alone: bool) -> Option<CallRef> {
     cursor::here(|here| {
@@ -76,16 +78,25 @@ pub(crate) fn leave(call: CallRef, is_alone: bool) -> Option<CallRef> {
         if start_stop::leave_on_thread(here, call, now) {
             return Some(call);
         }
-        let innermost = if is_alone {
-            rest_alone_here(here, call, now)
-        } else {
-            rest_here(here, call, now)
-        };
-        if innermost.is_some() {
-            call.record.leave(now);
+        if here.strand_of(call).is_some() {
+            return leave_here(here, call, is_alone, now);
         }
-        innermost
+        let strand = { context::entered(here) }.find(|it| call.strand() == Some(it.number()))?;
+        context::within(here, strand, || leave_here(here, call, is_alone, now))
     })
+}
+
+#[cfg(feature = "tracing")]
+fn leave_here(here: &Position, call: CallRef, is_alone: bool, now: u64) -> Option<CallRef> {
+    let innermost = if is_alone {
+        rest_alone_here(here, call, now)
+    } else {
+        rest_here(here, call, now)
+    };
+    if innermost.is_some() {
+        call.record.leave(now);
+    }
+    innermost
 }
 
 fn rest_alone_here(here: &Position, call: CallRef, now: u64) -> Option<CallRef> {

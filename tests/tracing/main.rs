@@ -6,7 +6,9 @@ mod fields;
 mod futures;
 mod log;
 mod memory;
+mod model;
 mod oracle;
+mod random;
 mod requests;
 mod threads;
 

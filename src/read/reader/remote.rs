@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::primitives::clock;
 use crate::read::snapshot::CallId;
 use crate::store::address::Address;
+use crate::store::callsite::TextPlace;
+use crate::store::record::View;
 use crate::store::remote::{RemoteKind, RemoteOperation};
 use crate::store::strand::Strand;
 use crate::store::sum::Sum;
@@ -20,7 +22,11 @@ pub(super) fn apply_remote(
 ) -> Vec<(Address, Sum)> {
     let mut more = Vec::new();
     if count > 0 {
-        for operation in strand.mailbox.read().into_iter().take(count) {
+        let mut operations = strand.mailbox.read();
+        operations.truncate(count);
+        // A call that was left is stopped at that moment, but its stop is posted later.
+        operations.sort_by_key(|operation| operation.at);
+        for operation in operations {
             match operation.sums() {
                 Some(sums) => more.extend(sums),
                 None => apply(operation, strand, calls),
@@ -33,10 +39,10 @@ pub(super) fn apply_remote(
 fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
     let (moment, address) = (operation.at, operation.call);
     match operation.kind {
-        RemoteKind::Checkpoint(name, so_far) => {
-            calls.add_checkpoint(address, moment, name, so_far.counts);
+        RemoteKind::Checkpoint(set) => {
+            calls.add_checkpoint(address, moment, set.name, set.used.counts);
             if let Some(call) = calls.get_mut(address) {
-                call.is_partial = true;
+                call.is_partial |= !set.is_exact;
             }
         }
         RemoteKind::Fail(message) => {
@@ -45,7 +51,11 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
                 call.end = call.end.failed();
             }
         }
-        RemoteKind::Label(place, text) => calls.set_text(address, place, text),
+        RemoteKind::Label(place, text) => {
+            if !has_later_label(strand, address, place, moment) {
+                calls.set_text(address, place, text);
+            }
+        }
         RemoteKind::Stop(stopped) => {
             let at = calls.since_trace(moment);
             if let Some(call) = calls.get_mut(address) {
@@ -62,9 +72,20 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
             if let Some((inner, so_far)) = stopped.left_open {
                 calls.add_adoption(inner, address, so_far, moment);
             }
-            leave_to_around(CallId(address), at, calls);
+            if !stopped.is_exact {
+                leave_to_around(CallId(address), at, calls);
+            }
         }
     }
+}
+
+/// Whether the strand's own thread has set the same text of the call later.
+fn has_later_label(strand: &Strand, call: Address, place: TextPlace, moment: u64) -> bool {
+    let mut records = strand.records();
+    records.any(|(_, record)| match record.view(record.state()) {
+        View::Label(it) => it.call() == call && it.place() == place && it.moment() > moment,
+        _ => false,
+    })
 }
 
 /// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in it

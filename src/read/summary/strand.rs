@@ -116,7 +116,9 @@ fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, m
             if let Some(inner) = inner.and_then(|(inner, _)| calls.index(*inner)) {
                 moves.add(inner, operation.at, Some(index));
             }
-            moves.add_stopped(index, operation.at);
+            if !stopped.is_exact {
+                moves.add_stopped(index, operation.at);
+            }
         }
     }
 }

@@ -133,13 +133,25 @@ impl LabelRecord {
 
     /// Writes the record. `text` is `None` if it is in the records before.
     #[cfg(feature = "tracing")]
-    pub(crate) fn write(self, call: Address, place: TextPlace, text: Option<&ShortText>) {
+    pub(crate) fn write(
+        self,
+        call: Address,
+        place: TextPlace,
+        moment: u64,
+        text: Option<&ShortText>,
+    ) {
         self.0.subject.store(place.to_bits(), Relaxed);
-        self.0.write_text_note(RecordKind::Label, call, 0, text);
+        self.0
+            .write_text_note(RecordKind::Label, call, moment, text);
     }
 
     pub(crate) fn call(self) -> Address {
         self.0.parent()
+    }
+
+    /// In ticks.
+    pub(crate) fn moment(self) -> u64 {
+        self.0.start()
     }
 
     /// Returns which of the call's texts this is.
