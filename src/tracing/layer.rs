@@ -194,6 +194,7 @@ impl CallLayer {
             && let Some(mut state) = span.state()
         {
             *state.request() = request;
+            state.is_unanswered = super::requests::Requests::has_answer(metadata);
         }
         if callsite.has_texts() && metadata.fields().field(fields::OTEL_STATUS).is_some() {
             fields::each(
@@ -241,7 +242,11 @@ impl CallLayer {
     fn close(&self, key: Key) {
         if let Some(span) = self.spans.remove(key.id) {
             subscriber::note(|| Some(span.state()?.trace()));
-            let request = thread::here(|spans| spans.close(key, span)).flatten();
+            #[cfg(feature = "recorder")]
+            let sees_answers = self.requests.sees_answers();
+            #[cfg(not(feature = "recorder"))]
+            let sees_answers = false;
+            let request = thread::here(|spans| spans.close(key, span, sees_answers)).flatten();
             if request.is_some() {
                 subscriber::settle();
             }
@@ -316,6 +321,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
+        #[cfg(feature = "recorder")]
+        self.requests.see(metadata, || {
+            thread::here(|spans| spans.innermost()).flatten()
+        });
         let is_checkpoint = *metadata.level() <= self.checkpoints;
         let may_fail = *metadata.level() <= self.failures || fields::may_tell_error(metadata);
         if self.is_second || !(is_checkpoint || may_fail) {

@@ -1,4 +1,4 @@
-//! How a visit of a span was left, and whether its future was dropped before it was ready.
+//! How a span was left, and whether its future was dropped before it was ready.
 //!
 //! A subscriber is told when a span is entered, left and closed, and not why. `Instrumented` enters its
 //! span at each poll, once more to drop the future, and then drops the span. So the last entry does
@@ -8,7 +8,7 @@
 //!
 //! That a strand was left in between tells nothing: a span that a program enters by itself at each poll,
 //! and drops after the last, looks the same. So the span of a request is never taken for cancelled by
-//! itself.
+//! itself. It is if the future of a span inside was dropped while it was not entered.
 
 use crate::primitives::clock;
 use crate::write::cursor;
@@ -21,10 +21,10 @@ pub(super) struct Seen {
     of_cancelled: u64,
 }
 
-/// How a visit was last left.
+/// How a span was last left.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Left {
-    /// How often the span has been entered in this visit.
+    /// How often the span has been entered.
     pub(super) entries: u32,
     /// The thread, and what it had seen once the span was entered for the last time, before it was left,
     /// and after that.
@@ -32,20 +32,23 @@ pub(super) struct Left {
     pub(super) before: Seen,
     pub(super) inside: u64,
     pub(super) after: u64,
-    /// The turn of the strand after it.
+    /// In ticks.
+    pub(super) at: u64,
+    /// The visit, and the turn of its strand after it.
+    pub(super) visit: usize,
     pub(super) turn: u32,
-    /// What the call had allocated before the span was entered for the last time.
-    pub(super) allocates: u64,
-    /// Nothing was allocated since then.
+    /// Nothing was allocated after the span was entered for the last time.
     pub(super) allocates_nothing: bool,
     /// The span was entered for the last time at once after it had been left.
     pub(super) is_immediate: bool,
+    /// Since then, the future of a span inside was dropped before it was ready.
+    pub(super) has_dropped: bool,
 }
 
-/// The strand of a visit, when the span is entered again.
+/// The strand in which a span is entered again.
 pub(super) enum Strand {
-    /// The span's own: its turn, and when it was left, in ticks.
-    Own(u32, Option<u64>),
+    /// The span's own.
+    Own,
     /// That of a span around.
     OfAround,
     Other,
@@ -70,9 +73,9 @@ impl Left {
             return matches!(strand, Strand::Other);
         }
         let is_soon = match strand {
-            Strand::Own(turn, at) => {
-                let since = clock::ticks().saturating_sub(at.unwrap_or(0));
-                self.turn == *turn && clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
+            Strand::Own => {
+                let since = clock::ticks().saturating_sub(self.at);
+                clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
             }
             Strand::OfAround | Strand::Other => true,
         };
@@ -80,15 +83,19 @@ impl Left {
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the
-    /// span is closed on a thread that has seen this. `turn` is that of the strand, if it is not over.
+    /// span is closed on a thread that has seen this. `turn` is that of the strand in which it was entered
+    /// last, if that is not over.
     #[cold]
     pub(super) fn is_cancelled(&self, seen: Seen, turn: Option<u32>, is_request: bool) -> bool {
-        if self.thread != thread() {
+        if self.has_dropped {
+            return true;
+        }
+        // The counts of another thread can't be compared.
+        if self.entries < 2 || self.thread != thread() || self.after != seen.events {
             return false;
         }
-        let of_cancelled = { seen.of_cancelled }.saturating_sub(self.before.of_cancelled);
-        self.after == seen.events
-            && Some(self.turn) == turn
+        let of_cancelled = seen.of_cancelled.saturating_sub(self.before.of_cancelled);
+        Some(self.turn) == turn
             && self.inside - self.before.events == of_cancelled
             && self.allocates_nothing
             && (of_cancelled > 0 || (!self.is_immediate && !is_request))
@@ -104,9 +111,11 @@ impl Seen {
     /// Notes that the future of a span was dropped before it was ready.
     #[cold]
     pub(super) fn note_cancelled(&mut self, left: &Left) {
-        // The entry and the exit, if the thread has seen these, and what was in between.
-        let own = 2 * (left.after - left.inside);
-        let events = left.inside - left.before.events + own;
+        if left.thread != thread() {
+            return;
+        }
+        // The entry, the exit, and what was in between.
+        let events = left.inside - left.before.events + 2;
         self.of_cancelled = left.before.of_cancelled + events;
     }
 }

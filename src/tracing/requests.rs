@@ -1,5 +1,8 @@
 //! Requests that begin with a root span.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
@@ -7,13 +10,15 @@ use crate::recorder::{Recorder, Recording};
 use crate::store::address::Address;
 
 use super::fields::text_of;
-use super::span::Place;
+use super::span::{Place, SpanRef};
 
 /// Which spans begin requests, and of which recorder.
 #[derive(Default)]
 pub(super) struct Requests {
     pub(super) recorder: Option<Recorder>,
     also: Vec<Box<Predicate>>,
+    /// An answer of `TraceLayer` was seen: no filter keeps them away.
+    sees_answers: AtomicBool,
 }
 
 type Predicate = dyn Fn(&'static Metadata<'static>) -> bool + Send + Sync;
@@ -26,7 +31,13 @@ const NAME: &str = "otel.name";
 
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, and tower-http's names.
 const METHODS: &[&str] = &["http.request.method", "http.method", "method"];
-const ROUTES: &[&str] = &["http.route", "route"];
+const ROUTES: &[&str] = &["http.route", "route", "matched_path"];
+/// What `TraceLayer` emits for a response, and for a failure:
+/// <https://docs.rs/tower-http/latest/tower_http/trace/index.html>
+const ANSWERS: &[&str] = &[
+    "tower_http::trace::on_response",
+    "tower_http::trace::on_failure",
+];
 
 impl Requests {
     pub(super) fn also(
@@ -34,6 +45,26 @@ impl Requests {
         is_request: impl Fn(&'static Metadata<'static>) -> bool + Send + Sync + 'static,
     ) {
         self.also.push(Box::new(is_request));
+    }
+
+    /// Whether the request's span gets an answer before it is closed, if the client waits for it.
+    pub(super) fn has_answer(metadata: &Metadata<'_>) -> bool {
+        metadata.target() == TOWER_HTTP
+    }
+
+    /// Notes an event, in the span around it.
+    #[inline]
+    pub(super) fn see(&self, event: &Metadata<'_>, span: impl FnOnce() -> Option<SpanRef>) {
+        if self.recorder.is_some() && ANSWERS.contains(&event.target()) {
+            self.sees_answers.store(true, Relaxed);
+            if let Some(mut state) = span().and_then(SpanRef::state) {
+                state.is_unanswered = false;
+            }
+        }
+    }
+
+    pub(super) fn sees_answers(&self) -> bool {
+        self.sees_answers.load(Relaxed)
     }
 
     /// Begins a request, if the span is one.

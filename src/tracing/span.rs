@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number, Pool};
 use crate::primitives::sync::shared_static;
 use crate::primitives::text::{Text, copied};
@@ -65,9 +66,12 @@ pub(super) struct State {
     used: usize,
     /// The call that was started last.
     call: Option<CallRef>,
+    pub(super) left: Left,
     /// Closed while a visit was entered on another thread, which ends it.
     is_closed: bool,
     request: Request,
+    /// The span is that of a request whose response was not seen.
+    pub(super) is_unanswered: bool,
 }
 
 /// Where a span is.
@@ -90,7 +94,8 @@ pub(super) struct Visit {
     innermost: Option<CallRef>,
     /// The strand's, if it is the span's own.
     execution: Option<Execution>,
-    pub(super) left: Left,
+    /// What had been allocated before the span was entered for the last time.
+    allocates: u64,
 }
 
 /// A visit that has been entered.
@@ -100,8 +105,7 @@ pub(super) struct EnteredVisit {
     pub(super) call: Option<CallRef>,
     /// Dropped before the visit's execution: see [`State::leave`].
     pub(super) entered: Option<Entered>,
-    /// Whether it had been left before, and if so, at once before.
-    pub(super) is_again: bool,
+    /// Whether it was left at once before.
     pub(super) is_immediate: bool,
 }
 
@@ -123,8 +127,10 @@ impl Span {
             visits: Vec::new(),
             used: 0,
             call: None,
+            left: Left::default(),
             is_closed: false,
             request: None,
+            is_unanswered: false,
         }))
     }
 
@@ -164,7 +170,10 @@ impl Span {
         }
         state.used = 0;
         state.call = None;
+        state.left.entries = 0;
+        state.left.has_dropped = false;
         state.is_closed = false;
+        state.is_unanswered = false;
         drop(state);
         SPANS.give(this);
     }
@@ -186,13 +195,12 @@ impl SpanRef {
         (state.serial == self.serial).then_some(state)
     }
 
-    /// Returns the span's id, if it waits in this strand.
-    pub(super) fn id_if_waiting_in(self, strand: Number) -> Option<u64> {
-        let state = self.state()?;
-        let mut visits = state.visits().iter();
-        visits
-            .any(|visit| visit.number() == Some(strand) && !visit.is_entered)
-            .then_some(state.id)
+    /// Notes that the future of a span inside was dropped before it was ready, if this one is not entered.
+    #[cold]
+    pub(super) fn note_dropped(self) {
+        if let Some(mut state) = self.state() {
+            state.left.has_dropped |= !state.visits().iter().any(|visit| visit.is_entered);
+        }
     }
 }
 
@@ -273,15 +281,8 @@ impl State {
         &self.visits[..self.used]
     }
 
-    /// Returns a strand in which this span waits and the span around too, and the id of that one.
-    pub(super) fn home(&self) -> Option<(Number, SpanRef, u64)> {
-        let around = self.place.around?;
-        let visits = self.visits().iter();
-        let homes = visits.filter(|visit| visit.execution.is_none() && !visit.is_entered);
-        homes.filter_map(Visit::number).find_map(|home| {
-            let id = around.id_if_waiting_in(home)?;
-            Some((home, around, id))
-        })
+    pub(super) fn around(&self) -> Option<SpanRef> {
+        self.place.around
     }
 
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
@@ -302,23 +303,17 @@ impl State {
         self.begin(Some(strand), None, None)
     }
 
-    /// Goes on in a strand of the span's own; `None` if none waits. If `strand` is given, only in that.
-    pub(super) fn enter_own(
-        &mut self,
-        strand: Option<Number>,
-        events: u64,
-    ) -> Option<EnteredVisit> {
-        let is_own = |visit: &Visit| {
-            let is_wanted = strand.is_none() || strand == visit.number();
-            visit.execution.is_some() && !visit.is_entered && is_wanted
-        };
-        let index = self.visits().iter().position(is_own)?;
-        Some(self.enter_again(index, events))
-    }
-
-    /// Begins a strand of the span's own; `None` if there is no trace any more.
-    pub(super) fn enter_new(&mut self) -> Option<EnteredVisit> {
-        let execution = Execution::begin(&self.place.trace.upgrade()?.below(self.place.parent));
+    /// Goes on in a strand of the span's own that waits, or begins one; `None` if there is no trace any
+    /// more.
+    ///
+    /// A span that has a call already gets no second one: the strand is below its call.
+    pub(super) fn enter_own(&mut self, events: u64) -> Option<EnteredVisit> {
+        let is_own = |visit: &Visit| visit.execution.is_some() && !visit.is_entered;
+        if let Some(index) = self.visits().iter().position(is_own) {
+            return Some(self.enter_again(index, events));
+        }
+        let parent = self.call.map_or(self.place.parent, CallRef::address);
+        let execution = Execution::begin(&self.place.trace.upgrade()?.below(parent));
         let entered = execution.enter();
         // Without a strand of its own, the call would go into another one of this thread.
         let strand = entered
@@ -330,14 +325,17 @@ impl State {
     fn enter_again(&mut self, index: usize, events: u64) -> EnteredVisit {
         let visit = &mut self.visits[index];
         let strand = if visit.execution.is_some() {
-            left::Strand::Own(visit.turn(), visit.left_at())
+            left::Strand::Own
         } else if self.place.around.is_some() {
             left::Strand::OfAround
         } else {
             left::Strand::Other
         };
-        let is_immediate = visit.left.is_recent(events, &strand);
-        visit.left.allocates = visit.allocates();
+        let is_same = self.left.visit == index && visit.turn() == self.left.turn;
+        let is_same = is_same || visit.execution.is_none();
+        let is_immediate = is_same && self.left.is_recent(events, &strand);
+        self.left.has_dropped = false;
+        visit.allocates = visit.allocated();
         let entered = visit.execution.as_ref().and_then(Execution::enter);
         visit.is_entered = true;
         if let (Some(call), Some(innermost)) = (visit.call, visit.innermost)
@@ -350,7 +348,6 @@ impl State {
             strand: visit.number(),
             call: visit.call,
             entered,
-            is_again: true,
             is_immediate,
         }
     }
@@ -366,7 +363,10 @@ impl State {
         if index == self.visits.len() {
             self.make_room()?;
         }
-        let call = strand.and_then(|_| start_stop::start_current(self.callsite, &self.text));
+        let is_another = execution.is_some() && self.call.is_some();
+        let strand_of_call = strand.filter(|_| !is_another);
+        let call =
+            strand_of_call.and_then(|_| start_stop::start_current(self.callsite, &self.text));
         if call.is_some() {
             self.call = call;
         }
@@ -377,7 +377,8 @@ impl State {
         visit.call = call;
         visit.innermost = None;
         visit.execution = execution;
-        visit.left.entries = 0;
+        visit.allocates = 0;
+        self.left.has_dropped = false;
         if self.failure.is_some()
             && let Some(call) = call
         {
@@ -388,7 +389,6 @@ impl State {
             strand: strand.map(Member::number),
             call,
             entered,
-            is_again: false,
             is_immediate: false,
         })
     }
@@ -402,7 +402,7 @@ impl State {
             call: None,
             innermost: None,
             execution: None,
-            left: Left::default(),
+            allocates: 0,
         });
         Some(())
     }
@@ -447,24 +447,23 @@ impl State {
         Some(visit)
     }
 
-    /// Notes the turn of a strand that was left after the visit was.
-    pub(super) fn set_turn(&mut self, index: usize) {
-        if let Some(visit) = self.visits.get_mut(index) {
-            visit.left.turn = visit.turn();
-        }
-    }
-
     /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
     /// another thread, which will then do this.
     #[inline]
-    pub(super) fn close(&mut self, mut is_cancelled: impl FnMut(&Visit) -> bool) -> bool {
+    pub(super) fn close(&mut self, is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool) -> bool {
         let visits = &mut self.visits[..self.used];
         if visits.iter().any(|visit| visit.is_entered) {
             self.is_closed = true;
             return false;
         }
+        let last = visits.get(self.left.visit);
+        let turn = last.and_then(Visit::turn_if_not_over);
+        let is_cancelled = is_cancelled(&self.left, turn) || self.is_unanswered;
         for visit in visits.iter_mut().rev() {
-            let is_cancelled = is_cancelled(visit);
+            if let (Some(call), true) = (visit.call, self.is_unanswered) {
+                // Until now it waited for the response.
+                call.record.leave(clock::ticks());
+            }
             visit.finish(is_cancelled);
         }
         true
@@ -514,16 +513,28 @@ impl Visit {
     }
 
     /// Returns when the call was left, in ticks.
-    pub(super) fn left_at(&self) -> Option<u64> {
-        self.call?.record.left()
+    pub(super) fn left_at(&self) -> u64 {
+        let left = self.call.and_then(|call| call.record.left());
+        left.unwrap_or_else(clock::ticks)
     }
 
-    /// Returns what the call has allocated, if it is suspended.
-    pub(super) fn allocates(&self) -> u64 {
+    /// Returns what was allocated in the call, which is suspended, or in the strand if that is the span's
+    /// own and was left.
+    fn allocated(&self) -> u64 {
+        if self.execution.is_some() {
+            let boundary = self.strand.map(|strand| strand.meter.boundary());
+            return boundary.map_or(0, |reading| reading.counts.allocates());
+        }
         match self.call.map(|call| call.record.figures()) {
             Some(Figures::Used(used)) => used.counts.allocates(),
             _ => 0,
         }
+    }
+
+    /// Whether nothing was allocated after the span was entered for the last time.
+    #[cold]
+    pub(super) fn allocates_nothing(&self) -> bool {
+        self.allocated() == self.allocates
     }
 }
 
@@ -534,7 +545,6 @@ pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
         strand: cursor::here(Position::strand).map(Member::number),
         call: start_stop::start_current(callsite, &[]),
         entered: None,
-        is_again: false,
         is_immediate: false,
     }
 }

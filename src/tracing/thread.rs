@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::primitives::pool::{Member, Number};
+use crate::primitives::pool::Member;
 use crate::primitives::wait::Taken;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
@@ -10,7 +10,7 @@ use crate::write::start_stop;
 
 use super::left::{Left, Seen, thread};
 use super::span::{
-    EnteredVisit, Leave, Place, Request, Span, SpanRef, State, Visit, enter_unknown, leave_unknown,
+    EnteredVisit, Leave, Place, Request, Span, SpanRef, State, enter_unknown, leave_unknown,
     note_dropped, place_here,
 };
 
@@ -42,10 +42,6 @@ struct Running {
     span: Option<SpanRef>,
     /// How often it is entered.
     depth: u32,
-    /// The span around was entered with it, to run in that one's strand.
-    holds_around: bool,
-    /// The span inside with which this one was entered; once of its depth.
-    holder: Option<Key>,
     was_panicking: bool,
     before: Seen,
 }
@@ -105,6 +101,12 @@ impl Spans {
             .find_map(|running| running.visit.call)
     }
 
+    /// Returns the innermost span.
+    #[cfg(feature = "recorder")]
+    pub(super) fn innermost(&self) -> Option<SpanRef> {
+        self.running.last()?.span
+    }
+
     /// Enters a span again that is entered on this thread.
     #[inline]
     pub(super) fn enter_again(&mut self, key: Key) -> bool {
@@ -118,84 +120,27 @@ impl Spans {
     /// Enters a span. `false` if it can't be recorded.
     #[inline]
     pub(super) fn enter(&mut self, key: Key, span: &'static Member<Span>) -> bool {
-        self.enter_in(key, span, None)
-    }
-
-    /// Enters a span; if `strand` is given, only if that is entered by it.
-    fn enter_in(&mut self, key: Key, span: &'static Member<Span>, strand: Option<Number>) -> bool {
         if !self.has_room() {
             return false;
         }
         let Some(mut state) = span.state() else {
             return false;
         };
-        let mut holds_around = false;
-        let visit = state.enter_here(self.seen.events);
-        let visit =
-            visit.or_else(|| self.enter_elsewhere(key, &mut state, strand, &mut holds_around));
+        let events = self.seen.events;
+        let visit = state.enter_here(events).or_else(|| state.enter_own(events));
         let Some(visit) = visit else {
-            drop(state);
-            if holds_around {
-                self.release(key);
-            }
             return false;
         };
-        self.seen.events += u64::from(strand.is_none());
+        self.seen.events += 1;
         self.push(Running {
             key,
             visit,
             span: Some(SpanRef::new(span, state.serial())),
             depth: 1,
-            holds_around,
-            holder: None,
             was_panicking: std::thread::panicking(),
             before: self.seen,
         });
         true
-    }
-
-    /// Enters a span that has neither a visit nor a trace in the strand of this thread: in its home, if
-    /// that is the strand of a span around which is not entered, or else in a strand of its own.
-    #[cold]
-    fn enter_elsewhere(
-        &mut self,
-        key: Key,
-        state: &mut State,
-        strand: Option<Number>,
-        holds_around: &mut bool,
-    ) -> Option<EnteredVisit> {
-        if let Some((home, around, id)) = state.home() {
-            let Key { layer, .. } = key;
-            if self.enter_in(Key { layer, id }, around.span(), Some(home)) {
-                *holds_around = true;
-                if let Some(last) = self.running.last_mut() {
-                    last.holder = Some(key);
-                }
-                return state.enter_here(self.seen.events);
-            }
-        }
-        let own = state.enter_own(strand, self.seen.events);
-        own.or_else(|| {
-            if strand.is_none() {
-                state.enter_new()
-            } else {
-                None
-            }
-        })
-    }
-
-    /// Leaves the span that was entered with this one, unless it was entered by itself meanwhile.
-    #[cold]
-    fn release(&mut self, holder: Key) {
-        let mut running = self.running.iter();
-        if let Some(place) = running.rposition(|running| running.holder == Some(holder)) {
-            let running = &mut self.running[place];
-            running.holder = None;
-            running.depth -= 1;
-            if running.depth == 0 {
-                self.leave_at(place, false);
-            }
-        }
     }
 
     /// Enters a span that was made outside of all traces, as a call of the current one.
@@ -209,8 +154,6 @@ impl Spans {
             visit: enter_unknown(callsite),
             span: None,
             depth: 1,
-            holds_around: false,
-            holder: None,
             was_panicking: std::thread::panicking(),
             before: self.seen,
         });
@@ -244,12 +187,12 @@ impl Spans {
             let running = &mut self.running[place];
             running.depth -= 1;
             if running.depth == 0 {
-                self.leave_at(place, true);
+                self.leave_at(place);
             }
         }
     }
 
-    fn leave_at(&mut self, place: usize, is_seen: bool) {
+    fn leave_at(&mut self, place: usize) {
         let last = self.running.len() - 1;
         let running = &self.running[place];
         let how = if std::thread::panicking() && !running.was_panicking {
@@ -268,10 +211,9 @@ impl Spans {
         }
         // The parts that are needed, since the whole would be copied.
         let running = &mut self.running[place];
-        let (key, span, before) = (running.key, running.span, running.before);
-        let holds_around = running.holds_around;
+        let (span, before) = (running.span, running.before);
         let (call, index) = (running.visit.call, running.visit.index);
-        let (is_again, is_immediate) = (running.visit.is_again, running.visit.is_immediate);
+        let is_immediate = running.visit.is_immediate;
         let entered = running.visit.entered.take();
         if place == last {
             self.running.truncate(last);
@@ -280,7 +222,7 @@ impl Spans {
         }
         ENTERED.set(last);
         let inside = self.seen.events;
-        self.seen.events += u64::from(is_seen);
+        self.seen.events += 1;
         match span.map(SpanRef::state) {
             // It has no state.
             None | Some(None) => {
@@ -293,18 +235,20 @@ impl Spans {
                 }
             }
             Some(Some(mut state)) => {
+                let entries = state.left.entries + 1;
                 if let Some(it) = state.leave(index, entered, how) {
-                    let allocates = it.left.allocates;
-                    it.left = Left {
-                        entries: it.left.entries + 1,
+                    state.left = Left {
+                        entries,
                         thread: thread(),
                         before,
                         inside,
                         after: self.seen.events,
+                        at: it.left_at(),
+                        visit: index,
                         turn: it.turn(),
-                        allocates,
-                        allocates_nothing: is_again && it.allocates() == allocates,
+                        allocates_nothing: entries > 1 && it.allocates_nothing(),
                         is_immediate,
+                        has_dropped: false,
                     };
                 }
                 if state.is_closed()
@@ -312,12 +256,6 @@ impl Spans {
                 {
                     self.close_state(span.span(), state);
                 }
-            }
-        }
-        if holds_around {
-            self.release(key);
-            if let Some(mut state) = span.and_then(SpanRef::state) {
-                state.set_turn(index);
             }
         }
     }
@@ -339,27 +277,37 @@ impl Spans {
     /// Leaves a span that is closed although it is entered: its guard was leaked.
     pub(super) fn leave_closed(&mut self, key: Key) {
         while let Some(place) = self.position(key) {
-            self.leave_at(place, true);
+            self.leave_at(place);
         }
     }
 
     /// Closes a span: its calls stop when they were left.
-    pub(super) fn close(&mut self, key: Key, span: &'static Member<Span>) -> Request {
+    ///
+    /// `sees_answers`: a request without a response was cancelled.
+    pub(super) fn close(
+        &mut self,
+        key: Key,
+        span: &'static Member<Span>,
+        sees_answers: bool,
+    ) -> Request {
         if !self.running.is_empty() {
             self.leave_closed(key);
         }
-        let state = span.state()?;
+        let mut state = span.state()?;
+        state.is_unanswered &= sees_answers;
         self.close_state(span, state)
     }
 
     fn close_state(&mut self, span: &'static Member<Span>, mut state: Taken<'_, State>) -> Request {
         let is_request = state.request().is_some();
-        let is_over = state.close(|visit| {
-            let Visit { left, .. } = visit;
-            let is_cancelled = left.entries > 1
-                && left.is_cancelled(self.seen, visit.turn_if_not_over(), is_request);
+        let around = state.around();
+        let is_over = state.close(|left, turn| {
+            let is_cancelled = left.is_cancelled(self.seen, turn, is_request);
             if is_cancelled {
                 self.seen.note_cancelled(left);
+                if let Some(around) = around {
+                    around.note_dropped();
+                }
             }
             is_cancelled
         });
