@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracer::Trace;
 use tracing::{Instrument, info_span, instrument};
 
-use crate::{allocate, names, subscriber, workers};
+use crate::{allocate, names, recorded, subscriber, workers};
 
 #[instrument]
 async fn leaf() {
@@ -102,4 +102,21 @@ fn a_panic_is_told() {
     });
     let shown = names(&trace.report());
     assert_eq!(shown, "sync panicked\nafter");
+}
+
+#[test]
+fn a_span_is_closed_on_a_thread_that_has_seen_fewer_cancelled_futures() {
+    let report = recorded(|| {
+        let cancel = async {
+            let mut future = Box::pin(pending::<()>().instrument(info_span!("cancelled")));
+            let _ = futures_util::poll!(&mut future);
+            info_span!("between").in_scope(|| ());
+        };
+        futures_util::FutureExt::now_or_never(cancel).unwrap();
+        let span = info_span!("moved");
+        span.in_scope(|| ());
+        span.in_scope(|| ());
+        std::thread::spawn(move || drop(span)).join().unwrap();
+    });
+    assert_eq!(report.calls.len(), 3);
 }

@@ -10,6 +10,7 @@ mod model;
 mod oracle;
 mod random;
 mod requests;
+mod same_span;
 mod threads;
 
 use std::fmt::Write as _;

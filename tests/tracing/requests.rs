@@ -77,7 +77,9 @@ mod service {
     }
 
     pub(super) fn router() -> Router {
-        Router::new().route("/orders/{id}", get(order))
+        Router::new()
+            .route("/orders/{id}", get(order))
+            .route("/orders/3", get(std::future::pending::<()>))
     }
 
     pub(super) fn with_trace_layer() -> Router {
@@ -145,11 +147,14 @@ fn spans_of_trace_layer_are_requests() {
     wait_for_end(&recorder, 2);
     assert_eq!(get(&runtime, address, 1), None);
     wait_for_end(&recorder, 3);
+    assert_eq!(get(&runtime, address, 3), None);
+    wait_for_end(&recorder, 4);
     let kept: Vec<_> = recorder.kept().iter().map(|report| names(report)).collect();
     println!("{:#}", recorder.kept()[2]);
     assert_eq!(
         kept,
         [
+            "request cancelled",
             "request cancelled\n  load cancelled",
             "request failed\n  load",
             "request\n  load\n  log",

@@ -1,0 +1,149 @@
+//! A span that a task and something else enter by turns, as with `.in_current_span()` on spawned work,
+//! `sqlx`'s worker of SQLite, and `tower::buffer`: it has one call.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::channel;
+use std::thread::scope;
+use std::time::Duration;
+
+use tracer::Trace;
+use tracer::recorder::{Policy, Recorder};
+use tracing::{Dispatch, Instrument, dispatcher, info_span, instrument};
+
+use crate::{names, subscriber};
+
+/// Runs `work` on a thread with the subscriber, one step for each message.
+fn steps<'a>(
+    work: Vec<Box<dyn FnOnce() + Send + 'a>>,
+    main: impl FnOnce(&dyn Fn()) + 'a,
+    dispatch: Dispatch,
+) {
+    let (next, steps) = channel::<()>();
+    let (is_done, done) = channel::<()>();
+    scope(|scope| {
+        scope.spawn(move || {
+            let _default = dispatcher::set_default(&dispatch);
+            for step in work {
+                steps.recv().unwrap();
+                step();
+                is_done.send(()).unwrap();
+            }
+        });
+        main(&|| {
+            next.send(()).unwrap();
+            done.recv().unwrap();
+        });
+    });
+}
+
+/// The task in its spawner's span is polled once while the spawner runs, and once while it waits.
+#[test]
+fn a_span_inside_of_a_spawned_task_is_one_call() {
+    let dispatch = Dispatch::new(subscriber());
+    let trace = Trace::new();
+    let _default = dispatcher::set_default(&dispatch);
+    // As a span of a request, which has no strand around.
+    let request = trace_in(&trace, || info_span!("request"));
+    let in_request = request.enter();
+    let spawner = info_span!("spawner");
+    let running = spawner.enter();
+    let task = spawner.clone();
+    let again = spawner.clone();
+    let load = std::sync::OnceLock::new();
+    steps(
+        vec![
+            Box::new(|| {
+                let _spawner = task.enter();
+                let _load = load.get_or_init(|| info_span!("load")).enter();
+            }),
+            Box::new(|| {
+                let _spawner = again.enter();
+                let _load = load.get().unwrap().enter();
+            }),
+        ],
+        |next| {
+            next();
+            drop(running);
+            drop(in_request);
+            next();
+        },
+        dispatch.clone(),
+    );
+    drop(load);
+    drop((spawner, task, again, request));
+    assert_eq!(names(&trace.report()), "request\n  spawner\n    load");
+}
+
+/// A worker enters the span of a task while the task waits, and the task goes on meanwhile.
+#[test]
+fn a_task_goes_on_in_its_calls_while_a_worker_has_its_span() {
+    let dispatch = Dispatch::new(subscriber());
+    let trace = Trace::new();
+    let _default = dispatcher::set_default(&dispatch);
+    // As a span of a request, which has no strand around.
+    let request = trace_in(&trace, || info_span!("request"));
+    let fetch = request.in_scope(|| info_span!("fetch"));
+    request.in_scope(|| fetch.in_scope(|| ()));
+    let of_worker = fetch.clone();
+    let (has_entered, entered) = channel::<()>();
+    let (go_on, may_leave) = channel::<()>();
+    scope(|scope| {
+        let (dispatch, of_worker) = (&dispatch, &of_worker);
+        scope.spawn(move || {
+            let _default = dispatcher::set_default(dispatch);
+            of_worker.in_scope(|| {
+                has_entered.send(()).unwrap();
+                may_leave.recv().unwrap();
+            });
+        });
+        entered.recv().unwrap();
+        request.in_scope(|| fetch.in_scope(|| info_span!("row").in_scope(|| ())));
+        go_on.send(()).unwrap();
+    });
+    drop((request, fetch, of_worker));
+    assert_eq!(names(&trace.report()), "request\n  fetch\n    row");
+}
+
+fn trace_in<T>(trace: &Trace, work: impl FnOnce() -> T) -> T {
+    let _scope = trace.inject();
+    work()
+}
+
+#[instrument]
+async fn load() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+#[instrument]
+async fn handler() {
+    let task = tokio::spawn(load().in_current_span());
+    // Out of the slot of the worker, so that the other one takes it.
+    drop(tokio::spawn(async {}));
+    std::thread::sleep(Duration::from_micros(500));
+    task.await.unwrap();
+}
+
+/// In requests that begin with a span, on two workers.
+#[test]
+fn a_spawned_future_in_the_current_span_is_one_call() {
+    let policy = Policy::none().when("all", |_| true);
+    let recorder = Recorder::builder().policy(policy).start().unwrap();
+    let runtime = crate::workers(crate::with_layer(
+        tracer::tracing::layer().recorder(recorder.clone()),
+    ));
+    for _ in 0..100 {
+        let request = async {
+            let span = info_span!("request", otel.kind = "server");
+            handler().instrument(span).await;
+        };
+        runtime.block_on(runtime.spawn(request)).unwrap();
+    }
+    while recorder.statistics().ended < 100 {
+        std::thread::yield_now();
+    }
+    assert!(recorder.flush(Duration::from_secs(10)));
+    let trees: BTreeSet<_> = recorder.kept().iter().map(|report| names(report)).collect();
+    assert_eq!(
+        trees,
+        BTreeSet::from(["request\n  handler\n    load".to_owned()])
+    );
+}
