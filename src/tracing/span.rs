@@ -103,6 +103,8 @@ pub(super) struct EnteredVisit {
     pub(super) index: usize,
     pub(super) strand: Option<Number>,
     pub(super) call: Option<CallRef>,
+    /// This call, or that of the span.
+    pub(super) call_of_span: Option<CallRef>,
     /// Dropped before the visit's execution: see [`State::leave`].
     pub(super) entered: Option<Entered>,
     /// Whether it was left at once before.
@@ -347,6 +349,7 @@ impl State {
             index,
             strand: visit.number(),
             call: visit.call,
+            call_of_span: visit.call.or(self.call),
             entered,
             is_immediate,
         }
@@ -388,6 +391,7 @@ impl State {
             index,
             strand: strand.map(Member::number),
             call,
+            call_of_span: call.or(self.call),
             entered,
             is_immediate: false,
         })
@@ -540,10 +544,12 @@ impl Visit {
 
 /// Starts a call for a span that has no state, in the strand of this thread.
 pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
+    let call = start_stop::start_current(callsite, &[]);
     EnteredVisit {
         index: 0,
         strand: cursor::here(Position::strand).map(Member::number),
-        call: start_stop::start_current(callsite, &[]),
+        call,
+        call_of_span: call,
         entered: None,
         is_immediate: false,
     }

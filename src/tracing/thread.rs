@@ -98,7 +98,7 @@ impl Spans {
         self.running
             .iter()
             .rev()
-            .find_map(|running| running.visit.call)
+            .find_map(|running| running.visit.call_of_span)
     }
 
     /// Returns the innermost span.

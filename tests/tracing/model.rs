@@ -67,8 +67,6 @@ pub(crate) struct Call {
     /// It looks like a future that was dropped before it was ready.
     pub(crate) may_be_cancelled: bool,
     strand: usize,
-    /// What it has allocated there.
-    in_strand: u64,
     /// The call around it now, in its strand.
     within: Option<usize>,
     /// The calls that were suspended with it.
@@ -85,19 +83,16 @@ struct Strand {
     /// The calls around the strand when it began.
     around: Vec<usize>,
     running: Vec<usize>,
-    is_of_span: bool,
     is_over: bool,
 }
 
-/// A call that stands for a span, in one strand.
-#[derive(Clone, Debug)]
+/// A strand in which a span was entered, and the call that stands for the span there: none in a strand below
+/// the span's own call.
+#[derive(Clone, Copy, Debug)]
 struct Visit {
     strand: usize,
-    call: usize,
-    entries: u32,
-    /// What the call had allocated, and what the thread had done, when the span was entered and left last.
-    entered: (u64, u64),
-    left: (u64, u64),
+    is_own: bool,
+    call: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +104,12 @@ struct Span {
     failed: Option<String>,
     last_call: Option<usize>,
     waiting: Vec<Visit>,
+    entries: u32,
+    /// What had been allocated when the span was last entered and left, and what the thread had seen then.
+    allocated: (u64, u64),
+    left: u64,
+    /// The future of a span inside may have been dropped since.
+    may_have_dropped: bool,
     /// Handles and children of the registry's.
     references: usize,
     registry_parent: Option<usize>,
@@ -120,13 +121,8 @@ struct Span {
 struct Entry {
     span: usize,
     depth: u32,
-    /// Spans inside that were entered, and this one with them.
-    held: u32,
-    with: Vec<usize>,
     visit: Visit,
     is_known: bool,
-    /// The thread has the strand by this span.
-    is_owner: bool,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +145,7 @@ pub(crate) struct Model {
     entries: Vec<usize>,
     kept: Vec<usize>,
     steps: u64,
+    allocated: u64,
     /// Spans that were entered, left or made, and events.
     seen: u64,
 }
@@ -241,7 +238,7 @@ impl Model {
                 });
             }
             Step::Inject(which) => {
-                let strand = self.new_strand(usize::from(which), None, false);
+                let strand = self.new_strand(usize::from(which), None);
                 self.stack.push(strand);
                 self.scopes.push(strand);
             }
@@ -256,6 +253,7 @@ impl Model {
     }
 
     fn count(&mut self, counts: Counts) {
+        self.allocated += counts.allocates();
         for trace in 0..2 {
             let Some(strand) = self.counting(trace) else {
                 continue;
@@ -267,9 +265,6 @@ impl Model {
             }
             if let Some(innermost) = chain().last() {
                 self.calls[*innermost].expected.own += counts;
-            }
-            for call in &strand.running {
-                self.calls[*call].in_strand += counts.allocates();
             }
         }
     }
@@ -288,7 +283,7 @@ impl Model {
         strand.running.last().copied().or(strand.parent)
     }
 
-    fn new_strand(&mut self, trace: usize, parent: Option<usize>, is_of_span: bool) -> usize {
+    fn new_strand(&mut self, trace: usize, parent: Option<usize>) -> usize {
         let parent = parent.or_else(|| self.open_in(self.counting(trace)?));
         let around = parent.map_or_else(Vec::new, |parent| self.around(parent));
         self.is_vague |= around.iter().any(|call| self.calls[*call].is_orphan);
@@ -297,7 +292,6 @@ impl Model {
             parent,
             around,
             running: Vec::new(),
-            is_of_span,
             is_over: false,
         });
         self.strands.len() - 1
@@ -326,7 +320,6 @@ impl Model {
             may_be_partial: false,
             may_be_cancelled: false,
             strand,
-            in_strand: 0,
             within,
             inside: Vec::new(),
             is_stopped: false,
@@ -479,42 +472,72 @@ impl Model {
         let current = self.stack.last().copied();
         let Some((trace, _)) = self.spans[span].place else {
             if let Some(strand) = current {
-                let call = self.start(strand, None);
-                self.push(span, Visit::new(strand, call), false);
+                let call = Some(self.start(strand, None));
+                self.push(
+                    span,
+                    Visit {
+                        strand,
+                        call,
+                        is_own: false,
+                    },
+                    false,
+                );
             }
             return;
         };
-        if let Some(strand) = current
-            && self.strands[strand].trace == trace
-        {
-            self.visit(span, strand);
-        } else if let Some((strand, way)) = self.way(span) {
-            self.stack.push(strand);
-            for outer in &way {
-                self.visit(*outer, strand);
-                self.seen -= 1;
-                let entry = self.entered.last_mut().unwrap();
-                (entry.depth, entry.held) = (0, 1);
-                entry.is_owner = Some(outer) == way.first();
-            }
-            self.visit(span, strand);
-            self.entered.last_mut().unwrap().with = way;
-        } else {
-            self.visit_apart(span);
+        match current {
+            Some(strand) if self.strands[strand].trace == trace => self.visit(span, strand),
+            _ => self.visit_apart(span),
         }
     }
 
     /// Goes on in a strand, or starts a call there.
     fn visit(&mut self, span: usize, strand: usize) {
         let waiting = &mut self.spans[span].waiting;
-        let visit = match waiting.iter().position(|visit| visit.strand == strand) {
-            Some(place) => {
-                let visit = waiting.remove(place);
-                self.resume(visit.call);
-                visit
-            }
-            None => Visit::new(strand, self.start_of(span, strand)),
+        let is_here = |visit: &Visit| visit.strand == strand && !visit.is_own;
+        let visit = match waiting.iter().position(is_here) {
+            Some(place) => waiting.remove(place),
+            None => Visit {
+                strand,
+                is_own: false,
+                call: Some(self.start_of(span, strand)),
+            },
         };
+        self.go_on(span, visit);
+    }
+
+    /// Goes on in a strand of the span's own, or in a new one: below the span's call, if it has one.
+    fn visit_apart(&mut self, span: usize) {
+        let Span {
+            waiting,
+            place,
+            last_call,
+            ..
+        } = &mut self.spans[span];
+        let last_call = *last_call;
+        let visit = match waiting.iter().position(|visit| visit.is_own) {
+            Some(place) => waiting.remove(place),
+            None => {
+                let (trace, parent) = place.unwrap();
+                let strand = self.new_strand(trace, last_call.or(parent));
+                let call = last_call.is_none().then(|| self.start_of(span, strand));
+                Visit {
+                    strand,
+                    is_own: true,
+                    call,
+                }
+            }
+        };
+        self.stack.push(visit.strand);
+        self.go_on(span, visit);
+    }
+
+    fn go_on(&mut self, span: usize, visit: Visit) {
+        if let Some(call) = visit.call
+            && !self.strands[visit.strand].running.contains(&call)
+        {
+            self.resume(call);
+        }
         self.push(span, visit, true);
     }
 
@@ -527,59 +550,17 @@ impl Model {
         call
     }
 
-    fn visit_apart(&mut self, span: usize) {
-        let waiting = self.spans[span].waiting.iter();
-        let own = waiting.map(|visit| visit.strand);
-        let own =
-            { own }.find(|strand| self.strands[*strand].is_of_span && self.is_owner(span, *strand));
-        let strand = own.unwrap_or_else(|| {
-            let (trace, parent) = self.spans[span].place.unwrap();
-            self.new_strand(trace, parent, true)
-        });
-        self.stack.push(strand);
-        self.visit(span, strand);
-        self.entered.last_mut().unwrap().is_owner = true;
-    }
-
-    /// Returns whether this span began the strand: its call there is the first.
-    fn is_owner(&self, span: usize, strand: usize) -> bool {
-        let first = self.calls.iter().position(|call| call.strand == strand);
-        let mut waiting = self.spans[span].waiting.iter();
-        waiting.any(|visit| visit.strand == strand && Some(visit.call) == first)
-    }
-
-    /// Returns the strand in which a span can go on if the spans around it are entered with it, the
-    /// outermost first, of which the first has the strand.
-    fn way(&self, span: usize) -> Option<(usize, Vec<usize>)> {
-        self.spans[span].waiting.iter().find_map(|visit| {
-            let strand = visit.strand;
-            if self.strands[strand].is_over || self.stack.contains(&strand) {
-                return None;
-            }
-            let mut way = Vec::new();
-            let mut next = span;
-            while !self.is_owner(next, strand) {
-                next = self.spans[next].around?;
-                let waiting = &self.spans[next].waiting;
-                waiting.iter().find(|visit| visit.strand == strand)?;
-                way.insert(0, next);
-            }
-            (!way.is_empty()).then_some((strand, way))
-        })
-    }
-
-    fn push(&mut self, span: usize, mut visit: Visit, is_known: bool) {
+    fn push(&mut self, span: usize, visit: Visit, is_known: bool) {
         self.seen += 1;
-        visit.entries += 1;
-        visit.entered = (self.calls[visit.call].in_strand, self.seen);
+        let it = &mut self.spans[span];
+        it.entries += 1;
+        it.allocated.0 = self.allocated;
+        it.may_have_dropped = false;
         self.entered.push(Entry {
             span,
             depth: 1,
-            held: 0,
-            with: Vec::new(),
             visit,
             is_known,
-            is_owner: false,
         });
     }
 
@@ -589,53 +570,53 @@ impl Model {
         }
         if let Some(place) = self.entered.iter().position(|entry| entry.span == span) {
             let entry = &mut self.entered[place];
-            entry.depth = entry.depth.saturating_sub(1);
-            if entry.depth == 0 && entry.held == 0 {
-                self.leave(place, true);
+            entry.depth -= 1;
+            if entry.depth == 0 {
+                self.leave(place);
             }
         }
     }
 
-    /// `is_seen`: not with a span inside.
-    fn leave(&mut self, place: usize, is_seen: bool) {
-        let entry = self.entered.remove(place);
+    fn leave(&mut self, place: usize) {
         let Entry {
             span,
-            with,
-            mut visit,
+            visit,
             is_known,
-            is_owner,
             ..
-        } = entry;
+        } = self.entered.remove(place);
         let strand = visit.strand;
         let is_same = |entry: &Entry| entry.visit.strand == strand;
         let is_alone = self.entered[place..].iter().any(is_same);
-        self.seen += u64::from(is_seen);
-        if !self.stack.contains(&strand) {
-            // It has stopped, and the thread does not know its figures.
-            self.calls[visit.call].may_be_partial = true;
-            self.stop(visit.call);
-        } else if is_known {
-            self.suspend(visit.call, is_alone);
-            visit.left = (self.calls[visit.call].in_strand, self.seen);
-            self.spans[span].waiting.push(visit);
-        } else {
-            self.stop(visit.call);
+        self.seen += 1;
+        let has_strand = self.stack.contains(&strand);
+        match visit.call {
+            Some(call) if !has_strand => {
+                // It has stopped, and the thread does not know its figures.
+                self.calls[call].may_be_partial = true;
+                self.stop(call);
+            }
+            Some(call) if !is_known => self.stop(call),
+            Some(call) => self.suspend(call, is_alone),
+            None => {}
         }
-        if is_owner {
-            self.stack.retain(|entered| *entered != strand);
-            for entry in self.entered.iter().filter(|entry| is_same(entry)) {
-                self.calls[entry.visit.call].may_be_partial = true;
+        if is_known {
+            let it = &mut self.spans[span];
+            (it.allocated.1, it.left) = (self.allocated, self.seen);
+            if has_strand || visit.call.is_none() {
+                it.waiting.push(visit);
             }
         }
-        for outer in with.into_iter().rev() {
-            let place = self.entered.iter().position(|entry| entry.span == outer);
-            if let Some(place) = place {
-                let entry = &mut self.entered[place];
-                entry.held -= 1;
-                if entry.depth == 0 && entry.held == 0 {
-                    self.leave(place, false);
-                }
+        if visit.is_own {
+            self.stack.retain(|entered| *entered != strand);
+            self.mark_entered(strand);
+        }
+    }
+
+    /// Marks the calls that go on in a strand that the thread has left.
+    fn mark_entered(&mut self, strand: usize) {
+        for entry in &self.entered {
+            if let (Some(call), true) = (entry.visit.call, entry.visit.strand == strand) {
+                self.calls[call].may_be_partial = true;
             }
         }
     }
@@ -647,29 +628,27 @@ impl Model {
             return;
         }
         if let Some(place) = self.entered.iter().position(|entry| entry.span == span) {
-            for entry in &mut self.entered {
-                entry.with.retain(|outer| *outer != span);
-            }
-            self.leave(place, true);
+            self.leave(place);
         }
-        self.spans[span].is_closed = true;
-        for visit in std::mem::take(&mut self.spans[span].waiting) {
-            let call = &mut self.calls[visit.call];
-            call.may_be_cancelled =
-                visit.entries > 1 && visit.entered.0 == visit.left.0 && visit.left.1 == self.seen;
-            let owner = self
-                .calls
-                .iter()
-                .position(|call| call.strand == visit.strand);
-            self.stop(visit.call);
-            let strand = &mut self.strands[visit.strand];
-            if strand.is_of_span && owner == Some(visit.call) {
-                strand.is_over = true;
-                for entry in &self.entered {
-                    if entry.visit.strand == visit.strand {
-                        self.calls[entry.visit.call].may_be_partial = true;
-                    }
-                }
+        let it = &mut self.spans[span];
+        it.is_closed = true;
+        let is_quiet = it.allocated.0 == it.allocated.1 && it.left == self.seen;
+        let may_be_cancelled = it.may_have_dropped || (it.entries > 1 && is_quiet);
+        let around = it.around;
+        let waiting = std::mem::take(&mut it.waiting);
+        if let (Some(around), true) = (around, may_be_cancelled)
+            && !self.entered.iter().any(|entry| entry.span == around)
+        {
+            self.spans[around].may_have_dropped = true;
+        }
+        for visit in waiting {
+            if let Some(call) = visit.call {
+                self.calls[call].may_be_cancelled = may_be_cancelled;
+                self.stop(call);
+            }
+            if visit.is_own {
+                self.strands[visit.strand].is_over = true;
+                self.mark_entered(visit.strand);
             }
         }
         if let Some(parent) = self.spans[span].registry_parent {
@@ -696,8 +675,9 @@ impl Model {
         if let Some(call) = self.strands[*strand].running.last() {
             self.checkpoint(*call, has_error);
         }
-        if let (Some(entry), true) = (self.entered.last(), has_error) {
-            self.calls[entry.visit.call].expected.failed = Some(self.steps.to_string());
+        let call_of = |entry: &Entry| entry.visit.call.or(self.spans[entry.span].last_call);
+        if let (Some(call), true) = (self.entered.iter().rev().find_map(call_of), has_error) {
+            self.calls[call].expected.failed = Some(self.steps.to_string());
         }
     }
 
@@ -726,17 +706,5 @@ impl Model {
         };
         let name = format!("e{steps}{error}");
         self.calls[call].expected.checkpoints.push(name);
-    }
-}
-
-impl Visit {
-    fn new(strand: usize, call: usize) -> Self {
-        Self {
-            strand,
-            call,
-            entries: 0,
-            entered: (0, 0),
-            left: (0, 0),
-        }
     }
 }
