@@ -67,7 +67,8 @@
 //!
 //! A span that is made in a trace takes the trace along. If it is entered on a thread or in a task that runs
 //! no strand of the trace, it gets a strand there, below the call in which it was made, or below that of its
-//! explicit parent. So work that is spawned with a span needs no
+//! explicit parent. If it has a call already, the strand is below that call, whose total includes what is
+//! done there. So work that is spawned with a span needs no
 //! [`in_current_trace`](crate::InCurrentTrace):
 //!
 //! ```
@@ -92,8 +93,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A span that several threads enter at once is a call on each of them. `.in_current_span()` on spawned work
-//! gives a second call of the current span, on the task's strand. An `async fn` with `#[instrument]` makes its
+//! A span that several threads enter at once is one call, with strands below it. `.in_current_span()` on spawned
+//! work is in the call of the current span. An `async fn` with `#[instrument]` makes its
 //! span when it is first polled, which is too late for `tokio::spawn(work())`: spawn it with a span, or
 //! [`in_current_trace`](crate::InCurrentTrace).
 //!
@@ -133,14 +134,16 @@
 //! A future with a span is [cancelled](crate::Outcome::Cancelled) if it is dropped before it is ready. `tracing`
 //! does not tell the two apart, so it is inferred: `Instrumented` enters the span once more to drop its future.
 //! If the future was ready, this follows at once on the poll that made it ready. If anything is between them
-//! (another span or event, a pause of the task, another thread, more than a millisecond), the future was
-//! cancelled. Therefore
+//! (another span or event, another thread, in a spawned task a tenth of a second), the future was cancelled.
+//! Therefore
 //!
 //! - a future that is dropped at once after it was polled, with no span or event between, looks as if it was
 //!   ready. An example is a branch of a `select!` that was polled just before the one that won;
 //! - a future that is kept after it was ready, and dropped later, looks cancelled. `.await` on a future by
 //!   value, `join!` and spawned tasks drop it at once; `(&mut pinned).await` does not;
-//! - a span that is a request is cancelled only if a future with a span inside was.
+//! - a span that is a request is cancelled only if a future with a span inside was, or if it is `TraceLayer`'s
+//!   own span and no response was emitted in it. Its event for responses has the level `DEBUG`, so a filter
+//!   that keeps this away hides such an end.
 //!
 //! Where this matters, use [`#[traced]`](macro@crate::traced), which knows.
 //!
@@ -199,8 +202,9 @@
 //!
 //! # Cost
 //!
-//! If no trace is current, a span costs a few loads. Otherwise it costs what its call does, and the formatting
-//! of its fields. Once a program is warm, the layer allocates nothing for a span.
+//! If no trace is current, the layer adds some 115 instructions to a span's 1,180 in a registry with a layer
+//! that does nothing. In a trace it adds about 1,300, of which the call is a fifth, and the formatting of the
+//! fields. Once a program is warm, the layer allocates nothing for a span.
 
 // Imports `recorder`, `write`, `store` and `primitives`.
 

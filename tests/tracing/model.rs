@@ -58,6 +58,7 @@ pub(crate) struct Expected {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a naive model")]
 pub(crate) struct Call {
     pub(crate) trace: usize,
     pub(crate) expected: Expected,
@@ -515,17 +516,16 @@ impl Model {
             ..
         } = &mut self.spans[span];
         let last_call = *last_call;
-        let visit = match waiting.iter().position(|visit| visit.is_own) {
-            Some(place) => waiting.remove(place),
-            None => {
-                let (trace, parent) = place.unwrap();
-                let strand = self.new_strand(trace, last_call.or(parent));
-                let call = last_call.is_none().then(|| self.start_of(span, strand));
-                Visit {
-                    strand,
-                    is_own: true,
-                    call,
-                }
+        let visit = if let Some(place) = waiting.iter().position(|visit| visit.is_own) {
+            waiting.remove(place)
+        } else {
+            let (trace, parent) = place.unwrap();
+            let strand = self.new_strand(trace, last_call.or(parent));
+            let call = last_call.is_none().then(|| self.start_of(span, strand));
+            Visit {
+                strand,
+                is_own: true,
+                call,
             }
         };
         self.stack.push(visit.strand);

@@ -1,5 +1,5 @@
 //! A span that a task and something else enter by turns, as with `.in_current_span()` on spawned work,
-//! `sqlx`'s worker of SQLite, and `tower::buffer`: it has one call.
+//! the worker of `sqlx`, and `tower::buffer`: it has one call.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::channel;
