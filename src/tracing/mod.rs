@@ -92,6 +92,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! A span with `parent: None` does not take the trace along: entered elsewhere, it is no call of that trace. So
+//! the work of a connection that outlives its first request is in no request; `h2` makes such spans.
+//!
 //! A span that several threads enter at once is a call on each of them. `.in_current_span()` on spawned work
 //! gives a second call of the current span, on the task's strand. An `async fn` with `#[instrument]` makes its
 //! span when it is first polled, which is too late for `tokio::spawn(work())`: spawn it with a span, or

@@ -78,6 +78,8 @@ pub(super) struct Place {
     pub(super) parent: Address,
     /// The span around this one, in whose strand it may have been entered.
     pub(super) around: Option<SpanRef>,
+    /// The span was made with `parent: None`, or inside such a span: it does not take its trace along.
+    pub(super) is_root: bool,
 }
 
 /// One line of execution in which a span was entered.
@@ -117,6 +119,7 @@ impl Span {
                 trace: WeakTrace::NONE,
                 parent: Address::NONE,
                 around: None,
+                is_root: false,
             },
             text: Vec::new(),
             failure: None,
@@ -209,6 +212,10 @@ impl State {
         self.place.around
     }
 
+    pub(super) fn is_root(&self) -> bool {
+        self.place.is_root
+    }
+
     pub(super) fn trace(&self) -> WeakTrace {
         self.place.trace
     }
@@ -227,6 +234,7 @@ impl State {
             trace: self.place.trace,
             parent: self.call.map_or(self.place.parent, CallRef::address),
             around: Some(this),
+            is_root: self.place.is_root,
         }
     }
 
@@ -540,6 +548,7 @@ pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
             trace: WeakTrace::of(strand.trace.load(Relaxed)),
             parent: context::open_in(here, strand),
             around,
+            is_root: false,
         })
     })
 }

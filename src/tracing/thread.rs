@@ -152,7 +152,8 @@ impl Spans {
     }
 
     /// Enters a span that has neither a visit nor a trace in the strand of this thread: in its home, if
-    /// that is the strand of a span around which is not entered, or else in a strand of its own.
+    /// that is the strand of a span around which is not entered, or else in a strand of its own. A root is
+    /// not entered.
     #[cold]
     fn enter_elsewhere(
         &mut self,
@@ -161,6 +162,9 @@ impl Spans {
         strand: Option<Number>,
         with: &mut usize,
     ) -> Option<EnteredVisit> {
+        if state.is_root() {
+            return None;
+        }
         if let (Some(home), Some(around)) = (state.home(), state.around())
             && let Some(id) = around.id_if_waiting_in(home)
         {
