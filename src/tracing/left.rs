@@ -31,7 +31,7 @@ pub(super) struct Left {
     pub(super) thread: u32,
     pub(super) before: Seen,
     pub(super) inside: u64,
-    pub(super) after: u64,
+    pub(super) after: Seen,
     /// The turn of the strand after it.
     pub(super) turn: u32,
     /// What the call had allocated before the span was entered for the last time.
@@ -44,8 +44,8 @@ pub(super) struct Left {
 
 /// The strand of a visit, when the span is entered again.
 pub(super) enum Strand {
-    /// The span's own: its turn, and when it was left, in ticks.
-    Own(u32, Option<u64>),
+    /// The span's own: its turn.
+    Own(u32),
     /// That of a span around.
     OfAround,
     Other,
@@ -62,21 +62,30 @@ pub(super) fn thread() -> u32 {
 
 impl Left {
     /// Returns whether the span is entered again at once, as far as that is known, by a thread that has seen
-    /// this many events.
+    /// this. `at` tells when it was left, in ticks.
     #[cold]
-    pub(super) fn is_recent(&self, events: u64, strand: &Strand) -> bool {
+    pub(super) fn is_recent(
+        &self,
+        seen: Seen,
+        strand: &Strand,
+        at: impl Fn() -> Option<u64>,
+    ) -> bool {
         if self.thread != thread() {
             // The spans around were entered on this thread since, or the task came to it.
             return matches!(strand, Strand::Other);
         }
-        let is_soon = match strand {
-            Strand::Own(turn, at) => {
-                let since = clock::ticks().saturating_sub(at.unwrap_or(0));
-                self.turn == *turn && clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
-            }
-            Strand::OfAround | Strand::Other => true,
+        // Other branches of a `select!` are dropped before the one that was ready.
+        let of_cancelled = seen.of_cancelled - self.after.of_cancelled;
+        let is_next = seen.events - self.after.events == of_cancelled;
+        let is_soon = || {
+            let since = clock::ticks().saturating_sub(at().unwrap_or(0));
+            clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
         };
-        self.after == events && is_soon
+        is_next
+            && match strand {
+                Strand::Own(turn) => self.turn == *turn && is_soon(),
+                Strand::OfAround | Strand::Other => of_cancelled == 0 || is_soon(),
+            }
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the
@@ -85,7 +94,7 @@ impl Left {
     pub(super) fn is_cancelled(&self, seen: Seen, turn: Option<u32>, is_request: bool) -> bool {
         let of_cancelled = seen.of_cancelled - self.before.of_cancelled;
         self.thread == thread()
-            && self.after == seen.events
+            && self.after.events == seen.events
             && Some(self.turn) == turn
             && self.inside - self.before.events == of_cancelled
             && self.allocates_nothing
@@ -103,7 +112,7 @@ impl Seen {
     #[cold]
     pub(super) fn note_cancelled(&mut self, left: &Left) {
         // The entry and the exit, if the thread has seen these, and what was in between.
-        let own = 2 * (left.after - left.inside);
+        let own = 2 * (left.after.events - left.inside);
         let events = left.inside - left.before.events + own;
         self.of_cancelled = left.before.of_cancelled + events;
     }

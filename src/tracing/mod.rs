@@ -136,11 +136,12 @@
 //! A future with a span is [cancelled](crate::Outcome::Cancelled) if it is dropped before it is ready. `tracing`
 //! does not tell the two apart, so it is inferred: `Instrumented` enters the span once more to drop its future.
 //! If the future was ready, this follows at once on the poll that made it ready. If anything is between them
-//! (another span or event, a pause of the task, another thread, more than a millisecond), the future was
-//! cancelled. Therefore
+//! (another span or event, a pause of the task, another thread), the future was cancelled. Only the drops of
+//! cancelled futures may be between, as those of the other branches of a `select!`. Therefore
 //!
-//! - a future that is dropped at once after it was polled, with no span or event between, looks as if it was
-//!   ready. An example is a branch of a `select!` that was polled just before the one that won;
+//! - a future that is dropped at once after it was polled, with no other span or event between, looks as if it
+//!   was ready. An example is a branch of a `select!` that was polled just before the one that won, if that has
+//!   no span. Another is the last branch of a `join!` that is dropped within 100 ms, with no span around;
 //! - a future that is kept after it was ready, and dropped later, looks cancelled. `.await` on a future by
 //!   value, `join!` and spawned tasks drop it at once; `(&mut pinned).await` does not;
 //! - a span that is a request is cancelled only if a future with a span inside was.
@@ -173,7 +174,8 @@
 //!
 //! While a trace is current, no span begins a request. So within a
 //! [`RecorderLayer`](crate::tower::RecorderLayer), which also knows status codes and bytes, the span of
-//! `TraceLayer` is a call of its request.
+//! `TraceLayer` is a call of its request. Add the `RecorderLayer` outside: within the span of a request it begins
+//! a second one. tonic's `trace_fn` is outside of all layers, so do not give its spans `otel.kind = "server"` too.
 //!
 //! # Whose memory
 //!

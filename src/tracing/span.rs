@@ -23,7 +23,7 @@ use crate::write::execution::Execution;
 use crate::write::start_stop;
 use crate::write::suspend;
 
-use super::left::{self, Left};
+use super::left::{self, Left, Seen};
 
 shared_static! {
     static SPANS: Pool<Span> = Pool::new();
@@ -295,7 +295,7 @@ impl State {
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
     /// the span's trace.
     #[inline]
-    pub(super) fn enter_here(&mut self, events: u64) -> Option<EnteredVisit> {
+    pub(super) fn enter_here(&mut self, seen: Seen) -> Option<EnteredVisit> {
         let strand = cursor::here(Position::strand)?;
         if self.place.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
             return None;
@@ -305,23 +305,19 @@ impl State {
             visit.number() == Some(number) && visit.execution.is_none() && !visit.is_entered
         };
         if let Some(index) = self.visits().iter().position(is_here) {
-            return Some(self.enter_again(index, events));
+            return Some(self.enter_again(index, seen));
         }
         self.begin(Some(strand), None, None)
     }
 
     /// Goes on in a strand of the span's own; `None` if none waits. If `strand` is given, only in that.
-    pub(super) fn enter_own(
-        &mut self,
-        strand: Option<Number>,
-        events: u64,
-    ) -> Option<EnteredVisit> {
+    pub(super) fn enter_own(&mut self, strand: Option<Number>, seen: Seen) -> Option<EnteredVisit> {
         let is_own = |visit: &Visit| {
             let is_wanted = strand.is_none() || strand == visit.number();
             visit.execution.is_some() && !visit.is_entered && is_wanted
         };
         let index = self.visits().iter().position(is_own)?;
-        Some(self.enter_again(index, events))
+        Some(self.enter_again(index, seen))
     }
 
     /// Begins a strand of the span's own; `None` if there is no trace any more.
@@ -335,16 +331,16 @@ impl State {
         self.begin(strand, Some(execution), entered)
     }
 
-    fn enter_again(&mut self, index: usize, events: u64) -> EnteredVisit {
+    fn enter_again(&mut self, index: usize, seen: Seen) -> EnteredVisit {
         let visit = &mut self.visits[index];
         let strand = if visit.execution.is_some() {
-            left::Strand::Own(visit.turn(), visit.left_at())
+            left::Strand::Own(visit.turn())
         } else if self.place.around.is_some() {
             left::Strand::OfAround
         } else {
             left::Strand::Other
         };
-        let is_immediate = visit.left.is_recent(events, &strand);
+        let is_immediate = visit.left.is_recent(seen, &strand, || visit.left_at());
         visit.left.allocates = visit.allocates();
         let entered = visit.execution.as_ref().and_then(Execution::enter);
         visit.is_entered = true;

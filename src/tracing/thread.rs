@@ -128,7 +128,7 @@ impl Spans {
             return false;
         };
         let mut with = 0;
-        let visit = state.enter_here(self.seen.events);
+        let visit = state.enter_here(self.seen);
         let visit =
             visit.or_else(|| self.enter_elsewhere(key.layer, &mut state, strand, &mut with));
         let Some(visit) = visit else {
@@ -172,10 +172,10 @@ impl Spans {
             self.enter_in(Key { layer, id }, around.span(), Some(home));
             *with = self.running.len() - depth;
             if *with > 0 {
-                return state.enter_here(self.seen.events);
+                return state.enter_here(self.seen);
             }
         }
-        let own = state.enter_own(strand, self.seen.events);
+        let own = state.enter_own(strand, self.seen);
         own.or_else(|| {
             if strand.is_none() {
                 state.enter_new()
@@ -278,7 +278,7 @@ impl Spans {
                         thread: thread(),
                         before,
                         inside,
-                        after: self.seen.events,
+                        after: self.seen,
                         turn: it.turn(),
                         allocates,
                         allocates_nothing: is_again && it.allocates() == allocates,
