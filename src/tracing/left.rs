@@ -92,11 +92,14 @@ impl Left {
     /// span is closed on a thread that has seen this. `turn` is that of the strand, if it is not over.
     #[cold]
     pub(super) fn is_cancelled(&self, seen: Seen, turn: Option<u32>, is_request: bool) -> bool {
+        // What another thread has seen can't be compared.
+        let is_next =
+            self.thread == thread() && self.after.events == seen.events && Some(self.turn) == turn;
+        if !is_next {
+            return false;
+        }
         let of_cancelled = seen.of_cancelled - self.before.of_cancelled;
-        self.thread == thread()
-            && self.after.events == seen.events
-            && Some(self.turn) == turn
-            && self.inside - self.before.events == of_cancelled
+        self.inside - self.before.events == of_cancelled
             && self.allocates_nothing
             && (of_cancelled > 0 || (!self.is_immediate && !is_request))
     }

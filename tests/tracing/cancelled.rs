@@ -134,3 +134,22 @@ fn branches_that_are_dropped_later_are_all_cancelled() {
         "around cancelled\n  leaf cancelled\n  leaf cancelled"
     );
 }
+
+#[test]
+fn a_span_that_is_closed_on_another_thread_than_others_were_cancelled_on() {
+    let dispatch = tracing::Dispatch::new(subscriber());
+    let trace = Trace::new();
+    tracing::dispatcher::with_default(&dispatch, || {
+        let _scope = trace.inject();
+        futures_executor::block_on(async {
+            let mut cancelled = Box::pin(leaf());
+            let _ = futures_util::poll!(&mut cancelled);
+            info_span!("between").in_scope(|| ());
+        });
+        let span = info_span!("span");
+        span.in_scope(|| ());
+        span.in_scope(|| ());
+        std::thread::spawn(move || drop(span)).join().unwrap();
+    });
+    assert_eq!(names(&trace.report()), "leaf cancelled\nbetween\nspan");
+}
