@@ -140,8 +140,9 @@
 //! cancelled futures may be between, as those of the other branches of a `select!`. Therefore
 //!
 //! - a future that is dropped at once after it was polled, with no other span or event between, looks as if it
-//!   was ready. An example is a branch of a `select!` that was polled just before the one that won, if that has
-//!   no span. Another is the last branch of a `join!` that is dropped within 100 ms, with no span around;
+//!   was ready. Examples are a future without spans inside whose `timeout` is over, a branch of a `select!` that
+//!   was polled just before one that won and has no span, and the last branch of a `join!` that is dropped
+//!   within 100 ms, with no span around;
 //! - a future that is kept after it was ready, and dropped later, looks cancelled. `.await` on a future by
 //!   value, `join!` and spawned tasks drop it at once; `(&mut pinned).await` does not;
 //! - a span that is a request is cancelled only if a future with a span inside was.
