@@ -160,7 +160,12 @@ impl CallLayer {
         let place = match explicit {
             Some(place) => Some(place),
             None if !is_traced() => None,
-            None => thread::here(|spans| spans.place(self.number)).flatten(),
+            None => thread::here(|spans| spans.place(self.number))
+                .flatten()
+                .map(|place| Place {
+                    is_root: attributes.is_root(),
+                    ..place
+                }),
         };
         #[cfg(feature = "recorder")]
         let mut request = None;

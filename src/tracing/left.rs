@@ -31,7 +31,7 @@ pub(super) struct Left {
     pub(super) thread: u32,
     pub(super) before: Seen,
     pub(super) inside: u64,
-    pub(super) after: u64,
+    pub(super) after: Seen,
     /// In ticks.
     pub(super) at: u64,
     /// The visit, and the turn of its strand after it.
@@ -65,21 +65,21 @@ pub(super) fn thread() -> u32 {
 
 impl Left {
     /// Returns whether the span is entered again at once, as far as that is known, by a thread that has seen
-    /// this many events.
+    /// this.
     #[cold]
-    pub(super) fn is_recent(&self, events: u64, strand: &Strand) -> bool {
+    pub(super) fn is_recent(&self, seen: Seen, strand: &Strand) -> bool {
         if self.thread != thread() {
             // The spans around were entered on this thread since, or the task came to it.
             return matches!(strand, Strand::Other);
         }
-        let is_soon = match strand {
-            Strand::Own => {
-                let since = clock::ticks().saturating_sub(self.at);
-                clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
-            }
-            Strand::OfAround | Strand::Other => true,
+        // Other branches of a `select!` are dropped before the one that was ready.
+        let of_cancelled = seen.of_cancelled.saturating_sub(self.after.of_cancelled);
+        let is_next = seen.events - self.after.events == of_cancelled;
+        let is_soon = || {
+            let since = clock::ticks().saturating_sub(self.at);
+            clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
         };
-        self.after == events && is_soon
+        is_next && ((of_cancelled == 0 && !matches!(strand, Strand::Own)) || is_soon())
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the
@@ -91,7 +91,7 @@ impl Left {
             return true;
         }
         // The counts of another thread can't be compared.
-        if self.entries < 2 || self.thread != thread() || self.after != seen.events {
+        if self.entries < 2 || self.thread != thread() || self.after.events != seen.events {
             return false;
         }
         let of_cancelled = seen.of_cancelled.saturating_sub(self.before.of_cancelled);

@@ -93,6 +93,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! A span with `parent: None` does not take the trace along: entered elsewhere, it is no call of that trace. So
+//! the work of a connection that outlives its first request is in no request; `h2` makes such spans.
+//!
 //! A span that several threads enter at once is one call, with strands below it. `.in_current_span()` on spawned
 //! work is in the call of the current span. An `async fn` with `#[instrument]` makes its
 //! span when it is first polled, which is too late for `tokio::spawn(work())`: spawn it with a span, or
@@ -135,10 +138,11 @@
 //! does not tell the two apart, so it is inferred: `Instrumented` enters the span once more to drop its future.
 //! If the future was ready, this follows at once on the poll that made it ready. If anything is between them
 //! (another span or event, another thread, in a spawned task a tenth of a second), the future was cancelled.
-//! Therefore
+//! Only the drops of cancelled futures may be between, as those of the other branches of a `select!`. Therefore
 //!
-//! - a future that is dropped at once after it was polled, with no span or event between, looks as if it was
-//!   ready. An example is a branch of a `select!` that was polled just before the one that won;
+//! - a future that is dropped at once after it was polled, with no other span or event between, looks as if it
+//!   was ready. Examples are a future without spans inside whose `timeout` is over, and a branch of a `select!`
+//!   that was polled just before one that won and has no span;
 //! - a future that is kept after it was ready, and dropped later, looks cancelled. `.await` on a future by
 //!   value, `join!` and spawned tasks drop it at once; `(&mut pinned).await` does not;
 //! - a span that is a request is cancelled only if a future with a span inside was, or if it is `TraceLayer`'s
@@ -173,7 +177,8 @@
 //!
 //! While a trace is current, no span begins a request. So within a
 //! [`RecorderLayer`](crate::tower::RecorderLayer), which also knows status codes and bytes, the span of
-//! `TraceLayer` is a call of its request.
+//! `TraceLayer` is a call of its request. Add the `RecorderLayer` outside: within the span of a request it begins
+//! a second one. tonic's `trace_fn` is outside of all layers, so do not give its spans `otel.kind = "server"` too.
 //!
 //! # Whose memory
 //!

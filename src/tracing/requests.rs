@@ -111,5 +111,6 @@ pub(super) fn place(recording: &Recording) -> Place {
         trace: recording.trace().downgrade(),
         parent: Address::NONE,
         around: None,
+        is_root: false,
     }
 }

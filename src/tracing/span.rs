@@ -24,7 +24,7 @@ use crate::write::execution::Execution;
 use crate::write::start_stop;
 use crate::write::suspend;
 
-use super::left::{self, Left};
+use super::left::{self, Left, Seen};
 
 shared_static! {
     static SPANS: Pool<Span> = Pool::new();
@@ -82,6 +82,8 @@ pub(super) struct Place {
     pub(super) parent: Address,
     /// The span around this one, in whose strand it may have been entered.
     pub(super) around: Option<SpanRef>,
+    /// The span was made with `parent: None`, or inside such a span: it does not take its trace along.
+    pub(super) is_root: bool,
 }
 
 /// One line of execution in which a span was entered.
@@ -123,6 +125,7 @@ impl Span {
                 trace: WeakTrace::NONE,
                 parent: Address::NONE,
                 around: None,
+                is_root: false,
             },
             text: Vec::new(),
             failure: None,
@@ -233,6 +236,7 @@ impl State {
             trace: self.place.trace,
             parent: self.call.map_or(self.place.parent, CallRef::address),
             around: Some(this),
+            is_root: self.place.is_root,
         }
     }
 
@@ -290,7 +294,7 @@ impl State {
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
     /// the span's trace.
     #[inline]
-    pub(super) fn enter_here(&mut self, events: u64) -> Option<EnteredVisit> {
+    pub(super) fn enter_here(&mut self, seen: Seen) -> Option<EnteredVisit> {
         let strand = cursor::here(Position::strand)?;
         if self.place.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
             return None;
@@ -300,7 +304,7 @@ impl State {
             visit.number() == Some(number) && visit.execution.is_none() && !visit.is_entered
         };
         if let Some(index) = self.visits().iter().position(is_here) {
-            return Some(self.enter_again(index, events));
+            return Some(self.enter_again(index, seen));
         }
         self.begin(Some(strand), None, None)
     }
@@ -308,11 +312,15 @@ impl State {
     /// Goes on in a strand of the span's own that waits, or begins one; `None` if there is no trace any
     /// more.
     ///
-    /// A span that has a call already gets no second one: the strand is below its call.
-    pub(super) fn enter_own(&mut self, events: u64) -> Option<EnteredVisit> {
+    /// A span that has a call already gets no second one: the strand is below its call. A root does not take
+    /// its trace along.
+    pub(super) fn enter_own(&mut self, seen: Seen) -> Option<EnteredVisit> {
+        if self.place.is_root {
+            return None;
+        }
         let is_own = |visit: &Visit| visit.execution.is_some() && !visit.is_entered;
         if let Some(index) = self.visits().iter().position(is_own) {
-            return Some(self.enter_again(index, events));
+            return Some(self.enter_again(index, seen));
         }
         let parent = self.call.map_or(self.place.parent, CallRef::address);
         let execution = Execution::begin(&self.place.trace.upgrade()?.below(parent));
@@ -324,7 +332,7 @@ impl State {
         self.begin(strand, Some(execution), entered)
     }
 
-    fn enter_again(&mut self, index: usize, events: u64) -> EnteredVisit {
+    fn enter_again(&mut self, index: usize, seen: Seen) -> EnteredVisit {
         let visit = &mut self.visits[index];
         let strand = if visit.execution.is_some() {
             left::Strand::Own
@@ -335,7 +343,7 @@ impl State {
         };
         let is_same = self.left.visit == index && visit.turn() == self.left.turn;
         let is_same = is_same || visit.execution.is_none();
-        let is_immediate = is_same && self.left.is_recent(events, &strand);
+        let is_immediate = is_same && self.left.is_recent(seen, &strand);
         self.left.has_dropped = false;
         visit.allocates = visit.allocated();
         let entered = visit.execution.as_ref().and_then(Execution::enter);
@@ -572,6 +580,7 @@ pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
             trace: WeakTrace::of(strand.trace.load(Relaxed)),
             parent: context::open_in(here, strand),
             around,
+            is_root: false,
         })
     })
 }

@@ -126,8 +126,8 @@ impl Spans {
         let Some(mut state) = span.state() else {
             return false;
         };
-        let events = self.seen.events;
-        let visit = state.enter_here(events).or_else(|| state.enter_own(events));
+        let seen = self.seen;
+        let visit = state.enter_here(seen).or_else(|| state.enter_own(seen));
         let Some(visit) = visit else {
             return false;
         };
@@ -242,7 +242,7 @@ impl Spans {
                         thread: thread(),
                         before,
                         inside,
-                        after: self.seen.events,
+                        after: self.seen,
                         at: it.left_at(),
                         visit: index,
                         turn: it.turn(),

@@ -120,3 +120,34 @@ fn a_span_is_closed_on_a_thread_that_has_seen_fewer_cancelled_futures() {
     });
     assert_eq!(report.calls.len(), 3);
 }
+
+#[test]
+fn the_branch_of_a_select_that_wins_is_not_cancelled() {
+    async fn select() {
+        let wins = async { tokio::time::sleep(Duration::from_millis(5)).await };
+        tokio::select! {
+            // So that the others are polled before it, and dropped before it.
+            biased;
+            () = outer() => {}
+            () = leaf() => {}
+            () = wins.instrument(info_span!("wins")) => {}
+        }
+    }
+    let shown = "outer cancelled\n  leaf cancelled\nleaf cancelled\nwins";
+    assert_eq!(run(select()), shown);
+    let inside = run(async { select().instrument(info_span!("around")).await });
+    assert_eq!(inside, format!("around\n  {}", shown.replace('\n', "\n  ")));
+}
+
+#[test]
+fn branches_that_are_dropped_later_are_all_cancelled() {
+    let shown = run(async {
+        let both = async { tokio::join!(leaf(), leaf()) };
+        let both = both.instrument(info_span!("around"));
+        let _ = tokio::time::timeout(Duration::from_millis(5), both).await;
+    });
+    assert_eq!(
+        shown,
+        "around cancelled\n  leaf cancelled\n  leaf cancelled"
+    );
+}

@@ -69,3 +69,24 @@ fn a_task_without_words_is_not_in_the_trace() {
         .unwrap();
     assert_eq!(names(&trace.report()), "");
 }
+
+#[test]
+fn a_task_with_a_root_span_is_not_in_the_trace() {
+    let runtime = workers(subscriber());
+    let trace = Trace::new();
+    let request = async {
+        let root = info_span!(parent: None, "root", id = 1);
+        let inside = info_span!(parent: &root, "inside");
+        root.in_scope(|| drop(allocate(10)));
+        tokio::spawn(work().instrument(root)).await.unwrap();
+        tokio::spawn(work().instrument(inside)).await.unwrap();
+    };
+    runtime
+        .block_on(runtime.spawn(Trace::instrument(&trace, request)))
+        .unwrap();
+    let report = trace.report();
+    // A call where it was entered in its trace.
+    assert_eq!(names(&report), "root");
+    assert_eq!(report.calls[0].id.as_deref(), Some("1"));
+    assert_eq!(report.calls[0].total.unwrap().bytes_allocated, 10);
+}

@@ -111,6 +111,8 @@ struct Span {
     left: u64,
     /// The future of a span inside may have been dropped since.
     may_have_dropped: bool,
+    /// It was made with `parent: None`, or inside such a span.
+    is_root: bool,
     /// Handles and children of the registry's.
     references: usize,
     registry_parent: Option<usize>,
@@ -412,6 +414,7 @@ impl Model {
     }
 
     fn new_span(&mut self, parent: Parent) {
+        let is_root = matches!(parent, Parent::Root);
         let parent = match parent {
             Parent::Handle(which) if !self.handles.is_empty() => {
                 Some(self.handles[which % self.handles.len()])
@@ -445,6 +448,10 @@ impl Model {
         if here.is_some() {
             self.seen += 1;
         }
+        let is_root = match explicit {
+            Some((_, around)) => around.is_some_and(|around| self.spans[around].is_root),
+            None => is_root && here.is_some(),
+        };
         let (place, around) = here.unzip();
         self.handles.push(self.spans.len());
         self.spans.push(Span {
@@ -452,6 +459,7 @@ impl Model {
             around: around.flatten(),
             references: 1,
             registry_parent,
+            is_root,
             ..Span::default()
         });
     }
@@ -473,23 +481,27 @@ impl Model {
         let current = self.stack.last().copied();
         let Some((trace, _)) = self.spans[span].place else {
             if let Some(strand) = current {
-                let call = Some(self.start(strand, None));
-                self.push(
-                    span,
-                    Visit {
-                        strand,
-                        call,
-                        is_own: false,
-                    },
-                    false,
-                );
+                self.visit_unknown(span, strand);
             }
             return;
         };
         match current {
             Some(strand) if self.strands[strand].trace == trace => self.visit(span, strand),
+            // A root does not take its trace along.
+            Some(strand) if self.spans[span].is_root => self.visit_unknown(span, strand),
+            None if self.spans[span].is_root => {}
             _ => self.visit_apart(span),
         }
+    }
+
+    /// Starts a call for a span that is not of the trace.
+    fn visit_unknown(&mut self, span: usize, strand: usize) {
+        let visit = Visit {
+            strand,
+            call: Some(self.start(strand, None)),
+            is_own: false,
+        };
+        self.push(span, visit, false);
     }
 
     /// Goes on in a strand, or starts a call there.

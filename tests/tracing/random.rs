@@ -316,6 +316,7 @@ struct Together {
 struct Handle {
     number: usize,
     is_known: bool,
+    is_root: bool,
     span: (Id, Span),
 }
 
@@ -346,11 +347,17 @@ impl Together {
                     };
                     let span = new_span(number, parent, explicit.map(|it| &it.span.1));
                     let is_traced = has_scope || entered.iter().any(|it| it.is_call);
-                    let is_known = explicit.is_some_and(|it| it.is_known) || is_traced;
+                    // A root does not take the trace along.
+                    let is_known = match explicit {
+                        Some(parent) => parent.is_known || (!parent.is_root && is_traced),
+                        None => is_traced && !matches!(parent, Parent::Root),
+                    };
+                    let is_root = explicit.map_or(matches!(parent, Parent::Root), |it| it.is_root);
                     let span = (span.id().unwrap(), span);
                     handles.push(Handle {
                         number,
                         is_known,
+                        is_root,
                         span,
                     });
                 }
@@ -475,6 +482,7 @@ fn check_together(programs: &[(bool, Vec<Shared>)], keeps_open: bool) -> Result<
                 gifts.lock().unwrap().push(Handle {
                     number,
                     is_known: true,
+                    is_root: false,
                     span,
                 });
             }
