@@ -124,7 +124,7 @@ fn the_layers_own_filter() {
     let subscriber = Registry::default().with(layer.with_filter(filter));
     let subscriber = tracer::tracing::subscriber(subscriber);
     let figures = under_load(&recorder, subscriber, |filter| {
-        handle.reload(filter).unwrap()
+        handle.reload(filter).unwrap();
     });
     check(&recorder, figures);
 }
@@ -137,7 +137,7 @@ fn a_filter_of_all_layers() {
     let subscriber = Registry::default().with(filter).with(layer);
     let subscriber = tracer::tracing::subscriber(subscriber);
     let figures = under_load(&recorder, subscriber, |filter| {
-        handle.reload(filter).unwrap()
+        handle.reload(filter).unwrap();
     });
     check(&recorder, figures);
 }

@@ -1,4 +1,4 @@
-//! sqlx, whose SQLite runs on a thread of its own, in which it enters the span of the program.
+//! `sqlx`, whose `SQLite` runs on a thread of its own, in which it enters the span of the program.
 
 use std::sync::Once;
 
