@@ -278,3 +278,29 @@ fn a_stream_with_spans() {
     );
     assert_eq!(own(&report, "read"), [0]);
 }
+
+#[test]
+#[ignore = "a span has a second call if the span around has several, and its task takes another one of these"]
+fn tasks_in_the_current_span() {
+    #[instrument]
+    async fn part(id: u32) {
+        for _ in 0..10 {
+            pause().await;
+        }
+    }
+    for _ in 0..20 {
+        let report = recorded(async {
+            let order = async {
+                let mut tasks = JoinSet::new();
+                for id in 0..3 {
+                    tasks.spawn(part(id).in_current_span());
+                }
+                tasks.join_all().await;
+            };
+            let order = async { order.instrument(info_span!("order")).await };
+            let request = order.instrument(info_span!("request"));
+            tokio::spawn(request).await.unwrap();
+        });
+        assert_eq!(own(&report, "part"), [0, 0, 0], "{report:#}");
+    }
+}

@@ -142,3 +142,21 @@ fn a_function_has_the_allocations_that_it_has_as_a_call() {
     }
     assert!(report.subscriber.is_some());
 }
+
+#[test]
+#[ignore = "the thread of SQLite takes the strand of a span around that waits, and the task gets another one"]
+fn statements_of_a_task_with_a_span() {
+    let report = recorded(async |mut database| {
+        let task = async move {
+            for id in 0..20 {
+                spans::insert(&mut database, id, "lamp").await;
+            }
+            database
+        };
+        let task = task.instrument(info_span!("task"));
+        tokio::spawn(task).await.unwrap()
+    });
+    let both = |id| format!("  insert {id}\n  insert {id}\n");
+    let inserts: String = (0..20).map(both).collect();
+    assert_eq!(tree(&report), format!("task\n{inserts}"), "{report:#}");
+}
