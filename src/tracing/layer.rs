@@ -353,12 +353,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             return;
         }
         let said = fields::said(|visit| event.record(visit));
-        let innermost = cursor::here(Position::innermost_running);
+        let (of_span, of_strand) = thread::here(Spans::see_event).unwrap_or_default();
+        let innermost = cursor::here(Position::innermost_running).or(of_strand);
         if let (Some(call), true) = (innermost, is_checkpoint) {
             annotate::checkpoint(call, said.text.as_str());
         }
-        let call = thread::here(Spans::see_event).flatten();
-        if let (Some(call), true, true) = (call, may_fail, event.is_contextual()) {
+        if let (Some(call), true, true) = (of_span, may_fail, event.is_contextual()) {
             annotate::fail(call, said.error.as_ref().unwrap_or(&said.text));
         }
     }

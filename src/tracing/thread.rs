@@ -6,6 +6,7 @@ use crate::primitives::pool::Member;
 use crate::primitives::wait::Taken;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
+use crate::write::cursor::{self, Position};
 use crate::write::start_stop;
 
 use super::left::{Left, Seen, thread};
@@ -92,13 +93,17 @@ impl Spans {
         u64::from(thread()) << u32::BITS | u64::from(self.serial)
     }
 
-    /// Notes an event. Returns the call of the innermost span that has one.
-    pub(super) fn see_event(&mut self) -> Option<CallRef> {
+    /// Notes an event. Returns the call of the innermost span that has one; also as that of the strand, if
+    /// the thread is in the strand of that span.
+    pub(super) fn see_event(&mut self) -> (Option<CallRef>, Option<CallRef>) {
         self.seen.events += 1;
-        self.running
-            .iter()
-            .rev()
-            .find_map(|running| running.visit.call_of_span)
+        let mut visits = self.running.iter().rev().map(|running| &running.visit);
+        let Some(visit) = visits.find(|visit| visit.call_of_span.is_some()) else {
+            return (None, None);
+        };
+        let strand = cursor::here(Position::strand).map(Member::number);
+        let of_strand = visit.call_of_span.filter(|_| visit.strand == strand);
+        (visit.call_of_span, of_strand)
     }
 
     /// Returns the innermost span.

@@ -680,15 +680,26 @@ impl Model {
     }
 
     fn event(&mut self, has_error: bool) {
-        let Some(strand) = self.stack.last() else {
+        let Some(strand) = self.stack.last().copied() else {
             return;
         };
         self.seen += 1;
-        if let Some(call) = self.strands[*strand].running.last() {
-            self.checkpoint(*call, has_error);
+        let call_of = |entry: &Entry| {
+            let call = entry.visit.call.or(self.spans[entry.span].last_call);
+            Some((call?, entry.visit.strand))
+        };
+        let of_span = self.entered.iter().rev().find_map(call_of);
+        // In a strand below the span's call, that call.
+        let of_strand = of_span.filter(|of_span| of_span.1 == strand);
+        let innermost = self.strands[strand].running.last().copied();
+        if let Some(call) = innermost.or(of_strand.map(|(call, _)| call)) {
+            self.checkpoint(call, has_error);
+            if innermost.is_none() {
+                let strand = self.calls[call].strand;
+                self.calls[call].may_be_partial |= self.strands[strand].running.contains(&call);
+            }
         }
-        let call_of = |entry: &Entry| entry.visit.call.or(self.spans[entry.span].last_call);
-        if let (Some(call), true) = (self.entered.iter().rev().find_map(call_of), has_error) {
+        if let (Some((call, _)), true) = (of_span, has_error) {
             self.calls[call].expected.failed = Some(self.steps.to_string());
         }
     }
