@@ -112,3 +112,30 @@ fn the_memory_of_a_wrapped_subscriber_is_none() {
     assert_eq!(report.subscriber, None);
     assert_eq!(calls(&trace), ["span in -: not counted, not counted, Ok"]);
 }
+
+#[test]
+fn spans_in_any_order_are_not_partial() {
+    let subscriber = tracing_subscriber::registry().with(tracer::tracing::layer());
+    let trace = Trace::new();
+    tracing::subscriber::with_default(subscriber, || {
+        let scope = trace.inject();
+        let outer = tracing::info_span!("outer");
+        let entered = outer.enter();
+        let inner = tracing::info_span!("inner").entered();
+        drop(entered);
+        drop(inner);
+        outer.in_scope(|| allocate(1));
+        let span = tracing::info_span!("apart");
+        drop((outer, scope));
+        span.in_scope(|| allocate(1));
+        span.in_scope(|| tracing::info!("event"));
+    });
+    assert_eq!(
+        calls(&trace),
+        [
+            "outer in -: not counted, not counted, Ok",
+            "inner in outer: not counted, not counted, Ok",
+            "apart in -: not counted, not counted, Ok",
+        ]
+    );
+}

@@ -1,11 +1,11 @@
 //! The layer: what a subscriber tells of spans and events.
 
 use std::fmt;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -32,7 +32,7 @@ pub struct CallLayer {
     /// Tells its spans from those of other layers, whose ids may be the same.
     number: u32,
     /// Another layer of this kind stands below: this one does nothing.
-    is_second: bool,
+    is_second: AtomicBool,
     spans: Table<Member<Span>>,
     id_fields: Vec<&'static str>,
     checkpoints: LevelFilter,
@@ -55,7 +55,7 @@ impl CallLayer {
     pub(super) fn new() -> Self {
         Self {
             number: LAYERS.fetch_add(1, Relaxed),
-            is_second: false,
+            is_second: AtomicBool::new(false),
             spans: Table::new(),
             id_fields: ID_FIELDS.to_vec(),
             checkpoints: LevelFilter::INFO,
@@ -153,10 +153,11 @@ impl CallLayer {
 
     /// Adds a new span, if it is in a trace or begins a request.
     #[inline(never)]
-    fn add(&self, attributes: &Attributes<'_>, id: &Id) {
-        let explicit = attributes
-            .parent()
-            .and_then(|parent| self.place_below(parent));
+    fn add(&self, attributes: &Attributes<'_>, id: &Id, nearest_seen: &dyn Fn() -> Option<Id>) {
+        let explicit = attributes.parent().and_then(|parent| {
+            let place = self.place_below(parent);
+            place.or_else(|| self.place_below(&nearest_seen()?))
+        });
         let place = match explicit {
             Some(place) => Some(place),
             None if !is_traced() => None,
@@ -174,7 +175,7 @@ impl CallLayer {
             request = self.requests.begin(attributes, &self.id_fields);
             request.as_ref().map(super::requests::place)
         });
-        let Some(place) = place.filter(|_| !self.is_second) else {
+        let Some(place) = place.filter(|_| !self.is_second()) else {
             return;
         };
         subscriber::note(|| Some(place.trace));
@@ -264,10 +265,15 @@ impl CallLayer {
     /// Enters a span that has no state, as a call of the current trace.
     #[cold]
     fn enter_unknown(&self, key: Key, metadata: Option<&'static Metadata<'static>>) {
-        if let Some(metadata) = metadata.filter(|_| is_traced() && !self.is_second) {
+        if let Some(metadata) = metadata.filter(|_| is_traced() && !self.is_second()) {
             let callsite = fields::callsite(metadata, &self.id_fields);
             thread::here(|spans| spans.enter_unknown(key, callsite));
         }
+    }
+
+    #[inline]
+    fn is_second(&self) -> bool {
+        self.is_second.load(Relaxed)
     }
 
     /// Marks a span as failed.
@@ -288,17 +294,27 @@ fn is_traced() -> bool {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     fn on_layer(&mut self, subscriber: &mut S) {
-        self.is_second = (subscriber as &dyn Subscriber)
-            .downcast_ref::<Self>()
-            .is_some();
+        let below = (subscriber as &dyn Subscriber).is::<Self>();
+        *self.is_second.get_mut() = below;
     }
 
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+    /// Layers that were put together before they were put on the subscriber are only seen here.
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(first) = dispatch.downcast_ref::<Self>()
+            && !std::ptr::eq(first, self)
+            && !first.is_second()
+        {
+            self.is_second.store(true, Relaxed);
+        }
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let may_be_traced = is_traced() || attributes.parent().is_some();
         #[cfg(feature = "recorder")]
         let may_be_traced = may_be_traced || self.requests.recorder.is_some();
         if may_be_traced {
-            self.add(attributes, id);
+            // A filter may hide the parent from this layer.
+            self.add(attributes, id, &|| Some(context.span(id)?.parent()?.id()));
         }
     }
 
@@ -332,7 +348,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         });
         let is_checkpoint = *metadata.level() <= self.checkpoints;
         let may_fail = *metadata.level() <= self.failures || fields::may_tell_error(metadata);
-        if self.is_second || !(is_checkpoint || may_fail) {
+        if self.is_second() || !(is_checkpoint || may_fail) {
             return;
         }
         if let Some(parent) = event.parent() {

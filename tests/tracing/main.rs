@@ -4,6 +4,7 @@ mod cancelled;
 mod entries;
 mod fields;
 mod futures;
+mod lifecycles;
 mod log;
 mod memory;
 mod model;

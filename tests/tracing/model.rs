@@ -84,6 +84,7 @@ struct Strand {
     /// The calls around the strand when it began.
     around: Vec<usize>,
     running: Vec<usize>,
+    allocates: u64,
     is_over: bool,
 }
 
@@ -106,7 +107,8 @@ struct Span {
     last_call: Option<usize>,
     waiting: Vec<Visit>,
     entries: u32,
-    /// What had been allocated when the span was last entered and left, and what the thread had seen then.
+    /// What had been allocated in the strand when the span was last entered and left, and what the thread had
+    /// seen then.
     allocated: (u64, u64),
     left: u64,
     /// The future of a span inside may have been dropped since.
@@ -148,7 +150,6 @@ pub(crate) struct Model {
     entries: Vec<usize>,
     kept: Vec<usize>,
     steps: u64,
-    allocated: u64,
     /// Spans that were entered, left or made, and events.
     seen: u64,
 }
@@ -256,11 +257,11 @@ impl Model {
     }
 
     fn count(&mut self, counts: Counts) {
-        self.allocated += counts.allocates();
         for trace in 0..2 {
             let Some(strand) = self.counting(trace) else {
                 continue;
             };
+            self.strands[strand].allocates += counts.allocates();
             let strand = &self.strands[strand];
             let chain = || strand.around.iter().chain(&strand.running);
             for call in chain() {
@@ -295,6 +296,7 @@ impl Model {
             parent,
             around,
             running: Vec::new(),
+            allocates: 0,
             is_over: false,
         });
         self.strands.len() - 1
@@ -566,7 +568,7 @@ impl Model {
         self.seen += 1;
         let it = &mut self.spans[span];
         it.entries += 1;
-        it.allocated.0 = self.allocated;
+        it.allocated.0 = self.strands[visit.strand].allocates;
         it.may_have_dropped = false;
         self.entered.push(Entry {
             span,
@@ -613,7 +615,7 @@ impl Model {
         }
         if is_known {
             let it = &mut self.spans[span];
-            (it.allocated.1, it.left) = (self.allocated, self.seen);
+            (it.allocated.1, it.left) = (self.strands[strand].allocates, self.seen);
             if has_strand || visit.call.is_none() {
                 it.waiting.push(visit);
             }

@@ -529,9 +529,10 @@ fn check_together(programs: &[(bool, Vec<Shared>)], keeps_open: bool) -> Result<
         .collect();
     let all: u64 = expected.iter().sum();
     prop_assert_eq!(found.iter().sum::<u64>() + unknown, all, "{:#}", report);
-    // Elsewhere, the spans around may have been entered with one.
-    if programs.iter().all(|(has_scope, _)| *has_scope) {
-        prop_assert_eq!(found, expected, "{:#}", report);
+    for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        // Calls of spans that were made outside of all traces do not say whose they are.
+        let is_known = *found > 0 || unknown == 0;
+        prop_assert!(found == expected || !is_known, "s{}: {:#}", number, report);
     }
     Ok(())
 }
