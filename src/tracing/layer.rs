@@ -370,9 +370,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         }
         let said = fields::said(|visit| event.record(visit));
         let (of_span, of_strand) = thread::here(Spans::see_event).unwrap_or_default();
-        let innermost = cursor::here(Position::innermost_running).or(of_strand);
-        if let (Some(call), true) = (innermost, is_checkpoint) {
-            annotate::checkpoint(call, said.text.as_str());
+        if is_checkpoint {
+            match (cursor::here(Position::innermost_running), of_strand) {
+                (Some(call), _) => annotate::checkpoint(call, said.text.as_str()),
+                (None, Some(call)) => annotate::checkpoint_from_below(call, said.text.as_str()),
+                (None, None) => {}
+            }
         }
         if let (Some(call), true, true) = (of_span, may_fail, event.is_contextual()) {
             annotate::fail(call, said.error.as_ref().unwrap_or(&said.text));

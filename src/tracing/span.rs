@@ -292,7 +292,7 @@ impl State {
     }
 
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
-    /// the span's trace.
+    /// the span's trace and the span has no call yet.
     #[inline]
     pub(super) fn enter_here(&mut self, seen: Seen) -> Option<EnteredVisit> {
         let strand = cursor::here(Position::strand)?;
@@ -305,6 +305,10 @@ impl State {
         };
         if let Some(index) = self.visits().iter().position(is_here) {
             return Some(self.enter_again(index, seen));
+        }
+        // Its call is in another strand. A root has none below it.
+        if self.call.is_some() && !self.place.is_root {
+            return None;
         }
         self.begin(Some(strand), None, None)
     }

@@ -70,6 +70,25 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     }
 }
 
+/// Sets a checkpoint of a span's call, on a strand below it: the call's own figures stay exact. What it had
+/// allocated then is known as far as another thread can know it.
+#[cfg(feature = "tracing")]
+#[cold]
+pub(crate) fn checkpoint_from_below(call: CallRef, name: &str) {
+    let moment = clock::ticks();
+    if call.record.state().is_folded() {
+        return;
+    }
+    let name = Text::of(&name);
+    Strand::post(call, moment, |strand| {
+        Some(RemoteKind::Checkpoint(RemoteCheckpoint {
+            name: copied(name.as_str())?,
+            used: strand.known_usage(call.record),
+            is_exact: true,
+        }))
+    });
+}
+
 /// Marks the call as failed.
 #[cold]
 #[inline(never)]

@@ -488,12 +488,20 @@ impl Model {
             return;
         };
         match current {
-            Some(strand) if self.strands[strand].trace == trace => self.visit(span, strand),
+            Some(strand) if self.is_visited(span, strand, trace) => self.visit(span, strand),
             // A root does not take its trace along.
             Some(strand) if self.spans[span].is_root => self.visit_unknown(span, strand),
             None if self.spans[span].is_root => {}
             _ => self.visit_apart(span),
         }
+    }
+
+    /// Whether a span is a call in this strand: one of its trace, and that of its call if it has one.
+    fn is_visited(&self, span: usize, strand: usize, trace: usize) -> bool {
+        let span = &self.spans[span];
+        let is_here = |visit: &Visit| visit.strand == strand && !visit.is_own;
+        let may_begin = span.last_call.is_none() || span.is_root;
+        self.strands[strand].trace == trace && (may_begin || span.waiting.iter().any(is_here))
     }
 
     /// Starts a call for a span that is not of the trace.

@@ -135,6 +135,7 @@ fn statements_of_a_task_with_a_span() {
         let task = task.instrument(info_span!("task"));
         tokio::spawn(task).await.unwrap()
     });
-    let inserts: String = (0..20).map(|id| format!("  insert {id}\n")).collect();
+    let insert = |id| format!("  insert {id}\n");
+    let inserts: String = (0..20).map(insert).collect();
     assert_eq!(tree(&report), format!("task\n{inserts}"), "{report:#}");
 }
