@@ -352,7 +352,10 @@ impl Together {
                         Some(parent) => parent.is_known || (!parent.is_root && is_traced),
                         None => is_traced && !matches!(parent, Parent::Root),
                     };
-                    let is_root = explicit.map_or(matches!(parent, Parent::Root), |it| it.is_root);
+                    let is_root = explicit.map_or_else(
+                        || is_traced && matches!(parent, Parent::Root),
+                        |it| it.is_root,
+                    );
                     let span = (span.id().unwrap(), span);
                     handles.push(Handle {
                         number,
