@@ -27,7 +27,7 @@ struct Group<T: 'static> {
 }
 
 const PLACES: usize = if cfg!(loom) { 1 } else { 4 };
-const GROUPS: usize = if cfg!(loom) { 1 } else { 1024 };
+const GROUPS: usize = if cfg!(loom) { 2 } else { 1024 };
 
 const FREE: u64 = 0;
 /// What belongs to it is not there yet.
