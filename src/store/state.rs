@@ -110,6 +110,16 @@ impl RecordState {
         }
     }
 
+    /// Returns how a call ends by itself: failed if it was marked so, else well.
+    #[inline]
+    pub(crate) fn own_outcome(self) -> OutcomeKind {
+        if self.has_failed() {
+            OutcomeKind::Failed
+        } else {
+            OutcomeKind::Ok
+        }
+    }
+
     #[inline]
     const fn has(self, flag: u32) -> bool {
         self.0 & flag != 0

@@ -12,7 +12,7 @@ use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
 use crate::store::record::{CallRecord, Record};
 use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
-use crate::store::state::{OutcomeKind, RecordKind, RecordState};
+use crate::store::state::{RecordKind, RecordState};
 use crate::store::sum::SharedSum;
 use crate::store::usage::{Figures, Reading, Usage};
 
@@ -222,12 +222,8 @@ impl Strand {
             && self.is_over()
             && let Some(left) = record.left()
         {
-            let outcome = if state.has_failed() {
-                OutcomeKind::Failed
-            } else {
-                OutcomeKind::Ok
-            };
-            return (state.with_outcome(outcome), Some(left), figures);
+            let state = state.with_outcome(state.own_outcome());
+            return (state, Some(left), figures);
         }
         (state, stop, figures)
     }

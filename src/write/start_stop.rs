@@ -256,12 +256,8 @@ pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKin
         // If the execution is over, readers know that the call has stopped.
         None if Strand::of(call).is_some_and(|strand| strand.is_over()) => {}
         None => {
-            let outcome = if call.record.state().has_failed() {
-                OutcomeKind::Failed
-            } else {
-                OutcomeKind::Ok
-            };
-            stop_remotely(call, left, known.or(Some(outcome)));
+            let outcome = known.unwrap_or_else(|| call.record.state().own_outcome());
+            stop_remotely(call, left, Some(outcome));
         }
     });
 }
@@ -282,11 +278,7 @@ fn outcome(strand: &Strand, state: RecordState) -> OutcomeKind {
     if std::thread::panicking() || cancelling != Cancelling::No {
         return outcome_in_trouble(cancelling, state);
     }
-    if state.has_failed() {
-        OutcomeKind::Failed
-    } else {
-        OutcomeKind::Ok
-    }
+    state.own_outcome()
 }
 
 #[cold]
