@@ -38,7 +38,7 @@ pub(crate) struct RemoteCheckpoint {
     pub(crate) name: String,
     /// The call's usage, as far as it was known.
     pub(crate) used: Usage,
-    /// The call was suspended, so its usage was known.
+    /// The checkpoint says nothing against the call's figures.
     pub(crate) is_exact: bool,
 }
 

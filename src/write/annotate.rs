@@ -52,14 +52,7 @@ fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64)
     let name = Text::of(&name);
     let strand = here.strand_of(call);
     let Some(strand) = strand.filter(|_| !call.record.state().holds_usage()) else {
-        return Strand::post(call, moment, |strand| {
-            let (used, is_exact) = strand.known_usage_or_so_far(call.record);
-            Some(RemoteKind::Checkpoint(RemoteCheckpoint {
-                name: copied(name.as_str())?,
-                used,
-                is_exact,
-            }))
-        });
+        return post_checkpoint(call, &name, moment, false);
     };
     let used = strand.known_usage(call.record).counts;
     if let Some((vacant, name)) = vacant_for(here, strand, name.as_bytes()) {
@@ -79,12 +72,18 @@ pub(crate) fn checkpoint_from_below(call: CallRef, name: &str) {
     if call.record.state().is_folded() {
         return;
     }
-    let name = Text::of(&name);
+    post_checkpoint(call, &Text::of(&name), moment, true);
+}
+
+/// Posts a checkpoint of a call whose strand this thread does not run. Unless the call `stays_exact`, its
+/// figures are marked if it is running.
+fn post_checkpoint(call: CallRef, name: &Text, moment: u64, stays_exact: bool) {
     Strand::post(call, moment, |strand| {
+        let (used, is_known) = strand.known_usage_or_so_far(call.record);
         Some(RemoteKind::Checkpoint(RemoteCheckpoint {
             name: copied(name.as_str())?,
-            used: strand.known_usage(call.record),
-            is_exact: true,
+            used,
+            is_exact: stays_exact || is_known,
         }))
     });
 }
