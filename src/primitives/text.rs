@@ -26,6 +26,9 @@ impl Display for Text {
     }
 }
 
+/// The id and the labels of a call; it may lack each of them.
+pub(crate) type Texts = (Option<String>, Vec<Option<String>>);
+
 /// The bytes of a length.
 const HEAD: usize = size_of::<u16>();
 /// Stands for a text that a call does not have. It is longer than any length.
@@ -59,11 +62,7 @@ impl Text {
     }
 
     /// Returns the id and the labels. Texts that found no room are empty.
-    pub(crate) fn read_call(
-        bytes: &[u8],
-        has_id: bool,
-        labels: usize,
-    ) -> (Option<String>, Vec<Option<String>>) {
+    pub(crate) fn read_call(bytes: &[u8], has_id: bool, labels: usize) -> Texts {
         if labels == 0 {
             let id = has_id.then(|| String::from_utf8_lossy(bytes).into_owned());
             return (id, Vec::new());
@@ -73,11 +72,7 @@ impl Text {
 
     /// Returns the id and the labels of a call that may lack any of them, as
     /// [`of_several`](Self::of_several) formats them.
-    pub(crate) fn read_optional(
-        bytes: &[u8],
-        has_id: bool,
-        labels: usize,
-    ) -> (Option<String>, Vec<Option<String>>) {
+    pub(crate) fn read_optional(bytes: &[u8], has_id: bool, labels: usize) -> Texts {
         let mut texts = Self::several(bytes, usize::from(has_id) + labels);
         let id = if has_id { texts.next().flatten() } else { None };
         (id, texts.collect())

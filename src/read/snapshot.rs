@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::primitives::text::Texts;
 use crate::read::footprint::Footprint;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
@@ -99,7 +100,7 @@ pub(crate) struct CallSnapshot {
     pub(crate) within: Option<CallId>,
     pub(crate) callsite: &'static Callsite,
     /// The id, and the labels' values.
-    pub(crate) text: (Option<String>, Vec<Option<String>>),
+    pub(crate) text: Texts,
     pub(crate) thread: Tag,
     pub(crate) start: Duration,
     pub(crate) wall: Duration,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Acquire;
 
 use crate::primitives::pool::{AtomicNumber, Directory, Number};
 use crate::primitives::sync::{const_fn, shared_static};
-use crate::primitives::text::Text;
+use crate::primitives::text::{Text, Texts};
 
 shared_static! {
     static CALLSITES: Directory<Callsite> = Directory::new();
@@ -210,11 +210,26 @@ impl Callsite {
     }
 
     /// Returns the id and the labels that were written.
-    pub(crate) fn read_texts(&self, bytes: &[u8]) -> (Option<String>, Vec<Option<String>>) {
+    pub(crate) fn read_texts(&self, bytes: &[u8]) -> Texts {
         if self.is_optional {
             Text::read_optional(bytes, self.has_id, self.labels.len())
         } else {
             Text::read_call(bytes, self.has_id, self.labels.len())
+        }
+    }
+
+    /// Sets one of a call's texts, if its calls have it.
+    pub(crate) fn set_text(&self, (id, labels): &mut Texts, place: TextPlace, text: String) {
+        match place {
+            TextPlace::Id => *id = Some(text),
+            TextPlace::Label(place) => {
+                if labels.len() <= place && place < self.labels.len() {
+                    labels.resize(place + 1, None);
+                }
+                if let Some(label) = labels.get_mut(place) {
+                    *label = Some(text);
+                }
+            }
         }
     }
 

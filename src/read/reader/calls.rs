@@ -97,18 +97,7 @@ impl StrandCalls {
     /// Sets one of a call's texts, which it got after its start.
     pub(super) fn set_text(&mut self, call: Address, place: TextPlace, text: String) {
         if let Some(call) = self.get_mut(call) {
-            let (id, labels) = &mut call.text;
-            match place {
-                TextPlace::Id => *id = Some(text),
-                TextPlace::Label(place) => {
-                    if labels.len() <= place && place < call.callsite.labels().len() {
-                        labels.resize(place + 1, None);
-                    }
-                    if let Some(label) = labels.get_mut(place) {
-                        *label = Some(text);
-                    }
-                }
-            }
+            call.callsite.set_text(&mut call.text, place, text);
         }
     }
 
