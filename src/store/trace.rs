@@ -348,9 +348,10 @@ impl WeakTrace {
         id: 0,
     };
 
-    /// Returns the name of the trace with this number. The caller knows that one of its strands runs.
+    /// Returns the name of the trace of a strand that runs.
     #[inline]
-    pub(crate) fn of(number: Number) -> Self {
+    pub(crate) fn of(strand: &Strand) -> Self {
+        let number = strand.trace.load(Relaxed);
         let id = TRACES.get(number).map_or(0, |state| state.id.load(Relaxed));
         Self { number, id }
     }

@@ -3,8 +3,6 @@
 //! A visit is one line of execution in which the span was entered: a strand, with the call that stands
 //! for the span there. One thread at a time has entered a visit. In between it waits for the next one.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number, Pool};
 use crate::primitives::sync::shared_static;
@@ -80,7 +78,7 @@ pub(super) struct Place {
     pub(super) trace: WeakTrace,
     /// The call below which the span's own strands are.
     pub(super) parent: Address,
-    /// The span around this one, in whose strand it may have been entered.
+    /// The span around this one.
     pub(super) around: Option<SpanRef>,
     /// The span was made with `parent: None`, or inside such a span: it does not take its trace along.
     pub(super) is_root: bool,
@@ -202,7 +200,7 @@ impl SpanRef {
 
     /// Notes that the future of a span inside was dropped before it was ready, if this one is not entered.
     #[cold]
-    pub(super) fn note_dropped(self) {
+    pub(super) fn note_cancelled_inside(self) {
         if let Some(mut state) = self.state() {
             state.left.has_dropped |= !state.visits().iter().any(|visit| visit.is_entered);
         }
@@ -257,16 +255,12 @@ impl State {
             annotate::label(call, place, text);
         }
         alloc_counter::exclude(|| {
-            let (mut id, mut labels) = self.callsite.read_texts(&self.text);
-            let value = copied(text.as_str());
-            match place {
-                TextPlace::Id => id = value,
-                TextPlace::Label(place) => {
-                    if let Some(label) = labels.get_mut(place) {
-                        *label = value;
-                    }
-                }
-            }
+            let Some(value) = copied(text.as_str()) else {
+                return;
+            };
+            let mut texts = self.callsite.read_texts(&self.text);
+            self.callsite.set_text(&mut texts, place, value);
+            let (id, labels) = &texts;
             let labels = labels.iter().map(|it| it.as_ref().map(|it| it as _));
             let labels: Vec<_> = labels.collect();
             let id = id.as_ref().map(|id| id as _);
@@ -296,7 +290,7 @@ impl State {
     #[inline]
     pub(super) fn enter_here(&mut self, seen: Seen) -> Option<EnteredVisit> {
         let strand = cursor::here(Position::strand)?;
-        if self.place.trace != WeakTrace::of(strand.trace.load(Relaxed)) {
+        if self.place.trace != WeakTrace::of(strand) {
             return None;
         }
         let number = strand.number();
@@ -345,9 +339,10 @@ impl State {
         } else {
             left::Strand::Other
         };
-        let is_same = self.left.visit == index && visit.turn() == self.left.turn;
-        let is_same = is_same || visit.execution.is_none();
-        let is_immediate = is_same && self.left.is_recent(seen, &strand);
+        // Meanwhile nobody has been in a strand of the span's own.
+        let is_untouched = visit.execution.is_none()
+            || (self.left.visit == index && self.left.turn == visit.turn());
+        let is_immediate = is_untouched && self.left.is_recent(seen, &strand);
         self.left.has_dropped = false;
         visit.allocates = visit.allocated();
         let entered = visit.execution.as_ref().and_then(Execution::enter);
@@ -581,7 +576,7 @@ pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
     cursor::here(|here| {
         let strand = here.strand()?;
         Some(Place {
-            trace: WeakTrace::of(strand.trace.load(Relaxed)),
+            trace: WeakTrace::of(strand),
             parent: context::open_in(here, strand),
             around,
             is_root: false,

@@ -137,10 +137,7 @@ pub(super) fn settle() {
 /// Returns the trace that is current on this thread.
 #[inline]
 fn current() -> Option<WeakTrace> {
-    cursor::here(|here| {
-        let strand = here.strand()?;
-        Some(WeakTrace::of(strand.trace.load(Relaxed)))
-    })
+    cursor::here(|here| here.strand().map(|strand| WeakTrace::of(strand)))
 }
 
 fn add(trace: WeakTrace, counts: Counts) {

@@ -311,7 +311,7 @@ impl Spans {
             if is_cancelled {
                 self.seen.note_cancelled(left);
                 if let Some(around) = around {
-                    around.note_dropped();
+                    around.note_cancelled_inside();
                 }
             }
             is_cancelled
