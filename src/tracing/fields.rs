@@ -6,8 +6,6 @@ use std::fmt::{self, Debug, Display};
 use tracing_core::field::{Field, Visit};
 use tracing_core::{Level, Metadata};
 
-#[cfg(feature = "recorder")]
-use crate::primitives::text::copied;
 use crate::primitives::text::{Several, Text};
 use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::interned::NewCallsite;
@@ -114,30 +112,23 @@ pub(super) fn texts(callsite: &Callsite, record: impl Fn(&mut dyn Visit)) -> Tex
     several.into_text()
 }
 
-/// Calls `look` with each recorded field of a callsite: its place among the texts, its name and its text.
+/// Calls `look` with each recorded field of a callsite: its place among the texts, and its text.
 pub(super) fn each(
     callsite: &Callsite,
     record: impl Fn(&mut dyn Visit),
-    mut look: impl FnMut(TextPlace, &str, Text),
+    mut look: impl FnMut(TextPlace, Text),
 ) {
     record(&mut Each(|field: &Field, value: &dyn Display| {
         if let Some(place) = place(callsite, field) {
-            look(place, field.name(), Text::of(value));
+            look(place, Text::of(value));
         }
     }));
 }
 
-/// Whether a field with this name and text says that the span has failed.
-pub(super) fn is_error_status(name: &str, text: &str) -> bool {
-    name == OTEL_STATUS && text.eq_ignore_ascii_case("error")
-}
-
-/// What an event says.
-pub(super) struct Said {
-    /// The message, and then the fields.
-    pub(super) text: Text,
-    /// The field `error`.
-    pub(super) error: Option<Text>,
+/// Returns whether the fields say that the span has failed.
+pub(super) fn have_error_status(record: impl Fn(&mut dyn Visit)) -> bool {
+    text_of(record, |name| name == OTEL_STATUS)
+        .is_some_and(|status| status.as_str().eq_ignore_ascii_case("error"))
 }
 
 /// The field that `#[instrument(err)]` records: <https://docs.rs/tracing/latest/tracing/attr.instrument.html>
@@ -153,17 +144,14 @@ pub(super) fn may_tell_error(metadata: &Metadata<'_>) -> bool {
         || (*metadata.level() == Level::ERROR && fields.field(CLASSIFICATION).is_some())
 }
 
-/// Reads an event.
-pub(super) fn said(record: impl Fn(&mut dyn Visit)) -> Said {
-    let mut error = None;
-    // A value that is formatted twice may say another thing, but it is formatted for one text at a time.
-    let text = Text::of(&Line(&record));
-    record(&mut Each(|field: &Field, value: &dyn Display| {
-        if matches!(field.name(), ERROR | CLASSIFICATION) {
-            error = Some(Text::of(value));
-        }
-    }));
-    Said { text, error }
+/// Returns why an event says that its span has failed: its error, or else the line.
+pub(super) fn why(record: impl Fn(&mut dyn Visit)) -> Text {
+    text_of(&record, |name| matches!(name, ERROR | CLASSIFICATION)).unwrap_or_else(|| line(record))
+}
+
+/// Returns the message of an event, and then its fields.
+pub(super) fn line(record: impl Fn(&mut dyn Visit)) -> Text {
+    Text::of(&Line(record))
 }
 
 /// The message and the fields of an event in a line.
@@ -190,13 +178,15 @@ impl<R: Fn(&mut dyn Visit)> Display for Line<R> {
     }
 }
 
-/// Returns the text of a field, if it has a value.
-#[cfg(feature = "recorder")]
-pub(super) fn text_of(record: impl Fn(&mut dyn Visit), name: &str) -> Option<String> {
+/// Returns the text of the last field with such a name that has a value.
+pub(super) fn text_of(
+    record: impl Fn(&mut dyn Visit),
+    is_wanted: impl Fn(&str) -> bool,
+) -> Option<Text> {
     let mut found = None;
     record(&mut Each(|field: &Field, value: &dyn Display| {
-        if field.name() == name {
-            found = copied(Text::of(value).as_str());
+        if is_wanted(field.name()) {
+            found = Some(Text::of(value));
         }
     }));
     found

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use tracing_core::field::Visit;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -110,8 +111,8 @@ impl CallLayer {
     /// with the field `otel.kind = "server"`, if no trace is current when they are made.
     ///
     /// The request's name is the value of `otel.name`. Without that field it is the method and the route
-    /// (`http.request.method`, `http.method` or `method`; `http.route` or `route`). Without a route it is the
-    /// method, if there is one, and the span's name. These fields have to have their values when the span is
+    /// (`http.request.method`, `http.method` or `method`; `http.route`, `route` or `matched_path`). Without a
+    /// route it is the method, if there is one, and the span's name. These fields have to have their values when the span is
     /// made. The request's id is the span's [id field](Self::id_field). The request ends when the span is
     /// closed, that is when its last handle is dropped; with `TraceLayer`, after the response's body.
     #[cfg(feature = "recorder")]
@@ -203,17 +204,7 @@ impl CallLayer {
             state.is_unanswered = super::requests::Requests::has_answer(metadata);
         }
         if callsite.has_texts() && metadata.fields().field(fields::OTEL_STATUS).is_some() {
-            fields::each(
-                callsite,
-                |visit| attributes.record(visit),
-                |_, name, text| {
-                    if fields::is_error_status(name, text.as_str())
-                        && let Some(mut state) = span.state()
-                    {
-                        state.fail(&Text::of(&fields::OTEL_STATUS));
-                    }
-                },
-            );
+            fail_by_status(span, |visit| attributes.record(visit));
         }
         if !self.spans.insert(id, span) {
             note_dropped();
@@ -275,14 +266,14 @@ impl CallLayer {
     fn is_second(&self) -> bool {
         self.is_second.load(Relaxed)
     }
+}
 
-    /// Marks a span as failed.
-    fn fail(&self, id: &Id, why: &Text) {
-        if let Some(span) = self.spans.get(id.into_u64())
-            && let Some(mut state) = span.state()
-        {
-            state.fail(why);
-        }
+/// Marks a span as failed if its fields say so.
+fn fail_by_status(span: &Span, record: impl Fn(&mut dyn Visit)) {
+    if fields::have_error_status(record)
+        && let Some(mut state) = span.state()
+    {
+        state.fail(&Text::of(&fields::OTEL_STATUS));
     }
 }
 
@@ -329,15 +320,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         fields::each(
             callsite,
             |visit| values.record(visit),
-            |place, name, text| {
+            |place, text| {
                 if let Some(mut state) = span.state() {
                     state.set(place, &text);
-                    if fields::is_error_status(name, text.as_str()) {
-                        state.fail(&Text::of(&fields::OTEL_STATUS));
-                    }
                 }
             },
         );
+        fail_by_status(span, |visit| values.record(visit));
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -351,34 +340,41 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         if self.is_second() || !(is_checkpoint || may_fail) {
             return;
         }
+        // Formatting is foreign code: nothing is locked or borrowed meanwhile.
+        let line = || fields::line(|visit| event.record(visit));
+        let why = || fields::why(|visit| event.record(visit));
         if let Some(parent) = event.parent() {
             let Some(span) = self.spans.get(parent.into_u64()) else {
                 return;
             };
-            let said = fields::said(|visit| event.record(visit));
-            let call = span.state().and_then(|state| state.call());
-            if let (Some(call), true) = (call, is_checkpoint) {
-                annotate::checkpoint(call, said.text.as_str());
+            let call = || span.state()?.call();
+            if is_checkpoint && let Some(call) = call() {
+                annotate::checkpoint(call, line().as_str());
             }
             if may_fail {
-                self.fail(parent, said.error.as_ref().unwrap_or(&said.text));
+                let why = why();
+                if let Some(mut state) = span.state() {
+                    state.fail(&why);
+                }
             }
             return;
         }
         if !is_traced() {
             return;
         }
-        let said = fields::said(|visit| event.record(visit));
         let (of_span, of_strand) = thread::here(Spans::see_event).unwrap_or_default();
         if is_checkpoint {
             match (cursor::here(Position::innermost_running), of_strand) {
-                (Some(call), _) => annotate::checkpoint(call, said.text.as_str()),
-                (None, Some(call)) => annotate::checkpoint_from_below(call, said.text.as_str()),
+                (Some(call), _) => annotate::checkpoint(call, line().as_str()),
+                (None, Some(call)) => annotate::checkpoint_from_below(call, line().as_str()),
                 (None, None) => {}
             }
         }
-        if let (Some(call), true, true) = (of_span, may_fail, event.is_contextual()) {
-            annotate::fail(call, said.error.as_ref().unwrap_or(&said.text));
+        if may_fail
+            && event.is_contextual()
+            && let Some(call) = of_span
+        {
+            annotate::fail(call, &why());
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
+use crate::primitives::text::copied;
 use crate::recorder::{Recorder, Recording};
 use crate::store::address::Address;
 
@@ -78,7 +79,8 @@ impl Requests {
             let metadata = attributes.metadata();
             let read = |name: &str| {
                 metadata.fields().field(name)?;
-                text_of(|visit| attributes.record(visit), name)
+                let text = text_of(|visit| attributes.record(visit), |other| other == name)?;
+                copied(text.as_str())
             };
             let is_server = || read(KIND).is_some_and(|kind| kind.eq_ignore_ascii_case("server"));
             let is_request = metadata.target() == TOWER_HTTP
