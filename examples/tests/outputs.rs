@@ -132,6 +132,7 @@ calls recorded: N memory: N bytes
     );
 }
 
+#[cfg(feature = "tracing")]
 #[test]
 fn tracing_service() {
     assert_eq!(
