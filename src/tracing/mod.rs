@@ -222,6 +222,7 @@ mod requests;
 mod span;
 mod subscriber;
 mod thread;
+mod visit;
 
 pub use layer::CallLayer;
 pub use log::WithTrace;

@@ -1,28 +1,23 @@
-//! A span that belongs to a trace: its texts, and its visits.
-//!
-//! A visit is one line of execution in which the span was entered: a strand, with the call that stands
-//! for the span there. One thread at a time has entered a visit. In between it waits for the next one.
+//! A span that belongs to a trace: its place, its texts, and its visits.
 
 use crate::primitives::clock;
-use crate::primitives::pool::{Member, Number, Pool};
+use crate::primitives::pool::{Member, Pool};
 use crate::primitives::sync::shared_static;
 use crate::primitives::text::{Text, copied};
 use crate::primitives::wait::{Lock, Taken};
 use crate::store::address::Address;
 use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::chunk::CallRef;
-use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::trace::WeakTrace;
-use crate::store::usage::Figures;
 use crate::write::annotate;
 use crate::write::context::{self, Entered};
 use crate::write::cursor::{self, Position};
 use crate::write::execution::Execution;
 use crate::write::start_stop;
-use crate::write::suspend;
 
 use super::left::{self, Left, Seen};
+use super::visit::{EnteredVisit, Leave, Visit};
 
 shared_static! {
     static SPANS: Pool<Span> = Pool::new();
@@ -82,33 +77,6 @@ pub(super) struct Place {
     pub(super) around: Option<SpanRef>,
     /// The span was made with `parent: None`, or inside such a span: it does not take its trace along.
     pub(super) is_root: bool,
-}
-
-/// One line of execution in which a span was entered.
-pub(super) struct Visit {
-    /// `None` if memory ran out.
-    strand: Option<&'static Member<Strand>>,
-    is_entered: bool,
-    call: Option<CallRef>,
-    /// The innermost call that was open inside when the span was left.
-    innermost: Option<CallRef>,
-    /// The strand's, if it is the span's own.
-    execution: Option<Execution>,
-    /// What had been allocated before the span was entered for the last time.
-    allocates: u64,
-}
-
-/// A visit that has been entered.
-pub(super) struct EnteredVisit {
-    pub(super) index: usize,
-    pub(super) strand: Option<Number>,
-    pub(super) call: Option<CallRef>,
-    /// This call, or that of the span.
-    pub(super) call_of_span: Option<CallRef>,
-    /// Dropped before the visit's execution: see [`State::leave`].
-    pub(super) entered: Option<Entered>,
-    /// Whether it was left at once before.
-    pub(super) is_immediate: bool,
 }
 
 static NO_CALLSITE: Callsite = Callsite::new("", "", "", 0);
@@ -202,7 +170,7 @@ impl SpanRef {
     #[cold]
     pub(super) fn note_cancelled_inside(self) {
         if let Some(mut state) = self.state() {
-            state.left.has_dropped |= !state.visits().iter().any(|visit| visit.is_entered);
+            state.left.has_dropped |= !state.visits().iter().any(Visit::is_entered);
         }
     }
 }
@@ -294,9 +262,7 @@ impl State {
             return None;
         }
         let number = strand.number();
-        let is_here = |visit: &Visit| {
-            visit.number() == Some(number) && visit.execution.is_none() && !visit.is_entered
-        };
+        let is_here = |visit: &Visit| visit.waits_in(number);
         if let Some(index) = self.visits().iter().position(is_here) {
             return Some(self.enter_again(index, seen));
         }
@@ -316,8 +282,7 @@ impl State {
         if self.place.is_root {
             return None;
         }
-        let is_own = |visit: &Visit| visit.execution.is_some() && !visit.is_entered;
-        if let Some(index) = self.visits().iter().position(is_own) {
+        if let Some(index) = self.visits().iter().position(Visit::waits_in_own) {
             return Some(self.enter_again(index, seen));
         }
         let parent = self.call.map_or(self.place.parent, CallRef::address);
@@ -332,7 +297,7 @@ impl State {
 
     fn enter_again(&mut self, index: usize, seen: Seen) -> EnteredVisit {
         let visit = &mut self.visits[index];
-        let strand = if visit.execution.is_some() {
+        let strand = if visit.is_own() {
             left::Strand::Own
         } else if self.place.around.is_some() {
             left::Strand::OfAround
@@ -340,23 +305,16 @@ impl State {
             left::Strand::Other
         };
         // Meanwhile nobody has been in a strand of the span's own.
-        let is_untouched = visit.execution.is_none()
-            || (self.left.visit == index && self.left.turn == visit.turn());
+        let is_untouched =
+            !visit.is_own() || (self.left.visit == index && self.left.turn == visit.turn());
         let is_immediate = is_untouched && self.left.is_recent(seen, &strand);
         self.left.has_dropped = false;
-        visit.allocates = visit.allocated();
-        let entered = visit.execution.as_ref().and_then(Execution::enter);
-        visit.is_entered = true;
-        if let (Some(call), Some(innermost)) = (visit.call, visit.innermost)
-            && suspend::resume(call, innermost)
-        {
-            visit.innermost = None;
-        }
+        let entered = visit.enter();
         EnteredVisit {
             index,
             strand: visit.number(),
-            call: visit.call,
-            call_of_span: visit.call.or(self.call),
+            call: visit.call(),
+            call_of_span: visit.call().or(self.call),
             entered,
             is_immediate,
         }
@@ -381,13 +339,7 @@ impl State {
             self.call = call;
         }
         self.used += 1;
-        let visit = &mut self.visits[index];
-        visit.strand = strand;
-        visit.is_entered = true;
-        visit.call = call;
-        visit.innermost = None;
-        visit.execution = execution;
-        visit.allocates = 0;
+        self.visits[index].begin(strand, call, execution);
         self.left.has_dropped = false;
         if self.failure.is_some()
             && let Some(call) = call
@@ -407,14 +359,7 @@ impl State {
     #[cold]
     fn make_room(&mut self) -> Option<()> {
         alloc_counter::exclude(|| self.visits.try_reserve_exact(1)).ok()?;
-        self.visits.push(Visit {
-            strand: None,
-            is_entered: false,
-            call: None,
-            innermost: None,
-            execution: None,
-            allocates: 0,
-        });
+        self.visits.push(Visit::UNUSED);
         Some(())
     }
 
@@ -426,7 +371,6 @@ impl State {
         }
     }
 
-    /// Leaves a visit: its call is suspended, alone if others in the same strand go on, or stopped.
     #[inline]
     pub(super) fn leave(
         &mut self,
@@ -435,26 +379,7 @@ impl State {
         how: Leave,
     ) -> Option<&mut Visit> {
         let visit = self.visits.get_mut(index)?;
-        match (visit.call, how) {
-            (None, _) => {}
-            (Some(call), Leave::Stop) => {
-                visit.call = None;
-                start_stop::stop(call);
-            }
-            // If it could not be resumed, it is suspended.
-            (Some(_), _) if visit.innermost.is_some() => {}
-            (Some(call), how) => {
-                visit.innermost = suspend::leave(call, how == Leave::Alone);
-                if visit.innermost.is_none() {
-                    // The thread has left the strand, so the call stops, and is not resumed.
-                    visit.call = None;
-                    visit.strand = None;
-                    start_stop::stop(call);
-                }
-            }
-        }
-        drop(entered);
-        visit.is_entered = false;
+        visit.leave(entered, how);
         Some(visit)
     }
 
@@ -463,7 +388,7 @@ impl State {
     #[inline]
     pub(super) fn close(&mut self, is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool) -> bool {
         let visits = &mut self.visits[..self.used];
-        if visits.iter().any(|visit| visit.is_entered) {
+        if visits.iter().any(Visit::is_entered) {
             self.is_closed = true;
             return false;
         }
@@ -471,7 +396,7 @@ impl State {
         let turn = last.and_then(Visit::turn_if_not_over);
         let is_cancelled = is_cancelled(&self.left, turn) || self.is_unanswered;
         for visit in visits.iter_mut().rev() {
-            if let (Some(call), true) = (visit.call, self.is_unanswered) {
+            if let (Some(call), true) = (visit.call(), self.is_unanswered) {
                 // Until now it waited for the response.
                 call.record.leave(clock::ticks());
             }
@@ -483,90 +408,6 @@ impl State {
     /// Whether the span was closed while it was entered.
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed
-    }
-}
-
-/// What becomes of the call of a visit that is left.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
-    /// It is suspended, with the calls inside.
-    Suspend,
-    /// It is suspended, while the calls inside go on.
-    Alone,
-    /// It stops.
-    Stop,
-}
-
-impl Visit {
-    /// Stops the call when it was left, and ends the strand if it is the span's own.
-    fn finish(&mut self, is_cancelled: bool) {
-        let execution = self.execution.take();
-        let Some(call) = self.call.take() else { return };
-        let _entered = execution.as_ref().and_then(Execution::enter);
-        let is_cancelled = is_cancelled && !call.record.state().has_failed();
-        let outcome = is_cancelled.then_some(OutcomeKind::Cancelled);
-        let is_innermost = self.innermost.is_some_and(|innermost| innermost.is(call));
-        start_stop::finish(call, is_innermost, outcome);
-    }
-
-    fn number(&self) -> Option<Number> {
-        self.strand.map(Member::number)
-    }
-
-    /// Returns a number that is another one once the strand has been left or entered.
-    pub(super) fn turn(&self) -> u32 {
-        self.strand.map_or(0, |strand| strand.meter.visit())
-    }
-
-    pub(super) fn turn_if_not_over(&self) -> Option<u32> {
-        let strand = self.strand.filter(|strand| !strand.is_over());
-        strand.map(|strand| strand.meter.visit())
-    }
-
-    /// Returns when the call was left, in ticks.
-    pub(super) fn left_at(&self) -> u64 {
-        let left = self.call.and_then(|call| call.record.left());
-        left.unwrap_or_else(clock::ticks)
-    }
-
-    /// Returns what was allocated in the call, which is suspended, or in the strand if that is the span's
-    /// own and was left.
-    fn allocated(&self) -> u64 {
-        if self.execution.is_some() {
-            let boundary = self.strand.map(|strand| strand.meter.boundary());
-            return boundary.map_or(0, |reading| reading.counts.allocates());
-        }
-        match self.call.map(|call| call.record.figures()) {
-            Some(Figures::Used(used)) => used.counts.allocates(),
-            _ => 0,
-        }
-    }
-
-    /// Whether nothing was allocated after the span was entered for the last time.
-    #[cold]
-    pub(super) fn allocates_nothing(&self) -> bool {
-        self.allocated() == self.allocates
-    }
-}
-
-/// Starts a call for a span that has no state, in the strand of this thread.
-pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
-    let call = start_stop::start_current(callsite, &[]);
-    EnteredVisit {
-        index: 0,
-        strand: cursor::here(Position::strand).map(Member::number),
-        call,
-        call_of_span: call,
-        entered: None,
-        is_immediate: false,
-    }
-}
-
-/// Leaves a span that has no state: its call stops, and the calls inside go on.
-pub(super) fn leave_unknown(call: CallRef) {
-    match suspend::leave(call, true) {
-        Some(innermost) => start_stop::finish(call, innermost.is(call), None),
-        None => start_stop::stop(call),
     }
 }
 

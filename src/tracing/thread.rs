@@ -10,10 +10,8 @@ use crate::write::cursor::{self, Position};
 use crate::write::start_stop;
 
 use super::left::{Left, Seen, thread};
-use super::span::{
-    EnteredVisit, Leave, Place, Request, Span, SpanRef, State, enter_unknown, leave_unknown,
-    note_dropped, place_here,
-};
+use super::span::{Place, Request, Span, SpanRef, State, note_dropped, place_here};
+use super::visit::{EnteredVisit, Leave, enter_unknown, leave_unknown};
 
 thread_local! {
     /// How many spans are entered. Without a destructor, so that it is a load.
