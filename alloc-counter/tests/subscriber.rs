@@ -177,26 +177,27 @@ fn block(bytes: u64) -> Counts {
     }
 }
 
+/// Hears of each event.
+struct Hears<F>(F);
+
+impl<F: Fn(&Event<'_>) + 'static> Subscriber for Hears<F> {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        (self.0)(event);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
 /// Does something with an event, which another subscriber hears of.
 fn with_event(work: impl Fn(&Event<'_>) + Send + Sync + 'static) {
-    struct Hears<F>(F);
-
-    impl<F: Fn(&Event<'_>) + 'static> Subscriber for Hears<F> {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn event(&self, event: &Event<'_>) {
-            (self.0)(event);
-        }
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
-
     with_default(Hears(work), || info!("an event"));
 }
 
@@ -264,29 +265,15 @@ fn downcasts_find_the_wrapper_and_what_is_inside() {
     assert!(!subscriber.is::<String>());
 }
 
-/// Panics at each event, after it has allocated.
-struct Panics;
-
-impl Subscriber for Panics {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, _: &Event<'_>) {
-        let _freed_by_the_panic = black_box(vec![0_u8; 500]);
-        std::panic::resume_unwind(Box::new(()));
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
+/// Panics, after it has allocated.
+fn panic_at(_: &Event<'_>) {
+    let _freed_by_the_panic = black_box(vec![0_u8; 500]);
+    std::panic::resume_unwind(Box::new(()));
 }
 
 #[test]
 fn a_panic_goes_through_and_is_counted() {
-    with_default(Excluded::new(Panics, Told), || {
+    with_default(Excluded::new(Hears(panic_at), Told), || {
         // What is made once for the callsite and the thread.
         let panics = || catch_unwind(AssertUnwindSafe(|| info!("an event"))).is_err();
         assert!(panics());
@@ -336,30 +323,12 @@ fn what_is_told_inside_is_not_told_again_outside() {
     });
 }
 
-/// Owns memory.
-struct Heavy(
-    #[expect(dead_code, reason = "for its drop")] Vec<u8>,
-    Panics,
-);
-
-impl Subscriber for Heavy {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.1.enabled(metadata)
-    }
-    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        self.1.new_span(attributes)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, _: &Event<'_>) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 #[test]
 fn the_memory_of_a_dropped_subscriber_is_in_no_figure() {
     told();
-    let wrapped = Excluded::new(Heavy(vec![0; 4096], Panics), Told);
+    let block = vec![0_u8; 4096];
+    let owns_memory = move |_: &Event<'_>| assert_eq!(block.len(), 4096);
+    let wrapped = Excluded::new(Hears(owns_memory), Told);
     assert_eq!(measure(|| drop(wrapped)).counts, Some(Counts::ZERO));
     assert!(told().is_empty());
 }
