@@ -1,8 +1,5 @@
 //! Lines of a log, written by `fmt`, with the number of their trace.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use tracer::Trace;
 use tracer::tracing::WithTrace;
 use tracing::subscriber::with_default;
@@ -12,28 +9,10 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::workers;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn written(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::written::Written;
 
 /// Returns a subscriber that writes plain text.
-fn text(lines: &Lines) -> impl Subscriber + Send + Sync + 'static {
+fn text(lines: &Written) -> impl Subscriber + Send + Sync + 'static {
     let lines = lines.clone();
     let log = fmt::layer()
         .without_time()
@@ -57,10 +36,10 @@ fn inside_and_outside() -> Trace {
 
 #[test]
 fn a_line_of_text_begins_with_the_number_of_its_trace() {
-    let lines = Lines::default();
+    let lines = Written::default();
     let id = with_default(text(&lines), inside_and_outside).id();
     assert_eq!(
-        lines.written(),
+        lines.text(),
         format!(
             " INFO tracing::log: before\n\
              trace={id}  INFO tracing::log: inside rows=3\n \
@@ -71,7 +50,7 @@ fn a_line_of_text_begins_with_the_number_of_its_trace() {
 
 #[test]
 fn colours_stay() {
-    let lines = Lines::default();
+    let lines = Written::default();
     let writer = lines.clone();
     let log = fmt::layer()
         .without_time()
@@ -80,19 +59,19 @@ fn colours_stay() {
         .map_event_format(WithTrace::text);
     let id = with_default(Registry::default().with(log), inside_and_outside).id();
     let inside = format!("\ntrace={id} \u{1b}[32m INFO\u{1b}[0m ");
-    assert!(lines.written().contains(&inside), "{}", lines.written());
+    assert!(lines.text().contains(&inside), "{}", lines.text());
 }
 
 #[test]
 fn a_json_object_has_the_number_of_its_trace() {
-    let lines = Lines::default();
+    let lines = Written::default();
     let writer = lines.clone();
     let log = fmt::layer()
         .json()
         .with_writer(move || writer.clone())
         .map_event_format(WithTrace::json);
     let id = with_default(Registry::default().with(log), inside_and_outside).id();
-    let written = lines.written();
+    let written = lines.text();
     let objects = written.lines().map(|line| {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
         let message = object["fields"]["message"].as_str().unwrap().to_owned();
@@ -105,7 +84,7 @@ fn a_json_object_has_the_number_of_its_trace() {
 
 #[test]
 fn an_object_without_members_stays_one() {
-    let lines = Lines::default();
+    let lines = Written::default();
     let writer = lines.clone();
     let log = fmt::layer()
         .json()
@@ -125,14 +104,14 @@ fn an_object_without_members_stays_one() {
     });
     let id = trace.id();
     assert_eq!(
-        lines.written(),
+        lines.text(),
         format!("{{\"trace\":{id}}}\n{{\"trace\":{id},\"rows\":3}}\n")
     );
 }
 
 #[test]
 fn a_spawned_task_with_a_span_has_the_number_of_its_trace() {
-    let lines = Lines::default();
+    let lines = Written::default();
     let runtime = workers(text(&lines));
     let trace = Trace::new();
     let request = async {
@@ -144,7 +123,7 @@ fn a_spawned_task_with_a_span_has_the_number_of_its_trace() {
     };
     let request = Trace::instrument(&trace, request);
     runtime.block_on(runtime.spawn(request)).unwrap();
-    let written = lines.written();
+    let written = lines.text();
     let mut written: Vec<_> = written.lines().collect();
     written.sort_unstable();
     let in_task = format!("trace={}  INFO task: tracing::log: in a task", trace.id());

@@ -1,5 +1,8 @@
 //! Spans of `tracing` as calls. `#[traced]` beside `#[instrument]` is the oracle.
 
+#[path = "../common/written.rs"]
+mod written;
+
 mod cancelled;
 mod entries;
 mod fields;

@@ -1,7 +1,9 @@
 //! The layers of `tracing-opentelemetry` and of `fmt` beside ours, in a wrapped subscriber.
 
+#[path = "../../common/written.rs"]
+mod written;
+
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::trace::{
@@ -15,6 +17,7 @@ use tracer_libraries::{allocate, run, tree, workers};
 use tracing::{Dispatch, Instrument, Span, dispatcher, info, info_span, instrument};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Registry, fmt, prelude::*};
+use written::Written;
 
 /// Keeps the spans that have ended.
 #[derive(Clone, Debug, Default)]
@@ -43,29 +46,10 @@ impl Exported {
     }
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn written(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Beside {
     dispatch: Dispatch,
     exported: Exported,
-    lines: Lines,
+    lines: Written,
     provider: SdkTracerProvider,
 }
 
@@ -74,7 +58,7 @@ fn beside() -> Beside {
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exported.clone())
         .build();
-    let lines = Lines::default();
+    let lines = Written::default();
     let writer = lines.clone();
     let log = fmt::layer()
         .without_time()
@@ -173,7 +157,7 @@ fn all_layers_see_the_spans() {
     );
     assert!((1..9).contains(&allocates("order")), "{report:#}");
     assert!(report.subscriber.unwrap().allocates() > 30, "{report}");
-    let lines = lines.written();
+    let lines = lines.text();
     let order = [
         " INFO request:order{id=7}:pack: packing",
         "ERROR request:order{id=7}:store: error=the disk is full",
