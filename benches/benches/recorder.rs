@@ -3,8 +3,6 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -14,6 +12,7 @@ use tracer::recorder::{Policy, Recorder, Recording};
 use tracer::tower::RecorderLayer;
 use tracer::{Counting, Trace, call};
 use tracer_benches::Race;
+use tracer_benches::requests::answer;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -72,17 +71,7 @@ where
     let mut request = Request::new(());
     let id = HeaderValue::from_static("ca7a87c4-58d0-4fdf-857c-ef49fc3bf271");
     request.headers_mut().insert("x-request-id", id);
-    let mut context = Context::from_waker(Waker::noop());
-    let mut answer = pin!(service.call(request));
-    let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut context) else {
-        unreachable!("it waits for nothing")
-    };
-    let mut body = pin!(answer.into_body());
-    let mut length = 0;
-    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
-        length += frame.data_ref().map_or(0, Bytes::len);
-    }
-    length
+    answer(service, request)
 }
 
 /// The overview, with all memory for kept requests in use.

@@ -1,9 +1,15 @@
 //! A request in each of the libraries: the scope around its calls.
 
+use std::convert::Infallible;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use axum::body::{Bytes, HttpBody};
+use axum::http::Response;
 use fastrace::collector::{Config, Reporter, SpanContext, SpanRecord};
 use fastrace::local::LocalParentGuard;
+use tower::Service;
 use tracer::{Call, Scope, Trace, call};
 use tracing::span::EnteredSpan;
 
@@ -71,4 +77,23 @@ pub fn collected(times: u64, mut run: impl FnMut(u64) -> Duration) -> Duration {
         left -= some;
     }
     time
+}
+
+/// Takes the whole response to a request, which waits for nothing. Returns the length of the body.
+pub fn answer<S, R, B>(service: &mut S, request: R) -> usize
+where
+    S: Service<R, Response = Response<B>, Error = Infallible>,
+    B: HttpBody<Data = Bytes>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let mut answer = pin!(service.call(request));
+    let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut context) else {
+        unreachable!("it waits for nothing")
+    };
+    let mut body = pin!(answer.into_body());
+    let mut length = 0;
+    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
+        length += frame.data_ref().map_or(0, Bytes::len);
+    }
+    length
 }

@@ -1,20 +1,17 @@
 //! A request to an axum router, and the cost that a layer around its routes adds. There is neither a
 //! socket nor a runtime, because nothing waits.
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
-use tower::Service;
 use tower_http::trace::TraceLayer;
 use tracer::tower::RecorderLayer;
+use tracer_benches::requests::answer;
 use tracer_benches::workload;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -110,19 +107,4 @@ fn request() -> Request {
     let id = HeaderValue::from_static("ca7a87c4-58d0-4fdf-857c-ef49fc3bf271");
     request.headers_mut().insert("x-request-id", id);
     request
-}
-
-/// Takes the response and all of its body, and returns the body's length.
-fn answer(router: &mut Router, request: Request) -> usize {
-    let mut context = Context::from_waker(Waker::noop());
-    let mut answer = pin!(router.call(request));
-    let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut context) else {
-        unreachable!("it waits for nothing")
-    };
-    let mut body = pin!(answer.into_body());
-    let mut length = 0;
-    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
-        length += frame.data_ref().map_or(0, Bytes::len);
-    }
-    length
 }
