@@ -243,7 +243,8 @@ impl CallLayer {
             let sees_answers = self.requests.sees_answers();
             #[cfg(not(feature = "recorder"))]
             let sees_answers = false;
-            let request = thread::here(|spans| spans.close(key, span, sees_answers)).flatten();
+            let mut request = None;
+            thread::here(|spans| spans.close(key, span, sees_answers, &mut request));
             if request.is_some() {
                 subscriber::settle();
             }

@@ -313,7 +313,6 @@ impl State {
         EnteredVisit {
             index,
             strand: visit.number(),
-            call: visit.call(),
             call_of_span: visit.call().or(self.call),
             entered,
             is_immediate,
@@ -349,7 +348,6 @@ impl State {
         Some(EnteredVisit {
             index,
             strand: strand.map(Member::number),
-            call,
             call_of_span: call.or(self.call),
             entered,
             is_immediate: false,

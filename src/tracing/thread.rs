@@ -215,8 +215,8 @@ impl Spans {
         // The parts that are needed, since the whole would be copied.
         let running = &mut self.running[place];
         let (span, before) = (running.span, running.before);
-        let (call, index) = (running.visit.call, running.visit.index);
-        let is_immediate = running.visit.is_immediate;
+        let (index, is_immediate) = (running.visit.index, running.visit.is_immediate);
+        let (call, strand) = (running.visit.call_of_span, running.visit.strand);
         let entered = running.visit.entered.take();
         if place == last {
             self.running.truncate(last);
@@ -229,7 +229,7 @@ impl Spans {
         match span.map(SpanRef::state) {
             // It has no state.
             None | Some(None) => {
-                if let Some(call) = call {
+                if let Some(call) = call.filter(|call| call.strand() == strand) {
                     if how == Leave::Stop {
                         start_stop::stop(call);
                     } else {
@@ -257,7 +257,7 @@ impl Spans {
                 if state.is_closed()
                     && let Some(span) = span
                 {
-                    self.close_state(span.span(), state);
+                    self.close_state(span.span(), state, &mut None);
                 }
             }
         }
@@ -271,7 +271,7 @@ impl Spans {
         let above = self.running[place + 1..].iter();
         for call in { above }
             .filter(|it| it.visit.strand == strand)
-            .filter_map(|it| it.visit.call)
+            .filter_map(|it| it.visit.call())
         {
             call.record.set_partial();
         }
@@ -284,7 +284,7 @@ impl Spans {
         }
     }
 
-    /// Closes a span: its calls stop when they were left.
+    /// Closes a span: its calls stop when they were left. If it is a request, that is moved to `request`.
     ///
     /// `sees_answers`: a request without a response was cancelled.
     pub(super) fn close(
@@ -292,16 +292,23 @@ impl Spans {
         key: Key,
         span: &'static Member<Span>,
         sees_answers: bool,
-    ) -> Request {
+        request: &mut Request,
+    ) {
         if !self.running.is_empty() {
             self.leave_closed(key);
         }
-        let mut state = span.state()?;
-        state.is_unanswered &= sees_answers;
-        self.close_state(span, state)
+        if let Some(mut state) = span.state() {
+            state.is_unanswered &= sees_answers;
+            self.close_state(span, state, request);
+        }
     }
 
-    fn close_state(&mut self, span: &'static Member<Span>, mut state: Taken<'_, State>) -> Request {
+    fn close_state(
+        &mut self,
+        span: &'static Member<Span>,
+        mut state: Taken<'_, State>,
+        request: &mut Request,
+    ) {
         let is_request = state.request().is_some();
         let around = state.around();
         let is_over = state.close(|left, turn| {
@@ -314,12 +321,13 @@ impl Spans {
             }
             is_cancelled
         });
-        if !is_over {
-            return None;
+        if is_over {
+            // It is large, and most spans have none.
+            if is_request {
+                *request = state.request().take();
+            }
+            Span::give(span, state);
         }
-        let request = state.request().take();
-        Span::give(span, state);
-        request
     }
 }
 

@@ -33,13 +33,21 @@ pub(super) struct Visit {
 pub(super) struct EnteredVisit {
     pub(super) index: usize,
     pub(super) strand: Option<Number>,
-    pub(super) call: Option<CallRef>,
-    /// This call, or that of the span.
+    /// The visit's call, or else that of the span in another strand.
     pub(super) call_of_span: Option<CallRef>,
     /// Dropped before the visit's execution: see [`Visit::leave`].
     pub(super) entered: Option<Entered>,
     /// Whether it was left at once before.
     pub(super) is_immediate: bool,
+}
+
+impl EnteredVisit {
+    /// Returns the visit's call.
+    #[cold]
+    pub(super) fn call(&self) -> Option<CallRef> {
+        let is_here = |call: &CallRef| call.strand() == self.strand;
+        self.call_of_span.filter(is_here)
+    }
 }
 
 /// What becomes of the call of a visit that is left.
@@ -71,14 +79,15 @@ impl Visit {
         call: Option<CallRef>,
         execution: Option<Execution>,
     ) {
-        *self = Self {
-            strand,
-            is_entered: true,
-            call,
-            innermost: None,
-            execution,
-            allocates: 0,
-        };
+        self.strand = strand;
+        self.is_entered = true;
+        self.call = call;
+        self.innermost = None;
+        // Most have none, as the one before.
+        if execution.is_some() || self.execution.is_some() {
+            self.execution = execution;
+        }
+        self.allocates = 0;
     }
 
     /// Goes on with a visit that waits: its call is resumed.
@@ -201,7 +210,6 @@ pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
     EnteredVisit {
         index: 0,
         strand: cursor::here(Position::strand).map(Member::number),
-        call,
         call_of_span: call,
         entered: None,
         is_immediate: false,
