@@ -1,7 +1,5 @@
 //! The code that `#[traced]` and `#[budget]` reject, and the compiler's messages.
 
-#![cfg(feature = "macros")]
-
 #[test]
 fn rejected() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
