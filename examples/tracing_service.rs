@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .callback("print", |report: &Arc<Report>| println!("{report:#}"))
         .start()?;
     let layer = tracer::tracing::layer().recorder(recorder.clone());
-    tracing_subscriber::registry().with(layer).init();
+    tracer::tracing::subscriber(tracing_subscriber::registry().with(layer)).init();
 
     let app = Router::new()
         .route("/orders/{id}", get(order))

@@ -25,6 +25,11 @@ pub trait Account: 'static {
 
     /// Runs after that, also if the subscriber panicked, with what it allocated and freed meanwhile.
     fn after(&self, before: Self::Before, counts: Counts);
+
+    /// Runs when a handle of a span was cloned, of which layers are not told. Does nothing by default.
+    fn cloned(&self, span: &Id) {
+        let _ = span;
+    }
 }
 
 /// Runs a subscriber of `tracing` inside of [`exclude_counted`](crate::exclude_counted), and tells an
@@ -185,7 +190,9 @@ impl<S: Subscriber, A: Account> Subscriber for Excluded<S, A> {
     }
 
     fn clone_span(&self, id: &Id) -> Id {
-        self.run(|inner| inner.clone_span(id))
+        let cloned = self.run(|inner| inner.clone_span(id));
+        exclude(|| self.account.cloned(id));
+        cloned
     }
 
     #[allow(

@@ -1,7 +1,7 @@
 //! The wrapper of a subscriber forwards every method, counts what it allocates, and survives its panics.
 
 use std::any::TypeId;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -144,6 +144,7 @@ impl Subscriber for Mock {
 
 thread_local! {
     static TOLD: RefCell<Vec<Counts>> = const { RefCell::new(Vec::new()) };
+    static CLONED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// Keeps what it is told, for each thread.
@@ -159,6 +160,10 @@ impl Account for Told {
     fn after(&self, before: Vec<u8>, counts: Counts) {
         assert_eq!(before.len(), 1000);
         TOLD.with_borrow_mut(|told| told.push(counts));
+    }
+
+    fn cloned(&self, span: &Id) {
+        CLONED.set(Some(span.into_u64()));
     }
 }
 
@@ -244,6 +249,7 @@ fn call_all(mock: &Excluded<Mock, Told>, event: &Event<'_>) {
     mock.enter(&id);
     mock.exit(&id);
     assert_eq!(mock.clone_span(&id), other);
+    assert_eq!(CLONED.take(), Some(7));
     mock.drop_span(id.clone());
     assert!(mock.try_close(id));
     assert!(mock.current_span().is_known());

@@ -139,7 +139,7 @@ fn tracing_service() {
         shape(&printed("tracing_service", &[])),
         "\
 GET request: TIME · failed: Status code: 500 Internal Server Error · kept: failed
-trace N: TIME, allocates N (N bytes)
+trace N: TIME, allocates N (N bytes), subscriber: N allocations (N bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N request method=GET uri=/orders/N version=HTTP/N.N @ tokio-rt-worker #N \
 failed: Status code: N Internal Server Error

@@ -201,7 +201,9 @@ impl CallLayer {
             && let Some(mut state) = span.state()
         {
             *state.request() = request;
-            state.is_unanswered = super::requests::Requests::has_answer(metadata);
+            if super::requests::Requests::awaits_answer(metadata) {
+                state.await_answer();
+            }
         }
         if callsite.has_texts() && metadata.fields().field(fields::OTEL_STATUS).is_some() {
             fail_by_status(span, |visit| attributes.record(visit));
@@ -239,12 +241,8 @@ impl CallLayer {
     fn close(&self, key: Key) {
         if let Some(span) = self.spans.remove(key.id) {
             subscriber::note(|| Some(span.state()?.trace()));
-            #[cfg(feature = "recorder")]
-            let sees_answers = self.requests.sees_answers();
-            #[cfg(not(feature = "recorder"))]
-            let sees_answers = false;
             let mut request = None;
-            thread::here(|spans| spans.close(key, span, sees_answers, &mut request));
+            thread::here(|spans| spans.close(key, span, &mut request));
             if request.is_some() {
                 subscriber::settle();
             }

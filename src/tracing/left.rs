@@ -8,7 +8,8 @@
 //!
 //! That a strand was left in between tells nothing: a span that a program enters by itself at each poll,
 //! and drops after the last, looks the same. So the span of a request is never taken for cancelled by
-//! itself. It is if the future of a span inside was dropped while it was not entered.
+//! itself. It is if the future of a span inside, which it had polled last, was dropped while it was not
+//! entered.
 
 use crate::primitives::clock;
 use crate::write::cursor;
@@ -21,11 +22,16 @@ pub(super) struct Seen {
     of_cancelled: u64,
 }
 
+/// When a span was left: the thread, and how many spans and events it had seen before.
+pub(super) type Entry = (u32, u64);
+
 /// How a span was last left.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Left {
     /// How often the span has been entered.
     pub(super) entries: u32,
+    /// The [last](Left::last) entry before this one.
+    pub(super) polled: Entry,
     /// The thread, and what it had seen once the span was entered for the last time, before it was left,
     /// and after that.
     pub(super) thread: u32,
@@ -80,6 +86,25 @@ impl Left {
             clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
         };
         is_next && ((of_cancelled == 0 && !matches!(strand, Strand::Own)) || is_soon())
+    }
+
+    /// Returns when the span was left.
+    #[inline]
+    pub(super) fn last(&self) -> Entry {
+        (self.thread, self.inside)
+    }
+
+    /// Returns whether the future of a span inside, which was dropped before it was ready, had been polled
+    /// for the last time when this span was entered for the last time, and not by itself.
+    pub(super) fn has_polled(&self, inside: &Self) -> bool {
+        // A span that is not entered to drop its future.
+        let polled = if inside.has_dropped {
+            inside.last()
+        } else {
+            inside.polled
+        };
+        let entry = self.before.events..=self.inside;
+        self.entries > 0 && polled.0 == self.thread && entry.contains(&polled.1)
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the

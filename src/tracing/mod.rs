@@ -150,8 +150,9 @@
 //! - a future that is kept after it was ready, and dropped later, looks cancelled. `.await` on a future by
 //!   value, `join!` and spawned tasks drop it at once; `(&mut pinned).await` does not;
 //! - a span that is a request is cancelled only if a future with a span inside was, or if it is `TraceLayer`'s
-//!   own span and no response was emitted in it. Its event for responses has the level `DEBUG`, so a filter
-//!   that keeps this away hides such an end.
+//!   own span, the [whole subscriber is wrapped](subscriber()), and there was no response. `TraceLayer` clones its
+//!   span for the response, which a layer is not told. Without the wrapper, a request is taken for answered by
+//!   `TraceLayer`'s events, which filters may hide.
 //!
 //! Where this matters, use [`#[traced]`](macro@crate::traced), which knows.
 //!

@@ -1,8 +1,5 @@
 //! Requests that begin with a root span.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
-
 use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
@@ -12,14 +9,13 @@ use crate::store::address::Address;
 
 use super::fields::text_of;
 use super::span::{Place, SpanRef};
+use super::subscriber;
 
 /// Which spans begin requests, and of which recorder.
 #[derive(Default)]
 pub(super) struct Requests {
     pub(super) recorder: Option<Recorder>,
     also: Vec<Box<Predicate>>,
-    /// An answer of `TraceLayer` was seen: no filter keeps them away.
-    sees_answers: AtomicBool,
 }
 
 type Predicate = dyn Fn(&'static Metadata<'static>) -> bool + Send + Sync;
@@ -48,24 +44,21 @@ impl Requests {
         self.also.push(Box::new(is_request));
     }
 
-    /// Whether the request's span gets an answer before it is closed, if the client waits for it.
-    pub(super) fn has_answer(metadata: &Metadata<'_>) -> bool {
-        metadata.target() == TOWER_HTTP
+    /// Whether it will be seen that the request is answered. `TraceLayer` then clones its span for the
+    /// response's body, of which only the wrapper is told.
+    pub(super) fn awaits_answer(metadata: &Metadata<'_>) -> bool {
+        metadata.target() == TOWER_HTTP && subscriber::is_wrapped()
     }
 
     /// Notes an event, in the span around it.
     #[inline]
     pub(super) fn see(&self, event: &Metadata<'_>, span: impl FnOnce() -> Option<SpanRef>) {
-        if self.recorder.is_some() && ANSWERS.contains(&event.target()) {
-            self.sees_answers.store(true, Relaxed);
-            if let Some(mut state) = span().and_then(SpanRef::state) {
-                state.is_unanswered = false;
-            }
+        if self.recorder.is_some()
+            && ANSWERS.contains(&event.target())
+            && let Some(mut state) = span().and_then(SpanRef::state)
+        {
+            state.note_answer();
         }
-    }
-
-    pub(super) fn sees_answers(&self) -> bool {
-        self.sees_answers.load(Relaxed)
     }
 
     /// Begins a request, if the span is one.

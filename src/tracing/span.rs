@@ -63,8 +63,18 @@ pub(super) struct State {
     /// Closed while a visit was entered on another thread, which ends it.
     is_closed: bool,
     request: Request,
-    /// The span is that of a request whose response was not seen.
-    pub(super) is_unanswered: bool,
+    answer: Answer,
+}
+
+/// Whether a request was answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// That can't be known, or the span is no request.
+    Unknown,
+    /// Not yet.
+    Awaited,
+    /// When the span was entered for this time, counted from 1.
+    Given(u32),
 }
 
 /// Where a span is.
@@ -101,7 +111,7 @@ impl Span {
             left: Left::default(),
             is_closed: false,
             request: None,
-            is_unanswered: false,
+            answer: Answer::Unknown,
         }))
     }
 
@@ -144,7 +154,7 @@ impl Span {
         state.left.entries = 0;
         state.left.has_dropped = false;
         state.is_closed = false;
-        state.is_unanswered = false;
+        state.answer = Answer::Unknown;
         drop(state);
         SPANS.give(this);
     }
@@ -166,11 +176,14 @@ impl SpanRef {
         (state.serial == self.serial).then_some(state)
     }
 
-    /// Notes that the future of a span inside was dropped before it was ready, if this one is not entered.
+    /// Notes that the future of a span inside was dropped before it was ready. Then this span's future was
+    /// dropped, too, if that had polled it last, and is neither entered nor answered since.
     #[cold]
-    pub(super) fn note_cancelled_inside(self) {
+    pub(super) fn note_cancelled_inside(self, inside: &Left) {
         if let Some(mut state) = self.state() {
-            state.left.has_dropped |= !state.visits().iter().any(Visit::is_entered);
+            state.left.has_dropped |= state.left.has_polled(inside)
+                && state.answer != Answer::Given(state.left.entries)
+                && !state.visits().iter().any(Visit::is_entered);
         }
     }
 }
@@ -194,6 +207,21 @@ impl State {
 
     pub(super) fn request(&mut self) -> &mut Request {
         &mut self.request
+    }
+
+    /// Expects that [`note_answer`](Self::note_answer) will be told of the request's response.
+    #[cfg(feature = "recorder")]
+    pub(super) fn await_answer(&mut self) {
+        self.answer = Answer::Awaited;
+    }
+
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.answer == Answer::Awaited
+    }
+
+    /// Notes that the request is answered, while the span is entered.
+    pub(super) fn note_answer(&mut self) {
+        self.answer = Answer::Given(self.left.entries + 1);
     }
 
     /// Returns where a span is that has this one as its parent.
@@ -392,9 +420,11 @@ impl State {
         }
         let last = visits.get(self.left.visit);
         let turn = last.and_then(Visit::turn_if_not_over);
-        let is_cancelled = is_cancelled(&self.left, turn) || self.is_unanswered;
+        let is_unanswered = self.answer == Answer::Awaited;
+        let is_answered = self.answer == Answer::Given(self.left.entries);
+        let is_cancelled = (!is_answered && is_cancelled(&self.left, turn)) || is_unanswered;
         for visit in visits.iter_mut().rev() {
-            if let (Some(call), true) = (visit.call(), self.is_unanswered) {
+            if let (Some(call), true) = (visit.call(), is_unanswered) {
                 // Until now it waited for the response.
                 call.record.leave(clock::ticks());
             }

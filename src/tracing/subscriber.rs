@@ -7,9 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use alloc_counter::Counts;
 use alloc_counter::subscriber::{Account, Excluded};
 use tracing_core::Subscriber;
+use tracing_core::span::Id;
 
 use crate::store::trace::WeakTrace;
 use crate::write::cursor;
+
+use super::thread;
 
 thread_local! {
     static TOLD: Cell<Told> = const { Cell::new(Told::Outside) };
@@ -115,12 +118,23 @@ impl Account for TraceAccount {
             add(trace, counts);
         }
     }
+
+    #[inline]
+    fn cloned(&self, span: &Id) {
+        thread::note_clone(span.into_u64());
+    }
+}
+
+/// Whether the subscriber that is being told of something is wrapped.
+#[inline]
+pub(super) fn is_wrapped() -> bool {
+    !matches!(TOLD.get(), Told::Outside)
 }
 
 /// Notes that the subscriber is being told of a span of this trace, which is asked for if it is wrapped.
 #[inline]
 pub(super) fn note(trace: impl FnOnce() -> Option<WeakTrace>) {
-    if !matches!(TOLD.get(), Told::Outside)
+    if is_wrapped()
         && let Some(trace) = trace()
     {
         TOLD.set(Told::Of(trace));

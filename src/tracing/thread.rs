@@ -25,6 +25,8 @@ pub(super) struct Spans {
     running: Vec<Running>,
     seen: Seen,
     serial: u32,
+    /// The span whose handle was cloned last, and how many events had been seen then.
+    cloned: (u64, u64),
 }
 
 /// Which span of which layer.
@@ -62,12 +64,21 @@ pub(super) fn here<T>(work: impl FnOnce(&mut Spans) -> T) -> Option<T> {
     SPANS.try_with(spans).ok().flatten()
 }
 
+/// Notes that a handle of a span was cloned.
+#[inline]
+pub(super) fn note_clone(id: u64) {
+    if !is_outside() {
+        here(|spans| spans.cloned = (id, spans.seen.events));
+    }
+}
+
 impl Spans {
     const fn new() -> Self {
         Self {
             running: Vec::new(),
             seen: Seen::NOTHING,
             serial: 0,
+            cloned: (0, 0),
         }
     }
 
@@ -214,7 +225,7 @@ impl Spans {
         }
         // The parts that are needed, since the whole would be copied.
         let running = &mut self.running[place];
-        let (span, before) = (running.span, running.before);
+        let (key, span, before) = (running.key, running.span, running.before);
         let (index, is_immediate) = (running.visit.index, running.visit.is_immediate);
         let (call, strand) = (running.visit.call_of_span, running.visit.strand);
         let entered = running.visit.entered.take();
@@ -238,11 +249,16 @@ impl Spans {
                 }
             }
             Some(Some(mut state)) => {
+                if state.awaits_answer() && self.cloned == (key.id, inside) {
+                    state.note_answer();
+                }
                 let entries = state.left.entries + 1;
+                let polled = state.left.last();
                 if let Some(it) = state.leave(index, entered, how) {
                     state.left = Left {
                         entries,
                         thread: thread(),
+                        polled,
                         before,
                         inside,
                         after: self.seen,
@@ -285,20 +301,11 @@ impl Spans {
     }
 
     /// Closes a span: its calls stop when they were left. If it is a request, that is moved to `request`.
-    ///
-    /// `sees_answers`: a request without a response was cancelled.
-    pub(super) fn close(
-        &mut self,
-        key: Key,
-        span: &'static Member<Span>,
-        sees_answers: bool,
-        request: &mut Request,
-    ) {
+    pub(super) fn close(&mut self, key: Key, span: &'static Member<Span>, request: &mut Request) {
         if !self.running.is_empty() {
             self.leave_closed(key);
         }
-        if let Some(mut state) = span.state() {
-            state.is_unanswered &= sees_answers;
+        if let Some(state) = span.state() {
             self.close_state(span, state, request);
         }
     }
@@ -316,7 +323,7 @@ impl Spans {
             if is_cancelled {
                 self.seen.note_cancelled(left);
                 if let Some(around) = around {
-                    around.note_cancelled_inside();
+                    around.note_cancelled_inside(left);
                 }
             }
             is_cancelled

@@ -2,6 +2,8 @@
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tracer::Trace;
@@ -150,4 +152,36 @@ fn branches_that_are_dropped_later_are_all_cancelled() {
         shown,
         "around cancelled\n  leaf cancelled\n  leaf cancelled"
     );
+}
+
+#[instrument]
+fn makes() -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(pending().instrument(info_span!("made")))
+}
+
+#[instrument]
+async fn aborts() {
+    let task = tokio::spawn(pending::<()>().instrument(info_span!("task")));
+    tokio::task::yield_now().await;
+    info_span!("between").in_scope(|| ());
+    task.abort();
+}
+
+/// A registry keeps a span until those inside are closed.
+#[test]
+fn what_has_returned_is_not_cancelled_with_a_future_that_it_made() {
+    let report = recorded(|| {
+        let mut future = makes();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        info_span!("between").in_scope(|| ());
+        drop(future);
+    });
+    assert_eq!(names(&report), "makes\nmade cancelled\nbetween");
+    let shown = run(async {
+        aborts().await;
+        // The trace goes on.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    });
+    assert_eq!(shown, "aborts\n  task cancelled\n  between");
 }

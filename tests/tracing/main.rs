@@ -3,6 +3,7 @@
 #[path = "../common/written.rs"]
 mod written;
 
+mod answers;
 mod cancelled;
 mod entries;
 mod fields;

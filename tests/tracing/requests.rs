@@ -93,7 +93,7 @@ fn served(
     layer: tracer::tracing::CallLayer,
 ) -> (tokio::runtime::Runtime, std::net::SocketAddr) {
     // TraceLayer's spans are of the level DEBUG.
-    let runtime = workers(with_layer(layer));
+    let runtime = workers(tracer::tracing::subscriber(with_layer(layer)));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
