@@ -112,9 +112,9 @@ impl CallLayer {
     ///
     /// The request's name is the value of `otel.name`. Without that field it is the method and the route
     /// (`http.request.method`, `http.method` or `method`; `http.route`, `route` or `matched_path`). Without a
-    /// route it is the method, if there is one, and the span's name. These fields have to have their values when the span is
-    /// made. The request's id is the span's [id field](Self::id_field). The request ends when the span is
-    /// closed, that is when its last handle is dropped; with `TraceLayer`, after the response's body.
+    /// route it is the method, if there is one, and the span's name. These fields have to have their values when
+    /// the span is made. The request's id is the span's [id field](Self::id_field). The request ends when the
+    /// span is closed, that is when its last handle is dropped; with `TraceLayer`, after the response's body.
     #[cfg(feature = "recorder")]
     #[must_use]
     pub fn recorder(mut self, recorder: crate::recorder::Recorder) -> Self {

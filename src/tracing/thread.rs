@@ -7,7 +7,6 @@ use crate::primitives::wait::Taken;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
 use crate::write::cursor::{self, Position};
-use crate::write::start_stop;
 
 use super::left::{Left, Seen, thread};
 use super::span::{Place, Request, Span, SpanRef, State, note_dropped, place_here};
@@ -207,28 +206,61 @@ impl Spans {
     }
 
     fn leave_at(&mut self, place: usize) {
-        let last = self.running.len() - 1;
-        let running = &self.running[place];
-        let how = if std::thread::panicking() && !running.was_panicking {
-            Leave::Stop
-        } else if place < last && {
-            let strand = running.visit.strand;
-            let above = &self.running[place + 1..];
-            above.iter().any(|running| running.visit.strand == strand)
-        } {
-            Leave::Alone
-        } else {
-            Leave::Suspend
-        };
+        let how = self.how_to_leave(place);
         if how == Leave::Alone && self.running[place].visit.entered.is_some() {
             self.mark_above(place);
         }
-        // The parts that are needed, since the whole would be copied.
         let running = &mut self.running[place];
+        let Some(mut state) = running.span.and_then(SpanRef::state) else {
+            return self.leave_without_state(place, how);
+        };
+        // The parts that are needed, since the whole would be copied.
         let (key, span, before) = (running.key, running.span, running.before);
         let (index, is_immediate) = (running.visit.index, running.visit.is_immediate);
-        let (call, strand) = (running.visit.call_of_span, running.visit.strand);
         let entered = running.visit.entered.take();
+        let inside = self.take_out(place);
+        if state.awaits_answer() && self.cloned == (key.id, inside) {
+            state.note_answer();
+        }
+        let entries = state.left.entries + 1;
+        let polled = state.left.last();
+        if let Some(it) = state.leave(index, entered, how) {
+            state.left = Left {
+                entries,
+                thread: thread(),
+                polled,
+                before,
+                inside,
+                after: self.seen,
+                at: it.left_at(),
+                visit: index,
+                turn: it.turn(),
+                allocates_nothing: entries > 1 && it.allocates_nothing(),
+                is_immediate,
+                has_dropped: false,
+            };
+        }
+        if state.is_closed()
+            && let Some(span) = span
+        {
+            self.close_state(span.span(), state, &mut None);
+        }
+    }
+
+    /// Leaves a span that was made outside of all traces, or whose state is not to be had.
+    fn leave_without_state(&mut self, place: usize, how: Leave) {
+        let visit = &mut self.running[place].visit;
+        let (call, _entered) = (visit.call(), visit.entered.take());
+        self.take_out(place);
+        if let Some(call) = call {
+            leave_unknown(call, how);
+        }
+    }
+
+    /// Takes a span out of those that are entered. Returns how many spans and events had been seen before.
+    #[inline]
+    fn take_out(&mut self, place: usize) -> u64 {
+        let last = self.running.len() - 1;
         if place == last {
             self.running.truncate(last);
         } else {
@@ -237,45 +269,22 @@ impl Spans {
         ENTERED.set(last);
         let inside = self.seen.events;
         self.seen.events += 1;
-        match span.map(SpanRef::state) {
-            // It has no state.
-            None | Some(None) => {
-                if let Some(call) = call.filter(|call| call.strand() == strand) {
-                    if how == Leave::Stop {
-                        start_stop::stop(call);
-                    } else {
-                        leave_unknown(call);
-                    }
-                }
-            }
-            Some(Some(mut state)) => {
-                if state.awaits_answer() && self.cloned == (key.id, inside) {
-                    state.note_answer();
-                }
-                let entries = state.left.entries + 1;
-                let polled = state.left.last();
-                if let Some(it) = state.leave(index, entered, how) {
-                    state.left = Left {
-                        entries,
-                        thread: thread(),
-                        polled,
-                        before,
-                        inside,
-                        after: self.seen,
-                        at: it.left_at(),
-                        visit: index,
-                        turn: it.turn(),
-                        allocates_nothing: entries > 1 && it.allocates_nothing(),
-                        is_immediate,
-                        has_dropped: false,
-                    };
-                }
-                if state.is_closed()
-                    && let Some(span) = span
-                {
-                    self.close_state(span.span(), state, &mut None);
-                }
-            }
+        inside
+    }
+
+    /// Returns what becomes of the call of a span that is left.
+    #[inline]
+    fn how_to_leave(&self, place: usize) -> Leave {
+        let running = &self.running[place];
+        if std::thread::panicking() && !running.was_panicking {
+            return Leave::Stop;
+        }
+        let strand = running.visit.strand;
+        let above = &self.running[place + 1..];
+        if above.iter().any(|it| it.visit.strand == strand) {
+            Leave::Alone
+        } else {
+            Leave::Suspend
         }
     }
 

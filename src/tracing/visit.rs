@@ -217,8 +217,13 @@ pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
 }
 
 /// Leaves a span that has no state: its call stops, and the calls inside go on.
-pub(super) fn leave_unknown(call: CallRef) {
-    match suspend::leave(call, true) {
+pub(super) fn leave_unknown(call: CallRef, how: Leave) {
+    let innermost = if how == Leave::Stop {
+        None
+    } else {
+        suspend::leave(call, true)
+    };
+    match innermost {
         Some(innermost) => start_stop::finish(call, innermost.is(call), None),
         None => start_stop::stop(call),
     }
