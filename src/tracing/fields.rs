@@ -13,6 +13,15 @@ use crate::store::interned::NewCallsite;
 /// OpenTelemetry's conventions: <https://docs.rs/tracing-opentelemetry/latest/tracing_opentelemetry/#special-fields>
 pub(super) const OTEL_STATUS: &str = "otel.status_code";
 
+/// How many fields of a span its calls have. The texts of a call are bounded, so that of more fields hardly
+/// anything would be left.
+const MOST: usize = 64;
+
+/// Whether a span has fields that its calls lack.
+pub(super) fn are_too_many(metadata: &Metadata<'_>) -> bool {
+    metadata.fields().len() > MOST
+}
+
 /// Returns the callsite of a span, which is made the first time. The first of `id_names` that is a field
 /// is the id of its calls, and the other fields are labels.
 #[inline]
@@ -29,10 +38,11 @@ fn new_callsite(
     id_names: &[&'static str],
 ) -> &'static Callsite {
     alloc_counter::exclude(|| {
-        let fields = metadata.fields();
-        let id = id_names.iter().find(|name| fields.field(**name).is_some());
-        let names = fields.iter().map(|field| field.name());
-        let labels: Vec<_> = names.filter(|name| Some(name) != id).collect();
+        let fields = metadata.fields().iter().take(MOST);
+        let names: Vec<_> = fields.map(|field| field.name()).collect();
+        let id = id_names.iter().find(|name| names.contains(name));
+        let mut labels = names.clone();
+        labels.retain(|name| Some(name) != id);
         let new = NewCallsite {
             name: metadata.name(),
             module: metadata.module_path().unwrap_or(metadata.target()),
@@ -50,7 +60,9 @@ fn place(callsite: &Callsite, field: &Field) -> Option<TextPlace> {
     let labels = callsite.labels();
     let is = |place: usize| labels.get(place) == Some(&field.name());
     let index = field.index();
-    if is(index) {
+    if index >= MOST {
+        None
+    } else if is(index) {
         Some(TextPlace::Label(index))
     } else if index > 0 && is(index - 1) {
         // The id stands before it.

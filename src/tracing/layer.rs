@@ -182,6 +182,9 @@ impl CallLayer {
         subscriber::note(|| Some(place.trace));
         let metadata = attributes.metadata();
         let callsite = fields::callsite(metadata, &self.id_fields);
+        if fields::are_too_many(metadata) {
+            note_dropped();
+        }
         // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
         let id = id.into_u64();
         let Some(serial) = thread::here(Spans::see_new) else {

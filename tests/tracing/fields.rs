@@ -1,10 +1,14 @@
 //! Fields are ids and labels, events are checkpoints and failures.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use tracer::{Outcome, Report};
-use tracing::field::Empty;
-use tracing::{Level, error, info, info_span, warn};
+use tracing::callsite::{Callsite, Identifier};
+use tracing::field::{Empty, FieldSet};
+use tracing::metadata::Kind;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Span, error, info, info_span, warn};
 
 use crate::{recorded, recorded_by, with_layer};
 
@@ -69,6 +73,68 @@ fn long_fields_are_cut() {
     });
     let long = &report.calls[0].labels[0].1;
     assert!(long.len() <= 1024 && long.ends_with("x…"), "{}", long.len());
+}
+
+/// A place in the code with ten thousand fields, `f0` to `f9999`, and one of them the id.
+struct Many(OnceLock<Metadata<'static>>);
+
+static MANY: [Many; 2] = [const { Many(OnceLock::new()) }; 2];
+
+impl Callsite for Many {
+    fn set_interest(&self, _: Interest) {}
+
+    fn metadata(&self) -> &Metadata<'_> {
+        self.0.get().unwrap()
+    }
+}
+
+/// Returns the metadata of a span or an event with ten thousand fields.
+fn many(kind: Kind) -> &'static Metadata<'static> {
+    let many = &MANY[usize::from(kind == Kind::EVENT)];
+    many.0.get_or_init(|| {
+        let names = (0..10_000).map(|number| match number {
+            5 => "request_id",
+            _ => &*Box::leak(format!("f{number}").into_boxed_str()),
+        });
+        let names: Vec<_> = names.collect();
+        let fields = FieldSet::new(names.leak(), Identifier(many));
+        Metadata::new(
+            "many",
+            "fields",
+            Level::INFO,
+            None,
+            None,
+            None,
+            fields,
+            kind,
+        )
+    })
+}
+
+#[test]
+fn ten_thousand_fields() {
+    let value = "v".repeat(10);
+    let values = vec![Some(&value as &dyn tracing::Value); 10_000];
+    let report = recorded(|| {
+        let metadata = many(Kind::SPAN);
+        let fields = metadata.fields();
+        let span = Span::new(metadata, &fields.value_set_all(&values));
+        span.in_scope(|| {
+            let metadata = many(Kind::EVENT);
+            Event::dispatch(metadata, &metadata.fields().value_set_all(&values));
+        });
+        span.record_all(&fields.value_set_all(&values));
+    });
+    assert_eq!((report.calls.len(), report.dropped), (1, 1));
+    let call = &report.calls[0];
+    assert_eq!(call.id.as_deref(), Some("vvvvvvvvvv"));
+    assert_eq!(call.labels.len(), 63);
+    assert!(call.labels.iter().all(|(_, label)| *label == value));
+    let names: Vec<_> = call.labels.iter().map(|(name, _)| &**name).collect();
+    assert_eq!((names[4], names[5], names[62]), ("f4", "f6", "f63"));
+    let checkpoint = &call.checkpoints[0].name;
+    assert!(checkpoint.starts_with("f0=vvvvvvvvvv f1=vvvvvvvvvv "));
+    assert!(checkpoint.len() <= 1024 && checkpoint.ends_with('…'));
 }
 
 struct Hostile;
