@@ -16,6 +16,7 @@ mod oracle;
 mod random;
 mod requests;
 mod same_span;
+mod spawned;
 mod threads;
 
 use std::fmt::Write as _;

@@ -19,6 +19,8 @@ pub(crate) enum Step {
     /// Drops a handle; the last one closes the span, although it may be entered.
     Drop(usize),
     Record(usize),
+    /// Notes that a handle's span follows from another: that changes nothing.
+    Follow(usize, usize),
     /// Emits an event, with a field `error` or without.
     Event(bool),
     /// Emits an event of a handle's span.

@@ -113,6 +113,10 @@ fn run(dispatch: &Dispatch, program: &[Step], model: &Model, traces: &[Trace; 2]
             Step::Record(which) if !handles.is_empty() => {
                 handles[which % handles.len()].1.record("label", number);
             }
+            Step::Follow(which, of) if !handles.is_empty() => {
+                let (followed, _) = &handles[of % handles.len()];
+                handles[which % handles.len()].1.follows_from(followed);
+            }
             Step::Event(has_error) => event(number, None, has_error),
             Step::EventOf(which, has_error) if !handles.is_empty() => {
                 event(number, Some(&handles[which % handles.len()].1), has_error);
@@ -211,6 +215,7 @@ fn step(traces: bool) -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::Clone),
         2 => which().prop_map(Step::Drop),
         1 => which().prop_map(Step::Record),
+        1 => (which(), which()).prop_map(|(which, of)| Step::Follow(which, of)),
         1 => any::<bool>().prop_map(Step::Event),
         1 => (which(), any::<bool>()).prop_map(|(which, error)| Step::EventOf(which, error)),
         2 => Just(Step::Open),
@@ -248,7 +253,7 @@ impl<T: fmt::Debug> fmt::Debug for Program<T> {
     }
 }
 
-fn config(cases: u32) -> ProptestConfig {
+pub(crate) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         failure_persistence: None,
