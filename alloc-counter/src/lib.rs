@@ -28,6 +28,8 @@
 //!
 //! # Features
 //!
+//! - `sites`: the stack at each allocation of a stretch of code, by [`sites()`], exactly or sampled. On Linux, for
+//!   x86-64 and aarch64; elsewhere sites have no frames.
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
 //! - `tracing`: a wrapper that keeps the memory of a `tracing` subscriber out of all figures, in the module
 //!   `subscriber`.
@@ -53,6 +55,9 @@ mod region;
 
 mod budget;
 
+#[cfg(feature = "sites")]
+mod sites;
+
 #[cfg(feature = "tracing")]
 pub mod subscriber;
 
@@ -68,6 +73,8 @@ pub use counts::Counts;
 pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
+#[cfg(feature = "sites")]
+pub use sites::{Module, Owner, Site, SiteLog, SiteRoom, Sited, Sites, modules, sites};
 pub use slot::Window;
 pub use thread::{Local, exclude, exclude_counted, include, is_installed, take_counted};
 

@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::counts::Counts;
 use crate::registry::{self, OVERHEAD, UNATTRIBUTED};
 use crate::remote::Remote;
+#[cfg(feature = "sites")]
+use crate::sites;
 use crate::slot::{Operation, Slot, Window};
 
 /// Set once a request has come through the allocator.
@@ -106,13 +108,23 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) {
         };
     }
     if let Some(slot) = own_slot() {
-        SLOT.set(Some(slot));
         slot.count(operation, old, new);
+        #[cfg(feature = "sites")]
+        if sites::are_wanted() {
+            return sites::note(operation, old, new);
+        }
+        SLOT.set(Some(slot));
     } else if matches!(STANDING.get(), Standing::Claiming) {
         OVERHEAD.count_shared(operation, old, new);
     } else {
         UNATTRIBUTED.count_shared(operation, old, new);
     }
+}
+
+/// Lets the next allocation on this thread come by the cold path, which looks whether sites are wanted.
+#[cfg(feature = "sites")]
+pub(crate) fn look_up_slot() {
+    SLOT.set(None);
 }
 
 /// Returns this thread's slot, which it claims if needed; `None` if the thread is ending, a claim is in
@@ -268,6 +280,11 @@ impl Drop for Restore {
     #[inline]
     fn drop(&mut self) {
         WHOSE.set(self.whose);
+        #[cfg(feature = "sites")]
+        if sites::are_wanted() {
+            // Perhaps since, and the saved slot is from before.
+            return SLOT.set(None);
+        }
         SLOT.set(self.slot);
     }
 }

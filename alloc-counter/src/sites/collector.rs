@@ -1,0 +1,137 @@
+//! The sites of a recording, with their figures.
+
+use std::collections::HashMap;
+
+use crate::counts::Counts;
+
+use super::log::SiteRoom;
+use super::{MOST_FRAMES, Site};
+
+#[derive(Debug)]
+pub(super) struct Collector {
+    /// By the owner and the frames.
+    sites: HashMap<Box<[usize]>, Figures>,
+    not_recorded: Counts,
+    room: SiteRoom,
+}
+
+/// The figures of a site. As floating-point numbers they are exact up to 2⁵³.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    is_whole: bool,
+    allocations: f64,
+    reallocations: f64,
+    bytes: f64,
+    /// The estimated variance of the bytes.
+    variance: f64,
+}
+
+impl Figures {
+    fn add(&mut self, other: &Self) {
+        self.allocations += other.allocations;
+        self.reallocations += other.reallocations;
+        self.bytes += other.bytes;
+        self.variance += other.variance;
+    }
+}
+
+impl Collector {
+    pub(super) fn new(room: SiteRoom) -> Self {
+        Self {
+            sites: HashMap::new(),
+            not_recorded: Counts::ZERO,
+            room,
+        }
+    }
+
+    /// Records an allocation, which stands for `weight` ones.
+    pub(super) fn record(
+        &mut self,
+        owner: u32,
+        (frames, is_whole): (&[usize], bool),
+        counts: Counts,
+        weight: f64,
+    ) {
+        let bytes = float(counts.bytes_allocated);
+        let figures = Figures {
+            is_whole,
+            allocations: float(counts.allocations) * weight,
+            reallocations: float(counts.reallocations) * weight,
+            bytes: bytes * weight,
+            // Of the estimator of Horvitz and Thompson, where the weight is 1 / p: s² (1 − p) / p².
+            variance: bytes * bytes * weight * (weight - 1.0),
+        };
+        let mut key = [0; 1 + MOST_FRAMES];
+        let len = frames.len().min(MOST_FRAMES);
+        key[0] = owner as usize;
+        key[1..=len].copy_from_slice(&frames[..len]);
+        if !self.add(&key[..=len], &figures) {
+            self.lose(counts);
+        }
+    }
+
+    /// Notes an allocation that is at no site.
+    pub(super) fn lose(&mut self, counts: Counts) {
+        self.not_recorded += counts;
+    }
+
+    /// Returns `false` if there is no room for another site.
+    fn add(&mut self, key: &[usize], figures: &Figures) -> bool {
+        if let Some(known) = self.sites.get_mut(key) {
+            known.add(figures);
+            return true;
+        }
+        if !self.room.take() {
+            return false;
+        }
+        let mut kept = Vec::new();
+        let has_memory =
+            self.sites.try_reserve(1).is_ok() && kept.try_reserve_exact(key.len()).is_ok();
+        if has_memory {
+            kept.extend_from_slice(key);
+            self.sites.insert(kept.into_boxed_slice(), *figures);
+        } else {
+            self.room.give_back();
+        }
+        has_memory
+    }
+
+    /// Returns the sites and their owners, in no order.
+    pub(super) fn sites(&self) -> impl Iterator<Item = (u32, Site)> {
+        self.sites.iter().map(|(key, figures)| {
+            let site = Site {
+                frames: key[1..].to_vec(),
+                is_whole: figures.is_whole,
+                allocations: rounded(figures.allocations),
+                reallocations: rounded(figures.reallocations),
+                bytes_allocated: rounded(figures.bytes),
+                error_bytes: rounded(figures.variance.sqrt()),
+            };
+            #[expect(clippy::cast_possible_truncation, reason = "it was made of 32 bits")]
+            let owner = key[0] as u32;
+            (owner, site)
+        })
+    }
+
+    pub(super) fn not_recorded(&self) -> Counts {
+        self.not_recorded
+    }
+
+    pub(super) fn take_not_recorded(&mut self) -> Counts {
+        std::mem::replace(&mut self.not_recorded, Counts::ZERO)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2⁵³")]
+fn float(figure: u64) -> f64 {
+    figure as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative, and saturating"
+)]
+fn rounded(figure: f64) -> u64 {
+    figure.round() as u64
+}

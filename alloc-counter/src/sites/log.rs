@@ -1,0 +1,178 @@
+//! A log of sites, of which a thread at a time adds what it allocates.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::counts::Counts;
+use crate::thread::exclude;
+
+use super::collector::Collector;
+use super::sampling::Sampler;
+use super::{Site, Sites, walk, with_recordings};
+
+/// The sites of a line of execution, such as a task, which one thread at a time runs.
+///
+/// Made for tracers; [`Sites::record`] is for a stretch of code.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::{Owner, SiteLog, SiteRoom, Sites};
+///
+/// let mut log = SiteLog::new(Sites::exact(), SiteRoom::new(100), |_| Owner::Is(7));
+/// for key in 0..2 {
+///     assert!(log.enter(key).is_none());
+///     drop(std::hint::black_box(vec![0_u8; 10]));
+///     log = SiteLog::leave(key).expect("entered above");
+/// }
+/// let sites: Vec<_> = log.sites().collect();
+/// assert_eq!(sites.iter().map(|(owner, site)| owner * site.allocations as u32).sum::<u32>(), 14);
+/// ```
+#[derive(Debug)]
+pub struct SiteLog {
+    sampler: Sampler,
+    collector: Collector,
+    owner: fn(u64) -> Owner,
+}
+
+/// Whose an allocation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That of a call, or whatever has this number.
+    Is(u32),
+    /// Counted, but not said in what.
+    Unknown,
+    /// Not counted at the moment.
+    Paused,
+    /// What was recorded does not exist any more.
+    Gone,
+}
+
+/// How many more sites may be recorded, shared among the logs that belong together.
+#[derive(Clone, Debug)]
+pub struct SiteRoom(Arc<AtomicUsize>);
+
+impl SiteRoom {
+    /// Makes room for so many sites.
+    pub fn new(sites: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(sites)))
+    }
+
+    /// Takes the room for one site; `false` if there is none.
+    pub(super) fn take(&self) -> bool {
+        let one_less = |sites: usize| sites.checked_sub(1);
+        self.0.fetch_update(Relaxed, Relaxed, one_less).is_ok()
+    }
+
+    pub(super) fn give_back(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+impl SiteLog {
+    /// Makes a log. `owner` tells whose the allocation is that the thread makes now, from the key with which
+    /// the log was entered. It must neither allocate nor panic.
+    ///
+    /// Reads the tables of the modules if some were loaded since.
+    pub fn new(sites: Sites, room: SiteRoom, owner: fn(u64) -> Owner) -> Self {
+        exclude(|| {
+            walk::prepare();
+            Self {
+                sampler: Sampler::new(sites.0, seed()),
+                collector: Collector::new(room),
+                owner,
+            }
+        })
+    }
+
+    /// Adds what this thread allocates from now on, until it [leaves](Self::leave) the log. Frames go as far
+    /// as the function that calls this, and perhaps some further. Keys are below 2⁶³.
+    ///
+    /// Returns the log if the thread can't record: it is ending, or has entered 64 already.
+    #[must_use = "the log is returned if it is not entered"]
+    #[inline(never)]
+    pub fn enter(self, key: u64) -> Option<Self> {
+        let here = std::hint::black_box(0_u8);
+        exclude(walk::prepare_first);
+        super::enter(self, key, (&raw const here).addr() + ABOVE)
+    }
+
+    /// Leaves the log that was entered with this key; `None` if there is none on this thread.
+    pub fn leave(key: u64) -> Option<Self> {
+        super::leave(key)
+    }
+
+    /// Looks at the log that this thread has entered with this key. What `look` allocates is in no site.
+    pub fn look<T>(key: u64, look: impl FnOnce(&Self) -> T) -> Option<T> {
+        let found = with_recordings(|recordings| {
+            let recording = recordings.iter().rfind(|it| it.key == key)?;
+            super::MISSED.set(Counts::ZERO);
+            let seen = look(&recording.log);
+            let missed = super::MISSED.take();
+            for recording in recordings {
+                if matches!(
+                    recording.log.owner(recording.key),
+                    Owner::Is(_) | Owner::Unknown
+                ) {
+                    recording.log.collector.lose(missed);
+                }
+            }
+            Some(seen)
+        });
+        found.flatten()
+    }
+
+    /// Returns the sites and whose they are, in no order. The same place in the code is another site for each
+    /// owner.
+    pub fn sites(&self) -> impl Iterator<Item = (u32, Site)> {
+        self.collector.sites()
+    }
+
+    /// Returns what was allocated at places for which there was no room or memory, or whose owner was not
+    /// known, since this was last [taken](Self::take_not_recorded).
+    pub fn not_recorded(&self) -> Counts {
+        self.collector.not_recorded()
+    }
+
+    /// Takes what [`not_recorded`](Self::not_recorded) returns.
+    pub fn take_not_recorded(&mut self) -> Counts {
+        self.collector.take_not_recorded()
+    }
+
+    pub(super) fn owner(&self, key: u64) -> Owner {
+        (self.owner)(key)
+    }
+
+    /// Records an allocation if it is chosen. `walk` gives the frames.
+    pub(super) fn record(
+        &mut self,
+        key: u64,
+        counts: Counts,
+        walk: impl FnOnce(&mut dyn FnMut(&[usize], bool)),
+    ) {
+        let owner = match self.owner(key) {
+            Owner::Is(owner) => owner,
+            Owner::Unknown => return self.collector.lose(counts),
+            Owner::Paused | Owner::Gone => return,
+        };
+        if let Some(weight) = self.sampler.weight(counts.bytes_allocated) {
+            walk(&mut |frames, is_whole| {
+                self.collector
+                    .record(owner, (frames, is_whole), counts, weight);
+            });
+        }
+    }
+}
+
+/// How far the frame of the function that enters a log may be above that of [`SiteLog::enter`].
+const ABOVE: usize = if cfg!(debug_assertions) {
+    4 << 10
+} else {
+    1 << 10
+};
+
+/// Another one for each log, so that each has other samples.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}

@@ -1,0 +1,304 @@
+//! Walks the stack of the thread by the tables that the compiler writes for unwinding.
+//!
+//! framehop reads them, and remembers for each return address what to do. It needs neither memory, nor a
+//! lock, nor the C library. Beside the other ways, for 22 frames: `backtrace::trace_unsynchronized` takes
+//! 3.6 to 7.6 µs, this 0.3 to 0.4 µs, following frame pointers 0.04 µs, which most binaries do not have.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+use framehop::{
+    CacheNative, ExplicitModuleSectionInfo, FrameAddress, Module, MustNotAllocateDuringUnwind,
+    UnwindRegsNative, Unwinder as _, UnwinderNative,
+};
+
+use super::MOST_FRAMES;
+use super::modules::{self, Bytes, Loaded};
+
+type Cache = CacheNative<MustNotAllocateDuringUnwind>;
+type Unwinder = UnwinderNative<Bytes, MustNotAllocateDuringUnwind>;
+
+/// The tables of the modules, as they were read last.
+static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
+
+/// How often modules had been loaded and unloaded when the tables were read last.
+static LAST_READ: AtomicU64 = AtomicU64::new(NEVER);
+const NEVER: u64 = u64::MAX;
+
+#[derive(Clone)]
+struct Tables {
+    unwinder: Unwinder,
+    /// How often modules had been loaded and unloaded by then.
+    changes: u64,
+}
+
+thread_local! {
+    /// Made before it is needed, since that takes memory.
+    static WALKER: RefCell<Option<Walker>> = const { RefCell::new(None) };
+}
+
+/// The space on the stack that a walk must find, so that it does not overflow where the program would not.
+/// Measured: from 8 to 12 KiB, from 32 to 48 KiB without optimisation.
+const SPACE: usize = if cfg!(debug_assertions) {
+    64 << 10
+} else {
+    24 << 10
+};
+
+/// What a thread needs to walk its stack.
+struct Walker {
+    tables: Tables,
+    cache: Cache,
+    stack: Range<usize>,
+}
+
+/// Makes what this thread needs to walk its stack, with the tables of the modules that are loaded now.
+pub(super) fn prepare() {
+    prepare_after(modules::changes());
+}
+
+/// Makes what this thread needs to walk its stack, with the tables that were read last. If there are any, it
+/// does not wait for a thread that loads a module.
+pub(super) fn prepare_first() {
+    match LAST_READ.load(Relaxed) {
+        NEVER => prepare(),
+        changes => prepare_after(changes),
+    }
+}
+
+fn prepare_after(changes: u64) {
+    // It fails while the thread is ending: then nothing is walked.
+    let _ = WALKER.try_with(|walker| {
+        let Ok(mut walker) = walker.try_borrow_mut() else {
+            return;
+        };
+        let known = walker.as_ref().map(|it| it.tables.changes);
+        if known.is_none_or(|known| known < changes) {
+            *walker = tables(changes).and_then(Walker::new);
+        }
+    });
+}
+
+/// Returns the tables of the modules after these changes, or later ones; `None` if another thread reads them,
+/// or did when the process was forked.
+fn tables(changes: u64) -> Option<Tables> {
+    let mut attempts = 0..100;
+    let mut known = loop {
+        match TABLES.try_lock() {
+            Ok(known) => break known,
+            Err(TryLockError::Poisoned(known)) => break known.into_inner(),
+            Err(TryLockError::WouldBlock) => attempts.next()?,
+        };
+        thread::sleep(Duration::from_millis(1));
+    };
+    if known.as_ref().is_none_or(|known| known.changes < changes) {
+        *known = Some(Tables {
+            unwinder: read_tables(),
+            changes,
+        });
+        LAST_READ.store(changes, Relaxed);
+    }
+    known.clone()
+}
+
+fn read_tables() -> Unwinder {
+    let mut unwinder = Unwinder::new();
+    for Loaded { module, tables } in modules::loaded() {
+        let Some(tables) = tables else { continue };
+        let base = module.range.start as u64;
+        let (header, frames) = (tables.header, tables.frames);
+        unwinder.add_module(Module::new(
+            String::new(),
+            base..module.range.end as u64,
+            base,
+            ExplicitModuleSectionInfo {
+                base_svma: base.wrapping_sub(module.bias as u64),
+                eh_frame_hdr_svma: Some(header.0),
+                eh_frame_hdr: Some(header.1),
+                eh_frame_svma: Some(frames.0),
+                eh_frame: Some(frames.1),
+                ..Default::default()
+            },
+        ));
+    }
+    unwinder
+}
+
+/// Makes a cache, which is put together on the stack: on that of another thread if this one's is small.
+fn new_cache(stack: &Range<usize>) -> Option<Cache> {
+    const SPACE: usize = 256 << 10;
+    let here = 0_u8;
+    if (&raw const here).addr().saturating_sub(stack.start) > SPACE {
+        return Some(Cache::new_in());
+    }
+    let made = thread::Builder::new()
+        .stack_size(2 * SPACE)
+        .spawn(Cache::new_in);
+    made.ok()?.join().ok()
+}
+
+/// Returns the addresses of this thread's stack.
+fn stack_of_thread() -> Option<Range<usize>> {
+    let mut attributes = std::mem::MaybeUninit::uninit();
+    // SAFETY: the thread is running, and the attributes are initialised if it succeeds.
+    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    let (mut start, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: they were initialised above, and are destroyed once, after their only use.
+    let result = unsafe {
+        let result = libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut len);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        result
+    };
+    let start = start.addr();
+    (result == 0).then(|| start..start.saturating_add(len))
+}
+
+/// The addresses at which the functions of this thread called each other, from the allocator outwards. They
+/// are return addresses: they follow the call.
+pub(super) struct Stack {
+    frames: [usize; MOST_FRAMES],
+    /// The stack pointer of each frame's function.
+    pointers: [usize; MOST_FRAMES],
+    len: usize,
+    /// The walk came to the end that was asked for.
+    is_whole: bool,
+}
+
+impl Stack {
+    /// Walks as far as the function whose frame has the address `floor`, or 64 frames. There are none if this
+    /// thread has not [prepared](prepare) it, or is on a stack that is not its own.
+    #[inline(never)]
+    pub(super) fn walk(floor: usize) -> Self {
+        let mut stack = Self {
+            frames: [0; MOST_FRAMES],
+            pointers: [0; MOST_FRAMES],
+            len: 0,
+            is_whole: false,
+        };
+        let walk = |walker: &RefCell<Option<Walker>>| {
+            if let Ok(mut walker) = walker.try_borrow_mut()
+                && let Some(walker) = walker.as_mut()
+            {
+                walker.walk(&mut stack, floor);
+            }
+        };
+        // It fails while the thread is ending: then nothing is walked.
+        let _ = WALKER.try_with(walk);
+        stack
+    }
+
+    /// Returns the frames as far as the function whose frame has this address, not further out than the one to
+    /// which the stack was walked; and whether they go as far.
+    pub(super) fn up_to(&self, floor: usize) -> (&[usize], bool) {
+        let len = self.pointers[..self.len].partition_point(|pointer| *pointer <= floor);
+        (&self.frames[..len], self.is_whole || len < self.len)
+    }
+}
+
+impl Walker {
+    fn new(tables: Tables) -> Option<Self> {
+        let stack = stack_of_thread()?;
+        let cache = new_cache(&stack)?;
+        Some(Self {
+            tables,
+            cache,
+            stack,
+        })
+    }
+
+    #[inline(never)]
+    fn walk(&mut self, found: &mut Stack, floor: usize) {
+        let (address, mut registers) = registers();
+        let stack = self.stack.clone();
+        let lowest = registers.sp();
+        let left = to_usize(lowest).saturating_sub(stack.start);
+        if !stack.contains(&to_usize(lowest)) || left < SPACE {
+            return;
+        }
+        let mut read = |address: u64| {
+            let end = address.checked_add(8).ok_or(())?;
+            if address < lowest || end > stack.end as u64 || !address.is_multiple_of(8) {
+                return Err(());
+            }
+            // SAFETY: it lies between this function's stack pointer and the end of the thread's stack, as the
+            // C library tells it, so it is mapped and belongs to frames that have not returned. They may
+            // write to it, but not while this function runs, on the same thread.
+            Ok(unsafe { (to_usize(address) as *const u64).read_volatile() })
+        };
+        let mut frame = FrameAddress::from_instruction_pointer(address);
+        loop {
+            let caller = self.tables.unwinder.unwind_frame(
+                frame,
+                &mut registers,
+                &mut self.cache,
+                &mut read,
+            );
+            // The registers are now the caller's: the frame ended below its stack pointer.
+            let pointer = to_usize(registers.sp());
+            if pointer > floor {
+                found.is_whole = true;
+                return;
+            }
+            let Ok(Some(caller)) = caller else {
+                return;
+            };
+            let Some(next) = FrameAddress::from_return_address(caller) else {
+                return;
+            };
+            if found.len == MOST_FRAMES {
+                return;
+            }
+            found.frames[found.len] = to_usize(caller);
+            found.pointers[found.len] = pointer;
+            found.len += 1;
+            frame = next;
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the same size")]
+fn to_usize(address: u64) -> usize {
+    address as usize
+}
+
+/// Returns an address in the function that calls this, and its registers there.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the registers are the caller's")]
+fn registers() -> (u64, UnwindRegsNative) {
+    let (address, stack, frame): (u64, u64, u64);
+    // SAFETY: it reads registers, and writes only those that it is given for its results.
+    unsafe {
+        std::arch::asm!(
+            "lea {}, [rip]", "mov {}, rsp", "mov {}, rbp",
+            out(reg) address, out(reg) stack, out(reg) frame,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    (address, UnwindRegsNative::new(address, stack, frame))
+}
+
+/// Returns an address in the function that calls this, and its registers there.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the registers are the caller's")]
+fn registers() -> (u64, UnwindRegsNative) {
+    let (address, stack, frame, link): (u64, u64, u64, u64);
+    // SAFETY: it reads registers, and writes only those that it is given for its results.
+    unsafe {
+        std::arch::asm!(
+            // First, as the register may be one of those that are written.
+            "mov {}, x30", "adr {}, .", "mov {}, sp", "mov {}, x29",
+            out(reg) link, out(reg) address, out(reg) stack, out(reg) frame,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    (address, UnwindRegsNative::new(link, stack, frame))
+}

@@ -1,0 +1,360 @@
+//! Allocation sites, beside the crate `backtrace`, which walks by other code and knows the functions' names.
+
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::hint::black_box;
+use std::panic::catch_unwind;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::thread;
+
+use alloc_counter::{Counting, Counts, Site, Sites, exclude, measure, modules, sites};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();
+
+/// Returns the names of this file's functions among those at a site, the innermost first, without tests and
+/// closures, which may be compiled into others.
+fn functions(site: &Site) -> Vec<String> {
+    let mut names = Vec::new();
+    for &frame in &site.frames {
+        backtrace::resolve((frame - 1) as *mut c_void, |symbol| {
+            let name = symbol.name().map(|name| format!("{name:#}"));
+            let name = name.unwrap_or_default();
+            if let Some(name) = name.strip_prefix("sites::")
+                && ["block", "both", "twice"].contains(&name)
+            {
+                names.push(name.to_owned());
+            }
+        });
+    }
+    names
+}
+
+fn sums(sites: &[Site]) -> Counts {
+    sites.iter().fold(Counts::ZERO, |mut sum, site| {
+        sum.allocations += site.allocations;
+        sum.reallocations += site.reallocations;
+        sum.bytes_allocated += site.bytes_allocated;
+        sum
+    })
+}
+
+/// The counts of which sites tell.
+fn without_frees(counts: Counts) -> Counts {
+    Counts {
+        deallocations: 0,
+        bytes_deallocated: 0,
+        ..counts
+    }
+}
+
+#[inline(never)]
+fn block(bytes: usize) -> Vec<u8> {
+    black_box(vec![1; bytes])
+}
+
+#[inline(never)]
+fn twice(bytes: usize) -> Vec<Vec<u8>> {
+    let mut blocks = black_box(Vec::with_capacity(2));
+    for _ in 0..black_box(2) {
+        blocks.push(block(bytes));
+    }
+    blocks
+}
+
+#[inline(never)]
+fn both() -> (Vec<Vec<u8>>, Vec<u8>) {
+    black_box((twice(1000), block(10)))
+}
+
+#[test]
+fn each_site_has_its_callers_and_its_exact_figures() {
+    let recorded = sites(both);
+    let sites = recorded.sites.unwrap();
+    let shown: Vec<_> = { sites.iter() }
+        .map(|site| (functions(site), site.allocations, site.bytes_allocated))
+        .collect();
+    let names = |names: &[&str]| {
+        { names.iter() }
+            .map(|it| (*it).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown,
+        [
+            (names(&["block", "twice", "both"]), 2, 2000),
+            (names(&["twice", "both"]), 1, 48),
+            (names(&["block", "both"]), 1, 10),
+        ]
+    );
+    let is_exact = |site: &Site| site.is_whole && site.error_bytes == 0;
+    assert!(sites.iter().all(is_exact));
+    assert_eq!(recorded.not_recorded, Counts::ZERO);
+}
+
+/// The other crate walks by the unwinder of the C compiler.
+#[test]
+fn frames_are_those_of_another_unwinder() {
+    thread_local! {
+        static OTHERS: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
+    }
+    #[inline(never)]
+    fn down(depth: usize) -> Vec<u8> {
+        if depth > 0 {
+            return black_box(down(depth - 1));
+        }
+        exclude(|| {
+            let mut frames = Vec::new();
+            backtrace::trace(|frame| {
+                frames.push(frame.ip().addr());
+                true
+            });
+            OTHERS.set(frames);
+        });
+        block(1)
+    }
+    let recorded = sites(|| down(20));
+    let [site] = &recorded.sites.unwrap()[..] else {
+        panic!("one site");
+    };
+    let others = OTHERS.take();
+    // In `down` itself, the two stand at different places.
+    let outwards = site
+        .frames
+        .iter()
+        .rposition(|frame| !others.contains(frame));
+    let ours = &site.frames[outwards.unwrap() + 1..];
+    assert!(ours.len() > 20, "{}", ours.len());
+    let start = others.iter().position(|frame| frame == &ours[0]).unwrap();
+    assert_eq!(ours, &others[start..start + ours.len()]);
+}
+
+#[test]
+fn sites_sum_to_what_was_counted() {
+    let mut seed = 7_u64;
+    let mut random = move |below: usize| {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    let measured = measure(|| {
+        sites(|| {
+            let mut blocks: Vec<Vec<u8>> = Vec::new();
+            for _ in 0..10_000 {
+                match random(4) {
+                    0 => blocks.push(block(random(100))),
+                    1 => drop(blocks.pop()),
+                    2 if !blocks.is_empty() => {
+                        let place = random(blocks.len());
+                        blocks[place].reserve(random(1000));
+                    }
+                    _ => drop(black_box(String::from("text"))),
+                }
+                if let Some(last) = blocks.last_mut() {
+                    last.shrink_to_fit();
+                }
+            }
+        })
+    });
+    let sites = measured.value.sites.unwrap();
+    assert!(sites.len() < 30);
+    assert_eq!(sums(&sites), without_frees(measured.counts.unwrap()));
+}
+
+#[test]
+fn a_recording_inside_belongs_to_both() {
+    let outer = sites(|| {
+        drop(block(10));
+        let inner = sites(both);
+        drop(block(20));
+        inner
+    });
+    let inner = outer.value.sites.unwrap();
+    let outer = outer.sites.unwrap();
+    assert_eq!(outer.len(), 5);
+    for site in &inner {
+        let is_it = |it: &&Site| it.frames.starts_with(&site.frames);
+        let same = outer.iter().find(is_it).unwrap();
+        assert!(same.frames.len() > site.frames.len());
+        assert_eq!(functions(same), functions(site));
+        assert_eq!(same.bytes_allocated, site.bytes_allocated);
+    }
+    assert_eq!(sums(&outer).bytes_allocated, 10 + 20 + 2058);
+    assert!(outer.iter().all(|site| site.is_whole));
+}
+
+#[test]
+fn only_this_thread_is_recorded_and_nothing_after_a_panic() {
+    let recorded = sites(|| {
+        thread::spawn(|| drop(block(5000))).join().unwrap();
+        exclude(|| drop(block(5001)));
+        let panicked = catch_unwind(|| {
+            sites(|| {
+                let _block = block(5002);
+                std::panic::resume_unwind(Box::new(0_u8));
+            })
+        });
+        assert!(panicked.is_err());
+        drop(block(5003));
+    });
+    let sites = recorded.sites.unwrap();
+    let bytes: Vec<_> = sites.iter().map(|site| site.bytes_allocated).collect();
+    assert!(bytes.starts_with(&[5003, 5002]), "{bytes:?}");
+    assert!(!bytes.contains(&5000));
+    let counts = measure(|| drop(block(1))).counts.unwrap();
+    assert_eq!(counts.allocations, 1);
+}
+
+#[test]
+fn deep_stacks_are_cut() {
+    #[inline(never)]
+    fn down(depth: usize) -> usize {
+        if depth == 0 {
+            return block(1).len();
+        }
+        black_box(down(depth - 1) + 1)
+    }
+    let work = || {
+        let site = &sites(|| down(10_000)).sites.unwrap()[0];
+        (site.frames.len(), site.is_whole)
+    };
+    let deep = thread::Builder::new()
+        .stack_size(64 << 20)
+        .spawn(work)
+        .unwrap();
+    assert_eq!(deep.join().unwrap(), (64, false));
+}
+
+/// Without optimisation there is not enough space to walk it.
+#[test]
+fn a_small_stack_is_enough() {
+    let work = || sites(|| twice(1)).sites.unwrap();
+    let small = thread::Builder::new().stack_size(64 << 10).spawn(work);
+    let sites = small.unwrap().join().unwrap();
+    assert_eq!(sums(&sites).allocations, 3);
+    let is_walked = !cfg!(debug_assertions);
+    assert_eq!(sites[0].is_whole, is_walked);
+    assert_eq!(sites[0].frames.is_empty(), !is_walked);
+}
+
+/// Nothing overflows a stack that the program itself does not overflow.
+#[test]
+fn the_end_of_a_stack() {
+    #[inline(never)]
+    fn down(end: usize) -> usize {
+        let room = black_box([0_u8; 256]);
+        if room.as_ptr().addr() > end {
+            return black_box(down(end) + room.len());
+        }
+        block(1).len()
+    }
+    let work = || {
+        let end = lowest_address() + (20 << 10);
+        let site = sites(|| down(end)).sites.unwrap().remove(0);
+        (site.frames.len(), site.is_whole)
+    };
+    let thread = thread::Builder::new().stack_size(256 << 10).spawn(work);
+    assert_eq!(thread.unwrap().join().unwrap(), (0, false));
+}
+
+/// Returns the end of this thread's stack, which may be larger than was asked for.
+fn lowest_address() -> usize {
+    let mut attributes = std::mem::MaybeUninit::uninit();
+    let (mut start, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: the thread is running. The attributes are initialised by the first call, and then read and
+    // destroyed once.
+    unsafe {
+        let result = libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr());
+        assert_eq!(result, 0);
+        libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut len);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+    }
+    start.addr()
+}
+
+/// Also while the thread's thread-locals are destroyed, in either order.
+#[test]
+fn in_the_destructors_of_thread_locals() {
+    struct AtEnd(&'static str);
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            let sites = sites(|| drop(block(10))).sites;
+            assert!(sites.is_none_or(|sites| sites.len() <= 1), "{}", self.0);
+        }
+    }
+    thread_local! {
+        static BEFORE: AtEnd = const { AtEnd("before") };
+        static AFTER: AtEnd = const { AtEnd("after") };
+    }
+    let work = || {
+        BEFORE.with(|_| ());
+        drop(sites(|| drop(block(10))));
+        AFTER.with(|_| ());
+    };
+    thread::spawn(work).join().unwrap();
+}
+
+/// The loader's lock is taken and released all the time.
+#[test]
+fn nobody_waits_for_a_thread_that_loads_libraries() {
+    static LOADED: AtomicU32 = AtomicU32::new(0);
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    let loads = thread::spawn(|| {
+        while !IS_DONE.load(Relaxed) {
+            // SAFETY: libm has no code that runs when it is loaded.
+            let library = unsafe { libc::dlopen(c"libm.so.6".as_ptr(), libc::RTLD_NOW) };
+            assert!(!library.is_null());
+            // SAFETY: it was loaded above, and nothing of it is used.
+            unsafe { libc::dlclose(library) };
+            LOADED.fetch_add(1, Relaxed);
+        }
+    });
+    while LOADED.load(Relaxed) < 1000 {
+        let sites = sites(|| drop(twice(10))).sites.unwrap();
+        assert_eq!(sums(&sites).allocations, 3);
+    }
+    IS_DONE.store(true, Relaxed);
+    loads.join().unwrap();
+}
+
+#[test]
+fn samples_are_estimates() {
+    let work = || {
+        for _ in 0..1000 {
+            drop(block(1000));
+        }
+    };
+    let recorded = Sites::sampled(10_000).record(work);
+    let sites = recorded.sites.unwrap();
+    let [site] = &sites[..] else {
+        panic!("{sites:?}");
+    };
+    // A standard error of 9.5 per cent; six of them.
+    assert!((400_000..1_600_000).contains(&site.bytes_allocated));
+    assert!((50_000..200_000).contains(&site.error_bytes));
+    // Each is rounded.
+    assert!(site.allocations.abs_diff(site.bytes_allocated / 1000) <= 1);
+    // Means that are defined all the same.
+    for (mean, most) in [(0, 1000), (1, 1000), (u64::MAX, 0), (1 << 63, 0)] {
+        let recorded = Sites::sampled(mean).record(work);
+        let allocations = sums(&recorded.sites.unwrap()).allocations;
+        assert_eq!(allocations, most, "{mean}");
+    }
+}
+
+#[test]
+fn the_program_and_its_libraries_are_modules() {
+    let modules = modules();
+    let here = std::env::current_exe().unwrap();
+    assert_eq!(modules[0].path, here);
+    let me = the_program_and_its_libraries_are_modules as fn();
+    assert!(modules[0].range.contains(&(me as usize)));
+    let libc = modules.iter().find(|it| it.path.ends_with("libc.so.6"));
+    assert_eq!(libc.unwrap().build_id.len(), 20);
+}
