@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["primitives"],
     &["store"],
     &["write", "read"],
+    &["sites"],
     &["report"],
     &["budget"],
     &["hotspots"],

@@ -70,6 +70,8 @@
 //! - `tables`: hotspots as tables, differences between two of them, and rules for these.
 //! - `flamegraph`: hotspots as an SVG flame graph, drawn by inferno (licence CDDL-1.0).
 //! - `pprof`: hotspots for `go tool pprof` and compatible tools.
+//! - `sites`: the lines that allocate, in a call by [`Trace::builder`], or in a stretch of code by `alloc::sites`;
+//!   functions and lines of code addresses, in the module `sites`.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
@@ -89,6 +91,8 @@ mod store;
 
 mod read;
 mod write;
+
+pub mod sites;
 
 pub mod report;
 
@@ -124,6 +128,7 @@ pub use store::interned::NewCallsite;
 pub use store::limits::Limits;
 pub use store::memory::{Memory, memory};
 pub use store::trace::Trace;
+pub use store::trace_builder::TraceBuilder;
 pub use write::call::Call;
 pub use write::carry::{InCurrentTrace, each_in_current_trace, in_current_trace};
 pub use write::current::{Scope, fetch};

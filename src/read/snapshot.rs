@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
+#[cfg(feature = "sites")]
+use alloc_counter::Site;
 
 use crate::primitives::text::Texts;
 use crate::read::footprint::Footprint;
@@ -24,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) strands: Vec<StrandSnapshot>,
     /// The paths of folded calls, each after the one around it.
     pub(crate) paths: Vec<PathSnapshot>,
+    /// What was allocated at sites that could not be recorded; `None` if no sites are wanted.
+    pub(crate) sites_not_recorded: Option<Counts>,
 }
 
 /// A strand, with its calls in order of start.
@@ -38,6 +42,9 @@ pub(crate) struct StrandSnapshot {
     pub(crate) calls: Vec<CallSnapshot>,
     /// Sums of the calls that were not recorded one by one.
     pub(crate) sums: Vec<SumSnapshot>,
+    /// Its allocation sites, each with its call; `None` if they are not wanted, or another thread runs it.
+    #[cfg(feature = "sites")]
+    pub(crate) sites: Option<Vec<(Option<CallId>, Site)>>,
 }
 
 /// The path on which folded calls of one callsite were reached.
@@ -156,6 +163,7 @@ impl Snapshot {
             footprint: Footprint::default(),
             strands: Vec::new(),
             paths: Vec::new(),
+            sites_not_recorded: None,
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use crate::report::{
-    CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Request,
+    CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Request, SiteReport,
 };
+use crate::sites::Frame;
 
 type Name = Cow<'static, str>;
 
@@ -20,6 +21,7 @@ pub(super) fn bytes_of(report: &Report) -> usize {
         + report.calls.capacity() * size_of::<CallReport>()
         + of_calls
         + report.folded.capacity() * size_of::<FoldedReport>()
+        + report.sites.as_ref().map_or(0, of_sites)
 }
 
 fn of_request(request: &Request) -> usize {
@@ -44,6 +46,18 @@ fn of_call(call: &CallReport) -> usize {
         + call.compared.as_ref().map_or(0, |_| size_of::<Compared>())
         + call.checkpoints.capacity() * size_of::<CheckpointReport>()
         + names
+        + call.sites.as_ref().map_or(0, of_sites)
+}
+
+fn of_sites(sites: &Vec<SiteReport>) -> usize {
+    let frames = || sites.iter().flat_map(|site| &site.frames);
+    let texts = frames().flat_map(|frame| [&frame.function, &frame.file]);
+    let of_frames = sites
+        .iter()
+        .map(|site| site.frames.capacity() * size_of::<Frame>());
+    sites.capacity() * size_of::<SiteReport>()
+        + of_frames.sum::<usize>()
+        + texts.flatten().map(String::capacity).sum::<usize>()
 }
 
 pub(super) fn of_labels(labels: &Vec<(Name, String)>) -> usize {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::primitives::clock;
-use crate::store::limits::Limits;
+use crate::store::trace_builder::TraceBuilder;
 
 use super::finished::Finished;
 use super::policy::Policy;
@@ -14,8 +14,8 @@ use super::route::Routes;
 use super::stripe::Stripes;
 
 pub(super) struct Shared {
-    pub(super) capacity: usize,
-    pub(super) limits: Limits,
+    /// The settings of the requests' traces.
+    pub(super) traces: TraceBuilder,
     window_ns: u64,
     pub(super) is_counted: bool,
     pub(super) routes: Routes,
@@ -33,7 +33,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(
         policy: Policy,
-        (capacity, limits): (usize, Limits),
+        traces: TraceBuilder,
         window_ns: u64,
         names: usize,
         (ring_bytes, queue_bytes, baseline_bytes): (usize, usize, usize),
@@ -42,8 +42,7 @@ impl Shared {
         let for_stripes = baseline_bytes.saturating_sub(names * Routes::PLACE_BYTES);
         Self {
             routes: Routes::new(names, &policy),
-            capacity,
-            limits,
+            traces,
             window_ns,
             is_counted: alloc_counter::is_installed(),
             stripes: Stripes::new(for_stripes),

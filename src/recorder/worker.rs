@@ -17,6 +17,8 @@ use super::sinks::Sinks;
 pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     let work = move || {
+        #[cfg(feature = "sites")]
+        let mut symbols = None;
         shared.queue.each(|finished| {
             let (route, reason) = (finished.route, finished.reasons.first().cloned());
             let lose = |why: &str| {
@@ -28,7 +30,12 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
             if !has_memory(finished.records.saturating_mul(4)) {
                 return lose("no memory for the report");
             }
-            let built = unless_it_panics(|| Arc::new(report(&shared, finished)));
+            let built = unless_it_panics(|| {
+                let report = report(&shared, finished);
+                #[cfg(feature = "sites")]
+                let report = report.resolved_by(&mut symbols);
+                Arc::new(report)
+            });
             let Some(report) = built else {
                 // No such panic is known. If one happens, it costs one report and not all later ones.
                 return lose("the report could not be built");

@@ -10,6 +10,9 @@ pub(crate) mod names;
 mod percentiles;
 mod request;
 pub(crate) mod self_time;
+mod site;
+#[cfg(feature = "sites")]
+mod site_table;
 pub(crate) mod text;
 mod trace;
 pub(crate) mod tree;
@@ -27,6 +30,9 @@ use crate::store::trace::Trace;
 
 pub use percentiles::Percentiles;
 pub use request::{Compared, Request};
+pub use site::SiteReport;
+#[cfg(feature = "sites")]
+pub use site_table::SiteTable;
 pub use tree::Tree;
 
 /// What a trace had recorded at one moment, as plain data.
@@ -66,6 +72,11 @@ pub struct Report {
     /// Calls beyond the trace's [limits](crate::Limits), summed by path; a path comes after the one around
     /// it.
     pub folded: Vec<FoldedReport>,
+    /// The allocation sites outside of all calls, as in [`CallReport::sites`].
+    pub sites: Option<Vec<SiteReport>>,
+    /// What was allocated at sites that were not recorded: those beyond the trace's
+    /// [limit](crate::Limits::sites), and those of folded calls. `None` if the trace records no sites.
+    pub sites_not_recorded: Option<Counts>,
 }
 
 /// Sum of the folded calls of one path: see [`Report::folded`].
@@ -181,6 +192,12 @@ pub struct CallReport {
     pub partial: bool,
     /// The checkpoints, in order of time.
     pub checkpoints: Vec<CheckpointReport>,
+    /// The places in the code that allocated in this call and in no call inside, the heaviest first. Exact ones
+    /// sum to [`self_counts`](Self::self_counts), if [all were recorded](Report::sites_not_recorded).
+    ///
+    /// `None` if the trace [records no sites](crate::TraceBuilder), or if another thread ran the call's
+    /// strand when the report was taken.
+    pub sites: Option<Vec<SiteReport>>,
 }
 
 /// Named moment inside a call.

@@ -9,14 +9,15 @@ use alloc_counter::Counts;
 
 use super::escape::Escaped;
 use super::names::Names;
+use super::site::{SiteReport, write_frame};
 use super::text::{Beside, Failures, Subscriber, Title, ending, messages_below};
-use super::units::{count, or_unknown, time};
+use super::units::{count, or_unknown, plural, time};
 use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
 
 /// Tree of a [`Report`], for people; made by [`Report::tree`].
 ///
 /// Times are rounded to three digits, memory is in bytes. A checkpoint's figures are those since the
-/// previous one. The thread is named if it differs from that of the call around. If a call failed with
+/// previous one. Of a call's [sites](CallReport::sites) it shows the three heaviest lines, with `▸`. The thread is named if it differs from that of the call around. If a call failed with
 /// the message of a call below it, the message is shown there only.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a tree is there to be shown"]
@@ -169,7 +170,13 @@ enum Item<'a> {
     Checkpoint(&'a CheckpointReport),
     /// Comes last, as it has no single time.
     Folded(usize),
+    /// A call's own heaviest sites come first.
+    Site(&'a SiteReport),
+    MoreSites(&'a [SiteReport]),
 }
+
+/// The sites of a call that are shown.
+const MOST_SITES: usize = 3;
 
 /// One level of the tree while it is walked: the entries still to come.
 struct Level<'a> {
@@ -183,6 +190,7 @@ fn rows(report: &Report) -> Vec<Row> {
     let children = Children::of(report);
     let names = Names::in_report(report);
     let is_below = messages_below(report);
+    let sites: Vec<_> = report.calls.iter().map(shown_sites).collect();
     let roots = children.outermost.clone();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
@@ -210,6 +218,8 @@ fn rows(report: &Report) -> Vec<Row> {
                 let _ = write!(text, "· {}", Escaped(&checkpoint.name));
                 rows.push(checkpoint_row(checkpoint, text));
             }
+            Item::Site(site) => rows.push(site_row(site, text)),
+            Item::MoreSites(sites) => rows.push(more_sites_row(sites, text)),
             Item::Folded(index) => {
                 rows.push(folded_row(&report.folded[index], &names, text));
                 levels.push(Level {
@@ -229,7 +239,7 @@ fn rows(report: &Report) -> Vec<Row> {
                     text,
                 ));
                 levels.push(Level {
-                    rest: below(report, call, &children.calls[index]).into_iter(),
+                    rest: below(report, call, &children.calls[index], &sites[index]).into_iter(),
                     indent: indent_below(depth, is_last, indent),
                     parent: Some(call),
                 });
@@ -286,8 +296,13 @@ impl Children<'_> {
     }
 }
 
-/// Returns a call's checkpoints and children, in order of time.
-fn below<'a>(report: &Report, call: &'a CallReport, children: &[Item<'a>]) -> Vec<Item<'a>> {
+/// Returns a call's heaviest sites, and its checkpoints and children, in order of time.
+fn below<'a>(
+    report: &Report,
+    call: &'a CallReport,
+    children: &[Item<'a>],
+    sites: &'a [SiteReport],
+) -> Vec<Item<'a>> {
     // Checkpoints first: a checkpoint at the time of a call's start was set before it.
     let checkpoints = call.checkpoints.iter().map(Item::Checkpoint);
     let mut items: Vec<_> = checkpoints.chain(children.iter().copied()).collect();
@@ -295,8 +310,32 @@ fn below<'a>(report: &Report, call: &'a CallReport, children: &[Item<'a>]) -> Ve
         Item::Checkpoint(checkpoint) => call.start.saturating_add(checkpoint.at),
         Item::Call(index) => report.calls[*index].start,
         Item::Folded(_) => Duration::MAX,
+        Item::Site(..) | Item::MoreSites(_) => Duration::ZERO,
     });
-    items
+    let (shown, more) = sites.split_at(sites.len().min(MOST_SITES));
+    let more = (!more.is_empty()).then_some(Item::MoreSites(more));
+    { shown.iter().map(Item::Site) }
+        .chain(more)
+        .chain(items)
+        .collect()
+}
+
+/// Returns a call's sites, those of the same line together.
+fn shown_sites(call: &CallReport) -> Vec<SiteReport> {
+    let sites = call.sites.clone().unwrap_or_default();
+    SiteReport::merge(sites, |site| {
+        let place = site.place()?;
+        // Without a line, the address is the place.
+        let offset = place.line.is_none().then_some(place.offset);
+        let module = place.module.clone();
+        Some((
+            place.function.clone(),
+            place.file.clone(),
+            place.line,
+            module,
+            offset,
+        ))
+    })
 }
 
 fn call_row(
@@ -378,6 +417,50 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
             none(),
             or_unknown(counts, |it| count(it.bytes_allocated)),
             none(),
+            none(),
+        ],
+        text,
+        colour: Some(FAINT),
+    }
+}
+
+fn site_row(site: &SiteReport, mut text: String) -> Row {
+    text += "▸ ";
+    match site.place() {
+        Some(frame) => _ = write_frame(&mut text, frame),
+        None => text += "(the stack could not be walked)",
+    }
+    row_of_sites(
+        site.allocates(),
+        site.bytes_allocated,
+        site.error_bytes,
+        text,
+    )
+}
+
+fn more_sites_row(sites: &[SiteReport], mut text: String) -> Row {
+    let _ = write!(text, "▸ {}", plural(sites.len() as u64, "more site"));
+    let sum = |of: fn(&SiteReport) -> u64| sites.iter().map(of).fold(0, u64::saturating_add);
+    let (allocates, bytes) = (sum(SiteReport::allocates), sum(|site| site.bytes_allocated));
+    row_of_sites(allocates, bytes, 0, text)
+}
+
+/// A site is a part of its call's own figures.
+fn row_of_sites(allocates: u64, bytes: u64, error_bytes: u64, text: String) -> Row {
+    let none = String::new;
+    let error = if error_bytes > 0 {
+        format!(" ± {}", count(error_bytes))
+    } else {
+        none()
+    };
+    Row {
+        figures: [
+            none(),
+            none(),
+            none(),
+            count(allocates),
+            none(),
+            count(bytes) + &error,
             none(),
         ],
         text,

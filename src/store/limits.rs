@@ -9,6 +9,8 @@ use crate::primitives::sync::{AtomicU32, AtomicU64, shared_static};
 use crate::store::chunk::{CHUNKS, Chunk, RECORDS};
 use crate::store::paths::Paths;
 use crate::store::record::TEXT_PIECE;
+#[cfg(feature = "sites")]
+use crate::store::sites::TraceSites;
 #[cfg(feature = "tracing")]
 use crate::store::subscriber::SubscriberCounts;
 use crate::store::sum::{SUMS, SharedSum};
@@ -60,6 +62,10 @@ pub struct Limits {
     /// Total bytes of the ids, labels, names and messages that do not fit in the 39 bytes of their
     /// record: 1 MiB by default. Texts beyond the limit are cut at 39 bytes.
     pub text_bytes: usize,
+    /// Allocation sites, if the trace records them: 4,096 by default. A place in the code that is reached in
+    /// another call, or from another caller, is another site. Each takes up to 600 bytes.
+    /// [`Report::sites_not_recorded`](crate::Report::sites_not_recorded) has those beyond the limit.
+    pub sites: usize,
 }
 
 impl Default for Limits {
@@ -69,6 +75,7 @@ impl Default for Limits {
             strands: 1_000,
             folded_strands: 10_000,
             text_bytes: 1 << 20,
+            sites: 4096,
         }
     }
 }
@@ -101,6 +108,13 @@ impl Limits {
         self.text_bytes = bytes;
         self
     }
+
+    /// Sets the limit of [allocation sites](Self::sites).
+    #[must_use]
+    pub const fn sites(mut self, sites: usize) -> Self {
+        self.sites = sites;
+        self
+    }
 }
 
 /// Saturates an amount to 32 bits.
@@ -109,7 +123,8 @@ fn count(amount: u64) -> u32 {
 }
 
 /// The state that the strands of a trace share: what is left of its limits, the number of things not
-/// recorded, the paths of folded calls, when a call last moved into another one, and the subscriber's memory.
+/// recorded, the paths of folded calls, when a call last moved into another one, the subscriber's memory, and
+/// which allocation sites are wanted.
 pub(crate) struct Allowance {
     calls: AtomicU32,
     chunks: AtomicU32,
@@ -126,6 +141,8 @@ pub(crate) struct Allowance {
     moved: AtomicU64,
     #[cfg(feature = "tracing")]
     pub(crate) subscriber: SubscriberCounts,
+    #[cfg(feature = "sites")]
+    pub(crate) sites: TraceSites,
 }
 
 /// Takes up to `amount` of the rest.
@@ -152,6 +169,8 @@ impl Allowance {
             moved: AtomicU64::new(0),
             #[cfg(feature = "tracing")]
             subscriber: SubscriberCounts::new(),
+            #[cfg(feature = "sites")]
+            sites: TraceSites::new(),
         }
     }
 
@@ -277,6 +296,18 @@ impl Allowance {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    /// Returns what was allocated at sites that could not be recorded; `None` if no sites are wanted.
+    #[cfg_attr(
+        not(feature = "sites"),
+        expect(clippy::unused_self, reason = "for the feature `sites`")
+    )]
+    pub(crate) fn sites_not_recorded(&self) -> Option<Counts> {
+        #[cfg(feature = "sites")]
+        return self.sites.not_recorded();
+        #[cfg(not(feature = "sites"))]
+        None
     }
 
     /// Returns what a wrapped subscriber allocated and freed; `None` if there is none.

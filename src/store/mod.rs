@@ -21,6 +21,9 @@ pub(crate) mod remote;
 #[cfg(feature = "tracing")]
 pub(crate) mod subscriber;
 
+#[cfg(feature = "sites")]
+pub(crate) mod sites;
+
 pub(crate) mod limits;
 pub(crate) mod meter;
 
@@ -29,5 +32,6 @@ pub(crate) mod strand;
 pub(crate) mod folding;
 
 pub(crate) mod trace;
+pub(crate) mod trace_builder;
 
 pub(crate) mod memory;

@@ -12,6 +12,8 @@ use crate::store::limits::Allowance;
 use crate::store::meter::Meter;
 use crate::store::record::{CallRecord, Record};
 use crate::store::remote::{Mailbox, RemoteKind, RemoteOperation};
+#[cfg(feature = "sites")]
+use crate::store::sites::StrandSites;
 use crate::store::state::{RecordKind, RecordState};
 use crate::store::sum::SharedSum;
 use crate::store::usage::{Figures, Reading, Usage};
@@ -56,6 +58,8 @@ pub(crate) struct Strand {
     /// Some level could not be known; no call's peak is shown.
     without_peaks: AtomicBool,
     pub(crate) mailbox: Mailbox,
+    #[cfg(feature = "sites")]
+    pub(crate) sites: StrandSites,
 }
 
 /// The saved position of a thread that left a strand or entered another one over it.
@@ -115,6 +119,8 @@ impl Strand {
             partial: AtomicBool::new(false),
             without_peaks: AtomicBool::new(false),
             mailbox: Mailbox::new(),
+            #[cfg(feature = "sites")]
+            sites: StrandSites::new(),
         }
     }
 
@@ -155,6 +161,9 @@ impl Strand {
         this.folded.begin();
         this.partial.store(false, Relaxed);
         this.without_peaks.store(false, Relaxed);
+        #[cfg(feature = "sites")]
+        this.sites
+            .begin(allowance.is_some_and(|allowance| allowance.sites.are_wanted()));
     }
 
     /// Gives the strand and its chunks back. The caller knows that no thread runs it. Guards of its calls
@@ -166,6 +175,8 @@ impl Strand {
         };
         mailbox.clear();
         this.folded.clear();
+        #[cfg(feature = "sites")]
+        this.sites.clear();
         let mut next = this.first.next();
         while let Some(chunk) = next {
             next = chunk.next();

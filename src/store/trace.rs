@@ -6,6 +6,8 @@ use std::time::Duration;
 
 #[cfg(feature = "tower")]
 use alloc_counter::Counts;
+#[cfg(feature = "sites")]
+use alloc_counter::Sites;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
@@ -23,7 +25,7 @@ shared_static! {
 }
 
 /// The capacity of [`Trace::new`].
-const DEFAULT_CAPACITY: usize = 10;
+pub(super) const DEFAULT_CAPACITY: usize = 10;
 
 /// The record of one request.
 ///
@@ -129,11 +131,26 @@ impl Trace {
     /// assert_eq!((report.calls.len(), report.folded[0].calls), (2, 3));
     /// ```
     pub fn with_limits(capacity: usize, limits: Limits) -> Self {
+        Self::with_settings(
+            capacity,
+            limits,
+            #[cfg(feature = "sites")]
+            None,
+        )
+    }
+
+    pub(super) fn with_settings(
+        capacity: usize,
+        limits: Limits,
+        #[cfg(feature = "sites")] sites: Option<Sites>,
+    ) -> Self {
         clock::warm_up();
         let Some(state) = TraceState::take() else {
             return Self::empty();
         };
         state.allowance.reset(capacity, limits);
+        #[cfg(feature = "sites")]
+        state.allowance.sites.reset(sites, limits.sites);
         state.id.store(IDS.fetch_add(1, Relaxed) + 1, Relaxed);
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);

@@ -12,13 +12,10 @@ use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
 use crate::store::strand::{STRANDS, Strand};
 use crate::store::sum;
-use crate::write::cursor::{self, Position};
+use crate::write::cursor::{self, Position, below, entered};
 use crate::write::folded;
-
-/// Returns the strands that this thread has entered, the current one first.
-pub(crate) fn entered(here: &Position) -> impl Iterator<Item = &'static Member<Strand>> {
-    std::iter::successors(here.strand(), |strand| below(strand))
-}
+#[cfg(feature = "sites")]
+use crate::write::sites;
 
 fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     let local = Local::current();
@@ -36,10 +33,14 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     let window = local.map(Local::open_window);
     strand.meter.run(local, now);
     here.take_up(Some(strand));
+    #[cfg(feature = "sites")]
+    sites::enter(strand);
     window
 }
 
 fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
+    #[cfg(feature = "sites")]
+    sites::leave(strand);
     let local = Local::current();
     let now = clock::ticks();
     let is_current = here.is_current(strand);
@@ -134,10 +135,6 @@ pub(crate) fn within<T>(
 
 fn number(strand: Option<&'static Member<Strand>>) -> Number {
     strand.map_or(Number::NONE, Member::number)
-}
-
-fn below(strand: &Strand) -> Option<&'static Member<Strand>> {
-    STRANDS.get(strand.below.load(Relaxed))
 }
 
 /// Brings the peaks of the calls that are open on this thread up to now, before a report is taken.

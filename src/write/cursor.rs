@@ -4,6 +4,7 @@
 //! guard computes its address only once.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
@@ -11,7 +12,7 @@ use crate::store::chunk::{CallRef, Chunk, Vacant};
 use crate::store::limits::Allowance;
 use crate::store::record::{CallRecord, TEXT_PIECE};
 use crate::store::short_text::ShortText;
-use crate::store::strand::{Aside, Strand};
+use crate::store::strand::{Aside, STRANDS, Strand};
 use crate::store::threads::Tag;
 
 thread_local! {
@@ -210,6 +211,16 @@ impl Position {
         }
         None
     }
+}
+
+/// Returns the strands that this thread has entered, the current one first.
+pub(crate) fn entered(here: &Position) -> impl Iterator<Item = &'static Member<Strand>> {
+    std::iter::successors(here.strand(), |strand| below(strand))
+}
+
+/// Returns the strand that the thread was in when it entered this one.
+pub(crate) fn below(strand: &Strand) -> Option<&'static Member<Strand>> {
+    STRANDS.get(strand.below.load(Relaxed))
 }
 
 /// Returns this call or, if it is folded, the nearest recorded call around it.

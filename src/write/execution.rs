@@ -94,7 +94,7 @@ fn new_strand(trace: &Trace) -> Option<&'static Member<Strand>> {
     } else {
         let number = trace.number();
         cursor::here(|here| {
-            context::entered(here)
+            cursor::entered(here)
                 .find(|strand| strand.trace.load(Relaxed) == number)
                 .map_or(Address::NONE, |strand| context::open_in(here, strand))
         })

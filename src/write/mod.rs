@@ -5,6 +5,8 @@
 pub(crate) mod context;
 pub(crate) mod cursor;
 pub(crate) mod execution;
+#[cfg(feature = "sites")]
+pub(crate) mod sites;
 
 // Calls: their start and stop, the notes on them, and how they nest.
 pub(crate) mod annotate;

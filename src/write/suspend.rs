@@ -81,7 +81,7 @@ pub(crate) fn leave(call: CallRef, is_alone: bool) -> Option<CallRef> {
         if here.strand_of(call).is_some() {
             return leave_here(here, call, is_alone, now);
         }
-        let strand = { context::entered(here) }.find(|it| call.strand() == Some(it.number()))?;
+        let strand = { cursor::entered(here) }.find(|it| call.strand() == Some(it.number()))?;
         context::within(here, strand, || leave_here(here, call, is_alone, now))
     })
 }

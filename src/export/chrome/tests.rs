@@ -51,6 +51,7 @@ fn call(name: &'static str, parent: Option<usize>, start: u64, end: u64) -> Call
         moved: false,
         partial: false,
         checkpoints: Vec::new(),
+        sites: None,
     }
 }
 
@@ -71,6 +72,8 @@ fn report(calls: Vec<CallReport>) -> Report {
         subscriber: None,
         calls,
         folded: Vec::new(),
+        sites: None,
+        sites_not_recorded: None,
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
         strands,
         // Last, so that each path that a strand's sums name is found.
         paths: allowance.map_or_else(Vec::new, read_paths),
+        sites_not_recorded: allowance.and_then(Allowance::sites_not_recorded),
     }
 }
 
@@ -81,6 +82,8 @@ fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
         counts,
         calls: Vec::new(),
         sums,
+        #[cfg(feature = "sites")]
+        sites: None,
     };
     let calls = ended.calls().iter();
     let calls = calls.map(|(path, sum)| sum_snapshot(*path, sum, started));

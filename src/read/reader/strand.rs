@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_counter::Counts;
+#[cfg(feature = "sites")]
+use alloc_counter::{Site, SiteLog};
 
 use crate::primitives::clock;
 use crate::read::moves::opened_in;
@@ -281,8 +283,22 @@ impl<'a> Reader<'a> {
             sums: sums
                 .map(|(of, sum)| sum_snapshot(of, &sum, started))
                 .collect(),
+            #[cfg(feature = "sites")]
+            sites: read_sites(self.strand),
         }
     }
+}
+
+/// Reads the sites of a strand that nobody runs, or this thread.
+#[cfg(feature = "sites")]
+fn read_sites(strand: &Strand) -> Option<Vec<(Option<CallId>, Site)>> {
+    let read = |log: &SiteLog| {
+        let call = |owner| CallId::at(Address::from_bits(owner));
+        let sites = log.sites().map(|(owner, site)| (call(owner), site));
+        sites.collect()
+    };
+    let key = strand.sites.key()?;
+    strand.sites.look(read).or_else(|| SiteLog::look(key, read))
 }
 
 /// A call as it is now.

@@ -59,7 +59,7 @@ const MAX_LABELS: usize = 32;
 impl Recording {
     pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<Id>) -> Self {
         alloc_counter::exclude(|| {
-            let trace = Trace::with_limits(shared.capacity, shared.limits);
+            let trace = shared.traces.build();
             let started = trace.started().unwrap_or_else(clock::ticks);
             let (routes, stripes) = (&shared.routes, &shared.stripes);
             let look_up = || {

@@ -76,6 +76,8 @@ pub(super) fn call_report(
         moved: !call.adoptions.is_empty(),
         partial: call.is_partial || share.is_partial,
         checkpoints: checkpoints.collect(),
+        // Added afterwards.
+        sites: None,
     }
 }
 

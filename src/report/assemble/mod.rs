@@ -5,6 +5,8 @@ mod call;
 mod folded;
 mod order;
 mod shares;
+#[cfg(feature = "sites")]
+mod sites;
 
 use alloc_counter::Counts;
 
@@ -24,6 +26,8 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
     let folded = folded(&snapshot.paths, &order, &shares, is_counted);
+    #[cfg(feature = "sites")]
+    let sites = sites::CallSites::of(&snapshot, &order);
     let mut names = ThreadNames::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
@@ -49,6 +53,10 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         call.self_wall = wall.saturating_sub(share.covered);
     }
     mark_overlaps(&mut calls, &shares);
+    #[cfg(feature = "sites")]
+    let outside = sites.put_into(&mut calls);
+    #[cfg(not(feature = "sites"))]
+    let outside = None;
     let is_running = calls.iter().any(|call| call.outcome == Outcome::Running)
         || folded.iter().any(|path| path.running > 0);
     let stops = calls.iter().map(|call| call.start + call.wall);
@@ -68,6 +76,8 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         subscriber: snapshot.subscriber.filter(|_| is_counted),
         calls,
         folded,
+        sites: outside,
+        sites_not_recorded: snapshot.sites_not_recorded,
     }
 }
 

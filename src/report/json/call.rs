@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::report::duration::nanoseconds;
-use crate::report::{CallReport, CheckpointReport, Thread};
+use crate::report::{CallReport, CheckpointReport, SiteReport, Thread};
 
 use super::counts::CountsInJson;
-use super::list::Part;
+use super::list::{List, Part};
 use super::parts::{Labels, OutcomeInJson, borrowed, is_false, owned};
 use super::request::ComparedInJson;
 
@@ -56,6 +56,8 @@ pub(super) struct CallInJson<'a> {
     partial: bool,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     checkpoints: Vec<CheckpointInJson<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sites: Option<List<'a, SiteReport>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +123,7 @@ impl<'a> CallInJson<'a> {
             checkpoints: { call.checkpoints.iter() }
                 .map(CheckpointInJson::of)
                 .collect(),
+            sites: call.sites.as_deref().map(List::Written),
         }
     }
 
@@ -154,6 +157,7 @@ impl<'a> CallInJson<'a> {
             checkpoints: { self.checkpoints.into_iter() }
                 .map(CheckpointInJson::into_checkpoint)
                 .collect(),
+            sites: self.sites.map(List::into_read),
         }
     }
 }

@@ -40,6 +40,7 @@
 //! | `subscriber`? | counts of a wrapped subscriber of `tracing`, which are not in `total` |
 //! | `calls` | in order of start, a call after its parent |
 //! | `folded`? | sums of calls beyond the trace's limits |
+//! | `sites`?, `sites_not_recorded`? | if the trace records sites: those outside of all calls; counts |
 //!
 //! | a call has | |
 //! |---|---|
@@ -58,6 +59,14 @@
 //! | `moved`? | `true` if it moved into another call than the one in which it was opened |
 //! | `partial`? | `true` if some figure is not known exactly |
 //! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
+//! | `sites`? | the places that allocated, the heaviest first |
+//!
+//! | a site has | |
+//! |---|---|
+//! | `frames` | from the allocator outwards: objects of `function`?, `file`?, `line`?, `module`?, `build_id`?, `offset`, and `unresolved`? if something is not known |
+//! | `cut`? | `true` if the frames don't go as far as the call |
+//! | `allocations`, `reallocations`?, `bytes_allocated` | figures |
+//! | `error_bytes`? | the standard error of the bytes, if they are estimated |
 //!
 //! | the sum of a path of folded calls has | |
 //! |---|---|
@@ -95,6 +104,7 @@ mod list;
 mod parts;
 mod report;
 mod request;
+mod site;
 
 use std::io;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::duration::nanoseconds;
 use crate::report::self_time::self_walls;
-use crate::report::{CallReport, FoldedReport, Report};
+use crate::report::{CallReport, FoldedReport, Report, SiteReport};
 
 use super::VERSION;
 use super::counts::CountsInJson;
@@ -50,6 +50,10 @@ struct ReportInJson<'a> {
     calls: List<'a, CallReport>,
     #[serde(default, skip_serializing_if = "List::is_empty")]
     folded: List<'a, FoldedReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sites: Option<List<'a, SiteReport>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sites_not_recorded: Option<CountsInJson>,
 }
 
 /// The version of the schema; there is only one so far.
@@ -88,6 +92,8 @@ impl<'a> ReportInJson<'a> {
             subscriber: report.subscriber.map(CountsInJson::of),
             calls: List::Written(&report.calls),
             folded: List::Written(&report.folded),
+            sites: report.sites.as_deref().map(List::Written),
+            sites_not_recorded: report.sites_not_recorded.map(CountsInJson::of),
         }
     }
 
@@ -132,6 +138,8 @@ impl<'a> ReportInJson<'a> {
             subscriber: self.subscriber.map(CountsInJson::into_counts),
             calls,
             folded: self.folded.into_read(),
+            sites: self.sites.map(List::into_read),
+            sites_not_recorded: self.sites_not_recorded.map(CountsInJson::into_counts),
         })
     }
 }

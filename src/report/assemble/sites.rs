@@ -1,0 +1,68 @@
+//! The allocation sites of each call.
+
+use alloc_counter::Site;
+
+use crate::read::snapshot::Snapshot;
+use crate::report::{CallReport, SiteReport};
+use crate::sites::modules::Modules;
+
+use super::order::Order;
+
+/// The sites of the calls, by the calls' places, and those outside of all calls.
+#[derive(Default)]
+pub(super) struct CallSites {
+    by_place: Vec<Option<Vec<SiteReport>>>,
+    outside: Option<Vec<SiteReport>>,
+}
+
+impl CallSites {
+    pub(super) fn of(snapshot: &Snapshot, order: &Order) -> Self {
+        let mut sites = Self::default();
+        if snapshot.sites_not_recorded.is_none() {
+            return sites;
+        }
+        let modules = Modules::of_process();
+        sites.by_place = vec![None; order.len()];
+        for (number, strand) in snapshot.strands.iter().enumerate() {
+            let Some(of_strand) = &strand.sites else {
+                continue;
+            };
+            for index in 0..strand.calls.len() {
+                sites.by_place[order.place(number, index)] = Some(Vec::new());
+            }
+            sites.outside.get_or_insert_default();
+            for (call, site) in of_strand {
+                let place = order.find(*call).and_then(|it| sites.by_place.get_mut(it));
+                let of_call = place.unwrap_or(&mut sites.outside);
+                of_call
+                    .get_or_insert_default()
+                    .push(site_report(site, &modules));
+            }
+        }
+        let all = sites.by_place.iter_mut().chain([&mut sites.outside]);
+        for sites in all.flatten() {
+            SiteReport::sort(sites);
+        }
+        sites
+    }
+
+    /// Moves the sites into their calls. Returns those outside.
+    pub(super) fn put_into(self, calls: &mut [CallReport]) -> Option<Vec<SiteReport>> {
+        for (call, sites) in calls.iter_mut().zip(self.by_place) {
+            call.sites = sites;
+        }
+        self.outside
+    }
+}
+
+fn site_report(site: &Site, modules: &Modules) -> SiteReport {
+    let frames = site.frames.iter().map(|address| modules.frame(*address));
+    SiteReport {
+        frames: frames.collect(),
+        is_whole: site.is_whole,
+        allocations: site.allocations,
+        reallocations: site.reallocations,
+        bytes_allocated: site.bytes_allocated,
+        error_bytes: site.error_bytes,
+    }
+}

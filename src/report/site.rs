@@ -1,0 +1,232 @@
+//! Allocation sites as plain data.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::hash::Hash;
+#[cfg(feature = "sites")]
+use std::path::Path;
+#[cfg(feature = "sites")]
+use std::sync::Arc;
+
+use crate::report::escape::Escaped;
+use crate::sites::Frame;
+#[cfg(feature = "sites")]
+use crate::sites::Symbols;
+
+/// A place in the code that allocated in a call, with its callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SiteReport {
+    /// The functions that called each other, from the allocator outwards to that of the call. Before they are
+    /// [looked up](crate::Report::resolved), they also have the functions further out, as far as the code that
+    /// made the trace current. Empty if the stack could not be walked. At most 64 before functions that were
+    /// inlined are added.
+    pub frames: Vec<Frame>,
+    /// Whether the frames go as far as that.
+    pub is_whole: bool,
+    /// Number of allocations.
+    pub allocations: u64,
+    /// Number of reallocations.
+    pub reallocations: u64,
+    /// Bytes allocated.
+    pub bytes_allocated: u64,
+    /// Standard error of the bytes if the figures are estimated from a sample; 0 if they are exact.
+    pub error_bytes: u64,
+}
+
+impl SiteReport {
+    /// Puts the heaviest first.
+    pub(crate) fn sort(sites: &mut [Self]) {
+        sites.sort_by_cached_key(|site| {
+            let weight = Reverse((site.bytes_allocated, site.allocates()));
+            let offsets: Vec<_> = site.frames.iter().map(|frame| frame.offset).collect();
+            (weight, offsets)
+        });
+    }
+
+    /// Returns the number of allocations and reallocations.
+    pub(crate) fn allocates(&self) -> u64 {
+        self.allocations.saturating_add(self.reallocations)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.is_whole &= other.is_whole;
+        for (sum, amount) in [
+            (&mut self.allocations, other.allocations),
+            (&mut self.reallocations, other.reallocations),
+            (&mut self.bytes_allocated, other.bytes_allocated),
+        ] {
+            *sum = sum.saturating_add(amount);
+        }
+        // Independent errors add up by their squares.
+        let square = |error: u64| u128::from(error) * u128::from(error);
+        let errors = square(self.error_bytes).saturating_add(square(other.error_bytes));
+        self.error_bytes = u64::try_from(errors.isqrt()).unwrap_or(u64::MAX);
+    }
+
+    /// Adds up the sites that are the same by `key`, and puts the heaviest first.
+    pub(crate) fn merge<K: Eq + Hash>(sites: Vec<Self>, key: impl Fn(&Self) -> K) -> Vec<Self> {
+        let mut places: HashMap<K, usize> = HashMap::new();
+        let mut merged: Vec<Self> = Vec::new();
+        for site in sites {
+            match places.entry(key(&site)) {
+                Entry::Occupied(place) => {
+                    merged[*place.get()].add(&site);
+                }
+                Entry::Vacant(place) => {
+                    place.insert(merged.len());
+                    merged.push(site);
+                }
+            }
+        }
+        Self::sort(&mut merged);
+        merged
+    }
+
+    /// Returns the innermost frame that is neither of the standard library nor of this crate, or else the
+    /// innermost one.
+    pub(crate) fn place(&self) -> Option<&Frame> {
+        let is_programs = |frame: &&Frame| !is_of_library(frame);
+        let programs = self.frames.iter().find(is_programs);
+        programs.or_else(|| self.frames.iter().find(|frame| !is_of_allocator(frame)))
+    }
+}
+
+#[cfg(feature = "sites")]
+impl super::Report {
+    /// Looks up the functions and lines of [sites](super::CallReport::sites) that were recorded in this process.
+    /// The frames further out than the call's own function are left out.
+    ///
+    /// Do this where no request waits: it reads the program's debug information. For a program with 80 MB of
+    /// it, that takes some 100 ms and 40 MB, which are given back; see
+    /// [`Symbols::frames`](crate::sites::Symbols::frames). Without sites it costs nothing.
+    #[must_use]
+    pub fn resolved(mut self) -> Self {
+        alloc_counter::exclude(|| {
+            resolve(&mut self, |frames| Symbols::of_process().resolve(frames));
+        });
+        self
+    }
+
+    /// Does what [`resolved`](Self::resolved) does, and keeps what was found for the next report.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn resolved_by(mut self, symbols: &mut Option<Symbols>) -> Self {
+        resolve(&mut self, |frames| {
+            let symbols = symbols.get_or_insert_with(Symbols::of_process);
+            symbols.refresh();
+            symbols.resolve(frames)
+        });
+        self
+    }
+}
+
+/// Looks up the frames of all sites at once.
+#[cfg(feature = "sites")]
+fn resolve(report: &mut super::Report, look_up: impl FnOnce(&[Frame]) -> Vec<Arc<[Frame]>>) {
+    let of_calls = report.calls.iter().filter_map(|call| call.sites.as_ref());
+    let all = of_calls.chain(&report.sites).flatten();
+    let frames: Vec<_> = all.flat_map(|site| site.frames.iter().cloned()).collect();
+    if frames.is_empty() {
+        return;
+    }
+    let mut found = look_up(&frames).into_iter();
+    let mut replace = |sites: &mut Vec<SiteReport>| {
+        for site in sites {
+            let frames = found.by_ref().take(site.frames.len());
+            site.frames = frames.flat_map(|frames| frames.to_vec()).collect();
+        }
+    };
+    for call in &mut report.calls {
+        if let Some(sites) = &mut call.sites {
+            replace(sites);
+        }
+    }
+    report.sites.iter_mut().for_each(&mut replace);
+    for call in &mut report.calls {
+        let Some(mut sites) = call.sites.take() else {
+            continue;
+        };
+        for site in &mut sites {
+            if let Some(place) = site.frames.iter().position(|frame| is_of_call(frame, call)) {
+                site.frames.truncate(place + 1);
+                site.is_whole = true;
+            }
+        }
+        call.sites = Some(SiteReport::merge(sites, |site| site.frames.clone()));
+    }
+}
+
+/// Returns whether a frame is that of a call's function: the innermost such one has opened it.
+#[cfg(feature = "sites")]
+fn is_of_call(frame: &Frame, call: &super::CallReport) -> bool {
+    let Some(function) = &frame.function else {
+        return false;
+    };
+    // Closures, and the futures of async functions, are parts of the function.
+    let segments = || {
+        function
+            .rsplit("::")
+            .filter(|it| !it.starts_with(['{', '<']))
+    };
+    let name = call.name.rsplit("::").next();
+    if segments().next() != name {
+        return false;
+    }
+    match &frame.file {
+        Some(file) => Path::new(file).ends_with(Path::new(&*call.file)),
+        None => function.contains(&*call.module),
+    }
+}
+
+/// Writes a frame: its function and line, or its place in the file.
+pub(crate) fn write_frame(f: &mut impl fmt::Write, frame: &Frame) -> fmt::Result {
+    if let Some(function) = &frame.function {
+        write!(f, "{}", Escaped(function))?;
+    } else {
+        let module = frame.module.as_deref().unwrap_or("?");
+        write!(f, "{}+{:#x}", Escaped(module), frame.offset)?;
+    }
+    if let (Some(file), Some(line)) = (&frame.file, frame.line) {
+        write!(f, " at {}:{line}", Escaped(file))?;
+    } else if let Some(why) = frame.unresolved {
+        write!(f, " ({why})")?;
+    }
+    Ok(())
+}
+
+/// Whether a frame is of the way from the program to the recording of the allocation.
+pub(crate) fn is_of_allocator(frame: &Frame) -> bool {
+    // With line tables only, the names of inlined functions have no crate.
+    const FILES: &[&str] = &["/alloc-counter/src/", "/tracer-alloc-counter-"];
+    let is_known = |file: &str| FILES.iter().any(|part| file.contains(part));
+    let name = crate_name(frame);
+    // Closures and thread-locals of this crate are run by functions of these.
+    matches!(name, "alloc_counter" | "__rustc" | "core" | "std")
+        || name.starts_with("__r")
+        || frame.file.as_deref().is_some_and(is_known)
+}
+
+/// Whether a frame is of the standard library or of this crate's allocator.
+pub(crate) fn is_of_library(frame: &Frame) -> bool {
+    const FILES: &[&str] = &["/rustc/", "/rust/deps/"];
+    const SOURCES: &str = "/lib/rustlib/src/rust/";
+    let is_known =
+        |file: &str| FILES.iter().any(|start| file.starts_with(start)) || file.contains(SOURCES);
+    frame.file.as_deref().is_some_and(is_known)
+        || is_of_allocator(frame)
+        || crate_name(frame) == "alloc"
+}
+
+/// Returns the name of the function's crate. A method's name may begin with its type,
+/// `<alloc::vec::Vec<T> as …>::…`; if that is in no crate, the trait's crate counts: `<u8 as alloc::…>::…`.
+fn crate_name(frame: &Frame) -> &str {
+    let function = frame.function.as_deref().unwrap_or_default();
+    let function = function.trim_start_matches(['<', '&']);
+    let name = |path| str::split(path, "::").next().unwrap_or_default();
+    match function.split_once(" as ") {
+        Some((of_type, of_trait)) if !of_type.contains("::") => name(of_trait),
+        _ => name(function),
+    }
+}

@@ -1,0 +1,140 @@
+//! Allocation sites as a table of functions and lines.
+
+use std::fmt;
+use std::sync::Arc;
+
+use alloc_counter::Site;
+
+use crate::report::site::{is_of_allocator, is_of_library, write_frame};
+use crate::report::units::{count, plural};
+use crate::sites::{Frame, Symbols};
+
+/// The sites that `{}` shows, and the callers of each.
+const MOST_SITES: usize = 10;
+const MOST_FRAMES: usize = 4;
+
+/// Places that allocated, with their functions and lines.
+///
+/// `{}` shows the ten heaviest, each with the innermost function that is neither of the standard library nor of
+/// this crate, and three of its callers. `{:#}` shows all of them, with all frames.
+///
+/// ```
+/// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
+/// use tracer::alloc;
+/// use tracer::report::SiteTable;
+///
+/// let recorded = alloc::sites(|| std::hint::black_box(vec![7_u8; 1000]));
+/// let table = SiteTable::new(&recorded.sites.expect("Counting is installed"));
+/// println!("{table}");
+/// assert!(table.to_string().starts_with("1 site, 1,000 bytes\n"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct SiteTable {
+    sites: Vec<ResolvedSite>,
+}
+
+#[derive(Clone, Debug)]
+struct ResolvedSite {
+    site: Site,
+    /// The innermost first.
+    frames: Vec<Arc<[Frame]>>,
+}
+
+impl SiteTable {
+    /// Looks up the functions and lines of sites that were recorded in this process.
+    ///
+    /// Costs some 100 ms for a program with 80 MB of debug information: see [`Symbols::frames`]. This is
+    /// overhead, and in no figure of the program.
+    pub fn new(sites: &[Site]) -> Self {
+        alloc_counter::exclude(|| {
+            let mut symbols = Symbols::of_process();
+            let addresses: Vec<_> = sites.iter().flat_map(|site| site.frames.clone()).collect();
+            let mut frames = symbols.frames(&addresses).into_iter();
+            let resolved = sites.iter().map(|site| ResolvedSite {
+                site: site.clone(),
+                frames: frames.by_ref().take(site.frames.len()).collect(),
+            });
+            Self {
+                sites: resolved.collect(),
+            }
+        })
+    }
+}
+
+impl fmt::Display for SiteTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: u64 = self.sites.iter().map(|it| it.site.bytes_allocated).sum();
+        let sites = plural(self.sites.len() as u64, "site");
+        writeln!(f, "{sites}, {}", plural(bytes, "byte"))?;
+        let most = if f.alternate() {
+            usize::MAX
+        } else {
+            MOST_SITES
+        };
+        let shown = &self.sites[..self.sites.len().min(most)];
+        let bytes = column("bytes", shown, |site| {
+            let error = site.error_bytes;
+            let error = if error > 0 {
+                format!(" ± {}", count(error))
+            } else {
+                String::new()
+            };
+            format!("{}{error}", count(site.bytes_allocated))
+        });
+        let allocates = column("allocates", shown, |site| {
+            count(site.allocations + site.reallocations)
+        });
+        let width = |column: &[String]| column.iter().map(|it| it.chars().count()).max();
+        let (wide, narrow) = (width(&bytes).unwrap_or(0), width(&allocates).unwrap_or(0));
+        writeln!(f, "{:>wide$}  {:>narrow$}  site", bytes[0], allocates[0])?;
+        for (resolved, (bytes, allocates)) in
+            shown.iter().zip(bytes[1..].iter().zip(&allocates[1..]))
+        {
+            write!(f, "{bytes:>wide$}  {allocates:>narrow$}  ")?;
+            let indent = wide + narrow + 4;
+            resolved.write_frames(f, indent)?;
+        }
+        let left = self.sites.len() - shown.len();
+        if left > 0 {
+            writeln!(f, "and {}", plural(left as u64, "more site"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the cells of a column under its name.
+fn column(name: &str, sites: &[ResolvedSite], show: impl Fn(&Site) -> String) -> Vec<String> {
+    let cells = sites.iter().map(|it| show(&it.site));
+    std::iter::once(name.to_owned()).chain(cells).collect()
+}
+
+impl ResolvedSite {
+    fn write_frames(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+        let all = self.frames.iter().flat_map(|frames| &**frames);
+        let mut frames: Vec<&Frame> = all.skip_while(|frame| is_of_allocator(frame)).collect();
+        let mut has_more = !self.site.is_whole;
+        if !f.alternate() {
+            let innermost = frames.first().copied();
+            frames.retain(|frame| !is_of_library(frame));
+            if frames.is_empty() {
+                frames.extend(innermost);
+            }
+            has_more |= frames.len() > MOST_FRAMES;
+            frames.truncate(MOST_FRAMES);
+        }
+        if frames.is_empty() {
+            return writeln!(f, "(the stack could not be walked)");
+        }
+        for (place, frame) in frames.iter().enumerate() {
+            if place > 0 {
+                write!(f, "{:indent$}  in ", "")?;
+            }
+            write_frame(f, frame)?;
+            writeln!(f)?;
+        }
+        if has_more {
+            writeln!(f, "{:indent$}  in …", "")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Records the allocation sites of the strands that a thread runs, if their trace wants them.
+
+use alloc_counter::{Owner, SiteLog};
+
+use crate::primitives::pool::Member;
+use crate::store::address::Address;
+use crate::store::strand::Strand;
+use crate::write::cursor::{self, Position, entered};
+
+/// Begins to record what this thread allocates in a strand that it has entered.
+#[inline]
+pub(crate) fn enter(strand: &'static Member<Strand>) {
+    if let Some(key) = strand.sites.key() {
+        enter_wanted(strand, key);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn enter_wanted(strand: &'static Member<Strand>, key: u64) {
+    let new = || strand.allowance()?.sites.new_log(owner);
+    if let Some(log) = strand.sites.take().or_else(new)
+        && let Some(refused) = log.enter(key)
+    {
+        strand.sites.put(refused);
+    }
+}
+
+/// Ends the recording of a strand that this thread leaves.
+#[inline]
+pub(crate) fn leave(strand: &'static Member<Strand>) {
+    if let Some(key) = strand.sites.key() {
+        leave_wanted(strand, key);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn leave_wanted(strand: &'static Member<Strand>, key: u64) {
+    if let Some(mut log) = SiteLog::leave(key) {
+        if let Some(allowance) = strand.allowance() {
+            allowance.sites.add_not_recorded(log.take_not_recorded());
+        }
+        strand.sites.put(log);
+    }
+}
+
+/// Returns whose the allocation is that this thread makes now in the strand with this key.
+fn owner(key: u64) -> Owner {
+    cursor::here(|here| {
+        let is_it = |strand: &&'static Member<Strand>| strand.sites.key() == Some(key);
+        match entered(here).find(is_it) {
+            Some(strand) if strand.meter.is_running() => innermost(here, strand),
+            Some(_) => Owner::Paused,
+            None => Owner::Gone,
+        }
+    })
+}
+
+fn innermost(here: &Position, strand: &'static Member<Strand>) -> Owner {
+    let innermost = if here.is_current(strand) {
+        here.innermost_running()
+    } else {
+        cursor::running(strand.aside.innermost().call())
+    };
+    match innermost {
+        None if strand.is_folding() => Owner::Unknown,
+        None => Owner::Is(Address::NONE.to_bits()),
+        Some(call) if call.record.state().is_folded() => Owner::Unknown,
+        Some(call) => Owner::Is(call.address().to_bits()),
+    }
+}
