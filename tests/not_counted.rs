@@ -139,3 +139,18 @@ fn spans_in_any_order_are_not_partial() {
         ]
     );
 }
+
+#[test]
+fn sites_that_are_not_recorded_are_none() {
+    let trace = Trace::builder()
+        .sites(tracer::alloc::Sites::exact())
+        .build();
+    let scope = trace.inject();
+    let call = call!();
+    allocate(1);
+    call.stop();
+    drop(scope);
+    let report = trace.report().resolved();
+    assert_eq!(report.calls[0].sites, None);
+    assert_eq!((report.sites, report.sites_not_recorded), (None, None));
+}

@@ -75,7 +75,8 @@ pub struct Report {
     /// The allocation sites outside of all calls, as in [`CallReport::sites`].
     pub sites: Option<Vec<SiteReport>>,
     /// What was allocated at sites that were not recorded: those beyond the trace's
-    /// [limit](crate::Limits::sites), and those of folded calls. `None` if the trace records no sites.
+    /// [limit](crate::Limits::sites), and those of folded calls. `None` if the trace records no sites, or no
+    /// [`Counting`](crate::Counting) allocator is installed.
     pub sites_not_recorded: Option<Counts>,
 }
 
@@ -195,8 +196,8 @@ pub struct CallReport {
     /// The places in the code that allocated in this call and in no call inside, the heaviest first. Exact ones
     /// sum to [`self_counts`](Self::self_counts), if [all were recorded](Report::sites_not_recorded).
     ///
-    /// `None` if the trace [records no sites](crate::TraceBuilder), or if another thread ran the call's
-    /// strand when the report was taken.
+    /// `None` if the trace [records no sites](crate::TraceBuilder), if another thread ran the call's strand when
+    /// the report was taken, or if no [`Counting`](crate::Counting) allocator is installed.
     pub sites: Option<Vec<SiteReport>>,
 }
 

@@ -22,12 +22,15 @@ use shares::Shares;
 
 pub(super) fn report(snapshot: Snapshot) -> Report {
     let is_counted = alloc_counter::is_installed();
+    let sites_not_recorded = snapshot.sites_not_recorded.filter(|_| is_counted);
     let order = Order::of(&snapshot.strands, &snapshot.paths);
     let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
     let folded = folded(&snapshot.paths, &order, &shares, is_counted);
     #[cfg(feature = "sites")]
-    let sites = sites::CallSites::of(&snapshot, &order);
+    let sites = sites_not_recorded.map_or_else(sites::CallSites::default, |_| {
+        sites::CallSites::of(&snapshot, &order)
+    });
     let mut names = ThreadNames::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
@@ -77,7 +80,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         calls,
         folded,
         sites: outside,
-        sites_not_recorded: snapshot.sites_not_recorded,
+        sites_not_recorded,
     }
 }
 

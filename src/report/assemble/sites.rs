@@ -18,9 +18,6 @@ pub(super) struct CallSites {
 impl CallSites {
     pub(super) fn of(snapshot: &Snapshot, order: &Order) -> Self {
         let mut sites = Self::default();
-        if snapshot.sites_not_recorded.is_none() {
-            return sites;
-        }
         let modules = Modules::of_process();
         sites.by_place = vec![None; order.len()];
         for (number, strand) in snapshot.strands.iter().enumerate() {
