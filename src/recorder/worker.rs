@@ -18,7 +18,7 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     let shared = Arc::clone(shared);
     let work = move || {
         #[cfg(feature = "sites")]
-        let mut symbols = None;
+        let mut symbols = crate::sites::Symbols::new(Vec::new());
         shared.queue.each(|finished| {
             let (route, reason) = (finished.route, finished.reasons.first().cloned());
             let lose = |why: &str| {

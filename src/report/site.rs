@@ -10,10 +10,14 @@ use std::path::Path;
 #[cfg(feature = "sites")]
 use std::sync::Arc;
 
+#[cfg(feature = "sites")]
+use alloc_counter::Site;
+
 use crate::report::escape::Escaped;
+use crate::report::units::count;
 use crate::sites::Frame;
 #[cfg(feature = "sites")]
-use crate::sites::Symbols;
+use crate::sites::{Symbols, modules::Modules};
 
 /// A place in the code that allocated in a call, with its callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,20 @@ pub struct SiteReport {
 }
 
 impl SiteReport {
+    /// Makes the report of a site whose functions are not looked up.
+    #[cfg(feature = "sites")]
+    pub(crate) fn of(site: &Site, modules: &Modules) -> Self {
+        let frames = site.frames.iter().map(|address| modules.frame(*address));
+        Self {
+            frames: frames.collect(),
+            is_whole: site.is_whole,
+            allocations: site.allocations,
+            reallocations: site.reallocations,
+            bytes_allocated: site.bytes_allocated,
+            error_bytes: site.error_bytes,
+        }
+    }
+
     /// Puts the heaviest first.
     pub(crate) fn sort(sites: &mut [Self]) {
         sites.sort_by_cached_key(|site| {
@@ -49,6 +67,15 @@ impl SiteReport {
     /// Returns the number of allocations and reallocations.
     pub(crate) fn allocates(&self) -> u64 {
         self.allocations.saturating_add(self.reallocations)
+    }
+
+    /// Returns the bytes, with their standard error if they are estimated.
+    pub(crate) fn shown_bytes(&self) -> String {
+        let bytes = count(self.bytes_allocated);
+        match self.error_bytes {
+            0 => bytes,
+            error => format!("{bytes} ± {}", count(error)),
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -112,9 +139,8 @@ impl super::Report {
 
     /// Does what [`resolved`](Self::resolved) does, and keeps what was found for the next report.
     #[cfg(feature = "recorder")]
-    pub(crate) fn resolved_by(mut self, symbols: &mut Option<Symbols>) -> Self {
+    pub(crate) fn resolved_by(mut self, symbols: &mut Symbols) -> Self {
         resolve(&mut self, |frames| {
-            let symbols = symbols.get_or_insert_with(Symbols::of_process);
             symbols.refresh();
             symbols.resolve(frames)
         });
@@ -122,28 +148,33 @@ impl super::Report {
     }
 }
 
-/// Looks up the frames of all sites at once.
+/// Looks up the frames of all these sites at once.
 #[cfg(feature = "sites")]
-fn resolve(report: &mut super::Report, look_up: impl FnOnce(&[Frame]) -> Vec<Arc<[Frame]>>) {
-    let of_calls = report.calls.iter().filter_map(|call| call.sites.as_ref());
-    let all = of_calls.chain(&report.sites).flatten();
-    let frames: Vec<_> = all.flat_map(|site| site.frames.iter().cloned()).collect();
+pub(crate) fn look_up<'a>(
+    sites: impl Iterator<Item = &'a mut SiteReport>,
+    look_up: impl FnOnce(&[Frame]) -> Vec<Arc<[Frame]>>,
+) {
+    let mut sites: Vec<_> = sites.collect();
+    let frames = sites.iter().flat_map(|site| site.frames.iter().cloned());
+    let frames: Vec<_> = frames.collect();
     if frames.is_empty() {
         return;
     }
     let mut found = look_up(&frames).into_iter();
-    let mut replace = |sites: &mut Vec<SiteReport>| {
-        for site in sites {
-            let frames = found.by_ref().take(site.frames.len());
-            site.frames = frames.flat_map(|frames| frames.to_vec()).collect();
-        }
-    };
-    for call in &mut report.calls {
-        if let Some(sites) = &mut call.sites {
-            replace(sites);
-        }
+    for site in &mut sites {
+        let of_site = found.by_ref().take(site.frames.len());
+        site.frames = of_site.flat_map(|frames| frames.to_vec()).collect();
     }
-    report.sites.iter_mut().for_each(&mut replace);
+}
+
+/// Looks up the frames of all sites, and leaves out those outside of their calls.
+#[cfg(feature = "sites")]
+fn resolve(report: &mut super::Report, by: impl FnOnce(&[Frame]) -> Vec<Arc<[Frame]>>) {
+    let of_calls = report
+        .calls
+        .iter_mut()
+        .filter_map(|call| call.sites.as_mut());
+    look_up(of_calls.chain(&mut report.sites).flatten(), by);
     for call in &mut report.calls {
         let Some(mut sites) = call.sites.take() else {
             continue;

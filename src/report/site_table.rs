@@ -1,12 +1,12 @@
 //! Allocation sites as a table of functions and lines.
 
 use std::fmt;
-use std::sync::Arc;
 
 use alloc_counter::Site;
 
-use crate::report::site::{is_of_allocator, is_of_library, write_frame};
+use crate::report::site::{SiteReport, is_of_allocator, is_of_library, look_up, write_frame};
 use crate::report::units::{count, plural};
+use crate::sites::modules::Modules;
 use crate::sites::{Frame, Symbols};
 
 /// The sites that `{}` shows, and the callers of each.
@@ -30,14 +30,7 @@ const MOST_FRAMES: usize = 4;
 /// ```
 #[derive(Clone, Debug)]
 pub struct SiteTable {
-    sites: Vec<ResolvedSite>,
-}
-
-#[derive(Clone, Debug)]
-struct ResolvedSite {
-    site: Site,
-    /// The innermost first.
-    frames: Vec<Arc<[Frame]>>,
+    sites: Vec<SiteReport>,
 }
 
 impl SiteTable {
@@ -47,23 +40,20 @@ impl SiteTable {
     /// overhead, and in no figure of the program.
     pub fn new(sites: &[Site]) -> Self {
         alloc_counter::exclude(|| {
-            let mut symbols = Symbols::of_process();
-            let addresses: Vec<_> = sites.iter().flat_map(|site| site.frames.clone()).collect();
-            let mut frames = symbols.frames(&addresses).into_iter();
-            let resolved = sites.iter().map(|site| ResolvedSite {
-                site: site.clone(),
-                frames: frames.by_ref().take(site.frames.len()).collect(),
+            let modules = Modules::of_process();
+            let sites = sites.iter().map(|site| SiteReport::of(site, &modules));
+            let mut sites: Vec<_> = sites.collect();
+            look_up(sites.iter_mut(), |frames| {
+                Symbols::of_process().resolve(frames)
             });
-            Self {
-                sites: resolved.collect(),
-            }
+            Self { sites }
         })
     }
 }
 
 impl fmt::Display for SiteTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes: u64 = self.sites.iter().map(|it| it.site.bytes_allocated).sum();
+        let bytes: u64 = self.sites.iter().map(|site| site.bytes_allocated).sum();
         let sites = plural(self.sites.len() as u64, "site");
         writeln!(f, "{sites}, {}", plural(bytes, "byte"))?;
         let most = if f.alternate() {
@@ -72,27 +62,15 @@ impl fmt::Display for SiteTable {
             MOST_SITES
         };
         let shown = &self.sites[..self.sites.len().min(most)];
-        let bytes = column("bytes", shown, |site| {
-            let error = site.error_bytes;
-            let error = if error > 0 {
-                format!(" ± {}", count(error))
-            } else {
-                String::new()
-            };
-            format!("{}{error}", count(site.bytes_allocated))
-        });
-        let allocates = column("allocates", shown, |site| {
-            count(site.allocations + site.reallocations)
-        });
+        let bytes = column("bytes", shown, SiteReport::shown_bytes);
+        let allocates = column("allocates", shown, |site| count(site.allocates()));
         let width = |column: &[String]| column.iter().map(|it| it.chars().count()).max();
         let (wide, narrow) = (width(&bytes).unwrap_or(0), width(&allocates).unwrap_or(0));
         writeln!(f, "{:>wide$}  {:>narrow$}  site", bytes[0], allocates[0])?;
-        for (resolved, (bytes, allocates)) in
-            shown.iter().zip(bytes[1..].iter().zip(&allocates[1..]))
-        {
+        for (site, (bytes, allocates)) in shown.iter().zip(bytes[1..].iter().zip(&allocates[1..])) {
             write!(f, "{bytes:>wide$}  {allocates:>narrow$}  ")?;
             let indent = wide + narrow + 4;
-            resolved.write_frames(f, indent)?;
+            write_frames(site, f, indent)?;
         }
         let left = self.sites.len() - shown.len();
         if left > 0 {
@@ -103,38 +81,36 @@ impl fmt::Display for SiteTable {
 }
 
 /// Returns the cells of a column under its name.
-fn column(name: &str, sites: &[ResolvedSite], show: impl Fn(&Site) -> String) -> Vec<String> {
-    let cells = sites.iter().map(|it| show(&it.site));
+fn column(name: &str, sites: &[SiteReport], show: impl Fn(&SiteReport) -> String) -> Vec<String> {
+    let cells = sites.iter().map(show);
     std::iter::once(name.to_owned()).chain(cells).collect()
 }
 
-impl ResolvedSite {
-    fn write_frames(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
-        let all = self.frames.iter().flat_map(|frames| &**frames);
-        let mut frames: Vec<&Frame> = all.skip_while(|frame| is_of_allocator(frame)).collect();
-        let mut has_more = !self.site.is_whole;
-        if !f.alternate() {
-            let innermost = frames.first().copied();
-            frames.retain(|frame| !is_of_library(frame));
-            if frames.is_empty() {
-                frames.extend(innermost);
-            }
-            has_more |= frames.len() > MOST_FRAMES;
-            frames.truncate(MOST_FRAMES);
-        }
+fn write_frames(site: &SiteReport, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+    let all = site.frames.iter();
+    let mut frames: Vec<&Frame> = all.skip_while(|frame| is_of_allocator(frame)).collect();
+    let mut has_more = !site.is_whole;
+    if !f.alternate() {
+        let innermost = frames.first().copied();
+        frames.retain(|frame| !is_of_library(frame));
         if frames.is_empty() {
-            return writeln!(f, "(the stack could not be walked)");
+            frames.extend(innermost);
         }
-        for (place, frame) in frames.iter().enumerate() {
-            if place > 0 {
-                write!(f, "{:indent$}  in ", "")?;
-            }
-            write_frame(f, frame)?;
-            writeln!(f)?;
-        }
-        if has_more {
-            writeln!(f, "{:indent$}  in …", "")?;
-        }
-        Ok(())
+        has_more |= frames.len() > MOST_FRAMES;
+        frames.truncate(MOST_FRAMES);
     }
+    if frames.is_empty() {
+        return writeln!(f, "(the stack could not be walked)");
+    }
+    for (place, frame) in frames.iter().enumerate() {
+        if place > 0 {
+            write!(f, "{:indent$}  in ", "")?;
+        }
+        write_frame(f, frame)?;
+        writeln!(f)?;
+    }
+    if has_more {
+        writeln!(f, "{:indent$}  in …", "")?;
+    }
+    Ok(())
 }

@@ -17,8 +17,9 @@ use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Repor
 /// Tree of a [`Report`], for people; made by [`Report::tree`].
 ///
 /// Times are rounded to three digits, memory is in bytes. A checkpoint's figures are those since the
-/// previous one. Of a call's [sites](CallReport::sites) it shows the three heaviest lines, with `▸`. The thread is named if it differs from that of the call around. If a call failed with
-/// the message of a call below it, the message is shown there only.
+/// previous one. Of a call's [sites](CallReport::sites) it shows the three heaviest lines, with `▸`. The
+/// thread is named if it differs from that of the call around. If a call failed with the message of a call
+/// below it, the message is shown there only.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a tree is there to be shown"]
 pub struct Tree<'a> {
@@ -303,21 +304,20 @@ fn below<'a>(
     children: &[Item<'a>],
     sites: &'a [SiteReport],
 ) -> Vec<Item<'a>> {
+    let (shown, more) = sites.split_at(sites.len().min(MOST_SITES));
+    let more = (!more.is_empty()).then_some(Item::MoreSites(more));
     // Checkpoints first: a checkpoint at the time of a call's start was set before it.
     let checkpoints = call.checkpoints.iter().map(Item::Checkpoint);
-    let mut items: Vec<_> = checkpoints.chain(children.iter().copied()).collect();
+    let sites = shown.iter().map(Item::Site).chain(more);
+    let items = sites.chain(checkpoints).chain(children.iter().copied());
+    let mut items: Vec<_> = items.collect();
     items.sort_by_key(|item| match item {
         Item::Checkpoint(checkpoint) => call.start.saturating_add(checkpoint.at),
         Item::Call(index) => report.calls[*index].start,
         Item::Folded(_) => Duration::MAX,
         Item::Site(..) | Item::MoreSites(_) => Duration::ZERO,
     });
-    let (shown, more) = sites.split_at(sites.len().min(MOST_SITES));
-    let more = (!more.is_empty()).then_some(Item::MoreSites(more));
-    { shown.iter().map(Item::Site) }
-        .chain(more)
-        .chain(items)
-        .collect()
+    items
 }
 
 /// Returns a call's sites, those of the same line together.
@@ -430,29 +430,19 @@ fn site_row(site: &SiteReport, mut text: String) -> Row {
         Some(frame) => _ = write_frame(&mut text, frame),
         None => text += "(the stack could not be walked)",
     }
-    row_of_sites(
-        site.allocates(),
-        site.bytes_allocated,
-        site.error_bytes,
-        text,
-    )
+    row_of_sites(site.allocates(), site.shown_bytes(), text)
 }
 
 fn more_sites_row(sites: &[SiteReport], mut text: String) -> Row {
     let _ = write!(text, "▸ {}", plural(sites.len() as u64, "more site"));
     let sum = |of: fn(&SiteReport) -> u64| sites.iter().map(of).fold(0, u64::saturating_add);
-    let (allocates, bytes) = (sum(SiteReport::allocates), sum(|site| site.bytes_allocated));
-    row_of_sites(allocates, bytes, 0, text)
+    let bytes = count(sum(|site| site.bytes_allocated));
+    row_of_sites(sum(SiteReport::allocates), bytes, text)
 }
 
 /// A site is a part of its call's own figures.
-fn row_of_sites(allocates: u64, bytes: u64, error_bytes: u64, text: String) -> Row {
+fn row_of_sites(allocates: u64, bytes: String, text: String) -> Row {
     let none = String::new;
-    let error = if error_bytes > 0 {
-        format!(" ± {}", count(error_bytes))
-    } else {
-        none()
-    };
     Row {
         figures: [
             none(),
@@ -460,7 +450,7 @@ fn row_of_sites(allocates: u64, bytes: u64, error_bytes: u64, text: String) -> R
             none(),
             count(allocates),
             none(),
-            count(bytes) + &error,
+            bytes,
             none(),
         ],
         text,

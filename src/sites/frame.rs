@@ -48,6 +48,11 @@ impl Frame {
 ///
 /// `Display` writes the reason as a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Unresolved {
     /// It was not looked up. [`Report::resolved`](crate::Report::resolved) does so, or the command `tracer

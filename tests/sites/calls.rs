@@ -24,6 +24,13 @@ fn sum(sites: &[SiteReport]) -> Counts {
     sum
 }
 
+/// Returns the sites of all calls together.
+fn of_calls(report: &Report) -> Vec<SiteReport> {
+    let calls = report.calls.iter();
+    let sites = calls.flat_map(|call| call.sites.clone().unwrap());
+    sites.collect()
+}
+
 /// The counts of which sites tell.
 fn without_frees(counts: Counts) -> Counts {
     let mut counts = counts;
@@ -255,54 +262,33 @@ fn a_report_of_a_trace_that_runs() {
     // What the reading of sites allocated.
     let lost = report.sites_not_recorded.unwrap();
     let own: Counts = report.calls.iter().map(|it| it.self_counts.unwrap()).sum();
-    let sites = report
-        .calls
-        .iter()
-        .map(|it| sum(it.sites.as_ref().unwrap()));
-    assert_eq!(
-        without_frees(sites.sum::<Counts>() + lost),
-        without_frees(own)
-    );
+    let sites = sum(&of_calls(&report));
+    assert_eq!(without_frees(sites + lost), without_frees(own));
     assert!(lost.allocations > 0);
+}
+
+/// Returns what a trace with these limits records.
+fn outer_within(limits: Limits) -> Report {
+    let traces = Trace::builder().limits(limits).sites(Sites::exact());
+    let trace = traces.build();
+    let scope = trace.inject();
+    outer();
+    drop(scope);
+    trace.report()
 }
 
 #[test]
 fn sites_beyond_the_limit_are_counted() {
-    let limits = Limits::default().sites(2);
-    let trace = Trace::builder()
-        .limits(limits)
-        .sites(Sites::exact())
-        .build();
-    let scope = trace.inject();
-    outer();
-    drop(scope);
-    let report = trace.report();
-    let sites: usize = report
-        .calls
-        .iter()
-        .map(|it| it.sites.as_ref().unwrap().len())
-        .sum();
-    assert_eq!(sites, 2);
-    let kept: Counts = report
-        .calls
-        .iter()
-        .map(|it| sum(it.sites.as_ref().unwrap()))
-        .sum();
-    let all = kept + report.sites_not_recorded.unwrap();
+    let report = outer_within(Limits::default().sites(2));
+    let sites = of_calls(&report);
+    assert_eq!(sites.len(), 2);
+    let all = sum(&sites) + report.sites_not_recorded.unwrap();
     assert_eq!(without_frees(all), without_frees(report.total.unwrap()));
 }
 
 #[test]
 fn sites_of_folded_calls_are_counted() {
-    let limits = Limits::default().calls(1);
-    let trace = Trace::builder()
-        .limits(limits)
-        .sites(Sites::exact())
-        .build();
-    let scope = trace.inject();
-    outer();
-    drop(scope);
-    let report = trace.report();
+    let report = outer_within(Limits::default().calls(1));
     check_sums(&report);
     let lost = report.sites_not_recorded.unwrap();
     assert_eq!((lost.allocations, lost.bytes_allocated), (4, 220));

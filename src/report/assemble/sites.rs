@@ -1,7 +1,5 @@
 //! The allocation sites of each call.
 
-use alloc_counter::Site;
-
 use crate::read::snapshot::Snapshot;
 use crate::report::{CallReport, SiteReport};
 use crate::sites::modules::Modules;
@@ -33,7 +31,7 @@ impl CallSites {
                 let of_call = place.unwrap_or(&mut sites.outside);
                 of_call
                     .get_or_insert_default()
-                    .push(site_report(site, &modules));
+                    .push(SiteReport::of(site, &modules));
             }
         }
         let all = sites.by_place.iter_mut().chain([&mut sites.outside]);
@@ -49,17 +47,5 @@ impl CallSites {
             call.sites = sites;
         }
         self.outside
-    }
-}
-
-fn site_report(site: &Site, modules: &Modules) -> SiteReport {
-    let frames = site.frames.iter().map(|address| modules.frame(*address));
-    SiteReport {
-        frames: frames.collect(),
-        is_whole: site.is_whole,
-        allocations: site.allocations,
-        reallocations: site.reallocations,
-        bytes_allocated: site.bytes_allocated,
-        error_bytes: site.error_bytes,
     }
 }

@@ -41,20 +41,7 @@ struct FrameInJson<'a> {
     build_id: Option<Cow<'a, str>>,
     offset: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unresolved: Option<UnresolvedInJson>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum UnresolvedInJson {
-    NotLookedUp,
-    UnknownModule,
-    Missing,
-    Replaced,
-    Unverified,
-    NoSymbols,
-    NoLines,
-    NoInlined,
+    unresolved: Option<Unresolved>,
 }
 
 impl Part for SiteReport {
@@ -93,7 +80,7 @@ impl<'a> FrameInJson<'a> {
             module: frame.module.as_deref().map(Cow::Borrowed),
             build_id: frame.build_id.as_deref().map(Cow::Borrowed),
             offset: frame.offset,
-            unresolved: frame.unresolved.map(UnresolvedInJson::of),
+            unresolved: frame.unresolved,
         }
     }
 
@@ -105,35 +92,7 @@ impl<'a> FrameInJson<'a> {
             module: self.module.map(Into::into),
             build_id: self.build_id.map(Into::into),
             offset: self.offset,
-            unresolved: self.unresolved.map(UnresolvedInJson::into_unresolved),
-        }
-    }
-}
-
-impl UnresolvedInJson {
-    fn of(unresolved: Unresolved) -> Self {
-        match unresolved {
-            Unresolved::NotLookedUp => Self::NotLookedUp,
-            Unresolved::UnknownModule => Self::UnknownModule,
-            Unresolved::Missing => Self::Missing,
-            Unresolved::Replaced => Self::Replaced,
-            Unresolved::Unverified => Self::Unverified,
-            Unresolved::NoSymbols => Self::NoSymbols,
-            Unresolved::NoLines => Self::NoLines,
-            Unresolved::NoInlined => Self::NoInlined,
-        }
-    }
-
-    fn into_unresolved(self) -> Unresolved {
-        match self {
-            Self::NotLookedUp => Unresolved::NotLookedUp,
-            Self::UnknownModule => Unresolved::UnknownModule,
-            Self::Missing => Unresolved::Missing,
-            Self::Replaced => Unresolved::Replaced,
-            Self::Unverified => Unresolved::Unverified,
-            Self::NoSymbols => Unresolved::NoSymbols,
-            Self::NoLines => Unresolved::NoLines,
-            Self::NoInlined => Unresolved::NoInlined,
+            unresolved: self.unresolved,
         }
     }
 }
