@@ -47,6 +47,13 @@ pub(crate) struct Leniency {
     pub(crate) skip_bad: bool,
 }
 
+#[derive(Clone, Copy, Args)]
+pub(crate) struct Sites {
+    /// Go on below the calls to the lines that allocate, if they were recorded
+    #[arg(long)]
+    pub(crate) sites: bool,
+}
+
 /// The destination of a result.
 #[derive(Args)]
 pub(crate) struct Output {
@@ -96,6 +103,8 @@ pub(crate) struct Hotspots {
     /// Show at most this many functions
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) sites: Sites,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 }
@@ -120,6 +129,8 @@ pub(crate) struct Flamegraph {
     /// Colour what has grown (red) and shrunk (blue) since these reports
     #[arg(long, value_name = "FILE")]
     pub(crate) since: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sites: Sites,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -156,6 +167,8 @@ pub(crate) struct Diff {
     /// Show at most this many functions, and this many paths
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) sites: Sites,
     /// As Markdown, for a pull request's comment
     #[arg(long)]
     pub(crate) markdown: bool,

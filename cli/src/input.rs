@@ -10,7 +10,7 @@ use tracer::Report;
 use tracer::hotspots::Hotspots;
 use tracer::report::json;
 
-use crate::arguments::{Input, Leniency};
+use crate::arguments::{Input, Leniency, Sites};
 use crate::failure::{self, Failure};
 
 /// Returns the reports of all files, one at a time, so that only one is in memory. It ends after a
@@ -23,8 +23,12 @@ pub(crate) fn reports(input: &Input) -> Reports {
 }
 
 /// Adds up all reports.
-pub(crate) fn hotspots(reports: Reports) -> Result<Hotspots, Failure> {
-    let mut hotspots = Hotspots::new();
+pub(crate) fn hotspots(reports: Reports, sites: Sites) -> Result<Hotspots, Failure> {
+    let mut hotspots = if sites.sites {
+        Hotspots::with_sites()
+    } else {
+        Hotspots::new()
+    };
     for report in reports {
         hotspots.add(&report?);
     }

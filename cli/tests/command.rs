@@ -327,6 +327,83 @@ handle           400 B   3.8%      4         0  6.00 ms    3.00 ms          104 
     assert_eq!(value["outside_calls"]["allocations"], 0);
 }
 
+/// Returns a report of `handle`, whose call `store` has the lines on which it allocated this number of times.
+fn with_sites(allocations: u64) -> String {
+    let site = |line: u64, allocations: u64| {
+        let function = |name: &str, line: u64| {
+            format!(
+                r#"{{"function":"service::{name}","file":"src/store.rs","line":{line},"offset":{line}}}"#
+            )
+        };
+        format!(
+            r#"{{"frames":[{},{}],"allocations":{allocations},"bytes_allocated":{}}}"#,
+            function("row", 20),
+            function("store", line),
+            100 * allocations
+        )
+    };
+    let sites = format!(
+        r#""outcome":"ok","sites":[{},{}]"#,
+        site(9, allocations - 1),
+        site(8, 1)
+    );
+    let report = line(1, allocations, 2_000, "\"kept\"");
+    report.replace(r#""outcome":"kept""#, &sites)
+}
+
+#[test]
+fn lines_that_allocate_on_request() {
+    let folder = Folder::with(&[
+        ("before.jsonl", &with_sites(10)),
+        ("after.jsonl", &with_sites(15)),
+    ]);
+    let ran = folder.run(&["hotspots", "--sites", "before.jsonl"]);
+    let table = "\
+1 report, 2 calls, 11 allocations (1.07 KiB)
+
+function  self-bytes ▼  share  calls     time  self-time  allocations  self-allocations     bytes  at
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+▸ row          1,000 B  90.9%                                      10                10   1,000 B  src/store.rs:20
+handle           100 B   9.1%      1  2.00 µs    1.00 µs           11                 1  1.07 KiB  src/handle.rs:3
+store              0 B   0.0%      1  1.00 µs    1.00 µs           10                 0   1,000 B  src/store.rs:7
+▸ store            0 B   0.0%                                       1                 0     100 B  src/store.rs:8
+▸ store            0 B   0.0%                                       9                 0     900 B  src/store.rs:9
+";
+    assert_eq!((ran.out.as_str(), ran.errors.as_str()), (table, ""));
+    let ran = folder.run(&["hotspots", "before.jsonl", "--format", "json"]);
+    assert!(!ran.out.contains("is_site"), "{}", ran.out);
+    let ran = folder.run(&["hotspots", "before.jsonl", "--format", "json", "--sites"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(value["functions"][0]["is_site"], true);
+    assert_eq!(value["paths"][3]["name"], "row");
+    assert_eq!(value["paths"][3]["parent"], 2);
+
+    let ran = folder.run(&["flamegraph", "--sites", "before.jsonl"]);
+    let bar = "<title>service::store:9 (900 bytes, 81.82%)</title>";
+    assert!(ran.out.contains(bar), "{}", ran.out);
+    let ran = folder.run(&["export", "--to", "folded", "before.jsonl"]);
+    let stacks = "\
+service::handle 100
+service::handle;service::store;service::store:8;service::row:20 100
+service::handle;service::store;service::store:9;service::row:20 900
+";
+    assert_eq!((ran.out.as_str(), ran.errors.as_str()), (stacks, ""));
+
+    let rule = ["--fail-on", "self-allocations > +0"];
+    let ran = folder.run(
+        &[
+            &["diff", "--sites", "before.jsonl", "after.jsonl"],
+            &rule[..],
+        ]
+        .concat(),
+    );
+    let broken = "\
+tracer: all together: self-allocations 11 -> 16 (+5, +45.5%), allowed +0
+tracer: ▸ row (src/store.rs:20): self-allocations 10 -> 15 (+5, +50.0%), allowed +0
+";
+    assert_eq!((ran.errors.as_str(), ran.code), (broken, Some(1)));
+}
+
 #[test]
 fn a_flame_graph_to_a_file_or_to_standard_output() {
     let folder = Folder::with(&[("traces.jsonl", &three())]);

@@ -177,7 +177,8 @@ impl Format {
     }
 
     /// Writes reports in this format. Those with a figure for each path, and profiles, hold the sums of
-    /// all reports; the others are written report by report.
+    /// all reports, by [allocation site](crate::hotspots::Hotspots::with_sites) if the reports have them; the
+    /// others are written report by report.
     ///
     /// # Errors
     ///
@@ -218,7 +219,7 @@ impl Format {
 
 #[cfg(feature = "hotspots")]
 fn sum<R: Borrow<Report>>(reports: impl IntoIterator<Item = R>) -> Hotspots {
-    let mut hotspots = Hotspots::new();
+    let mut hotspots = Hotspots::with_sites();
     for report in reports {
         hotspots.add(report.borrow());
     }

@@ -40,6 +40,7 @@ impl Hotspots {
     /// go tool pprof -top -sample_index=allocations hotspots.pb.gz
     /// ```
     ///
+    /// With [sites](Self::with_sites), a function that allocates has its lines, which `-list` shows in the source.
     /// Paths of more than 500 functions are cut at that depth.
     ///
     /// # Errors
@@ -57,6 +58,7 @@ impl Hotspots {
     fn profile(&self) -> Profile {
         let mut names = Strings::new();
         let mut functions: HashMap<Frame<'_>, u64> = HashMap::new();
+        let mut locations: HashMap<Frame<'_>, u64> = HashMap::new();
         let mut profile = Profile {
             sample_type: FIGURES
                 .map(|(_, kind, unit)| ValueType {
@@ -88,12 +90,19 @@ impl Hotspots {
                 continue;
             }
             around.truncate(path.depth);
-            around.push(*functions.entry(path.frame).or_insert_with(|| {
-                let id = profile.function.len() as u64 + 1;
+            around.push(*locations.entry(path.frame).or_insert_with(|| {
+                let function = Function::key(path.frame);
+                let function = *functions.entry(function).or_insert_with(|| {
+                    let id = profile.function.len() as u64 + 1;
+                    profile
+                        .function
+                        .push(Function::of(function, id, &mut names));
+                    id
+                });
+                let id = profile.location.len() as u64 + 1;
                 profile
-                    .function
-                    .push(Function::of(path.frame, id, &mut names));
-                profile.location.push(Location::of(id, path.frame));
+                    .location
+                    .push(Location::of(id, function, path.frame));
                 id
             }));
             profile.sample.push(Sample {
@@ -178,11 +187,11 @@ struct Location {
 }
 
 impl Location {
-    fn of(id: u64, frame: Frame<'_>) -> Self {
+    fn of(id: u64, function: u64, frame: Frame<'_>) -> Self {
         Self {
             id,
             line: vec![Line {
-                function_id: id,
+                function_id: function,
                 line: frame.line.into(),
             }],
         }
@@ -212,6 +221,14 @@ struct Function {
 }
 
 impl Function {
+    /// Returns a function's frame without the lines of its sites.
+    fn key(frame: Frame<'_>) -> Frame<'_> {
+        Frame {
+            line: if frame.is_site { 0 } else { frame.line },
+            ..frame
+        }
+    }
+
     fn of(frame: Frame<'_>, id: u64, names: &mut Strings) -> Self {
         let name = names.number(&frame.qualified());
         Self {

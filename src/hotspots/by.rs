@@ -112,6 +112,12 @@ impl By {
         )
     }
 
+    /// Returns whether lines that allocate have this figure.
+    #[cfg(any(feature = "tables", feature = "web"))]
+    pub(crate) const fn is_of_sites(self) -> bool {
+        self.is_counted() && !matches!(self, Self::Peak)
+    }
+
     #[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
     pub(crate) const fn unit(self) -> Unit {
         match self {

@@ -17,7 +17,8 @@ const MAX_DEPTH: usize = 100;
 /// before, are new, or are gone.
 ///
 /// Functions are identified by module and name, because lines and files change from one version of a
-/// program to the next: calls that are opened on several lines of one function are added up. If the
+/// program to the next: calls that are opened on several lines of one function are added up, and so are its
+/// lines of [allocation sites](Hotspots::with_sites). If the
 /// sets have different numbers of reports, figures are compared per report, exactly.
 #[derive(Clone, Copy, Debug)]
 pub struct Diff<'a> {
@@ -62,7 +63,7 @@ impl<'a> Diff<'a> {
         for (hotspots, is_after) in [(self.after, true), (self.before, false)] {
             for function in hotspots.functions.iter() {
                 let frame = function.frame();
-                let change = changes.entry((frame.name, frame.module));
+                let change = changes.entry((frame.is_site, frame.name, frame.module));
                 let change = change.or_insert_with(|| Change::none(vec![frame]));
                 change.add(is_after, &function.totals);
             }
@@ -177,13 +178,15 @@ impl<'a> Diff<'a> {
                 format!("{} ({})", name(names, frame), place(frame))
             });
             if let Some(breach) = breach {
-                broken.insert((frame.name, frame.module));
+                broken.insert((frame.is_site, frame.name, frame.module));
                 breaches.push(breach);
             }
         }
         for change in self.paths(by) {
             let frame = change.frame();
-            if change.frames.len() > 1 && !broken.contains(&(frame.name, frame.module)) {
+            if change.frames.len() > 1
+                && !broken.contains(&(frame.is_site, frame.name, frame.module))
+            {
                 breaches.extend(self.breach(rule, self.scaled(by, &change), || {
                     format!("{} ({})", change.path(names), place(frame))
                 }));
@@ -318,7 +321,7 @@ impl<'a> Change<'a> {
 #[derive(Default)]
 struct Tree<'a> {
     changes: Vec<Change<'a>>,
-    places: HashMap<(Option<usize>, &'a str, &'a str), usize>,
+    places: HashMap<(Option<usize>, bool, &'a str, &'a str), usize>,
 }
 
 impl<'a> Tree<'a> {
@@ -335,8 +338,14 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let parent = path.parent.map(|parent| places[parent]);
-            let Frame { name, module, .. } = path.frame;
-            let place = *known.entry((parent, name, module)).or_insert_with(|| {
+            let Frame {
+                name,
+                module,
+                is_site,
+                ..
+            } = path.frame;
+            let key = (parent, is_site, name, module);
+            let place = *known.entry(key).or_insert_with(|| {
                 let around = parent.map_or(&[][..], |parent| &changes[parent].frames);
                 let frames = [around, &[path.frame]].concat();
                 changes.push(Change::none(frames));

@@ -14,6 +14,7 @@ pub(super) struct Function {
     module: Box<str>,
     file: Box<str>,
     line: u32,
+    is_site: bool,
     pub(super) totals: Totals,
     /// Nanoseconds from start to stop.
     pub(super) wall: Spread,
@@ -27,6 +28,7 @@ impl Function {
             module: &self.module,
             file: &self.file,
             line: self.line,
+            is_site: self.is_site,
         }
     }
 }
@@ -56,6 +58,7 @@ impl Functions {
             module: frame.module.into(),
             file: frame.file.into(),
             line: frame.line,
+            is_site: frame.is_site,
             totals: Totals::default(),
             wall: Spread::new(),
             allocates: Spread::new(),

@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// of `reports`, their counts (`total`) and those outside calls (`outside_calls`), the `functions`,
 /// sorted and cut as the table is, and all `paths`.
 ///
-/// A function has `name`, `module`, `file`, `line`, the totals of its calls, and the percentiles of a
+/// A function has `name`, `module`, `file`, `line`, for a line of a site `is_site`, the totals of its calls, and the percentiles of a
 /// call: `wall_percentiles_ns` and `allocates_percentiles`. A path has no percentiles, but `parent`: the
 /// index in `paths` of the path that leads to it. Unknown figures are `null`.
 impl Serialize for Table<'_> {
@@ -108,6 +108,8 @@ struct FrameInJson<'a> {
     module: &'a str,
     file: &'a str,
     line: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_site: bool,
 }
 
 impl<'a> FrameInJson<'a> {
@@ -117,6 +119,7 @@ impl<'a> FrameInJson<'a> {
             module: frame.module,
             file: frame.file,
             line: frame.line,
+            is_site: frame.is_site,
         }
     }
 }

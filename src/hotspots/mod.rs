@@ -7,6 +7,7 @@
 mod by;
 mod functions;
 mod paths;
+mod sites;
 mod spread;
 mod totals;
 
@@ -97,31 +98,45 @@ pub struct Hotspots {
     in_calls: Counts,
     functions: Functions,
     paths: Paths,
+    /// Whether paths go on into allocation sites.
+    has_sites: bool,
     /// The path of each call of the report that is being added; kept to reuse its memory.
     places: Vec<usize>,
 }
 
-/// A place in the code that opens calls.
+/// A place in the code that opens calls, or a line that allocates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Frame<'a> {
     /// The function's name, without its path.
     pub name: &'a str,
-    /// The path of its module.
+    /// The path of its module; empty for a line of a method of a generic type, whose `name` is the whole path.
     pub module: &'a str,
+    /// Whether this is a line on the way to an [allocation site](Hotspots::with_sites).
+    pub is_site: bool,
     /// The source file in which the calls were opened.
     pub file: &'a str,
-    /// The line in that file.
+    /// The line in that file; 0 if it is not known.
     pub line: u32,
 }
 
 impl Frame<'_> {
-    /// Returns `module::name`, on one line.
+    /// Returns `module::name`, on one line; of a site, `module::name:line`.
     pub(crate) fn qualified(&self) -> String {
+        let line = self.site_line();
         match (self.module, self.name) {
             ("", "") => "?".to_owned(),
-            ("", name) => Escaped(name).to_string(),
-            (module, name) => format!("{}::{}", Escaped(module), Escaped(name)),
+            ("", name) => format!("{}{line}", Escaped(name)),
+            (module, name) => format!("{}::{}{line}", Escaped(module), Escaped(name)),
+        }
+    }
+
+    /// Returns `:line` of a site, and nothing of a call.
+    pub(crate) fn site_line(&self) -> String {
+        if self.is_site && self.line > 0 {
+            format!(":{}", self.line)
+        } else {
+            String::new()
         }
     }
 }
@@ -162,6 +177,20 @@ impl Hotspots {
         Self::default()
     }
 
+    /// Makes hotspots of no reports whose paths go on below each call, through the functions that its
+    /// [allocation sites](CallReport::sites) are in, to the lines that allocated.
+    ///
+    /// A function of a site is a [`Frame`] with [`is_site`](Frame::is_site). Those of the standard library are left
+    /// out. A line has what was allocated there as its own figures, and a call keeps what was allocated at no
+    /// recorded site. Estimated figures are estimated here, too. Look up the sites of a report before you add it:
+    /// [`Report::resolved`].
+    pub fn with_sites() -> Self {
+        Self {
+            has_sites: true,
+            ..Self::default()
+        }
+    }
+
     /// Adds a report.
     pub fn add(&mut self, report: &Report) {
         self.reports += 1;
@@ -176,6 +205,7 @@ impl Hotspots {
                 module: &call.module,
                 file: &call.file,
                 line: call.line,
+                is_site: false,
             });
             let around = parent.map(|parent| self.places[parent]);
             let path = self.paths.number(around, function);
@@ -194,6 +224,9 @@ impl Hotspots {
             }
         }
         self.add_folded(report);
+        if self.has_sites {
+            self.add_sites(report);
+        }
     }
 
     fn add_folded(&mut self, report: &Report) {
@@ -204,6 +237,7 @@ impl Hotspots {
                 module: &folded.module,
                 file: &folded.file,
                 line: folded.line,
+                is_site: false,
             });
             let around = match folded.within {
                 Some(within) => folded_paths.get(within),

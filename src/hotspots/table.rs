@@ -87,7 +87,8 @@ impl fmt::Display for Table<'_> {
             writeln!(f)?;
         }
         if hidden > 0 {
-            writeln!(f, "{}", plural(hidden as u64, "more function"))?;
+            let lines = if hotspots.has_sites { " or lines" } else { "" };
+            writeln!(f, "{}{lines}", plural(hidden as u64, "more function"))?;
         }
         if partial > 0 {
             let partial = count(partial);
@@ -174,13 +175,13 @@ impl Table<'_> {
             let wall = it
                 .wall
                 .map(|wall| [wall.p50, wall.p95, wall.p99, wall.max].map(time));
-            row.extend(wall.unwrap_or_else(|| [const { String::new() }; 4].map(|_| NONE.into())));
             let allocates = it
                 .allocates
                 .map(|it| [it.p50, it.p95, it.p99, it.max].map(count));
-            row.extend(
-                allocates.unwrap_or_else(|| [const { String::new() }; 4].map(|_| NONE.into())),
-            );
+            let none = if it.frame.is_site { "" } else { NONE };
+            for spread in [wall, allocates] {
+                row.extend(spread.unwrap_or_else(|| [none; 4].map(str::to_owned)));
+            }
             row.push(place(it.frame));
             row
         };
@@ -203,6 +204,9 @@ impl Table<'_> {
 const NONE: &str = "n/a";
 
 fn shown(by: By, it: &Hotspot<'_>) -> String {
+    if it.frame.is_site && !by.is_of_sites() {
+        return String::new();
+    }
     let is_known = match by {
         By::Allocations | By::Bytes => it.totals.total.is_some(),
         By::SelfAllocations | By::SelfBytes => it.totals.self_counts.is_some(),
@@ -216,13 +220,18 @@ fn shown(by: By, it: &Hotspot<'_>) -> String {
     }
 }
 
-/// Returns the function's name, on one line.
+/// Returns the function's name, on one line; a site is marked.
 pub(super) fn name(names: &Names<'_>, frame: Frame<'_>) -> String {
-    Escaped(&names.get(frame.module, frame.name)).to_string()
+    let mark = if frame.is_site { "▸ " } else { "" };
+    let name = names.get(frame.module, frame.name);
+    format!("{mark}{}", Escaped(&name))
 }
 
-/// Returns the function's place in the code, on one line.
+/// Returns the function's place in the code, on one line; nothing if it is not known.
 pub(super) fn place(frame: Frame<'_>) -> String {
+    if frame.is_site && frame.file.is_empty() {
+        return String::new();
+    }
     format!("{}:{}", Escaped(frame.file), frame.line)
 }
 

@@ -38,6 +38,9 @@ pub struct Totals {
     /// Number of calls of which some figure is not exact: see [`partial`](CallReport::partial). Peaks of
     /// [folded](crate::Report::folded) calls are not known.
     pub partial: u64,
+    /// What sites have in their figures and was not yet in `self_counts`: an estimate may be above what was
+    /// allocated.
+    pub(crate) ahead: Counts,
 }
 
 impl Totals {
@@ -48,7 +51,7 @@ impl Totals {
         self.cancelled += u64::from(call.outcome == Outcome::Cancelled);
         self.self_wall = self.self_wall.saturating_add(call.self_wall);
         self.self_busy = self.self_busy.saturating_add(call.self_busy);
-        add_counts(&mut self.self_counts, call.self_counts);
+        self.add_own(call.self_counts);
         if !is_within {
             self.wall = self.wall.saturating_add(call.wall);
             self.busy = self.busy.saturating_add(call.busy);
@@ -66,7 +69,7 @@ impl Totals {
         self.cancelled = self.cancelled.saturating_add(folded.cancelled);
         self.self_wall = self.self_wall.saturating_add(folded.self_wall);
         self.self_busy = self.self_busy.saturating_add(folded.self_busy);
-        add_counts(&mut self.self_counts, folded.self_counts);
+        self.add_own(folded.self_counts);
         if !is_within {
             self.wall = self.wall.saturating_add(folded.wall);
             self.busy = self.busy.saturating_add(folded.busy);
@@ -88,9 +91,39 @@ impl Totals {
         self.busy = self.busy.saturating_add(other.busy);
         self.self_busy = self.self_busy.saturating_add(other.self_busy);
         add_counts(&mut self.total, other.total);
-        add_counts(&mut self.self_counts, other.self_counts);
+        self.ahead += other.ahead;
+        self.add_own(other.self_counts);
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
         self.partial = self.partial.saturating_add(other.partial);
+    }
+
+    /// Adds what was allocated at a site to which this leads; `is_within` as of a call.
+    pub(super) fn add_site(&mut self, counts: Counts, is_within: bool) {
+        let total = if is_within { Counts::ZERO } else { counts };
+        add_counts(&mut self.total, Some(total));
+        add_counts(&mut self.self_counts, Some(Counts::ZERO));
+    }
+
+    /// Adds what was allocated at this very site.
+    pub(super) fn own_site(&mut self, counts: Counts) {
+        self.add_own(Some(counts));
+    }
+
+    /// Takes from a call's own figures what a site below it has in its figures.
+    pub(super) fn give_to_site(&mut self, counts: Counts) {
+        self.ahead += counts;
+        self.add_own(None);
+    }
+
+    fn add_own(&mut self, counts: Option<Counts>) {
+        add_counts(&mut self.self_counts, counts);
+        if self.ahead != Counts::ZERO
+            && let Some(own) = &mut self.self_counts
+        {
+            let (had, ahead) = (*own, self.ahead);
+            *own = had.saturating_sub(ahead);
+            self.ahead = ahead.saturating_sub(had);
+        }
     }
 }
 

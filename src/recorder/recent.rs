@@ -97,6 +97,7 @@ impl Recent {
                 module: callsite.map_or("", Callsite::module),
                 file: callsite.map_or("", Callsite::file),
                 line: callsite.map_or(0, Callsite::line),
+                is_site: false,
             };
             let totals = totals(sums, inside, is_counted);
             let parent = parent.map(|parent| numbers[parent]);
@@ -120,5 +121,6 @@ fn totals(sums: &Sums, inside: &Sums, is_counted: bool) -> Totals {
         self_counts: is_counted.then(|| sums.total.saturating_sub(inside.total)),
         peak_bytes: is_counted.then_some(sums.peak_bytes),
         partial: 0,
+        ahead: Counts::ZERO,
     }
 }

@@ -112,6 +112,17 @@ impl SiteReport {
         merged
     }
 
+    /// Returns the frames that are neither of the standard library nor of this crate, the innermost first; if there
+    /// are none, the innermost one.
+    pub(crate) fn shown_frames(&self) -> Vec<&Frame> {
+        let frames = self.frames.iter().filter(|frame| !is_of_library(frame));
+        let frames: Vec<_> = frames.collect();
+        if frames.is_empty() {
+            return self.place().into_iter().collect();
+        }
+        frames
+    }
+
     /// Returns the innermost frame that is neither of the standard library nor of this crate, or else the
     /// innermost one.
     pub(crate) fn place(&self) -> Option<&Frame> {
@@ -216,8 +227,7 @@ pub(crate) fn write_frame(f: &mut impl fmt::Write, frame: &Frame) -> fmt::Result
     if let Some(function) = &frame.function {
         write!(f, "{}", Escaped(function))?;
     } else {
-        let module = frame.module.as_deref().unwrap_or("?");
-        write!(f, "{}+{:#x}", Escaped(module), frame.offset)?;
+        write!(f, "{}", Escaped(&frame.address()))?;
     }
     if let (Some(file), Some(line)) = (&frame.file, frame.line) {
         write!(f, " at {}:{line}", Escaped(file))?;

@@ -28,9 +28,15 @@ pub struct Frame {
     pub unresolved: Option<Unresolved>,
 }
 
-#[cfg(feature = "sites")]
 impl Frame {
+    /// Returns the module and the offset in it, as `service+0x1234`.
+    pub(crate) fn address(&self) -> String {
+        let module = self.module.as_deref().unwrap_or("?");
+        format!("{module}+{:#x}", self.offset)
+    }
+
     /// Makes the frame of an address that is in no module.
+    #[cfg(feature = "sites")]
     pub(super) fn unknown(address: u64) -> Self {
         Self {
             function: None,

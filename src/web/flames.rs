@@ -153,7 +153,7 @@ impl<'a> Flames<'a> {
                 (drawn(("0%", "100%", 0), "flame-all", &link(None), "all", &format!("all: {}", self.by.shown(self.whole))))
                 @for bar in &bars {
                     @let frame = self.paths[bar.path].frame;
-                    @let name = names.get(frame.module, frame.name);
+                    @let name = format!("{}{}", names.get(frame.module, frame.name), frame.site_line());
                     @let class = if bar.row < inside { "flame-all" } else { tint(frame) };
                     @let short = if bar.width() < NARROWEST_NAMED { "" } else { &*name };
                     @let at = (&*place(bar.from, bar.of), &*place(bar.to - bar.from, bar.of), bar.row);
@@ -169,7 +169,11 @@ impl<'a> Flames<'a> {
     fn says(&self, path: usize) -> String {
         let Path { frame, totals, .. } = &self.paths[path];
         let (sum, own) = (self.sums[path], self.by.of(totals));
-        let mut says = format!("{}::{}", frame.module, frame.name);
+        let module = match frame.module {
+            "" if frame.is_site => String::new(),
+            module => format!("{module}::"),
+        };
+        let mut says = format!("{module}{}{}", frame.name, frame.site_line());
         // Writing to a string can't fail.
         let (shown, share) = (self.by.shown(sum), percent(sum, self.whole));
         let _ = write!(says, ": {shown}, {share}");
@@ -228,7 +232,8 @@ fn key(around: u64, frame: Frame<'_>) -> u64 {
         .fold(hash(FNV, &around.to_le_bytes()), |it, part| {
             hash(hash(it, part.as_bytes()), &[0xff])
         });
-    self::hash(hash, &frame.line.to_le_bytes())
+    let hash = self::hash(hash, &frame.line.to_le_bytes());
+    self::hash(hash, &[u8::from(frame.is_site)])
 }
 
 /// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), which is equal in all processes.

@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::process::Command;
 
+use tracer::alloc::Sites;
+use tracer::export::Format;
 use tracer::hotspots::Hotspots;
 use tracer::{Report, Trace, call};
 
@@ -118,6 +120,44 @@ fn pprof_finds_files_lines_and_paths() {
     assert_eq!(lines[4], types);
     // The output is deterministic.
     assert_eq!(profile(&report), profile(&report));
+}
+
+const LINES: u32 = line!() + 5;
+#[inline(never)]
+fn lines() {
+    let _call = call!();
+    for _ in 0..3 {
+        drop(black_box(vec![7_u8; 100]));
+        drop(black_box(vec![7_u8; 20]));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn pprof_lists_the_lines_that_allocate() {
+    let trace = Trace::builder().sites(Sites::exact()).build();
+    let scope = trace.inject();
+    lines();
+    drop(scope);
+    let mut profile = Vec::new();
+    let format: Format = "pprof".parse().unwrap();
+    format
+        .write([trace.report().resolved()], &mut profile)
+        .unwrap();
+    let Some(listed) = pprof(&profile, &["-list=pprof::lines$", "-unit=B"]) else {
+        return;
+    };
+    let allocating =
+        { listed.iter() }.filter(|line| line.contains("vec!") && !line.starts_with('.'));
+    let expected = [
+        format!("300B 300B {LINES}: drop(black_box(vec![7_u8; 100]));"),
+        format!("60B 60B {}: drop(black_box(vec![7_u8; 20]));", LINES + 1),
+    ];
+    assert_eq!(
+        allocating.cloned().collect::<Vec<_>>(),
+        expected,
+        "{listed:#?}"
+    );
 }
 
 #[test]

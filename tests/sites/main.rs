@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod calls;
+mod hotspots;
 mod own;
 mod programs;
 mod replaced;

@@ -17,8 +17,10 @@ pub(crate) fn run(arguments: &Diff) -> Result<(), Failure> {
         let why = "standard input can't be both: expected a file before or after";
         return Err(Failure::Impossible(why.to_owned()));
     }
-    let read =
-        |file: &PathBuf| input::hotspots(Reports::of(vec![file.clone()], &arguments.leniency));
+    let read = |file: &PathBuf| {
+        let reports = Reports::of(vec![file.clone()], &arguments.leniency);
+        input::hotspots(reports, arguments.sites)
+    };
     let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
     let diff = hotspots::Diff::between(&before, &after);
     let table = diff.table().by(arguments.by).top(arguments.top);

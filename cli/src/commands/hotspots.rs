@@ -8,7 +8,7 @@ use crate::output::stdout_failed;
 use crate::{input, output};
 
 pub(crate) fn run(arguments: &arguments::Hotspots) -> Result<(), Failure> {
-    let hotspots = input::hotspots(input::reports(&arguments.input))?;
+    let hotspots = input::hotspots(input::reports(&arguments.input), arguments.sites)?;
     let table = hotspots.table().by(arguments.by).top(arguments.top);
     let mut stdout = std::io::stdout().lock();
     let written = match arguments.format {

@@ -1,0 +1,122 @@
+//! Allocation sites as paths below the calls.
+
+use alloc_counter::Counts;
+
+use crate::report::{Report, SiteReport};
+use crate::sites;
+
+use super::{Frame, Hotspots};
+
+impl Hotspots {
+    /// Adds the sites of a report whose calls were added last.
+    pub(super) fn add_sites(&mut self, report: &Report) {
+        for (call, path) in report.calls.iter().zip(self.places.clone()) {
+            for site in call.sites.iter().flatten() {
+                self.add_site(Some(path), site);
+            }
+        }
+        for site in report.sites.iter().flatten() {
+            self.add_site(None, site);
+        }
+    }
+
+    fn add_site(&mut self, call: Option<usize>, site: &SiteReport) {
+        let counts = Counts {
+            allocations: site.allocations,
+            reallocations: site.reallocations,
+            bytes_allocated: site.bytes_allocated,
+            ..Counts::ZERO
+        };
+        let mut path = call;
+        for frame in site.shown_frames().into_iter().rev() {
+            let unknown = frame.address();
+            let function = self.functions.number(frame_of(frame, &unknown));
+            let inside = self.paths.number(path, function);
+            let node = self.paths.get_mut(inside);
+            node.totals.add_site(counts, node.is_within);
+            let function = self.functions.get_mut(node.function);
+            function.totals.add_site(counts, node.is_within);
+            path = Some(inside);
+        }
+        if path == call {
+            // The stack could not be walked.
+            return;
+        }
+        if let Some(line) = path {
+            let node = self.paths.get_mut(line);
+            node.totals.own_site(counts);
+            self.functions
+                .get_mut(node.function)
+                .totals
+                .own_site(counts);
+        }
+        if let Some(call) = call {
+            let node = self.paths.get_mut(call);
+            node.totals.give_to_site(counts);
+            let function = self.functions.get_mut(node.function);
+            function.totals.give_to_site(counts);
+        }
+    }
+}
+
+/// `unknown`: the name of a function that is not known.
+fn frame_of<'a>(frame: &'a sites::Frame, unknown: &'a str) -> Frame<'a> {
+    let (module, name) = match &frame.function {
+        Some(function) => split(function),
+        None => ("", unknown),
+    };
+    Frame {
+        name,
+        module,
+        file: frame.file.as_deref().unwrap_or_default(),
+        line: frame.line.unwrap_or(0),
+        is_site: true,
+    }
+}
+
+/// Splits `module::name`. A closure's name includes that of its function: `module::name::{closure#0}`. A method of
+/// a generic type, or of a trait, has no module: `<module::Type as Trait>::name`.
+fn split(function: &str) -> (&str, &str) {
+    if function.contains('<') {
+        return ("", function);
+    }
+    let mut end = function.len();
+    while let Some(place) = function[..end].rfind("::") {
+        if !function[place + 2..].starts_with('{') {
+            return (&function[..place], &function[place + 2..]);
+        }
+        end = place;
+    }
+    ("", function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closure_has_the_name_of_its_function() {
+        for (function, module, name) in [
+            ("words::index::split", "words::index", "split"),
+            ("words::main::{{closure}}", "words", "main::{{closure}}"),
+            (
+                "words::load::{closure#0}::{closure#1}",
+                "words",
+                "load::{closure#0}::{closure#1}",
+            ),
+            ("main", "", "main"),
+            ("{closure#0}", "", "{closure#0}"),
+            ("a::{closure#0}", "", "a::{closure#0}"),
+            ("", "", ""),
+            ("::", "", ""),
+            (
+                "<words::Index as core::ops::drop::Drop>::drop",
+                "",
+                "<words::Index as core::ops::drop::Drop>::drop",
+            ),
+            ("words::Map<K,V>::grow", "", "words::Map<K,V>::grow"),
+        ] {
+            assert_eq!(split(function), (module, name), "{function}");
+        }
+    }
+}
