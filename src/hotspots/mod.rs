@@ -223,13 +223,14 @@ impl Hotspots {
                 function.allocates.record(total.allocates());
             }
         }
-        self.add_folded(report);
+        let folded = self.add_folded(report);
         if self.has_sites {
-            self.add_sites(report);
+            self.add_sites(report, &folded);
         }
     }
 
-    fn add_folded(&mut self, report: &Report) {
+    /// Returns the paths of the folded calls.
+    fn add_folded(&mut self, report: &Report) -> Vec<usize> {
         let mut folded_paths: Vec<usize> = Vec::with_capacity(report.folded.len());
         for folded in &report.folded {
             let function = self.functions.number(Frame {
@@ -251,6 +252,7 @@ impl Hotspots {
             let function = self.functions.get_mut(function);
             function.totals.add_folded(folded, node.is_within);
         }
+        folded_paths
     }
 
     /// Adds the hotspots of other reports.

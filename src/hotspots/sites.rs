@@ -8,10 +8,13 @@ use crate::sites;
 use super::{Frame, Hotspots};
 
 impl Hotspots {
-    /// Adds the sites of a report whose calls were added last.
-    pub(super) fn add_sites(&mut self, report: &Report) {
-        for (call, path) in report.calls.iter().zip(self.places.clone()) {
-            for site in call.sites.iter().flatten() {
+    /// Adds the sites of a report whose calls were added last, its folded ones on these paths.
+    pub(super) fn add_sites(&mut self, report: &Report, folded: &[usize]) {
+        let of_calls = report.calls.iter().map(|call| &call.sites);
+        let of_folded = report.folded.iter().map(|folded| &folded.sites);
+        let paths = [&self.places[..], folded].concat();
+        for (sites, path) in of_calls.chain(of_folded).zip(paths) {
+            for site in sites.iter().flatten() {
                 self.add_site(Some(path), site);
             }
         }

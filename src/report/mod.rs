@@ -75,7 +75,7 @@ pub struct Report {
     /// The allocation sites outside of all calls, as in [`CallReport::sites`].
     pub sites: Option<Vec<SiteReport>>,
     /// What was allocated at sites that were not recorded: those beyond the trace's
-    /// [limit](crate::Limits::sites), and those of folded calls. `None` if the trace records no sites, or no
+    /// [limit](crate::Limits::sites). `None` if the trace records no sites, or no
     /// [`Counting`](crate::Counting) allocator is installed.
     pub sites_not_recorded: Option<Counts>,
 }
@@ -125,6 +125,8 @@ pub struct FoldedReport {
     /// Whether some figure is not exact: a call is running, or for the reasons of
     /// [`CallReport::partial`].
     pub partial: bool,
+    /// The places where they allocated, as in [`CallReport::sites`].
+    pub sites: Option<Vec<SiteReport>>,
 }
 
 /// One call.

@@ -114,6 +114,7 @@ impl SiteReport {
 
     /// Returns the frames that are neither of the standard library nor of this crate, the innermost first; if there
     /// are none, the innermost one.
+    #[cfg(feature = "hotspots")]
     pub(crate) fn shown_frames(&self) -> Vec<&Frame> {
         let frames = self.frames.iter().filter(|frame| !is_of_library(frame));
         let frames: Vec<_> = frames.collect();
@@ -181,28 +182,43 @@ pub(crate) fn look_up<'a>(
 /// Looks up the frames of all sites, and leaves out those outside of their calls.
 #[cfg(feature = "sites")]
 fn resolve(report: &mut super::Report, by: impl FnOnce(&[Frame]) -> Vec<Arc<[Frame]>>) {
-    let of_calls = report
-        .calls
-        .iter_mut()
-        .filter_map(|call| call.sites.as_mut());
-    look_up(of_calls.chain(&mut report.sites).flatten(), by);
+    let of_calls = report.calls.iter_mut().map(|call| &mut call.sites);
+    let of_folded = report.folded.iter_mut().map(|folded| &mut folded.sites);
+    let all = of_calls.chain(of_folded).chain([&mut report.sites]);
+    look_up(all.flatten().flatten(), by);
     for call in &mut report.calls {
-        let Some(mut sites) = call.sites.take() else {
-            continue;
-        };
-        for site in &mut sites {
-            if let Some(place) = site.frames.iter().position(|frame| is_of_call(frame, call)) {
-                site.frames.truncate(place + 1);
-                site.is_whole = true;
-            }
-        }
-        call.sites = Some(SiteReport::merge(sites, |site| site.frames.clone()));
+        let function = (&*call.name, &*call.module, &*call.file);
+        cut(&mut call.sites, function);
     }
+    for folded in &mut report.folded {
+        let function = (&*folded.name, &*folded.module, &*folded.file);
+        cut(&mut folded.sites, function);
+    }
+}
+
+/// The name, module and file of a call's function.
+#[cfg(feature = "sites")]
+type Function<'a> = (&'a str, &'a str, &'a str);
+
+/// Leaves out the frames outside of a call.
+#[cfg(feature = "sites")]
+fn cut(of_call: &mut Option<Vec<SiteReport>>, function: Function<'_>) {
+    let Some(mut sites) = of_call.take() else {
+        return;
+    };
+    for site in &mut sites {
+        let is_call = |frame: &Frame| is_of_call(frame, function);
+        if let Some(place) = site.frames.iter().position(is_call) {
+            site.frames.truncate(place + 1);
+            site.is_whole = true;
+        }
+    }
+    *of_call = Some(SiteReport::merge(sites, |site| site.frames.clone()));
 }
 
 /// Returns whether a frame is that of a call's function: the innermost such one has opened it.
 #[cfg(feature = "sites")]
-fn is_of_call(frame: &Frame, call: &super::CallReport) -> bool {
+fn is_of_call(frame: &Frame, (name, module, file): Function<'_>) -> bool {
     let Some(function) = &frame.function else {
         return false;
     };
@@ -212,13 +228,13 @@ fn is_of_call(frame: &Frame, call: &super::CallReport) -> bool {
             .rsplit("::")
             .filter(|it| !it.starts_with(['{', '<']))
     };
-    let name = call.name.rsplit("::").next();
+    let name = name.rsplit("::").next();
     if segments().next() != name {
         return false;
     }
     match &frame.file {
-        Some(file) => Path::new(file).ends_with(Path::new(&*call.file)),
-        None => function.contains(&*call.module),
+        Some(of_frame) => Path::new(of_frame).ends_with(Path::new(file)),
+        None => function.contains(module),
     }
 }
 

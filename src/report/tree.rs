@@ -191,8 +191,13 @@ fn rows(report: &Report) -> Vec<Row> {
     let children = Children::of(report);
     let names = Names::in_report(report);
     let is_below = messages_below(report);
-    let sites: Vec<_> = report.calls.iter().map(shown_sites).collect();
-    let roots = children.outermost.clone();
+    let of_calls = report.calls.iter().map(|call| call.sites.as_deref());
+    let of_calls: Vec<_> = of_calls.map(shown_sites).collect();
+    let of_folded = report.folded.iter().map(|folded| folded.sites.as_deref());
+    let of_folded: Vec<_> = of_folded.map(shown_sites).collect();
+    let outside = shown_sites(report.sites.as_deref());
+    let outermost = children.outermost.iter().copied();
+    let roots: Vec<_> = site_items(&outside).chain(outermost).collect();
     let mut rows = Vec::with_capacity(report.calls.len());
     let mut levels = vec![Level {
         rest: roots.into_iter(),
@@ -224,7 +229,11 @@ fn rows(report: &Report) -> Vec<Row> {
             Item::Folded(index) => {
                 rows.push(folded_row(&report.folded[index], &names, text));
                 levels.push(Level {
-                    rest: children.folded[index].clone().into_iter(),
+                    rest: {
+                        let inside = children.folded[index].iter().copied();
+                        let items = site_items(&of_folded[index]).chain(inside);
+                        items.collect::<Vec<_>>().into_iter()
+                    },
                     indent: indent_below(depth, is_last, indent),
                     parent: None,
                 });
@@ -240,7 +249,7 @@ fn rows(report: &Report) -> Vec<Row> {
                     text,
                 ));
                 levels.push(Level {
-                    rest: below(report, call, &children.calls[index], &sites[index]).into_iter(),
+                    rest: below(report, call, &children.calls[index], &of_calls[index]).into_iter(),
                     indent: indent_below(depth, is_last, indent),
                     parent: Some(call),
                 });
@@ -304,12 +313,11 @@ fn below<'a>(
     children: &[Item<'a>],
     sites: &'a [SiteReport],
 ) -> Vec<Item<'a>> {
-    let (shown, more) = sites.split_at(sites.len().min(MOST_SITES));
-    let more = (!more.is_empty()).then_some(Item::MoreSites(more));
     // Checkpoints first: a checkpoint at the time of a call's start was set before it.
     let checkpoints = call.checkpoints.iter().map(Item::Checkpoint);
-    let sites = shown.iter().map(Item::Site).chain(more);
-    let items = sites.chain(checkpoints).chain(children.iter().copied());
+    let items = site_items(sites)
+        .chain(checkpoints)
+        .chain(children.iter().copied());
     let mut items: Vec<_> = items.collect();
     items.sort_by_key(|item| match item {
         Item::Checkpoint(checkpoint) => call.start.saturating_add(checkpoint.at),
@@ -320,10 +328,17 @@ fn below<'a>(
     items
 }
 
-/// Returns a call's sites, those of the same line together.
-fn shown_sites(call: &CallReport) -> Vec<SiteReport> {
-    let sites = call.sites.clone().unwrap_or_default();
-    SiteReport::merge(sites, |site| {
+/// Returns the heaviest of a call's sites, and the others as one entry.
+fn site_items(sites: &[SiteReport]) -> impl Iterator<Item = Item<'_>> {
+    let (shown, more) = sites.split_at(sites.len().min(MOST_SITES));
+    let more = (!more.is_empty()).then_some(Item::MoreSites(more));
+    shown.iter().map(Item::Site).chain(more)
+}
+
+/// Returns the sites of a call, those of the same line together.
+fn shown_sites(of_call: Option<&[SiteReport]>) -> Vec<SiteReport> {
+    let sites = of_call.unwrap_or_default();
+    SiteReport::merge(sites.to_vec(), |site| {
         let place = site.place()?;
         // Without a line, the address is the place.
         let offset = place.line.is_none().then_some(place.offset);

@@ -6,6 +6,8 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_counter::Counts;
+#[cfg(feature = "sites")]
+use alloc_counter::SiteLog;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
@@ -35,12 +37,15 @@ struct List {
 }
 
 /// The sums of the folding strands that are over.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Ended {
     /// The counts of the strands, and the sums of folded calls outside all others, by the call below
     /// which the strands stood and [when they were made](Strand::made_after).
     strands: Sorted<(Address, u64), (Counts, Sum)>,
     calls: Sorted<Address, Sum>,
+    /// Their allocation sites.
+    #[cfg(feature = "sites")]
+    sites: Option<SiteLog>,
 }
 
 /// Up to this many entries, strands of one parent have separate entries, by when they were made.
@@ -190,6 +195,11 @@ impl Ended {
         &self.calls
     }
 
+    #[cfg(feature = "sites")]
+    pub(crate) fn sites(&self) -> Option<&SiteLog> {
+        self.sites.as_ref()
+    }
+
     /// Returns the key under which strands are added up, and whether it is exactly theirs. Beyond
     /// [`MOST_EXACT`] entries, strands of one parent share one, so that a trace may last.
     fn key(&self, key: (Address, u64)) -> ((Address, u64), bool) {
@@ -210,6 +220,8 @@ impl Ended {
 
     /// Adds a strand's figures; `false` if there is no memory for all of them.
     fn add(&mut self, strand: &Strand) -> bool {
+        #[cfg(feature = "sites")]
+        strand.sites.end(&mut self.sites);
         let (reading, _) = strand.meter.read();
         let key = (strand.parent(), strand.made_after());
         let (key, is_exact) = self.key(key);

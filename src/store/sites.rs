@@ -128,6 +128,16 @@ impl StrandSites {
         self.log.take()?.as_ref().map(look)
     }
 
+    /// Moves the log to those of strands that are over.
+    pub(crate) fn end(&self, ended: &mut Option<SiteLog>) {
+        let log = self.key().and_then(|_| self.take());
+        match (ended, log) {
+            (Some(ended), Some(log)) => ended.merge(log),
+            (ended, Some(log)) => *ended = Some(log),
+            (_, None) => {}
+        }
+    }
+
     pub(crate) fn clear(&self) {
         if self.key().is_some() {
             self.key.store(0, Relaxed);

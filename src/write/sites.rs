@@ -5,6 +5,7 @@ use alloc_counter::{Owner, SiteLog};
 use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::strand::Strand;
+use crate::store::sum::path_of;
 use crate::write::cursor::{self, Position, entered};
 
 /// Begins to record what this thread allocates in a strand that it has entered.
@@ -63,10 +64,10 @@ fn innermost(here: &Position, strand: &'static Member<Strand>) -> Owner {
     } else {
         cursor::running(strand.aside.innermost().call())
     };
-    match innermost {
-        None if strand.is_folding() => Owner::Unknown,
-        None => Owner::Is(Address::NONE.to_bits()),
-        Some(call) if call.record.state().is_folded() => Owner::Unknown,
-        Some(call) => Owner::Is(call.address().to_bits()),
-    }
+    let folded = innermost.and_then(|call| call.record.folded());
+    Owner::Is(match (innermost, folded) {
+        (_, Some(folded)) => path_of(folded).to_bits(),
+        (Some(call), None) => call.address().to_bits(),
+        (None, None) => Address::NONE.to_bits(),
+    })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tracer::alloc::{Counts, Sites};
 use tracer::report::SiteReport;
-use tracer::{CallReport, InCurrentTrace, Limits, Report, Trace, call, traced};
+use tracer::{InCurrentTrace, Limits, Report, Trace, call, traced};
 
 fn exact() -> Trace {
     Trace::builder().sites(Sites::exact()).build()
@@ -41,10 +41,14 @@ fn without_frees(counts: Counts) -> Counts {
 /// Checks that the sites of each call sum to its own figures, and all sites to the trace's.
 fn check_sums(report: &Report) {
     let mut all = report.sites_not_recorded.unwrap();
-    for call in &report.calls {
-        let own = without_frees(call.self_counts.unwrap());
-        let sites = sum(call.sites.as_ref().unwrap());
-        assert_eq!(sites, own, "{}: {report:#}", call.name);
+    let calls = report.calls.iter();
+    let calls = calls.map(|call| (&call.name, call.self_counts, &call.sites));
+    let folded = report.folded.iter();
+    let folded = folded.map(|call| (&call.name, call.self_counts, &call.sites));
+    for (name, own, sites) in calls.chain(folded) {
+        let own = without_frees(own.unwrap());
+        let sites = sum(sites.as_ref().unwrap());
+        assert_eq!(sites, own, "{name}: {report:#}");
         all += sites;
     }
     all += sum(report.sites.as_ref().unwrap());
@@ -52,8 +56,8 @@ fn check_sums(report: &Report) {
 }
 
 /// Returns the bytes of each site of a call, with the functions and lines in this file.
-fn shown(call: &CallReport) -> Vec<String> {
-    let sites = call.sites.iter().flatten();
+fn shown(sites: Option<&[SiteReport]>) -> Vec<String> {
+    let sites = sites.unwrap_or_default().iter();
     let show = |site: &SiteReport| {
         let frames = site.frames.iter().filter_map(|frame| {
             let function = frame.function.as_deref()?.strip_prefix("sites::calls::")?;
@@ -112,7 +116,7 @@ fn each_call_has_its_own_as_far_as_its_function() {
             format!("100: block:{BLOCK} in inner:{INNER}"),
             format!("10: block:{BLOCK} in inner:{}", INNER + 1),
         ];
-        assert_eq!(shown(call), expected);
+        assert_eq!(shown(call.sites.as_deref()), expected);
     }
     let size = size_of::<Vec<u8>>();
     let expected = [
@@ -120,7 +124,7 @@ fn each_call_has_its_own_as_far_as_its_function() {
         format!("{size}: outer:{OUTER}"),
         format!("7: block:{BLOCK} in outer:{}", OUTER + 3),
     ];
-    assert_eq!(shown(&report.calls[0]), expected);
+    assert_eq!(shown(report.calls[0].sites.as_deref()), expected);
     assert_eq!(sum(report.sites.as_ref().unwrap()).bytes_allocated, 1000);
     let tree = format!("{report:#}");
     let lines: Vec<_> = tree
@@ -130,6 +134,8 @@ fn each_call_has_its_own_as_far_as_its_function() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sites/calls.rs");
     let place = |function: &str, line: u32| format!("sites::calls::{function} at {file}:{line}");
     let expected = [
+        // Outside of the calls.
+        place("block", BLOCK),
         place("outer", OUTER + 2),
         place("outer", OUTER),
         place("block", BLOCK),
@@ -186,14 +192,14 @@ fn futures_on_several_workers() {
     for call in nested {
         // The runtime may allocate for the yield, too.
         let block = format!("5: block:{BLOCK} in nested::{{{{closure}}}}");
-        let sites = shown(call);
+        let sites = shown(call.sites.as_deref());
         assert!(sites.iter().any(|it| it.starts_with(&block)), "{sites:?}");
     }
     for call in report.calls.iter().filter(|it| it.name == "waits") {
-        let blocks = shown(call)
+        let blocks = shown(call.sites.as_deref())
             .into_iter()
             .filter(|it| it.starts_with(&format!("90: block:{BLOCK}")));
-        assert_eq!(blocks.count(), 1, "{:?}", shown(call));
+        assert_eq!(blocks.count(), 1, "{:?}", shown(call.sites.as_deref()));
     }
 }
 
@@ -287,11 +293,68 @@ fn sites_beyond_the_limit_are_counted() {
 }
 
 #[test]
-fn sites_of_folded_calls_are_counted() {
-    let report = outer_within(Limits::default().calls(1));
+fn folded_calls_have_the_sites_of_their_path() {
+    let report = outer_within(Limits::default().calls(1)).resolved();
     check_sums(&report);
-    let lost = report.sites_not_recorded.unwrap();
-    assert_eq!((lost.allocations, lost.bytes_allocated), (4, 220));
+    assert_eq!(report.sites_not_recorded, Some(Counts::ZERO));
+    let [folded] = &*report.folded else {
+        panic!("{report:#}");
+    };
+    assert_eq!((&*folded.name, folded.calls), ("inner", 2));
+    let expected = [
+        format!("200: block:{BLOCK} in inner:{INNER}"),
+        format!("20: block:{BLOCK} in inner:{}", INNER + 1),
+    ];
+    assert_eq!(shown(folded.sites.as_deref()), expected);
+    let tree = format!("{report:#}");
+    let below = tree.split_once("inner, folded calls: 2").unwrap().1;
+    assert!(below.contains("▸ sites::calls::block at "), "{tree}");
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+}
+
+/// Calls on several levels, of which all but one are folded, with tasks below them.
+#[test]
+fn folded_tasks_have_exact_sites() {
+    #[traced]
+    async fn leaf(bytes: usize) {
+        drop(block(bytes));
+        tokio::task::yield_now().await;
+        drop(block(1));
+    }
+    #[traced]
+    async fn spawning(bytes: usize) {
+        let task = tokio::spawn(leaf(bytes).in_current_trace());
+        drop(block(5));
+        leaf(bytes).await;
+        task.await.unwrap();
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    let limits = Limits::default().calls(1);
+    let trace = Trace::builder()
+        .limits(limits)
+        .sites(Sites::exact())
+        .build();
+    runtime.block_on(trace.instrument(async {
+        let call = call!("all");
+        for round in 0..10 {
+            spawning(round).await;
+        }
+        call.stop();
+    }));
+    let report = trace.report().resolved();
+    check_sums(&report);
+    assert_eq!(report.sites_not_recorded, Some(Counts::ZERO));
+    assert_eq!(report.calls.len(), 1);
+    let names = report.folded.iter().map(|it| (&*it.name, it.calls));
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, [("spawning", 10), ("leaf", 20)]);
+    let ones = shown(report.folded[1].sites.as_deref());
+    assert!(ones.iter().any(|it| it.starts_with("90: ")), "{ones:?}");
+    assert!(ones.iter().any(|it| it.starts_with("20: ")), "{ones:?}");
 }
 
 #[test]
@@ -382,6 +445,9 @@ fn a_recorder_keeps_requests_with_their_lines() {
     for report in kept {
         check_sums(&report);
         let expected = format!("7: block:{BLOCK} in outer:{}", OUTER + 3);
-        assert_eq!(shown(&report.calls[0]).last(), Some(&expected));
+        assert_eq!(
+            shown(report.calls[0].sites.as_deref()).last(),
+            Some(&expected)
+        );
     }
 }

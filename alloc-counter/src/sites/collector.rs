@@ -96,6 +96,27 @@ impl Collector {
         has_memory
     }
 
+    /// Adds the sites of another one that shares its room with this one.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.not_recorded += other.not_recorded;
+        for (key, figures) in other.sites {
+            if let Some(known) = self.sites.get_mut(&key) {
+                known.add(&figures);
+                self.room.give_back();
+            } else if self.sites.try_reserve(1).is_ok() {
+                self.sites.insert(key, figures);
+            } else {
+                self.room.give_back();
+                self.lose(Counts {
+                    allocations: rounded(figures.allocations),
+                    reallocations: rounded(figures.reallocations),
+                    bytes_allocated: rounded(figures.bytes),
+                    ..Counts::ZERO
+                });
+            }
+        }
+    }
+
     /// Returns the sites and their owners, in no order.
     pub(super) fn sites(&self) -> impl Iterator<Item = (u32, Site)> {
         self.sites.iter().map(|(key, figures)| {

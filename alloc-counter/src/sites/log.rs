@@ -40,8 +40,6 @@ pub struct SiteLog {
 pub enum Owner {
     /// That of a call, or whatever has this number.
     Is(u32),
-    /// Counted, but not said in what.
-    Unknown,
     /// Not counted at the moment.
     Paused,
     /// What was recorded does not exist any more.
@@ -110,10 +108,7 @@ impl SiteLog {
             let seen = look(&recording.log);
             let missed = super::MISSED.take();
             for recording in recordings {
-                if matches!(
-                    recording.log.owner(recording.key),
-                    Owner::Is(_) | Owner::Unknown
-                ) {
+                if matches!(recording.log.owner(recording.key), Owner::Is(_)) {
                     recording.log.collector.lose(missed);
                 }
             }
@@ -122,14 +117,18 @@ impl SiteLog {
         found.flatten()
     }
 
+    /// Adds what another log has recorded, which shares its room with this one: that of a task that is over.
+    pub fn merge(&mut self, other: Self) {
+        exclude(|| self.collector.merge(other.collector));
+    }
+
     /// Returns the sites and whose they are, in no order. The same place in the code is another site for each
     /// owner.
     pub fn sites(&self) -> impl Iterator<Item = (u32, Site)> {
         self.collector.sites()
     }
 
-    /// Returns what was allocated at places for which there was no room or memory, or whose owner was not
-    /// known, since this was last [taken](Self::take_not_recorded).
+    /// Returns what was allocated at places for which there was no room or memory, since this was last [taken](Self::take_not_recorded).
     pub fn not_recorded(&self) -> Counts {
         self.collector.not_recorded()
     }
@@ -150,10 +149,8 @@ impl SiteLog {
         counts: Counts,
         walk: impl FnOnce(&mut dyn FnMut(&[usize], bool)),
     ) {
-        let owner = match self.owner(key) {
-            Owner::Is(owner) => owner,
-            Owner::Unknown => return self.collector.lose(counts),
-            Owner::Paused | Owner::Gone => return,
+        let Owner::Is(owner) = self.owner(key) else {
+            return;
         };
         if let Some(weight) = self.sampler.weight(counts.bytes_allocated) {
             walk(&mut |frames, is_whole| {

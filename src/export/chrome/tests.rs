@@ -128,6 +128,7 @@ fn requests() -> [Report; 3] {
         self_counts: Some(blocks(1, 0)),
         moved: false,
         partial: true,
+        sites: None,
     }];
 
     let hostile = "<script>\"\\\n\t;\u{1b}\u{0}é";

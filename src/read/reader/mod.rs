@@ -92,7 +92,10 @@ fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
         let sums = vec![sum_snapshot(Address::NONE, outside, started)];
         strand(key.0, key.1, *counts, sums)
     });
-    strands
-        .chain([strand(Address::NONE, 0, Counts::ZERO, calls)])
-        .collect()
+    let calls = StrandSnapshot {
+        #[cfg(feature = "sites")]
+        sites: ended.sites().map(strand::sites),
+        ..strand(Address::NONE, 0, Counts::ZERO, calls)
+    };
+    strands.chain([calls]).collect()
 }

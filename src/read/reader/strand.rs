@@ -292,13 +292,19 @@ impl<'a> Reader<'a> {
 /// Reads the sites of a strand that nobody runs, or this thread.
 #[cfg(feature = "sites")]
 fn read_sites(strand: &Strand) -> Option<Vec<(Option<CallId>, Site)>> {
-    let read = |log: &SiteLog| {
-        let call = |owner| CallId::at(Address::from_bits(owner));
-        let sites = log.sites().map(|(owner, site)| (call(owner), site));
-        sites.collect()
-    };
     let key = strand.sites.key()?;
-    strand.sites.look(read).or_else(|| SiteLog::look(key, read))
+    strand
+        .sites
+        .look(sites)
+        .or_else(|| SiteLog::look(key, sites))
+}
+
+/// Returns the sites of a log, each with its call.
+#[cfg(feature = "sites")]
+pub(super) fn sites(log: &SiteLog) -> Vec<(Option<CallId>, Site)> {
+    let call = |owner| CallId::at(Address::from_bits(owner));
+    let sites = log.sites().map(|(owner, site)| (call(owner), site));
+    sites.collect()
 }
 
 /// A call as it is now.

@@ -1,16 +1,17 @@
 //! From the sums of folded calls to their reports.
 
 use crate::read::snapshot::PathSnapshot;
-use crate::report::FoldedReport;
+use crate::report::{FoldedReport, SiteReport};
 
 use super::order::Order;
 use super::shares::{Share, Shares};
 
-/// Reports all paths, depth first. Those within one call or path are sorted by name, file and line.
+/// Reports all paths, depth first. `sites` returns those of the path with a place in the order. Those within one call or path are sorted by name, file and line.
 pub(super) fn folded(
     paths: &[PathSnapshot],
     order: &Order,
     shares: &Shares,
+    mut sites: impl FnMut(usize) -> Option<Vec<SiteReport>>,
     is_counted: bool,
 ) -> Vec<FoldedReport> {
     let calls = order.len();
@@ -49,13 +50,10 @@ pub(super) fn folded(
                 .iter()
                 .map(|inner| (*inner, parent, Some(here))),
         );
-        reports.push(folded_report(
-            &paths[path],
-            share,
-            parent,
-            within,
-            is_counted,
-        ));
+        reports.push(FoldedReport {
+            sites: sites(calls + path),
+            ..folded_report(&paths[path], share, parent, within, is_counted)
+        });
     }
     reports
 }
@@ -90,5 +88,7 @@ fn folded_report(
         self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
         moved: share.is_moved,
         partial: share.is_partial || share.running > 0,
+        // Put in by the caller.
+        sites: None,
     }
 }

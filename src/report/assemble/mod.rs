@@ -26,11 +26,15 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let order = Order::of(&snapshot.strands, &snapshot.paths);
     let shares = Shares::of(&snapshot, &order);
     let total: Counts = snapshot.strands.iter().map(|strand| strand.counts).sum();
-    let folded = folded(&snapshot.paths, &order, &shares, is_counted);
     #[cfg(feature = "sites")]
-    let sites = sites_not_recorded.map_or_else(sites::CallSites::default, |_| {
+    let mut sites = sites_not_recorded.map_or_else(sites::CallSites::default, |_| {
         sites::CallSites::of(&snapshot, &order)
     });
+    #[cfg(feature = "sites")]
+    let sites_of_path = |place| sites.of_path(place);
+    #[cfg(not(feature = "sites"))]
+    let sites_of_path = |_| None;
+    let folded = folded(&snapshot.paths, &order, &shares, sites_of_path, is_counted);
     let mut names = ThreadNames::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {

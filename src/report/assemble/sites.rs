@@ -6,7 +6,7 @@ use crate::sites::modules::Modules;
 
 use super::order::Order;
 
-/// The sites of the calls, by the calls' places, and those outside of all calls.
+/// The sites of the calls and of the paths of folded calls, by their places, and those outside of all calls.
 #[derive(Default)]
 pub(super) struct CallSites {
     by_place: Vec<Option<Vec<SiteReport>>>,
@@ -18,6 +18,9 @@ impl CallSites {
         let mut sites = Self::default();
         let modules = Modules::of_process();
         sites.by_place = vec![None; order.len()];
+        // Several strands may have calls on a path.
+        let paths = snapshot.paths.iter().map(|_| Some(Vec::new()));
+        sites.by_place.extend(paths);
         for (number, strand) in snapshot.strands.iter().enumerate() {
             let Some(of_strand) = &strand.sites else {
                 continue;
@@ -39,6 +42,11 @@ impl CallSites {
             SiteReport::sort(sites);
         }
         sites
+    }
+
+    /// Takes the sites of the path of folded calls with this place.
+    pub(super) fn of_path(&mut self, place: usize) -> Option<Vec<SiteReport>> {
+        self.by_place.get_mut(place)?.take()
     }
 
     /// Moves the sites into their calls. Returns those outside.

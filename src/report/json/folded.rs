@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::FoldedReport;
 use crate::report::duration::nanoseconds;
+use crate::report::{FoldedReport, SiteReport};
 
 use super::counts::CountsInJson;
-use super::list::Part;
+use super::list::{List, Part};
 use super::parts::{borrowed, is_false, is_zero, owned};
 
 #[derive(Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub(super) struct FoldedInJson<'a> {
     moved: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     partial: bool,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    sites: Option<List<'a, SiteReport>>,
 }
 
 impl Part for FoldedReport {
@@ -82,6 +84,7 @@ impl<'a> FoldedInJson<'a> {
             own: folded.self_counts.map(CountsInJson::of),
             moved: folded.moved,
             partial: folded.partial,
+            sites: folded.sites.as_deref().map(List::Written),
         }
     }
 
@@ -105,6 +108,7 @@ impl<'a> FoldedInJson<'a> {
             self_counts: self.own.map(CountsInJson::into_counts),
             moved: self.moved,
             partial: self.partial,
+            sites: self.sites.map(List::into_read),
         }
     }
 }

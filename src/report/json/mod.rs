@@ -73,7 +73,7 @@
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
 //! | `within`? | the index in `folded` of the folded calls around them |
 //! | `calls`, `running`?, `failures`?, `cancelled`? | numbers of calls |
-//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`? | as of a call, for all of them together |
+//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`?, `sites`? | as of a call, for all of them together |
 //!
 //! | a request has | |
 //! |---|---|
