@@ -23,6 +23,7 @@ const ORDER: &[&[&str]] = &[
     &["budget"],
     &["hotspots"],
     &["export"],
+    &["hunt"],
     &["recorder"],
     &["tracing"],
     &["tower"],

@@ -72,6 +72,7 @@
 //! - `pprof`: hotspots for `go tool pprof` and compatible tools.
 //! - `sites`: the lines that allocate, in a call by [`Trace::builder`], or in a stretch of code by `alloc::sites`;
 //!   functions and lines of code addresses, in the module `sites`.
+//! - `hunt`: a table of the functions and lines that allocate in a whole program: `hunt`.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
@@ -103,6 +104,9 @@ pub mod hotspots;
 
 pub mod export;
 
+#[cfg(feature = "hunt")]
+mod hunt;
+
 #[cfg(feature = "recorder")]
 pub mod recorder;
 
@@ -121,6 +125,8 @@ mod layers;
 mod models;
 
 pub use alloc_counter::{self as alloc, Counting};
+#[cfg(feature = "hunt")]
+pub use hunt::{Hunt, hunt};
 pub use report::in_flight::{InFlight, in_flight};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
 pub use store::callsite::Callsite;

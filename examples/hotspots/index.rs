@@ -1,9 +1,8 @@
-//! An index of words: a first version, and the version after a look at the hotspots.
+//! An index of words: a first version, and the version after the hunt.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tracer::traced;
 
 /// The indexed texts: a document on each line.
 pub(crate) const CORPUS: &str = include_str!("corpus.jsonl");
@@ -30,7 +29,6 @@ pub(crate) enum Version {
 
 impl Index {
     /// Adds the document on this line.
-    #[traced]
     pub(crate) fn add(&mut self, line: &str, version: Version) -> serde_json::Result<()> {
         let document = parse(line)?;
         let number = self.titles.len();
@@ -41,7 +39,11 @@ impl Index {
         Ok(())
     }
 
-    #[traced]
+    /// Returns the number of words.
+    pub(crate) fn words(&self) -> usize {
+        self.words.len()
+    }
+
     fn post(&mut self, word: &str, number: usize, version: Version) {
         let documents = match version {
             // A string for each word of the text.
@@ -58,13 +60,11 @@ impl Index {
     }
 }
 
-#[traced(err)]
 fn parse(line: &str) -> serde_json::Result<Document> {
     serde_json::from_str(line)
 }
 
 /// Passes every word of the text to `each`, in lower case.
-#[traced]
 fn words(text: &str, version: Version, mut each: impl FnMut(&str)) {
     let words = text.split(|character: char| !character.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());

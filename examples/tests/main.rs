@@ -2,13 +2,9 @@
 
 mod documents;
 mod http;
-#[cfg(feature = "flamegraph")]
+#[cfg(feature = "hunt")]
 mod hunt;
 mod outputs;
 mod process;
 mod service;
 mod text;
-
-// For `hunt`, which runs in this process.
-#[global_allocator]
-static ALLOCATOR: tracer::Counting = tracer::Counting::system();

@@ -48,11 +48,15 @@ pub(super) fn for_each_stack<E>(
     Ok(())
 }
 
-/// Appends a name without spaces, behind which a tool would look for a number, and without characters
-/// that end a frame or a line.
+/// Appends a name without a space behind which a tool would look for a number, and without characters that end
+/// a frame or a line.
 fn push_name(stack: &mut String, frame: Frame<'_>) {
-    for character in frame.qualified().chars() {
-        if character == ';' || character.is_whitespace() {
+    let name = frame.qualified();
+    let mut rest = name.chars();
+    while let Some(character) = rest.next() {
+        let next = rest.as_str().chars().next();
+        let is_of_name = character == ' ' && next.is_some_and(char::is_alphabetic);
+        if character == ';' || character.is_whitespace() && !is_of_name {
             // Writing to a string can't fail.
             let _ = write!(stack, "{}", character.escape_unicode());
         } else {

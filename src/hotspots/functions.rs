@@ -75,11 +75,6 @@ impl Functions {
         &mut self.all[number]
     }
 
-    #[cfg(feature = "tables")]
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Function> {
         self.all.iter()
     }

@@ -24,7 +24,7 @@ const VERSION: u32 = 1;
 impl Serialize for Table<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let hotspots = self.hotspots;
-        let functions = self.functions();
+        let (functions, _) = self.functions();
         let functions: Vec<_> = functions.iter().map(Function::of).collect();
         let paths: Vec<_> = hotspots.paths().iter().map(PathInJson::of).collect();
         let mut object = serializer.serialize_struct("hotspots", 6)?;

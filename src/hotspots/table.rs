@@ -70,7 +70,7 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hotspots = self.hotspots;
         writeln!(f, "{}\n", Summary(hotspots))?;
-        let functions = self.functions();
+        let (functions, hidden) = self.functions();
         if functions.is_empty() {
             return Ok(());
         }
@@ -80,7 +80,6 @@ impl fmt::Display for Table<'_> {
         } else {
             grid.write(self.width, f)?;
         }
-        let hidden = hotspots.functions.len() - functions.len();
         let partial = hotspots.functions.iter().map(|it| it.totals.partial);
         let partial = partial.fold(0, u64::saturating_add);
         if hidden > 0 || partial > 0 {
@@ -118,11 +117,14 @@ const FIGURES: [(By, u8); 12] = [
 ];
 
 impl Table<'_> {
-    /// Returns the functions that are shown.
-    pub(super) fn functions(&self) -> Vec<Hotspot<'_>> {
+    /// Returns the functions that are shown, and the number of others. Lines without any of the figure count as
+    /// neither: they only lead to others.
+    pub(super) fn functions(&self) -> (Vec<Hotspot<'_>>, usize) {
         let mut functions = self.hotspots.functions(self.by);
+        functions.retain(|it| !it.frame.is_site || self.by.of(it.totals) > 0);
+        let hidden = functions.len().saturating_sub(self.top);
         functions.truncate(self.top);
-        functions
+        (functions, hidden)
     }
 
     fn grid(&self, functions: &[Hotspot<'_>]) -> Grid {
@@ -142,8 +144,11 @@ impl Table<'_> {
             _ => true,
         });
         let figures: Vec<(By, u8)> = figures.collect();
+        // Lines have no other figures than these.
+        let of_sites = |figure: By| self.hotspots.has_sites && figure.is_of_sites();
         for (figure, rank) in &figures {
-            columns.push(Column::number(figure.name(), *rank));
+            let more = if of_sites(*figure) { 10 } else { 0 };
+            columns.push(Column::number(figure.name(), rank + more));
         }
         // A table sorted by time shows its distribution.
         let more = if by.unit() == Unit::Nanoseconds { 6 } else { 0 };
@@ -163,7 +168,11 @@ impl Table<'_> {
         ] {
             columns.push(Column::number(title, rank));
         }
-        let rank = if self.is_markdown { ALWAYS } else { 9 };
+        let rank = if self.is_markdown || self.hotspots.has_sites {
+            ALWAYS
+        } else {
+            9
+        };
         columns.push(Column::foreign("at", rank).cut(PLACE));
         let names = self.hotspots.names();
         let row = |it: &Hotspot<'_>| {
