@@ -178,7 +178,7 @@ impl Hotspots {
     }
 
     /// Makes hotspots of no reports whose paths go on below each call, through the functions that its
-    /// [allocation sites](CallReport::sites) are in, to the lines that allocated.
+    /// [allocation sites](crate::CallReport::sites) are in, to the lines that allocated.
     ///
     /// A function of a site is a [`Frame`] with [`is_site`](Frame::is_site). Those of the standard library are left
     /// out. A line has what was allocated there as its own figures, and a call keeps what was allocated at no

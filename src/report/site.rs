@@ -112,6 +112,34 @@ impl SiteReport {
         merged
     }
 
+    /// Returns the sites of a call, those of the same line together.
+    pub(crate) fn by_line(of_call: Option<&[Self]>) -> Vec<Self> {
+        Self::merge(of_call.unwrap_or_default().to_vec(), |site| {
+            let place = site.place()?;
+            // Without a line, the address is the place.
+            let offset = place.line.is_none().then_some(place.offset);
+            let module = place.module.clone();
+            Some((
+                place.function.clone(),
+                place.file.clone(),
+                place.line,
+                module,
+                offset,
+            ))
+        })
+    }
+
+    /// Returns the [place](Self::place) as a text on one line.
+    pub(crate) fn described(&self) -> String {
+        let mut text = String::new();
+        match self.place() {
+            // Writing to a string can't fail.
+            Some(frame) => _ = write_frame(&mut text, frame),
+            None => text += "(the stack could not be walked)",
+        }
+        text
+    }
+
     /// Returns the frames that are neither of the standard library nor of this crate, the innermost first; if there
     /// are none, the innermost one.
     #[cfg(feature = "hotspots")]

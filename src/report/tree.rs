@@ -9,7 +9,7 @@ use alloc_counter::Counts;
 
 use super::escape::Escaped;
 use super::names::Names;
-use super::site::{SiteReport, write_frame};
+use super::site::SiteReport;
 use super::text::{Beside, Failures, Subscriber, Title, ending, messages_below};
 use super::units::{count, or_unknown, plural, time};
 use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Thread};
@@ -192,10 +192,10 @@ fn rows(report: &Report) -> Vec<Row> {
     let names = Names::in_report(report);
     let is_below = messages_below(report);
     let of_calls = report.calls.iter().map(|call| call.sites.as_deref());
-    let of_calls: Vec<_> = of_calls.map(shown_sites).collect();
+    let of_calls: Vec<_> = of_calls.map(SiteReport::by_line).collect();
     let of_folded = report.folded.iter().map(|folded| folded.sites.as_deref());
-    let of_folded: Vec<_> = of_folded.map(shown_sites).collect();
-    let outside = shown_sites(report.sites.as_deref());
+    let of_folded: Vec<_> = of_folded.map(SiteReport::by_line).collect();
+    let outside = SiteReport::by_line(report.sites.as_deref());
     let outermost = children.outermost.iter().copied();
     let roots: Vec<_> = site_items(&outside).chain(outermost).collect();
     let mut rows = Vec::with_capacity(report.calls.len());
@@ -335,24 +335,6 @@ fn site_items(sites: &[SiteReport]) -> impl Iterator<Item = Item<'_>> {
     shown.iter().map(Item::Site).chain(more)
 }
 
-/// Returns the sites of a call, those of the same line together.
-fn shown_sites(of_call: Option<&[SiteReport]>) -> Vec<SiteReport> {
-    let sites = of_call.unwrap_or_default();
-    SiteReport::merge(sites.to_vec(), |site| {
-        let place = site.place()?;
-        // Without a line, the address is the place.
-        let offset = place.line.is_none().then_some(place.offset);
-        let module = place.module.clone();
-        Some((
-            place.function.clone(),
-            place.file.clone(),
-            place.line,
-            module,
-            offset,
-        ))
-    })
-}
-
 fn call_row(
     report: &Report,
     index: usize,
@@ -441,10 +423,7 @@ fn checkpoint_row(checkpoint: &CheckpointReport, text: String) -> Row {
 
 fn site_row(site: &SiteReport, mut text: String) -> Row {
     text += "▸ ";
-    match site.place() {
-        Some(frame) => _ = write_frame(&mut text, frame),
-        None => text += "(the stack could not be walked)",
-    }
+    text += &site.described();
     row_of_sites(site.allocates(), site.shown_bytes(), text)
 }
 

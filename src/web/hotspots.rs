@@ -6,11 +6,11 @@ use maud::{Markup, html};
 
 use crate::hotspots::{By, Hotspot};
 use crate::report::names::Names;
-use crate::report::units::{bytes, count, or_unknown, percent, time};
+use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 
 use super::flames::Flames;
 use super::layout::{cell, encoded, shown};
-use super::{Asked, Mounted, Refused, layout};
+use super::{Asked, Mounted, Refused, layout, lines};
 
 /// Number of functions that are shown.
 const MOST: usize = 30;
@@ -68,20 +68,47 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         @else {
             h2 #flames { "Flame graph" }
             @if flames.whole() == 0 { p { "There is nothing to draw: no call has any of it, or it is not counted." } }
-            @else { (flame_graph(&flames, &names, asked, &query(by))) }
+            @else { (flame_graph(&flames, &names, asked, &query(by), CALLS)) }
             h2 { "Functions" }
             (table(&functions, &names, by, flames.whole()))
+            @if by.is_of_sites() { (of_lines(page, route, by, asked, &query(by))) }
         }
     };
     Ok(layout::page(asked, "Hotspots", None, &content).into_response())
 }
 
-fn flame_graph(flames: &Flames<'_>, names: &Names<'_>, asked: &Asked, here: &str) -> Markup {
-    let wanted = asked.get("at");
+/// The section of the lines that allocate, if a kept request has them.
+fn of_lines(page: &Mounted, route: Option<&str>, by: By, asked: &Asked, here: &str) -> Markup {
+    let hotspots = lines::hotspots(&page.recorder, route);
+    let flames = Flames::of(by, hotspots.paths());
+    html! {
+        @if flames.whole() > 0 {
+            h2 #lines { "Lines that allocate" }
+            p.faint { "Over the " (plural(hotspots.reports(), "kept request")) " with allocation sites. Functions of the standard library are left out." }
+            (flame_graph(&flames, &hotspots.names(), asked, here, LINES))
+            (lines::table(&hotspots, by, flames.whole()))
+        }
+    }
+}
+
+/// The query's parameter for what a flame graph is zoomed into, and the graph's anchor.
+type Zoom = (&'static str, &'static str);
+
+const CALLS: Zoom = ("at", "flames");
+const LINES: Zoom = ("line", "lines");
+
+fn flame_graph(
+    flames: &Flames<'_>,
+    names: &Names<'_>,
+    asked: &Asked,
+    here: &str,
+    (parameter, anchor): Zoom,
+) -> Markup {
+    let wanted = asked.get(parameter);
     let zoomed = wanted.and_then(|it| flames.find(it));
     let link = |path: Option<&str>| {
-        let path = path.map_or_else(String::new, |it| format!("&at={it}"));
-        asked.link(&format!("{here}{path}#flames"))
+        let path = path.map_or_else(String::new, |it| format!("&{parameter}={it}"));
+        asked.link(&format!("{here}{path}#{anchor}"))
     };
     html! {
         p.faint {

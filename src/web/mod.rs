@@ -68,6 +68,7 @@ mod flames;
 mod hotspots;
 mod in_flight;
 mod layout;
+mod lines;
 mod overview;
 mod requests;
 mod route;

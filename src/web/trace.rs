@@ -15,7 +15,7 @@ use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Mounted, Refused, charts, layout, number};
+use super::{Asked, Mounted, Refused, charts, layout, lines, number};
 
 /// Number of calls that are shown; the exports have all of them.
 const MOST: usize = 2000;
@@ -217,7 +217,7 @@ fn path_of_folded(report: &Report, index: usize, names: &Names<'_>) -> String {
 fn folded(folded: &FoldedReport, path: &str) -> Markup {
     html! {
         tr {
-            th.text.tree { (shown(path)) span.faint { " × " (count(folded.calls)) " folded" } }
+            th.text.tree { (shown(path)) span.faint { " × " (count(folded.calls)) " folded" } (lines::of_call(folded.sites.as_deref(), "")) }
             td {}
             (cell("Time", &time(folded.wall)))
             (cell("Self busy", &time(folded.self_busy)))
@@ -299,6 +299,7 @@ fn what(call: &CallReport, names: &Names<'_>, indent: &str) -> Markup {
         } @else if let Some(it) = compared.filter(|it| it.is_rare()) {
             span.usual.warm { (indent) "in " (percent(it.requests, it.of)) " of requests" }
         }
+        (lines::of_call(call.sites.as_deref(), indent))
         @for it in &call.checkpoints {
             span.usual { (indent) "· " (shown(&it.name)) " " (time(it.wall))
                 @if let Some(counts) = &it.counts { ", allocates " (count(counts.allocates())) } }

@@ -9,6 +9,7 @@ mod names;
 mod outcomes;
 mod page;
 mod page_access;
+mod page_lines;
 mod page_links;
 mod server;
 mod site;

@@ -32,7 +32,14 @@ pub(crate) fn recorder() -> Recorder {
 
 impl Site {
     pub(crate) fn of(mount: impl FnOnce(Router) -> Router, knows_peers: bool) -> Self {
-        let recorder = recorder();
+        Self::with(recorder(), mount, knows_peers)
+    }
+
+    pub(crate) fn with(
+        recorder: Recorder,
+        mount: impl FnOnce(Router) -> Router,
+        knows_peers: bool,
+    ) -> Self {
         let page = Page::new(recorder.clone()).unwrap();
         let app = mount(page.router());
         let token = page.token().to_owned();
