@@ -86,8 +86,12 @@ impl fmt::Display for Table<'_> {
             writeln!(f)?;
         }
         if hidden > 0 {
-            let lines = if hotspots.has_sites { " or lines" } else { "" };
-            writeln!(f, "{}{lines}", plural(hidden as u64, "more function"))?;
+            let what = if hotspots.has_sites {
+                "more row"
+            } else {
+                "more function"
+            };
+            writeln!(f, "{}", plural(hidden as u64, what))?;
         }
         if partial > 0 {
             let partial = count(partial);
@@ -238,8 +242,8 @@ pub(super) fn name(names: &Names<'_>, frame: Frame<'_>) -> String {
 
 /// Returns the function's place in the code, on one line; nothing if it is not known.
 pub(super) fn place(frame: Frame<'_>) -> String {
-    if frame.is_site && frame.file.is_empty() {
-        return String::new();
+    if frame.is_site && frame.line == 0 {
+        return Escaped(frame.file).to_string();
     }
     format!("{}:{}", Escaped(frame.file), frame.line)
 }

@@ -45,7 +45,7 @@ pub(crate) struct Ended {
     calls: Sorted<Address, Sum>,
     /// Their allocation sites.
     #[cfg(feature = "sites")]
-    sites: Option<SiteLog>,
+    sites: Option<Box<SiteLog>>,
 }
 
 /// Up to this many entries, strands of one parent have separate entries, by when they were made.
@@ -197,7 +197,7 @@ impl Ended {
 
     #[cfg(feature = "sites")]
     pub(crate) fn sites(&self) -> Option<&SiteLog> {
-        self.sites.as_ref()
+        self.sites.as_deref()
     }
 
     /// Returns the key under which strands are added up, and whether it is exactly theirs. Beyond

@@ -129,11 +129,11 @@ impl StrandSites {
     }
 
     /// Moves the log to those of strands that are over.
-    pub(crate) fn end(&self, ended: &mut Option<SiteLog>) {
+    pub(crate) fn end(&self, ended: &mut Option<Box<SiteLog>>) {
         let log = self.key().and_then(|_| self.take());
         match (ended, log) {
             (Some(ended), Some(log)) => ended.merge(log),
-            (ended, Some(log)) => *ended = Some(log),
+            (ended, Some(log)) => *ended = Some(Box::new(log)),
             (_, None) => {}
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tracer::alloc::{Counts, Sites};
 use tracer::report::SiteReport;
-use tracer::{InCurrentTrace, Limits, Report, Trace, call, traced};
+use tracer::{InCurrentTrace, Limits, Report, Scope, Trace, call, traced};
 
 fn exact() -> Trace {
     Trace::builder().sites(Sites::exact()).build()
@@ -355,6 +355,37 @@ fn folded_tasks_have_exact_sites() {
     let ones = shown(report.folded[1].sites.as_deref());
     assert!(ones.iter().any(|it| it.starts_with("90: ")), "{ones:?}");
     assert!(ones.iter().any(|it| it.starts_with("20: ")), "{ones:?}");
+}
+
+/// Of a function that returns to the code that is recorded.
+#[inline(never)]
+fn deep_inside(trace: &Trace) -> Scope {
+    let frame = black_box([0_u8; 20_000]);
+    let scope = trace.inject();
+    black_box(&frame);
+    scope
+}
+
+#[test]
+fn a_scope_from_further_in_has_the_frames_of_its_holder() {
+    const HOLDER: u32 = line!() + 4;
+    for trace in [exact(), Trace::builder().sites(Sites::sampled(1)).build()] {
+        #[inline(never)]
+        fn holder(trace: &Trace) {
+            let scope = deep_inside(trace);
+            drop(block(300));
+            drop(scope);
+        }
+        holder(&trace);
+        let report = trace.report().resolved();
+        let expected = format!(
+            "300: block:{BLOCK} in a_scope_from_further_in_has_the_frames_of_its_holder::holder:{}",
+            HOLDER + 1
+        );
+        let sites = shown(report.sites.as_deref());
+        assert!(sites[0].starts_with(&expected), "{sites:?}");
+        assert!(report.sites.unwrap()[0].is_whole);
+    }
 }
 
 #[test]

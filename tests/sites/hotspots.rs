@@ -142,13 +142,13 @@ fn a_table_marks_lines() {
     let expected = [
         "1 report, 2 calls, 4 allocations (11",
         "",
-        "function  self-bytes ▼  share  calls",
+        "function  self-bytes ▼  share  bytes",
         "────────────────────────────────────",
-        "▸ block          111 B  93.3%",
-        "▸ parse            8 B   6.7%",
-        "handle             0 B   0.0%      1",
+        "▸ block          111 B  93.3%  111 B",
+        "▸ parse            8 B   6.7%    8 B",
+        "handle             0 B   0.0%  119 B",
         "",
-        "4 more functions or lines",
+        "1 more row",
     ];
     assert_eq!(columns, expected);
     let places = table.lines().skip(4).take(2);

@@ -14,13 +14,25 @@ pub(super) mod walk {
     pub(in super::super) struct Stack;
 
     impl Stack {
-        pub(in super::super) fn walk(_: usize) -> Self {
+        pub(in super::super) fn unknown() -> Self {
+            Self
+        }
+
+        pub(in super::super) fn base() -> Self {
+            Self
+        }
+
+        pub(in super::super) fn walk(_: &Self) -> Self {
             Self
         }
 
         #[expect(clippy::unused_self, reason = "as where stacks are walked")]
-        pub(in super::super) fn up_to(&self, _: usize) -> (&[usize], bool) {
+        pub(in super::super) fn frames(&self) -> (&[usize], bool) {
             (&[], false)
+        }
+
+        pub(in super::super) fn up_to(&self, _: &Self) -> (&[usize], bool) {
+            self.frames()
         }
     }
 

@@ -9,6 +9,7 @@ use crate::thread::exclude;
 
 use super::collector::Collector;
 use super::sampling::Sampler;
+use super::walk::Stack;
 use super::{Site, Sites, walk, with_recordings};
 
 /// The sites of a line of execution, such as a task, which one thread at a time runs.
@@ -83,16 +84,23 @@ impl SiteLog {
         })
     }
 
-    /// Adds what this thread allocates from now on, until it [leaves](Self::leave) the log. Frames go as far
-    /// as the function that calls this, and perhaps some further. Keys are below 2⁶³.
+    /// Adds what this thread allocates from now on, until it [leaves](Self::leave) the log. Keys are below 2⁶³.
+    ///
+    /// Frames of exact sites go as far as the innermost function that runs now and at the allocation. Those of
+    /// sampled sites go as far as the thread's first function, since to look which functions run now would cost
+    /// more than the few samples.
     ///
     /// Returns the log if the thread can't record: it is ending, or has entered 64 already.
     #[must_use = "the log is returned if it is not entered"]
     #[inline(never)]
     pub fn enter(self, key: u64) -> Option<Self> {
-        let here = std::hint::black_box(0_u8);
         exclude(walk::prepare_first);
-        super::enter(self, key, (&raw const here).addr() + ABOVE)
+        let base = if self.sampler.is_exact() {
+            Stack::base()
+        } else {
+            Stack::unknown()
+        };
+        super::enter(self, key, base)
     }
 
     /// Leaves the log that was entered with this key; `None` if there is none on this thread.
@@ -142,31 +150,28 @@ impl SiteLog {
         (self.owner)(key)
     }
 
-    /// Records an allocation if it is chosen. `walk` gives the frames.
-    pub(super) fn record(
-        &mut self,
-        key: u64,
-        counts: Counts,
-        walk: impl FnOnce(&mut dyn FnMut(&[usize], bool)),
-    ) {
+    /// Returns whose an allocation is, and for how many it stands; `None` if it is not recorded.
+    pub(super) fn choose(&mut self, key: u64, counts: Counts) -> Option<Chosen> {
         let Owner::Is(owner) = self.owner(key) else {
-            return;
+            return None;
         };
-        if let Some(weight) = self.sampler.weight(counts.bytes_allocated) {
-            walk(&mut |frames, is_whole| {
-                self.collector
-                    .record(owner, (frames, is_whole), counts, weight);
-            });
-        }
+        let weight = self.sampler.weight(counts.bytes_allocated)?;
+        Some(Chosen { owner, weight })
+    }
+
+    /// Records an allocation that was chosen, with the frames and whether these are whole.
+    pub(super) fn add(&mut self, chosen: Chosen, counts: Counts, frames: (&[usize], bool)) {
+        let Chosen { owner, weight } = chosen;
+        self.collector.record(owner, frames, counts, weight);
     }
 }
 
-/// How far the frame of the function that enters a log may be above that of [`SiteLog::enter`].
-const ABOVE: usize = if cfg!(debug_assertions) {
-    4 << 10
-} else {
-    1 << 10
-};
+/// An allocation that is recorded.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen {
+    owner: u32,
+    weight: f64,
+}
 
 /// Another one for each log, so that each has other samples.
 fn seed() -> u64 {

@@ -12,6 +12,11 @@ mod collector;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod elsewhere;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod last;
 mod log;
 mod module;
 #[cfg(all(
@@ -33,7 +38,6 @@ mod walk;
 use elsewhere::{modules, walk};
 
 use std::cell::{Cell, RefCell};
-use std::hint::black_box;
 use std::num::NonZeroU64;
 
 use crate::counts::Counts;
@@ -63,8 +67,8 @@ thread_local! {
 /// A log to which this thread adds.
 struct Recording {
     key: u64,
-    /// An address in the frame of the function that runs what is recorded.
-    floor: usize,
+    /// The functions that were running when it began.
+    base: Stack,
     log: SiteLog,
 }
 
@@ -118,10 +122,8 @@ impl Sites {
     /// the thread. All of this is overhead, and in no figure of the program.
     #[inline(never)]
     pub fn record<T>(self, work: impl FnOnce() -> T) -> Sited<T> {
-        let marker = black_box(0_u8);
-        let stretch = Stretch::begin(self, (&raw const marker).addr());
+        let stretch = Stretch::begin(self);
         let value = work();
-        black_box(&marker);
         let (sites, not_recorded) = stretch.end().unzip();
         Sited {
             value,
@@ -195,7 +197,7 @@ struct Stretch {
 }
 
 impl Stretch {
-    fn begin(sites: Sites, floor: usize) -> Self {
+    fn begin(sites: Sites) -> Self {
         if !thread::is_installed() {
             return Self { key: None };
         }
@@ -203,7 +205,7 @@ impl Stretch {
         LAST_STRETCH.set(key);
         let room = exclude(|| SiteRoom::new(MOST_SITES));
         let log = SiteLog::new(sites, room, |_| Owner::Is(0));
-        let is_refused = exclude(|| enter(log, key, floor).is_some());
+        let is_refused = exclude(|| enter(log, key, Stack::base()).is_some());
         Self {
             key: (!is_refused).then_some(key),
         }
@@ -234,7 +236,7 @@ impl Drop for Stretch {
 const MOST_SITES: usize = 65_536;
 
 /// Adds to a log on this thread from now on; returns it if the thread can't.
-fn enter(log: SiteLog, key: u64, floor: usize) -> Option<SiteLog> {
+fn enter(log: SiteLog, key: u64, base: Stack) -> Option<SiteLog> {
     let mut log = Some(log);
     with_recordings(|recordings| {
         if recordings.len() >= MOST_RECORDINGS {
@@ -244,7 +246,7 @@ fn enter(log: SiteLog, key: u64, floor: usize) -> Option<SiteLog> {
         let has_room =
             recordings.len() < MOST_RECORDINGS && exclude(|| recordings.try_reserve(1)).is_ok();
         if has_room && let Some(log) = log.take() {
-            recordings.push(Recording { key, floor, log });
+            recordings.push(Recording { key, base, log });
         }
     });
     if log.is_none() {
@@ -297,21 +299,19 @@ pub(crate) fn note(operation: Operation, old: usize, new: usize) {
     let counts = operation.counts(old, new);
     exclude(|| {
         let noted = with_recordings(|recordings| {
-            let floors = recordings.iter().map(|it| it.floor);
-            let floor = floors.max().unwrap_or(0);
+            if let [Recording { key, base, log }] = &mut recordings[..] {
+                if let Some(chosen) = log.choose(*key, counts) {
+                    log.add(chosen, counts, Stack::walk(base).frames());
+                }
+                return;
+            }
             // Walked once for all, if one of them wants it.
             let mut stack = None;
-            for Recording {
-                key,
-                floor: own,
-                log,
-            } in recordings
-            {
-                log.record(*key, counts, |record| {
-                    let stack = stack.get_or_insert_with(|| Stack::walk(floor));
-                    let (frames, is_whole) = stack.up_to(*own);
-                    record(frames, is_whole);
-                });
+            for Recording { key, base, log } in recordings {
+                if let Some(chosen) = log.choose(*key, counts) {
+                    let stack = stack.get_or_insert_with(|| Stack::walk(&Stack::unknown()));
+                    log.add(chosen, counts, stack.up_to(base));
+                }
             }
         });
         if noted.is_none() {

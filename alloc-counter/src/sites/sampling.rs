@@ -39,6 +39,10 @@ impl Sampler {
         sampler
     }
 
+    pub(super) fn is_exact(&self) -> bool {
+        self.sampling == Sampling::Exact
+    }
+
     /// Returns for how many allocations this one stands; `None` if it is not recorded.
     pub(super) fn weight(&mut self, bytes: u64) -> Option<f64> {
         let Sampling::Mean(mean) = self.sampling else {

@@ -18,6 +18,7 @@ use framehop::{
 };
 
 use super::MOST_FRAMES;
+use super::last::{self, Last, Walked};
 use super::modules::{self, Bytes, Loaded};
 
 type Cache = CacheNative<MustNotAllocateDuringUnwind>;
@@ -55,6 +56,7 @@ struct Walker {
     tables: Tables,
     cache: Cache,
     stack: Range<usize>,
+    last: Last,
 }
 
 /// Makes what this thread needs to walk its stack, with the tables of the modules that are loaded now.
@@ -163,30 +165,49 @@ fn stack_of_thread() -> Option<Range<usize>> {
 /// The addresses at which the functions of this thread called each other, from the allocator outwards. They
 /// are return addresses: they follow the call.
 pub(super) struct Stack {
-    frames: [usize; MOST_FRAMES],
-    /// The stack pointer of each frame's function.
-    pointers: [usize; MOST_FRAMES],
-    len: usize,
-    /// The walk came to the end that was asked for.
-    is_whole: bool,
+    pub(super) frames: [usize; MOST_FRAMES],
+    /// The stack pointer of each frame's function, which grow outwards.
+    pub(super) pointers: [usize; MOST_FRAMES],
+    pub(super) len: usize,
+    /// The walk came to the end that was asked for, or to that of the stack.
+    pub(super) is_whole: bool,
 }
 
 impl Stack {
-    /// Walks as far as the function whose frame has the address `floor`, or 64 frames. There are none if this
-    /// thread has not [prepared](prepare) it, or is on a stack that is not its own.
-    #[inline(never)]
-    pub(super) fn walk(floor: usize) -> Self {
-        let mut stack = Self {
+    /// Returns a stack of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
             frames: [0; MOST_FRAMES],
             pointers: [0; MOST_FRAMES],
             len: 0,
             is_whole: false,
-        };
+        }
+    }
+
+    /// Walks the stack from the function that calls this.
+    #[inline(never)]
+    pub(super) fn base() -> Self {
+        let (_, registers) = registers();
+        let here = to_usize(registers.sp());
+        let mut stack = Self::walk(&Self::unknown());
+        // Without the functions of the walk itself: another walk from here has them in the same place.
+        let inside = stack.pointers[..stack.len].partition_point(|pointer| *pointer <= here);
+        stack.frames.copy_within(inside..stack.len, 0);
+        stack.pointers.copy_within(inside..stack.len, 0);
+        stack.len -= inside;
+        stack
+    }
+
+    /// Walks as far as the innermost function that was already running when `base` was walked, or 64 frames.
+    /// There are none if this thread has not [prepared](prepare) it, or is on a stack that is not its own.
+    #[inline(never)]
+    pub(super) fn walk(base: &Self) -> Self {
+        let mut stack = Self::unknown();
         let walk = |walker: &RefCell<Option<Walker>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
                 && let Some(walker) = walker.as_mut()
             {
-                walker.walk(&mut stack, floor);
+                walker.walk(&mut stack, base);
             }
         };
         // It fails while the thread is ending: then nothing is walked.
@@ -194,11 +215,42 @@ impl Stack {
         stack
     }
 
-    /// Returns the frames as far as the function whose frame has this address, not further out than the one to
-    /// which the stack was walked; and whether they go as far.
-    pub(super) fn up_to(&self, floor: usize) -> (&[usize], bool) {
-        let len = self.pointers[..self.len].partition_point(|pointer| *pointer <= floor);
-        (&self.frames[..len], self.is_whole || len < self.len)
+    /// Returns the frames, and whether they go as far as was asked for.
+    pub(super) fn frames(&self) -> (&[usize], bool) {
+        (&self.frames[..self.len], self.is_whole)
+    }
+
+    /// Returns the frames as far as the innermost function that was already running when `base` was walked, and
+    /// whether they go as far.
+    pub(super) fn up_to(&self, base: &Self) -> (&[usize], bool) {
+        let walked = self.pointers[..self.len].iter().zip(&self.frames);
+        let end = { walked.clone() }.position(|(pointer, frame)| base.has(*pointer, *frame));
+        match end {
+            Some(end) => (&self.frames[..end], true),
+            None => self.frames(),
+        }
+    }
+
+    /// Returns whether a function had been called there, and had not returned. Another call from the same place,
+    /// which can't be told apart, has the same callers.
+    pub(super) fn has(&self, pointer: usize, frame: usize) -> bool {
+        let pointers = &self.pointers[..self.len];
+        if pointers.first().is_none_or(|lowest| pointer < *lowest) {
+            return false;
+        }
+        let found = pointers.binary_search(&pointer);
+        found.is_ok_and(|place| self.frames[place] == frame)
+    }
+
+    /// Returns `false` if there are 64 already.
+    pub(super) fn push(&mut self, frame: usize, pointer: usize) -> bool {
+        let has_room = self.len < MOST_FRAMES;
+        if has_room {
+            self.frames[self.len] = frame;
+            self.pointers[self.len] = pointer;
+            self.len += 1;
+        }
+        has_room
     }
 }
 
@@ -210,11 +262,12 @@ impl Walker {
             tables,
             cache,
             stack,
+            last: Last::new(),
         })
     }
 
     #[inline(never)]
-    fn walk(&mut self, found: &mut Stack, floor: usize) {
+    fn walk(&mut self, found: &mut Stack, base: &Stack) {
         let (address, mut registers) = registers();
         let stack = self.stack.clone();
         let lowest = registers.sp();
@@ -232,32 +285,43 @@ impl Walker {
             // write to it, but not while this function runs, on the same thread.
             Ok(unsafe { (to_usize(address) as *const u64).read_volatile() })
         };
+        let mut walked = Walked {
+            found,
+            are_fixed: [false; MOST_FRAMES],
+        };
         let mut frame = FrameAddress::from_instruction_pointer(address);
         loop {
+            let frame_pointer = frame_pointer(&registers);
             let caller = self.tables.unwinder.unwind_frame(
                 frame,
                 &mut registers,
                 &mut self.cache,
                 &mut read,
             );
+            let Ok(caller) = caller else {
+                return self.last.forget();
+            };
+            let next = caller.and_then(FrameAddress::from_return_address);
+            let (Some(caller), Some(next)) = (caller, next) else {
+                walked.found.is_whole = true;
+                return self.last.remember(&walked, None);
+            };
             // The registers are now the caller's: the frame ended below its stack pointer.
-            let pointer = to_usize(registers.sp());
-            if pointer > floor {
-                found.is_whole = true;
-                return;
+            let (caller, pointer) = (to_usize(caller), to_usize(registers.sp()));
+            let is_fixed = last::is_fixed((pointer, caller), frame_pointer, &mut read);
+            if base.has(pointer, caller) {
+                walked.found.is_whole = true;
+                return self
+                    .last
+                    .remember(&walked, Some((caller, pointer, is_fixed)));
             }
-            let Ok(Some(caller)) = caller else {
-                return;
-            };
-            let Some(next) = FrameAddress::from_return_address(caller) else {
-                return;
-            };
-            if found.len == MOST_FRAMES {
-                return;
+            if !walked.found.push(caller, pointer) {
+                return self.last.forget();
             }
-            found.frames[found.len] = to_usize(caller);
-            found.pointers[found.len] = pointer;
-            found.len += 1;
+            walked.are_fixed[walked.found.len - 1] = is_fixed;
+            if let Some(rest) = self.last.further_out((pointer, caller), base, &mut read) {
+                return self.last.take_over(&mut walked, &rest);
+            }
             frame = next;
         }
     }
@@ -266,6 +330,16 @@ impl Walker {
 #[expect(clippy::cast_possible_truncation, reason = "the same size")]
 fn to_usize(address: u64) -> usize {
     address as usize
+}
+
+#[cfg(target_arch = "x86_64")]
+fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
+    registers.bp()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
+    registers.fp()
 }
 
 /// Returns an address in the function that calls this, and its registers there.
