@@ -360,7 +360,7 @@ fn folded_tasks_have_exact_sites() {
 /// Of a function that returns to the code that is recorded.
 #[inline(never)]
 fn deep_inside(trace: &Trace) -> Scope {
-    let frame = black_box([0_u8; 20_000]);
+    let frame = black_box([0_u8; 10_000]);
     let scope = trace.inject();
     black_box(&frame);
     scope
