@@ -176,22 +176,43 @@ fn resolve(report: &mut super::Report, by: impl FnOnce(&[Frame]) -> Vec<Arc<[Fra
         .filter_map(|call| call.sites.as_mut());
     look_up(of_calls.chain(&mut report.sites).flatten(), by);
     for call in &mut report.calls {
-        let Some(mut sites) = call.sites.take() else {
-            continue;
-        };
-        for site in &mut sites {
-            if let Some(place) = site.frames.iter().position(|frame| is_of_call(frame, call)) {
-                site.frames.truncate(place + 1);
-                site.is_whole = true;
-            }
+        if let Some(sites) = call.sites.take() {
+            let function = Function {
+                name: &call.name,
+                file: &call.file,
+                module: &call.module,
+            };
+            call.sites = Some(within(sites, &function));
         }
-        call.sites = Some(SiteReport::merge(sites, |site| site.frames.clone()));
     }
 }
 
-/// Returns whether a frame is that of a call's function: the innermost such one has opened it.
+/// A function in which sites are.
 #[cfg(feature = "sites")]
-fn is_of_call(frame: &Frame, call: &super::CallReport) -> bool {
+#[derive(Clone, Copy)]
+pub(crate) struct Function<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) file: &'a str,
+    /// May be empty, if it is not known.
+    pub(crate) module: &'a str,
+}
+
+/// Leaves out the frames outside of a function, and adds up the sites that are then the same.
+#[cfg(feature = "sites")]
+pub(crate) fn within(mut sites: Vec<SiteReport>, function: &Function<'_>) -> Vec<SiteReport> {
+    for site in &mut sites {
+        let mut frames = site.frames.iter();
+        if let Some(place) = frames.position(|frame| is_of(frame, function)) {
+            site.frames.truncate(place + 1);
+            site.is_whole = true;
+        }
+    }
+    SiteReport::merge(sites, |site| site.frames.clone())
+}
+
+/// Returns whether a frame is that of a function: the innermost such one has opened its call.
+#[cfg(feature = "sites")]
+fn is_of(frame: &Frame, of: &Function<'_>) -> bool {
     let Some(function) = &frame.function else {
         return false;
     };
@@ -201,13 +222,13 @@ fn is_of_call(frame: &Frame, call: &super::CallReport) -> bool {
             .rsplit("::")
             .filter(|it| !it.starts_with(['{', '<']))
     };
-    let name = call.name.rsplit("::").next();
+    let name = of.name.rsplit("::").next();
     if segments().next() != name {
         return false;
     }
     match &frame.file {
-        Some(file) => Path::new(file).ends_with(Path::new(&*call.file)),
-        None => function.contains(&*call.module),
+        Some(file) => Path::new(file).ends_with(Path::new(of.file)),
+        None => function.contains(of.module),
     }
 }
 

@@ -160,6 +160,8 @@ impl SiteLog {
                 self.collector
                     .record(owner, (frames, is_whole), counts, weight);
             });
+        } else if self.sampler.is_cut() {
+            self.collector.lose(counts);
         }
     }
 }
