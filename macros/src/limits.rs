@@ -255,6 +255,7 @@ mod tests {
             let limits: Limits = syn::parse2(tokens).unwrap();
             let budget = limits.budget().to_string().replace(' ', "");
             assert_eq!(budget, "my_lib::tracer::alloc::Budget::new().bytes(1u64)");
+            assert_eq!(limits.crate_path.written(), "crate = my_lib::tracer, ");
         }
         assert!(error(quote!(crate = my_lib::tracer)).starts_with("expected a limit"));
         assert_eq!(error(quote!(crate = my_lib bytes <= 1)), "expected `,`");
