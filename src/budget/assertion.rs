@@ -128,12 +128,12 @@ impl Budget {
             }
             Err(exceeded) => {
                 // The caller frees them, so they are the program's.
-                let kept = lines.clone();
-                alloc_counter::exclude(|| drop(lines));
-                Err(Exceeded {
+                let breach = Box::new(Breach {
                     figures: exceeded,
-                    lines: kept,
-                })
+                    lines: lines.clone(),
+                });
+                alloc_counter::exclude(|| drop(lines));
+                Err(Exceeded(breach))
             }
         }
     }
@@ -159,7 +159,10 @@ impl Budget {
 /// program with 80 MB of debug information, and ten times as long if `addr2line` and `gimli` are compiled
 /// without optimisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exceeded {
+pub struct Exceeded(Box<Breach>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Breach {
     figures: alloc_counter::Exceeded,
     lines: Lines,
 }
@@ -167,24 +170,25 @@ pub struct Exceeded {
 impl Exceeded {
     /// Returns what was counted; `None` if no [`Counting`](crate::Counting) allocator is installed.
     pub fn counts(&self) -> Option<Counts> {
-        self.figures.counts()
+        self.0.figures.counts()
     }
 
     /// Returns the highest live bytes above those at the start, if known.
     pub fn peak_bytes(&self) -> Option<u64> {
-        self.figures.peak_bytes()
+        self.0.figures.peak_bytes()
     }
 
     /// Returns the limits that were exceeded, on one line: `allocations 5, at most 1`.
     pub fn brief(&self) -> String {
-        self.figures.brief()
+        self.0.figures.brief()
     }
 }
 
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.figures)?;
-        let lines = alloc_counter::exclude(|| self.lines.shown(&self.figures, None));
+        let Breach { figures, lines } = &*self.0;
+        write!(f, "{figures}")?;
+        let lines = alloc_counter::exclude(|| lines.shown(figures, None));
         let written = f.write_str(&lines);
         alloc_counter::exclude(|| drop(lines));
         written

@@ -1,6 +1,7 @@
 //! One run of a function with a budget.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::panic::{Location, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::panicking;
@@ -156,7 +157,11 @@ impl Run {
         let About { name, arguments } = self.site.about;
         let mut text = format!("{name}: {}", exceeded.figures());
         if let Some(budget) = exceeded.accepting() {
-            text += &format!("\n  if that is intended: #[budget({arguments}{budget})]");
+            // Writing to a string doesn't fail.
+            _ = write!(
+                text,
+                "\n  if that is intended: #[budget({arguments}{budget})]"
+            );
         }
         if let Some(watching) = self.watch.0.as_deref_mut() {
             let lines = watching.sites.take();

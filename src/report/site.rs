@@ -17,7 +17,7 @@ use crate::report::escape::Escaped;
 use crate::report::units::count;
 use crate::sites::Frame;
 #[cfg(feature = "sites")]
-use crate::sites::{Symbols, modules::Modules};
+use crate::sites::{Binary, Symbols, modules::Modules};
 
 /// A place in the code that allocated in a call, with its callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +134,17 @@ impl super::Report {
         alloc_counter::exclude(|| {
             resolve(&mut self, |frames| Symbols::of_process().resolve(frames));
         });
+        self
+    }
+
+    /// Looks up the functions and lines of [sites](super::CallReport::sites) that were recorded in any process, by
+    /// the file of a program or library. The frames of other modules stay as they are. Those further out than the
+    /// call's own function are left out.
+    ///
+    /// For several files, call this once for each.
+    #[must_use]
+    pub fn resolved_with(mut self, binary: &mut Binary) -> Self {
+        alloc_counter::exclude(|| resolve(&mut self, |frames| binary.resolve(frames)));
         self
     }
 
