@@ -96,6 +96,9 @@ impl Lines {
     /// and file. Each line of the text follows a line's end.
     pub(super) fn shown(&self, exceeded: &Exceeded, function: Option<(&str, &str)>) -> String {
         let mut text = String::new();
+        if exceeded.counts().is_none() {
+            return text;
+        }
         if !self.sites.is_empty() {
             let mut table = SiteTable::new(&self.sites);
             if let Some((name, file)) = function {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tracer::Report;
 use tracer::report::json;
@@ -24,7 +25,7 @@ fn symbolize(arguments: &Symbolize, out: &mut dyn Write) -> Result<(), Failure> 
     let mut modules = Modules::default();
     for report in input::reports(&arguments.input) {
         let mut report = report?;
-        modules.add(&report);
+        modules.add(&report, &binaries);
         for binary in &mut binaries {
             report = report.resolved_with(binary);
         }
@@ -40,33 +41,40 @@ fn symbolize(arguments: &Symbolize, out: &mut dyn Write) -> Result<(), Failure> 
 /// The most modules that a message names.
 const MOST_NAMED: usize = 5;
 
-/// The modules of all frames.
+/// The most modules that are kept for a message, beside those of the binaries.
+const MOST_KEPT: usize = 100;
+
+/// The modules of frames.
 #[derive(Default)]
 struct Modules {
     /// Their names, by build id.
-    names: BTreeMap<Option<String>, String>,
+    names: BTreeMap<Option<Arc<str>>, String>,
 }
 
 impl Modules {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, report: &Report, binaries: &[Binary]) {
         let of_calls = report.calls.iter().filter_map(|call| call.sites.as_ref());
         let sites = of_calls.chain(&report.sites).flatten();
         for frame in sites.flat_map(|site| &site.frames) {
-            self.add_frame(frame);
+            self.add_frame(frame, binaries);
         }
     }
 
-    fn add_frame(&mut self, frame: &Frame) {
+    fn add_frame(&mut self, frame: &Frame, binaries: &[Binary]) {
         let Some(name) = &frame.module else { return };
-        let build_id = frame.build_id.as_ref().map(ToString::to_string);
-        let name = || name.escape_debug().to_string();
-        self.names.entry(build_id).or_insert_with(name);
+        let build_id = frame.build_id.as_deref();
+        let is_asked = || binaries.iter().any(|it| Some(it.build_id()) == build_id);
+        if !self.names.contains_key(&frame.build_id) && (self.names.len() < MOST_KEPT || is_asked())
+        {
+            let name = name.escape_debug().to_string();
+            self.names.insert(frame.build_id.clone(), name);
+        }
     }
 
     /// Fails if no frame is of the binary: its lines would be missing, and nobody would be told.
-    fn check(&self, binary: &Binary, path: &std::path::Path) -> Result<(), Failure> {
+    fn check(&self, binary: &Binary, path: &Path) -> Result<(), Failure> {
         let build_id = binary.build_id();
-        if self.names.contains_key(&Some(build_id.to_owned())) {
+        if self.names.contains_key(&Some(build_id.into())) {
             return Ok(());
         }
         let name = path.display().to_string().escape_debug().to_string();
