@@ -123,7 +123,7 @@ impl Budget {
         let (value, lines) = measured.value;
         match self.judge(place, measured.counts, measured.peak_bytes) {
             Ok(()) => {
-                alloc_counter::exclude(|| drop(lines));
+                lines.free();
                 Ok(value)
             }
             Err(exceeded) => {
@@ -132,7 +132,7 @@ impl Budget {
                     figures: exceeded,
                     lines: lines.clone(),
                 });
-                alloc_counter::exclude(|| drop(lines));
+                lines.free();
                 Err(Exceeded(breach))
             }
         }

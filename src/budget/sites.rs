@@ -92,6 +92,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Frees what [`recorded`] has returned, as overhead.
+    pub(super) fn free(self) {
+        alloc_counter::exclude(|| drop(self));
+    }
+
     /// Returns a table of the heaviest: by the figure of a broken limit, as far as the function with this name
     /// and file. Each line of the text follows a line's end.
     pub(super) fn shown(&self, exceeded: &Exceeded, function: Option<(&str, &str)>) -> String {

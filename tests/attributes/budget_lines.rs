@@ -248,19 +248,23 @@ bytes  allocates  site
              tests/attributes/budget_lines.rs:{LINE}"
         )
     );
-    // Deeper than a thread records.
+}
+
+#[test]
+fn runs_deeper_than_a_thread_records_say_so() {
     #[budget(allocations <= 99)]
     fn deep(depth: u64) {
-        #[budget(allocations <= 0)]
-        fn innermost() {
-            drop(block(1));
-        }
         if depth > 1 {
             deep(depth - 1);
         } else {
             innermost();
         }
     }
+    #[budget(allocations <= 0)]
+    fn innermost() {
+        drop(block(1));
+    }
+    let _one = policy(OnExceeded::Panic);
     let text = panic_of(|| deep(64)).unwrap();
     assert_eq!(
         lines_of(&text),
