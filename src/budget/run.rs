@@ -16,7 +16,7 @@ use crate::store::trace::Trace;
 use crate::write::annotate;
 use crate::write::context::Entered;
 use crate::write::current::fetch;
-use crate::write::cursor;
+use crate::write::cursor::{self, Position};
 use crate::write::execution::Execution;
 
 use super::sites::RunSites;
@@ -25,6 +25,12 @@ use super::{About, EXCEEDED, Site};
 thread_local! {
     /// The current panic was raised for a budget. What it allocates exceeds no budget.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a trace is current.
+#[inline]
+fn is_traced() -> bool {
+    cursor::here(|here| here.strand().is_some())
 }
 
 /// One run of a function with a budget.
@@ -40,23 +46,18 @@ pub(super) struct Run {
 
 impl Run {
     #[inline]
-    pub(super) fn of(
-        site: Site,
-        place: &'static Location<'static>,
-        watch: fn(bool) -> Watch,
-    ) -> Self {
+    pub(super) fn of(site: Site, place: &'static Location<'static>, watch: fn() -> Watch) -> Self {
         let was_unwinding = panicking();
         if !was_unwinding {
             IS_OURS.set(false);
         }
-        let (is_traced, call) = cursor::here(|here| (here.strand().is_some(), here.innermost()));
-        let may_need_watch = RunSites::MAY_RECORD || !is_traced;
+        let may_need_watch = RunSites::MAY_RECORD || !is_traced();
         Self {
             site,
             place,
-            call,
+            call: cursor::here(Position::innermost),
             watch: if may_need_watch && site.panics() {
-                watch(is_traced)
+                watch()
             } else {
                 Watch(None)
             },
@@ -216,8 +217,8 @@ struct Watching {
 impl Watch {
     /// Begins to watch a future, which resumes it at every poll.
     #[cold]
-    pub(super) fn of_future(is_traced: bool) -> Self {
-        let execution = (!is_traced).then(|| Execution::begin(&Trace::new()));
+    pub(super) fn of_future() -> Self {
+        let execution = (!is_traced()).then(|| Execution::begin(&Trace::new()));
         let watching = alloc_counter::exclude(|| {
             Box::new(Watching {
                 entered: None,
@@ -230,8 +231,8 @@ impl Watch {
 
     /// Begins to watch until the end.
     #[cold]
-    fn of_scope(is_traced: bool) -> Self {
-        let mut watch = Self::of_future(is_traced);
+    fn of_scope() -> Self {
+        let mut watch = Self::of_future();
         if let Some(watching) = watch.0.as_deref_mut() {
             watching.entered = watching.execution.as_ref().and_then(Execution::enter);
             watching.sites.enter();
