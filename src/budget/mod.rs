@@ -23,10 +23,10 @@ pub enum OnExceeded {
     /// The function panics with the budget, the figures, the lines that allocated, and the tree of the calls
     /// inside. If it is panicking already, the message goes to standard error.
     ///
-    /// The lines need the feature `sites`. With it, each of the first 10,000 allocations of a run takes half a
-    /// microsecond more, or 50 µs if the crates `tracer-alloc-counter` and `framehop` are compiled without
-    /// optimisation; later ones have no lines. They are looked up before the function panics: some 100 ms for a
-    /// program with 80 MB of debug information, and ten times as long without optimisation.
+    /// The lines need the feature `sites`. With it, a run takes some microseconds more, and each of its first
+    /// 10,000 allocations half a microsecond, or 50 µs if the crates `tracer-alloc-counter` and `framehop` are
+    /// compiled without optimisation; later ones have no lines. They are looked up before the function panics:
+    /// some 100 ms for a program with 80 MB of debug information, and ten times as long without optimisation.
     Panic,
     /// The function's call in the current trace gets a checkpoint `over budget: …`, or `under budget: …` if
     /// only exact limits were not reached.

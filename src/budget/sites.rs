@@ -1,5 +1,6 @@
 //! The lines that allocated in a run with a budget, for the message of a breach.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use alloc_counter::{Counts, Exceeded, Owner, Site, SiteLog, SiteRoom, Sites};
@@ -13,6 +14,15 @@ const MOST_SITES: usize = 65_536;
 /// Of further allocations in a run there are no lines. So a run takes at most 5 ms more, and half a second if
 /// this is compiled without optimisation.
 const SITES: Sites = Sites::first(10_000);
+
+/// The most runs inside one another that a thread records: half of what it can, so that traces and
+/// [`alloc::sites`](alloc_counter::sites()) find room inside of them.
+const MOST_INSIDE: usize = 32;
+
+thread_local! {
+    /// How many runs this thread records.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Records what a run allocates, by places.
 ///
@@ -39,11 +49,18 @@ impl RunSites {
         }
     }
 
-    /// Begins to record what this thread allocates.
+    /// Begins to record what this thread allocates, until it [leaves](Self::leave).
     pub(super) fn enter(&mut self) {
-        if let Some(log) = self.log.take() {
+        let inside = INSIDE.get();
+        if inside < MOST_INSIDE
+            && let Some(log) = self.log.take()
+        {
             self.log = log.enter(self.key);
-            self.was_refused |= self.log.is_some();
+        }
+        if self.log.is_none() {
+            INSIDE.set(inside + 1);
+        } else {
+            self.was_refused = true;
         }
     }
 
@@ -51,6 +68,9 @@ impl RunSites {
     pub(super) fn leave(&mut self) {
         if self.log.is_none() {
             self.log = SiteLog::leave(self.key);
+            if self.log.is_some() {
+                INSIDE.set(INSIDE.get().saturating_sub(1));
+            }
         }
     }
 

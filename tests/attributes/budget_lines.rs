@@ -264,12 +264,28 @@ fn runs_deeper_than_a_thread_records_say_so() {
     fn innermost() {
         drop(block(1));
     }
+    #[budget(allocations <= 99)]
+    fn with_sites(depth: u64) -> Option<usize> {
+        if depth > 1 {
+            with_sites(depth - 1)
+        } else {
+            sites(|| drop(block(1))).sites.map(|sites| sites.len())
+        }
+    }
     let _one = policy(OnExceeded::Panic);
-    let text = panic_of(|| deep(64)).unwrap();
-    assert_eq!(
-        lines_of(&text),
-        "lines were not recorded: this thread records too many stretches of code inside one another"
-    );
+    let text = panic_of(|| deep(31)).unwrap();
+    assert!(allocated_at(&text).starts_with("1 site, 1 byte"), "{text}");
+    for _ in 0..2 {
+        let text = panic_of(|| deep(32)).unwrap();
+        assert_eq!(
+            lines_of(&text),
+            "lines were not recorded: this thread records too many stretches of code inside one another"
+        );
+    }
+    // There is room for other recordings, and for runs that come after.
+    assert_eq!(with_sites(64), Some(1));
+    let text = panic_of(innermost).unwrap();
+    assert!(allocated_at(&text).starts_with("1 site, 1 byte"), "{text}");
 }
 
 const EXACTLY_FOUR: u32 = line!() + 1;
