@@ -66,9 +66,8 @@ bytes  allocates  site
         assert_eq!(
             lines.replace(folder, ""),
             "   \
-80          1  budget::double at budget.rs:16
+80          1  budget::double at budget.rs:15
                     in budget::main::{{closure}} at budget.rs:32
-                    in budget::main at budget.rs:32
 "
         );
         assert_eq!(output.status.code(), Some(101), "{output:?}");
@@ -83,10 +82,10 @@ peak bytes any number, and 64
 by 1 allocation, 2 reallocations, 0 deallocations, 64 bytes allocated, 0 bytes freed
 allocated at 2 sites, 64 bytes
 bytes allocates site
-48 2 budget::select at budget.rs:28
-in budget::evens at budget.rs:22
-16 1 budget::select at budget.rs:28
-in budget::evens at budget.rs:22
+48 2 budget::select at budget.rs:27
+in budget::evens at budget.rs:21
+16 1 budget::select at budget.rs:27
+in budget::evens at budget.rs:21
 what ran inside: trace 2: TIME, allocates 3 (64 bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME 3 3 64 64 64 select @ main #1
