@@ -119,12 +119,34 @@ pub mod tower;
 #[cfg(feature = "web")]
 pub mod web;
 
+pub mod alloc {
+    //! The counting allocator by itself: what the crate `tracer-alloc-counter` has, and a [`Budget`] whose
+    //! failures name the lines that allocated.
+    //!
+    //! ```
+    //! use tracer::Counting;
+    //! use tracer::alloc::measure;
+    //!
+    //! #[global_allocator]
+    //! static ALLOCATOR: Counting = Counting::system();
+    //!
+    //! let measured = measure(|| "a".repeat(100));
+    //! let counts = measured.counts.expect("Counting is installed");
+    //! assert_eq!((counts.allocations, counts.bytes_allocated), (1, 100));
+    //! ```
+
+    #[doc(inline)]
+    pub use alloc_counter::*;
+
+    pub use crate::budget::assertion::{Budget, Exceeded};
+}
+
 #[cfg(all(test, not(loom)))]
 mod layers;
 #[cfg(all(loom, test))]
 mod models;
 
-pub use alloc_counter::{self as alloc, Counting};
+pub use alloc_counter::Counting;
 #[cfg(feature = "hunt")]
 pub use hunt::{Hunt, hunt};
 pub use report::in_flight::{InFlight, in_flight};
@@ -226,9 +248,9 @@ pub use tracer_macros::budget;
 /// Items that the macros' expansions use.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::budget::Site;
     pub use crate::budget::future::{in_budget, run_future};
     pub use crate::budget::run::enter;
+    pub use crate::budget::{About, Site};
     pub use crate::write::macros::label;
     pub use crate::write::traced::{
         hold, run_err, run_err_debug, traced, traced_err, traced_err_debug,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::allocate;
 use lines::calls;
-use tracer::alloc::measure;
+use tracer::alloc::{Budget, measure};
 use tracer::{Trace, call};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -96,6 +96,16 @@ fn a_budget_that_can_not_be_checked_fails_a_test_but_no_service() {
         message.contains("can't be checked: nothing is counted on this thread"),
         "{message}"
     );
+}
+
+#[test]
+fn an_assertion_that_can_not_be_checked_fails() {
+    let failure = Budget::new().check(|| allocate(2)).unwrap_err();
+    assert_eq!((failure.counts(), failure.peak_bytes()), (None, None));
+    let text = failure.to_string();
+    let end = "can't be checked: nothing is counted on this thread \
+        (is `#[global_allocator] static A: Counting = Counting::system();` there?)";
+    assert!(text.ends_with(end), "{text}");
 }
 
 #[test]

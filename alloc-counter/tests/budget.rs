@@ -78,6 +78,57 @@ fn all_limits_hold_together_or_break_together() {
 }
 
 #[test]
+fn an_exact_budget_fails_if_it_is_not_reached() {
+    let exact = Budget::exactly(3).exact_bytes(350).exact_peak_bytes(300);
+    assert!(exact.check(work).is_ok());
+    assert_eq!(
+        failure(Budget::exactly(4).bytes(400)),
+        "\
+allocation budget not reached at HERE
+  allocations   exactly 4, but 3
+  bytes         at most 400, and 350
+  peak bytes    any number, and 300
+  by 2 allocations, 1 reallocation, 2 deallocations, 350 bytes allocated, 350 bytes freed
+  if that is intended: Budget::exactly(3).bytes(400)",
+    );
+    assert_eq!(
+        failure(Budget::new().exact_bytes(400).exact_peak_bytes(200)),
+        "\
+allocation budget exceeded at HERE
+  allocations   any number, and 3
+  bytes         exactly 400, but 350
+  peak bytes    exactly 200, but 300
+  by 2 allocations, 1 reallocation, 2 deallocations, 350 bytes allocated, 350 bytes freed
+  if that is intended: Budget::new().exact_bytes(350).exact_peak_bytes(300)",
+    );
+    // There is no line that would make an upper limit hold.
+    let both = exact
+        .bytes(349)
+        .exact_allocations(4)
+        .check(work)
+        .unwrap_err();
+    assert_eq!((both.is_below(), both.accepting()), (false, None));
+    assert_eq!(both.to_string().lines().count(), 5);
+}
+
+#[test]
+fn a_budget_is_written_as_the_attribute_has_it() {
+    let exact = Budget::exactly(3).bytes(350).exact_peak_bytes(300);
+    let written = "allocations == 3, bytes <= 350, peak == 300";
+    assert_eq!(exact.to_string(), written);
+    assert_eq!(Budget::none().to_string(), "allocations <= 0");
+}
+
+#[test]
+fn the_last_limit_of_a_figure_counts() {
+    assert_eq!(
+        Budget::exactly(3).allocations(4),
+        Budget::new().allocations(4)
+    );
+    assert_eq!(Budget::none().exact_allocations(4), Budget::exactly(4));
+}
+
+#[test]
 fn without_limits_everything_is_allowed() {
     assert!(Budget::new().check(work).is_ok());
 }

@@ -29,6 +29,11 @@ pub(crate) enum Command {
     /// Functions are identified by module and name. If the numbers of reports before and after differ,
     /// figures are compared per report.
     Diff(Diff),
+    /// Look up functions and lines of allocation sites, and write the reports again
+    ///
+    /// For reports from a machine without debug information, whose frames have module, build id and
+    /// offset. Frames belong to a binary if they have its build id; the others stay as they are.
+    Symbolize(Symbolize),
 }
 
 /// The source of reports.
@@ -172,6 +177,18 @@ pub(crate) struct Diff {
     /// As Markdown, for a pull request's comment
     #[arg(long)]
     pub(crate) markdown: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Symbolize {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// A program or library that ran, with its debug information, or the file that this was split off
+    /// into; may be given more than once
+    #[arg(long = "binary", value_name = "PATH", required = true)]
+    pub(crate) binaries: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// Parses a figure. The help shows the names.

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Flamegraph(arguments) => commands::flamegraph::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
+        Command::Symbolize(arguments) => commands::symbolize::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,9 @@
 //! The command `tracer` as a process: its output, its files, its exit status.
 
+#[cfg(target_os = "linux")]
+#[path = "command/symbolize.rs"]
+mod symbolize;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -51,9 +51,10 @@ fn wrap(limits: &Limits, mut function: Function) -> TokenStream {
 fn site(limits: &Limits, function: &Function) -> TokenStream {
     let (name, budget) = (function.name(), limits.budget());
     let root = limits.crate_path.tokens(Span::mixed_site());
+    let arguments = limits.crate_path.written();
     quote_spanned! {Span::mixed_site()=>
         #root::__private::Site {
-            name: #name,
+            about: &#root::__private::About { name: #name, arguments: #arguments },
             budget: #budget,
             is_test: ::core::cfg!(test),
             is_debug: ::core::cfg!(debug_assertions),

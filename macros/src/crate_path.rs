@@ -35,6 +35,15 @@ impl CratePath {
         self.0.as_ref().map_or_else(default, Path::to_token_stream)
     }
 
+    /// Returns the option as it was written, with a comma; empty if it was not given.
+    pub(crate) fn written(&self) -> String {
+        let written = |path: &Path| {
+            let path = path.to_token_stream().to_string().replace(' ', "");
+            format!("crate = {path}, ")
+        };
+        self.0.as_ref().map_or_else(String::new, written)
+    }
+
     /// Returns `#[traced]` by this path, with these arguments first.
     pub(crate) fn traced(&self, arguments: &TokenStream) -> Attribute {
         let root = self.tokens(Span::call_site());

@@ -110,6 +110,12 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// expression of type `u64`, which may use the function's arguments. A number of bytes may have a unit
 /// (`B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`).
 ///
+/// With `==` in place of `<=`, as in `#[budget(allocations == 14)]`, a run that allocates less breaks the
+/// budget too, so it is never wider than needed. It is for functions that do the same in every run: an early
+/// `return` may well allocate less. A run that panics, or whose future is dropped before it is ready, may
+/// allocate less. The message has the attribute with the new figures. Bytes and peaks may change with the
+/// version of the compiler, and are different on other platforms.
+///
 /// `crate = my_lib::tracer`, before, between or after the limits, is the path to the crate `tracer`,
 /// `::tracer` by default. With `#[traced]` on the same function, each attribute needs it.
 ///
@@ -130,13 +136,15 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # Exceeding it
 ///
 /// If it was compiled with debug assertions, or as a test, the function panics. The message has its name
-/// and place, the limits, the figures, and the tree of calls inside. So a budget fails a test. If the
+/// and place, the limits, the figures, the lines that allocated most (feature `sites`), and the tree of calls
+/// inside. So a budget fails a test. If the
 /// function panics anyway, the message goes to standard error. Allocations of another budget's panic
 /// that unwinds through the function do not count. Compiled as a test, it also panics if `Counting` is
 /// not the global allocator, since such a budget could never fail.
 ///
 /// If it was compiled otherwise, as in a release, the function's call in the current trace gets a
-/// checkpoint, `over budget: allocations 14, at most 12`; the call's outcome is unchanged. Without
+/// checkpoint, `over budget: allocations 14, at most 12`, or `under budget: allocations 13, exactly 14` if
+/// only exact limits were not reached; the call's outcome is unchanged. Without
 /// `Counting` nothing happens.
 ///
 /// In both cases `tracer::budget::exceeded()` counts it. `tracer::budget::on_exceeded` chooses between

@@ -19,7 +19,8 @@ const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
 ];
 
-/// The limits, `name <= most` with commas in between, each name once, and an optional `crate = path`.
+/// The limits, `name <= most` or `name == exactly` with commas in between, each name once, and an optional
+/// `crate = path`.
 pub(crate) struct Limits {
     limits: Vec<Limit>,
     pub(crate) crate_path: CratePath,
@@ -27,10 +28,11 @@ pub(crate) struct Limits {
 
 struct Limit {
     kind: Kind,
-    most: Most,
+    is_exact: bool,
+    figure: Figure,
 }
 
-enum Most {
+enum Figure {
     Number(u64),
     Expression(Box<Expr>),
 }
@@ -67,13 +69,22 @@ impl Parse for Limits {
                 let message = format!("`{name}` is limited already");
                 return Err(Error::new(name.span(), message));
             }
-            if !input.peek(Token![<=]) {
-                let message = format!("expected `<=` and how much at most, as in `{name} <= 12`");
+            let is_exact = input.peek(Token![==]);
+            if is_exact {
+                input.parse::<Token![==]>()?;
+            } else if input.peek(Token![<=]) {
+                input.parse::<Token![<=]>()?;
+            } else {
+                let message = format!(
+                    "expected `<=` and how much at most, as in `{name} <= 12`, or `==` and how much exactly"
+                );
                 return Err(input.error(message));
             }
-            input.parse::<Token![<=]>()?;
-            let most = most(input, kind)?;
-            limits.push(Limit { kind, most });
+            limits.push(Limit {
+                kind,
+                is_exact,
+                figure: figure(input, kind, is_exact)?,
+            });
             parse_comma(input)?;
         }
         if limits.is_empty() {
@@ -95,7 +106,7 @@ fn parse_comma(input: ParseStream) -> Result<()> {
 }
 
 /// Parses a number, which may have a unit if it is of bytes, or an expression.
-fn most(input: ParseStream, kind: Kind) -> Result<Most> {
+fn figure(input: ParseStream, kind: Kind, is_exact: bool) -> Result<Figure> {
     let is_number = input.peek(LitInt) && {
         let next = input.fork();
         let _ = next.parse::<LitInt>();
@@ -103,9 +114,10 @@ fn most(input: ParseStream, kind: Kind) -> Result<Most> {
     };
     if !is_number {
         if input.is_empty() || input.peek(Token![,]) {
-            return Err(input.error("expected how much at most"));
+            let how = if is_exact { "exactly" } else { "at most" };
+            return Err(input.error(format!("expected how much {how}")));
         }
-        return Ok(Most::Expression(Box::new(input.parse()?)));
+        return Ok(Figure::Expression(Box::new(input.parse()?)));
     }
     let number: LitInt = input.parse()?;
     let (unit, span) = match number.suffix() {
@@ -130,24 +142,24 @@ fn most(input: ParseStream, kind: Kind) -> Result<Most> {
         }
     };
     let digits = number.base10_digits();
-    let most = digits.parse::<u64>().ok();
-    let most = most.and_then(|most| most.checked_mul(factor));
-    let Some(most) = most else {
+    let figure = digits.parse::<u64>().ok();
+    let figure = figure.and_then(|figure| figure.checked_mul(factor));
+    let Some(figure) = figure else {
         let message = format!("expected a number up to {}", u64::MAX);
         return Err(Error::new(number.span(), message));
     };
-    Ok(Most::Number(most))
+    Ok(Figure::Number(figure))
 }
 
-impl ToTokens for Most {
+impl ToTokens for Figure {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         match self {
-            Self::Number(most) => most.to_tokens(tokens),
+            Self::Number(figure) => figure.to_tokens(tokens),
             Self::Expression(written) => {
                 // An error about its type is shown at the expression.
                 let span = written.span();
                 tokens.extend(quote_spanned! {span=>
-                    { let most: ::core::primitive::u64 = #written; most }
+                    { let figure: ::core::primitive::u64 = #written; figure }
                 });
             }
         }
@@ -157,9 +169,9 @@ impl ToTokens for Most {
 impl Limits {
     /// Returns the tokens that may use the function's arguments.
     pub(crate) fn expressions(&self) -> TokenStream {
-        let expressions = self.limits.iter().filter_map(|limit| match &limit.most {
-            Most::Number(_) => None,
-            Most::Expression(written) => Some(written),
+        let expressions = self.limits.iter().filter_map(|limit| match &limit.figure {
+            Figure::Number(_) => None,
+            Figure::Expression(written) => Some(written),
         });
         quote!(#(#expressions),*)
     }
@@ -168,11 +180,15 @@ impl Limits {
     pub(crate) fn budget(&self) -> TokenStream {
         let root = self.crate_path.tokens(Span::call_site());
         let mut budget = quote!(#root::alloc::Budget::new());
-        for Limit { kind, most } in &self.limits {
-            budget.extend(match kind {
-                Kind::Allocations => quote!(.allocations(#most)),
-                Kind::Bytes => quote!(.bytes(#most)),
-                Kind::Peak => quote!(.peak_bytes(#most)),
+        for limit in &self.limits {
+            let figure = &limit.figure;
+            budget.extend(match (limit.kind, limit.is_exact) {
+                (Kind::Allocations, false) => quote!(.allocations(#figure)),
+                (Kind::Allocations, true) => quote!(.exact_allocations(#figure)),
+                (Kind::Bytes, false) => quote!(.bytes(#figure)),
+                (Kind::Bytes, true) => quote!(.exact_bytes(#figure)),
+                (Kind::Peak, false) => quote!(.peak_bytes(#figure)),
+                (Kind::Peak, true) => quote!(.exact_peak_bytes(#figure)),
             });
         }
         budget
@@ -205,8 +221,20 @@ mod tests {
         assert_eq!(budget(quote!(bytes <= 2u64 GiB)), ".bytes(2147483648u64)");
         assert_eq!(
             budget(quote!(bytes <= 2 * SIZE, allocations <= MOST)),
-            ".bytes({letmost:::core::primitive::u64=2*SIZE;most})\
-             .allocations({letmost:::core::primitive::u64=MOST;most})"
+            ".bytes({letfigure:::core::primitive::u64=2*SIZE;figure})\
+             .allocations({letfigure:::core::primitive::u64=MOST;figure})"
+        );
+    }
+
+    #[test]
+    fn limits_may_be_exact() {
+        assert_eq!(
+            budget(quote!(allocations == 14, bytes == 4 KiB, peak <= 9)),
+            ".exact_allocations(14u64).exact_bytes(4096u64).peak_bytes(9u64)"
+        );
+        assert_eq!(
+            budget(quote!(peak == 2 * SIZE)),
+            ".exact_peak_bytes({letfigure:::core::primitive::u64=2*SIZE;figure})"
         );
     }
 
@@ -227,6 +255,7 @@ mod tests {
             let limits: Limits = syn::parse2(tokens).unwrap();
             let budget = limits.budget().to_string().replace(' ', "");
             assert_eq!(budget, "my_lib::tracer::alloc::Budget::new().bytes(1u64)");
+            assert_eq!(limits.crate_path.written(), "crate = my_lib::tracer, ");
         }
         assert!(error(quote!(crate = my_lib::tracer)).starts_with("expected a limit"));
         assert_eq!(error(quote!(crate = my_lib bytes <= 1)), "expected `,`");
@@ -243,20 +272,24 @@ mod tests {
             format!("unknown limit `size`: expected {LIMITS}")
         );
         assert_eq!(error(quote!(1)), format!("expected {LIMITS}"));
-        let expected = "expected `<=` and how much at most, as in `bytes <= 12`";
+        let expected =
+            "expected `<=` and how much at most, as in `bytes <= 12`, or `==` and how much exactly";
         for tokens in [
             quote!(bytes),
             quote!(bytes < 1),
             quote!(bytes = 1),
-            quote!(bytes == 1),
+            quote!(bytes >= 1),
         ] {
             assert!(error(tokens).ends_with(expected));
         }
         assert!(error(quote!(bytes <= )).ends_with("expected how much at most"));
-        assert_eq!(
-            error(quote!(bytes <= 1, bytes <= 2)),
-            "`bytes` is limited already"
-        );
+        assert!(error(quote!(bytes == )).ends_with("expected how much exactly"));
+        for twice in [
+            quote!(bytes <= 1, bytes <= 2),
+            quote!(bytes <= 1, bytes == 2),
+        ] {
+            assert_eq!(error(twice), "`bytes` is limited already");
+        }
         let units = "expected one of `B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`";
         assert_eq!(
             error(quote!(bytes <= 1 Kib)),

@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 use alloc_counter::{Counts, Local, Measuring, Window};
 
 use crate::write::context::Entered;
-use crate::write::execution::Execution;
 
 use super::Site;
-use super::run::{OwnTrace, Run};
+use super::run::{Run, Watch};
 
 /// One run of an async function with a budget.
 ///
@@ -31,19 +30,15 @@ pub struct Running {
 pub fn run_future(site: Site) -> Running {
     Running {
         spent: Spent::default(),
-        run: Some(Run::of(site, Location::caller(), OwnTrace::of)),
+        run: Some(Run::of(site, Location::caller(), Watch::of_future)),
         dropping: None,
     }
 }
 
 impl Running {
-    fn execution(&self) -> Option<&Execution> {
-        self.run.as_ref()?.execution()
-    }
-
     fn begin_drop(&mut self) {
-        if let Some(run) = &self.run {
-            self.dropping = Some(Dropping::begin(run.execution()));
+        if let Some(run) = &mut self.run {
+            self.dropping = Some(Dropping::begin(run));
         }
     }
 }
@@ -51,9 +46,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(dropping) = self.dropping.take() {
-            let (counts, peak_bytes) = dropping.end();
+            let (counts, peak_bytes) = dropping.end(self.run.as_mut());
             self.spent.add(counts, peak_bytes);
-            self.spent.check(self.run.take());
+            self.spent.check(self.run.take(), true);
         }
     }
 }
@@ -72,16 +67,19 @@ struct Dropping {
 }
 
 impl Dropping {
-    fn begin(execution: Option<&Execution>) -> Self {
+    fn begin(run: &mut Run) -> Self {
         let local = alloc_counter::is_installed().then(Local::current).flatten();
         Self {
             start: local.map(|local| (local.counts(), local.open_window())),
-            entered: execution.and_then(|execution| execution.enter_to_drop(true)),
+            entered: run.resume_to_drop(),
         }
     }
 
-    fn end(self) -> (Option<Counts>, Option<u64>) {
-        drop(self.entered);
+    fn end(self, run: Option<&mut Run>) -> (Option<Counts>, Option<u64>) {
+        match run {
+            Some(run) => run.pause(self.entered),
+            None => drop(self.entered),
+        }
         let (Some(local), Some((start, window))) = (Local::current(), self.start) else {
             return (None, None);
         };
@@ -148,9 +146,9 @@ impl Spent {
         };
     }
 
-    fn check(&self, run: Option<Run>) {
-        if let Some(run) = run {
-            run.check(self.counts, self.peak_bytes);
+    fn check(&self, run: Option<Run>, is_cancelled: bool) {
+        if let Some(mut run) = run {
+            run.check(self.counts, self.peak_bytes, is_cancelled);
         }
     }
 }
@@ -159,16 +157,20 @@ impl Spent {
 struct Polling<'a> {
     running: &'a mut Running,
     measuring: Measuring,
+    entered: Option<Entered>,
     is_over: bool,
 }
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        let measured = self.measuring.stop();
         let Running { spent, run, .. } = &mut *self.running;
+        if let Some(run) = run {
+            run.pause(self.entered.take());
+        }
+        let measured = self.measuring.stop();
         spent.add(measured.counts, measured.peak_bytes);
         if self.is_over {
-            spent.check(run.take());
+            spent.check(run.take(), false);
         }
     }
 }
@@ -178,16 +180,14 @@ impl<F: Future + Unpin> Future for InBudget<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
+        let measuring = Measuring::start();
         let mut polling = Polling {
+            entered: this.running.run.as_mut().and_then(Run::resume),
             running: this.running,
-            measuring: Measuring::start(),
+            measuring,
             is_over: true,
         };
-        let mut poll = || Pin::new(&mut this.future).poll(context);
-        let polled = match polling.running.execution() {
-            Some(execution) => execution.run(poll),
-            None => poll(),
-        };
+        let polled = Pin::new(&mut this.future).poll(context);
         polling.is_over = polled.is_ready();
         drop(polling);
         polled

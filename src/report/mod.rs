@@ -10,7 +10,7 @@ pub(crate) mod names;
 mod percentiles;
 mod request;
 pub(crate) mod self_time;
-mod site;
+pub(crate) mod site;
 #[cfg(feature = "sites")]
 mod site_table;
 pub(crate) mod text;

@@ -17,7 +17,7 @@ use crate::report::escape::Escaped;
 use crate::report::units::count;
 use crate::sites::Frame;
 #[cfg(feature = "sites")]
-use crate::sites::{Symbols, modules::Modules};
+use crate::sites::{Binary, Symbols, modules::Modules};
 
 /// A place in the code that allocated in a call, with its callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +177,17 @@ impl super::Report {
         self
     }
 
+    /// Looks up the functions and lines of [sites](super::CallReport::sites) that were recorded in any process, by
+    /// the file of a program or library. The frames of other modules stay as they are. Those further out than the
+    /// call's own function are left out.
+    ///
+    /// For several files, call this once for each.
+    #[must_use]
+    pub fn resolved_with(mut self, binary: &mut Binary) -> Self {
+        alloc_counter::exclude(|| resolve(&mut self, |frames| binary.resolve(frames)));
+        self
+    }
+
     /// Does what [`resolved`](Self::resolved) does, and keeps what was found for the next report.
     #[cfg(feature = "recorder")]
     pub(crate) fn resolved_by(mut self, symbols: &mut Symbols) -> Self {
@@ -215,38 +226,53 @@ fn resolve(report: &mut super::Report, by: impl FnOnce(&[Frame]) -> Vec<Arc<[Fra
     let all = of_calls.chain(of_folded).chain([&mut report.sites]);
     look_up(all.flatten().flatten(), by);
     for call in &mut report.calls {
-        let function = (&*call.name, &*call.module, &*call.file);
-        cut(&mut call.sites, function);
+        if let Some(sites) = call.sites.take() {
+            let function = Function {
+                name: &call.name,
+                file: &call.file,
+                module: &call.module,
+            };
+            call.sites = Some(within(sites, &function));
+        }
     }
     for folded in &mut report.folded {
-        let function = (&*folded.name, &*folded.module, &*folded.file);
-        cut(&mut folded.sites, function);
+        if let Some(sites) = folded.sites.take() {
+            let function = Function {
+                name: &folded.name,
+                file: &folded.file,
+                module: &folded.module,
+            };
+            folded.sites = Some(within(sites, &function));
+        }
     }
 }
 
-/// The name, module and file of a call's function.
+/// A function in which sites are.
 #[cfg(feature = "sites")]
-type Function<'a> = (&'a str, &'a str, &'a str);
+#[derive(Clone, Copy)]
+pub(crate) struct Function<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) file: &'a str,
+    /// May be empty, if it is not known.
+    pub(crate) module: &'a str,
+}
 
-/// Leaves out the frames outside of a call.
+/// Leaves out the frames outside of a function, and adds up the sites that are then the same.
 #[cfg(feature = "sites")]
-fn cut(of_call: &mut Option<Vec<SiteReport>>, function: Function<'_>) {
-    let Some(mut sites) = of_call.take() else {
-        return;
-    };
+pub(crate) fn within(mut sites: Vec<SiteReport>, function: &Function<'_>) -> Vec<SiteReport> {
     for site in &mut sites {
-        let is_call = |frame: &Frame| is_of_call(frame, function);
-        if let Some(place) = site.frames.iter().position(is_call) {
+        let mut frames = site.frames.iter();
+        if let Some(place) = frames.position(|frame| is_of(frame, function)) {
             site.frames.truncate(place + 1);
             site.is_whole = true;
         }
     }
-    *of_call = Some(SiteReport::merge(sites, |site| site.frames.clone()));
+    SiteReport::merge(sites, |site| site.frames.clone())
 }
 
-/// Returns whether a frame is that of a call's function: the innermost such one has opened it.
+/// Returns whether a frame is that of a function: the innermost such one has opened its call.
 #[cfg(feature = "sites")]
-fn is_of_call(frame: &Frame, (name, module, file): Function<'_>) -> bool {
+fn is_of(frame: &Frame, of: &Function<'_>) -> bool {
     let Some(function) = &frame.function else {
         return false;
     };
@@ -256,13 +282,13 @@ fn is_of_call(frame: &Frame, (name, module, file): Function<'_>) -> bool {
             .rsplit("::")
             .filter(|it| !it.starts_with(['{', '<']))
     };
-    let name = name.rsplit("::").next();
+    let name = of.name.rsplit("::").next();
     if segments().next() != name {
         return false;
     }
     match &frame.file {
-        Some(of_frame) => Path::new(of_frame).ends_with(Path::new(file)),
-        None => function.contains(module),
+        Some(file) => Path::new(file).ends_with(Path::new(of.file)),
+        None => function.contains(of.module),
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use alloc_counter::Site;
 
-use crate::report::site::{SiteReport, is_of_allocator, is_of_library, look_up, write_frame};
+use crate::report::site::{
+    Function, SiteReport, is_of_allocator, is_of_library, look_up, within, write_frame,
+};
 use crate::report::units::{count, plural};
 use crate::sites::modules::Modules;
 use crate::sites::{Frame, Symbols};
@@ -48,6 +50,20 @@ impl SiteTable {
             });
             Self { sites }
         })
+    }
+
+    /// Leaves out the frames outside of a function.
+    pub(crate) fn within(self, function: &Function<'_>) -> Self {
+        alloc_counter::exclude(|| Self {
+            sites: within(self.sites, function),
+        })
+    }
+
+    /// Puts those first that allocate most often.
+    pub(crate) fn by_allocates(mut self) -> Self {
+        let key = |site: &SiteReport| std::cmp::Reverse(site.allocates());
+        alloc_counter::exclude(|| self.sites.sort_by_key(key));
+        self
     }
 }
 

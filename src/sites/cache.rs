@@ -13,19 +13,19 @@ const MAX_TEXT_BYTES: usize = 4 << 20;
 /// Frames by address.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    frames: HashMap<usize, Arc<[Frame]>>,
+    frames: HashMap<u64, Arc<[Frame]>>,
     /// The addresses, the oldest first.
-    order: VecDeque<usize>,
+    order: VecDeque<u64>,
     text_bytes: usize,
 }
 
 impl Cache {
-    pub(super) fn get(&self, address: usize) -> Option<&Arc<[Frame]>> {
+    pub(super) fn get(&self, address: u64) -> Option<&Arc<[Frame]>> {
         self.frames.get(&address)
     }
 
     /// Adds an address that is not in the cache.
-    pub(super) fn insert(&mut self, address: usize, frames: &Arc<[Frame]>) {
+    pub(super) fn insert(&mut self, address: u64, frames: &Arc<[Frame]>) {
         let added = text_bytes(frames);
         if added > MAX_TEXT_BYTES {
             return;
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn the_oldest_addresses_are_dropped_at_the_limit_of_addresses() {
         let mut cache = Cache::default();
-        for address in 0..MAX_ADDRESSES + 2 {
+        for address in 0..MAX_ADDRESSES as u64 + 2 {
             cache.insert(address, &frames(address.to_string()));
         }
         assert_eq!(cache.frames.len(), MAX_ADDRESSES);

@@ -43,6 +43,11 @@ impl ModuleFile {
         }
     }
 
+    /// Returns whether the file could be read.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.loader.is_ok()
+    }
+
     /// Returns the frames of a virtual address of the file, the innermost first.
     pub(super) fn frames(&self, offset: u64) -> Arc<[Frame]> {
         let loader = match &self.loader {

@@ -85,7 +85,7 @@ fn check(path: &Path, build_id: &[u8]) -> Result<(), Unresolved> {
 }
 
 /// Returns a file's build id, empty if it has none; `None` if the file can't be read.
-fn build_id_of(path: &Path) -> Option<Vec<u8>> {
+pub(super) fn build_id_of(path: &Path) -> Option<Vec<u8>> {
     let cache = ReadCache::new(BufReader::new(File::open(path).ok()?));
     let file = object::File::parse(&cache).ok()?;
     Some(file.build_id().ok()?.unwrap_or_default().to_vec())

@@ -5,7 +5,8 @@
 //! [`SiteTable`](crate::report::SiteTable) shows them. It imports `primitives` only.
 //!
 //! A line is never a guess. If the file of a program was replaced while the program runs, its addresses
-//! keep their module, build id and offset, and [`Frame::unresolved`] says why there is no more.
+//! keep their module, build id and offset, and [`Frame::unresolved`] says why there is no more. By these they can be
+//! looked up later, on another machine: see [`Binary`].
 //!
 //! # What is read
 //!
@@ -23,6 +24,8 @@
 mod frame;
 
 #[cfg(feature = "sites")]
+mod binary;
+#[cfg(feature = "sites")]
 mod cache;
 #[cfg(feature = "sites")]
 mod file;
@@ -35,6 +38,8 @@ mod symbols;
 
 #[cfg(feature = "sites")]
 pub use alloc_counter::Module;
+#[cfg(feature = "sites")]
+pub use binary::{Binary, BinaryError};
 pub use frame::{Frame, Unresolved};
 #[cfg(feature = "sites")]
 pub use symbols::{Symbols, frames_in_file};

@@ -58,7 +58,7 @@ impl Symbols {
         // Only the file of one module is open at a time. The addresses of a module follow each other.
         let mut open: Option<(usize, ModuleFile)> = None;
         for address in sorted {
-            let frames = match self.cache.get(address) {
+            let frames = match self.cache.get(address as u64) {
                 Some(frames) => Arc::clone(frames),
                 None => self.look_up(address, &mut open),
             };
@@ -85,7 +85,7 @@ impl Symbols {
                 file.frames(in_call.wrapping_sub(module.bias) as u64)
             }
         };
-        self.cache.insert(address, &frames);
+        self.cache.insert(address as u64, &frames);
         frames
     }
 

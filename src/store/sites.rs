@@ -14,6 +14,11 @@ shared_static! {
     static KEYS: AtomicU64 = AtomicU64::new(0);
 }
 
+/// Returns the key of a log, another one for each.
+pub(crate) fn new_key() -> u64 {
+    KEYS.fetch_add(1, Relaxed) + 1
+}
+
 /// The sites that a trace wants.
 pub(crate) struct TraceSites {
     are_wanted: AtomicBool,
@@ -95,11 +100,7 @@ impl StrandSites {
     }
 
     pub(crate) fn begin(&self, are_wanted: bool) {
-        let key = if are_wanted {
-            KEYS.fetch_add(1, Relaxed) + 1
-        } else {
-            0
-        };
+        let key = if are_wanted { new_key() } else { 0 };
         self.key.store(key, Relaxed);
     }
 

@@ -9,6 +9,7 @@ mod common;
 #[path = "../common/pause.rs"]
 mod pause;
 
+mod budget_lines;
 mod budgets;
 mod budgets_of_futures;
 mod depth;

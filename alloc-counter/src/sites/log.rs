@@ -86,16 +86,16 @@ impl SiteLog {
 
     /// Adds what this thread allocates from now on, until it [leaves](Self::leave) the log. Keys are below 2⁶³.
     ///
-    /// Frames of exact sites go as far as the innermost function that runs now and at the allocation. Those of
-    /// sampled sites go as far as the thread's first function, since to look which functions run now would cost
-    /// more than the few samples.
+    /// Frames of [exact](Sites::exact) sites go as far as the innermost function that runs now and at the
+    /// allocation. Others go as far as the thread's first function: to look which functions run now would cost more
+    /// than their few walks.
     ///
     /// Returns the log if the thread can't record: it is ending, or has entered 64 already.
     #[must_use = "the log is returned if it is not entered"]
     #[inline(never)]
     pub fn enter(self, key: u64) -> Option<Self> {
         exclude(walk::prepare_first);
-        let base = if self.sampler.is_exact() {
+        let base = if self.sampler.records_all() {
             Stack::base()
         } else {
             Stack::unknown()
@@ -155,7 +155,12 @@ impl SiteLog {
         let Owner::Is(owner) = self.owner(key) else {
             return None;
         };
-        let weight = self.sampler.weight(counts.bytes_allocated)?;
+        let Some(weight) = self.sampler.weight(counts.bytes_allocated) else {
+            if self.sampler.is_cut() {
+                self.collector.lose(counts);
+            }
+            return None;
+        };
         Some(Chosen { owner, weight })
     }
 

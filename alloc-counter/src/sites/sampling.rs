@@ -11,6 +11,8 @@ use std::num::NonZeroU64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sampling {
     Exact,
+    /// So many, and then no more.
+    First(u64),
     /// One for so many bytes.
     Mean(NonZeroU64),
 }
@@ -19,7 +21,7 @@ pub(super) enum Sampling {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampler {
     sampling: Sampling,
-    /// How many more bytes are not chosen.
+    /// How many more bytes are not chosen; of the first allocations, how many more are.
     left: u64,
     random: u64,
 }
@@ -32,21 +34,28 @@ impl Sampler {
             // SplitMix64's step takes any state.
             random: seed,
         };
-        // Also the first allocation is chosen by chance.
-        if let Sampling::Mean(mean) = sampling {
-            sampler.left = sampler.draw(mean);
-        }
+        sampler.left = match sampling {
+            Sampling::Exact => 0,
+            Sampling::First(most) => most,
+            // Also the first allocation is chosen by chance.
+            Sampling::Mean(mean) => sampler.draw(mean),
+        };
         sampler
     }
 
-    pub(super) fn is_exact(&self) -> bool {
+    pub(super) fn records_all(&self) -> bool {
         self.sampling == Sampling::Exact
     }
 
     /// Returns for how many allocations this one stands; `None` if it is not recorded.
     pub(super) fn weight(&mut self, bytes: u64) -> Option<f64> {
-        let Sampling::Mean(mean) = self.sampling else {
-            return Some(1.0);
+        let mean = match self.sampling {
+            Sampling::Exact => return Some(1.0),
+            Sampling::First(_) => {
+                self.left = self.left.checked_sub(1)?;
+                return Some(1.0);
+            }
+            Sampling::Mean(mean) => mean,
         };
         if bytes <= self.left {
             self.left -= bytes;
@@ -54,6 +63,11 @@ impl Sampler {
         }
         self.left = self.draw(mean);
         Some(1.0 / probability(bytes, mean))
+    }
+
+    /// Returns whether allocations that are not recorded are missing, since no other one stands for them.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.sampling, Sampling::First(_))
     }
 
     /// Draws the bytes up to the next one that is chosen.

@@ -5,3 +5,4 @@ pub(crate) mod export;
 pub(crate) mod flamegraph;
 pub(crate) mod hotspots;
 pub(crate) mod show;
+pub(crate) mod symbolize;

@@ -14,6 +14,18 @@ fn another_sign() {}
 #[budget(bytes <= 12, bytes <= 13)]
 fn twice() {}
 
+#[budget(bytes <= 12, bytes == 13)]
+fn both() {}
+
+#[budget(allocations == )]
+fn nothing_exactly() {}
+
+#[budget(allocations == 1 KiB)]
+fn a_unit_of_exact_allocations() {}
+
+#[budget(allocations >= 1)]
+fn at_least() {}
+
 #[budget(peak <= 64 Kib)]
 fn another_unit() {}
 

@@ -1,0 +1,228 @@
+//! Budgets: assertions on the allocations of a stretch of code, for tests.
+
+mod exceeded;
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::counts::Counts;
+use crate::region::measure;
+
+pub use exceeded::Exceeded;
+
+/// Limits on the allocations of a stretch of code on its thread. Figures without a limit are not
+/// checked; if a figure is limited twice, the last limit counts.
+///
+/// Only the calling thread's allocations inside the closure count, so parallel tests do not disturb
+/// each other. A future that the closure returns has not run yet: block on it inside.
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::Budget;
+///
+/// let parsed = Budget::new().allocations(1).peak_bytes(64).assert(|| {
+///     "1,2,3".split(',').map(str::len).collect::<Vec<_>>()
+/// });
+/// assert_eq!(parsed, [1, 1, 1]);
+///
+/// let exceeded = Budget::none().check(|| std::hint::black_box(vec![0u8; 100])).unwrap_err();
+/// assert!(exceeded.to_string().contains("allocations   at most 0, but 1"));
+/// ```
+///
+/// An exact budget also fails if less is allocated, so it never allows more than the code needs. The failure
+/// has the new budget:
+///
+/// ```
+/// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+/// use alloc_counter::Budget;
+///
+/// let exact = Budget::exactly(2).peak_bytes(100);
+/// let failure = exact.check(|| std::hint::black_box(vec![0u8; 100])).unwrap_err();
+/// let text = failure.to_string();
+/// assert!(text.contains("allocations   exactly 2, but 1"));
+/// assert!(text.ends_with("if that is intended: Budget::exactly(1).peak_bytes(100)"));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "a budget does nothing until it is checked or asserted"]
+pub struct Budget {
+    allocations: Limit,
+    bytes: Limit,
+    peak_bytes: Limit,
+}
+
+impl Budget {
+    /// Allows everything; the other methods set limits.
+    pub const fn new() -> Self {
+        Self {
+            allocations: Limit::Any,
+            bytes: Limit::Any,
+            peak_bytes: Limit::Any,
+        }
+    }
+
+    /// Allows no allocation at all. Freeing is allowed.
+    pub const fn none() -> Self {
+        Self::new().allocations(0)
+    }
+
+    /// Allows this number of allocations and reallocations, and neither more nor fewer.
+    ///
+    /// Meant for code that does the same in every run. The other figures are limited by the other methods.
+    pub const fn exactly(allocations: u64) -> Self {
+        Self::new().exact_allocations(allocations)
+    }
+
+    /// Allows at most `most` requests that obtain memory: allocations and reallocations.
+    pub const fn allocations(mut self, most: u64) -> Self {
+        self.allocations = Limit::AtMost(most);
+        self
+    }
+
+    /// Allows at most `most` bytes allocated in total, including growth by reallocations; bytes freed in
+    /// between are not subtracted.
+    pub const fn bytes(mut self, most: u64) -> Self {
+        self.bytes = Limit::AtMost(most);
+        self
+    }
+
+    /// Allows live bytes to rise at most `most` above those at the start.
+    pub const fn peak_bytes(mut self, most: u64) -> Self {
+        self.peak_bytes = Limit::AtMost(most);
+        self
+    }
+
+    /// Allows this number of requests that obtain memory, and neither more nor fewer.
+    pub const fn exact_allocations(mut self, exactly: u64) -> Self {
+        self.allocations = Limit::Exactly(exactly);
+        self
+    }
+
+    /// Allows this number of bytes allocated in total, and neither more nor fewer. It may change with the
+    /// version of the compiler, and is different on other platforms.
+    pub const fn exact_bytes(mut self, exactly: u64) -> Self {
+        self.bytes = Limit::Exactly(exactly);
+        self
+    }
+
+    /// Allows live bytes to rise by this number above those at the start, and neither further nor less far.
+    /// It may change with the version of the compiler, and is different on other platforms.
+    pub const fn exact_peak_bytes(mut self, exactly: u64) -> Self {
+        self.peak_bytes = Limit::Exactly(exactly);
+        self
+    }
+
+    /// Runs `work` and returns its value; panics if the budget was exceeded.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the text of [`Exceeded`] if the budget was exceeded or nothing is counted.
+    #[track_caller]
+    pub fn assert<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.check(work) {
+            Ok(value) => value,
+            Err(exceeded) => panic!("{exceeded}"),
+        }
+    }
+
+    /// Runs `work` and returns its value, or by how much the budget was exceeded.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Exceeded`] if more was allocated than allowed, if less was allocated than an exact limit, or
+    /// if nothing is counted: such a budget could never fail.
+    #[track_caller]
+    pub fn check<T>(self, work: impl FnOnce() -> T) -> Result<T, Exceeded> {
+        let place = Location::caller();
+        let measured = measure(work);
+        self.judge(place, measured.counts, measured.peak_bytes)?;
+        Ok(measured.value)
+    }
+
+    /// Checks figures that were measured by other means, for code at the caller's location.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check).
+    #[inline]
+    pub fn judge(
+        self,
+        place: &'static Location<'static>,
+        counts: Option<Counts>,
+        peak_bytes: Option<u64>,
+    ) -> Result<(), Exceeded> {
+        let happened = counts.map(|counts| Happened { counts, peak_bytes });
+        if happened.is_some_and(|happened| happened.is_within(self)) {
+            Ok(())
+        } else {
+            Err(Exceeded::new(place, self, happened))
+        }
+    }
+}
+
+/// The limit of one figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Limit {
+    #[default]
+    Any,
+    AtMost(u64),
+    Exactly(u64),
+}
+
+impl Limit {
+    /// Returns whether a figure is within the limit. An unknown one is within none.
+    #[inline]
+    fn allows(self, happened: Option<u64>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::AtMost(most) => happened.is_some_and(|happened| happened <= most),
+            Self::Exactly(exactly) => happened == Some(exactly),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any number"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+            Self::Exactly(exactly) => write!(f, "exactly {exactly}"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Happened {
+    counts: Counts,
+    peak_bytes: Option<u64>,
+}
+
+impl Happened {
+    #[inline]
+    fn is_within(self, allowed: Budget) -> bool {
+        allowed.allocations.allows(Some(self.counts.allocates()))
+            && allowed.bytes.allows(Some(self.counts.bytes_allocated))
+            && allowed.peak_bytes.allows(self.peak_bytes)
+    }
+}
+
+/// Writes the limits as those of the attribute `#[budget]` of the crate `tracer`: `allocations == 14, peak <=
+/// 65536`.
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = [
+            ("allocations", self.allocations),
+            ("bytes", self.bytes),
+            ("peak", self.peak_bytes),
+        ];
+        let mut between = "";
+        for (name, limit) in limits {
+            match limit {
+                Limit::Any => continue,
+                Limit::AtMost(most) => write!(f, "{between}{name} <= {most}")?,
+                Limit::Exactly(exactly) => write!(f, "{between}{name} == {exactly}")?,
+            }
+            between = ", ";
+        }
+        Ok(())
+    }
+}
