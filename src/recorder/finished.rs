@@ -24,6 +24,9 @@ pub(super) struct Finished {
     /// Whether its calls may know more about the failure.
     pub(super) is_general: bool,
     pub(super) reasons: Vec<Reason>,
+    /// Whether it takes the place of an armed request.
+    #[cfg(feature = "sites")]
+    pub(super) is_armed: bool,
 }
 
 impl Finished {

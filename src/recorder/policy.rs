@@ -82,7 +82,7 @@ enum KeepRule {
 type Condition = dyn Fn(&Ended<'_>) -> bool + Send + Sync;
 
 // The order of the variants is their priority: `Policy::judge` sorts a request's reasons by it, texts show
-// them so, and `ring.rs` groups reports by the first.
+// them so, and `ring.rs` groups reports by the first, unless they were armed.
 /// The reason for which a request is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -109,6 +109,8 @@ pub enum Reason {
     Slowest,
     /// It was one of those of its name that allocated the most bytes in a window of time.
     Heaviest,
+    /// Its route was armed, so it recorded which lines allocate (feature `sites`).
+    Armed,
 }
 
 impl fmt::Display for Reason {
@@ -125,7 +127,17 @@ impl fmt::Display for Reason {
             Self::Rule(name) => f.write_str(name),
             Self::Slowest => f.write_str("among the slowest"),
             Self::Heaviest => f.write_str("among the heaviest"),
+            Self::Armed => f.write_str("armed"),
         }
+    }
+}
+
+impl Reason {
+    /// Returns the reason whose reports a report evicts. Those with lines are ten times as large as others, so
+    /// they evict each other.
+    pub(super) fn of_group(reasons: &[Self]) -> Option<Self> {
+        let armed = reasons.iter().find(|reason| **reason == Self::Armed);
+        armed.or(reasons.first()).cloned()
     }
 }
 
@@ -285,7 +297,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn add(&mut self, reason: Option<Reason>) {
+    pub(super) fn add(&mut self, reason: Option<Reason>) {
         let Some(reason) = reason else { return };
         self.is_kept = true;
         if self.reasons.try_reserve(1).is_ok() {

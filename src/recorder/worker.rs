@@ -10,6 +10,7 @@ use crate::report::{Outcome, Report, Request};
 use super::bytes::bytes_of;
 use super::compare::compare;
 use super::finished::Finished;
+use super::policy::Reason;
 use super::ring::Ring;
 use super::shared::Shared;
 use super::sinks::Sinks;
@@ -19,8 +20,8 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     let work = move || {
         #[cfg(feature = "sites")]
         let mut symbols = crate::sites::Symbols::new(Vec::new());
-        shared.queue.each(|finished| {
-            let (route, reason) = (finished.route, finished.reasons.first().cloned());
+        let mut build = |finished: Finished| {
+            let (route, reason) = (finished.route, Reason::of_group(&finished.reasons));
             let lose = |why: &str| {
                 shared.ring(Ring::lose);
                 sinks.0.iter().for_each(|sink| sink.fail(why));
@@ -47,6 +48,15 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
             }
             for sink in &sinks.0 {
                 sink.offer(&report, bytes);
+            }
+        };
+        shared.queue.each(|finished| {
+            #[cfg(feature = "sites")]
+            let is_armed = finished.is_armed;
+            build(finished);
+            #[cfg(feature = "sites")]
+            if is_armed {
+                shared.arms.give_back();
             }
         });
     };

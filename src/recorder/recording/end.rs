@@ -6,7 +6,11 @@ use std::time::Duration;
 use crate::primitives::clock;
 use crate::read::footprint::Footprint;
 use crate::read::summary::Summary;
+#[cfg(feature = "sites")]
+use crate::recorder::arming;
 use crate::recorder::finished::Finished;
+#[cfg(feature = "sites")]
+use crate::recorder::policy::Reason;
 use crate::recorder::policy::{Ended, Verdict};
 use crate::recorder::stripe::EndedCounts;
 use crate::report::Outcome;
@@ -46,10 +50,22 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         calls,
         status: recording.status,
     };
+    #[cfg(feature = "sites")]
+    if !recording.is_armed {
+        arming::watch(&shared, route, &summary.total, now);
+    }
     let tops = (&route.slowest, &route.heaviest);
-    let verdict = shared
+    #[cfg_attr(
+        not(feature = "sites"),
+        expect(unused_mut, reason = "for the feature `sites`")
+    )]
+    let mut verdict = shared
         .policy
         .judge(&ended, tops, now, &shared.policy_panics);
+    #[cfg(feature = "sites")]
+    if recording.is_armed {
+        verdict.add(Some(Reason::Armed));
+    }
     let window = shared.window(now);
     drop(recording.active.and_then(|active| stripes.remove(active)));
     // `None` if this process was forked at the wrong moment: then nothing is counted.
@@ -98,9 +114,17 @@ fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Ve
         outcome,
         is_general: recording.is_general,
         reasons: verdict.reasons,
+        #[cfg(feature = "sites")]
+        is_armed: recording.is_armed,
     };
     let bytes = finished.bytes();
-    recording.shared.queue.push(finished, bytes).is_ok()
+    let is_kept = recording.shared.queue.push(finished, bytes).is_ok();
+    #[cfg(feature = "sites")]
+    if is_kept {
+        // The recorder's thread gives its place back.
+        recording.is_armed = false;
+    }
+    is_kept
 }
 
 /// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only

@@ -15,6 +15,8 @@ use crate::report::Outcome;
 use crate::store::trace::Trace;
 use crate::write::current::Scope;
 
+#[cfg(feature = "sites")]
+use super::arming;
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
 use super::shared::Shared;
@@ -50,6 +52,9 @@ pub struct Recording {
     /// Its entry in the list of requests in flight.
     active: Option<ActiveId>,
     is_over: bool,
+    /// Whether it takes the place of an armed request.
+    #[cfg(feature = "sites")]
+    is_armed: bool,
     shared: Own<Arc<Shared>>,
 }
 
@@ -72,6 +77,8 @@ impl Recording {
                 trace: trace.clone(),
             };
             let (route, active) = stripes.begin(name, routes, look_up, make);
+            #[cfg(feature = "sites")]
+            let is_armed = arming::arm(shared, route, &trace, started);
             Self {
                 shared: Own::new(Arc::clone(shared)),
                 trace,
@@ -85,6 +92,8 @@ impl Recording {
                 status: None,
                 active,
                 is_over: false,
+                #[cfg(feature = "sites")]
+                is_armed,
             }
         })
     }
@@ -128,6 +137,10 @@ impl Recording {
             };
             if let Some(route) = stripes.rename(self.active, &name, routes, look_up) {
                 self.route = route;
+                #[cfg(feature = "sites")]
+                if !self.is_armed {
+                    self.is_armed = arming::arm(&self.shared, route, &self.trace, self.started);
+                }
             }
         });
     }
@@ -286,6 +299,10 @@ impl Drop for Recording {
         alloc_counter::exclude(|| {
             if !self.is_over {
                 end(self, |_| ());
+            }
+            #[cfg(feature = "sites")]
+            if self.is_armed {
+                self.shared.arms.give_back();
             }
             // Freed as they were allocated: as the tracer's own memory.
             self.id = None;
