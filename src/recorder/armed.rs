@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-#[cfg(doc)]
-use super::Statistics;
-
-/// Counts of [arming](Statistics::arming), since the recorder was started.
+/// Counts of [arming](super::Statistics::arming), since the recorder was started.
 ///
 /// All are 0 without the feature `sites`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::read::footprint::Footprint;
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 
@@ -17,8 +18,8 @@ pub(super) struct Finished {
     pub(super) route: usize,
     pub(super) id: Option<Id>,
     pub(super) labels: Vec<(Cow<'static, str>, String)>,
-    /// The bytes of its trace's records.
-    pub(super) records: usize,
+    /// The memory of its trace.
+    pub(super) footprint: Footprint,
     pub(super) wall: Duration,
     pub(super) outcome: Outcome,
     /// Whether its calls may know more about the failure.
@@ -30,10 +31,10 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// Returns how many bytes it takes, with the trace's records.
+    /// Returns how many bytes it takes, with its trace.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.records
+            + self.footprint.bytes()
             + self.id.as_ref().map_or(0, Id::bytes)
             + of_labels(&self.labels)
             + of_outcome(&self.outcome)

@@ -28,7 +28,7 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
             };
             // A report takes more memory than its records, and an allocation that fails while it is
             // built aborts.
-            if !has_memory(finished.records.saturating_mul(4)) {
+            if !has_memory(finished.footprint.report_bytes()) {
                 return lose("no memory for the report");
             }
             let built = unless_it_panics(|| {

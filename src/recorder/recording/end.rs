@@ -109,7 +109,7 @@ fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Ve
         route: recording.route,
         id: recording.id.take(),
         labels: std::mem::take(&mut recording.labels),
-        records: Footprint::of(&recording.trace).bytes(),
+        footprint: Footprint::of(&recording.trace),
         wall,
         outcome,
         is_general: recording.is_general,
