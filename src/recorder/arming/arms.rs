@@ -3,11 +3,12 @@
 //! Each limit is one word that is changed by exchanges, so none is exceeded, whatever the order of the
 //! threads. A route counts as armed from before its first request until after its last one.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use alloc_counter::Counts;
 
+use crate::primitives::turns::Places;
 use crate::recorder::armed::{ArmedRoute, ArmingStatistics};
 use crate::recorder::baseline::ENOUGH;
 
@@ -24,10 +25,10 @@ pub(in crate::recorder) struct Arms {
     settings: Arming,
     /// The length of the baseline's window.
     window_ns: u64,
-    /// How many routes are armed.
-    routes: AtomicU32,
-    /// How many armed requests are in flight, or wait for their reports.
-    requests: AtomicU32,
+    /// Those of the armed routes.
+    routes: Places,
+    /// Those of the armed requests that are in flight, or wait for their reports.
+    requests: Places,
     minute: Minute,
     counted: Counted,
 }
@@ -47,19 +48,13 @@ fn one_more(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
-/// Takes one of so many; `false` if they are taken.
-fn take(taken: &AtomicU32, most: u32) -> bool {
-    let one_more = |taken: u32| (taken < most).then(|| taken + 1);
-    taken.fetch_update(Relaxed, Relaxed, one_more).is_ok()
-}
-
 impl Arms {
     pub(in crate::recorder) fn new(settings: Arming, window_ns: u64) -> Self {
         Self {
             settings,
             window_ns,
-            routes: AtomicU32::new(0),
-            requests: AtomicU32::new(0),
+            routes: Places::new(),
+            requests: Places::new(),
             minute: Minute::default(),
             counted: Counted::default(),
         }
@@ -74,7 +69,7 @@ impl Arms {
     /// Returns whether a route may be armed.
     #[inline]
     pub(in crate::recorder) fn are_any(&self) -> bool {
-        self.routes.load(Relaxed) > 0
+        self.routes.are_taken()
     }
 
     /// Takes the turn of one more request of a route; `false` if the route is not armed or a limit is reached.
@@ -83,35 +78,28 @@ impl Arms {
             return false;
         }
         let most = self.settings.requests_per_minute;
-        if !take(&self.requests, most) {
+        if !self.requests.take(most) {
             one_more(&self.counted.too_many_requests);
             return false;
         }
         let Some(minute) = self.minute.take(now, most) else {
-            self.give_back();
+            self.requests.give_back();
             one_more(&self.counted.too_many_requests);
             return false;
         };
-        let one_less = |left: u32| left.checked_sub(1);
-        match watch.left.fetch_update(Relaxed, Relaxed, one_less) {
-            Ok(left) => {
-                if left == 1 {
-                    self.routes.fetch_sub(1, Relaxed);
-                }
-                one_more(&self.counted.requests);
-                true
-            }
-            Err(_) => {
-                self.minute.give_back(minute);
-                self.give_back();
-                false
-            }
+        if !watch.turns.take(&self.routes) {
+            // Other threads have taken the last ones.
+            self.minute.give_back(minute);
+            self.requests.give_back();
+            return false;
         }
+        one_more(&self.counted.requests);
+        true
     }
 
     /// Notes that an armed request needs no more memory.
     pub(in crate::recorder) fn give_back(&self) {
-        self.requests.fetch_sub(1, Relaxed);
+        self.requests.give_back();
     }
 
     /// Notes that a request of an armed route got its name too late.
@@ -123,12 +111,9 @@ impl Arms {
 
     /// Returns whether a route is armed. One whose time is over is no longer.
     fn is_armed(&self, watch: &Watch, now: u64) -> bool {
-        let left = watch.left();
+        let left = watch.turns.left();
         if left > 0 && watch.armed_until.load(Relaxed) <= now {
-            let ended = watch.left.compare_exchange(left, 0, Relaxed, Relaxed);
-            if ended.is_ok() {
-                self.routes.fetch_sub(1, Relaxed);
-            }
+            watch.turns.end(left, &self.routes);
             return false;
         }
         left > 0
@@ -143,12 +128,11 @@ impl Arms {
         others: impl Iterator<Item = &'a Watch>,
     ) -> bool {
         let requests = self.settings.requests;
-        let again = |left: u32| (left > 0).then_some(requests);
         if requests == 0 {
             return false;
         }
         watch.armed_until.store(u64::MAX, Relaxed);
-        watch.left.fetch_update(Relaxed, Relaxed, again).is_ok() || self.begin(watch, now, others)
+        watch.turns.begin_again(requests) || self.begin(watch, now, others)
     }
 
     fn begin<'a>(
@@ -158,22 +142,16 @@ impl Arms {
         mut others: impl Iterator<Item = &'a Watch>,
     ) -> bool {
         let most = self.settings.routes;
-        // Those whose time is over count until somebody looks.
-        let has_room = take(&self.routes, most)
-            || (others
-                .by_ref()
-                .any(|it| it.left() > 0 && !self.is_armed(it, now))
-                && take(&self.routes, most));
-        if !has_room {
+        let is_over = |it: &Watch| it.turns.left() > 0 && !self.is_armed(it, now);
+        // Those whose time is over have their place until somebody looks.
+        let has_place =
+            self.routes.take(most) || (others.any(|it| is_over(it)) && self.routes.take(most));
+        if !has_place {
             one_more(&self.counted.too_many_routes);
             return false;
         }
-        let requests = self.settings.requests;
-        let left = &watch.left;
-        match left.compare_exchange(0, requests, Relaxed, Relaxed) {
-            Ok(_) => one_more(&self.counted.routes),
-            // Another thread has armed it.
-            Err(_) => drop(self.routes.fetch_sub(1, Relaxed)),
+        if watch.turns.begin(self.settings.requests, &self.routes) {
+            one_more(&self.counted.routes);
         }
         true
     }
@@ -242,7 +220,7 @@ impl Arms {
         let of = self.settings.requests;
         let is_armed = self.is_armed(watch, now);
         is_armed.then(|| ArmedRoute {
-            begun: of.saturating_sub(watch.left()),
+            begun: of.saturating_sub(watch.turns.left()),
             of,
         })
     }

@@ -23,7 +23,7 @@ pub(in crate::recorder) fn arm(shared: &Shared, route: usize, trace: &Trace, now
 #[inline(never)]
 fn arm_if_its_turn(shared: &Shared, route: usize, trace: &Trace, now: u64) -> bool {
     let watch = &shared.routes.at(route).watch;
-    if watch.left() == 0 || trace.is_empty() {
+    if watch.turns.left() == 0 || trace.is_empty() {
         return false;
     }
     let now = clock::nanoseconds(now);

@@ -1,10 +1,11 @@
 //! What arming knows of one route: when its requests are beyond the usual, and how many more are armed.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use alloc_counter::Counts;
 
+use crate::primitives::turns::Turns;
 use crate::recorder::baseline::Baseline;
 use crate::recorder::sketch::Sketch;
 
@@ -24,7 +25,7 @@ pub(in crate::recorder) struct Watch {
     /// It is not armed by itself until this moment.
     rests_until: AtomicU64,
     /// How many more of its requests are armed.
-    pub(super) left: AtomicU32,
+    pub(super) turns: Turns,
     /// Until when it is armed.
     pub(super) armed_until: AtomicU64,
 }
@@ -36,7 +37,7 @@ impl Default for Watch {
             bytes: AtomicU64::new(u64::MAX),
             looked_at: AtomicU64::new(0),
             rests_until: AtomicU64::new(0),
-            left: AtomicU32::new(0),
+            turns: Turns::new(),
             armed_until: AtomicU64::new(0),
         }
     }
@@ -135,12 +136,6 @@ impl Watch {
     /// Ends a rest that this thread has begun.
     pub(super) fn end_rest(&self, before: u64) {
         self.rests_until.store(before, Relaxed);
-    }
-
-    /// Returns how many more of its requests are armed.
-    #[inline]
-    pub(super) fn left(&self) -> u32 {
-        self.left.load(Relaxed)
     }
 }
 
