@@ -260,12 +260,12 @@ impl Policy {
         (self.slowest, self.heaviest)
     }
 
-    /// Decides whether the request is kept, and why. `panics` counts panics in the program's rules.
+    /// Decides whether the request is kept, and why, also beside the slowest and the heaviest. `panics` counts panics in the program's rules.
     /// Allocates only if there is a reason.
     pub(super) fn judge(
         &self,
         ended: &Ended<'_>,
-        (slowest, heaviest): (&Top, &Top),
+        (slowest, heaviest): (Option<&Top>, &Top),
         now: u64,
         panics: &AtomicU64,
     ) -> Verdict {
@@ -273,7 +273,7 @@ impl Policy {
         for rule in self.rules.iter() {
             verdict.add(rule.judge(ended, panics));
         }
-        if slowest.admits(nanoseconds(ended.wall), now) {
+        if slowest.is_some_and(|it| it.admits(nanoseconds(ended.wall), now)) {
             verdict.add(Some(Reason::Slowest));
         }
         let bytes = ended.total.map_or(0, |total| total.bytes_allocated);

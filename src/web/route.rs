@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use crate::hotspots::By;
 use crate::recorder::{Reason, RouteStatistics};
 use crate::report::Report;
 use crate::report::units::{count, time};
@@ -27,6 +28,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     kept.retain(|report| requests::name(report) == name);
     let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
+    let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
     let content = html! {
         h1 { (shown(name)) }
         ul.facts {
@@ -54,6 +56,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         }
         @if !with_lines.is_empty() {
             h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }
+            p { a href=(lines) { "Lines that allocate" } }
             (list(asked, "Armed", &with_lines, MOST))
         }
         @if kept.is_empty() { p { "None of it is in memory." } }
@@ -80,9 +83,9 @@ fn arming(page: &Mounted, route: &RouteStatistics) -> Markup {
             p { b { (armed) } " requests: each records which lines allocate, and is kept." }
         }
         @else if let (Some(arms_itself), Some(_)) = (arms_itself, route.total) {
-            p.faint { "Not armed. Its next requests record which lines allocate after " code { (by_hand) }
-                @if arms_itself { ", or if a request allocates more than is usual." }
-                @else { ", or if a request allocates more than is usual, with " code { "Recorder::builder().arm(Arming::default())" } "." }
+            p.faint { "Not armed. To record which lines allocate in its next requests: " code { (by_hand) }
+                @if arms_itself { ". A request that allocates more than usual does it, too." }
+                @else { ". To do it if a request allocates more than usual: " code { "Recorder::builder().arm(Arming::default())" } }
             }
         }
     }

@@ -64,8 +64,8 @@ fn a_route_of_axum_is_armed_and_its_page_tells_how_far() {
     let arming = || site.shown(ROUTE, "Hotspots</a></li></ul>", "<p class=\"faint\">Of the");
     assert_eq!(
         arming(),
-        "Not armed. Its next requests record which lines allocate after \
-         recorder.arm(&quot;GET /orders/{id}&quot;), or if a request allocates more than is usual."
+        "Not armed. To record which lines allocate in its next requests: recorder.arm(&quot;GET \
+         /orders/{id}&quot;). A request that allocates more than usual does it, too."
     );
     site.order("GET", 300);
     assert_eq!(
@@ -85,6 +85,12 @@ fn a_route_of_axum_is_armed_and_its_page_tells_how_far() {
     assert!(site.recorder.flush(PATIENCE));
     let heads = site.shown(ROUTE, "<h2 id=\"armed\">", "</h2>");
     assert_eq!(heads, "Armed (12)");
+    let hotspots = "/hotspots?route=GET%20%2Forders%2F%7Bid%7D&amp;by=self-bytes";
+    let link = format!("<a href=\"/debug/traces{hotspots}\">");
+    assert_eq!(site.shown(ROUTE, &link, "</a>"), "Lines that allocate");
+    let lines = site.shown(&hotspots.replace("&amp;", "&"), "<h2 id=\"lines\">", "</p>");
+    let over = "Lines that allocateOver the 12 kept requests with allocation sites.";
+    assert!(lines.starts_with(over), "{lines}");
     for report in site.recorder.kept() {
         let call = &report.calls[0];
         let sites = call.sites.as_ref().unwrap();
@@ -111,8 +117,8 @@ fn the_page_shows_the_line_that_arms_any_route() {
     let arming = site.shown(page, "Hotspots</a></li></ul>", "<p class=\"faint\">Of the");
     assert_eq!(
         arming,
-        "Not armed. Its next requests record which lines allocate after \
-         recorder.arm(&quot;&lt;b&gt;\\&quot;\\u{1b}\\u{202e}&quot;), or if a request allocates more \
-         than is usual, with Recorder::builder().arm(Arming::default())."
+        "Not armed. To record which lines allocate in its next requests: \
+         recorder.arm(&quot;&lt;b&gt;\\&quot;\\u{1b}\\u{202e}&quot;). To do it if a request allocates more \
+         than usual: Recorder::builder().arm(Arming::default())"
     );
 }

@@ -9,9 +9,7 @@ use crate::read::summary::Summary;
 #[cfg(feature = "sites")]
 use crate::recorder::arming;
 use crate::recorder::finished::Finished;
-#[cfg(feature = "sites")]
-use crate::recorder::policy::Reason;
-use crate::recorder::policy::{Ended, Verdict};
+use crate::recorder::policy::{Ended, Reason, Verdict};
 use crate::recorder::stripe::EndedCounts;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
@@ -51,19 +49,20 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         status: recording.status,
     };
     #[cfg(feature = "sites")]
-    if !recording.is_armed {
+    let is_armed = recording.is_armed;
+    #[cfg(not(feature = "sites"))]
+    let is_armed = false;
+    #[cfg(feature = "sites")]
+    if !is_armed {
         arming::watch(&shared, route, &summary.total, now);
     }
-    let tops = (&route.slowest, &route.heaviest);
-    #[cfg_attr(
-        not(feature = "sites"),
-        expect(unused_mut, reason = "for the feature `sites`")
-    )]
+    // An armed request takes longer by what it records, and is kept in any case.
+    let slowest = Some(&route.slowest).filter(|_| !is_armed);
+    let tops = (slowest, &route.heaviest);
     let mut verdict = shared
         .policy
         .judge(&ended, tops, now, &shared.policy_panics);
-    #[cfg(feature = "sites")]
-    if recording.is_armed {
+    if is_armed {
         verdict.add(Some(Reason::Armed));
     }
     let window = shared.window(now);

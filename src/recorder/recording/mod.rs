@@ -115,6 +115,9 @@ impl Recording {
     /// From now on the request counts under this name, also among the requests in flight, and at its end
     /// it is compared with requests of this name. A name longer than 256 bytes is cut.
     ///
+    /// If the route of this name is armed (feature `sites`), the request records which lines allocate only if
+    /// nothing ran in its trace before.
+    ///
     /// Cost: about half of what [`begin`](super::Recorder::begin) costs.
     ///
     /// ```
