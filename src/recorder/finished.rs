@@ -7,6 +7,8 @@ use crate::read::footprint::Footprint;
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 
+#[cfg(feature = "sites")]
+use super::arming::ArmedPlace;
 use super::bytes::{of_labels, of_outcome};
 use super::id::Id;
 use super::policy::Reason;
@@ -25,9 +27,9 @@ pub(super) struct Finished {
     /// Whether its calls may know more about the failure.
     pub(super) is_general: bool,
     pub(super) reasons: Vec<Reason>,
-    /// Whether it takes the place of an armed request.
+    /// The place of an armed request that it takes.
     #[cfg(feature = "sites")]
-    pub(super) is_armed: bool,
+    pub(super) armed: Option<ArmedPlace>,
 }
 
 impl Finished {

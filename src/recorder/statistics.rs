@@ -149,6 +149,14 @@ impl Recorder {
 
     /// Returns whether routes are armed by themselves; `None` without the feature `sites`.
     #[cfg(feature = "web")]
+    #[cfg_attr(
+        feature = "sites",
+        expect(clippy::unnecessary_wraps, reason = "for the others")
+    )]
+    #[cfg_attr(
+        not(feature = "sites"),
+        expect(clippy::unused_self, reason = "for the feature `sites`")
+    )]
     pub(crate) fn arms_itself(&self) -> Option<bool> {
         #[cfg(feature = "sites")]
         return Some(self.inner.shared.arms.is_automatic());

@@ -165,7 +165,9 @@ fn without_a_setting_routes_are_armed_by_hand_only() {
     let kept = kept(&recorder);
     assert_eq!(allocations(&kept), [3; 24]);
     // Exact ones, though the others are sampled.
-    kept.iter().for_each(|report| check_sites(report));
+    for report in &kept {
+        check_sites(report);
+    }
     let arming = recorder.statistics().arming;
     assert_eq!((arming.routes, arming.requests), (2, 24));
 }
@@ -285,9 +287,9 @@ fn threads_never_record_more_than_are_armed() {
         assert_eq!(statistics.kept + statistics.dropped, 20 * round);
         assert_eq!(progress(&recorder, "job"), None);
     }
-    kept(&recorder)
-        .iter()
-        .for_each(|report| check_sites(report));
+    for report in kept(&recorder) {
+        check_sites(&report);
+    }
 }
 
 #[test]

@@ -48,6 +48,11 @@ fn one_more(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
+/// The place of an armed request, until it is [given back](Arms::give_back).
+#[derive(Debug)]
+#[must_use = "it is given back"]
+pub(in crate::recorder) struct ArmedPlace(());
+
 impl Arms {
     pub(in crate::recorder) fn new(settings: Arming, window_ns: u64) -> Self {
         Self {
@@ -72,33 +77,33 @@ impl Arms {
         self.routes.are_taken()
     }
 
-    /// Takes the turn of one more request of a route; `false` if the route is not armed or a limit is reached.
-    pub(super) fn take(&self, watch: &Watch, now: u64) -> bool {
+    /// Takes the turn of one more request of a route; `None` if the route is not armed or a limit is reached.
+    pub(super) fn take(&self, watch: &Watch, now: u64) -> Option<ArmedPlace> {
         if !self.is_armed(watch, now) {
-            return false;
+            return None;
         }
         let most = self.settings.requests_per_minute;
         if !self.requests.take(most) {
             one_more(&self.counted.too_many_requests);
-            return false;
+            return None;
         }
         let Some(minute) = self.minute.take(now, most) else {
             self.requests.give_back();
             one_more(&self.counted.too_many_requests);
-            return false;
+            return None;
         };
         if !watch.turns.take(&self.routes) {
             // Other threads have taken the last ones.
             self.minute.give_back(minute);
             self.requests.give_back();
-            return false;
+            return None;
         }
         one_more(&self.counted.requests);
-        true
+        Some(ArmedPlace(()))
     }
 
     /// Notes that an armed request needs no more memory.
-    pub(in crate::recorder) fn give_back(&self) {
+    pub(in crate::recorder) fn give_back(&self, _: ArmedPlace) {
         self.requests.give_back();
     }
 
@@ -144,8 +149,7 @@ impl Arms {
         let most = self.settings.routes;
         let is_over = |it: &Watch| it.turns.left() > 0 && !self.is_armed(it, now);
         // Those whose time is over have their place until somebody looks.
-        let has_place =
-            self.routes.take(most) || (others.any(|it| is_over(it)) && self.routes.take(most));
+        let has_place = self.routes.take(most) || (others.any(is_over) && self.routes.take(most));
         if !has_place {
             one_more(&self.counted.too_many_routes);
             return false;
@@ -254,7 +258,7 @@ mod tests {
     const MINUTE: u64 = 61 * SECOND;
 
     fn takes(arms: &Arms, watch: &Watch, now: u64, times: u32) -> usize {
-        (0..times).filter(|_| arms.take(watch, now)).count()
+        (0..times).filter_map(|_| arms.take(watch, now)).count()
     }
 
     #[test]
@@ -264,8 +268,8 @@ mod tests {
         assert!(arms.arm(&watch, SECOND, [].into_iter()));
         assert_eq!(takes(&arms, &watch, SECOND, 2), 2);
         assert_eq!(takes(&arms, &watch, SECOND + MINUTE, 2), 1);
-        arms.give_back();
-        arms.give_back();
+        arms.give_back(ArmedPlace(()));
+        arms.give_back(ArmedPlace(()));
         assert_eq!(takes(&arms, &watch, SECOND + MINUTE, 3), 2);
         assert_eq!(takes(&arms, &watch, SECOND + 2 * MINUTE, 3), 0);
         let counted = arms.statistics();

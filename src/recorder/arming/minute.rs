@@ -47,6 +47,7 @@ impl Minute {
 }
 
 /// The minute that began in this second.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Begun(u32);
 
 fn second_of(nanoseconds: u64) -> u32 {

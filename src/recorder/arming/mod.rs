@@ -8,7 +8,7 @@ mod watch;
 
 use alloc_counter::Sites;
 
-pub(super) use arms::Arms;
+pub(super) use arms::{ArmedPlace, Arms};
 pub(super) use requests::{arm, progress, watch};
 pub(super) use watch::Watch;
 

@@ -10,33 +10,44 @@ use crate::recorder::shared::Shared;
 use crate::recorder::worker::has_memory;
 use crate::store::trace::Trace;
 
+use super::arms::ArmedPlace;
 use super::watch::Usual;
 
 /// Records which lines allocate in a trace, if its route is armed and nothing ran in it yet. `now` is in
-/// ticks. Returns whether it takes the place of an armed request.
+/// ticks. Returns the place of an armed request that it takes.
 #[inline]
-pub(in crate::recorder) fn arm(shared: &Shared, route: usize, trace: &Trace, now: u64) -> bool {
-    shared.arms.are_any() && arm_if_its_turn(shared, route, trace, now)
+pub(in crate::recorder) fn arm(
+    shared: &Shared,
+    route: usize,
+    trace: &Trace,
+    now: u64,
+) -> Option<ArmedPlace> {
+    if shared.arms.are_any() {
+        arm_if_its_turn(shared, route, trace, now)
+    } else {
+        None
+    }
 }
 
 #[cold]
 #[inline(never)]
-fn arm_if_its_turn(shared: &Shared, route: usize, trace: &Trace, now: u64) -> bool {
+fn arm_if_its_turn(shared: &Shared, route: usize, trace: &Trace, now: u64) -> Option<ArmedPlace> {
     let watch = &shared.routes.at(route).watch;
     if watch.turns.left() == 0 || trace.is_empty() {
-        return false;
+        return None;
     }
     let now = clock::nanoseconds(now);
     if trace.has_begun() {
         shared.arms.note_late(watch, now);
-        return false;
+        return None;
     }
     // Sites take memory that can't be requested fallibly.
-    if !has_memory(0) || !shared.arms.take(watch, now) {
-        return false;
+    if !has_memory(0) {
+        return None;
     }
+    let place = shared.arms.take(watch, now)?;
     shared.traces.record_exact_sites(trace);
-    true
+    Some(place)
 }
 
 /// Looks at a request that has ended and is not in the baseline yet. If it is beyond what is usual, its

@@ -157,8 +157,10 @@ mod tests {
     }
 
     fn usual(requests: u64, figures: &[(u64, u64)]) -> Usual {
-        let mut usual = Usual::default();
-        usual.requests = requests;
+        let mut usual = Usual {
+            requests,
+            ..Usual::default()
+        };
         for (allocates, bytes) in figures {
             usual.allocates.record(*allocates, &mut Quota::unlimited());
             usual.bytes.record(*bytes, &mut Quota::unlimited());

@@ -49,7 +49,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         status: recording.status,
     };
     #[cfg(feature = "sites")]
-    let is_armed = recording.is_armed;
+    let is_armed = recording.armed.is_some();
     #[cfg(not(feature = "sites"))]
     let is_armed = false;
     #[cfg(feature = "sites")]
@@ -114,14 +114,15 @@ fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Ve
         is_general: recording.is_general,
         reasons: verdict.reasons,
         #[cfg(feature = "sites")]
-        is_armed: recording.is_armed,
+        armed: recording.armed.take(),
     };
     let bytes = finished.bytes();
-    let is_kept = recording.shared.queue.push(finished, bytes).is_ok();
+    let refused = recording.shared.queue.push(finished, bytes).err();
+    let is_kept = refused.is_none();
+    // Otherwise the recorder's thread gives it back.
     #[cfg(feature = "sites")]
-    if is_kept {
-        // The recorder's thread gives its place back.
-        recording.is_armed = false;
+    if let Some(armed) = refused.and_then(|it| it.armed) {
+        recording.shared.arms.give_back(armed);
     }
     is_kept
 }

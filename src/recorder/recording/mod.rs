@@ -16,7 +16,7 @@ use crate::store::trace::Trace;
 use crate::write::current::Scope;
 
 #[cfg(feature = "sites")]
-use super::arming;
+use super::arming::{self, ArmedPlace};
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
 use super::shared::Shared;
@@ -52,9 +52,9 @@ pub struct Recording {
     /// Its entry in the list of requests in flight.
     active: Option<ActiveId>,
     is_over: bool,
-    /// Whether it takes the place of an armed request.
+    /// The place of an armed request that it takes.
     #[cfg(feature = "sites")]
-    is_armed: bool,
+    armed: Option<ArmedPlace>,
     shared: Own<Arc<Shared>>,
 }
 
@@ -78,7 +78,7 @@ impl Recording {
             };
             let (route, active) = stripes.begin(name, routes, look_up, make);
             #[cfg(feature = "sites")]
-            let is_armed = arming::arm(shared, route, &trace, started);
+            let armed = arming::arm(shared, route, &trace, started);
             Self {
                 shared: Own::new(Arc::clone(shared)),
                 trace,
@@ -93,7 +93,7 @@ impl Recording {
                 active,
                 is_over: false,
                 #[cfg(feature = "sites")]
-                is_armed,
+                armed,
             }
         })
     }
@@ -141,8 +141,8 @@ impl Recording {
             if let Some(route) = stripes.rename(self.active, &name, routes, look_up) {
                 self.route = route;
                 #[cfg(feature = "sites")]
-                if !self.is_armed {
-                    self.is_armed = arming::arm(&self.shared, route, &self.trace, self.started);
+                if self.armed.is_none() {
+                    self.armed = arming::arm(&self.shared, route, &self.trace, self.started);
                 }
             }
         });
@@ -304,8 +304,8 @@ impl Drop for Recording {
                 end(self, |_| ());
             }
             #[cfg(feature = "sites")]
-            if self.is_armed {
-                self.shared.arms.give_back();
+            if let Some(armed) = self.armed.take() {
+                self.shared.arms.give_back(armed);
             }
             // Freed as they were allocated: as the tracer's own memory.
             self.id = None;
