@@ -14,7 +14,7 @@ impl Recorder {
     /// The route need not have had requests. It stays armed until so many of them have begun.
     ///
     /// Returns `false` if it is not armed: as many other routes are as [may be](Arming::routes), there are too
-    /// many [names](super::Builder::names), or no [`Counting`](crate::Counting) allocator is installed.
+    /// many [names](crate::recorder::Builder::names), or no [`Counting`](crate::Counting) allocator is installed.
     ///
     /// ```
     /// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
