@@ -133,8 +133,8 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
-    /// Returns the reason whose reports a report evicts. Those with lines are ten times as large as others, so
-    /// they evict each other.
+    /// Returns the reason by which the ring groups a report. Armed ones are some ten times as large as others: in
+    /// a group of their own they are not what makes another group the largest.
     pub(super) fn of_group(reasons: &[Self]) -> Option<Self> {
         let armed = reasons.iter().find(|reason| **reason == Self::Armed);
         armed.or(reasons.first()).cloned()

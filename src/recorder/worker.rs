@@ -62,8 +62,13 @@ fn hand_on(
     }
     let built = unless_it_panics(|| {
         let report = report(shared, finished);
+        // Without memory for that, they stay addresses.
         #[cfg(feature = "sites")]
-        let report = report.resolved_by(symbols);
+        let report = if report.sites_not_recorded.is_some() && has_memory(LOOK_UP_BYTES) {
+            report.resolved_by(symbols)
+        } else {
+            report
+        };
         Arc::new(report)
     });
     let Some(report) = built else {
@@ -79,6 +84,10 @@ fn hand_on(
         sink.offer(&report, bytes);
     }
 }
+
+/// The memory that it takes to look up functions and lines in large debug information.
+#[cfg(feature = "sites")]
+const LOOK_UP_BYTES: usize = 64 << 20;
 
 /// Returns whether there is memory at this moment for what is about to be done, and to spare.
 pub(super) fn has_memory(bytes: usize) -> bool {
