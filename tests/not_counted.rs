@@ -15,6 +15,14 @@ use tracer::{Trace, call};
 use tracing_subscriber::layer::SubscriberExt;
 
 #[test]
+fn no_route_is_armed() {
+    let recorder = tracer::recorder::Recorder::builder().start().unwrap();
+    assert!(!recorder.arm("job"));
+    recorder.record("job", || allocate(1));
+    assert_eq!(recorder.routes()[0].armed, None);
+}
+
+#[test]
 fn figures_that_are_not_counted_are_none() {
     let trace = Trace::new();
     let scope = trace.inject();

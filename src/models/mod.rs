@@ -21,6 +21,7 @@ mod seqlock;
 mod strand;
 mod table;
 mod trace;
+mod turns;
 mod visit;
 
 pub(crate) use alloc_counter::model::explore;

@@ -17,3 +17,5 @@ pub(crate) mod table;
 pub(crate) mod cut;
 #[cfg(feature = "recorder")]
 pub(crate) mod fallible;
+#[cfg(any(all(feature = "recorder", feature = "sites"), all(loom, test)))]
+pub(crate) mod turns;

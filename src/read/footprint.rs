@@ -1,5 +1,8 @@
 //! The memory that one trace takes.
 
+#[cfg(feature = "sites")]
+use alloc_counter::SiteLog;
+
 #[cfg(feature = "recorder")]
 use crate::primitives::pool::Member;
 use crate::store::chunk::Chunk;
@@ -16,6 +19,8 @@ pub(crate) struct Footprint {
     strands: usize,
     /// Sums of folded calls.
     sums: usize,
+    /// Bytes of allocation sites.
+    sites: usize,
 }
 
 impl Footprint {
@@ -33,6 +38,10 @@ impl Footprint {
         self.chunks += strand.chunks() as usize;
         self.strands += 1;
         self.sums += strand.folded.sums().count();
+        #[cfg(feature = "sites")]
+        if strand.sites.key().is_some() {
+            self.sites += strand.sites.look(SiteLog::bytes).unwrap_or(0);
+        }
     }
 
     /// Returns the bytes of the pages of records, which a report states.
@@ -46,6 +55,17 @@ impl Footprint {
         self.chunks * size_of::<Chunk>()
             + self.strands * size_of::<Member<Strand>>()
             + self.sums * size_of::<Member<SharedSum>>()
+            + self.sites
+    }
+
+    /// Returns about how many bytes it takes to build its report. That of a site has the names of its frames,
+    /// which are addresses before.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn report_bytes(self) -> usize {
+        let sites = self.sites.saturating_mul(32);
+        (self.bytes() - self.sites)
+            .saturating_mul(4)
+            .saturating_add(sites)
     }
 }
 
@@ -62,6 +82,7 @@ mod tests {
             chunks,
             strands,
             sums,
+            sites: 0,
         };
         assert_eq!(Footprint::of(&trace), footprint(0, 0, 0));
         let first = trace.strand(Address::NONE).unwrap();

@@ -16,6 +16,8 @@ use crate::store::limits::Limits;
 use crate::store::trace::Trace;
 use crate::store::trace_builder::TraceBuilder;
 
+#[cfg(feature = "sites")]
+use super::arming::Arming;
 use super::bytes::bytes_of;
 use super::file::{ReportFile, Rotation};
 use super::policy::Policy;
@@ -38,6 +40,8 @@ pub struct Builder {
     names: usize,
     window: Duration,
     traces: TraceBuilder,
+    #[cfg(feature = "sites")]
+    arming: Arming,
     file: Option<(PathBuf, Rotation)>,
     callbacks: Vec<(String, Taker)>,
 }
@@ -71,6 +75,8 @@ impl Builder {
             names: 256,
             window: Duration::from_secs(5 * 60),
             traces: Trace::builder(),
+            #[cfg(feature = "sites")]
+            arming: Arming::by_hand(),
             file: None,
             callbacks: Vec::new(),
         }
@@ -128,6 +134,25 @@ impl Builder {
     #[cfg(feature = "sites")]
     pub fn sites(mut self, sites: Sites) -> Self {
         self.traces = self.traces.sites(sites);
+        self
+    }
+
+    /// Arms a route if one of its requests allocates more than usual: its next requests record which lines
+    /// allocate. See [`Arming`] for the limits and the cost.
+    ///
+    /// [By hand](Arming::by_hand) by default: features of a crate are those that any crate in the program asks
+    /// for, and looking lines up takes memory, at a moment when there may be little. So it is for the program
+    /// to say.
+    ///
+    /// ```
+    /// use tracer::recorder::{Arming, Recorder};
+    ///
+    /// let recorder = Recorder::builder().arm(Arming::default()).start()?;
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    #[cfg(feature = "sites")]
+    pub fn arm(mut self, arming: Arming) -> Self {
+        self.arming = arming;
         self
     }
 
@@ -191,6 +216,10 @@ impl Builder {
     ) -> Result<Recorder, StartError> {
         // Now, so that the first request does not wait for it.
         clock::warm_up();
+        #[cfg(feature = "sites")]
+        if self.arming.is_automatic() {
+            Arming::warm_up();
+        }
         let callbacks = titles.iter().cloned().zip(takers.drain(..));
         let mut takers: Vec<_> = callbacks
             .map(|(name, take)| (name, take, Arc::default()))
@@ -224,6 +253,8 @@ impl Builder {
             nanoseconds(self.window.max(Duration::from_millis(1))),
             self.names,
             (memory / 8 * 3, memory / 8, memory / 4),
+            #[cfg(feature = "sites")]
+            self.arming,
         ));
         let (mut sinks, mut threads) = (Sinks::default(), Vec::new());
         for (name, take, reopened) in takers {

@@ -7,11 +7,9 @@ use alloc_counter::Counts;
 
 use crate::report::{Compared, Percentiles, Report};
 
+use super::baseline::ENOUGH;
 use super::shared::Shared;
 use super::window::{CallsInWindow, RequestsInWindow};
-
-/// The fewest requests that make a baseline.
-const ENOUGH: u64 = 20;
 
 /// Adds the baseline of each path to its first call. Returns the baseline of whole requests.
 pub(super) fn compare(

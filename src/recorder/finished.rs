@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::read::footprint::Footprint;
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 
+#[cfg(feature = "sites")]
+use super::arming::ArmedPlace;
 use super::bytes::{of_labels, of_outcome};
 use super::id::Id;
 use super::policy::Reason;
@@ -17,20 +20,23 @@ pub(super) struct Finished {
     pub(super) route: usize,
     pub(super) id: Option<Id>,
     pub(super) labels: Vec<(Cow<'static, str>, String)>,
-    /// The bytes of its trace's records.
-    pub(super) records: usize,
+    /// The memory of its trace.
+    pub(super) footprint: Footprint,
     pub(super) wall: Duration,
     pub(super) outcome: Outcome,
     /// Whether its calls may know more about the failure.
     pub(super) is_general: bool,
     pub(super) reasons: Vec<Reason>,
+    /// The place of an armed request that it takes.
+    #[cfg(feature = "sites")]
+    pub(super) armed: Option<ArmedPlace>,
 }
 
 impl Finished {
-    /// Returns how many bytes it takes, with the trace's records.
+    /// Returns how many bytes it takes, with its trace.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.records
+            + self.footprint.bytes()
             + self.id.as_ref().map_or(0, Id::bytes)
             + of_labels(&self.labels)
             + of_outcome(&self.outcome)

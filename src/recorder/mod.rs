@@ -48,6 +48,9 @@
 //! the policy would have kept it, but there was no room or no memory for it. Each sink counts what it
 //! took, failed to take and dropped.
 
+mod armed;
+#[cfg(feature = "sites")]
+mod arming;
 mod baseline;
 mod bounded;
 mod builder;
@@ -90,6 +93,9 @@ use process_lock::ProcessLock;
 use shared::Shared;
 use sinks::Sink;
 
+pub use armed::{ArmedRoute, ArmingStatistics};
+#[cfg(feature = "sites")]
+pub use arming::Arming;
 #[cfg(feature = "tower")]
 pub(crate) use bounded::bounded;
 pub use builder::{Builder, StartError};

@@ -82,7 +82,7 @@ enum KeepRule {
 type Condition = dyn Fn(&Ended<'_>) -> bool + Send + Sync;
 
 // The order of the variants is their priority: `Policy::judge` sorts a request's reasons by it, texts show
-// them so, and `ring.rs` groups reports by the first.
+// them so, and `ring.rs` groups reports by the first, unless they were armed.
 /// The reason for which a request is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -109,6 +109,8 @@ pub enum Reason {
     Slowest,
     /// It was one of those of its name that allocated the most bytes in a window of time.
     Heaviest,
+    /// Its route was armed, so it recorded which lines allocate (feature `sites`).
+    Armed,
 }
 
 impl fmt::Display for Reason {
@@ -125,7 +127,17 @@ impl fmt::Display for Reason {
             Self::Rule(name) => f.write_str(name),
             Self::Slowest => f.write_str("among the slowest"),
             Self::Heaviest => f.write_str("among the heaviest"),
+            Self::Armed => f.write_str("armed"),
         }
+    }
+}
+
+impl Reason {
+    /// Returns the reason by which the ring groups a report. Armed ones are some ten times as large as others: in
+    /// a group of their own they are not what makes another group the largest.
+    pub(super) fn of_group(reasons: &[Self]) -> Option<Self> {
+        let armed = reasons.iter().find(|reason| **reason == Self::Armed);
+        armed.or(reasons.first()).cloned()
     }
 }
 
@@ -248,12 +260,12 @@ impl Policy {
         (self.slowest, self.heaviest)
     }
 
-    /// Decides whether the request is kept, and why. `panics` counts panics in the program's rules.
+    /// Decides whether the request is kept, and why, also beside the slowest and the heaviest. `panics` counts panics in the program's rules.
     /// Allocates only if there is a reason.
     pub(super) fn judge(
         &self,
         ended: &Ended<'_>,
-        (slowest, heaviest): (&Top, &Top),
+        (slowest, heaviest): (Option<&Top>, &Top),
         now: u64,
         panics: &AtomicU64,
     ) -> Verdict {
@@ -261,7 +273,7 @@ impl Policy {
         for rule in self.rules.iter() {
             verdict.add(rule.judge(ended, panics));
         }
-        if slowest.admits(nanoseconds(ended.wall), now) {
+        if slowest.is_some_and(|it| it.admits(nanoseconds(ended.wall), now)) {
             verdict.add(Some(Reason::Slowest));
         }
         let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
@@ -285,7 +297,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn add(&mut self, reason: Option<Reason>) {
+    pub(super) fn add(&mut self, reason: Option<Reason>) {
         let Some(reason) = reason else { return };
         self.is_kept = true;
         if self.reasons.try_reserve(1).is_ok() {

@@ -7,6 +7,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::primitives::text::copied;
 
+#[cfg(feature = "sites")]
+use super::arming::Watch;
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
 use super::top::Top;
@@ -21,6 +23,8 @@ pub(super) struct Route {
     pub(super) number: usize,
     pub(super) slowest: Top,
     pub(super) heaviest: Top,
+    #[cfg(feature = "sites")]
+    pub(super) watch: Watch,
 }
 
 impl Route {
@@ -32,6 +36,8 @@ impl Route {
             number,
             slowest: Top::new(slowest)?,
             heaviest: Top::new(heaviest)?,
+            #[cfg(feature = "sites")]
+            watch: Watch::default(),
         })
     }
 }
@@ -136,9 +142,14 @@ impl Routes {
         number
     }
 
+    /// Returns all routes, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.places.iter().filter_map(OnceLock::get)
+    }
+
     /// Returns all routes, sorted by name.
     pub(super) fn all(&self) -> Vec<&Route> {
-        let mut routes: Vec<_> = self.places.iter().filter_map(OnceLock::get).collect();
+        let mut routes: Vec<_> = self.iter().collect();
         routes.sort_by(|one, other| one.name.cmp(&other.name));
         routes
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crate::primitives::clock;
 use crate::store::trace_builder::TraceBuilder;
 
+#[cfg(feature = "sites")]
+use super::arming::{Arming, Arms};
 use super::finished::Finished;
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
@@ -22,6 +24,8 @@ pub(super) struct Shared {
     pub(super) stripes: Stripes,
     pub(super) queue: Queue<Finished>,
     ring: ProcessLock<Ring>,
+    #[cfg(feature = "sites")]
+    pub(super) arms: Arms,
     /// How often a rule of the program panicked.
     pub(super) policy_panics: AtomicU64,
     /// Whether a panic hook is set.
@@ -37,6 +41,7 @@ impl Shared {
         window_ns: u64,
         names: usize,
         (ring_bytes, queue_bytes, baseline_bytes): (usize, usize, usize),
+        #[cfg(feature = "sites")] arming: Arming,
     ) -> Self {
         let names = names.min(Stripes::most_names(baseline_bytes));
         let for_stripes = baseline_bytes.saturating_sub(names * Routes::PLACE_BYTES);
@@ -48,6 +53,8 @@ impl Shared {
             stripes: Stripes::new(for_stripes),
             queue: Queue::new(super::MOST_WAITING, queue_bytes),
             ring: ProcessLock::new(Ring::new(ring_bytes)),
+            #[cfg(feature = "sites")]
+            arms: Arms::new(arming, window_ns),
             policy_panics: AtomicU64::new(0),
             dumps_on_panic: AtomicBool::new(false),
             policy,

@@ -218,7 +218,7 @@ impl Sketch {
 
     /// Returns a value that this many per cent of all do not exceed: the middle of its bin or, in the last
     /// bin, the highest value. `None` if the value is in no bin, or in one that is too wide.
-    fn at(&self, percent: u64) -> Option<u64> {
+    pub(super) fn at(&self, percent: u64) -> Option<u64> {
         let rank = u128::from(self.count) * u128::from(percent);
         let rank = u64::try_from(rank.div_ceil(100)).unwrap_or(u64::MAX);
         if self.count == 0 {

@@ -8,6 +8,9 @@ use alloc_counter::Counts;
 use crate::report::Percentiles;
 
 use super::Recorder;
+use super::armed::{ArmedRoute, ArmingStatistics};
+#[cfg(feature = "sites")]
+use super::arming;
 use super::route::Route;
 use super::sinks::SinkStatistics;
 use super::stripe::RequestCounts;
@@ -44,6 +47,8 @@ pub struct Statistics {
     pub not_compared: u64,
     /// How often a [rule of the program](super::Policy::when) panicked.
     pub policy_panics: u64,
+    /// Counts of armed routes and their requests.
+    pub arming: ArmingStatistics,
     /// Counts of each further sink: what became of the kept requests there.
     pub sinks: Vec<SinkStatistics>,
 }
@@ -86,6 +91,8 @@ pub struct RouteStatistics {
     pub allocates_bins: Vec<(u64, u64, u64)>,
     /// Percentiles of how many bytes a request allocated.
     pub bytes: Option<Percentiles<u64>>,
+    /// How far the route has come if it is armed; `None` if it is not.
+    pub armed: Option<ArmedRoute>,
 }
 
 impl Recorder {
@@ -113,6 +120,10 @@ impl Recorder {
             evicted,
             not_compared: lost,
             policy_panics: shared.policy_panics.load(Relaxed),
+            #[cfg(feature = "sites")]
+            arming: shared.arms.statistics(),
+            #[cfg(not(feature = "sites"))]
+            arming: ArmingStatistics::default(),
             sinks: self
                 .inner
                 .sinks
@@ -134,6 +145,23 @@ impl Recorder {
         let mut routes = self.inner.shared.routes.all();
         routes.retain(|route| route.name == name);
         self.statistics_of(&routes).pop()
+    }
+
+    /// Returns whether routes are armed by themselves; `None` without the feature `sites`.
+    #[cfg(feature = "web")]
+    #[cfg_attr(
+        feature = "sites",
+        expect(clippy::unnecessary_wraps, reason = "for the others")
+    )]
+    #[cfg_attr(
+        not(feature = "sites"),
+        expect(clippy::unused_self, reason = "for the feature `sites`")
+    )]
+    pub(crate) fn arms_itself(&self) -> Option<bool> {
+        #[cfg(feature = "sites")]
+        return Some(self.inner.shared.arms.is_automatic());
+        #[cfg(not(feature = "sites"))]
+        None
     }
 
     fn statistics_of(&self, routes: &[&Route]) -> Vec<RouteStatistics> {
@@ -175,6 +203,10 @@ impl Recorder {
                     Vec::new()
                 },
                 bytes: requests.bytes.percentiles().filter(|_| is_counted),
+                #[cfg(feature = "sites")]
+                armed: arming::progress(shared, route),
+                #[cfg(not(feature = "sites"))]
+                armed: None,
             }
         });
         routes.filter(|it| it.ended + it.in_flight > 0).collect()

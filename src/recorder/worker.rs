@@ -6,10 +6,13 @@ use std::thread::JoinHandle;
 
 use crate::primitives::text::unless_it_panics;
 use crate::report::{Outcome, Report, Request};
+#[cfg(feature = "sites")]
+use crate::sites::Symbols;
 
 use super::bytes::bytes_of;
 use super::compare::compare;
 use super::finished::Finished;
+use super::policy::Reason;
 use super::ring::Ring;
 use super::shared::Shared;
 use super::sinks::Sinks;
@@ -18,41 +21,73 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     let shared = Arc::clone(shared);
     let work = move || {
         #[cfg(feature = "sites")]
-        let mut symbols = crate::sites::Symbols::new(Vec::new());
+        let mut symbols = Symbols::new(Vec::new());
         shared.queue.each(|finished| {
-            let (route, reason) = (finished.route, finished.reasons.first().cloned());
-            let lose = |why: &str| {
-                shared.ring(Ring::lose);
-                sinks.0.iter().for_each(|sink| sink.fail(why));
-            };
-            // A report takes more memory than its records, and an allocation that fails while it is
-            // built aborts.
-            if !has_memory(finished.records.saturating_mul(4)) {
-                return lose("no memory for the report");
-            }
-            let built = unless_it_panics(|| {
-                let report = report(&shared, finished);
+            #[cfg(feature = "sites")]
+            let (mut finished, symbols) = (finished, &mut symbols);
+            #[cfg(feature = "sites")]
+            let armed = finished.armed.take();
+            hand_on(
+                &shared,
+                &sinks,
+                finished,
                 #[cfg(feature = "sites")]
-                let report = report.resolved_by(&mut symbols);
-                Arc::new(report)
-            });
-            let Some(report) = built else {
-                // No such panic is known. If one happens, it costs one report and not all later ones.
-                return lose("the report could not be built");
-            };
-            let bytes = bytes_of(&report);
-            if let Some(reason) = reason {
-                let report = Arc::clone(&report);
-                shared.ring(|ring| ring.push(report, bytes, route, reason));
-            }
-            for sink in &sinks.0 {
-                sink.offer(&report, bytes);
+                symbols,
+            );
+            #[cfg(feature = "sites")]
+            if let Some(armed) = armed {
+                shared.arms.give_back(armed);
             }
         });
     };
     let thread = std::thread::Builder::new().name("tracer-recorder".to_owned());
     thread.spawn(move || alloc_counter::exclude(work))
 }
+
+/// Builds the report of a kept request, and hands it to the sinks.
+fn hand_on(
+    shared: &Shared,
+    sinks: &Sinks,
+    finished: Finished,
+    #[cfg(feature = "sites")] symbols: &mut Symbols,
+) {
+    let (route, reason) = (finished.route, Reason::of_group(&finished.reasons));
+    let lose = |why: &str| {
+        shared.ring(Ring::lose);
+        sinks.0.iter().for_each(|sink| sink.fail(why));
+    };
+    // A report takes more memory than its records, and an allocation that fails while it is built aborts.
+    if !has_memory(finished.footprint.report_bytes()) {
+        return lose("no memory for the report");
+    }
+    let built = unless_it_panics(|| {
+        let report = report(shared, finished);
+        // Without memory for that, they stay addresses.
+        #[cfg(feature = "sites")]
+        let report = if report.sites_not_recorded.is_some() && has_memory(LOOK_UP_BYTES) {
+            report.resolved_by(symbols)
+        } else {
+            report
+        };
+        Arc::new(report)
+    });
+    let Some(report) = built else {
+        // No such panic is known. If one happens, it costs one report and not all later ones.
+        return lose("the report could not be built");
+    };
+    let bytes = bytes_of(&report);
+    if let Some(reason) = reason {
+        let report = Arc::clone(&report);
+        shared.ring(|ring| ring.push(report, bytes, route, reason));
+    }
+    for sink in &sinks.0 {
+        sink.offer(&report, bytes);
+    }
+}
+
+/// The memory that it takes to look up functions and lines in large debug information.
+#[cfg(feature = "sites")]
+const LOOK_UP_BYTES: usize = 64 << 20;
 
 /// Returns whether there is memory at this moment for what is about to be done, and to spare.
 pub(super) fn has_memory(bytes: usize) -> bool {

@@ -42,10 +42,15 @@ impl TraceSites {
     }
 
     /// Forgets the last trace's, and wants these, at most so many.
+    #[inline]
     pub(crate) fn reset(&self, sites: Option<Sites>, most: usize) {
-        if sites.is_none() && !self.are_wanted() {
-            return;
+        if sites.is_some() || self.are_wanted() {
+            self.change(sites, most);
         }
+    }
+
+    #[inline(never)]
+    fn change(&self, sites: Option<Sites>, most: usize) {
         alloc_counter::exclude(|| {
             if let Some(mut shared) = self.shared.take() {
                 *shared = Shared {

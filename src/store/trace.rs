@@ -310,6 +310,13 @@ impl Trace {
         self
     }
 
+    /// Returns whether anything has been recorded in the trace: whether it ever had a strand.
+    #[cfg(all(feature = "sites", feature = "recorder"))]
+    pub(crate) fn has_begun(&self) -> bool {
+        self.state
+            .is_some_and(|state| state.strands.load(Relaxed) > 0)
+    }
+
     /// Returns the bytes that all traces hold until the process ends.
     pub(crate) fn held_bytes() -> u64 {
         TRACES.held_bytes() + ALLOWANCES.held_bytes()

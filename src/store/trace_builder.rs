@@ -73,6 +73,15 @@ impl TraceBuilder {
         self
     }
 
+    /// Records exact sites in a trace that these settings made, in all strands that begin from now on.
+    #[cfg(all(feature = "sites", feature = "recorder"))]
+    pub(crate) fn record_exact_sites(self, trace: &Trace) {
+        if let Some(allowance) = trace.allowance() {
+            let (sites, most) = (Some(Sites::exact()), self.limits.sites);
+            allowance.sites.reset(sites, most);
+        }
+    }
+
     /// Makes the trace. If memory runs out, it is an [empty](Trace::empty) one.
     pub fn build(self) -> Trace {
         Trace::with_settings(

@@ -21,7 +21,8 @@
 //!   clients choose it freely. A method other than the nine standard ones is named `HTTP`. These are the
 //!   rules of [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name). In a
 //!   [gRPC](RecorderLayer::grpc) service the path takes the route's place: `POST /shop.Orders/Place`.
-//!   [`name_by`](RecorderLayer::name_by) overrides all this.
+//!   [`name_by`](RecorderLayer::name_by) overrides all this. It is known when the request begins, so an armed
+//!   route (feature `sites`) records which lines allocate from the beginning.
 //! - The **id** is that of the header `x-request-id`, or is made. Handlers find it as the extension
 //!   [`RequestId`]. The allocations for the extension are counted in the request, but in none of its
 //!   calls.

@@ -55,6 +55,9 @@ fn facts(statistics: &Statistics) -> Markup {
             @if statistics.dropped > 0 { li.bad { "Dropped " b { (count(statistics.dropped)) } } }
             @if statistics.not_compared > 0 { li.warm { "Calls not compared " b { (count(statistics.not_compared)) } } }
             @if statistics.policy_panics > 0 { li.bad { "Rules that panicked " b { (count(statistics.policy_panics)) } } }
+            @if statistics.arming.routes > 0 {
+                li { "Armed routes " b { (count(statistics.arming.routes)) } ", their requests " b { (count(statistics.arming.requests)) } }
+            }
             @for sink in &statistics.sinks {
                 li { (shown(&sink.name)) ": " b { (count(sink.taken)) }
                     @if sink.failed > 0 { ", " span.bad { "failed " (count(sink.failed)) } }
@@ -102,7 +105,10 @@ fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> M
     let (wall, allocates) = (route.wall.as_ref(), route.allocates.as_ref());
     html! {
         tr {
-            th.text { a href=(here) { (shown(&route.name)) } }
+            th.text {
+                a href=(here) { (shown(&route.name)) }
+                @if let Some(armed) = route.armed { span.usual { (armed) } }
+            }
             (with_more("Ended", route.ended, false, "in flight", route.in_flight))
             (with_more("Errors", errors, errors > 0, "cancelled", route.cancelled))
             td.text data-of="Times" { (charts::times(&route.wall_bins)) }

@@ -2,8 +2,11 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 
+use crate::hotspots::By;
+use crate::recorder::{Reason, RouteStatistics};
+use crate::report::Report;
 use crate::report::units::{count, time};
 
 use super::layout::{encoded, shown};
@@ -23,7 +26,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let route = page.route(name)?;
     let mut kept = page.recorder.kept();
     kept.retain(|report| requests::name(report) == name);
+    let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
+    let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
     let content = html! {
         h1 { (shown(name)) }
         ul.facts {
@@ -34,6 +39,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
             li { "In flight " b { (count(route.in_flight)) } }
             li { a href=(hotspots) { "Hotspots" } }
         }
+        (arming(page, &route))
         p.faint { "Of the last minutes:" }
         ul.facts {
             li { "Failed " b.bad[route.failed > 0] { (count(route.failed)) } }
@@ -48,6 +54,11 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { (charts::allocations(&route.allocates_bins)) }
             }
         }
+        @if !with_lines.is_empty() {
+            h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }
+            p { a href=(lines) { "Lines that allocate" } }
+            (list(asked, "Armed", &with_lines, MOST))
+        }
         @if kept.is_empty() { p { "None of it is in memory." } }
         @for Bucket { title, anchor, reports } in &Bucket::of(&kept) {
             h2 id=(anchor) { "Kept, " (title) " (" (count(reports.len() as u64)) ")" }
@@ -55,4 +66,27 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         }
     };
     Ok(layout::page(asked, &shown(name), None, &content).into_response())
+}
+
+/// Returns whether the report's route was armed.
+fn is_armed(report: &Report) -> bool {
+    let armed = Reason::Armed.to_string();
+    { report.request.as_ref() }.is_some_and(|request| request.reasons.contains(&armed))
+}
+
+/// Shows how far an armed route has come, or the line of code that arms it: the page itself changes nothing.
+fn arming(page: &Mounted, route: &RouteStatistics) -> Markup {
+    let arms_itself = page.recorder.arms_itself();
+    let by_hand = format!("recorder.arm({:?})", route.name);
+    html! {
+        @if let Some(armed) = route.armed {
+            p { b { (armed) } " requests: each records which lines allocate, and is kept." }
+        }
+        @else if let (Some(arms_itself), Some(_)) = (arms_itself, route.total) {
+            p.faint { "Not armed. To record which lines allocate in its next requests: " code { (by_hand) }
+                @if arms_itself { ". A request that allocates more than usual does it, too." }
+                @else { ". To do it if a request allocates more than usual: " code { "Recorder::builder().arm(Arming::default())" } }
+            }
+        }
+    }
 }

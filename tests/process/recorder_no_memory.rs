@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http::{Request, Response};
 use http_body_util::Empty;
 use tower::{Layer, Service};
-use tracer::recorder::{Policy, Recorder};
+use tracer::recorder::{Arming, Policy, Recorder};
 use tracer::tower::RecorderLayer;
 use tracer::{Outcome, call};
 
@@ -101,7 +101,16 @@ fn room_for_pieces() -> Vec<Vec<u8>> {
 
 pub(crate) fn without_memory() {
     let policy = Policy::default().when("all", |_| true);
-    let recorder = Recorder::builder().policy(policy).start().unwrap();
+    // As many as there are requests.
+    let arming = Arming::by_hand()
+        .requests(u32::MAX)
+        .requests_per_minute(u32::MAX);
+    let recorder = Recorder::builder()
+        .policy(policy)
+        .arm(arming)
+        .start()
+        .unwrap();
+    assert!(recorder.arm("job") && recorder.arm("another job"));
     let layer = RecorderLayer::new(recorder.clone());
     let mut requests: Vec<_> = (0..BEFORE + DURING)
         .map(|_| Request::new(Body::new()))
@@ -169,6 +178,9 @@ pub(crate) fn without_memory() {
     assert_eq!((it.ended, it.in_flight, it.not_kept), (all, 0, 0));
     assert_eq!(it.kept + it.dropped, all);
     assert!(it.dropped > 0, "there was no memory: {it:?}");
+    // Those before and after, and none if there is no memory for their sites.
+    let armed = it.arming.requests;
+    assert!((2 * BEFORE..all - DURING).contains(&armed), "{it:?}");
     let routes: u64 = recorder.routes().iter().map(|it| it.ended).sum();
     assert_eq!(routes, all);
     assert!(recorder.in_flight().is_empty());

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod arming;
 mod baseline;
 mod bounds;
 mod cancelled;

@@ -134,6 +134,11 @@ impl Collector {
         })
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        let of_keys: usize = self.sites.keys().map(|key| size_of_val(&**key)).sum();
+        self.sites.capacity() * size_of::<(Box<[usize]>, Figures)>() + of_keys
+    }
+
     pub(super) fn not_recorded(&self) -> Counts {
         self.not_recorded
     }
@@ -155,4 +160,21 @@ fn float(figure: u64) -> f64 {
 )]
 fn rounded(figure: f64) -> u64 {
     figure.round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_the_bytes_of_its_frames_and_places() {
+        let mut collector = Collector::new(SiteRoom::new(2));
+        assert_eq!(collector.bytes(), 0);
+        for frames in [&[1, 2, 3][..], &[1, 2, 3], &[4], &[5]] {
+            collector.record(7, (frames, true), Counts::ZERO, 1.0);
+        }
+        let places = collector.sites.capacity() * size_of::<(Box<[usize]>, Figures)>();
+        // Of two sites, each with its owner.
+        assert_eq!(collector.bytes(), places + (4 + 2) * size_of::<usize>());
+    }
 }

@@ -136,6 +136,11 @@ impl SiteLog {
         self.collector.sites()
     }
 
+    /// Returns about how many bytes the sites take.
+    pub fn bytes(&self) -> usize {
+        self.collector.bytes()
+    }
+
     /// Returns what was allocated at places for which there was no room or memory, since this was last [taken](Self::take_not_recorded).
     pub fn not_recorded(&self) -> Counts {
         self.collector.not_recorded()

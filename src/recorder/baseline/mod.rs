@@ -16,6 +16,9 @@ use paths::PathTable;
 
 pub(super) use paths::Scratch;
 
+/// The fewest requests that make a baseline.
+pub(super) const ENOUGH: u64 = 20;
+
 /// The baseline of the requests of one name.
 #[derive(Debug)]
 pub(super) struct Baseline {

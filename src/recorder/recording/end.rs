@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::primitives::clock;
 use crate::read::footprint::Footprint;
 use crate::read::summary::Summary;
+#[cfg(feature = "sites")]
+use crate::recorder::arming;
 use crate::recorder::finished::Finished;
-use crate::recorder::policy::{Ended, Verdict};
+use crate::recorder::policy::{Ended, Reason, Verdict};
 use crate::recorder::stripe::EndedCounts;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
@@ -46,10 +48,23 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         calls,
         status: recording.status,
     };
-    let tops = (&route.slowest, &route.heaviest);
-    let verdict = shared
+    #[cfg(feature = "sites")]
+    let is_armed = recording.armed.is_some();
+    #[cfg(not(feature = "sites"))]
+    let is_armed = false;
+    #[cfg(feature = "sites")]
+    if !is_armed {
+        arming::watch(&shared, route, &summary.total, now);
+    }
+    // An armed request takes longer by what it records, and is kept in any case.
+    let slowest = Some(&route.slowest).filter(|_| !is_armed);
+    let tops = (slowest, &route.heaviest);
+    let mut verdict = shared
         .policy
         .judge(&ended, tops, now, &shared.policy_panics);
+    if is_armed {
+        verdict.add(Some(Reason::Armed));
+    }
     let window = shared.window(now);
     drop(recording.active.and_then(|active| stripes.remove(active)));
     // `None` if this process was forked at the wrong moment: then nothing is counted.
@@ -93,14 +108,23 @@ fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Ve
         route: recording.route,
         id: recording.id.take(),
         labels: std::mem::take(&mut recording.labels),
-        records: Footprint::of(&recording.trace).bytes(),
+        footprint: Footprint::of(&recording.trace),
         wall,
         outcome,
         is_general: recording.is_general,
         reasons: verdict.reasons,
+        #[cfg(feature = "sites")]
+        armed: recording.armed.take(),
     };
     let bytes = finished.bytes();
-    recording.shared.queue.push(finished, bytes).is_ok()
+    let refused = recording.shared.queue.push(finished, bytes).err();
+    let is_kept = refused.is_none();
+    // Otherwise the recorder's thread gives it back.
+    #[cfg(feature = "sites")]
+    if let Some(armed) = refused.and_then(|it| it.armed) {
+        recording.shared.arms.give_back(armed);
+    }
+    is_kept
 }
 
 /// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only

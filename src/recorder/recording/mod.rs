@@ -15,6 +15,8 @@ use crate::report::Outcome;
 use crate::store::trace::Trace;
 use crate::write::current::Scope;
 
+#[cfg(feature = "sites")]
+use super::arming::{self, ArmedPlace};
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
 use super::shared::Shared;
@@ -50,6 +52,9 @@ pub struct Recording {
     /// Its entry in the list of requests in flight.
     active: Option<ActiveId>,
     is_over: bool,
+    /// The place of an armed request that it takes.
+    #[cfg(feature = "sites")]
+    armed: Option<ArmedPlace>,
     shared: Own<Arc<Shared>>,
 }
 
@@ -72,6 +77,8 @@ impl Recording {
                 trace: trace.clone(),
             };
             let (route, active) = stripes.begin(name, routes, look_up, make);
+            #[cfg(feature = "sites")]
+            let armed = arming::arm(shared, route, &trace, started);
             Self {
                 shared: Own::new(Arc::clone(shared)),
                 trace,
@@ -85,6 +92,8 @@ impl Recording {
                 status: None,
                 active,
                 is_over: false,
+                #[cfg(feature = "sites")]
+                armed,
             }
         })
     }
@@ -105,6 +114,9 @@ impl Recording {
     ///
     /// From now on the request counts under this name, also among the requests in flight, and at its end
     /// it is compared with requests of this name. A name longer than 256 bytes is cut.
+    ///
+    /// If the route of this name is armed (feature `sites`), the request records which lines allocate only if
+    /// nothing ran in its trace before.
     ///
     /// Cost: about half of what [`begin`](super::Recorder::begin) costs.
     ///
@@ -128,6 +140,10 @@ impl Recording {
             };
             if let Some(route) = stripes.rename(self.active, &name, routes, look_up) {
                 self.route = route;
+                #[cfg(feature = "sites")]
+                if self.armed.is_none() {
+                    self.armed = arming::arm(&self.shared, route, &self.trace, self.started);
+                }
             }
         });
     }
@@ -286,6 +302,10 @@ impl Drop for Recording {
         alloc_counter::exclude(|| {
             if !self.is_over {
                 end(self, |_| ());
+            }
+            #[cfg(feature = "sites")]
+            if let Some(armed) = self.armed.take() {
+                self.shared.arms.give_back(armed);
             }
             // Freed as they were allocated: as the tracer's own memory.
             self.id = None;

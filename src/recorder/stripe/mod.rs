@@ -228,6 +228,25 @@ impl Stripes {
         });
     }
 
+    /// Reads the route's baseline as [`read_route`](Self::read_route) does; `None` if there is a reader.
+    #[cfg(feature = "sites")]
+    pub(super) fn try_read_route(
+        &self,
+        route: usize,
+        window: u64,
+        mut look: impl FnMut(&Baseline),
+    ) -> Option<()> {
+        let _reader = self.reader.try_take()?;
+        for stripe in &self.all {
+            if let Some(mut aggregates) = stripe.aggregates.take()
+                && let Some(baseline) = aggregates.get(route, window)
+            {
+                look(baseline);
+            }
+        }
+        Some(())
+    }
+
     /// Returns the counts of requests that began and ended, by the route's number, all of one moment.
     pub(super) fn counted(&self) -> Vec<RequestCounts> {
         let _reader = self.reader.take();
