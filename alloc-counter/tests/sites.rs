@@ -349,6 +349,78 @@ fn samples_are_estimates() {
 }
 
 #[test]
+fn extreme_means() {
+    let work = || {
+        for _ in 0..1000 {
+            drop(block(1000));
+        }
+    };
+    // The probability of a sample is below one in a million millions.
+    for mean in [1 << 63, u64::MAX] {
+        assert_eq!(Sites::sampled(mean).record(work).sites, Some(Vec::new()));
+    }
+    for mean in [0, 1] {
+        let sites = Sites::sampled(mean).record(work).sites.unwrap();
+        let site = &sites[0];
+        assert_eq!((sites.len(), site.allocations), (1, 1000));
+        assert_eq!((site.bytes_allocated, site.error_bytes), (1_000_000, 0));
+    }
+}
+
+/// The kernel calls the handler, from wherever the program is.
+#[test]
+fn in_a_signal_handler() {
+    extern "C" fn handler(_: libc::c_int) {
+        drop(block(77));
+    }
+    let recorded = sites(|| {
+        // SAFETY: the handler allocates, which it may, as this thread is not in the allocator when it raises
+        // the signal for itself. No other test uses this signal.
+        unsafe {
+            libc::signal(libc::SIGUSR1, handler as *const () as usize);
+            libc::raise(libc::SIGUSR1);
+        }
+    });
+    let sites = recorded.sites.unwrap();
+    assert_eq!((sites.len(), sites[0].bytes_allocated), (1, 77));
+    assert_eq!(functions(&sites[0]), ["block"]);
+}
+
+/// There are no tables for code that was made at run time, so nothing further out is known.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn called_by_code_that_was_made_at_run_time() {
+    #[rustfmt::skip]
+    const CODE: &[u8] = &[
+        0x48, 0x83, 0xec, 0x08, // sub rsp, 8
+        0xff, 0xd7,             // call rdi
+        0x48, 0x83, 0xc4, 0x08, // add rsp, 8
+        0xc3,                   // ret
+    ];
+    extern "C" fn called() {
+        drop(block(88));
+    }
+    // SAFETY: it asks for memory of its own.
+    let page = unsafe {
+        let access = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        libc::mmap(std::ptr::null_mut(), 4096, access, kind, -1, 0)
+    };
+    assert_ne!(page, libc::MAP_FAILED);
+    // SAFETY: the page is writable, larger than the code, and nobody else knows it.
+    let calls: extern "C" fn(extern "C" fn()) = unsafe {
+        std::ptr::copy_nonoverlapping(CODE.as_ptr(), page.cast(), CODE.len());
+        std::mem::transmute(page)
+    };
+    let sites = sites(|| calls(called)).sites.unwrap();
+    assert_eq!((sites.len(), sites[0].bytes_allocated), (1, 88));
+    assert_eq!(functions(&sites[0]), ["block"]);
+    assert!(!sites[0].is_whole);
+    let last = *sites[0].frames.last().unwrap();
+    assert_eq!(last, page.addr() + 6);
+}
+
+#[test]
 fn the_program_and_its_libraries_are_modules() {
     let modules = modules();
     let here = std::env::current_exe().unwrap();

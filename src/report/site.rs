@@ -24,8 +24,8 @@ use crate::sites::{Binary, Symbols, modules::Modules};
 #[non_exhaustive]
 pub struct SiteReport {
     /// The functions that called each other, from the allocator outwards to that of the call. Before they are
-    /// [looked up](crate::Report::resolved), they also have the functions further out, as far as the code that
-    /// made the trace current. Empty if the stack could not be walked. At most 64 before functions that were
+    /// [looked up](crate::Report::resolved), they also have the functions further out, as far as the innermost
+    /// that also ran when the trace was made current, or, if the site was sampled, the thread's first one. Empty if the stack could not be walked. At most 64 before functions that were
     /// inlined are added.
     pub frames: Vec<Frame>,
     /// Whether the frames go as far as that.

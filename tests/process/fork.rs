@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fork::Fork;
+use tracer::alloc::Sites;
 use tracer::{Call, Scope, Trace, call};
 
 use super::common::allocate;
@@ -37,6 +38,22 @@ pub(crate) fn others_report() {
         },
         |_| (),
     );
+}
+
+/// The tables for walking stacks are under a lock.
+pub(crate) fn others_record_sites() {
+    let work = |number| {
+        let trace = Trace::builder().sites(Sites::exact()).build();
+        let scope = trace.inject();
+        let call = call!();
+        allocate(number + 1);
+        call.stop();
+        drop(scope);
+        let report = trace.report();
+        let sites = report.calls[0].sites.as_ref().unwrap();
+        assert_eq!((sites.len(), sites[0].allocations), (1, number + 1));
+    };
+    forks(work, |_| ());
 }
 
 /// A checkpoint set by another thread waits in the strand's list, under its lock. The strand is open in
@@ -104,7 +121,13 @@ struct Open {
 
 impl Open {
     fn new(round: u64) -> Self {
-        let (trace, other) = (Trace::new(), Trace::new());
+        let with_sites = || Trace::builder().sites(Sites::exact()).build();
+        let make = if round % 2 == 0 {
+            Trace::new
+        } else {
+            with_sites
+        };
+        let (trace, other) = (make(), make());
         let scope = trace.inject();
         let around = Arc::new(call!("around"));
         allocate(round);
@@ -157,7 +180,7 @@ fn fork_inside_calls(round: u64, show: &impl Fn(&Open)) {
 fn in_child(open: Open, round: u64, parent: &mut UnixStream) {
     let trace = go_on(open, round, 1000);
     write!(parent, "{trace}").unwrap();
-    let next = Trace::new();
+    let next = Trace::builder().sites(Sites::exact()).build();
     let scope = next.inject();
     let call = call!("child");
     let here = tracer::fetch();
@@ -174,6 +197,8 @@ fn in_child(open: Open, round: u64, parent: &mut UnixStream) {
     let report = next.report();
     assert_eq!(calls_of(&report)[1], "below in child: 5, 5, Ok");
     assert!(!report.calls[0].partial);
+    let sites = report.calls[1].sites.as_ref().unwrap();
+    assert_eq!((sites.len(), sites[0].allocations), (1, 5));
     writeln!(parent, "\n\tcall child: done").unwrap();
 }
 

@@ -42,6 +42,7 @@ macro_rules! tests {
 
 const TESTS: &[Test] = tests![
     callsites::beyond_the_most_all_others_are_one,
+    fork::others_record_sites,
     fork::others_report,
     fork::others_set_checkpoints,
     fork::others_trace,

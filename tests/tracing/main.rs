@@ -16,6 +16,8 @@ mod oracle;
 mod random;
 mod requests;
 mod same_span;
+#[cfg(target_os = "linux")]
+mod sites;
 mod spawned;
 mod threads;
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use libc::{PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE, dl_phdr_info};
 
+use super::forks::between_forks;
 use super::module::Module;
 
 /// A module with its tables.
@@ -64,25 +65,30 @@ const MOST_COPIED: u64 = 32 << 20;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn modules() -> Vec<Module> {
-    loaded().into_iter().map(|loaded| loaded.module).collect()
+    let loaded = loaded().unwrap_or_default();
+    loaded.into_iter().map(|loaded| loaded.module).collect()
 }
 
-/// Returns the modules that are loaded now; the first one is the program.
-pub(super) fn loaded() -> Vec<Loaded> {
-    let mut found = Vec::new();
-    // SAFETY: the callback is called with this pointer, to a list that lives until the call returns and that
-    // nobody else uses.
-    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
-    found
+/// Returns the modules that are loaded now, the program first; `None` if they can't be read now.
+pub(super) fn loaded() -> Option<Vec<Loaded>> {
+    between_forks(|| {
+        let mut found = Vec::new();
+        // SAFETY: the callback is called with this pointer, to a list that lives until the call returns and that
+        // nobody else uses.
+        unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
+        found
+    })
 }
 
-/// Returns how often modules have been loaded and unloaded.
-pub(super) fn changes() -> u64 {
-    let mut changes = 0_u64;
-    // SAFETY: the callback is called with this pointer, to a number that lives until the call returns and
-    // that nobody else uses.
-    unsafe { libc::dl_iterate_phdr(Some(read_changes), (&raw mut changes).cast()) };
-    changes
+/// Returns how often modules have been loaded and unloaded; `None` if that can't be read now.
+pub(super) fn changes() -> Option<u64> {
+    between_forks(|| {
+        let mut changes = 0_u64;
+        // SAFETY: the callback is called with this pointer, to a number that lives until the call returns and
+        // that nobody else uses.
+        unsafe { libc::dl_iterate_phdr(Some(read_changes), (&raw mut changes).cast()) };
+        changes
+    })
 }
 
 unsafe extern "C" fn read_changes(
