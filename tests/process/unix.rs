@@ -11,6 +11,7 @@ mod on_drop;
 
 mod callsites;
 mod fork;
+mod hunt;
 mod levels;
 mod limits;
 mod memory;
@@ -46,6 +47,8 @@ const TESTS: &[Test] = tests![
     fork::others_report,
     fork::others_set_checkpoints,
     fork::others_trace,
+    hunt::all_that_carries_the_trace_is_in_it,
+    hunt::the_table_is_on_standard_error,
     levels::of_a_wrapped_subscriber,
     limits::a_hundred_thousand_calls_in_one_trace_of_four_workers,
     memory::memory_is_bounded_by_the_highest_load,
@@ -64,6 +67,7 @@ const TESTS: &[Test] = tests![
 
 /// The parts of tests that run in further processes.
 const PARTS: &[Test] = tests![
+    hunt::hunts,
     no_memory::without_memory,
     panic_hook::panics_with_requests_in_flight,
     recorder_no_memory::without_memory,

@@ -14,9 +14,7 @@ pub(super) mod walk {
     pub(in super::super) struct Stack;
 
     impl Stack {
-        pub(in super::super) fn unknown() -> Self {
-            Self
-        }
+        pub(in super::super) const UNKNOWN: Self = Self;
 
         pub(in super::super) fn base() -> Self {
             Self

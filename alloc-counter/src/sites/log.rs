@@ -98,7 +98,7 @@ impl SiteLog {
         let base = if self.sampler.records_all() {
             Stack::base()
         } else {
-            Stack::unknown()
+            Stack::UNKNOWN
         };
         super::enter(self, key, base)
     }

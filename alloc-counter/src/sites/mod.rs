@@ -325,18 +325,19 @@ pub(crate) fn note(operation: Operation, old: usize, new: usize) {
     let counts = operation.counts(old, new);
     exclude(|| {
         let noted = with_recordings(|recordings| {
-            if let [Recording { key, base, log }] = &mut recordings[..] {
-                if let Some(chosen) = log.choose(*key, counts) {
-                    log.add(chosen, counts, Stack::walk(base).frames());
-                }
-                return;
-            }
-            // Walked once for all, if one of them wants it.
+            let is_only = recordings.len() == 1;
+            // Walked once for all, if one of them wants it: in one place, so that equal stacks have equal frames.
             let mut stack = None;
             for Recording { key, base, log } in recordings {
                 if let Some(chosen) = log.choose(*key, counts) {
-                    let stack = stack.get_or_insert_with(|| Stack::walk(&Stack::unknown()));
-                    log.add(chosen, counts, stack.up_to(base));
+                    let end = if is_only { &*base } else { &Stack::UNKNOWN };
+                    let stack = stack.get_or_insert_with(|| Stack::walk(end));
+                    let frames = if is_only {
+                        stack.frames()
+                    } else {
+                        stack.up_to(base)
+                    };
+                    log.add(chosen, counts, frames);
                 }
             }
         });

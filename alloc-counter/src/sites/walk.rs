@@ -195,22 +195,20 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// Returns a stack of which nothing is known.
-    pub(super) fn unknown() -> Self {
-        Self {
-            frames: [0; MOST_FRAMES],
-            pointers: [0; MOST_FRAMES],
-            len: 0,
-            is_whole: false,
-        }
-    }
+    /// A stack of which nothing is known.
+    pub(super) const UNKNOWN: Self = Self {
+        frames: [0; MOST_FRAMES],
+        pointers: [0; MOST_FRAMES],
+        len: 0,
+        is_whole: false,
+    };
 
     /// Walks the stack from the function that calls this.
     #[inline(never)]
     pub(super) fn base() -> Self {
         let (_, registers) = registers();
         let here = to_usize(registers.sp());
-        let mut stack = Self::walk(&Self::unknown());
+        let mut stack = Self::walk(&Self::UNKNOWN);
         // Without the functions of the walk itself: another walk from here has them in the same place.
         let inside = stack.pointers[..stack.len].partition_point(|pointer| *pointer <= here);
         stack.frames.copy_within(inside..stack.len, 0);
@@ -223,7 +221,7 @@ impl Stack {
     /// There are none if this thread has not [prepared](prepare) it, or is on a stack that is not its own.
     #[inline(never)]
     pub(super) fn walk(base: &Self) -> Self {
-        let mut stack = Self::unknown();
+        let mut stack = Self::UNKNOWN;
         let walk = |walker: &RefCell<Option<Walker>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
                 && let Some(walker) = walker.as_mut()
