@@ -1,4 +1,4 @@
-//! In place of `modules` and `walk` on platforms on which stacks are not walked: sites have no frames.
+//! In place of `linux` on platforms on which stacks are not walked: sites have no frames.
 
 pub(super) mod modules {
     use super::super::Module;
@@ -9,31 +9,31 @@ pub(super) mod modules {
     }
 }
 
-pub(super) mod walk {
-    /// The frames of the thread: none.
-    pub(in super::super) struct Stack;
+/// The frames of the thread: none.
+pub(super) struct Stack;
 
-    impl Stack {
-        pub(in super::super) const UNKNOWN: Self = Self;
+impl Stack {
+    pub(super) const UNKNOWN: Self = Self;
 
-        pub(in super::super) fn base() -> Self {
-            Self
-        }
-
-        pub(in super::super) fn walk(_: &Self) -> Self {
-            Self
-        }
-
-        #[expect(clippy::unused_self, reason = "as where stacks are walked")]
-        pub(in super::super) fn frames(&self) -> (&[usize], bool) {
-            (&[], false)
-        }
-
-        pub(in super::super) fn up_to(&self, _: &Self) -> (&[usize], bool) {
-            self.frames()
-        }
+    pub(super) fn base() -> Self {
+        Self
     }
 
+    pub(super) fn walk(_: &Self) -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "as where stacks are walked")]
+    pub(super) fn frames(&self) -> (&[usize], bool) {
+        (&[], false)
+    }
+
+    pub(super) fn up_to(&self, _: &Self) -> (&[usize], bool) {
+        self.frames()
+    }
+}
+
+pub(super) mod walk {
     pub(in super::super) fn prepare() {}
 
     pub(in super::super) fn prepare_first() {}

@@ -8,9 +8,9 @@ use crate::counts::Counts;
 use crate::thread::exclude;
 
 use super::collector::Collector;
+use super::linux::{Stack, walk};
 use super::sampling::Sampler;
-use super::walk::Stack;
-use super::{Site, Sites, walk, with_recordings};
+use super::{Site, Sites, with_recordings};
 
 /// The sites of a line of execution, such as a task, which one thread at a time runs.
 ///

@@ -16,31 +16,16 @@ mod elsewhere;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-mod forks;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-mod last;
+mod linux;
 mod log;
 mod module;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-mod modules;
 mod sampling;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-mod walk;
 
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-use elsewhere::{modules, walk};
+use elsewhere as linux;
 
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU64;
@@ -49,12 +34,12 @@ use crate::counts::Counts;
 use crate::slot::Operation;
 use crate::thread::{self, exclude};
 
+use linux::Stack;
 use sampling::Sampling;
-use walk::Stack;
 
+pub use linux::modules::modules;
 pub use log::{Owner, SiteLog, SiteRoom};
 pub use module::Module;
-pub use modules::modules;
 
 /// The most frames of a site. Those further out are left out, and the site is not [whole](Site::is_whole).
 const MOST_FRAMES: usize = 64;

@@ -1,8 +1,9 @@
 //! The last walk of a thread. Most of the functions that called each other then still run at the next walk: a walk
 //! that comes to one of them takes over what is further out, after it has looked that all of it is still there.
 
-use super::MOST_FRAMES;
-use super::walk::Stack;
+use crate::sites::MOST_FRAMES;
+
+use super::stack::Stack;
 
 /// The frames of the last walk.
 pub(super) struct Last {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use libc::{PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE, dl_phdr_info};
 
+use crate::sites::module::Module;
+
 use super::forks::between_forks;
-use super::module::Module;
 
 /// A module with its tables.
 pub(super) struct Loaded {

@@ -8,39 +8,19 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, TryLockError};
 use std::thread;
-use std::time::Duration;
 
-use framehop::{
-    CacheNative, ExplicitModuleSectionInfo, FrameAddress, Module, MustNotAllocateDuringUnwind,
-    UnwindRegsNative, Unwinder as _, UnwinderNative,
-};
+use framehop::{CacheNative, FrameAddress, MustNotAllocateDuringUnwind, Unwinder as _};
 
-use super::MOST_FRAMES;
+use crate::sites::MOST_FRAMES;
+
 use super::last::{self, Last, Walked};
-use super::modules::{self, Bytes, Loaded};
+use super::modules;
+use super::registers::{frame_pointer, registers};
+use super::stack::Stack;
+use super::tables::{self, Tables};
 
 type Cache = CacheNative<MustNotAllocateDuringUnwind>;
-type Unwinder = UnwinderNative<Bytes, MustNotAllocateDuringUnwind>;
-
-/// The tables of the modules, as they were read last.
-static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
-
-/// How often modules had been loaded and unloaded when the tables were read last.
-static LAST_READ: AtomicU64 = AtomicU64::new(NEVER);
-const NEVER: u64 = u64::MAX;
-
-#[derive(Clone)]
-struct Tables {
-    unwinder: Unwinder,
-    /// The addresses of the modules that have tables, in order.
-    known: Vec<Range<usize>>,
-    /// How often modules had been loaded and unloaded by then.
-    changes: u64,
-}
 
 thread_local! {
     /// Made before it is needed, since that takes memory.
@@ -64,7 +44,7 @@ struct Walker {
 }
 
 /// Makes what this thread needs to walk its stack, with the tables of the modules that are loaded now.
-pub(super) fn prepare() {
+pub(in crate::sites) fn prepare() {
     if let Some(changes) = modules::changes() {
         prepare_after(changes);
     }
@@ -72,10 +52,10 @@ pub(super) fn prepare() {
 
 /// Makes what this thread needs to walk its stack, with the tables that were read last. If there are any, it
 /// does not wait for a thread that loads a module.
-pub(super) fn prepare_first() {
-    match LAST_READ.load(Relaxed) {
-        NEVER => prepare(),
-        changes => prepare_after(changes),
+pub(in crate::sites) fn prepare_first() {
+    match tables::last_read() {
+        Some(changes) => prepare_after(changes),
+        None => prepare(),
     }
 }
 
@@ -87,69 +67,9 @@ fn prepare_after(changes: u64) {
         };
         let known = walker.as_ref().map(|it| it.tables.changes);
         if known.is_none_or(|known| known < changes) {
-            *walker = tables(changes).and_then(Walker::new);
+            *walker = Tables::after(changes).and_then(Walker::new);
         }
     });
-}
-
-/// Returns the tables of the modules after these changes, or later ones; `None` if another thread reads them,
-/// or did when the process was forked.
-fn tables(changes: u64) -> Option<Tables> {
-    let mut attempts = 0..100;
-    let mut known = loop {
-        match TABLES.try_lock() {
-            Ok(known) => break known,
-            Err(TryLockError::Poisoned(known)) => break known.into_inner(),
-            Err(TryLockError::WouldBlock) => attempts.next()?,
-        };
-        thread::sleep(Duration::from_millis(1));
-    };
-    if known.as_ref().is_none_or(|known| known.changes < changes) {
-        *known = Some(Tables::read(changes)?);
-        LAST_READ.store(changes, Relaxed);
-    }
-    known.clone()
-}
-
-impl Tables {
-    /// Returns `None` if the modules can't be read now.
-    fn read(changes: u64) -> Option<Self> {
-        let mut unwinder = Unwinder::new();
-        let mut known = Vec::new();
-        for Loaded { module, tables } in modules::loaded()? {
-            let Some(tables) = tables else { continue };
-            known.push(module.range.clone());
-            let base = module.range.start as u64;
-            let (header, frames) = (tables.header, tables.frames);
-            unwinder.add_module(Module::new(
-                String::new(),
-                base..module.range.end as u64,
-                base,
-                ExplicitModuleSectionInfo {
-                    base_svma: base.wrapping_sub(module.bias as u64),
-                    eh_frame_hdr_svma: Some(header.0),
-                    eh_frame_hdr: Some(header.1),
-                    eh_frame_svma: Some(frames.0),
-                    eh_frame: Some(frames.1),
-                    ..Default::default()
-                },
-            ));
-        }
-        known.sort_unstable_by_key(|range| range.start);
-        Some(Self {
-            unwinder,
-            known,
-            changes,
-        })
-    }
-
-    /// Returns whether there are tables for this address. Otherwise framehop would take the frame pointer for what
-    /// it need not be.
-    fn has(&self, address: usize) -> bool {
-        let place = self.known.partition_point(|range| range.end <= address);
-        let range = self.known.get(place);
-        range.is_some_and(|range| range.contains(&address))
-    }
 }
 
 /// Makes a cache, which is put together on the stack: on that of another thread if this one's is small.
@@ -183,29 +103,10 @@ fn stack_of_thread() -> Option<Range<usize>> {
     (result == 0).then(|| start..start.saturating_add(len))
 }
 
-/// The addresses at which the functions of this thread called each other, from the allocator outwards. They
-/// are return addresses: they follow the call.
-pub(super) struct Stack {
-    pub(super) frames: [usize; MOST_FRAMES],
-    /// The stack pointer of each frame's function, which grow outwards.
-    pub(super) pointers: [usize; MOST_FRAMES],
-    pub(super) len: usize,
-    /// The walk came to the end that was asked for, or to that of the stack.
-    pub(super) is_whole: bool,
-}
-
 impl Stack {
-    /// A stack of which nothing is known.
-    pub(super) const UNKNOWN: Self = Self {
-        frames: [0; MOST_FRAMES],
-        pointers: [0; MOST_FRAMES],
-        len: 0,
-        is_whole: false,
-    };
-
     /// Walks the stack from the function that calls this.
     #[inline(never)]
-    pub(super) fn base() -> Self {
+    pub(in crate::sites) fn base() -> Self {
         let (_, registers) = registers();
         let here = to_usize(registers.sp());
         let mut stack = Self::walk(&Self::UNKNOWN);
@@ -220,7 +121,7 @@ impl Stack {
     /// Walks as far as the innermost function that was already running when `base` was walked, or 64 frames.
     /// There are none if this thread has not [prepared](prepare) it, or is on a stack that is not its own.
     #[inline(never)]
-    pub(super) fn walk(base: &Self) -> Self {
+    pub(in crate::sites) fn walk(base: &Self) -> Self {
         let mut stack = Self::UNKNOWN;
         let walk = |walker: &RefCell<Option<Walker>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
@@ -232,44 +133,6 @@ impl Stack {
         // It fails while the thread is ending: then nothing is walked.
         let _ = WALKER.try_with(walk);
         stack
-    }
-
-    /// Returns the frames, and whether they go as far as was asked for.
-    pub(super) fn frames(&self) -> (&[usize], bool) {
-        (&self.frames[..self.len], self.is_whole)
-    }
-
-    /// Returns the frames as far as the innermost function that was already running when `base` was walked, and
-    /// whether they go as far.
-    pub(super) fn up_to(&self, base: &Self) -> (&[usize], bool) {
-        let walked = self.pointers[..self.len].iter().zip(&self.frames);
-        let end = { walked.clone() }.position(|(pointer, frame)| base.has(*pointer, *frame));
-        match end {
-            Some(end) => (&self.frames[..end], true),
-            None => self.frames(),
-        }
-    }
-
-    /// Returns whether a function had been called there, and had not returned. Another call from the same place,
-    /// which can't be told apart, has the same callers.
-    pub(super) fn has(&self, pointer: usize, frame: usize) -> bool {
-        let pointers = &self.pointers[..self.len];
-        if pointers.first().is_none_or(|lowest| pointer < *lowest) {
-            return false;
-        }
-        let found = pointers.binary_search(&pointer);
-        found.is_ok_and(|place| self.frames[place] == frame)
-    }
-
-    /// Returns `false` if there are 64 already.
-    pub(super) fn push(&mut self, frame: usize, pointer: usize) -> bool {
-        let has_room = self.len < MOST_FRAMES;
-        if has_room {
-            self.frames[self.len] = frame;
-            self.pointers[self.len] = pointer;
-            self.len += 1;
-        }
-        has_room
     }
 }
 
@@ -353,49 +216,4 @@ impl Walker {
 #[expect(clippy::cast_possible_truncation, reason = "the same size")]
 fn to_usize(address: u64) -> usize {
     address as usize
-}
-
-#[cfg(target_arch = "x86_64")]
-fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
-    registers.bp()
-}
-
-#[cfg(target_arch = "aarch64")]
-fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
-    registers.fp()
-}
-
-/// Returns an address in the function that calls this, and its registers there.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the registers are the caller's")]
-fn registers() -> (u64, UnwindRegsNative) {
-    let (address, stack, frame): (u64, u64, u64);
-    // SAFETY: it reads registers, and writes only those that it is given for its results.
-    unsafe {
-        std::arch::asm!(
-            "lea {}, [rip]", "mov {}, rsp", "mov {}, rbp",
-            out(reg) address, out(reg) stack, out(reg) frame,
-            options(nomem, nostack, preserves_flags),
-        );
-    }
-    (address, UnwindRegsNative::new(address, stack, frame))
-}
-
-/// Returns an address in the function that calls this, and its registers there.
-#[cfg(target_arch = "aarch64")]
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the registers are the caller's")]
-fn registers() -> (u64, UnwindRegsNative) {
-    let (address, stack, frame, link): (u64, u64, u64, u64);
-    // SAFETY: it reads registers, and writes only those that it is given for its results.
-    unsafe {
-        std::arch::asm!(
-            // First, as the register may be one of those that are written.
-            "mov {}, x30", "adr {}, .", "mov {}, sp", "mov {}, x29",
-            out(reg) link, out(reg) address, out(reg) stack, out(reg) frame,
-            options(nomem, nostack, preserves_flags),
-        );
-    }
-    (address, UnwindRegsNative::new(link, stack, frame))
 }
