@@ -32,6 +32,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_blocking};
 use tower_http::trace::TraceLayer;
+use tracer::alloc::Sites;
 use tracer::recorder::Recorder;
 use tracer::tower::RecorderLayer;
 use tracer::{Counting, Trace, call, traced};
@@ -105,7 +106,7 @@ unsafe impl GlobalAlloc for Switched {
 
 /// Each handler without the tracer, and with it: behind a middleware that makes the trace, and making
 /// it itself. An empty middleware shows the cost of a middleware.
-fn service(database: Database, recorder: Recorder) -> Router {
+fn service(database: Database, recorder: Recorder, sampling: Recorder) -> Router {
     let plain = Router::new()
         .route("/store", post(plain::store))
         .route("/nothing", post(plain::nothing));
@@ -117,6 +118,10 @@ fn service(database: Database, recorder: Recorder) -> Router {
         .route("/store", post(explained::store))
         .route("/nothing", post(explained::nothing))
         .route_layer(RecorderLayer::new(recorder.clone()));
+    let sampled = Router::new()
+        .route("/store", post(explained::store))
+        .route("/nothing", post(explained::nothing))
+        .route_layer(RecorderLayer::new(sampling));
     let only = plain.clone().route_layer(RecorderLayer::new(recorder));
     let spans = plain.clone().route_layer(TraceLayer::new_for_http());
     let inside = Router::new()
@@ -128,6 +133,7 @@ fn service(database: Database, recorder: Recorder) -> Router {
         .nest("/traced", traced)
         .nest("/inside", inside)
         .nest("/recorded", with_recorder)
+        .nest("/sampled", sampled)
         .nest("/only", only)
         .nest("/spans", spans)
         .with_state(database)
@@ -410,6 +416,7 @@ async fn race(title: &str, handler: &str, clients: &mut Vec<Client>) -> Result<(
         ("Counting and trace, in a middleware", true, "traced"),
         ("Counting and recorder, no calls", true, "only"),
         ("Counting and recorder", true, "recorded"),
+        ("the same, with sites sampled at 512 KiB", true, "sampled"),
         ("tower-http's TraceLayer, into nowhere", false, "spans"),
         ("System, once more", false, "plain"),
     ]
@@ -491,7 +498,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = serving.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     let recorder = Recorder::builder().start()?;
-    let service = service(database, recorder.clone());
+    let sampled = Sites::sampled(512 << 10);
+    let sampling = Recorder::builder().sites(sampled).start()?;
+    let service = service(database, recorder.clone(), sampling);
     serving.spawn(async { axum::serve(listener, service).await });
 
     let measuring = tokio::runtime::Builder::new_current_thread()
