@@ -122,7 +122,7 @@ struct Open {
 impl Open {
     fn new(round: u64) -> Self {
         let with_sites = || Trace::builder().sites(Sites::exact()).build();
-        let make = if round % 2 == 0 {
+        let make = if round.is_multiple_of(2) {
             Trace::new
         } else {
             with_sites

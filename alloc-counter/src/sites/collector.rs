@@ -1,6 +1,7 @@
 //! The sites of a recording, with their figures.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::counts::Counts;
 
@@ -10,7 +11,7 @@ use super::{MOST_FRAMES, Site};
 #[derive(Debug)]
 pub(super) struct Collector {
     /// By the owner and the frames.
-    sites: HashMap<Box<[usize]>, Figures>,
+    sites: HashMap<Box<[usize]>, Figures, BuildHasherDefault<AddressHasher>>,
     not_recorded: Counts,
     room: SiteRoom,
 }
@@ -38,7 +39,7 @@ impl Figures {
 impl Collector {
     pub(super) fn new(room: SiteRoom) -> Self {
         Self {
-            sites: HashMap::new(),
+            sites: HashMap::default(),
             not_recorded: Counts::ZERO,
             room,
         }
@@ -176,5 +177,29 @@ mod tests {
         let places = collector.sites.capacity() * size_of::<(Box<[usize]>, Figures)>();
         // Of two sites, each with its owner.
         assert_eq!(collector.bytes(), places + (4 + 2) * size_of::<usize>());
+    }
+}
+
+/// Hashes addresses of code, which nobody chooses to collide, faster than the standard library's hasher.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.chunks(8) {
+            let mut whole = [0; 8];
+            whole[..word.len()].copy_from_slice(word);
+            self.write_u64(u64::from_le_bytes(whole));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // The constant is that of SplitMix64. The upper bits of the product depend on all bits below.
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // The map takes the lowest bits for a place.
+        self.0 ^ (self.0 >> 32)
     }
 }

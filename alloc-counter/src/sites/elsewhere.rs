@@ -9,6 +9,15 @@ pub(super) mod modules {
     }
 }
 
+/// Where no walk begins.
+pub(super) struct Start;
+
+impl Start {
+    pub(super) fn here() -> Self {
+        Self
+    }
+}
+
 /// The frames of the thread: none.
 pub(super) struct Stack;
 
@@ -19,7 +28,7 @@ impl Stack {
         Self
     }
 
-    pub(super) fn walk(_: &Self) -> Self {
+    pub(super) fn walk(_: &Start, _: &Self) -> Self {
         Self
     }
 

@@ -34,7 +34,7 @@ use crate::counts::Counts;
 use crate::slot::Operation;
 use crate::thread::{self, exclude};
 
-use linux::Stack;
+use linux::{Stack, Start};
 use sampling::Sampling;
 
 pub use linux::modules::modules;
@@ -308,15 +308,17 @@ pub(crate) fn note(operation: Operation, old: usize, new: usize) {
         return;
     }
     let counts = operation.counts(old, new);
+    // Here, so that what follows is neither walked nor in the frames.
+    let start = Start::here();
     exclude(|| {
         let noted = with_recordings(|recordings| {
             let is_only = recordings.len() == 1;
-            // Walked once for all, if one of them wants it: in one place, so that equal stacks have equal frames.
+            // Walked once for all, if one of them wants it.
             let mut stack = None;
             for Recording { key, base, log } in recordings {
                 if let Some(chosen) = log.choose(*key, counts) {
                     let end = if is_only { &*base } else { &Stack::UNKNOWN };
-                    let stack = stack.get_or_insert_with(|| Stack::walk(end));
+                    let stack = stack.get_or_insert_with(|| Stack::walk(&start, end));
                     let frames = if is_only {
                         stack.frames()
                     } else {

@@ -8,4 +8,5 @@ mod stack;
 mod tables;
 pub(super) mod walk;
 
+pub(super) use registers::Start;
 pub(super) use stack::Stack;

@@ -1,6 +1,22 @@
-//! The registers at which a walk begins.
+//! Where a walk begins.
 
 use framehop::UnwindRegsNative;
+
+/// A place in a function, with its registers there.
+pub(in crate::sites) struct Start {
+    pub(super) address: u64,
+    pub(super) registers: UnwindRegsNative,
+}
+
+impl Start {
+    /// Returns a place in the function that calls this.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the registers are the caller's")]
+    pub(in crate::sites) fn here() -> Self {
+        let (address, registers) = registers();
+        Self { address, registers }
+    }
+}
 
 #[cfg(target_arch = "x86_64")]
 pub(super) fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
@@ -16,7 +32,7 @@ pub(super) fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the registers are the caller's")]
-pub(super) fn registers() -> (u64, UnwindRegsNative) {
+fn registers() -> (u64, UnwindRegsNative) {
     let (address, stack, frame): (u64, u64, u64);
     // SAFETY: it reads registers, and writes only those that it is given for its results.
     unsafe {
@@ -33,7 +49,7 @@ pub(super) fn registers() -> (u64, UnwindRegsNative) {
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the registers are the caller's")]
-pub(super) fn registers() -> (u64, UnwindRegsNative) {
+fn registers() -> (u64, UnwindRegsNative) {
     let (address, stack, frame, link): (u64, u64, u64, u64);
     // SAFETY: it reads registers, and writes only those that it is given for its results.
     unsafe {

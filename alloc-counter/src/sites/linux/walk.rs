@@ -16,7 +16,7 @@ use crate::sites::MOST_FRAMES;
 
 use super::last::{self, Last, Walked};
 use super::modules;
-use super::registers::{frame_pointer, registers};
+use super::registers::{Start, frame_pointer};
 use super::stack::Stack;
 use super::tables::{self, Tables};
 
@@ -107,27 +107,20 @@ impl Stack {
     /// Walks the stack from the function that calls this.
     #[inline(never)]
     pub(in crate::sites) fn base() -> Self {
-        let (_, registers) = registers();
-        let here = to_usize(registers.sp());
-        let mut stack = Self::walk(&Self::UNKNOWN);
-        // Without the functions of the walk itself: another walk from here has them in the same place.
-        let inside = stack.pointers[..stack.len].partition_point(|pointer| *pointer <= here);
-        stack.frames.copy_within(inside..stack.len, 0);
-        stack.pointers.copy_within(inside..stack.len, 0);
-        stack.len -= inside;
-        stack
+        Self::walk(&Start::here(), &Self::UNKNOWN)
     }
 
-    /// Walks as far as the innermost function that was already running when `base` was walked, or 64 frames.
-    /// There are none if this thread has not [prepared](prepare) it, or is on a stack that is not its own.
+    /// Walks from a function that has not returned as far as the innermost one that was already running when `base`
+    /// was walked, or 64 frames. There are none if this thread has not [prepared](prepare) it, or is on a stack that
+    /// is not its own.
     #[inline(never)]
-    pub(in crate::sites) fn walk(base: &Self) -> Self {
+    pub(in crate::sites) fn walk(start: &Start, base: &Self) -> Self {
         let mut stack = Self::UNKNOWN;
         let walk = |walker: &RefCell<Option<Walker>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
                 && let Some(walker) = walker.as_mut()
             {
-                walker.walk(&mut stack, base);
+                walker.walk(&mut stack, start, base);
             }
         };
         // It fails while the thread is ending: then nothing is walked.
@@ -149,8 +142,9 @@ impl Walker {
     }
 
     #[inline(never)]
-    fn walk(&mut self, found: &mut Stack, base: &Stack) {
-        let (address, mut registers) = registers();
+    fn walk(&mut self, found: &mut Stack, start: &Start, base: &Stack) {
+        let Start { address, registers } = start;
+        let mut registers = *registers;
         let stack = self.stack.clone();
         let lowest = registers.sp();
         let left = to_usize(lowest).saturating_sub(stack.start);
@@ -162,16 +156,16 @@ impl Walker {
             if address < lowest || end > stack.end as u64 || !address.is_multiple_of(8) {
                 return Err(());
             }
-            // SAFETY: it lies between this function's stack pointer and the end of the thread's stack, as the
-            // C library tells it, so it is mapped and belongs to frames that have not returned. They may
-            // write to it, but not while this function runs, on the same thread.
+            // SAFETY: it lies between the stack pointer of a function that has not returned and the end of the
+            // thread's stack, as the C library tells it, so it is mapped and belongs to frames that have not
+            // returned. They may write to it, but not while this function runs, on the same thread.
             Ok(unsafe { (to_usize(address) as *const u64).read_volatile() })
         };
         let mut walked = Walked {
             found,
             are_fixed: [false; MOST_FRAMES],
         };
-        let mut frame = FrameAddress::from_instruction_pointer(address);
+        let mut frame = FrameAddress::from_instruction_pointer(*address);
         loop {
             let frame_pointer = frame_pointer(&registers);
             let caller = self.tables.unwinder.unwind_frame(
