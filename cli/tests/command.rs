@@ -370,8 +370,6 @@ function  self-bytes ▼  share  calls     time  self-time  allocations  self-al
 ▸ row          1,000 B  90.9%                                      10                10   1,000 B  src/store.rs:20
 handle           100 B   9.1%      1  2.00 µs    1.00 µs           11                 1  1.07 KiB  src/handle.rs:3
 store              0 B   0.0%      1  1.00 µs    1.00 µs           10                 0   1,000 B  src/store.rs:7
-▸ store            0 B   0.0%                                       1                 0     100 B  src/store.rs:8
-▸ store            0 B   0.0%                                       9                 0     900 B  src/store.rs:9
 ";
     assert_eq!((ran.out.as_str(), ran.errors.as_str()), (table, ""));
     let ran = folder.run(&["hotspots", "before.jsonl", "--format", "json"]);
