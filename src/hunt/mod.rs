@@ -142,7 +142,7 @@ fn show(report: &Report) {
     }
     if let Some(why) = why_without_lines(report) {
         say(format_args!(
-            "lines are missing ({why}): set `debug = \"line-tables-only\"` in the profile"
+            "lines are missing ({why}): set `debug = \"line-tables-only\"` in the profile, and do not strip the program"
         ));
     }
 }

@@ -3,7 +3,6 @@
 use alloc_counter::{Owner, SiteLog};
 
 use crate::primitives::pool::Member;
-use crate::store::address::Address;
 use crate::store::strand::Strand;
 use crate::store::sum::path_of;
 use crate::write::cursor::{self, Position, entered};
@@ -68,6 +67,7 @@ fn innermost(here: &Position, strand: &'static Member<Strand>) -> Owner {
     Owner::Is(match (innermost, folded) {
         (_, Some(folded)) => path_of(folded).to_bits(),
         (Some(call), None) => call.address().to_bits(),
-        (None, None) => Address::NONE.to_bits(),
+        // What a strand does outside of its calls is in the figures of the call from which it was spawned.
+        (None, None) => strand.parent().to_bits(),
     })
 }

@@ -357,6 +357,31 @@ fn folded_tasks_have_exact_sites() {
     assert!(ones.iter().any(|it| it.starts_with("20: ")), "{ones:?}");
 }
 
+#[test]
+fn strands_without_calls_have_their_sites_in_the_call_around() {
+    let trace = exact();
+    let scope = trace.inject();
+    let call = call!("around");
+    let threads = (0..4).map(|number| {
+        let work = tracer::in_current_trace(move || drop(block(100 + number)));
+        thread::spawn(work)
+    });
+    let threads: Vec<_> = threads.collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    call.stop();
+    drop(scope);
+    let report = trace.report().resolved();
+    check_sums(&report);
+    let [call] = &*report.calls else {
+        panic!("{report:#}");
+    };
+    let blocks = shown(call.sites.as_deref());
+    let start = format!("{}: block:{BLOCK} in ", 4 * 100 + 6);
+    assert!(blocks[0].starts_with(&start), "{blocks:?}");
+}
+
 /// Of a function that returns to the code that is recorded.
 #[inline(never)]
 fn deep_inside(trace: &Trace) -> Scope {
