@@ -11,7 +11,7 @@ use crate::store::sites::new_key;
 
 /// The most places of a run.
 const MOST_SITES: usize = 65_536;
-/// Of further allocations in a run there are no lines. So a run takes at most 5 ms more, and half a second if
+/// Of further allocations in a run there are no lines. So a run takes at most 5 ms more, and a fifth of a second if
 /// this is compiled without optimisation.
 const SITES: Sites = Sites::first(10_000);
 

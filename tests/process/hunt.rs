@@ -10,6 +10,7 @@ use tracer::report::SiteReport;
 use tracer::{InCurrentTrace, Report, each_in_current_trace, in_current_trace, traced};
 
 use super::alone;
+use super::figures::check_sums;
 
 const ITEMS: usize = 500;
 
@@ -65,25 +66,13 @@ pub(crate) fn all_that_carries_the_trace_is_in_it() {
         (&*report.calls[0].name, report.calls.len()),
         ("hunt", 1 + ITEMS)
     );
-    let mut all = Counts::ZERO;
+    check_sums(&report);
     let of_calls = || {
         report
             .calls
             .iter()
             .flat_map(|call| call.sites.as_ref().unwrap())
     };
-    for site in of_calls().chain(report.sites.as_ref().unwrap()) {
-        all.allocations += site.allocations;
-        all.reallocations += site.reallocations;
-        all.bytes_allocated += site.bytes_allocated;
-    }
-    let total = report.total.unwrap();
-    let total = Counts {
-        deallocations: 0,
-        bytes_deallocated: 0,
-        ..total
-    };
-    assert_eq!(all, total);
     let items = report.calls[1..]
         .iter()
         .map(|call| call.sites.as_ref().unwrap());

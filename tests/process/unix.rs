@@ -4,6 +4,8 @@
 mod boxes;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/sites.rs"]
+mod figures;
 #[path = "../common/lines.rs"]
 mod lines;
 #[path = "../common/on_drop.rs"]

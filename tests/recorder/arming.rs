@@ -5,10 +5,10 @@ use std::thread;
 
 use tracer::alloc::{Counts, Sites};
 use tracer::recorder::{Arming, Builder, Policy, Recorder};
-use tracer::report::SiteReport;
 use tracer::{Report, call};
 
 use crate::common::allocate;
+use crate::figures::check_sums;
 use crate::{LONG, PATIENCE, handle, kept, request};
 
 /// A recorder that keeps what is armed only, with one window for the whole test.
@@ -37,24 +37,9 @@ fn progress(recorder: &Recorder, name: &str) -> Option<String> {
     route.armed.map(|armed| armed.to_string())
 }
 
-fn sum(sites: &[SiteReport]) -> Counts {
-    let mut sum = Counts::ZERO;
-    for site in sites {
-        sum.allocations += site.allocations;
-        sum.reallocations += site.reallocations;
-        sum.bytes_allocated += site.bytes_allocated;
-        assert_eq!(site.error_bytes, 0);
-    }
-    sum
-}
-
-/// Checks that the sites of each call sum to its own figures.
+/// Checks the sums, and that nothing is missing.
 fn check_sites(report: &Report) {
-    for call in &report.calls {
-        let mut own = call.self_counts.unwrap();
-        (own.deallocations, own.bytes_deallocated) = (0, 0);
-        assert_eq!(sum(call.sites.as_ref().unwrap()), own, "{report:#}");
-    }
+    check_sums(report);
     assert_eq!(report.sites_not_recorded, Some(Counts::ZERO));
 }
 

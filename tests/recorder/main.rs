@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/sites.rs"]
+mod figures;
 
 mod arming;
 mod baseline;

@@ -10,18 +10,10 @@ use tracer::alloc::{Counts, Sites};
 use tracer::report::SiteReport;
 use tracer::{InCurrentTrace, Limits, Report, Scope, Trace, call, traced};
 
+use crate::figures::{check_sums, sum, without_frees};
+
 fn exact() -> Trace {
     Trace::builder().sites(Sites::exact()).build()
-}
-
-fn sum(sites: &[SiteReport]) -> Counts {
-    let mut sum = Counts::ZERO;
-    for site in sites {
-        sum.allocations += site.allocations;
-        sum.reallocations += site.reallocations;
-        sum.bytes_allocated += site.bytes_allocated;
-    }
-    sum
 }
 
 /// Returns the sites of all calls together.
@@ -29,30 +21,6 @@ fn of_calls(report: &Report) -> Vec<SiteReport> {
     let calls = report.calls.iter();
     let sites = calls.flat_map(|call| call.sites.clone().unwrap());
     sites.collect()
-}
-
-/// The counts of which sites tell.
-fn without_frees(counts: Counts) -> Counts {
-    let mut counts = counts;
-    (counts.deallocations, counts.bytes_deallocated) = (0, 0);
-    counts
-}
-
-/// Checks that the sites of each call sum to its own figures, and all sites to the trace's.
-fn check_sums(report: &Report) {
-    let mut all = report.sites_not_recorded.unwrap();
-    let calls = report.calls.iter();
-    let calls = calls.map(|call| (&call.name, call.self_counts, &call.sites));
-    let folded = report.folded.iter();
-    let folded = folded.map(|call| (&call.name, call.self_counts, &call.sites));
-    for (name, own, sites) in calls.chain(folded) {
-        let own = without_frees(own.unwrap());
-        let sites = sum(sites.as_ref().unwrap());
-        assert_eq!(sites, own, "{name}: {report:#}");
-        all += sites;
-    }
-    all += sum(report.sites.as_ref().unwrap());
-    assert_eq!(without_frees(all), without_frees(report.total.unwrap()));
 }
 
 /// Returns the bytes of each site of a call, with the functions and lines in this file.

@@ -3,6 +3,9 @@
 // They read `/proc`.
 #![cfg(target_os = "linux")]
 
+#[path = "../common/sites.rs"]
+mod figures;
+
 mod calls;
 mod hotspots;
 mod own;

@@ -1,5 +1,8 @@
 //! Spans of `tracing` as calls. `#[traced]` beside `#[instrument]` is the oracle.
 
+#[cfg(target_os = "linux")]
+#[path = "../common/sites.rs"]
+mod figures;
 #[path = "../common/written.rs"]
 mod written;
 

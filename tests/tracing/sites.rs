@@ -3,11 +3,12 @@
 use std::hint::black_box;
 
 use tokio::task::yield_now;
-use tracer::alloc::{Counts, Sites};
+use tracer::alloc::Sites;
 use tracer::report::SiteReport;
 use tracer::{Report, Trace};
 use tracing::{Instrument, info_span, instrument};
 
+use crate::figures::check_sums;
 use crate::{subscriber, workers};
 
 #[inline(never)]
@@ -62,24 +63,6 @@ fn shown(report: &Report, name: &str) -> Vec<String> {
         .map(show)
         .filter(|it| it.contains(": block"))
         .collect()
-}
-
-fn check_sums(report: &Report) {
-    for call in &report.calls {
-        let mut sum = Counts::ZERO;
-        for site in call.sites.as_ref().unwrap() {
-            sum.allocations += site.allocations;
-            sum.reallocations += site.reallocations;
-            sum.bytes_allocated += site.bytes_allocated;
-        }
-        let own = call.self_counts.unwrap();
-        let own = Counts {
-            deallocations: 0,
-            bytes_deallocated: 0,
-            ..own
-        };
-        assert_eq!(sum, own, "{}: {report:#}", call.name);
-    }
 }
 
 #[test]
