@@ -111,7 +111,7 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) {
         slot.count(operation, old, new);
         #[cfg(feature = "sites")]
         if sites::are_wanted() {
-            return sites::note(operation, old, new);
+            return sites::look_at(operation, old, new);
         }
         SLOT.set(Some(slot));
     } else if matches!(STANDING.get(), Standing::Claiming) {

@@ -26,7 +26,9 @@ pub(crate) struct TraceSites {
 }
 
 struct Shared {
-    wanted: Option<(Sites, SiteRoom)>,
+    wanted: Option<Sites>,
+    /// Kept for the next trace, since it takes memory.
+    room: Option<SiteRoom>,
     not_recorded: Counts,
 }
 
@@ -36,6 +38,7 @@ impl TraceSites {
             are_wanted: AtomicBool::new(false),
             shared: Lock::new(Shared {
                 wanted: None,
+                room: None,
                 not_recorded: Counts::ZERO,
             }),
         }
@@ -53,10 +56,12 @@ impl TraceSites {
     fn change(&self, sites: Option<Sites>, most: usize) {
         alloc_counter::exclude(|| {
             if let Some(mut shared) = self.shared.take() {
-                *shared = Shared {
-                    wanted: sites.map(|sites| (sites, SiteRoom::new(most))),
-                    not_recorded: Counts::ZERO,
-                };
+                shared.wanted = sites;
+                shared.not_recorded = Counts::ZERO;
+                match &mut shared.room {
+                    Some(room) => room.renew(most),
+                    room => *room = Some(SiteRoom::new(most)),
+                }
                 self.are_wanted.store(sites.is_some(), Relaxed);
             }
         });
@@ -69,7 +74,10 @@ impl TraceSites {
 
     /// Makes the log of a strand; `None` if the trace wants no sites.
     pub(crate) fn new_log(&self, owner: fn(u64) -> Owner) -> Option<SiteLog> {
-        let (sites, room) = self.shared.take()?.wanted.clone()?;
+        let (sites, room) = {
+            let shared = self.shared.take()?;
+            (shared.wanted?, shared.room.clone()?)
+        };
         Some(SiteLog::new(sites, room, owner))
     }
 
@@ -84,7 +92,7 @@ impl TraceSites {
     /// Returns what was allocated at sites that could not be recorded; `None` if the trace wants no sites.
     pub(crate) fn not_recorded(&self) -> Option<Counts> {
         let shared = self.shared.take()?;
-        shared.wanted.as_ref().map(|_| shared.not_recorded)
+        shared.wanted.map(|_| shared.not_recorded)
     }
 }
 

@@ -22,13 +22,7 @@ impl Start {
 pub(super) struct Stack;
 
 impl Stack {
-    pub(super) const UNKNOWN: Self = Self;
-
-    pub(super) fn base() -> Self {
-        Self
-    }
-
-    pub(super) fn walk(_: &Start, _: &Self) -> Self {
+    pub(super) fn walk(_: &Start, _: &Base) -> Self {
         Self
     }
 
@@ -37,12 +31,32 @@ impl Stack {
         (&[], false)
     }
 
-    pub(super) fn up_to(&self, _: &Self) -> (&[usize], bool) {
+    pub(super) fn up_to(&self, _: &Base) -> (&[usize], bool) {
         self.frames()
     }
 }
 
+/// The functions that were running: none are known.
+pub(super) struct Base;
+
+impl Base {
+    pub(super) const UNKNOWN: Self = Self;
+
+    pub(super) fn here() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "as where stacks are walked")]
+    pub(super) fn is_unknown(&self) -> bool {
+        true
+    }
+}
+
 pub(super) mod walk {
+    pub(in super::super) fn is_prepared() -> bool {
+        true
+    }
+
     pub(in super::super) fn prepare() {}
 
     pub(in super::super) fn prepare_first() {}

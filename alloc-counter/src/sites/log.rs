@@ -8,8 +8,8 @@ use crate::counts::Counts;
 use crate::thread::exclude;
 
 use super::collector::Collector;
-use super::linux::{Stack, walk};
-use super::sampling::Sampler;
+use super::linux::{Base, walk};
+use super::sampling::{Countdown, Sampling};
 use super::{Site, Sites, with_recordings};
 
 /// The sites of a line of execution, such as a task, which one thread at a time runs.
@@ -31,7 +31,7 @@ use super::{Site, Sites, with_recordings};
 /// ```
 #[derive(Debug)]
 pub struct SiteLog {
-    sampler: Sampler,
+    sampling: Sampling,
     collector: Collector,
     owner: fn(u64) -> Owner,
 }
@@ -57,6 +57,15 @@ impl SiteRoom {
         Self(Arc::new(AtomicUsize::new(sites)))
     }
 
+    /// Makes room for so many sites, for logs that are made later: those that share it already keep what is left of
+    /// it.
+    pub fn renew(&mut self, sites: usize) {
+        match Arc::get_mut(&mut self.0) {
+            Some(left) => *left.get_mut() = sites,
+            None => *self = Self::new(sites),
+        }
+    }
+
     /// Takes the room for one site; `false` if there is none.
     pub(super) fn take(&self) -> bool {
         let one_less = |sites: usize| sites.checked_sub(1);
@@ -72,16 +81,17 @@ impl SiteLog {
     /// Makes a log. `owner` tells whose the allocation is that the thread makes now, from the key with which
     /// the log was entered. It must neither allocate nor panic.
     ///
-    /// Reads the tables of the modules if some were loaded since.
+    /// Reads the tables of the modules if some were loaded since; not for a [sample](Sites::sampled), for which
+    /// [`enter`](Self::enter) does so after each site that was recorded.
     pub fn new(sites: Sites, room: SiteRoom, owner: fn(u64) -> Owner) -> Self {
-        exclude(|| {
-            walk::prepare();
-            Self {
-                sampler: Sampler::new(sites.0, seed()),
-                collector: Collector::new(room),
-                owner,
-            }
-        })
+        if !matches!(sites.0, Sampling::Mean(_)) {
+            exclude(walk::prepare);
+        }
+        Self {
+            sampling: sites.0,
+            collector: Collector::new(room),
+            owner,
+        }
     }
 
     /// Adds what this thread allocates from now on, until it [leaves](Self::leave) the log. Keys are below 2⁶³.
@@ -94,11 +104,10 @@ impl SiteLog {
     #[must_use = "the log is returned if it is not entered"]
     #[inline(never)]
     pub fn enter(self, key: u64) -> Option<Self> {
-        exclude(walk::prepare_first);
-        let base = if self.sampler.records_all() {
-            Stack::base()
-        } else {
-            Stack::UNKNOWN
+        super::prepare(&self.sampling);
+        let base = match self.sampling {
+            Sampling::Exact => exclude(Base::here),
+            Sampling::First(_) | Sampling::Mean(_) => Base::UNKNOWN,
         };
         super::enter(self, key, base)
     }
@@ -155,17 +164,34 @@ impl SiteLog {
         (self.owner)(key)
     }
 
-    /// Returns whose an allocation is, and for how many it stands; `None` if it is not recorded.
-    pub(super) fn choose(&mut self, key: u64, counts: Counts) -> Option<Chosen> {
+    pub(super) fn sampling(&self) -> Sampling {
+        self.sampling
+    }
+
+    /// Returns whose an allocation is, and for how many it stands; `None` if it is not recorded. `by_chance` is what
+    /// chose it for recordings of samples, if it did.
+    pub(super) fn choose(
+        &mut self,
+        key: u64,
+        counts: Counts,
+        by_chance: Option<&Countdown>,
+    ) -> Option<Chosen> {
+        let bytes = counts.bytes_allocated;
+        let by_chance = match self.sampling {
+            Sampling::Mean(mean) => Some(by_chance?.weight(bytes, mean)?),
+            Sampling::Exact | Sampling::First(_) => None,
+        };
         let Owner::Is(owner) = self.owner(key) else {
             return None;
         };
-        let Some(weight) = self.sampler.weight(counts.bytes_allocated) else {
-            if self.sampler.is_cut() {
+        if let Sampling::First(left) = &mut self.sampling {
+            let Some(less) = left.checked_sub(1) else {
                 self.collector.lose(counts);
-            }
-            return None;
-        };
+                return None;
+            };
+            *left = less;
+        }
+        let weight = by_chance.unwrap_or(1.0);
         Some(Chosen { owner, weight })
     }
 
@@ -181,10 +207,4 @@ impl SiteLog {
 pub(super) struct Chosen {
     owner: u32,
     weight: f64,
-}
-
-/// Another one for each log, so that each has other samples.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }

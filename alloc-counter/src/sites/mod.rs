@@ -1,7 +1,8 @@
 //! Allocation sites: the stack at each allocation of a stretch of code.
 //!
 //! While sites are wanted, the thread has no hot slot, so that each allocation comes by the cold path, which
-//! looks. Otherwise the path of an allocation is the one that it is without this module.
+//! looks. Otherwise the path of an allocation is the one that it is without this module. If all that is wanted are
+//! samples, the look is at a countdown of bytes.
 //!
 //! A [log](SiteLog) has the sites of a stretch of code, or of what a tracer calls a line of execution. A thread
 //! adds to all logs that it has entered.
@@ -28,14 +29,15 @@ mod sampling;
 use elsewhere as linux;
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 use crate::counts::Counts;
 use crate::slot::Operation;
 use crate::thread::{self, exclude};
 
-use linux::{Stack, Start};
-use sampling::Sampling;
+use linux::{Base, Stack, Start, walk};
+use sampling::{Countdown, Sampling};
 
 pub use linux::modules::modules;
 pub use log::{Owner, SiteLog, SiteRoom};
@@ -45,20 +47,35 @@ pub use module::Module;
 const MOST_FRAMES: usize = 64;
 
 thread_local! {
-    /// Without a destructor, so that it can be read at any time of a thread's life.
-    static ARE_WANTED: Cell<bool> = const { Cell::new(false) };
+    /// Without a destructor, so that it can be read at any time of a thread's life. So are the others but the next.
+    static WANTED: Cell<Wanted> = const { Cell::new(Wanted::No) };
     static RECORDINGS: RefCell<Vec<Recording>> = const { RefCell::new(Vec::new()) };
     /// What was allocated while a log was looked at.
     static MISSED: Cell<Counts> = const { Cell::new(Counts::ZERO) };
+    static COUNTDOWN: Countdown = const { Countdown::new() };
+    /// Whether a sample was recorded since the tables of the modules were looked at.
+    static IS_SAMPLED: Cell<bool> = const { Cell::new(false) };
     /// The key of the last stretch of code. Those of other logs are below.
     static LAST_STRETCH: Cell<u64> = const { Cell::new(FIRST_STRETCH) };
+}
+
+/// Which allocations of a thread are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    No,
+    /// Those that the countdown chooses.
+    Sampled,
+    All,
+    /// All, for some of the recordings, and those that the countdown chooses for the others.
+    AllAndSampled,
 }
 
 /// A log to which this thread adds.
 struct Recording {
     key: u64,
-    /// The functions that were running when it began.
-    base: Stack,
+    /// The functions that were running when it began. If they are not known, sites go as far as the thread's first
+    /// function.
+    base: Base,
     log: SiteLog,
 }
 
@@ -216,7 +233,11 @@ impl Stretch {
         LAST_STRETCH.set(key);
         let room = exclude(|| SiteRoom::new(MOST_SITES));
         let log = SiteLog::new(sites, room, |_| Owner::Is(0));
-        let is_refused = exclude(|| enter(log, key, Stack::base()).is_some());
+        prepare(&sites.0);
+        let is_refused = exclude(|| {
+            walk::prepare();
+            enter(log, key, Base::here()).is_some()
+        });
         Self {
             key: (!is_refused).then_some(key),
         }
@@ -246,23 +267,35 @@ impl Drop for Stretch {
 /// The most sites of a stretch of code.
 const MOST_SITES: usize = 65_536;
 
+/// Makes what this thread needs to walk its stack and to choose at random.
+fn prepare(sampling: &Sampling) {
+    if IS_SAMPLED.take() {
+        exclude(walk::prepare);
+    } else if !walk::is_prepared() {
+        exclude(walk::prepare_first);
+    }
+    if matches!(sampling, Sampling::Mean(_)) && !COUNTDOWN.with(Countdown::is_seeded) {
+        let seed = exclude(|| RandomState::new().hash_one(0));
+        COUNTDOWN.with(|countdown| countdown.seed(seed.max(1)));
+    }
+}
+
 /// Adds to a log on this thread from now on; returns it if the thread can't.
-fn enter(log: SiteLog, key: u64, base: Stack) -> Option<SiteLog> {
+fn enter(log: SiteLog, key: u64, base: Base) -> Option<SiteLog> {
     let mut log = Some(log);
     with_recordings(|recordings| {
         if recordings.len() >= MOST_RECORDINGS {
             // Those of scopes that were leaked.
             exclude(|| recordings.retain(|it| it.log.owner(it.key) != Owner::Gone));
         }
-        let has_room =
-            recordings.len() < MOST_RECORDINGS && exclude(|| recordings.try_reserve(1)).is_ok();
+        let has_room = recordings.len() < MOST_RECORDINGS
+            && (recordings.len() < recordings.capacity()
+                || exclude(|| recordings.try_reserve(1)).is_ok());
         if has_room && let Some(log) = log.take() {
             recordings.push(Recording { key, base, log });
+            want(recordings);
         }
     });
-    if log.is_none() {
-        want(true);
-    }
     log
 }
 
@@ -270,18 +303,32 @@ fn enter(log: SiteLog, key: u64, base: Stack) -> Option<SiteLog> {
 fn leave(key: u64) -> Option<SiteLog> {
     let taken = with_recordings(|recordings| {
         let place = recordings.iter().rposition(|it| it.key == key)?;
-        let log = recordings.remove(place).log;
-        Some((log, recordings.is_empty()))
+        let Recording { base, log, .. } = recordings.remove(place);
+        want(recordings);
+        if !base.is_unknown() {
+            exclude(|| drop(base));
+        }
+        Some(log)
     });
-    let (log, is_last) = taken.flatten()?;
-    if is_last {
-        want(false);
-    }
-    Some(log)
+    taken.flatten()
 }
 
-fn want(are_wanted: bool) {
-    ARE_WANTED.set(are_wanted);
+/// Looks at the allocations that these recordings want, from now on.
+fn want(recordings: &[Recording]) {
+    let means = recordings.iter().filter_map(|it| match it.log.sampling() {
+        Sampling::Mean(mean) => Some(mean),
+        Sampling::Exact | Sampling::First(_) => None,
+    });
+    let samples = means.clone().count();
+    WANTED.set(match (samples, recordings.len() - samples) {
+        (0, 0) => Wanted::No,
+        (0, _) => Wanted::All,
+        (_, 0) => Wanted::Sampled,
+        _ => Wanted::AllAndSampled,
+    });
+    if let Some(least) = means.min() {
+        COUNTDOWN.with(|countdown| countdown.choose_by(least));
+    }
     thread::look_up_slot();
 }
 
@@ -294,42 +341,73 @@ fn with_recordings<T>(work: impl FnOnce(&mut Vec<Recording>) -> T) -> Option<T> 
     RECORDINGS.try_with(with).ok().flatten()
 }
 
-/// Whether this thread's allocations are recorded.
+/// Whether this thread's allocations are looked at.
 #[inline]
 pub(crate) fn are_wanted() -> bool {
-    ARE_WANTED.get()
+    WANTED.get() != Wanted::No
 }
 
-/// Records an operation that was counted, if it allocates. Nothing here panics, waits, or calls the program.
+/// Looks at an operation that was counted, and records it if it is wanted. Nothing here panics, waits, or calls the
+/// program.
+#[inline]
+pub(crate) fn look_at(operation: Operation, old: usize, new: usize) {
+    let is_growth = new > old;
+    if WANTED.get() == Wanted::Sampled
+        && !(is_growth && COUNTDOWN.with(|countdown| countdown.chooses((new - old) as u64)))
+    {
+        return;
+    }
+    note(operation, old, new);
+}
+
 #[cold]
 #[inline(never)]
-pub(crate) fn note(operation: Operation, old: usize, new: usize) {
+fn note(operation: Operation, old: usize, new: usize) {
     if operation == Operation::Free {
         return;
     }
     let counts = operation.counts(old, new);
     // Here, so that what follows is neither walked nor in the frames.
     let start = Start::here();
+    let wanted = WANTED.get();
     exclude(|| {
         let noted = with_recordings(|recordings| {
-            let is_only = recordings.len() == 1;
-            // Walked once for all, if one of them wants it.
-            let mut stack = None;
-            for Recording { key, base, log } in recordings {
-                if let Some(chosen) = log.choose(*key, counts) {
-                    let end = if is_only { &*base } else { &Stack::UNKNOWN };
-                    let stack = stack.get_or_insert_with(|| Stack::walk(&start, end));
-                    let frames = if is_only {
-                        stack.frames()
-                    } else {
-                        stack.up_to(base)
-                    };
-                    log.add(chosen, counts, frames);
-                }
-            }
+            COUNTDOWN.with(|countdown| {
+                let is_chosen = match wanted {
+                    Wanted::No | Wanted::All => false,
+                    Wanted::Sampled => true,
+                    Wanted::AllAndSampled => countdown.chooses(counts.bytes_allocated),
+                };
+                let by_chance = is_chosen.then_some(countdown);
+                record(recordings, &start, counts, by_chance);
+            });
         });
         if noted.is_none() {
             MISSED.set(MISSED.get() + counts);
         }
     });
+}
+
+fn record(
+    recordings: &mut [Recording],
+    start: &Start,
+    counts: Counts,
+    by_chance: Option<&Countdown>,
+) {
+    let is_only = recordings.len() == 1;
+    // Walked once for all, if one of them wants it.
+    let mut stack = None;
+    for Recording { key, base, log } in recordings {
+        if let Some(chosen) = log.choose(*key, counts, by_chance) {
+            IS_SAMPLED.set(IS_SAMPLED.get() || by_chance.is_some());
+            let end = if is_only { &*base } else { &Base::UNKNOWN };
+            let stack = stack.get_or_insert_with(|| Stack::walk(start, end));
+            let frames = if is_only {
+                stack.frames()
+            } else {
+                stack.up_to(base)
+            };
+            log.add(chosen, counts, frames);
+        }
+    }
 }

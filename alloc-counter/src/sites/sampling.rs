@@ -5,6 +5,7 @@
 //! <https://github.com/google/tcmalloc/blob/master/docs/sampling.md>. An allocation of `s` bytes is chosen
 //! with the probability `p = 1 − exp(−s / mean)`, so one that was chosen stands for `1 / p` of its size.
 
+use std::cell::Cell;
 use std::num::NonZeroU64;
 
 /// Which allocations are recorded.
@@ -17,71 +18,74 @@ pub(super) enum Sampling {
     Mean(NonZeroU64),
 }
 
-/// The state of a thread's sampling.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sampler {
-    sampling: Sampling,
-    /// How many more bytes are not chosen; of the first allocations, how many more are.
-    left: u64,
-    random: u64,
+/// Chooses among what a thread allocates, for all recordings of samples that it adds to.
+///
+/// The process is that of the least of their means. It has no memory, so it can go on through any number of
+/// recordings, and begin anew at any time.
+pub(super) struct Countdown {
+    /// 0 if there is none.
+    mean: Cell<u64>,
+    /// How many more bytes are not chosen.
+    left: Cell<u64>,
+    random: Cell<u64>,
 }
 
-impl Sampler {
-    pub(super) fn new(sampling: Sampling, seed: u64) -> Self {
-        let mut sampler = Self {
-            sampling,
-            left: 0,
-            // SplitMix64's step takes any state.
-            random: seed,
-        };
-        sampler.left = match sampling {
-            Sampling::Exact => 0,
-            Sampling::First(most) => most,
-            // Also the first allocation is chosen by chance.
-            Sampling::Mean(mean) => sampler.draw(mean),
-        };
-        sampler
-    }
-
-    pub(super) fn records_all(&self) -> bool {
-        self.sampling == Sampling::Exact
-    }
-
-    /// Returns for how many allocations this one stands; `None` if it is not recorded.
-    pub(super) fn weight(&mut self, bytes: u64) -> Option<f64> {
-        let mean = match self.sampling {
-            Sampling::Exact => return Some(1.0),
-            Sampling::First(_) => {
-                self.left = self.left.checked_sub(1)?;
-                return Some(1.0);
-            }
-            Sampling::Mean(mean) => mean,
-        };
-        if bytes <= self.left {
-            self.left -= bytes;
-            return None;
+impl Countdown {
+    pub(super) const fn new() -> Self {
+        Self {
+            mean: Cell::new(0),
+            left: Cell::new(0),
+            random: Cell::new(0),
         }
-        self.left = self.draw(mean);
-        Some(1.0 / probability(bytes, mean))
     }
 
-    /// Returns whether allocations that are not recorded are missing, since no other one stands for them.
-    pub(super) fn is_cut(&self) -> bool {
-        matches!(self.sampling, Sampling::First(_))
+    /// Makes it random. Without this, it chooses the same each time.
+    pub(super) fn seed(&self, seed: u64) {
+        self.random.set(seed);
+        self.mean.set(0);
+    }
+
+    pub(super) fn is_seeded(&self) -> bool {
+        self.random.get() != 0
+    }
+
+    /// Sets the least mean of the recordings.
+    pub(super) fn choose_by(&self, mean: NonZeroU64) {
+        if self.mean.replace(mean.get()) != mean.get() {
+            self.left.set(self.draw());
+        }
+    }
+
+    /// Returns whether an allocation of so many bytes is chosen.
+    #[inline]
+    pub(super) fn chooses(&self, bytes: u64) -> bool {
+        match self.left.get().checked_sub(bytes) {
+            Some(left) => {
+                self.left.set(left);
+                false
+            }
+            None => {
+                self.left.set(self.draw());
+                true
+            }
+        }
+    }
+
+    /// Returns for how many allocations one stands that was chosen, in a recording of this mean, which is not below
+    /// the least; `None` if the recording leaves it out.
+    pub(super) fn weight(&self, bytes: u64, mean: NonZeroU64) -> Option<f64> {
+        let wanted = probability(bytes, mean);
+        let is_in = match NonZeroU64::new(self.mean.get()) {
+            Some(least) if least < mean => self.uniform() * probability(bytes, least) <= wanted,
+            _ => true,
+        };
+        is_in.then_some(1.0 / wanted)
     }
 
     /// Draws the bytes up to the next one that is chosen.
-    fn draw(&mut self, mean: NonZeroU64) -> u64 {
-        // SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits, which are exact")]
-        let uniform = ((mixed >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
+    fn draw(&self) -> u64 {
         #[expect(clippy::cast_precision_loss, reason = "a random number")]
-        let bytes = -uniform.ln() * mean.get() as f64;
+        let bytes = -self.uniform().ln() * self.mean.get() as f64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -89,6 +93,20 @@ impl Sampler {
         )]
         let bytes = bytes as u64;
         bytes
+    }
+
+    /// Returns a random number above 0 and up to 1.
+    fn uniform(&self) -> f64 {
+        // SplitMix64, which takes any state: <https://prng.di.unimi.it/splitmix64.c>.
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits, which are exact")]
+        let uniform = ((mixed >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
+        uniform
     }
 }
 
@@ -100,6 +118,7 @@ pub(super) fn probability(bytes: u64, mean: NonZeroU64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "statistics")]
 mod tests {
     use super::*;
 
@@ -116,9 +135,7 @@ mod tests {
     }
 
     /// Of many runs with other seeds, the estimates' mean is the sum, and their spread is as estimated.
-    #[test]
-    #[expect(clippy::cast_precision_loss, reason = "statistics")]
-    fn estimates_are_right_on_average() {
+    fn assert_right(least: NonZeroU64) {
         const RUNS: u64 = 10_000;
         let sum = sizes().sum::<u64>() as f64;
         let variance: f64 = sizes()
@@ -128,11 +145,14 @@ mod tests {
             })
             .sum();
         let (mut mean, mut spread, mut estimated) = (0.0, 0.0, 0.0);
-        for seed in 0..RUNS {
-            let mut sampler = Sampler::new(Sampling::Mean(MEAN), seed);
+        for seed in 1..=RUNS {
+            let countdown = Countdown::new();
+            countdown.seed(seed);
+            countdown.choose_by(least);
             let mut estimate = 0.0;
             for size in sizes() {
-                if let Some(weight) = sampler.weight(size) {
+                let weight = { countdown.chooses(size) }.then(|| countdown.weight(size, MEAN));
+                if let Some(weight) = weight.flatten() {
                     let size = size as f64;
                     estimate += size * weight;
                     estimated += size * size * weight * (weight - 1.0) / RUNS as f64;
@@ -147,15 +167,28 @@ mod tests {
         assert!((ratios[2] - 1.0).abs() < 0.05, "{ratios:?}");
     }
 
+    #[test]
+    fn estimates_are_right_on_average() {
+        assert_right(MEAN);
+    }
+
+    /// Another recording, of a smaller mean, has more of them chosen.
+    #[test]
+    fn estimates_beside_another_mean_are_right_on_average() {
+        assert_right(NonZeroU64::new(100 << 10).unwrap());
+    }
+
     /// The first allocation is chosen as often as the others.
     #[test]
     fn the_first_is_not_favoured() {
         let is_chosen = |seed: &u64| {
-            let mut sampler = Sampler::new(Sampling::Mean(MEAN), *seed);
-            sampler.weight(MEAN.get() / 10).is_some()
+            let countdown = Countdown::new();
+            countdown.seed(*seed);
+            countdown.choose_by(MEAN);
+            countdown.chooses(MEAN.get() / 10)
         };
         // 9.5 per cent of 10,000; the standard deviation is 29.
-        let chosen = (0..10_000).filter(is_chosen).count();
+        let chosen = (1..=10_000).filter(is_chosen).count();
         assert!((850..1050).contains(&chosen), "{chosen}");
     }
 }

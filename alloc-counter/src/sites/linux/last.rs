@@ -3,7 +3,7 @@
 
 use crate::sites::MOST_FRAMES;
 
-use super::stack::Stack;
+use super::stack::{Base, Stack};
 
 /// The frames of the last walk.
 pub(super) struct Last {
@@ -26,6 +26,7 @@ pub(super) struct Rest {
     from: usize,
     /// The frame at which the walk ends, or the number of frames.
     to: usize,
+    is_whole: bool,
 }
 
 impl Last {
@@ -46,7 +47,7 @@ impl Last {
     pub(super) fn further_out(
         &self,
         (pointer, frame): (usize, usize),
-        base: &Stack,
+        base: &Base,
         mut read: impl FnMut(u64) -> Result<u64, ()>,
     ) -> Option<Rest> {
         let pointers = &self.pointers[..self.len];
@@ -64,11 +65,18 @@ impl Last {
                 return None;
             }
             if base.has(pointer, frame) {
-                return Some(Rest { from, to: place });
+                return Some(Rest {
+                    from,
+                    to: place,
+                    is_whole: true,
+                });
             }
         }
-        let to = self.len;
-        self.is_root.then_some(Rest { from, to })
+        self.is_root.then_some(Rest {
+            from,
+            to: self.len,
+            is_whole: base.is_unknown(),
+        })
     }
 
     /// Adds to a walk what it takes over, and remembers it for the next one.
@@ -80,7 +88,7 @@ impl Last {
                 return self.forget();
             }
         }
-        walked.found.is_whole = true;
+        walked.found.is_whole = rest.is_whole;
         let outer = self.len - rest.from;
         if inner + outer > MOST {
             return self.forget();

@@ -9,4 +9,4 @@ mod tables;
 pub(super) mod walk;
 
 pub(super) use registers::Start;
-pub(super) use stack::Stack;
+pub(super) use stack::{Base, Stack};

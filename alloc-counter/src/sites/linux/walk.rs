@@ -17,7 +17,7 @@ use crate::sites::MOST_FRAMES;
 use super::last::{self, Last, Walked};
 use super::modules;
 use super::registers::{Start, frame_pointer};
-use super::stack::Stack;
+use super::stack::{Base, Stack};
 use super::tables::{self, Tables};
 
 type Cache = CacheNative<MustNotAllocateDuringUnwind>;
@@ -41,6 +41,16 @@ struct Walker {
     cache: Cache,
     stack: Range<usize>,
     last: Last,
+}
+
+/// Returns whether this thread has what it needs to walk its stack, with the tables that were read last.
+pub(in crate::sites) fn is_prepared() -> bool {
+    let known = WALKER.try_with(|walker| {
+        let walker = walker.try_borrow().ok()?;
+        walker.as_ref().map(|it| it.tables.changes)
+    });
+    // While the thread is ending, nothing can be made.
+    known.is_err() || known.is_ok_and(|known| known.is_some() && known == tables::last_read())
 }
 
 /// Makes what this thread needs to walk its stack, with the tables of the modules that are loaded now.
@@ -104,17 +114,11 @@ fn stack_of_thread() -> Option<Range<usize>> {
 }
 
 impl Stack {
-    /// Walks the stack from the function that calls this.
-    #[inline(never)]
-    pub(in crate::sites) fn base() -> Self {
-        Self::walk(&Start::here(), &Self::UNKNOWN)
-    }
-
     /// Walks from a function that has not returned as far as the innermost one that was already running when `base`
     /// was walked, or 64 frames. There are none if this thread has not [prepared](prepare) it, or is on a stack that
     /// is not its own.
     #[inline(never)]
-    pub(in crate::sites) fn walk(start: &Start, base: &Self) -> Self {
+    pub(in crate::sites) fn walk(start: &Start, base: &Base) -> Self {
         let mut stack = Self::UNKNOWN;
         let walk = |walker: &RefCell<Option<Walker>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
@@ -142,7 +146,7 @@ impl Walker {
     }
 
     #[inline(never)]
-    fn walk(&mut self, found: &mut Stack, start: &Start, base: &Stack) {
+    fn walk(&mut self, found: &mut Stack, start: &Start, base: &Base) {
         let Start { address, registers } = start;
         let mut registers = *registers;
         let stack = self.stack.clone();
@@ -179,7 +183,8 @@ impl Walker {
             };
             let next = caller.and_then(FrameAddress::from_return_address);
             let (Some(caller), Some(next)) = (caller, next) else {
-                walked.found.is_whole = true;
+                // A walk that misses a base has lost its way.
+                walked.found.is_whole = base.is_unknown();
                 return self.last.remember(&walked, None);
             };
             // The registers are now the caller's: the frame ended below its stack pointer.
