@@ -420,6 +420,74 @@ fn called_by_code_that_was_made_at_run_time() {
     assert_eq!(last, page.addr() + 6);
 }
 
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".globl call_with_frame_pointer",
+    ".type call_with_frame_pointer, @function",
+    "call_with_frame_pointer:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    // As a fault of the program would leave it.
+    "test edx, edx",
+    "cmovnz rbp, rsi",
+    "call rdi",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    ".size call_with_frame_pointer, . - call_with_frame_pointer",
+);
+
+/// A walk by the tables needs the frame pointer of some functions. If it is wrong, nothing further out is known.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn called_with_a_frame_pointer_that_is_wrong() {
+    unsafe extern "C" {
+        fn call_with_frame_pointer(called: extern "C" fn(), frame_pointer: usize, is_wrong: bool);
+    }
+    extern "C" fn called() {
+        drop(block(88));
+    }
+    let call = |frame_pointer, is_wrong| {
+        // SAFETY: it is the function above, which gives the register back as it was; `called` neither unwinds
+        // nor uses its caller's frame pointer.
+        let work = || unsafe { call_with_frame_pointer(called, frame_pointer, is_wrong) };
+        let sites = sites(work).sites.unwrap();
+        assert_eq!((sites.len(), sites[0].bytes_allocated), (1, 88));
+        assert_eq!(functions(&sites[0]), ["block"]);
+        let asked = call_with_frame_pointer as *const () as usize;
+        let is_of_it = |frame: &usize| (asked..asked + 32).contains(frame);
+        let place = sites[0].frames.iter().position(is_of_it).unwrap();
+        (sites[0].is_whole, sites[0].frames.len() - 1 - place)
+    };
+    let (is_whole, further_out) = call(0, false);
+    assert!(is_whole && further_out > 0);
+    static ELSEWHERE: [u64; 4] = [0; 4];
+    let zeros = [0_u64; 4];
+    let on_heap = Box::new([0_u64; 4]);
+    for wrong in [
+        0,
+        1,
+        8,
+        usize::MAX,
+        usize::MAX - 15,
+        1 << 47,
+        ELSEWHERE.as_ptr().addr(),
+        on_heap.as_ptr().addr(),
+        black_box(&zeros).as_ptr().addr(),
+        black_box(&zeros).as_ptr().addr() + 1,
+        black_box(&zeros).as_ptr().addr() - (1 << 20),
+    ] {
+        assert_eq!(call(wrong, true), (false, 0), "{wrong:#x}");
+    }
+    // Nothing of it is taken over by a walk that is right.
+    assert_eq!(call(0, false), (true, further_out));
+}
+
 #[test]
 fn the_program_and_its_libraries_are_modules() {
     let modules = modules();
