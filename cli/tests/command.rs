@@ -333,23 +333,24 @@ handle           400 B   3.8%      4         0  6.00 ms    3.00 ms          104 
 
 /// Returns a report of `handle`, whose call `store` has the lines on which it allocated this number of times.
 fn with_sites(allocations: u64) -> String {
-    let site = |line: u64, allocations: u64| {
-        let function = |name: &str, line: u64| {
-            format!(
-                r#"{{"function":"service::{name}","file":"src/store.rs","line":{line},"offset":{line}}}"#
-            )
-        };
+    let function = |name: &str, line: u64| {
         format!(
-            r#"{{"frames":[{},{}],"allocations":{allocations},"bytes_allocated":{}}}"#,
-            function("row", 20),
-            function("store", line),
+            r#"{{"function":"service::{name}","file":"src/store.rs","line":{line},"offset":{line}}}"#
+        )
+    };
+    let place = |store: usize, allocations: u64| {
+        format!(
+            r#"{{"frames":[0,{store}],"allocations":{allocations},"bytes_allocated":{}}}"#,
             100 * allocations
         )
     };
     let sites = format!(
-        r#""outcome":"ok","sites":[{},{}]"#,
-        site(9, allocations - 1),
-        site(8, 1)
+        r#""outcome":"ok","sites":{{"frames":[{},{},{}],"places":[{},{}]}}"#,
+        function("row", 20),
+        function("store", 9),
+        function("store", 8),
+        place(1, allocations - 1),
+        place(2, 1)
     );
     let report = line(1, allocations, 2_000, "\"kept\"");
     report.replace(r#""outcome":"kept""#, &sites)

@@ -1,6 +1,8 @@
 //! The memory that a report and its parts take.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::report::{
     CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Report, Request, SiteReport,
@@ -21,7 +23,11 @@ pub(super) fn bytes_of(report: &Report) -> usize {
         + report.calls.capacity() * size_of::<CallReport>()
         + of_calls
         + report.folded.capacity() * size_of::<FoldedReport>()
+        + { report.folded.iter() }
+            .map(|folded| folded.sites.as_ref().map_or(0, of_sites))
+            .sum::<usize>()
         + report.sites.as_ref().map_or(0, of_sites)
+        + of_frames(report)
 }
 
 fn of_request(request: &Request) -> usize {
@@ -50,14 +56,22 @@ fn of_call(call: &CallReport) -> usize {
 }
 
 fn of_sites(sites: &Vec<SiteReport>) -> usize {
-    let frames = || sites.iter().flat_map(|site| &site.frames);
-    let texts = frames().flat_map(|frame| [&frame.function, &frame.file]);
-    let of_frames = sites
-        .iter()
-        .map(|site| site.frames.capacity() * size_of::<Frame>());
-    sites.capacity() * size_of::<SiteReport>()
-        + of_frames.sum::<usize>()
-        + texts.flatten().map(String::capacity).sum::<usize>()
+    let of_lists = { sites.iter() }.map(|site| site.frames.capacity() * size_of::<Arc<Frame>>());
+    sites.capacity() * size_of::<SiteReport>() + of_lists.sum::<usize>()
+}
+
+/// Returns the bytes of the frames, which the sites share.
+fn of_frames(report: &Report) -> usize {
+    let of_calls = report.calls.iter().flat_map(|call| &call.sites);
+    let of_folded = report.folded.iter().flat_map(|folded| &folded.sites);
+    let sites = of_calls.chain(of_folded).chain(&report.sites).flatten();
+    let frames = sites.flat_map(|site| &site.frames);
+    let different: HashMap<_, _> = frames.map(|frame| (Arc::as_ptr(frame), frame)).collect();
+    let of_each = different.values().map(|frame| {
+        let texts = [&frame.function, &frame.file].into_iter().flatten();
+        COUNTS + size_of::<Frame>() + texts.map(String::capacity).sum::<usize>()
+    });
+    of_each.sum()
 }
 
 pub(super) fn of_labels(labels: &Vec<(Name, String)>) -> usize {

@@ -7,7 +7,6 @@ use std::fmt;
 use std::hash::Hash;
 #[cfg(feature = "sites")]
 use std::path::Path;
-#[cfg(feature = "sites")]
 use std::sync::Arc;
 
 #[cfg(feature = "sites")]
@@ -17,17 +16,17 @@ use crate::report::escape::Escaped;
 use crate::report::units::count;
 use crate::sites::Frame;
 #[cfg(feature = "sites")]
-use crate::sites::{Binary, Symbols, modules::Modules};
+use crate::sites::{Binary, Symbols, modules::Frames};
 
 /// A place in the code that allocated in a call, with its callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SiteReport {
-    /// The functions that called each other, from the allocator outwards to that of the call. Before they are
-    /// [looked up](crate::Report::resolved), they also have the functions further out, as far as the innermost
+    /// The functions that called each other, from the allocator outwards to that of the call. Sites of one report share
+    /// them. Before they are [looked up](crate::Report::resolved), they also have the functions further out, as far as the innermost
     /// that also ran when the trace was made current, or, if the site was sampled, the thread's first one. Empty if the stack could not be walked. At most 64 before functions that were
     /// inlined are added.
-    pub frames: Vec<Frame>,
+    pub frames: Vec<Arc<Frame>>,
     /// Whether the frames go as far as that.
     pub is_whole: bool,
     /// Number of allocations.
@@ -43,10 +42,10 @@ pub struct SiteReport {
 impl SiteReport {
     /// Makes the report of a site whose functions are not looked up.
     #[cfg(feature = "sites")]
-    pub(crate) fn of(site: &Site, modules: &Modules) -> Self {
-        let frames = site.frames.iter().map(|address| modules.frame(*address));
+    pub(crate) fn of(site: &Site, frames: &mut Frames) -> Self {
+        let of_site = site.frames.iter().map(|address| frames.get(*address));
         Self {
-            frames: frames.collect(),
+            frames: of_site.collect(),
             is_whole: site.is_whole,
             allocations: site.allocations,
             reallocations: site.reallocations,
@@ -144,8 +143,8 @@ impl SiteReport {
     /// are none, the innermost one.
     #[cfg(feature = "hotspots")]
     pub(crate) fn shown_frames(&self) -> Vec<&Frame> {
-        let frames = self.frames.iter().filter(|frame| !is_of_library(frame));
-        let frames: Vec<_> = frames.collect();
+        let frames = self.frames.iter().map(Arc::as_ref);
+        let frames: Vec<_> = frames.filter(|frame| !is_of_library(frame)).collect();
         if frames.is_empty() {
             return self.place().into_iter().collect();
         }
@@ -155,9 +154,9 @@ impl SiteReport {
     /// Returns the innermost frame that is neither of the standard library nor of this crate, or else the
     /// innermost one.
     pub(crate) fn place(&self) -> Option<&Frame> {
-        let is_programs = |frame: &&Frame| !is_of_library(frame);
-        let programs = self.frames.iter().find(is_programs);
-        programs.or_else(|| self.frames.iter().find(|frame| !is_of_allocator(frame)))
+        let mut frames = self.frames.iter().map(Arc::as_ref);
+        let programs = { frames.clone() }.find(|frame| !is_of_library(frame));
+        programs.or_else(|| frames.find(|frame| !is_of_allocator(frame)))
     }
 }
 
@@ -206,15 +205,25 @@ pub(crate) fn look_up<'a>(
     look_up: impl FnOnce(&[Frame]) -> Vec<Arc<[Frame]>>,
 ) {
     let mut sites: Vec<_> = sites.collect();
-    let frames = sites.iter().flat_map(|site| site.frames.iter().cloned());
-    let frames: Vec<_> = frames.collect();
+    // Many sites have the same frames.
+    let mut places = HashMap::new();
+    let mut frames: Vec<Frame> = Vec::new();
+    for frame in sites.iter().flat_map(|site| &site.frames) {
+        places.entry(Arc::clone(frame)).or_insert_with(|| {
+            frames.push(Frame::clone(frame));
+            frames.len() - 1
+        });
+    }
     if frames.is_empty() {
         return;
     }
-    let mut found = look_up(&frames).into_iter();
+    let found = look_up(&frames);
+    let found: Vec<Vec<_>> = { found.iter() }
+        .map(|frames| frames.iter().cloned().map(Arc::new).collect())
+        .collect();
     for site in &mut sites {
-        let of_site = found.by_ref().take(site.frames.len());
-        site.frames = of_site.flat_map(|frames| frames.to_vec()).collect();
+        let frames = site.frames.iter().flat_map(|frame| &found[places[frame]]);
+        site.frames = frames.cloned().collect();
     }
 }
 
@@ -257,7 +266,8 @@ pub(crate) struct Function<'a> {
     pub(crate) module: &'a str,
 }
 
-/// Leaves out the frames outside of a function, and adds up the sites that are then the same.
+/// Leaves out the frames outside of a function, and adds up the sites that are then the same. Their frames were
+/// [looked up](look_up) together.
 #[cfg(feature = "sites")]
 pub(crate) fn within(mut sites: Vec<SiteReport>, function: &Function<'_>) -> Vec<SiteReport> {
     for site in &mut sites {
@@ -267,7 +277,9 @@ pub(crate) fn within(mut sites: Vec<SiteReport>, function: &Function<'_>) -> Vec
             site.is_whole = true;
         }
     }
-    SiteReport::merge(sites, |site| site.frames.clone())
+    // They were looked up together, so those that are equal are the same.
+    let frames = |site: &SiteReport| site.frames.iter().map(Arc::as_ptr).collect::<Vec<_>>();
+    SiteReport::merge(sites, frames)
 }
 
 /// Returns whether a frame is that of a function: the innermost such one has opened its call.

@@ -1,6 +1,7 @@
 //! Allocation sites as a table of functions and lines.
 
 use std::fmt;
+use std::sync::Arc;
 
 use alloc_counter::Site;
 
@@ -8,7 +9,7 @@ use crate::report::site::{
     Function, SiteReport, is_of_allocator, is_of_library, look_up, within, write_frame,
 };
 use crate::report::units::{count, plural};
-use crate::sites::modules::Modules;
+use crate::sites::modules::Frames;
 use crate::sites::{Frame, Symbols};
 
 /// The sites that `{}` shows, and the callers of each.
@@ -42,8 +43,8 @@ impl SiteTable {
     /// overhead, and in no figure of the program.
     pub fn new(sites: &[Site]) -> Self {
         alloc_counter::exclude(|| {
-            let modules = Modules::of_process();
-            let sites = sites.iter().map(|site| SiteReport::of(site, &modules));
+            let mut frames = Frames::of_process();
+            let sites = sites.iter().map(|site| SiteReport::of(site, &mut frames));
             let mut sites: Vec<_> = sites.collect();
             look_up(sites.iter_mut(), |frames| {
                 Symbols::of_process().resolve(frames)
@@ -104,6 +105,7 @@ fn column(name: &str, sites: &[SiteReport], show: impl Fn(&SiteReport) -> String
 
 fn write_frames(site: &SiteReport, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
     let all = site.frames.iter();
+    let all = all.map(Arc::as_ref);
     let mut frames: Vec<&Frame> = all.skip_while(|frame| is_of_allocator(frame)).collect();
     let mut has_more = !site.is_whole;
     if !f.alternate() {

@@ -1,5 +1,6 @@
 //! The modules of a process, by address and by name.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ impl Modules {
     }
 
     /// Returns the place of a return address, without looking it up.
-    pub(crate) fn frame(&self, address: usize) -> Frame {
+    fn frame(&self, address: usize) -> Frame {
         let in_call = address.saturating_sub(1);
         let Some(number) = self.find(in_call) else {
             return Frame::unknown(in_call as u64);
@@ -93,6 +94,28 @@ impl Modules {
         let bias = self.0.iter().find(is_it)?.module.bias;
         let offset = usize::try_from(frame.offset).ok()?;
         Some(offset.wrapping_add(bias).wrapping_add(1))
+    }
+}
+
+/// The frames of return addresses that are not looked up, one for each address however many sites have it.
+pub(crate) struct Frames {
+    modules: Modules,
+    known: HashMap<usize, Arc<Frame>>,
+}
+
+impl Frames {
+    /// Of addresses in the modules that are loaded now.
+    pub(crate) fn of_process() -> Self {
+        Self {
+            modules: Modules::of_process(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Returns the frame of a return address.
+    pub(crate) fn get(&mut self, address: usize) -> Arc<Frame> {
+        let new = || Arc::new(self.modules.frame(address));
+        Arc::clone(self.known.entry(address).or_insert_with(new))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reports as lines of JSON: the schema, reading it back, and malformed input.
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use serde_json::Value;
 use tracer::alloc::Counts;
-use tracer::report::json;
+use tracer::report::{SiteReport, json};
 use tracer::{Limits, Outcome, Report, Trace, call};
 
 /// A report with every field of the schema.
@@ -330,6 +331,40 @@ fn malformed_reports_are_rejected() {
     assert_eq!(
         error(b"\n{\"tracer_report\":\"\xff"),
         "line 2, byte 19: expected UTF-8"
+    );
+}
+
+#[test]
+fn sites_share_their_frames() {
+    const SITES: &str = concat!(
+        r#""sites":{"frames":["#,
+        r#"{"function":"alloc::grow","module":"service","build_id":"0f","offset":4096},"#,
+        r#"{"function":"service::store","file":"src/store.rs","line":8,"module":"service","build_id":"0f","offset":64},"#,
+        r#"{"offset":1,"unresolved":"unknown_module"}],"#,
+        r#""places":[{"frames":[0,1],"allocations":2,"bytes_allocated":96},"#,
+        r#"{"frames":[0,2],"cut":true,"allocations":1,"reallocations":3,"bytes_allocated":64,"error_bytes":32}]}"#,
+    );
+    let golden = GOLDEN.trim_end().strip_suffix('}').unwrap();
+    let line = format!("{golden},{SITES}}}\n");
+    let report = read(line.as_bytes()).remove(0).unwrap();
+    let [first, second] = &report.sites.as_ref().unwrap()[..] else {
+        panic!("{report:#?}");
+    };
+    assert!(Arc::ptr_eq(&first.frames[0], &second.frames[0]));
+    assert_eq!(second.frames[1].offset, 1);
+    let figures = |site: &SiteReport| (site.is_whole, site.allocations, site.reallocations);
+    assert_eq!(
+        (figures(first), figures(second)),
+        ((true, 2, 0), (false, 1, 3))
+    );
+    assert_eq!(written(&report), line);
+
+    assert_eq!(
+        error(line.replace("[0,2]", "[0,3]")),
+        format!(
+            "line 1, column {}: not a report of version 1: sites.places[1].frames has 3: expected the index of one of 3 frames",
+            line.len() - 2
+        )
     );
 }
 

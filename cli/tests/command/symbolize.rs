@@ -46,10 +46,11 @@ fn objcopy(folder: &Folder, arguments: &[&str]) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Returns a report whose call `work` has a site with these frames.
-fn with_site(frames: &str) -> String {
-    let site =
-        format!(r#"[{{"frames":[{frames}],"cut":true,"allocations":20,"bytes_allocated":2000}}]"#);
+/// Returns a report whose call `work` has a site with these frames, which stand in this order in the stack.
+fn with_site(frames: &str, order: &str) -> String {
+    let place =
+        format!(r#"{{"frames":[{order}],"cut":true,"allocations":20,"bytes_allocated":2000}}"#);
+    let site = format!(r#"{{"frames":[{frames}],"places":[{place}]}}"#);
     let own = r#""peak_bytes":100,"outcome":"ok""#;
     let place = line(1, 20, 1000, "\"ok\"").replace("\"store\"", "\"work\"");
     let place = place.replace("src/store.rs", "program.rs");
@@ -71,15 +72,10 @@ fn symbolize_looks_up_the_frames_of_a_binary() {
     objcopy(&folder, &["--only-keep-debug", "program", "split.debug"]);
     let library = frame("libc.so.6", OTHER_BUILD_ID, 4096);
     let program = frame("service", BUILD_ID, offset);
-    let reports = with_site(&format!("{library},{program},{library}"));
+    let reports = with_site(&format!("{library},{program}"), "0,1,0");
     fs::write(folder.path("traces.jsonl"), &reports).unwrap();
-    let frames = |program: &str, after: &str| {
-        let whole = if after.is_empty() {
-            ""
-        } else {
-            r#","cut":true"#
-        };
-        format!(r#""frames":[{library},{program}{after}]{whole},"#)
+    let frames = |program: &str, order: &str| {
+        format!(r#""frames":[{library},{program}],"places":[{{"frames":[{order},"#)
     };
     let path = folder.path("program.rs").canonicalize().unwrap();
     let found = format!(
@@ -87,7 +83,7 @@ fn symbolize_looks_up_the_frames_of_a_binary() {
         path.display()
     );
     // The frames outside of the call's function are left out.
-    let whole = frames(&found, "");
+    let whole = frames(&found, r#"0,1],"allocations":20"#);
     for binaries in [
         &["program"][..],
         &["split.debug"],
@@ -106,14 +102,17 @@ fn symbolize_looks_up_the_frames_of_a_binary() {
         let shown = |reports: &str| folder.run_with(&["show", "--plain"], reports).out;
         assert_eq!(shown(&ran.out), shown(&reports));
     }
-    let ran = folder.run_with(&["symbolize", "--binary", "program"], &with_site(&program));
+    let ran = folder.run_with(
+        &["symbolize", "--binary", "program"],
+        &with_site(&program, "0"),
+    );
     let tree = folder.run_with(&["show"], &ran.out).out;
     let shown = format!("▸ program::work at {}:3\n", path.display());
     assert!(tree.contains(&shown), "{tree}");
     // A stripped file has nothing, and says so.
     let ran = folder.run_with(&["symbolize", "--binary", "stripped"], &reports);
     let marked = program.replace("not_looked_up", "no_symbols");
-    let marked = frames(&marked, &format!(",{library}"));
+    let marked = frames(&marked, r#"0,1,0],"cut":true"#);
     assert_eq!((ran.code, &*ran.errors), (Some(0), ""));
     assert!(ran.out.contains(&marked), "{marked}\n{}", ran.out);
     // A file with symbols has functions.
@@ -145,7 +144,7 @@ fn symbolize_takes_no_line_of_another_binary() {
         frame("program", BUILD_ID, offset),
         frame("lib\\u001b.so", "aa", 1),
     ];
-    let reports = with_site(&reports.join(","));
+    let reports = with_site(&reports.join(","), "0,1");
     let refused = |arguments: &[&str], reports: &str| {
         let ran = folder.run_with(&[&["symbolize", "-o", "out"], arguments].concat(), reports);
         assert_eq!((ran.code, &*ran.out), (Some(2), ""));

@@ -2,7 +2,7 @@
 
 use crate::read::snapshot::Snapshot;
 use crate::report::{CallReport, SiteReport};
-use crate::sites::modules::Modules;
+use crate::sites::modules::Frames;
 
 use super::order::Order;
 
@@ -16,7 +16,7 @@ pub(super) struct CallSites {
 impl CallSites {
     pub(super) fn of(snapshot: &Snapshot, order: &Order) -> Self {
         let mut sites = Self::default();
-        let modules = Modules::of_process();
+        let mut frames = Frames::of_process();
         sites.by_place = vec![None; order.len()];
         // Several strands may have calls on a path.
         let paths = snapshot.paths.iter().map(|_| Some(Vec::new()));
@@ -34,7 +34,7 @@ impl CallSites {
                 let of_call = place.unwrap_or(&mut sites.outside);
                 of_call
                     .get_or_insert_default()
-                    .push(SiteReport::of(site, &modules));
+                    .push(SiteReport::of(site, &mut frames));
             }
         }
         let all = sites.by_place.iter_mut().chain([&mut sites.outside]);

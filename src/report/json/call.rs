@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::report::duration::nanoseconds;
-use crate::report::{CallReport, CheckpointReport, SiteReport, Thread};
+use crate::report::{CallReport, CheckpointReport, Thread};
 
 use super::counts::CountsInJson;
-use super::list::{List, Part};
+use super::list::Part;
 use super::parts::{Labels, OutcomeInJson, borrowed, is_false, owned};
 use super::request::ComparedInJson;
+use super::site::SitesInJson;
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a call")]
@@ -57,7 +58,7 @@ pub(super) struct CallInJson<'a> {
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     checkpoints: Vec<CheckpointInJson<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sites: Option<List<'a, SiteReport>>,
+    sites: Option<SitesInJson<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,7 +124,7 @@ impl<'a> CallInJson<'a> {
             checkpoints: { call.checkpoints.iter() }
                 .map(CheckpointInJson::of)
                 .collect(),
-            sites: call.sites.as_deref().map(List::Written),
+            sites: call.sites.as_deref().map(SitesInJson::Written),
         }
     }
 
@@ -157,7 +158,7 @@ impl<'a> CallInJson<'a> {
             checkpoints: { self.checkpoints.into_iter() }
                 .map(CheckpointInJson::into_checkpoint)
                 .collect(),
-            sites: self.sites.map(List::into_read),
+            sites: self.sites.map(SitesInJson::into_read),
         }
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::FoldedReport;
 use crate::report::duration::nanoseconds;
-use crate::report::{FoldedReport, SiteReport};
 
 use super::counts::CountsInJson;
-use super::list::{List, Part};
+use super::list::Part;
 use super::parts::{borrowed, is_false, is_zero, owned};
+use super::site::SitesInJson;
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a sum of folded calls")]
@@ -48,7 +49,7 @@ pub(super) struct FoldedInJson<'a> {
     #[serde(default, skip_serializing_if = "is_false")]
     partial: bool,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    sites: Option<List<'a, SiteReport>>,
+    sites: Option<SitesInJson<'a>>,
 }
 
 impl Part for FoldedReport {
@@ -84,7 +85,7 @@ impl<'a> FoldedInJson<'a> {
             own: folded.self_counts.map(CountsInJson::of),
             moved: folded.moved,
             partial: folded.partial,
-            sites: folded.sites.as_deref().map(List::Written),
+            sites: folded.sites.as_deref().map(SitesInJson::Written),
         }
     }
 
@@ -108,7 +109,7 @@ impl<'a> FoldedInJson<'a> {
             self_counts: self.own.map(CountsInJson::into_counts),
             moved: self.moved,
             partial: self.partial,
-            sites: self.sites.map(List::into_read),
+            sites: self.sites.map(SitesInJson::into_read),
         }
     }
 }

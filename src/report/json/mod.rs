@@ -59,11 +59,16 @@
 //! | `moved`? | `true` if it moved into another call than the one in which it was opened |
 //! | `partial`? | `true` if some figure is not known exactly |
 //! | `checkpoints`? | objects of `name`, `at_ns` (since the call's start), `wall_ns` (since the one before) and `counts`? |
-//! | `sites`? | the places that allocated, the heaviest first |
+//! | `sites`? | the places that allocated, if the trace records them |
 //!
-//! | a site has | |
+//! | sites have | |
 //! |---|---|
-//! | `frames` | from the allocator outwards: objects of `function`?, `file`?, `line`?, `module`?, `build_id`?, `offset`, and `unresolved`? if something is not known |
+//! | `frames` | each frame once: objects of `function`?, `file`?, `line`?, `module`?, `build_id`?, `offset`, and `unresolved`? if something is not known |
+//! | `places` | the places that allocated, the heaviest first |
+//!
+//! | a place has | |
+//! |---|---|
+//! | `frames` | indexes in the `frames` of its sites, from the allocator outwards |
 //! | `cut`? | `true` if the frames don't go as far as the call |
 //! | `allocations`, `reallocations`?, `bytes_allocated` | figures |
 //! | `error_bytes`? | the standard error of the bytes, if they are estimated |

@@ -7,13 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::duration::nanoseconds;
 use crate::report::self_time::self_walls;
-use crate::report::{CallReport, FoldedReport, Report, SiteReport};
+use crate::report::{CallReport, FoldedReport, Report};
 
 use super::VERSION;
 use super::counts::CountsInJson;
 use super::list::List;
 use super::parts::is_zero;
 use super::request::RequestInJson;
+use super::site::SitesInJson;
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -51,7 +52,7 @@ struct ReportInJson<'a> {
     #[serde(default, skip_serializing_if = "List::is_empty")]
     folded: List<'a, FoldedReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sites: Option<List<'a, SiteReport>>,
+    sites: Option<SitesInJson<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sites_not_recorded: Option<CountsInJson>,
 }
@@ -92,7 +93,7 @@ impl<'a> ReportInJson<'a> {
             subscriber: report.subscriber.map(CountsInJson::of),
             calls: List::Written(&report.calls),
             folded: List::Written(&report.folded),
-            sites: report.sites.as_deref().map(List::Written),
+            sites: report.sites.as_deref().map(SitesInJson::Written),
             sites_not_recorded: report.sites_not_recorded.map(CountsInJson::of),
         }
     }
@@ -138,7 +139,7 @@ impl<'a> ReportInJson<'a> {
             subscriber: self.subscriber.map(CountsInJson::into_counts),
             calls,
             folded: self.folded.into_read(),
-            sites: self.sites.map(List::into_read),
+            sites: self.sites.map(SitesInJson::into_read),
             sites_not_recorded: self.sites_not_recorded.map(CountsInJson::into_counts),
         })
     }

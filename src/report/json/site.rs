@@ -1,20 +1,35 @@
-//! An allocation site as JSON.
+//! Allocation sites as JSON.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::SiteReport;
 use crate::sites::{Frame, Unresolved};
 
-use super::list::Part;
 use super::parts::{is_false, is_zero};
+
+/// The allocation sites of a call. Their frames are together in front of them, since most are of many sites.
+pub(super) enum SitesInJson<'a> {
+    Written(&'a [SiteReport]),
+    Read(Vec<SiteReport>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "allocation sites")]
+struct Parts<'a> {
+    #[serde(borrow)]
+    frames: Vec<FrameInJson<'a>>,
+    places: Vec<PlaceInJson>,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "an allocation site")]
-pub(super) struct SiteInJson<'a> {
-    #[serde(borrow)]
-    frames: Vec<FrameInJson<'a>>,
+struct PlaceInJson {
+    frames: Vec<usize>,
     /// The frames don't go as far as the call.
     #[serde(default, skip_serializing_if = "is_false")]
     cut: bool,
@@ -44,30 +59,76 @@ struct FrameInJson<'a> {
     unresolved: Option<Unresolved>,
 }
 
-impl Part for SiteReport {
-    type InJson<'a> = SiteInJson<'a>;
-
-    fn to_json(&self) -> SiteInJson<'_> {
-        SiteInJson {
-            frames: self.frames.iter().map(FrameInJson::of).collect(),
-            cut: !self.is_whole,
-            allocations: self.allocations,
-            reallocations: self.reallocations,
-            bytes_allocated: self.bytes_allocated,
-            error_bytes: self.error_bytes,
+impl SitesInJson<'_> {
+    pub(super) fn into_read(self) -> Vec<SiteReport> {
+        match self {
+            Self::Written(_) => Vec::new(),
+            Self::Read(sites) => sites,
         }
     }
+}
 
-    fn from_json(in_json: SiteInJson<'_>) -> Self {
-        let frames = in_json.frames.into_iter();
-        Self {
-            frames: frames.map(FrameInJson::into_frame).collect(),
-            is_whole: !in_json.cut,
-            allocations: in_json.allocations,
-            reallocations: in_json.reallocations,
-            bytes_allocated: in_json.bytes_allocated,
-            error_bytes: in_json.error_bytes,
+impl Serialize for SitesInJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Written(sites) => Parts::of(sites),
+            Self::Read(sites) => Parts::of(sites),
         }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SitesInJson<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let sites = Parts::deserialize(deserializer)?.into_sites();
+        sites.map(Self::Read).map_err(de::Error::custom)
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn of(sites: &'a [SiteReport]) -> Self {
+        let mut numbers: HashMap<&Frame, usize> = HashMap::new();
+        let mut frames = Vec::new();
+        let mut place = |site: &'a SiteReport| {
+            let of_site = site.frames.iter().map(|frame| {
+                *numbers.entry(frame).or_insert_with(|| {
+                    frames.push(FrameInJson::of(frame));
+                    frames.len() - 1
+                })
+            });
+            PlaceInJson {
+                frames: of_site.collect(),
+                cut: !site.is_whole,
+                allocations: site.allocations,
+                reallocations: site.reallocations,
+                bytes_allocated: site.bytes_allocated,
+                error_bytes: site.error_bytes,
+            }
+        };
+        let places = sites.iter().map(&mut place).collect();
+        Self { frames, places }
+    }
+
+    fn into_sites(self) -> Result<Vec<SiteReport>, String> {
+        let frames = self.frames.into_iter();
+        let frames: Vec<_> = frames.map(|frame| Arc::new(frame.into_frame())).collect();
+        let site = |(number, place): (usize, PlaceInJson)| {
+            let of_site = place.frames.into_iter().map(|index| {
+                frames.get(index).map(Arc::clone).ok_or_else(|| {
+                    let all = frames.len();
+                    format!("sites.places[{number}].frames has {index}: expected the index of one of {all} frames")
+                })
+            });
+            Ok(SiteReport {
+                frames: of_site.collect::<Result<_, String>>()?,
+                is_whole: !place.cut,
+                allocations: place.allocations,
+                reallocations: place.reallocations,
+                bytes_allocated: place.bytes_allocated,
+                error_bytes: place.error_bytes,
+            })
+        };
+        self.places.into_iter().enumerate().map(site).collect()
     }
 }
 
