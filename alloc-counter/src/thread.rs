@@ -47,6 +47,9 @@ enum Whose {
 thread_local! {
     /// The hot path: the slot to count into, if it needs no further check.
     static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+    /// The slot to count the program's memory into, if all that it needs besides is a look at the samples.
+    #[cfg(feature = "sites")]
+    static SAMPLED: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     static STANDING: Cell<Standing> = const { Cell::new(Standing::New) };
     static WHOSE: Cell<Whose> = const { Cell::new(Whose::Programs) };
     /// What the innermost [`exclude_counted`] has counted, if that is anything.
@@ -63,6 +66,8 @@ impl Drop for GiveBack {
         // The hot path first: a destructor that runs after this one must not write to a slot that may
         // have its next owner already.
         SLOT.set(None);
+        #[cfg(feature = "sites")]
+        SAMPLED.set(None);
         if let Standing::Owner(slot) = STANDING.replace(Standing::Ended) {
             registry::release(slot);
         }
@@ -75,7 +80,11 @@ impl Drop for GiveBack {
 #[expect(clippy::inline_always, reason = "the path of every allocation")]
 pub(crate) fn count(operation: Operation, old: usize, new: usize) {
     if !try_count(operation, old, new) {
-        count_without_slot(operation, old, new);
+        match operation {
+            Operation::Allocate => note_allocation(new),
+            Operation::Free => note_free(old),
+            Operation::Resize => note_resize(old, new),
+        }
     }
 }
 
@@ -92,7 +101,51 @@ pub(crate) fn try_count(operation: Operation, old: usize, new: usize) -> bool {
 
 #[cold]
 #[inline(never)]
-fn count_without_slot(operation: Operation, old: usize, new: usize) {
+fn note_allocation(bytes: usize) {
+    count_beside_samples(Operation::Allocate, 0, bytes);
+}
+
+#[cold]
+#[inline(never)]
+fn note_free(bytes: usize) {
+    count_beside_samples(Operation::Free, bytes, 0);
+}
+
+#[cold]
+#[inline(never)]
+fn note_resize(old: usize, new: usize) {
+    count_beside_samples(Operation::Resize, old, new);
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the path of every allocation beside samples"
+)]
+fn count_beside_samples(operation: Operation, old: usize, new: usize) {
+    #[cfg(feature = "sites")]
+    {
+        let is_programs = if WHOSE.get() == Whose::Programs
+            && let Some(slot) = SAMPLED.get()
+        {
+            slot.count(operation, old, new);
+            true
+        } else {
+            count_without_slot(operation, old, new)
+        };
+        // Here for all, so that the same place has the same callers.
+        if is_programs && operation != Operation::Free && sites::are_at(old, new) {
+            sites::note(operation, old, new);
+        }
+    }
+    #[cfg(not(feature = "sites"))]
+    let _ = count_without_slot(operation, old, new);
+}
+
+/// Returns whether it is the program's memory, counted into the thread's own slot.
+#[cold]
+#[inline(never)]
+fn count_without_slot(operation: Operation, old: usize, new: usize) -> bool {
     if !INSTALLED.load(Relaxed) {
         INSTALLED.store(true, Relaxed);
     }
@@ -102,29 +155,41 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) {
             COUNTED.set(take_counted() + operation.counts(old, new));
             HAS_COUNTED.set(true);
         }
-        return match STANDING.get() {
+        match STANDING.get() {
             Standing::Owner(slot) => slot.count_overhead(operation, old, new),
             _ => OVERHEAD.count_shared(operation, old, new),
-        };
+        }
+        return false;
     }
-    if let Some(slot) = own_slot() {
+    let slot = match STANDING.get() {
+        Standing::Owner(slot) => Some(slot),
+        _ => own_slot(),
+    };
+    if let Some(slot) = slot {
         slot.count(operation, old, new);
         #[cfg(feature = "sites")]
         if sites::are_wanted() {
-            return sites::look_at(operation, old, new);
+            if sites::are_samples() {
+                SAMPLED.set(Some(slot));
+            }
+            return true;
         }
         SLOT.set(Some(slot));
-    } else if matches!(STANDING.get(), Standing::Claiming) {
+        return true;
+    }
+    if matches!(STANDING.get(), Standing::Claiming) {
         OVERHEAD.count_shared(operation, old, new);
     } else {
         UNATTRIBUTED.count_shared(operation, old, new);
     }
+    false
 }
 
 /// Lets the next allocation on this thread come by the cold path, which looks whether sites are wanted.
 #[cfg(feature = "sites")]
 pub(crate) fn look_up_slot() {
     SLOT.set(None);
+    SAMPLED.set(None);
 }
 
 /// Returns this thread's slot, which it claims if needed; `None` if the thread is ending, a claim is in

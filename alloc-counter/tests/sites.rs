@@ -446,6 +446,8 @@ std::arch::global_asm!(
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn called_with_a_frame_pointer_that_is_wrong() {
+    static ELSEWHERE: [u64; 4] = [0; 4];
+
     unsafe extern "C" {
         fn call_with_frame_pointer(called: extern "C" fn(), frame_pointer: usize, is_wrong: bool);
     }
@@ -466,7 +468,6 @@ fn called_with_a_frame_pointer_that_is_wrong() {
     };
     let (is_whole, further_out) = call(0, false);
     assert!(is_whole && further_out > 0);
-    static ELSEWHERE: [u64; 4] = [0; 4];
     let zeros = [0_u64; 4];
     let on_heap = Box::new([0_u64; 4]);
     for wrong in [

@@ -51,7 +51,8 @@ pub struct Hunt {
 ///
 /// It is a trace of its own with [exact sites](Sites::exact), current on this thread, with one call `hunt` around
 /// everything. Other threads and tasks are in it if they [carry the trace](crate::in_current_trace). Functions
-/// with [`#[traced]`](macro@crate::traced) are in the table, too.
+/// with [`#[traced]`](macro@crate::traced) are in the table, too; in a report they are added up by
+/// [path](crate::Report::folded).
 ///
 /// The environment variable `TRACER_HUNT` says what is made of it:
 ///
@@ -96,7 +97,9 @@ pub fn hunt() -> Hunt {
         line: place.line(),
         ..NewCallsite::default()
     };
-    let limits = Limits::default().sites(MOST_SITES);
+    // All calls but this one are added up by their paths, so a site takes one place however many tasks and calls
+    // come to it.
+    let limits = Limits::default().calls(1).strands(1).sites(MOST_SITES);
     let trace = Trace::builder().limits(limits).sites(Sites::exact());
     let trace = trace.build();
     let scope = trace.inject();

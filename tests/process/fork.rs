@@ -20,7 +20,8 @@ use super::common::allocate;
 use super::lines::{calls, calls_of};
 use super::on_drop::OnDrop;
 
-const FORKS: u64 = 200;
+// Under AddressSanitizer, a fork takes a hundred times as long.
+const FORKS: u64 = if cfg!(asan) { 20 } else { 200 };
 /// A child that takes longer is blocked: its work takes a millisecond.
 const BOUND: Duration = Duration::from_secs(10);
 

@@ -62,23 +62,19 @@ pub(crate) fn all_that_carries_the_trace_is_in_it() {
     assert_eq!(output.stderr, b"");
     let report: Report = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(report.sites_not_recorded, Some(Counts::ZERO));
-    assert_eq!(
-        (&*report.calls[0].name, report.calls.len()),
-        ("hunt", 1 + ITEMS)
-    );
     check_sums(&report);
-    let of_calls = || {
-        report
-            .calls
-            .iter()
-            .flat_map(|call| call.sites.as_ref().unwrap())
+    let ([hunt], [items]) = (&report.calls[..], &report.folded[..]) else {
+        panic!("{report:#?}");
     };
-    let items = report.calls[1..]
-        .iter()
-        .map(|call| call.sites.as_ref().unwrap());
-    assert_eq!(of_blocks(items.flatten()), 100 * ITEMS as u64);
-    let all = of_calls().chain(report.sites.as_ref().unwrap());
-    assert_eq!(of_blocks(all), 7 + 2000 + 100 * ITEMS as u64 + 3000);
+    assert_eq!((&*hunt.name, hunt.parent), ("hunt", None));
+    assert_eq!(
+        (&*items.name, items.parent, items.calls),
+        ("item", Some(0), ITEMS as u64)
+    );
+    let of_items = items.sites.as_ref().unwrap();
+    assert_eq!(of_blocks(of_items.iter()), 100 * ITEMS as u64);
+    let others = [hunt.sites.as_ref().unwrap(), report.sites.as_ref().unwrap()];
+    assert_eq!(of_blocks(others.into_iter().flatten()), 7 + 2000 + 3000);
 }
 
 pub(crate) fn the_table_is_on_standard_error() {

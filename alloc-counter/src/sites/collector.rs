@@ -5,8 +5,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::counts::Counts;
 
+use super::Site;
 use super::log::SiteRoom;
-use super::{MOST_FRAMES, Site};
 
 #[derive(Debug)]
 pub(super) struct Collector {
@@ -45,11 +45,10 @@ impl Collector {
         }
     }
 
-    /// Records an allocation, which stands for `weight` ones.
+    /// Records an allocation, which stands for `weight` ones. Its key is the owner, followed by the frames.
     pub(super) fn record(
         &mut self,
-        owner: u32,
-        (frames, is_whole): (&[usize], bool),
+        (key, is_whole): (&[usize], bool),
         counts: Counts,
         weight: f64,
     ) {
@@ -62,11 +61,7 @@ impl Collector {
             // Of the estimator of Horvitz and Thompson, where the weight is 1 / p: s² (1 − p) / p².
             variance: bytes * bytes * weight * (weight - 1.0),
         };
-        let mut key = [0; 1 + MOST_FRAMES];
-        let len = frames.len().min(MOST_FRAMES);
-        key[0] = owner as usize;
-        key[1..=len].copy_from_slice(&frames[..len]);
-        if !self.add(&key[..=len], &figures) {
+        if !self.add(key, &figures) {
             self.lose(counts);
         }
     }
@@ -171,8 +166,8 @@ mod tests {
     fn it_takes_the_bytes_of_its_frames_and_places() {
         let mut collector = Collector::new(SiteRoom::new(2));
         assert_eq!(collector.bytes(), 0);
-        for frames in [&[1, 2, 3][..], &[1, 2, 3], &[4], &[5]] {
-            collector.record(7, (frames, true), Counts::ZERO, 1.0);
+        for key in [&[7, 1, 2, 3][..], &[7, 1, 2, 3], &[7, 4], &[7, 5]] {
+            collector.record((key, true), Counts::ZERO, 1.0);
         }
         let places = collector.sites.capacity() * size_of::<(Box<[usize]>, Figures)>();
         // Of two sites, each with its owner.
@@ -186,20 +181,43 @@ struct AddressHasher(u64);
 
 impl Hasher for AddressHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for word in bytes.chunks(8) {
-            let mut whole = [0; 8];
-            whole[..word.len()].copy_from_slice(word);
-            self.write_u64(u64::from_le_bytes(whole));
+        let (pairs, rest) = bytes.as_chunks::<16>();
+        for pair in pairs {
+            let [one, other] = [&pair[..8], &pair[8..]].map(word);
+            self.mix(one, other);
+        }
+        if !rest.is_empty() {
+            let (one, other) = rest.split_at(rest.len().min(8));
+            self.mix(word(one), word(other));
         }
     }
 
-    fn write_u64(&mut self, word: u64) {
-        // The constant is that of SplitMix64. The upper bits of the product depend on all bits below.
-        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn write_usize(&mut self, len: usize) {
+        self.0 ^= len as u64;
     }
 
     fn finish(&self) -> u64 {
-        // The map takes the lowest bits for a place.
-        self.0 ^ (self.0 >> 32)
+        self.0
     }
+}
+
+impl AddressHasher {
+    /// Multiplies to 128 bits, all of which depend on all bits of the words, as wyhash does:
+    /// <https://github.com/wangyi-fudan/wyhash>.
+    #[inline]
+    fn mix(&mut self, one: u64, other: u64) {
+        let one = self.0 ^ one ^ 0xa076_1d64_78bd_642f;
+        let product = u128::from(one) * u128::from(other ^ 0xe703_7ed1_a0b4_28db);
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+        let lower = product as u64;
+        self.0 = lower ^ (product >> 64) as u64;
+    }
+}
+
+/// Returns up to eight bytes as a number.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    let mut whole = [0; 8];
+    whole[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(whole)
 }

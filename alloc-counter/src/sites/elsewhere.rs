@@ -18,21 +18,37 @@ impl Start {
     }
 }
 
-/// The frames of the thread: none.
-pub(super) struct Stack;
+/// The frames of the thread: none, after a place for an owner.
+pub(super) struct Stack([usize; 1]);
+
+/// How far a stack goes.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) len: usize,
+    pub(super) is_whole: bool,
+}
 
 impl Stack {
-    pub(super) fn walk(_: &Start, _: &Base) -> Self {
-        Self
-    }
+    pub(super) const UNKNOWN: Self = Self([0]);
 
     #[expect(clippy::unused_self, reason = "as where stacks are walked")]
-    pub(super) fn frames(&self) -> (&[usize], bool) {
-        (&[], false)
+    pub(super) fn walk(&mut self, _: &Start, _: &Base) {}
+
+    #[expect(clippy::unused_self, reason = "as where stacks are walked")]
+    pub(super) fn extent(&self) -> Extent {
+        Extent {
+            len: 0,
+            is_whole: false,
+        }
     }
 
-    pub(super) fn up_to(&self, _: &Base) -> (&[usize], bool) {
-        self.frames()
+    pub(super) fn extent_to(&self, _: &Base) -> Extent {
+        self.extent()
+    }
+
+    pub(super) fn key(&mut self, owner: u32, _: usize) -> &[usize] {
+        self.0[0] = owner as usize;
+        &self.0
     }
 }
 

@@ -8,7 +8,7 @@ use crate::counts::Counts;
 use crate::thread::exclude;
 
 use super::collector::Collector;
-use super::linux::{Base, walk};
+use super::linux::{Base, Extent, Stack, walk};
 use super::sampling::{Countdown, Sampling};
 use super::{Site, Sites, with_recordings};
 
@@ -195,10 +195,18 @@ impl SiteLog {
         Some(Chosen { owner, weight })
     }
 
-    /// Records an allocation that was chosen, with the frames and whether these are whole.
-    pub(super) fn add(&mut self, chosen: Chosen, counts: Counts, frames: (&[usize], bool)) {
-        let Chosen { owner, weight } = chosen;
-        self.collector.record(owner, frames, counts, weight);
+    /// Records an allocation that was chosen, with its stack as far as this recording wants it.
+    pub(super) fn add(
+        &mut self,
+        chosen: Chosen,
+        counts: Counts,
+        stack: &mut Stack,
+        extent: Extent,
+    ) {
+        let key = stack.key(chosen.owner, extent.len);
+        let is_whole = extent.is_whole;
+        self.collector
+            .record((key, is_whole), counts, chosen.weight);
     }
 }
 

@@ -347,25 +347,28 @@ pub(crate) fn are_wanted() -> bool {
     WANTED.get() != Wanted::No
 }
 
-/// Looks at an operation that was counted, and records it if it is wanted. Nothing here panics, waits, or calls the
-/// program.
+/// Whether only samples of this thread's allocations are looked at.
 #[inline]
-pub(crate) fn look_at(operation: Operation, old: usize, new: usize) {
-    let is_growth = new > old;
-    if WANTED.get() == Wanted::Sampled
-        && !(is_growth && COUNTDOWN.with(|countdown| countdown.chooses((new - old) as u64)))
-    {
-        return;
-    }
-    note(operation, old, new);
+pub(crate) fn are_samples() -> bool {
+    WANTED.get() == Wanted::Sampled
 }
 
+/// Returns whether an allocation or reallocation of the program's is looked at.
+#[inline]
+pub(crate) fn are_at(old: usize, new: usize) -> bool {
+    match WANTED.get() {
+        Wanted::No => false,
+        Wanted::Sampled => {
+            new > old && COUNTDOWN.with(|countdown| countdown.chooses((new - old) as u64))
+        }
+        Wanted::All | Wanted::AllAndSampled => true,
+    }
+}
+
+/// Records an operation that was counted and [looked at](are_at). Nothing here panics, waits, or calls the program.
 #[cold]
 #[inline(never)]
-fn note(operation: Operation, old: usize, new: usize) {
-    if operation == Operation::Free {
-        return;
-    }
+pub(crate) fn note(operation: Operation, old: usize, new: usize) {
     let counts = operation.counts(old, new);
     // Here, so that what follows is neither walked nor in the frames.
     let start = Start::here();
@@ -396,18 +399,22 @@ fn record(
 ) {
     let is_only = recordings.len() == 1;
     // Walked once for all, if one of them wants it.
-    let mut stack = None;
+    let mut stack = Stack::UNKNOWN;
+    let mut is_walked = false;
     for Recording { key, base, log } in recordings {
         if let Some(chosen) = log.choose(*key, counts, by_chance) {
             IS_SAMPLED.set(IS_SAMPLED.get() || by_chance.is_some());
-            let end = if is_only { &*base } else { &Base::UNKNOWN };
-            let stack = stack.get_or_insert_with(|| Stack::walk(start, end));
-            let frames = if is_only {
-                stack.frames()
+            if !is_walked {
+                let end = if is_only { &*base } else { &Base::UNKNOWN };
+                stack.walk(start, end);
+                is_walked = true;
+            }
+            let extent = if is_only {
+                stack.extent()
             } else {
-                stack.up_to(base)
+                stack.extent_to(base)
             };
-            log.add(chosen, counts, frames);
+            log.add(chosen, counts, &mut stack, extent);
         }
     }
 }

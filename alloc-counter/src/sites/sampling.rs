@@ -59,16 +59,9 @@ impl Countdown {
     /// Returns whether an allocation of so many bytes is chosen.
     #[inline]
     pub(super) fn chooses(&self, bytes: u64) -> bool {
-        match self.left.get().checked_sub(bytes) {
-            Some(left) => {
-                self.left.set(left);
-                false
-            }
-            None => {
-                self.left.set(self.draw());
-                true
-            }
-        }
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or_else(|| self.draw()));
+        left.is_none()
     }
 
     /// Returns for how many allocations one stands that was chosen, in a recording of this mean, which is not below
