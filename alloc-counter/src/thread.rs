@@ -161,11 +161,7 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) -> bool {
         }
         return false;
     }
-    let slot = match STANDING.get() {
-        Standing::Owner(slot) => Some(slot),
-        _ => own_slot(),
-    };
-    if let Some(slot) = slot {
+    if let Some(slot) = own_slot() {
         slot.count(operation, old, new);
         #[cfg(feature = "sites")]
         if sites::are_wanted() {
@@ -185,17 +181,30 @@ fn count_without_slot(operation: Operation, old: usize, new: usize) -> bool {
     false
 }
 
-/// Lets the next allocation on this thread come by the cold path, which looks whether sites are wanted.
+/// Lets the next allocations on this thread come by the path for the sites that are wanted now.
 #[cfg(feature = "sites")]
-pub(crate) fn look_up_slot() {
-    SLOT.set(None);
-    SAMPLED.set(None);
+pub(crate) fn choose_path() {
+    let slot = match STANDING.get() {
+        Standing::Owner(slot) => Some(slot),
+        _ => None,
+    };
+    SAMPLED.set(slot.filter(|_| sites::are_samples()));
+    let is_hot = WHOSE.get() == Whose::Programs && !sites::are_wanted();
+    SLOT.set(slot.filter(|_| is_hot));
 }
 
 /// Returns this thread's slot, which it claims if needed; `None` if the thread is ending, a claim is in
 /// progress, or there is no memory for a slot.
 #[cold]
 fn own_slot() -> Option<&'static Slot> {
+    match STANDING.get() {
+        Standing::Owner(slot) => Some(slot),
+        _ => claim_slot(),
+    }
+}
+
+#[inline(never)]
+fn claim_slot() -> Option<&'static Slot> {
     match STANDING.get() {
         Standing::Owner(slot) => Some(slot),
         Standing::Claiming | Standing::Ended => None,

@@ -3,11 +3,11 @@
 //! They are in maps of their own and not in the records: a site has up to 64 frames, and is looked up at each
 //! allocation.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_counter::{Counts, Owner, SiteLog, SiteRoom, Sites};
 
-use crate::primitives::sync::{AtomicBool, AtomicU64, shared_static};
+use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, fence, shared_static};
 use crate::primitives::wait::Lock;
 
 shared_static! {
@@ -22,6 +22,8 @@ pub(crate) fn new_key() -> u64 {
 /// The sites that a trace wants.
 pub(crate) struct TraceSites {
     are_wanted: AtomicBool,
+    /// The mean of a sample; 0 if all are wanted.
+    mean: AtomicU64,
     shared: Lock<Shared>,
 }
 
@@ -36,6 +38,7 @@ impl TraceSites {
     pub(crate) fn new() -> Self {
         Self {
             are_wanted: AtomicBool::new(false),
+            mean: AtomicU64::new(0),
             shared: Lock::new(Shared {
                 wanted: None,
                 room: None,
@@ -62,6 +65,8 @@ impl TraceSites {
                     Some(room) => room.renew(most),
                     room => *room = Some(SiteRoom::new(most)),
                 }
+                let mean = sites.and_then(Sites::mean_bytes).map_or(0, u64::from);
+                self.mean.store(mean, Relaxed);
                 self.are_wanted.store(sites.is_some(), Relaxed);
             }
         });
@@ -70,6 +75,12 @@ impl TraceSites {
     #[inline]
     pub(crate) fn are_wanted(&self) -> bool {
         self.are_wanted.load(Relaxed)
+    }
+
+    /// Returns what the trace wants if that is a sample.
+    pub(crate) fn sample(&self) -> Option<Sites> {
+        let mean = self.mean.load(Relaxed);
+        (mean > 0).then(|| Sites::sampled(mean))
     }
 
     /// Makes the log of a strand; `None` if the trace wants no sites.
@@ -100,21 +111,27 @@ impl TraceSites {
 pub(crate) struct StrandSites {
     /// Another one for each strand that wants sites; 0 for the others.
     key: AtomicU64,
-    /// While no thread runs the strand.
+    /// Counts when a thread comes and when it goes: odd while one runs the strand.
+    visits: AtomicU32,
+    /// While no thread runs the strand. A sample has none before its first site.
     log: Lock<Option<SiteLog>>,
+    has_log: AtomicBool,
 }
 
 impl StrandSites {
     pub(crate) fn new() -> Self {
         Self {
             key: AtomicU64::new(0),
+            visits: AtomicU32::new(0),
             log: Lock::new(None),
+            has_log: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn begin(&self, are_wanted: bool) {
         let key = if are_wanted { new_key() } else { 0 };
         self.key.store(key, Relaxed);
+        self.visits.store(0, Relaxed);
     }
 
     /// Returns the key of the strand's log; `None` if it has none.
@@ -124,22 +141,47 @@ impl StrandSites {
         (key > 0).then_some(key)
     }
 
+    /// Notes that a thread comes, or that it goes.
+    pub(crate) fn visit(&self) {
+        let visits = self.visits.load(Relaxed);
+        self.visits.store(visits.wrapping_add(1), Release);
+    }
+
+    /// Takes the log as the strand's thread.
     pub(crate) fn take(&self) -> Option<SiteLog> {
-        self.log.take()?.take()
+        if !self.has_log.load(Relaxed) {
+            return None;
+        }
+        let log = self.log.take()?.take();
+        self.has_log.store(false, Relaxed);
+        log
     }
 
     pub(crate) fn put(&self, log: SiteLog) {
         let mut log = Some(log);
         if let Some(mut place) = self.log.take() {
             *place = log.take();
+            self.has_log.store(true, Relaxed);
         }
         // If somebody was forked away with the lock.
         alloc_counter::exclude(|| drop(log));
     }
 
-    /// Looks at the log; `None` if there is none, or another thread runs the strand.
+    /// Looks at the log; `None` if there is none, or a thread runs the strand.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&SiteLog) -> T) -> Option<T> {
         self.log.take()?.as_ref().map(look)
+    }
+
+    /// Looks at the log if no thread runs the strand, else returns `None`. If there is no log, returns the default.
+    pub(crate) fn look_at_rest<T: Default>(&self, look: impl FnOnce(&SiteLog) -> T) -> Option<T> {
+        let visits = self.visits.load(Acquire);
+        if visits % 2 == 1 {
+            return None;
+        }
+        let seen = self.look(look);
+        fence(Acquire);
+        // If a thread came meanwhile, it has the log.
+        seen.or_else(|| (self.visits.load(Relaxed) == visits).then(T::default))
     }
 
     /// Moves the log to those of strands that are over.
@@ -155,7 +197,9 @@ impl StrandSites {
     pub(crate) fn clear(&self) {
         if self.key().is_some() {
             self.key.store(0, Relaxed);
-            alloc_counter::exclude(|| drop(self.take()));
+            let log = self.log.take().and_then(|mut log| log.take());
+            self.has_log.store(false, Relaxed);
+            alloc_counter::exclude(|| drop(log));
         }
     }
 }

@@ -18,10 +18,26 @@ pub(crate) fn enter(strand: &'static Member<Strand>) {
 #[cold]
 #[inline(never)]
 fn enter_wanted(strand: &'static Member<Strand>, key: u64) {
-    let new = || strand.allowance()?.sites.new_log(owner);
-    if let Some(log) = strand.sites.take().or_else(new)
-        && let Some(refused) = log.enter(key)
-    {
+    strand.sites.visit();
+    if let Some(log) = strand.sites.take() {
+        return enter_with(strand, key, log);
+    }
+    let Some(allowance) = strand.allowance() else {
+        return;
+    };
+    if let Some(sample) = allowance.sites.sample() {
+        // Most strands allocate less than the mean.
+        SiteLog::enter_at_sample(sample, key, |key| {
+            let strand = cursor::here(|here| with_key(here, key))?;
+            strand.allowance()?.sites.new_log(owner)
+        });
+    } else if let Some(log) = allowance.sites.new_log(owner) {
+        enter_with(strand, key, log);
+    }
+}
+
+fn enter_with(strand: &'static Member<Strand>, key: u64, log: SiteLog) {
+    if let Some(refused) = log.enter(key) {
         strand.sites.put(refused);
     }
 }
@@ -43,17 +59,20 @@ fn leave_wanted(strand: &'static Member<Strand>, key: u64) {
         }
         strand.sites.put(log);
     }
+    strand.sites.visit();
+}
+
+/// Returns the strand with this key, if this thread has entered it.
+fn with_key(here: &Position, key: u64) -> Option<&'static Member<Strand>> {
+    entered(here).find(|strand| strand.sites.key() == Some(key))
 }
 
 /// Returns whose the allocation is that this thread makes now in the strand with this key.
 fn owner(key: u64) -> Owner {
-    cursor::here(|here| {
-        let is_it = |strand: &&'static Member<Strand>| strand.sites.key() == Some(key);
-        match entered(here).find(is_it) {
-            Some(strand) if strand.meter.is_running() => innermost(here, strand),
-            Some(_) => Owner::Paused,
-            None => Owner::Gone,
-        }
+    cursor::here(|here| match with_key(here, key) {
+        Some(strand) if strand.meter.is_running() => innermost(here, strand),
+        Some(_) => Owner::Paused,
+        None => Owner::Gone,
     })
 }
 

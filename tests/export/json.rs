@@ -363,7 +363,7 @@ fn sites_share_their_frames() {
         error(line.replace("[0,2]", "[0,3]")),
         format!(
             "line 1, column {}: not a report of version 1: sites.places[1].frames has 3: expected the index of one of 3 frames",
-            line.len() - 2
+            line.len() - 1
         )
     );
 }

@@ -69,10 +69,6 @@ impl Base {
 }
 
 pub(super) mod walk {
-    pub(in super::super) fn is_prepared() -> bool {
-        true
-    }
-
     pub(in super::super) fn prepare() {}
 
     pub(in super::super) fn prepare_first() {}

@@ -10,7 +10,7 @@ use crate::thread::exclude;
 use super::collector::Collector;
 use super::linux::{Base, Extent, Stack, walk};
 use super::sampling::{Countdown, Sampling};
-use super::{Site, Sites, with_recordings};
+use super::{Log, Recording, Site, Sites, with_recordings};
 
 /// The sites of a line of execution, such as a task, which one thread at a time runs.
 ///
@@ -104,15 +104,50 @@ impl SiteLog {
     #[must_use = "the log is returned if it is not entered"]
     #[inline(never)]
     pub fn enter(self, key: u64) -> Option<Self> {
-        super::prepare(&self.sampling);
         let base = match self.sampling {
-            Sampling::Exact => exclude(Base::here),
-            Sampling::First(_) | Sampling::Mean(_) => Base::UNKNOWN,
+            Sampling::Exact => exclude(|| {
+                walk::prepare_first();
+                Base::here()
+            }),
+            Sampling::First(_) | Sampling::Mean(_) => {
+                super::prepare_once();
+                Base::UNKNOWN
+            }
         };
-        super::enter(self, key, base)
+        match super::enter(Log::Made(self), key, base)? {
+            Log::Made(log) => Some(log),
+            Log::ToMake(..) => None,
+        }
     }
 
-    /// Leaves the log that was entered with this key; `None` if there is none on this thread.
+    /// Does what [`enter`](Self::enter) does with a log of a sample, which `make` returns for the key at the first
+    /// allocation that is chosen. Most requests allocate less than the mean, and need no log.
+    ///
+    /// `make` runs while memory is allocated: it must not wait for long. The log must be of these sites. If they are
+    /// no [sample](Sites::sampled), nothing is recorded.
+    ///
+    /// ```
+    /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+    /// use alloc_counter::{Owner, SiteLog, SiteRoom, Sites};
+    ///
+    /// const SITES: Sites = Sites::sampled(1);
+    /// SiteLog::enter_at_sample(SITES, 5, |key| {
+    ///     assert_eq!(key, 5);
+    ///     Some(SiteLog::new(SITES, SiteRoom::new(100), |_| Owner::Is(7)))
+    /// });
+    /// drop(std::hint::black_box(vec![0_u8; 100]));
+    /// let log = SiteLog::leave(5).expect("made by now");
+    /// assert_eq!(log.sites().count(), 1);
+    /// ```
+    #[inline]
+    pub fn enter_at_sample(sites: Sites, key: u64, make: fn(u64) -> Option<Self>) {
+        if let Sampling::Mean(mean) = sites.0 {
+            super::prepare_once();
+            super::enter(Log::ToMake(mean, make), key, Base::UNKNOWN);
+        }
+    }
+
+    /// Leaves the log that was entered with this key; `None` if there is none on this thread, or it was never made.
     pub fn leave(key: u64) -> Option<Self> {
         super::leave(key)
     }
@@ -120,13 +155,15 @@ impl SiteLog {
     /// Looks at the log that this thread has entered with this key. What `look` allocates is in no site.
     pub fn look<T>(key: u64, look: impl FnOnce(&Self) -> T) -> Option<T> {
         let found = with_recordings(|recordings| {
-            let recording = recordings.iter().rfind(|it| it.key == key)?;
+            let recording = recordings.iter_mut().rfind(|it| it.key == key)?;
             super::MISSED.set(Counts::ZERO);
-            let seen = look(&recording.log);
+            let seen = look(recording.log.get(key)?);
             let missed = super::MISSED.take();
-            for recording in recordings {
-                if matches!(recording.log.owner(recording.key), Owner::Is(_)) {
-                    recording.log.collector.lose(missed);
+            for Recording { key, log, .. } in recordings {
+                if let Log::Made(log) = log
+                    && matches!(log.owner(*key), Owner::Is(_))
+                {
+                    log.collector.lose(missed);
                 }
             }
             Some(seen)

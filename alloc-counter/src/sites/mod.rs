@@ -53,8 +53,8 @@ thread_local! {
     /// What was allocated while a log was looked at.
     static MISSED: Cell<Counts> = const { Cell::new(Counts::ZERO) };
     static COUNTDOWN: Countdown = const { Countdown::new() };
-    /// Whether a sample was recorded since the tables of the modules were looked at.
-    static IS_SAMPLED: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread has what it needs for samples, and none was recorded since it looked.
+    static IS_READY: Cell<bool> = const { Cell::new(false) };
     /// The key of the last stretch of code. Those of other logs are below.
     static LAST_STRETCH: Cell<u64> = const { Cell::new(FIRST_STRETCH) };
 }
@@ -76,7 +76,33 @@ struct Recording {
     /// The functions that were running when it began. If they are not known, sites go as far as the thread's first
     /// function.
     base: Base,
-    log: SiteLog,
+    log: Log,
+}
+
+enum Log {
+    Made(SiteLog),
+    /// To be made at the first sample.
+    ToMake(NonZeroU64, fn(u64) -> Option<SiteLog>),
+}
+
+impl Log {
+    fn sampling(&self) -> Sampling {
+        match self {
+            Self::Made(log) => log.sampling(),
+            Self::ToMake(mean, _) => Sampling::Mean(*mean),
+        }
+    }
+
+    /// Returns the log, which is made if need be.
+    fn get(&mut self, key: u64) -> Option<&mut SiteLog> {
+        if let Self::ToMake(_, make) = self {
+            *self = Self::Made(make(key)?);
+        }
+        match self {
+            Self::Made(log) => Some(log),
+            Self::ToMake(..) => None,
+        }
+    }
 }
 
 /// The most recordings of a thread. Guards may be leaked.
@@ -137,6 +163,21 @@ impl Sites {
             None => NonZeroU64::MIN,
         };
         Self(Sampling::Mean(mean))
+    }
+
+    /// Returns the mean of a [sample](Self::sampled); `None` if this is none.
+    ///
+    /// ```
+    /// use alloc_counter::Sites;
+    ///
+    /// assert_eq!(Sites::sampled(1000).mean_bytes().map(u64::from), Some(1000));
+    /// assert_eq!(Sites::exact().mean_bytes(), None);
+    /// ```
+    pub const fn mean_bytes(self) -> Option<NonZeroU64> {
+        match self.0 {
+            Sampling::Mean(mean) => Some(mean),
+            Sampling::Exact | Sampling::First(_) => None,
+        }
     }
 
     /// Runs `work`, and returns the places in it that allocated on this thread.
@@ -233,10 +274,9 @@ impl Stretch {
         LAST_STRETCH.set(key);
         let room = exclude(|| SiteRoom::new(MOST_SITES));
         let log = SiteLog::new(sites, room, |_| Owner::Is(0));
-        prepare(&sites.0);
         let is_refused = exclude(|| {
-            walk::prepare();
-            enter(log, key, Base::here()).is_some()
+            prepare();
+            enter(Log::Made(log), key, Base::here()).is_some()
         });
         Self {
             key: (!is_refused).then_some(key),
@@ -267,31 +307,35 @@ impl Drop for Stretch {
 /// The most sites of a stretch of code.
 const MOST_SITES: usize = 65_536;
 
-/// Makes what this thread needs to walk its stack and to choose at random.
-fn prepare(sampling: &Sampling) {
-    if IS_SAMPLED.take() {
-        exclude(walk::prepare);
-    } else if !walk::is_prepared() {
-        exclude(walk::prepare_first);
-    }
-    if matches!(sampling, Sampling::Mean(_)) && !COUNTDOWN.with(Countdown::is_seeded) {
-        let seed = exclude(|| RandomState::new().hash_one(0));
-        COUNTDOWN.with(|countdown| countdown.seed(seed.max(1)));
+/// Prepares this thread for samples, if that is to be done.
+#[inline]
+fn prepare_once() {
+    if !IS_READY.get() {
+        prepare();
     }
 }
 
+/// Makes what this thread needs to walk its stack and to choose at random.
+#[cold]
+fn prepare() {
+    exclude(|| {
+        walk::prepare();
+        if !COUNTDOWN.with(Countdown::is_seeded) {
+            let seed = RandomState::new().hash_one(0);
+            COUNTDOWN.with(|countdown| countdown.seed(seed.max(1)));
+        }
+    });
+    IS_READY.set(true);
+}
+
 /// Adds to a log on this thread from now on; returns it if the thread can't.
-fn enter(log: SiteLog, key: u64, base: Base) -> Option<SiteLog> {
+fn enter(log: Log, key: u64, base: Base) -> Option<Log> {
     let mut log = Some(log);
     with_recordings(|recordings| {
-        if recordings.len() >= MOST_RECORDINGS {
-            // Those of scopes that were leaked.
-            exclude(|| recordings.retain(|it| it.log.owner(it.key) != Owner::Gone));
+        if recordings.len() == recordings.capacity() && !has_room(recordings) {
+            return;
         }
-        let has_room = recordings.len() < MOST_RECORDINGS
-            && (recordings.len() < recordings.capacity()
-                || exclude(|| recordings.try_reserve(1)).is_ok());
-        if has_room && let Some(log) = log.take() {
+        if let Some(log) = log.take() {
             recordings.push(Recording { key, base, log });
             want(recordings);
         }
@@ -299,7 +343,22 @@ fn enter(log: SiteLog, key: u64, base: Base) -> Option<SiteLog> {
     log
 }
 
-/// Takes a log that this thread adds to; `None` if there is no such.
+/// Makes room for one more recording; `false` if there is none.
+#[cold]
+fn has_room(recordings: &mut Vec<Recording>) -> bool {
+    exclude(|| {
+        if recordings.len() >= MOST_RECORDINGS {
+            // Those of scopes that were leaked.
+            recordings.retain_mut(|Recording { key, log, .. }| {
+                log.get(*key)
+                    .is_some_and(|log| log.owner(*key) != Owner::Gone)
+            });
+        }
+        recordings.len() < MOST_RECORDINGS && recordings.try_reserve(1).is_ok()
+    })
+}
+
+/// Takes a log that this thread adds to; `None` if there is no such, or it was not made.
 fn leave(key: u64) -> Option<SiteLog> {
     let taken = with_recordings(|recordings| {
         let place = recordings.iter().rposition(|it| it.key == key)?;
@@ -308,28 +367,35 @@ fn leave(key: u64) -> Option<SiteLog> {
         if !base.is_unknown() {
             exclude(|| drop(base));
         }
-        Some(log)
+        match log {
+            Log::Made(log) => Some(log),
+            Log::ToMake(..) => None,
+        }
     });
     taken.flatten()
 }
 
 /// Looks at the allocations that these recordings want, from now on.
 fn want(recordings: &[Recording]) {
-    let means = recordings.iter().filter_map(|it| match it.log.sampling() {
-        Sampling::Mean(mean) => Some(mean),
-        Sampling::Exact | Sampling::First(_) => None,
+    let (mut least, mut all) = (None, false);
+    for recording in recordings {
+        match recording.log.sampling() {
+            Sampling::Mean(mean) => {
+                least = Some(least.map_or(mean, |least: NonZeroU64| least.min(mean)));
+            }
+            Sampling::Exact | Sampling::First(_) => all = true,
+        }
+    }
+    WANTED.set(match (least, all) {
+        (None, false) => Wanted::No,
+        (None, true) => Wanted::All,
+        (Some(_), false) => Wanted::Sampled,
+        (Some(_), true) => Wanted::AllAndSampled,
     });
-    let samples = means.clone().count();
-    WANTED.set(match (samples, recordings.len() - samples) {
-        (0, 0) => Wanted::No,
-        (0, _) => Wanted::All,
-        (_, 0) => Wanted::Sampled,
-        _ => Wanted::AllAndSampled,
-    });
-    if let Some(least) = means.min() {
+    if let Some(least) = least {
         COUNTDOWN.with(|countdown| countdown.choose_by(least));
     }
-    thread::look_up_slot();
+    thread::choose_path();
 }
 
 /// Does something with the recordings of this thread; `None` if it is ending, or this runs in itself.
@@ -402,8 +468,14 @@ fn record(
     let mut stack = Stack::UNKNOWN;
     let mut is_walked = false;
     for Recording { key, base, log } in recordings {
+        if matches!(log, Log::ToMake(..)) && by_chance.is_none() {
+            continue;
+        }
+        let Some(log) = log.get(*key) else { continue };
         if let Some(chosen) = log.choose(*key, counts, by_chance) {
-            IS_SAMPLED.set(IS_SAMPLED.get() || by_chance.is_some());
+            if by_chance.is_some() {
+                IS_READY.set(false);
+            }
             if !is_walked {
                 let end = if is_only { &*base } else { &Base::UNKNOWN };
                 stack.walk(start, end);

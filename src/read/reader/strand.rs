@@ -295,7 +295,7 @@ fn read_sites(strand: &Strand) -> Option<Vec<(Option<CallId>, Site)>> {
     let key = strand.sites.key()?;
     strand
         .sites
-        .look(sites)
+        .look_at_rest(sites)
         .or_else(|| SiteLog::look(key, sites))
 }
 

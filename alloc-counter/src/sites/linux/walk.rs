@@ -40,16 +40,6 @@ struct Walker {
     rules: Rules,
 }
 
-/// Returns whether this thread has what it needs to walk its stack, with the tables that were read last.
-pub(in crate::sites) fn is_prepared() -> bool {
-    let known = WALKER.try_with(|walker| {
-        let walker = walker.try_borrow().ok()?;
-        walker.as_ref().map(|it| it.tables.changes)
-    });
-    // While the thread is ending, nothing can be made.
-    known.is_err() || known.is_ok_and(|known| known.is_some() && known == tables::last_read())
-}
-
 /// Makes what this thread needs to walk its stack, with the tables of the modules that are loaded now.
 pub(in crate::sites) fn prepare() {
     if let Some(changes) = modules::changes() {
