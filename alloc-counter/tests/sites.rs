@@ -13,7 +13,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::thread;
 
-use alloc_counter::{Counting, Counts, Site, Sites, exclude, measure, modules, sites};
+use alloc_counter::{
+    Counting, Counts, Owner, Site, SiteLog, SiteRoom, Sites, exclude, measure, modules, sites,
+};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -346,6 +348,52 @@ fn samples_are_estimates() {
         let allocations = sums(&recorded.sites.unwrap()).allocations;
         assert_eq!(allocations, most, "{mean}");
     }
+}
+
+#[test]
+fn a_log_of_a_sample_is_made_at_its_first_site() {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    const OFTEN: Sites = Sites::sampled(1);
+    const NEVER: Sites = Sites::sampled(u64::MAX);
+    fn enter(sites: Sites, key: u64) {
+        SiteLog::enter_at_sample(sites, key, |key| {
+            MADE.fetch_add(1, Relaxed);
+            let sites = if key == 1 { OFTEN } else { NEVER };
+            Some(SiteLog::new(sites, SiteRoom::new(10), |_| Owner::Is(7)))
+        });
+    }
+    let leave = |key| {
+        let log = SiteLog::leave(key)?;
+        let sites = log
+            .sites()
+            .map(|(owner, site)| (owner, site.bytes_allocated));
+        Some(sites.collect::<Vec<_>>())
+    };
+    let made = || MADE.load(Relaxed);
+
+    enter(OFTEN, 1);
+    assert_eq!((leave(1), made()), (None, 0));
+    enter(OFTEN, 1);
+    drop(block(100));
+    assert_eq!(
+        (leave(2), leave(1), made()),
+        (None, Some(vec![(7, 100)]), 1)
+    );
+    // Beside an exact recording, and beside one that has samples.
+    enter(NEVER, 2);
+    let exact = sites(|| drop(block(200))).sites.unwrap();
+    assert_eq!((sums(&exact).bytes_allocated, leave(2)), (200, None));
+    enter(NEVER, 2);
+    enter(OFTEN, 1);
+    let counted = measure(|| drop(block(300))).counts.unwrap();
+    assert_eq!(leave(1), Some(vec![(7, 300)]));
+    drop(block(400));
+    assert_eq!(leave(2).unwrap_or_default(), []);
+    assert_eq!((counted.allocations, counted.bytes_allocated), (1, 300));
+    // Sites that are no sample are not entered.
+    enter(Sites::exact(), 1);
+    drop(block(500));
+    assert_eq!(leave(1), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::thread::exclude;
 use super::collector::Collector;
 use super::linux::{Base, Extent, Stack, walk};
 use super::sampling::{Countdown, Sampling};
-use super::{Log, Recording, Site, Sites, with_recordings};
+use super::{Log, Recording, Site, Sites, ToMake, with_recordings};
 
 /// The sites of a line of execution, such as a task, which one thread at a time runs.
 ///
@@ -116,7 +116,7 @@ impl SiteLog {
         };
         match super::enter(Log::Made(self), key, base)? {
             Log::Made(log) => Some(log),
-            Log::ToMake(..) => None,
+            Log::ToMake(_) => None,
         }
     }
 
@@ -142,8 +142,7 @@ impl SiteLog {
     #[inline]
     pub fn enter_at_sample(sites: Sites, key: u64, make: fn(u64) -> Option<Self>) {
         if let Sampling::Mean(mean) = sites.0 {
-            super::prepare_once();
-            super::enter(Log::ToMake(mean, make), key, Base::UNKNOWN);
+            super::enter_at_sample(ToMake { key, mean, make });
         }
     }
 
@@ -157,7 +156,7 @@ impl SiteLog {
         let found = with_recordings(|recordings| {
             let recording = recordings.iter_mut().rfind(|it| it.key == key)?;
             super::MISSED.set(Counts::ZERO);
-            let seen = look(recording.log.get(key)?);
+            let seen = look(recording.log.get()?);
             let missed = super::MISSED.take();
             for Recording { key, log, .. } in recordings {
                 if let Log::Made(log) = log

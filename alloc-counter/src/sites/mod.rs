@@ -49,6 +49,8 @@ const MOST_FRAMES: usize = 64;
 thread_local! {
     /// Without a destructor, so that it can be read at any time of a thread's life. So are the others but the next.
     static WANTED: Cell<Wanted> = const { Cell::new(Wanted::No) };
+    /// The only recording of this thread, if it has not taken any sample: so that one that takes none is cheap.
+    static ALONE: Cell<Option<ToMake>> = const { Cell::new(None) };
     static RECORDINGS: RefCell<Vec<Recording>> = const { RefCell::new(Vec::new()) };
     /// What was allocated while a log was looked at.
     static MISSED: Cell<Counts> = const { Cell::new(Counts::ZERO) };
@@ -81,26 +83,33 @@ struct Recording {
 
 enum Log {
     Made(SiteLog),
-    /// To be made at the first sample.
-    ToMake(NonZeroU64, fn(u64) -> Option<SiteLog>),
+    ToMake(ToMake),
+}
+
+/// A log to be made at the first sample.
+#[derive(Clone, Copy)]
+struct ToMake {
+    key: u64,
+    mean: NonZeroU64,
+    make: fn(u64) -> Option<SiteLog>,
 }
 
 impl Log {
     fn sampling(&self) -> Sampling {
         match self {
             Self::Made(log) => log.sampling(),
-            Self::ToMake(mean, _) => Sampling::Mean(*mean),
+            Self::ToMake(it) => Sampling::Mean(it.mean),
         }
     }
 
     /// Returns the log, which is made if need be.
-    fn get(&mut self, key: u64) -> Option<&mut SiteLog> {
-        if let Self::ToMake(_, make) = self {
-            *self = Self::Made(make(key)?);
+    fn get(&mut self) -> Option<&mut SiteLog> {
+        if let Self::ToMake(it) = self {
+            *self = Self::Made((it.make)(it.key)?);
         }
         match self {
             Self::Made(log) => Some(log),
-            Self::ToMake(..) => None,
+            Self::ToMake(_) => None,
         }
     }
 }
@@ -350,16 +359,36 @@ fn has_room(recordings: &mut Vec<Recording>) -> bool {
         if recordings.len() >= MOST_RECORDINGS {
             // Those of scopes that were leaked.
             recordings.retain_mut(|Recording { key, log, .. }| {
-                log.get(*key)
-                    .is_some_and(|log| log.owner(*key) != Owner::Gone)
+                let log = log.get();
+                log.is_some_and(|log| log.owner(*key) != Owner::Gone)
             });
         }
         recordings.len() < MOST_RECORDINGS && recordings.try_reserve(1).is_ok()
     })
 }
 
+/// Adds to a log on this thread from now on, as soon as there is a sample.
+#[inline]
+fn enter_at_sample(log: ToMake) {
+    prepare_once();
+    if WANTED.get() == Wanted::No {
+        ALONE.set(Some(log));
+        WANTED.set(Wanted::Sampled);
+        COUNTDOWN.with(|countdown| countdown.choose_by(log.mean));
+        thread::choose_path();
+    } else {
+        enter(Log::ToMake(log), log.key, Base::UNKNOWN);
+    }
+}
+
 /// Takes a log that this thread adds to; `None` if there is no such, or it was not made.
 fn leave(key: u64) -> Option<SiteLog> {
+    if ALONE.get().is_some_and(|it| it.key == key) {
+        ALONE.set(None);
+        WANTED.set(Wanted::No);
+        thread::choose_path();
+        return None;
+    }
     let taken = with_recordings(|recordings| {
         let place = recordings.iter().rposition(|it| it.key == key)?;
         let Recording { base, log, .. } = recordings.remove(place);
@@ -369,7 +398,7 @@ fn leave(key: u64) -> Option<SiteLog> {
         }
         match log {
             Log::Made(log) => Some(log),
-            Log::ToMake(..) => None,
+            Log::ToMake(_) => None,
         }
     });
     taken.flatten()
@@ -402,6 +431,15 @@ fn want(recordings: &[Recording]) {
 fn with_recordings<T>(work: impl FnOnce(&mut Vec<Recording>) -> T) -> Option<T> {
     let with = |recordings: &RefCell<Vec<Recording>>| {
         let mut recordings = recordings.try_borrow_mut().ok()?;
+        if let Some(alone) = ALONE.take()
+            && exclude(|| recordings.try_reserve(1)).is_ok()
+        {
+            recordings.push(Recording {
+                key: alone.key,
+                base: Base::UNKNOWN,
+                log: Log::ToMake(alone),
+            });
+        }
         Some(work(&mut recordings))
     };
     RECORDINGS.try_with(with).ok().flatten()
@@ -468,10 +506,10 @@ fn record(
     let mut stack = Stack::UNKNOWN;
     let mut is_walked = false;
     for Recording { key, base, log } in recordings {
-        if matches!(log, Log::ToMake(..)) && by_chance.is_none() {
+        if matches!(log, Log::ToMake(_)) && by_chance.is_none() {
             continue;
         }
-        let Some(log) = log.get(*key) else { continue };
+        let Some(log) = log.get() else { continue };
         if let Some(chosen) = log.choose(*key, counts, by_chance) {
             if by_chance.is_some() {
                 IS_READY.set(false);
