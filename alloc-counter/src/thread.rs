@@ -125,16 +125,16 @@ fn note_resize(old: usize, new: usize) {
 fn count_beside_samples(operation: Operation, old: usize, new: usize) {
     #[cfg(feature = "sites")]
     {
-        let is_programs = if WHOSE.get() == Whose::Programs
+        let is_noted = if WHOSE.get() == Whose::Programs
             && let Some(slot) = SAMPLED.get()
         {
             slot.count(operation, old, new);
-            true
+            sites::is_sampled(old, new)
         } else {
-            count_without_slot(operation, old, new)
+            count_without_slot(operation, old, new) && sites::is_at(old, new)
         };
         // Here for all, so that the same place has the same callers.
-        if is_programs && operation != Operation::Free && sites::are_at(old, new) {
+        if is_noted && operation != Operation::Free {
             sites::note(operation, old, new);
         }
     }

@@ -38,7 +38,7 @@ use super::sites::{Lines, recorded};
 /// ```
 ///
 /// With the feature `sites`, the text of a failure has the lines that allocated. Then each of the first 10,000
-/// allocations takes half a microsecond more, or 20 µs if the crates `tracer-alloc-counter` and `framehop` are
+/// allocations takes a quarter of a microsecond more, or 6 µs if the crates `tracer-alloc-counter` and `framehop` are
 /// compiled without optimisation; later ones have no lines.
 ///
 /// [`alloc_counter::Budget`] is the same without the lines.

@@ -24,7 +24,7 @@ pub enum OnExceeded {
     /// inside. If it is panicking already, the message goes to standard error.
     ///
     /// The lines need the feature `sites`. With it, a run takes some microseconds more, and each of its first
-    /// 10,000 allocations half a microsecond, or 20 µs if the crates `tracer-alloc-counter` and `framehop` are
+    /// 10,000 allocations a quarter of a microsecond, or 6 µs if the crates `tracer-alloc-counter` and `framehop` are
     /// compiled without optimisation; later ones have no lines. They are looked up before the function panics:
     /// some 100 ms for a program with 80 MB of debug information, and ten times as long without optimisation.
     Panic,

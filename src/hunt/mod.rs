@@ -67,7 +67,7 @@ pub struct Hunt {
 /// An existing file is replaced. Nothing is shown if the program ends by [`std::process::exit`], by a signal, or
 /// by a panic that aborts.
 ///
-/// Cost: half a microsecond for each allocation, some 20 if dependencies are not optimised. At the end it reads the program's debug information: see
+/// Cost: a quarter of a microsecond for each allocation, some 6 if dependencies are not optimised. At the end it reads the program's debug information: see
 /// [`Report::resolved`]. For lines, a release build needs `debug = "line-tables-only"` in its profile.
 #[track_caller]
 pub fn hunt() -> Hunt {

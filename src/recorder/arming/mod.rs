@@ -25,9 +25,9 @@ pub(super) use watch::Watch;
 /// # Cost
 ///
 /// Bounded by the limits below, whatever happens. While no route is armed, a request costs one load at its
-/// beginning and three comparisons at its end. An armed request takes about half a microsecond more for each
+/// beginning and three comparisons at its end. An armed request takes about a quarter of a microsecond more for each
 /// of its allocations, also in its time. With the default limits these are at most 60 requests a minute: if
-/// each allocates 10,000 times, 0.5 % of one processor. To look up their lines, the recorder's thread takes
+/// each allocates 10,000 times, 0.25 % of one processor. To look up their lines, the recorder's thread takes
 /// some 100 ms and 40 MB beyond the recorder's [memory](super::Builder::memory_bytes) for the first of them,
 /// which are given back.
 ///
