@@ -1,29 +1,38 @@
 //! Allocation sites as paths below the calls.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use alloc_counter::Counts;
 
+use crate::report::site::is_of_library;
 use crate::report::{Report, SiteReport};
 use crate::sites;
 
 use super::{Frame, Hotspots};
 
+/// The functions' numbers by their frames, which sites share; `None` for those that are not shown. The frames live
+/// longer than this.
+type Known = HashMap<*const sites::Frame, Option<usize>>;
+
 impl Hotspots {
     /// Adds the sites of a report whose calls were added last, its folded ones on these paths.
     pub(super) fn add_sites(&mut self, report: &Report, folded: &[usize]) {
+        let mut known = Known::new();
         let of_calls = report.calls.iter().map(|call| &call.sites);
         let of_folded = report.folded.iter().map(|folded| &folded.sites);
         let paths = [&self.places[..], folded].concat();
         for (sites, path) in of_calls.chain(of_folded).zip(paths) {
             for site in sites.iter().flatten() {
-                self.add_site(Some(path), site);
+                self.add_site(Some(path), site, &mut known);
             }
         }
         for site in report.sites.iter().flatten() {
-            self.add_site(None, site);
+            self.add_site(None, site, &mut known);
         }
     }
 
-    fn add_site(&mut self, call: Option<usize>, site: &SiteReport) {
+    fn add_site(&mut self, call: Option<usize>, site: &SiteReport, known: &mut Known) {
         let counts = Counts {
             allocations: site.allocations,
             reallocations: site.reallocations,
@@ -31,15 +40,19 @@ impl Hotspots {
             ..Counts::ZERO
         };
         let mut path = call;
-        for frame in site.shown_frames().into_iter().rev() {
-            let unknown = frame.address();
-            let function = self.functions.number(frame_of(frame, &unknown));
-            let inside = self.paths.number(path, function);
-            let node = self.paths.get_mut(inside);
-            node.totals.add_site(counts, node.is_within);
-            let function = self.functions.get_mut(node.function);
-            function.totals.add_site(counts, node.is_within);
-            path = Some(inside);
+        for frame in site.frames.iter().rev() {
+            let function = *known
+                .entry(Arc::as_ptr(frame))
+                .or_insert_with(|| (!is_of_library(frame)).then(|| self.function_of(frame)));
+            if let Some(function) = function {
+                path = Some(self.add_function(path, function, counts));
+            }
+        }
+        if path == call
+            && let Some(place) = site.place()
+        {
+            let function = self.function_of(place);
+            path = Some(self.add_function(path, function, counts));
         }
         if path == call {
             // The stack could not be walked.
@@ -59,6 +72,21 @@ impl Hotspots {
             let function = self.functions.get_mut(node.function);
             function.totals.give_to_site(counts);
         }
+    }
+
+    fn function_of(&mut self, frame: &sites::Frame) -> usize {
+        let unknown = frame.address();
+        self.functions.number(frame_of(frame, &unknown))
+    }
+
+    /// Adds what was allocated inside a function. Returns its path.
+    fn add_function(&mut self, around: Option<usize>, function: usize, counts: Counts) -> usize {
+        let inside = self.paths.number(around, function);
+        let node = self.paths.get_mut(inside);
+        node.totals.add_site(counts, node.is_within);
+        let function = self.functions.get_mut(node.function);
+        function.totals.add_site(counts, node.is_within);
+        inside
     }
 }
 

@@ -139,18 +139,6 @@ impl SiteReport {
         text
     }
 
-    /// Returns the frames that are neither of the standard library nor of this crate, the innermost first; if there
-    /// are none, the innermost one.
-    #[cfg(feature = "hotspots")]
-    pub(crate) fn shown_frames(&self) -> Vec<&Frame> {
-        let frames = self.frames.iter().map(Arc::as_ref);
-        let frames: Vec<_> = frames.filter(|frame| !is_of_library(frame)).collect();
-        if frames.is_empty() {
-            return self.place().into_iter().collect();
-        }
-        frames
-    }
-
     /// Returns the innermost frame that is neither of the standard library nor of this crate, or else the
     /// innermost one.
     pub(crate) fn place(&self) -> Option<&Frame> {
@@ -209,7 +197,7 @@ pub(crate) fn look_up<'a>(
     let mut places = HashMap::new();
     let mut frames: Vec<Frame> = Vec::new();
     for frame in sites.iter().flat_map(|site| &site.frames) {
-        places.entry(Arc::clone(frame)).or_insert_with(|| {
+        places.entry(Arc::as_ptr(frame)).or_insert_with(|| {
             frames.push(Frame::clone(frame));
             frames.len() - 1
         });
@@ -222,7 +210,10 @@ pub(crate) fn look_up<'a>(
         .map(|frames| frames.iter().cloned().map(Arc::new).collect())
         .collect();
     for site in &mut sites {
-        let frames = site.frames.iter().flat_map(|frame| &found[places[frame]]);
+        let frames = site
+            .frames
+            .iter()
+            .flat_map(|frame| &found[places[&Arc::as_ptr(frame)]]);
         site.frames = frames.cloned().collect();
     }
 }
@@ -270,9 +261,15 @@ pub(crate) struct Function<'a> {
 /// [looked up](look_up) together.
 #[cfg(feature = "sites")]
 pub(crate) fn within(mut sites: Vec<SiteReport>, function: &Function<'_>) -> Vec<SiteReport> {
+    let mut known = HashMap::new();
     for site in &mut sites {
         let mut frames = site.frames.iter();
-        if let Some(place) = frames.position(|frame| is_of(frame, function)) {
+        let place = frames.position(|frame| {
+            *known
+                .entry(Arc::as_ptr(frame))
+                .or_insert_with(|| is_of(frame, function))
+        });
+        if let Some(place) = place {
             site.frames.truncate(place + 1);
             site.is_whole = true;
         }
