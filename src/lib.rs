@@ -152,6 +152,7 @@ pub use hunt::{Hunt, hunt};
 pub use report::in_flight::{InFlight, in_flight};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
 pub use store::callsite::Callsite;
+pub use store::ids::{ParseIdError, SpanId, TraceId};
 pub use store::interned::NewCallsite;
 pub use store::limits::Limits;
 pub use store::memory::{Memory, memory};

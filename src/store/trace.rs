@@ -14,8 +14,13 @@ use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, fence, shared_static};
 use crate::store::address::Address;
 use crate::store::folding::{Ended, FoldingStrands, OpenStrands};
+use crate::store::identity::{self, Caller, Identity, OwnIds};
+use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
+use crate::store::paths::PATHS;
 use crate::store::strand::{STRANDS, Strand};
+#[cfg(feature = "propagation")]
+use crate::store::tracestate::Copied;
 
 shared_static! {
     static TRACES: Pool<TraceState> = Pool::new();
@@ -70,6 +75,7 @@ pub(crate) struct TraceState {
     newest: AtomicNumber,
     strands: AtomicU32,
     folding: FoldingStrands,
+    identity: Identity,
 }
 
 impl TraceState {
@@ -82,6 +88,7 @@ impl TraceState {
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
             folding: FoldingStrands::new(),
+            identity: Identity::new(),
         }
     }
 
@@ -151,10 +158,15 @@ impl Trace {
         state.allowance.reset(capacity, limits);
         #[cfg(feature = "sites")]
         state.allowance.sites.reset(sites, limits.sites);
-        state.id.store(IDS.fetch_add(1, Relaxed) + 1, Relaxed);
+        let id = IDS.fetch_add(1, Relaxed) + 1;
+        if id == 1 {
+            identity::warm_up();
+        }
+        state.id.store(id, Relaxed);
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
         state.strands.store(0, Relaxed);
+        state.identity.reset();
         // A thread that finds the trace in the pool sees it as it is now.
         state.handles.store(1, Release);
         Self {
@@ -179,6 +191,93 @@ impl Trace {
     /// Returns the trace's number. The first trace of a process has 1, an empty one 0.
     pub fn id(&self) -> u64 {
         self.state.map_or(0, |state| state.id.load(Relaxed))
+    }
+
+    /// Returns the id by which all services know the trace, for logs, errors and other tools; `None` for an empty
+    /// trace.
+    ///
+    /// It is the id that the caller of this service sent, if the trace continues the caller's (feature
+    /// `propagation`), and otherwise the trace's own. Cost: some 50 instructions. Nothing is stored, so a request that
+    /// nobody asks pays nothing.
+    ///
+    /// ```
+    /// let trace = tracer::Trace::new();
+    /// let _scope = trace.inject();
+    /// let id = tracer::fetch().trace_id();
+    /// assert!(id.is_some());
+    /// assert_eq!(id, trace.report().trace_id);
+    /// ```
+    pub fn trace_id(&self) -> Option<TraceId> {
+        match self.caller() {
+            Some(caller) => Some(caller.trace_id),
+            None => Some(self.own_ids()?.trace_id()),
+        }
+    }
+
+    /// Returns the id of the call that this handle is below, or else of the request itself; `None` for an empty
+    /// trace. Calls beyond the trace's [limits](Limits) have none: then it is that of the nearest recorded call
+    /// around them.
+    ///
+    /// ```
+    /// use tracer::{Trace, call, fetch};
+    ///
+    /// let trace = Trace::new();
+    /// let _scope = trace.inject();
+    /// assert_eq!(fetch().span_id(), trace.report().span_id);
+    /// let call = call!();
+    /// assert_eq!(fetch().span_id(), trace.report().calls[0].span_id);
+    /// ```
+    pub fn span_id(&self) -> Option<SpanId> {
+        let mut call = self.parent;
+        while let Some(path) = call.path() {
+            call = PATHS.get(path).map_or(Address::NONE, |path| path.around());
+        }
+        Some(self.own_ids()?.span(call))
+    }
+
+    /// Returns the trace's own ids, whoever began it; `None` if it is empty.
+    pub(crate) fn own_ids(&self) -> Option<OwnIds> {
+        let state = self.state?;
+        let (id, started) = (state.id.load(Relaxed), state.started.load(Relaxed));
+        Some(OwnIds::of(id, started))
+    }
+
+    /// Returns what the caller of this service told, if the trace continues the caller's.
+    pub(crate) fn caller(&self) -> Option<Caller> {
+        self.state?.identity.caller()
+    }
+
+    /// Continues the caller's trace. Returns `false` if this one already continues one.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn set_caller(&self, caller: Caller, tracestate: &[u8]) -> bool {
+        let identity = self.state.map(|state| &state.identity);
+        identity.is_some_and(|it| it.set_caller(caller, tracestate))
+    }
+
+    /// Returns the members of other services in the caller's `tracestate`.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn tracestate(&self) -> Option<Copied> {
+        Some(self.state?.identity.tracestate())
+    }
+
+    /// Notes that a service that was called has kept its part of the trace.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn note_kept_downstream(&self) {
+        if let Some(state) = self.state {
+            state.identity.note_kept_downstream();
+        }
+    }
+
+    #[cfg(feature = "recorder")]
+    pub(crate) fn is_kept_downstream(&self) -> bool {
+        let identity = self.state.map(|state| &state.identity);
+        identity.is_some_and(Identity::is_kept_downstream)
+    }
+
+    #[cfg(feature = "recorder")]
+    pub(crate) fn is_sampled_upstream(&self) -> bool {
+        let identity = self.state.map(|state| &state.identity);
+        identity.is_some_and(Identity::is_sampled_upstream)
     }
 
     /// Returns the time since the trace began; zero for an empty trace.
@@ -319,7 +418,14 @@ impl Trace {
 
     /// Returns the bytes that all traces hold until the process ends.
     pub(crate) fn held_bytes() -> u64 {
-        TRACES.held_bytes() + ALLOWANCES.held_bytes()
+        let held = TRACES.held_bytes() + ALLOWANCES.held_bytes();
+        #[cfg(feature = "propagation")]
+        let held = held
+            + TRACES
+                .members()
+                .map(|it| it.identity.held_bytes())
+                .sum::<u64>();
+        held
     }
 
     /// Returns when the trace began, in ticks; `None` if it is empty.
