@@ -5,6 +5,7 @@ mod common;
 
 mod arming;
 mod bodies;
+mod kept;
 mod layers;
 mod names;
 mod outcomes;
@@ -12,6 +13,7 @@ mod page;
 mod page_access;
 mod page_lines;
 mod page_links;
+mod propagation;
 mod server;
 mod site;
 
