@@ -108,6 +108,18 @@ impl Link {
     }
 }
 
+/// Returns whether an address without a path names a host, with or without a port, and no user.
+fn is_host(address: &str) -> bool {
+    let uri = address.parse::<Uri>();
+    uri.is_ok_and(|uri| {
+        let Some((host, all)) = uri.host().zip(uri.authority()) else {
+            return false;
+        };
+        let port = all.port_u16().map(|port| format!("{host}:{port}"));
+        !host.is_empty() && (all == host || port.is_some_and(|it| all == &*it))
+    })
+}
+
 /// Splits a template at its placeholders.
 fn parts(template: &str) -> Result<Vec<Part>, LinkError> {
     let wrong = |at: Option<usize>, expected| LinkError {
@@ -133,13 +145,8 @@ fn parts(template: &str) -> Result<Vec<Part>, LinkError> {
     if let Some(at) = template[host..path].find(['{', '}']) {
         return Err(wrong(Some(host + at), "a host without placeholders"));
     }
-    if template[..path]
-        .parse::<Uri>()
-        .ok()
-        .and_then(|it| it.host().map(str::is_empty))
-        != Some(false)
-    {
-        return Err(wrong(Some(host), "a host"));
+    if !is_host(&template[..path]) {
+        return Err(wrong(Some(host), "a host, with or without a port"));
     }
     let is_allowed =
         |it: char| it.is_ascii_graphic() && !matches!(it, '"' | '<' | '>' | '\\' | '^' | '`' | '|');
@@ -184,8 +191,12 @@ mod tests {
                 "http:// or https://",
             ),
             ("//jaeger/{trace_id}", Some(0), "http:// or https://"),
-            ("https://", Some(8), "a host"),
-            ("https:///{trace_id}", Some(8), "a host"),
+            ("https://", Some(8), "a host, with or without a port"),
+            (
+                "https:///{trace_id}",
+                Some(8),
+                "a host, with or without a port",
+            ),
             (
                 "https://{request_id}/",
                 Some(8),
@@ -196,7 +207,16 @@ mod tests {
                 Some(10),
                 "a host without placeholders",
             ),
-            ("https://a:port/{trace_id}", Some(8), "a host"),
+            (
+                "https://a:port/{trace_id}",
+                Some(8),
+                "a host, with or without a port",
+            ),
+            (
+                "https://user@a/{trace_id}",
+                Some(8),
+                "a host, with or without a port",
+            ),
             ("https://a/{trace}", Some(10), "{trace_id} or {request_id}"),
             (
                 "https://a/{trace_id",

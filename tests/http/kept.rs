@@ -29,7 +29,9 @@ fn server(policy: Policy, app: Router) -> Server {
 /// Returns whether the head says that the request is kept.
 fn is_told(answer: &str) -> bool {
     // Of a response that breaks off, not even the head may arrive.
-    let head = answer.split_once("\r\n\r\n").map_or(answer, |(head, _)| head);
+    let head = answer
+        .split_once("\r\n\r\n")
+        .map_or(answer, |(head, _)| head);
     assert!(head.matches("tracer-kept").count() <= 1, "{head}");
     head.contains("tracer-kept: 1")
 }

@@ -11,6 +11,7 @@ mod names;
 mod outcomes;
 mod page;
 mod page_access;
+mod page_elsewhere;
 mod page_lines;
 mod page_links;
 mod propagation;
