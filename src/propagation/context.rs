@@ -6,7 +6,7 @@ use std::str::FromStr;
 use arrayvec::ArrayVec;
 use http::{HeaderMap, HeaderName};
 
-use crate::store::identity::{Caller, RANDOM, SAMPLED};
+use crate::store::caller::{Caller, RANDOM, SAMPLED};
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::trace::Trace;
 use crate::store::tracestate::{Copied, MAX_BYTES};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::store::identity::{Caller, RANDOM, SAMPLED};
+use crate::store::caller::{Caller, RANDOM, SAMPLED};
 use crate::store::ids::{ParseIdError, SpanId, TraceId};
 
 /// The characters of version 00: `00-` trace id `-` span id `-` flags.

@@ -1,133 +1,14 @@
-//! The identity of a trace among services: which ids it and its calls have, and who called it.
+//! The ids of a trace and its calls, by which other services know them.
 //!
-//! Ids are computed when somebody asks for them, from a seed of the process, the trace's number and its start.
-//! So a request that nobody asks pays nothing, and records need no room for them. Only what a caller sent is
-//! stored.
+//! They are computed when somebody asks for them, from a seed of the process, the trace's number and its start. So a
+//! request that nobody asks pays nothing, and records need no room for them.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic;
-#[cfg(feature = "propagation")]
-use std::sync::atomic::Ordering::{AcqRel, Release};
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::primitives::sync::{AtomicU32, AtomicU64};
 use crate::store::address::Address;
 use crate::store::ids::{SpanId, TraceId};
-#[cfg(feature = "propagation")]
-use crate::store::tracestate::{Copied, Tracestate};
-
-/// The flag of a `traceparent` whose sender may have recorded the request.
-pub(crate) const SAMPLED: u8 = 1;
-/// The flag of a trace id whose lower 56 bits are random.
-pub(crate) const RANDOM: u8 = 2;
-
-/// What a caller told of its trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    pub(crate) trace_id: TraceId,
-    pub(crate) parent: SpanId,
-    pub(crate) flags: u8,
-}
-
-/// The part of a trace's state that is about other services.
-pub(crate) struct Identity {
-    /// See the constants; in the second byte the caller's flags.
-    marks: AtomicU32,
-    /// The upper half and the lower.
-    trace_id: [AtomicU64; 2],
-    parent: AtomicU64,
-    #[cfg(feature = "propagation")]
-    tracestate: Tracestate,
-}
-
-/// A thread writes what the caller told, or has.
-const IS_TAKEN: u32 = 1;
-/// The words hold what the caller told.
-const HAS_CALLER: u32 = 1 << 1;
-/// A service that was called has kept its part of the trace.
-const IS_KEPT_DOWNSTREAM: u32 = 1 << 2;
-const FLAGS_SHIFT: u32 = 8;
-
-impl Identity {
-    pub(crate) fn new() -> Self {
-        Self {
-            marks: AtomicU32::new(0),
-            trace_id: [AtomicU64::new(0), AtomicU64::new(0)],
-            parent: AtomicU64::new(0),
-            #[cfg(feature = "propagation")]
-            tracestate: Tracestate::new(),
-        }
-    }
-
-    /// Forgets the caller. No other thread uses it meanwhile.
-    pub(crate) fn reset(&self) {
-        self.marks.store(0, Relaxed);
-        #[cfg(feature = "propagation")]
-        self.tracestate.reset();
-    }
-
-    /// Sets the caller. Only the first one counts: ids that were given must not change again. Returns
-    /// whether it was.
-    #[cfg(feature = "propagation")]
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are stored")]
-    pub(crate) fn set_caller(&self, caller: Caller, tracestate: &[u8]) -> bool {
-        if self.marks.fetch_or(IS_TAKEN, AcqRel) & IS_TAKEN != 0 {
-            return false;
-        }
-        let bits = caller.trace_id.to_bits();
-        self.trace_id[0].store((bits >> u64::BITS) as u64, Relaxed);
-        self.trace_id[1].store(bits as u64, Relaxed);
-        self.parent.store(caller.parent.to_bits(), Relaxed);
-        if !tracestate.is_empty() {
-            self.tracestate.set(tracestate);
-        }
-        let flags = u32::from(caller.flags) << FLAGS_SHIFT;
-        self.marks.fetch_or(HAS_CALLER | flags, Release);
-        true
-    }
-
-    pub(crate) fn caller(&self) -> Option<Caller> {
-        let marks = self.marks.load(Acquire);
-        if marks & HAS_CALLER == 0 {
-            return None;
-        }
-        let upper = u128::from(self.trace_id[0].load(Relaxed)) << u64::BITS;
-        Some(Caller {
-            trace_id: TraceId::new(upper | u128::from(self.trace_id[1].load(Relaxed)))?,
-            parent: SpanId::new(self.parent.load(Relaxed))?,
-            flags: (marks >> FLAGS_SHIFT) as u8,
-        })
-    }
-
-    /// Returns the members of other services in the caller's `tracestate`. Asked for after the
-    /// [caller](Self::caller).
-    #[cfg(feature = "propagation")]
-    pub(crate) fn tracestate(&self) -> Copied {
-        self.tracestate.get()
-    }
-
-    #[cfg(feature = "propagation")]
-    pub(crate) fn held_bytes(&self) -> u64 {
-        self.tracestate.held_bytes()
-    }
-
-    /// Returns whether the caller said that it samples the request.
-    #[cfg(feature = "recorder")]
-    pub(crate) fn is_sampled_upstream(&self) -> bool {
-        let sampled = HAS_CALLER | u32::from(SAMPLED) << FLAGS_SHIFT;
-        self.marks.load(Relaxed) & sampled == sampled
-    }
-
-    #[cfg(feature = "propagation")]
-    pub(crate) fn note_kept_downstream(&self) {
-        self.marks.fetch_or(IS_KEPT_DOWNSTREAM, Relaxed);
-    }
-
-    #[cfg(feature = "recorder")]
-    pub(crate) fn is_kept_downstream(&self) -> bool {
-        self.marks.load(Relaxed) & IS_KEPT_DOWNSTREAM != 0
-    }
-}
 
 /// The ids of one trace: a number of 128 bits that no other trace has, within the process and, as far as
 /// chance goes, beyond.
@@ -176,7 +57,7 @@ pub(crate) fn warm_up() {
 /// Returns the process's seed: four random words, each made once.
 fn seed() -> [u64; 4] {
     // Not a `OnceLock`: a process that was forked while another thread made the seed would wait for it.
-    static SEED: [atomic::AtomicU64; 4] = [const { atomic::AtomicU64::new(0) }; 4];
+    static SEED: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
     SEED.each_ref().map(|word| match word.load(Relaxed) {
         0 => make(word),
         made => made,
@@ -186,7 +67,7 @@ fn seed() -> [u64; 4] {
 /// Makes a word of the seed, unless another thread is first.
 #[cold]
 #[inline(never)]
-fn make(word: &atomic::AtomicU64) -> u64 {
+fn make(word: &AtomicU64) -> u64 {
     let random = RandomState::new().hash_one(0).max(1);
     let made = word.compare_exchange(0, random, Relaxed, Relaxed);
     made.map_or_else(|others| others, |_| random)

@@ -73,9 +73,10 @@ impl TraceId {
     /// Returns the id that these digits write.
     #[inline]
     pub(crate) fn from_digits(digits: &[u8; Self::DIGITS]) -> Option<Self> {
-        let (upper, lower) = digits.split_first_chunk()?;
-        let upper = u128::from(number(upper)?) << u64::BITS;
-        Self::new(upper | u128::from(number(lower.first_chunk()?)?))
+        let values = hex::decode(digits)?;
+        let (upper, lower) = values.split_first_chunk()?;
+        let upper = u128::from(hex::number(upper)) << u64::BITS;
+        Self::new(upper | u128::from(hex::number(lower.first_chunk()?)))
     }
 
     #[inline]
@@ -120,20 +121,13 @@ impl SpanId {
     /// Returns the id that these digits write.
     #[inline]
     pub(crate) fn from_digits(digits: &[u8; Self::DIGITS]) -> Option<Self> {
-        Self::new(number(digits)?)
+        Self::new(hex::number(&hex::decode(digits)?))
     }
 
     #[inline]
     pub(crate) fn to_digits(self) -> [u8; Self::DIGITS] {
         to_digits(self.0.get())
     }
-}
-
-#[inline]
-fn number(digits: &[u8; 16]) -> Option<u64> {
-    let (upper, lower) = digits.split_first_chunk()?;
-    let upper = u64::from(hex::decode(*upper)?) << u32::BITS;
-    Some(upper | u64::from(hex::decode(*lower.first_chunk()?)?))
 }
 
 #[inline]
@@ -183,14 +177,12 @@ impl fmt::Display for ParseIdError {
         let Self { what, digits, .. } = self;
         match self.problem {
             Problem::Length(length) => write!(f, "the {what} has {length} characters")?,
-            Problem::Character(place, it) => {
-                write!(f, "the {what} has {it:?} as character {place}")?
+            Problem::Character(place, character) => {
+                write!(f, "the {what} has {character:?} as character {place}")?;
             }
             Problem::Zero => {
-                return write!(
-                    f,
-                    "the {what} is all zeros: expected another digit among the {digits}"
-                );
+                let expected = "expected another digit among the";
+                return write!(f, "the {what} is all zeros: {expected} {digits}");
             }
         }
         write!(f, ": expected {digits} lower-case hexadecimal digits")

@@ -32,6 +32,9 @@ pub(crate) mod strand;
 
 pub(crate) mod folding;
 pub(crate) mod identity;
+
+#[cfg(feature = "propagation")]
+pub(crate) mod caller;
 #[cfg(feature = "propagation")]
 pub(crate) mod tracestate;
 

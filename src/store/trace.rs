@@ -13,8 +13,10 @@ use crate::primitives::clock;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, fence, shared_static};
 use crate::store::address::Address;
+#[cfg(feature = "propagation")]
+use crate::store::caller::{AtomicCaller, Caller};
 use crate::store::folding::{Ended, FoldingStrands, OpenStrands};
-use crate::store::identity::{self, Caller, Identity, OwnIds};
+use crate::store::identity::{self, OwnIds};
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::paths::PATHS;
@@ -75,7 +77,8 @@ pub(crate) struct TraceState {
     newest: AtomicNumber,
     strands: AtomicU32,
     folding: FoldingStrands,
-    identity: Identity,
+    #[cfg(feature = "propagation")]
+    caller: AtomicCaller,
 }
 
 impl TraceState {
@@ -88,7 +91,8 @@ impl TraceState {
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
             folding: FoldingStrands::new(),
-            identity: Identity::new(),
+            #[cfg(feature = "propagation")]
+            caller: AtomicCaller::new(),
         }
     }
 
@@ -166,7 +170,8 @@ impl Trace {
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
         state.strands.store(0, Relaxed);
-        state.identity.reset();
+        #[cfg(feature = "propagation")]
+        state.caller.reset();
         // A thread that finds the trace in the pool sees it as it is now.
         state.handles.store(1, Release);
         Self {
@@ -208,10 +213,11 @@ impl Trace {
     /// assert_eq!(id, trace.report().trace_id);
     /// ```
     pub fn trace_id(&self) -> Option<TraceId> {
-        match self.caller() {
-            Some(caller) => Some(caller.trace_id),
-            None => Some(self.own_ids()?.trace_id()),
+        #[cfg(feature = "propagation")]
+        if let Some(caller) = self.caller() {
+            return Some(caller.trace_id);
         }
+        Some(self.own_ids()?.trace_id())
     }
 
     /// Returns the id of the call that this handle is below, or else of the request itself; `None` for an empty
@@ -242,42 +248,57 @@ impl Trace {
         Some(OwnIds::of(id, started))
     }
 
+    /// Returns the id of the call, in another service, from which the trace came.
+    pub(crate) fn parent_span(&self) -> Option<SpanId> {
+        #[cfg(feature = "propagation")]
+        return self.caller().map(|caller| caller.parent);
+        #[cfg(not(feature = "propagation"))]
+        None
+    }
+
     /// Returns what the caller of this service told, if the trace continues the caller's.
+    #[cfg(feature = "propagation")]
     pub(crate) fn caller(&self) -> Option<Caller> {
-        self.state?.identity.caller()
+        self.state?.caller.get()
     }
 
     /// Continues the caller's trace. Returns `false` if this one already continues one.
     #[cfg(feature = "propagation")]
     pub(crate) fn set_caller(&self, caller: Caller, tracestate: &[u8]) -> bool {
-        let identity = self.state.map(|state| &state.identity);
-        identity.is_some_and(|it| it.set_caller(caller, tracestate))
+        let state = self.state.map(|state| &state.caller);
+        state.is_some_and(|it| it.set(caller, tracestate))
     }
 
     /// Returns the members of other services in the caller's `tracestate`.
     #[cfg(feature = "propagation")]
     pub(crate) fn tracestate(&self) -> Option<Copied> {
-        Some(self.state?.identity.tracestate())
+        Some(self.state?.caller.tracestate())
     }
 
     /// Notes that a service that was called has kept its part of the trace.
     #[cfg(feature = "propagation")]
     pub(crate) fn note_kept_downstream(&self) {
         if let Some(state) = self.state {
-            state.identity.note_kept_downstream();
+            state.caller.note_kept_downstream();
         }
     }
 
+    /// Returns whether a service that was called has kept its part of the trace.
     #[cfg(feature = "recorder")]
     pub(crate) fn is_kept_downstream(&self) -> bool {
-        let identity = self.state.map(|state| &state.identity);
-        identity.is_some_and(Identity::is_kept_downstream)
+        #[cfg(feature = "propagation")]
+        return self.state.is_some_and(|it| it.caller.is_kept_downstream());
+        #[cfg(not(feature = "propagation"))]
+        false
     }
 
+    /// Returns whether the caller said that it samples the trace.
     #[cfg(feature = "recorder")]
     pub(crate) fn is_sampled_upstream(&self) -> bool {
-        let identity = self.state.map(|state| &state.identity);
-        identity.is_some_and(Identity::is_sampled_upstream)
+        #[cfg(feature = "propagation")]
+        return self.state.is_some_and(|it| it.caller.is_sampled_upstream());
+        #[cfg(not(feature = "propagation"))]
+        false
     }
 
     /// Returns the time since the trace began; zero for an empty trace.
@@ -423,7 +444,7 @@ impl Trace {
         let held = held
             + TRACES
                 .members()
-                .map(|it| it.identity.held_bytes())
+                .map(|it| it.caller.held_bytes())
                 .sum::<u64>();
         held
     }

@@ -107,6 +107,7 @@ pub struct RecorderLayer {
 }
 
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "settings, each by itself")]
 struct Options {
     id_header: HeaderName,
     has_server_timing: bool,

@@ -772,7 +772,7 @@ fn requests_at_the_same_time_have_different_parents() {
         ))
     });
     let client = PropagationLayer::new().layer(client);
-    let ask = || client.clone().oneshot(Request::new(String::new()));
+    let ask = || client.oneshot(Request::new(String::new()));
     let both = trace.instrument(async { tokio::join!(ask(), ask()) });
     let (left, right) = Runtime::new().unwrap().block_on(both);
     let sent = [left, right].map(|it| it.unwrap().into_body().into_inner());

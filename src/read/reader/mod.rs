@@ -47,7 +47,7 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
     Snapshot {
         id: trace.id(),
         trace_id: trace.trace_id(),
-        parent_span: trace.caller().map(|caller| caller.parent),
+        parent_span: trace.parent_span(),
         own_ids: trace.own_ids(),
         started: clock::wall_time(started),
         age: clock::between(started, clock::ticks()),

@@ -8,6 +8,7 @@ mod allocator;
 mod calls;
 mod futures;
 mod http;
+mod propagation;
 mod requests;
 mod spans;
 
@@ -211,6 +212,30 @@ const KINDS: &[Kind] = &[
         "`RecorderLayer` adds, with 9 calls and 6 checkpoints",
         http::recorded_with_calls,
     ),
+    over(
+        "router-layer",
+        "router-layer-traceparent",
+        "of that, a `traceparent` of the caller adds",
+        http::recorded_with_caller,
+    ),
+    all(
+        "inject-by-hand",
+        "– `traceparent` and `tracestate` of constant texts, inserted into headers",
+        propagation::by_hand,
+    ),
+    over(
+        "inject-by-hand",
+        "inject",
+        "`inject` adds to that",
+        propagation::inject,
+    ),
+    over(
+        "inject",
+        "inject-continued",
+        "in a trace that continues a caller's, it adds to that",
+        propagation::inject_continued,
+    ),
+    all("trace-id", "`fetch().trace_id()`", propagation::trace_id),
     over(
         "router",
         "router-middleware",
