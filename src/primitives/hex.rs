@@ -1,38 +1,22 @@
-//! Lower-case hexadecimal digits, many at a time.
+//! Lower-case hexadecimal digits, eight in a word.
 
 const ONES: u64 = u64::MAX / 0xff;
 
-/// Returns the value of each digit; `None` if one is no lower-case digit.
-///
-/// The loop has no branches, so that the compiler makes vector instructions of it.
+/// Returns the number that digits write, and what is wrong with them: 0 if all of them are lower-case digits. So the
+/// caller compares once for many numbers.
 #[inline]
-pub(crate) fn decode<const DIGITS: usize>(digits: &[u8; DIGITS]) -> Option<[u8; DIGITS]> {
-    let mut values = [0; DIGITS];
-    let mut are_digits = true;
-    for (value, digit) in values.iter_mut().zip(digits) {
-        let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
-        *value = if number < 10 {
-            number
-        } else {
-            letter.wrapping_add(10)
-        };
-        are_digits &= (number < 10) | (letter < 6);
-    }
-    are_digits.then_some(values)
-}
-
-/// Returns the number with these sixteen digits, given by their values.
-#[inline]
-pub(crate) fn number(values: &[u8; 16]) -> u64 {
-    let [upper, lower] = [&values[..8], &values[8..]].map(|half| {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(half);
-        let values = u64::from_be_bytes(bytes);
+pub(crate) fn decode(digits: [u8; 16]) -> (u64, u64) {
+    let digits = u128::from_be_bytes(digits);
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+    let [upper, lower] = [(digits >> u64::BITS) as u64, digits as u64].map(|digits| {
+        // Letters have the bit 6 and begin at 0x61.
+        let values = (digits & (ONES * 0x0f)) + ((digits >> 6) & ONES) * 9;
+        let wrong = (values & (ONES * 0xf0)) | (written(values) ^ digits);
         let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
         let quads = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-        (quads | quads >> 16) & 0xffff_ffff
+        ((quads | quads >> 16) & 0xffff_ffff, wrong)
     });
-    upper << u32::BITS | lower
+    (upper.0 << u32::BITS | lower.0, upper.1 | lower.1)
 }
 
 /// Returns the number as eight digits.
@@ -42,10 +26,15 @@ pub(crate) const fn encode(number: u32) -> [u8; 8] {
     let quads = (number | number << 16) & 0x0000_ffff_0000_ffff;
     let pairs = (quads | quads << 8) & 0x00ff_00ff_00ff_00ff;
     let values = (pairs | pairs << 4) & (ONES * 0x0f);
+    written(values).to_be_bytes()
+}
+
+/// Returns the digits of values up to 15, one in each byte.
+#[inline]
+const fn written(values: u64) -> u64 {
     // 1 in each byte whose value is written by a letter.
     let letters = ((values + ONES * 6) >> 4) & ONES;
-    let digits = values + ONES * b'0' as u64 + letters * (b'a' - 10 - b'0') as u64;
-    digits.to_be_bytes()
+    values + ONES * b'0' as u64 + letters * (b'a' - 10 - b'0') as u64
 }
 
 #[cfg(all(test, not(loom)))]
@@ -65,8 +54,12 @@ mod tests {
                     let shift = 60 - 4 * place;
                     (0x0123_4567_89ab_cdef & !(0xf << shift)) | u64::from(value) << shift
                 });
-                let read = decode(&digits).map(|values| number(&values));
-                assert_eq!(read, expected, "{byte:#x} at {place}");
+                let (read, wrong) = decode(digits);
+                assert_eq!(
+                    (wrong == 0).then_some(read),
+                    expected,
+                    "{byte:#x} at {place}"
+                );
             }
         }
     }

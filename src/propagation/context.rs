@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName};
 use crate::store::caller::{Caller, RANDOM, SAMPLED};
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::trace::Trace;
-use crate::store::tracestate::{Copied, MAX_BYTES};
+use crate::store::tracestate::MAX_BYTES;
 use crate::write::current::caller_here;
 
-use super::members::{KEY, combined};
+use super::members::{KEY, Others, combined};
 use super::traceparent::{self, LENGTH, TraceparentError};
 
 pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -50,7 +50,7 @@ pub(super) type Sent = ArrayVec<u8, { MAX_BYTES + OWN_BYTES }>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     caller: Caller,
-    tracestate: Copied,
+    tracestate: Others,
 }
 
 impl TraceContext {
@@ -60,7 +60,7 @@ impl TraceContext {
         let trace = caller_here()?;
         Some(Self {
             caller: here(&trace)?,
-            tracestate: trace.tracestate()?,
+            tracestate: trace.tracestate().into_iter().flatten().collect(),
         })
     }
 
@@ -148,7 +148,7 @@ impl FromStr for TraceContext {
         let caller = traceparent::parse(traceparent.as_bytes());
         Ok(Self {
             caller: caller.ok_or_else(|| TraceparentError::of(traceparent))?,
-            tracestate: Copied::new(),
+            tracestate: Others::new(),
         })
     }
 }
@@ -162,16 +162,19 @@ impl fmt::Display for TraceContext {
 /// Returns the caller that a request names.
 #[inline]
 pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
-    let mut values = headers.get_all(&TRACEPARENT).iter();
-    let value = values.next()?;
-    if values.next().is_some() {
-        return None;
+    let value = headers.get(&TRACEPARENT)?;
+    // Most requests have no name twice.
+    let is_alone = headers.len() == headers.keys_len()
+        || headers.get_all(&TRACEPARENT).iter().nth(1).is_none();
+    if is_alone {
+        traceparent::parse(value.as_bytes())
+    } else {
+        None
     }
-    traceparent::parse(value.as_bytes())
 }
 
 /// Returns what is sent on of a request's `tracestate`.
-pub(super) fn tracestate_of(headers: &HeaderMap) -> Copied {
+pub(super) fn tracestate_of(headers: &HeaderMap) -> Others {
     let values = headers.get_all(&TRACESTATE).iter();
     combined(values.map(http::HeaderValue::as_bytes))
 }
@@ -179,12 +182,15 @@ pub(super) fn tracestate_of(headers: &HeaderMap) -> Copied {
 /// Returns the trace as the callee's caller, from the handle's call.
 #[inline]
 pub(super) fn here(trace: &Trace) -> Option<Caller> {
-    let own = || trace.own_ids().map(|ids| (ids.trace_id(), RANDOM));
-    let caller = trace.caller().map(|it| (it.trace_id, it.flags));
-    let (trace_id, flags) = caller.or_else(own)?;
+    let own = trace.own_ids()?;
+    let (trace_id, flags) = match trace.caller() {
+        Some(caller) => (caller.trace_id, caller.flags),
+        None => (own.trace_id(), RANDOM),
+    };
+    let parent = own.span(trace.recorded_parent());
     Some(Caller {
         trace_id,
-        parent: trace.span_id()?,
+        parent,
         flags,
     })
 }
@@ -195,14 +201,15 @@ pub(super) fn written(caller: Caller) -> [u8; LENGTH] {
 }
 
 /// Returns the `tracestate` to be sent: our member, and those of others.
-pub(super) fn sent(parent: SpanId, others: &[u8]) -> Sent {
+#[inline]
+pub(super) fn sent(parent: SpanId, trace: &Trace) -> Sent {
     let mut sent = Sent::new();
     sent.extend(KEY.iter().copied());
     sent.push(b'=');
     sent.extend(parent.to_digits());
-    if !others.is_empty() {
+    if let Some(others) = trace.tracestate() {
         sent.push(b',');
-        sent.extend(others.iter().copied());
+        sent.extend(others);
     }
     sent
 }

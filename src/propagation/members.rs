@@ -2,9 +2,12 @@
 
 use arrayvec::ArrayVec;
 
-use crate::store::tracestate::{Copied, MAX_BYTES};
+use crate::store::tracestate::MAX_BYTES;
 
 use super::traceparent::without_space;
+
+/// What is sent on of others' members.
+pub(super) type Others = ArrayVec<u8, MAX_BYTES>;
 
 /// The key of this crate.
 pub(super) const KEY: &[u8] = b"tracer";
@@ -20,7 +23,7 @@ const LONG: usize = 128;
 ///
 /// There is room for a member of our own. If it is too long, long members are left out first, then others, the
 /// last ones first.
-pub(super) fn combined<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Copied {
+pub(super) fn combined<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Others {
     let mut members = ArrayVec::<&[u8], MOST>::new();
     let mut count = 0;
     // With the commas between them, and one more.
@@ -32,7 +35,7 @@ pub(super) fn combined<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Copied {
         }
         count += 1;
         let Some(key) = key(member).filter(|_| count <= MOST) else {
-            return Copied::new();
+            return Others::new();
         };
         if key != KEY {
             members.push(member);
@@ -47,7 +50,7 @@ pub(super) fn combined<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Copied {
         };
         bytes -= members.remove(last).len() + 1;
     }
-    let mut combined = Copied::new();
+    let mut combined = Others::new();
     for (place, member) in members.iter().enumerate() {
         combined.extend((place > 0).then_some(b','));
         combined.extend(member.iter().copied());

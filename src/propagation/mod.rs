@@ -62,11 +62,11 @@ mod traceparent;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::store::trace::Trace;
-#[cfg(feature = "tower")]
-use crate::store::tracestate::Copied;
 use crate::write::current::caller_here;
 
 use context::{TRACEPARENT, TRACESTATE};
+#[cfg(feature = "tower")]
+use members::Others;
 
 pub use body::PropagatedBody;
 pub use context::TraceContext;
@@ -135,7 +135,7 @@ pub(crate) fn continue_from(headers: &HeaderMap, trace: &Trace) {
         let tracestate = if headers.contains_key(&TRACESTATE) {
             context::tracestate_of(headers)
         } else {
-            Copied::new()
+            Others::new()
         };
         trace.set_caller(caller, &tracestate);
     }
@@ -144,9 +144,8 @@ pub(crate) fn continue_from(headers: &HeaderMap, trace: &Trace) {
 /// Writes the headers for a request from the handle's call.
 fn write(trace: &Trace, headers: &mut HeaderMap) -> Option<()> {
     let caller = context::here(trace)?;
-    let others = trace.tracestate()?;
     insert(headers, &TRACEPARENT, &context::written(caller));
-    insert(headers, &TRACESTATE, &context::sent(caller.parent, &others));
+    insert(headers, &TRACESTATE, &context::sent(caller.parent, trace));
     Some(())
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::primitives::sync::{AtomicU32, AtomicU64};
 use crate::store::ids::{SpanId, TraceId};
-use crate::store::tracestate::{Copied, Tracestate};
+use crate::store::tracestate::Tracestate;
 
 /// The flag of a `traceparent` whose sender may have recorded the request.
 pub(crate) const SAMPLED: u8 = 1;
@@ -21,7 +21,7 @@ pub(crate) struct Caller {
 
 /// The part of a trace's state that is about other services: its caller, and those that it called.
 pub(crate) struct AtomicCaller {
-    /// See the constants; in the second byte the caller's flags.
+    /// See the constants; in the second byte the caller's flags, in the upper half the length of its `tracestate`.
     marks: AtomicU32,
     /// The upper half and the lower.
     trace_id: [AtomicU64; 2],
@@ -36,6 +36,7 @@ const HAS_CALLER: u32 = 1 << 1;
 /// A service that was called has kept its part of the trace.
 const IS_KEPT_DOWNSTREAM: u32 = 1 << 2;
 const FLAGS_SHIFT: u32 = 8;
+const LENGTH_SHIFT: u32 = 16;
 
 impl AtomicCaller {
     pub(crate) fn new() -> Self {
@@ -50,12 +51,14 @@ impl AtomicCaller {
     /// Forgets the caller. No other thread uses it meanwhile.
     pub(crate) fn reset(&self) {
         self.marks.store(0, Relaxed);
-        self.tracestate.reset();
     }
 
     /// Sets the caller. Only the first one counts: ids that were given must not change again. Returns
     /// whether it was.
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are stored")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both halves are stored, and lengths are short"
+    )]
     pub(crate) fn set(&self, caller: Caller, tracestate: &[u8]) -> bool {
         if self.marks.fetch_or(IS_TAKEN, AcqRel) & IS_TAKEN != 0 {
             return false;
@@ -64,11 +67,15 @@ impl AtomicCaller {
         self.trace_id[0].store((bits >> u64::BITS) as u64, Relaxed);
         self.trace_id[1].store(bits as u64, Relaxed);
         self.parent.store(caller.parent.to_bits(), Relaxed);
-        if !tracestate.is_empty() {
-            self.tracestate.set(tracestate);
-        }
+        let length = if tracestate.is_empty() {
+            0
+        } else {
+            self.tracestate.set(tracestate)
+        };
         let flags = u32::from(caller.flags) << FLAGS_SHIFT;
-        self.marks.fetch_or(HAS_CALLER | flags, Release);
+        // Some bits are enough for it.
+        let length = (length as u32) << LENGTH_SHIFT;
+        self.marks.fetch_or(HAS_CALLER | flags | length, Release);
         true
     }
 
@@ -86,10 +93,12 @@ impl AtomicCaller {
         })
     }
 
-    /// Returns the members of other services in the caller's `tracestate`. Asked for after the
-    /// [caller](Self::get).
-    pub(crate) fn tracestate(&self) -> Copied {
-        self.tracestate.get()
+    /// Returns the members of other services in the caller's `tracestate`; `None` if there are none. Asked for after
+    /// the [caller](Self::get).
+    #[inline]
+    pub(crate) fn tracestate(&self) -> Option<impl Iterator<Item = u8>> {
+        let length = self.marks.load(Acquire) >> LENGTH_SHIFT;
+        (length > 0).then(|| self.tracestate.bytes(length as usize))
     }
 
     pub(crate) fn held_bytes(&self) -> u64 {

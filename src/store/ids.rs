@@ -73,10 +73,12 @@ impl TraceId {
     /// Returns the id that these digits write.
     #[inline]
     pub(crate) fn from_digits(digits: &[u8; Self::DIGITS]) -> Option<Self> {
-        let values = hex::decode(digits)?;
-        let (upper, lower) = values.split_first_chunk()?;
-        let upper = u128::from(hex::number(upper)) << u64::BITS;
-        Self::new(upper | u128::from(hex::number(lower.first_chunk()?)))
+        let (upper, lower) = digits.split_first_chunk()?;
+        let (upper, lower) = (hex::decode(*upper), hex::decode(*lower.first_chunk()?));
+        if upper.1 | lower.1 != 0 {
+            return None;
+        }
+        Self::new(u128::from(upper.0) << u64::BITS | u128::from(lower.0))
     }
 
     #[inline]
@@ -121,7 +123,8 @@ impl SpanId {
     /// Returns the id that these digits write.
     #[inline]
     pub(crate) fn from_digits(digits: &[u8; Self::DIGITS]) -> Option<Self> {
-        Self::new(hex::number(&hex::decode(digits)?))
+        let (bits, wrong) = hex::decode(*digits);
+        if wrong == 0 { Self::new(bits) } else { None }
     }
 
     #[inline]

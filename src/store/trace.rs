@@ -21,8 +21,6 @@ use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::paths::PATHS;
 use crate::store::strand::{STRANDS, Strand};
-#[cfg(feature = "propagation")]
-use crate::store::tracestate::Copied;
 
 shared_static! {
     static TRACES: Pool<TraceState> = Pool::new();
@@ -234,11 +232,16 @@ impl Trace {
     /// assert_eq!(fetch().span_id(), trace.report().calls[0].span_id);
     /// ```
     pub fn span_id(&self) -> Option<SpanId> {
+        Some(self.own_ids()?.span(self.recorded_parent()))
+    }
+
+    /// Returns the recorded call that this handle is below.
+    pub(crate) fn recorded_parent(&self) -> Address {
         let mut call = self.parent;
         while let Some(path) = call.path() {
             call = PATHS.get(path).map_or(Address::NONE, |path| path.around());
         }
-        Some(self.own_ids()?.span(call))
+        call
     }
 
     /// Returns the trace's own ids, whoever began it; `None` if it is empty.
@@ -269,10 +272,11 @@ impl Trace {
         state.is_some_and(|it| it.set(caller, tracestate))
     }
 
-    /// Returns the members of other services in the caller's `tracestate`.
+    /// Returns the members of other services in the caller's `tracestate`; `None` if there are none.
     #[cfg(feature = "propagation")]
-    pub(crate) fn tracestate(&self) -> Option<Copied> {
-        Some(self.state?.caller.tracestate())
+    #[inline]
+    pub(crate) fn tracestate(&self) -> Option<impl Iterator<Item = u8>> {
+        self.state?.caller.tracestate()
     }
 
     /// Notes that a service that was called has kept its part of the trace.

@@ -2,59 +2,50 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use arrayvec::ArrayVec;
-
-use crate::primitives::sync::{AtomicU32, AtomicU64, OnceLock};
+use crate::primitives::sync::{AtomicU64, OnceLock};
 
 /// The most bytes that are kept.
 pub(crate) const MAX_BYTES: usize = 512;
 const WORD: usize = size_of::<u64>();
+const WORDS: usize = MAX_BYTES / WORD;
 
-/// A text that is set before the trace is shared, at most once.
+/// A text, whose length its owner knows.
 ///
 /// Most traces have none, so its memory is requested with the first one that a trace's state has, and then
 /// stays with it.
 pub(crate) struct Tracestate {
-    words: OnceLock<Box<[AtomicU64]>>,
-    len: AtomicU32,
+    words: OnceLock<Box<[AtomicU64; WORDS]>>,
 }
-
-/// A copy of the text.
-pub(crate) type Copied = ArrayVec<u8, MAX_BYTES>;
 
 impl Tracestate {
     pub(crate) fn new() -> Self {
         Self {
             words: OnceLock::new(),
-            len: AtomicU32::new(0),
         }
     }
 
-    pub(crate) fn reset(&self) {
-        self.len.store(0, Relaxed);
-    }
-
-    /// Sets the text, of which only what fits is kept; nothing if there is no memory. The caller publishes it.
-    pub(crate) fn set(&self, text: &[u8]) {
+    /// Sets the text. Returns how many of its bytes are kept: those that fit, or none if there is no memory. No
+    /// other thread sets it meanwhile, and the caller publishes it.
+    pub(crate) fn set(&self, text: &[u8]) -> usize {
         let text = &text[..text.len().min(MAX_BYTES)];
-        let Some(words) = self.words() else { return };
+        let Some(words) = self.words().filter(|_| !text.is_empty()) else {
+            return 0;
+        };
         for (word, bytes) in words.iter().zip(text.chunks(WORD)) {
             let mut padded = [0; WORD];
             padded[..bytes.len()].copy_from_slice(bytes);
             word.store(u64::from_le_bytes(padded), Relaxed);
         }
-        // It fits.
-        self.len
-            .store(u32::try_from(text.len()).unwrap_or(0), Relaxed);
+        text.len()
     }
 
-    fn words(&self) -> Option<&[AtomicU64]> {
+    fn words(&self) -> Option<&[AtomicU64; WORDS]> {
         if self.words.get().is_none() {
             let words = alloc_counter::exclude(|| {
                 let mut words = Vec::new();
-                words.try_reserve_exact(MAX_BYTES / WORD).ok()?;
-                words.resize_with(MAX_BYTES / WORD, || AtomicU64::new(0));
-                Some(words.into_boxed_slice())
+                words.try_reserve_exact(WORDS).ok()?;
+                words.resize_with(WORDS, || AtomicU64::new(0));
+                words.into_boxed_slice().try_into().ok()
             })?;
             // Only one thread sets the text.
             let _ = self.words.set(words);
@@ -62,23 +53,19 @@ impl Tracestate {
         self.words.get().map(|words| &**words)
     }
 
-    /// Returns the text.
-    pub(crate) fn get(&self) -> Copied {
-        let mut text = Copied::new();
-        let len = self.len.load(Relaxed) as usize;
-        if let (Some(words), true) = (self.words.get(), len > 0) {
-            for word in &words[..len.div_ceil(WORD).min(words.len())] {
-                text.extend(word.load(Relaxed).to_le_bytes());
-            }
-            text.truncate(len);
-        }
-        text
+    /// Returns this many bytes of the text.
+    #[inline]
+    pub(crate) fn bytes(&self, len: usize) -> impl Iterator<Item = u8> {
+        let words = self.words.get().into_iter().flat_map(|words| words.iter());
+        words
+            .flat_map(|it| it.load(Relaxed).to_le_bytes())
+            .take(len)
     }
 
     /// Returns the bytes that it holds until the process ends.
     pub(crate) fn held_bytes(&self) -> u64 {
         let words = self.words.get();
-        words.map_or(0, |words| size_of_val::<[_]>(words)) as u64
+        words.map_or(0, |words| size_of_val(&**words)) as u64
     }
 }
 
@@ -87,15 +74,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_comes_back_until_it_is_reset() {
+    fn a_text_comes_back() {
         let kept = Tracestate::new();
-        assert_eq!((kept.get().len(), kept.held_bytes()), (0, 0));
+        assert_eq!((kept.bytes(0).count(), kept.held_bytes()), (0, 0));
         let long: Vec<u8> = (0..=255).cycle().take(600).collect();
         for len in [1, 7, 8, 9, 100, 511, 512, 600] {
-            kept.set(&long[..len]);
-            assert_eq!(*kept.get(), long[..len.min(512)]);
+            assert_eq!(kept.set(&long[..len]), len.min(512));
+            let text: Vec<u8> = kept.bytes(len).collect();
+            assert_eq!(text, long[..len.min(512)]);
         }
-        kept.reset();
-        assert_eq!((kept.get().len(), kept.held_bytes()), (0, 512));
+        assert_eq!((kept.set(b""), kept.held_bytes()), (0, 512));
     }
 }

@@ -145,10 +145,14 @@ impl Exchange {
     }
 
     /// Tells the caller in the head if the request is certain to be kept.
+    #[inline]
     pub(super) fn tell_in_head(&mut self, headers: &mut HeaderMap) {
-        if self.tells == Tells::Nowhere {
-            return;
+        if self.tells != Tells::Nowhere {
+            self.tell_if_certain(headers);
         }
+    }
+
+    fn tell_if_certain(&mut self, headers: &mut HeaderMap) {
         let recording = self.recording.as_ref();
         if recording.is_some_and(|it| alloc_counter::exclude(|| it.is_kept_already())) {
             kept::tell(headers);

@@ -341,11 +341,11 @@ fn malformed_reports_are_rejected() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1834: not JSON: trailing characters",
+            "line 1, column 1971: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),
-            "line 1, column 774: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
+            "line 1, column 911: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
         ),
     ];
     for (input, message) in cases {

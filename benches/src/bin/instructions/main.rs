@@ -214,8 +214,14 @@ const KINDS: &[Kind] = &[
     ),
     over(
         "router-layer",
+        "router-layer-header",
+        "– a further header of the request adds, until it is dropped",
+        http::recorded_with_header,
+    ),
+    over(
+        "router-layer-header",
         "router-layer-traceparent",
-        "of that, a `traceparent` of the caller adds",
+        "if that is a `traceparent`, `RecorderLayer` adds",
         http::recorded_with_caller,
     ),
     all(
@@ -226,13 +232,13 @@ const KINDS: &[Kind] = &[
     over(
         "inject-by-hand",
         "inject",
-        "`inject` adds to that",
+        "`inject` adds to inserting two headers",
         propagation::inject,
     ),
     over(
         "inject",
         "inject-continued",
-        "in a trace that continues a caller's, it adds to that",
+        "in a trace that continues a caller's, `inject` adds",
         propagation::inject_continued,
     ),
     all("trace-id", "`fetch().trace_id()`", propagation::trace_id),
