@@ -48,9 +48,13 @@ impl AtomicCaller {
         }
     }
 
-    /// Forgets the caller. No other thread uses it meanwhile.
-    pub(crate) fn reset(&self) {
-        self.marks.store(0, Relaxed);
+    /// Forgets the caller. No other thread uses it any more.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        if self.marks.load(Relaxed) != 0 {
+            self.marks.store(0, Relaxed);
+            self.tracestate.clear();
+        }
     }
 
     /// Sets the caller. Only the first one counts: ids that were given must not change again. Returns
@@ -99,10 +103,6 @@ impl AtomicCaller {
     pub(crate) fn tracestate(&self) -> Option<impl Iterator<Item = u8>> {
         let length = self.marks.load(Acquire) >> LENGTH_SHIFT;
         (length > 0).then(|| self.tracestate.bytes(length as usize))
-    }
-
-    pub(crate) fn held_bytes(&self) -> u64 {
-        self.tracestate.held_bytes()
     }
 
     /// Returns whether the caller said that it samples the request.

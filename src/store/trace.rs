@@ -21,6 +21,8 @@ use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::paths::PATHS;
 use crate::store::strand::{STRANDS, Strand};
+#[cfg(feature = "propagation")]
+use crate::store::tracestate::Tracestate;
 
 shared_static! {
     static TRACES: Pool<TraceState> = Pool::new();
@@ -168,8 +170,6 @@ impl Trace {
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
         state.strands.store(0, Relaxed);
-        #[cfg(feature = "propagation")]
-        state.caller.reset();
         // A thread that finds the trace in the pool sees it as it is now.
         state.handles.store(1, Release);
         Self {
@@ -445,11 +445,7 @@ impl Trace {
     pub(crate) fn held_bytes() -> u64 {
         let held = TRACES.held_bytes() + ALLOWANCES.held_bytes();
         #[cfg(feature = "propagation")]
-        let held = held
-            + TRACES
-                .members()
-                .map(|it| it.caller.held_bytes())
-                .sum::<u64>();
+        let held = held + Tracestate::held_bytes();
         held
     }
 
@@ -571,6 +567,8 @@ fn recycle(state: &'static Member<TraceState>) {
         return;
     }
     state.allowance.paths.clear();
+    #[cfg(feature = "propagation")]
+    state.caller.clear();
     TRACES.give(state);
 }
 

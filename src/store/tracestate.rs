@@ -2,33 +2,38 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::primitives::sync::{AtomicU64, OnceLock};
+use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
+use crate::primitives::sync::{AtomicU64, array, shared_static};
 
 /// The most bytes that are kept.
 pub(crate) const MAX_BYTES: usize = 512;
 const WORD: usize = size_of::<u64>();
 const WORDS: usize = MAX_BYTES / WORD;
 
-/// A text, whose length its owner knows.
-///
-/// Most traces have none, so its memory is requested with the first one that a trace's state has, and then
-/// stays with it.
+type Words = [AtomicU64; WORDS];
+
+shared_static! {
+    static TEXTS: Pool<Words> = Pool::new();
+}
+
+/// A text, whose length its owner knows. Most traces have none, so its memory is in a pool.
 pub(crate) struct Tracestate {
-    words: OnceLock<Box<[AtomicU64; WORDS]>>,
+    words: AtomicNumber,
 }
 
 impl Tracestate {
     pub(crate) fn new() -> Self {
         Self {
-            words: OnceLock::new(),
+            words: AtomicNumber::none(),
         }
     }
 
-    /// Sets the text. Returns how many of its bytes are kept: those that fit, or none if there is no memory. No
-    /// other thread sets it meanwhile, and the caller publishes it.
+    /// Sets the text, which was not set since the last [`clear`](Self::clear). Returns how many of its bytes are
+    /// kept: those that fit, or none if there is no memory. No other thread sets it meanwhile, and the caller
+    /// publishes it.
     pub(crate) fn set(&self, text: &[u8]) -> usize {
         let text = &text[..text.len().min(MAX_BYTES)];
-        let Some(words) = self.words().filter(|_| !text.is_empty()) else {
+        let Some(words) = TEXTS.take(|| array![AtomicU64::new(0); WORDS]) else {
             return 0;
         };
         for (word, bytes) in words.iter().zip(text.chunks(WORD)) {
@@ -36,36 +41,34 @@ impl Tracestate {
             padded[..bytes.len()].copy_from_slice(bytes);
             word.store(u64::from_le_bytes(padded), Relaxed);
         }
+        self.words.store(words.number(), Relaxed);
         text.len()
     }
 
-    fn words(&self) -> Option<&[AtomicU64; WORDS]> {
-        if self.words.get().is_none() {
-            let words = alloc_counter::exclude(|| {
-                let mut words = Vec::new();
-                words.try_reserve_exact(WORDS).ok()?;
-                words.resize_with(WORDS, || AtomicU64::new(0));
-                words.into_boxed_slice().try_into().ok()
-            })?;
-            // Only one thread sets the text.
-            let _ = self.words.set(words);
+    /// Gives the text's memory back. No other thread uses it any more.
+    pub(crate) fn clear(&self) {
+        if let Some(words) = self.words() {
+            self.words.store(Number::NONE, Relaxed);
+            TEXTS.give(words);
         }
-        self.words.get().map(|words| &**words)
+    }
+
+    fn words(&self) -> Option<&'static Member<Words>> {
+        TEXTS.get(self.words.load(Relaxed))
     }
 
     /// Returns this many bytes of the text.
     #[inline]
-    pub(crate) fn bytes(&self, len: usize) -> impl Iterator<Item = u8> {
-        let words = self.words.get().into_iter().flat_map(|words| words.iter());
+    pub(crate) fn bytes(&self, len: usize) -> impl Iterator<Item = u8> + use<> {
+        let words = self.words().into_iter().flat_map(|words| words.iter());
         words
             .flat_map(|it| it.load(Relaxed).to_le_bytes())
             .take(len)
     }
 
-    /// Returns the bytes that it holds until the process ends.
-    pub(crate) fn held_bytes(&self) -> u64 {
-        let words = self.words.get();
-        words.map_or(0, |words| size_of_val(&**words)) as u64
+    /// Returns the bytes that all texts hold until the process ends.
+    pub(crate) fn held_bytes() -> u64 {
+        TEXTS.held_bytes()
     }
 }
 
@@ -74,15 +77,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_comes_back() {
+    fn a_text_comes_back_until_it_is_cleared() {
         let kept = Tracestate::new();
-        assert_eq!((kept.bytes(0).count(), kept.held_bytes()), (0, 0));
+        assert_eq!(kept.bytes(8).count(), 0);
         let long: Vec<u8> = (0..=255).cycle().take(600).collect();
-        for len in [1, 7, 8, 9, 100, 511, 512, 600] {
+        for len in [0, 1, 7, 8, 9, 100, 511, 512, 600] {
             assert_eq!(kept.set(&long[..len]), len.min(512));
             let text: Vec<u8> = kept.bytes(len).collect();
             assert_eq!(text, long[..len.min(512)]);
+            kept.clear();
+            assert_eq!(kept.bytes(len).count(), 0);
         }
-        assert_eq!((kept.set(b""), kept.held_bytes()), (0, 512));
+        // The others of this process are in the same pool.
+        assert!(Tracestate::held_bytes() >= 512);
     }
 }
