@@ -252,6 +252,10 @@ impl Trace {
     }
 
     /// Returns the id of the call, in another service, from which the trace came.
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, none is known")
+    )]
     pub(crate) fn parent_span(&self) -> Option<SpanId> {
         #[cfg(feature = "propagation")]
         return self.caller().map(|caller| caller.parent);
@@ -289,6 +293,10 @@ impl Trace {
 
     /// Returns whether a service that was called has kept its part of the trace.
     #[cfg(feature = "recorder")]
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, none is known")
+    )]
     pub(crate) fn is_kept_downstream(&self) -> bool {
         #[cfg(feature = "propagation")]
         return self.state.is_some_and(|it| it.caller.is_kept_downstream());
@@ -298,6 +306,10 @@ impl Trace {
 
     /// Returns whether the caller said that it samples the trace.
     #[cfg(feature = "recorder")]
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, none is known")
+    )]
     pub(crate) fn is_sampled_upstream(&self) -> bool {
         #[cfg(feature = "propagation")]
         return self.state.is_some_and(|it| it.caller.is_sampled_upstream());
