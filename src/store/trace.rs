@@ -200,7 +200,7 @@ impl Trace {
     /// trace.
     ///
     /// It is the id that the caller of this service sent, if the trace continues the caller's (feature
-    /// `propagation`), and otherwise the trace's own. Cost: some 50 instructions. Nothing is stored, so a request that
+    /// `propagation`), and otherwise the trace's own. Cost: some 100 instructions. Nothing is stored, so a request that
     /// nobody asks pays nothing.
     ///
     /// ```

@@ -225,21 +225,19 @@ const KINDS: &[Kind] = &[
         http::recorded_with_caller,
     ),
     all(
-        "inject-by-hand",
-        "– `traceparent` and `tracestate` of constant texts, inserted into headers",
-        propagation::by_hand,
-    ),
-    over(
-        "inject-by-hand",
         "inject",
-        "`inject` adds to inserting two headers",
+        "`propagation::inject` into the headers of a request",
         propagation::inject,
     ),
-    over(
-        "inject",
+    all(
         "inject-continued",
-        "in a trace that continues a caller's, `inject` adds",
+        "`propagation::inject` in a trace that continues a caller's",
         propagation::inject_continued,
+    ),
+    all(
+        "inject-by-hand",
+        "– two headers of constant texts, inserted in the same way",
+        propagation::by_hand,
     ),
     all("trace-id", "`fetch().trace_id()`", propagation::trace_id),
     over(
