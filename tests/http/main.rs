@@ -5,6 +5,7 @@ mod common;
 
 mod arming;
 mod bodies;
+mod contexts;
 mod kept;
 mod layers;
 mod names;
@@ -16,6 +17,7 @@ mod page_lines;
 mod page_links;
 mod propagation;
 mod server;
+mod services;
 mod site;
 
 use std::time::Duration;
