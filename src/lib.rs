@@ -74,6 +74,7 @@
 //!   functions and lines of code addresses, in the module `sites`.
 //! - `hunt`: a table of the functions and lines that allocate in a whole program: `hunt`.
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
+//! - `propagation`: one trace over several services, in the module `propagation`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `tracing`: spans of `tracing` as calls, in the module `tracing`.
@@ -106,6 +107,9 @@ pub mod export;
 
 #[cfg(feature = "hunt")]
 mod hunt;
+
+#[cfg(feature = "propagation")]
+pub mod propagation;
 
 #[cfg(feature = "recorder")]
 pub mod recorder;
@@ -152,6 +156,7 @@ pub use hunt::{Hunt, hunt};
 pub use report::in_flight::{InFlight, in_flight};
 pub use report::{CallReport, FoldedReport, Outcome, Report};
 pub use store::callsite::Callsite;
+pub use store::ids::{ParseIdError, SpanId, TraceId};
 pub use store::interned::NewCallsite;
 pub use store::limits::Limits;
 pub use store::memory::{Memory, memory};
@@ -262,6 +267,8 @@ pub mod __private {
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../docs/distributed.md")]
+    struct Distributed;
     #[doc = include_str!("../docs/hunting.md")]
     struct Hunting;
     #[doc = include_str!("../docs/production.md")]

@@ -141,7 +141,7 @@ fn axum_service() {
         "
 GET /orders/{id} [zero] path=/orders/0 status=500 sent=28 frames=1: TIME · \
 failed: 500 Internal Server Error: the list of items is missing · kept: failed
-trace N: TIME, allocates N (N bytes)
+trace N ID: TIME, allocates N (N bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N order [N] @ tokio-rt-worker #N
 TIME TIME N N N N N └─ items, failed: the list of items is missing
@@ -158,7 +158,7 @@ fn tracing_service() {
         shape(&printed("tracing_service", &[])),
         "\
 GET request: TIME · failed: Status code: 500 Internal Server Error · kept: failed
-trace N: TIME, allocates N (N bytes), subscriber: N allocations (N bytes)
+trace N ID: TIME, allocates N (N bytes), subscriber: N allocations (N bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N request method=GET uri=/orders/N version=HTTP/N.N @ tokio-rt-worker #N \
 failed: Status code: N Internal Server Error
@@ -186,14 +186,14 @@ message: \"an order needs an item\"
 
 POST /shop.Orders/Place [second] path=/shop.Orders/Place status=200 sent=0 frames=0: TIME · \
 failed: grpc-status 9: an order needs an item · kept: everything
-trace N: TIME, allocates N (N bytes)
+trace N ID: TIME, allocates N (N bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N place @ tokio-rt-worker #N
 calls recorded: N memory: N bytes
 
 POST /shop.Orders/Place [first] path=/shop.Orders/Place status=200 sent=15 frames=1: TIME · \
 kept: everything
-trace N: TIME, allocates N (N bytes)
+trace N ID: TIME, allocates N (N bytes)
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N place @ tokio-rt-worker #N
 calls recorded: N memory: N bytes

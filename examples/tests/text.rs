@@ -1,6 +1,6 @@
 //! Makes the outputs of two runs comparable.
 
-/// Returns the text with `TIME` for each duration. Runs of spaces and of `─` become single ones, because
+/// Returns the text with `TIME` for each duration, and `ID:` for the id of a trace. Runs of spaces and of `─` become single ones, because
 /// their lengths depend on the durations.
 pub(crate) fn without_times(text: &str) -> String {
     replaced(text, |before, word, after| {
@@ -9,6 +9,8 @@ pub(crate) fn without_times(text: &str) -> String {
             Some("")
         } else if is_number(before) && UNITS.contains(&word) || is_time(word) {
             Some("TIME")
+        } else if word.strip_suffix(':').is_some_and(is_trace_id) {
+            Some("ID:")
         } else if word.chars().all(|character| character == '─') {
             Some(if word.is_empty() { "" } else { "─" })
         } else {
@@ -43,6 +45,10 @@ fn is_time(word: &str) -> bool {
     UNITS
         .iter()
         .any(|unit| word.strip_suffix(unit).is_some_and(is_number))
+}
+
+fn is_trace_id(word: &str) -> bool {
+    word.len() == 32 && word.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 fn is_number(word: &str) -> bool {

@@ -5,6 +5,7 @@ pub(crate) mod sync;
 
 pub(crate) mod clock;
 pub(crate) mod excluded;
+pub(crate) mod hex;
 pub(crate) mod pool;
 pub(crate) mod text;
 pub(crate) mod wait;

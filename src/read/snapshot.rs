@@ -10,12 +10,19 @@ use crate::primitives::text::Texts;
 use crate::read::footprint::Footprint;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
+use crate::store::identity::OwnIds;
+use crate::store::ids::{SpanId, TraceId};
 use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::threads::Tag;
 
 /// A trace at one moment. Moments are durations since the trace began.
 pub(crate) struct Snapshot {
     pub(crate) id: u64,
+    pub(crate) trace_id: Option<TraceId>,
+    /// The caller's span, if the trace continues the caller's.
+    pub(crate) parent_span: Option<SpanId>,
+    /// `None` if the trace is empty.
+    pub(crate) own_ids: Option<OwnIds>,
     pub(crate) started: SystemTime,
     pub(crate) age: Duration,
     pub(crate) grown: u64,
@@ -155,6 +162,9 @@ impl Snapshot {
     pub(super) fn empty() -> Self {
         Self {
             id: 0,
+            trace_id: None,
+            parent_span: None,
+            own_ids: None,
             started: SystemTime::now(),
             age: Duration::ZERO,
             grown: 0,

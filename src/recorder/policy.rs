@@ -14,6 +14,8 @@ use crate::primitives::text::unless_it_panics;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::report::units::{bytes, count, time};
+#[cfg(feature = "tower")]
+use crate::store::trace::Trace;
 
 use super::top::{Extremes, Top};
 
@@ -39,6 +41,20 @@ pub struct Ended<'a> {
     pub calls: u64,
     /// The status of the HTTP response; `None` if there was no response, or if it is no HTTP request.
     pub status: Option<u16>,
+    /// Whether a service that was called has kept its part of the request (feature `propagation`).
+    pub kept_downstream: bool,
+    /// Whether the caller samples the request, by the flag in its `traceparent` (feature `propagation`).
+    pub sampled_upstream: bool,
+}
+
+/// A request whose response's head is sent, as far as it can only be kept for it: times and counts grow, and the
+/// others don't change any more.
+#[cfg(feature = "tower")]
+pub(super) struct SoFar<'a> {
+    pub(super) wall: Duration,
+    pub(super) is_failed: bool,
+    pub(super) status: Option<u16>,
+    pub(super) trace: &'a Trace,
 }
 
 /// Set of rules: a request is kept if one of them applies to it.
@@ -76,6 +92,8 @@ enum KeepRule {
     AllocatesOver(u64),
     BytesOver(u64),
     PeakOver(u64),
+    KeptDownstream,
+    SampledUpstream,
     When(Arc<str>, Arc<Condition>),
 }
 
@@ -103,6 +121,10 @@ pub enum Reason {
     BytesOver(u64),
     /// The peak of one of its calls was more bytes than this.
     PeakOver(u64),
+    /// A service that was called kept its part of the request.
+    KeptDownstream,
+    /// The caller samples the request.
+    SampledUpstream,
     /// A rule of the program itself, by its name.
     Rule(Arc<str>),
     /// It was one of the slowest of its name in a window of time.
@@ -124,6 +146,8 @@ impl fmt::Display for Reason {
             Self::AllocatesOver(limit) => write!(f, "allocates over {}", count(*limit)),
             Self::BytesOver(limit) => write!(f, "over {}", bytes(*limit)),
             Self::PeakOver(limit) => write!(f, "peak over {}", bytes(*limit)),
+            Self::KeptDownstream => f.write_str("kept downstream"),
+            Self::SampledUpstream => f.write_str("sampled upstream"),
             Self::Rule(name) => f.write_str(name),
             Self::Slowest => f.write_str("among the slowest"),
             Self::Heaviest => f.write_str("among the heaviest"),
@@ -225,6 +249,28 @@ impl Policy {
         self.rule(KeepRule::PeakOver(limit))
     }
 
+    /// Keeps requests of which a service that was called has kept its part. So a failure deep below keeps the
+    /// requests above it, as far up as each service has this rule.
+    ///
+    /// Callees say so in the response, with [`RecorderLayer::tell_kept`](crate::tower::RecorderLayer::tell_kept);
+    /// see there what they can know at that moment. The client must look for it: `PropagationLayer` does, and
+    /// `note_kept` for others (feature `propagation`).
+    ///
+    /// A callee can have any request kept, so it should be one of yours.
+    #[must_use]
+    pub fn kept_downstream(self) -> Self {
+        self.rule(KeepRule::KeptDownstream)
+    }
+
+    /// Keeps requests whose caller samples them, by the flag in its header `traceparent` (feature `propagation`).
+    /// So of each trace that another tool has chosen at its beginning, the part of this service is kept.
+    ///
+    /// Anyone who reaches the service can set the flag, and have any number of requests kept.
+    #[must_use]
+    pub fn sampled_upstream(self) -> Self {
+        self.rule(KeepRule::SampledUpstream)
+    }
+
     /// Keeps, for each name, a request that is among the `count` slowest of its window when it ends. So
     /// the first `count` of each window are kept, and after them those that are slower than one of
     /// these. `count` is at most 64; 0 keeps nothing.
@@ -254,6 +300,13 @@ impl Policy {
         condition: impl Fn(&Ended<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.rule(KeepRule::When(name.into(), Arc::new(condition)))
+    }
+
+    /// Returns whether a request whose head is sent will be kept, whatever happens from now on. A rule of the
+    /// program and the comparison with other requests decide at the end only.
+    #[cfg(feature = "tower")]
+    pub(super) fn keeps_already(&self, so_far: &SoFar<'_>) -> bool {
+        self.rules.iter().any(|rule| rule.applies_already(so_far))
     }
 
     pub(super) fn extremes(&self) -> (Extremes, Extremes) {
@@ -328,12 +381,31 @@ impl KeepRule {
                 Reason::BytesOver(*limit),
             ),
             Self::PeakOver(limit) => (over(ended.peak_bytes, limit), Reason::PeakOver(*limit)),
+            Self::KeptDownstream => (ended.kept_downstream, Reason::KeptDownstream),
+            Self::SampledUpstream => (ended.sampled_upstream, Reason::SampledUpstream),
             Self::When(name, condition) => {
                 let applies = says(&**condition, ended, panics);
                 return applies.then(|| Reason::Rule(Arc::clone(name)));
             }
         };
         applies.then_some(reason)
+    }
+
+    /// Returns whether it will apply, whatever happens from now on.
+    #[cfg(feature = "tower")]
+    fn applies_already(&self, so_far: &SoFar<'_>) -> bool {
+        let total = |figure: fn(&Counts) -> u64| so_far.trace.total().map_or(0, |it| figure(&it));
+        match self {
+            Self::SlowerThan(limit) => so_far.wall > *limit,
+            Self::Failed => so_far.is_failed,
+            Self::ClientErrors => so_far.status.is_some_and(|it| (400..500).contains(&it)),
+            Self::AllocatesOver(limit) => total(Counts::allocates) > *limit,
+            Self::BytesOver(limit) => total(|it| it.bytes_allocated) > *limit,
+            Self::KeptDownstream => so_far.trace.is_kept_downstream(),
+            Self::SampledUpstream => so_far.trace.is_sampled_upstream(),
+            // Outcomes may change until the end. A peak takes reading all calls.
+            Self::Panicked | Self::Cancelled | Self::PeakOver(_) | Self::When(..) => false,
+        }
     }
 }
 

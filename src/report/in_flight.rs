@@ -7,6 +7,7 @@ use alloc_counter::Counts;
 
 use crate::report::duration::Exactly;
 use crate::report::{CallReport, Outcome, Report, text};
+use crate::store::ids::TraceId;
 use crate::store::trace::Trace;
 
 /// Trace in flight, as returned by [`in_flight`].
@@ -17,6 +18,8 @@ use crate::store::trace::Trace;
 pub struct InFlight {
     /// The [trace's number](Trace::id).
     pub trace: u64,
+    /// The [id](Trace::trace_id) by which all services know the trace.
+    pub trace_id: Option<TraceId>,
     /// When the trace began.
     pub started: SystemTime,
     /// Time since then.
@@ -76,6 +79,7 @@ impl InFlight {
         }
         Self {
             trace: report.trace,
+            trace_id: report.trace_id,
             started: report.started,
             age,
             total: report.total,
@@ -86,7 +90,11 @@ impl InFlight {
 
 impl fmt::Display for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "trace {}: {} running", self.trace, Exactly(self.age))?;
+        write!(f, "trace {}", self.trace)?;
+        if let Some(id) = self.trace_id {
+            write!(f, " {id}")?;
+        }
+        write!(f, ": {} running", Exactly(self.age))?;
         text::write_allocates(self.total.as_ref(), f)?;
         self.open
             .iter()

@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
+use crate::store::ids::{SpanId, TraceId};
 #[cfg(doc)]
 use crate::store::trace::Trace;
 
@@ -46,6 +47,14 @@ pub struct Report {
     pub request: Option<Box<Request>>,
     /// The [trace's number](Trace::id); 0 for the report of an empty trace.
     pub trace: u64,
+    /// The [id](Trace::trace_id) by which all services know the trace; `None` for an empty trace, and in files of
+    /// earlier versions.
+    pub trace_id: Option<TraceId>,
+    /// The id of the request itself, around its outermost calls, within [`trace_id`](Self::trace_id).
+    pub span_id: Option<SpanId>,
+    /// The id of the call, in the service that called this one, from which the request came; `None` if it came
+    /// without one.
+    pub parent_span: Option<SpanId>,
     /// When the trace began, computed from the wall clock at the time of the report.
     pub started: SystemTime,
     /// Time from the trace's beginning to the end of its last call, or to the report if a call is still
@@ -148,6 +157,9 @@ pub struct CallReport {
     /// The call in which this one was opened, or from which its strand was spawned, as an index
     /// into [`Report::calls`].
     pub parent: Option<usize>,
+    /// The call's id within [`Report::trace_id`]; `None` in files of earlier versions. Services that were called
+    /// in it know it as their [`parent_span`](Report::parent_span).
+    pub span_id: Option<SpanId>,
     /// The number, within the trace, of the line of execution in which the call was opened: an
     /// injected scope or an instrumented future, in the order in which they were made, from 0.
     pub strand: u32,

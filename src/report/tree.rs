@@ -87,7 +87,12 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     if let Some(request) = &report.request {
         writeln!(out, "{request}")?;
     }
-    write!(out, "trace {}: {}", report.trace, time(report.elapsed))?;
+    write!(out, "trace {}", report.trace)?;
+    // A report without a request has no use for it: it leaves the process by a recorder.
+    if let (Some(id), Some(_)) = (report.trace_id, &report.request) {
+        write!(out, " {id}")?;
+    }
+    write!(out, ": {}", time(report.elapsed))?;
     write!(
         out,
         ", allocates {}",

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod callsite;
 pub(crate) mod cancelling;
+pub(crate) mod ids;
 pub(crate) mod interned;
 pub(crate) mod short_text;
 pub(crate) mod state;
@@ -30,6 +31,12 @@ pub(crate) mod meter;
 pub(crate) mod strand;
 
 pub(crate) mod folding;
+pub(crate) mod identity;
+
+#[cfg(feature = "propagation")]
+pub(crate) mod caller;
+#[cfg(feature = "propagation")]
+pub(crate) mod tracestate;
 
 pub(crate) mod trace;
 pub(crate) mod trace_builder;

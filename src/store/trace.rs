@@ -13,9 +13,16 @@ use crate::primitives::clock;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, fence, shared_static};
 use crate::store::address::Address;
+#[cfg(feature = "propagation")]
+use crate::store::caller::{AtomicCaller, Caller};
 use crate::store::folding::{Ended, FoldingStrands, OpenStrands};
+use crate::store::identity::{self, OwnIds};
+use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
+use crate::store::paths::PATHS;
 use crate::store::strand::{STRANDS, Strand};
+#[cfg(feature = "propagation")]
+use crate::store::tracestate::Tracestate;
 
 shared_static! {
     static TRACES: Pool<TraceState> = Pool::new();
@@ -70,6 +77,8 @@ pub(crate) struct TraceState {
     newest: AtomicNumber,
     strands: AtomicU32,
     folding: FoldingStrands,
+    #[cfg(feature = "propagation")]
+    caller: AtomicCaller,
 }
 
 impl TraceState {
@@ -82,6 +91,8 @@ impl TraceState {
             newest: AtomicNumber::none(),
             strands: AtomicU32::new(0),
             folding: FoldingStrands::new(),
+            #[cfg(feature = "propagation")]
+            caller: AtomicCaller::new(),
         }
     }
 
@@ -151,7 +162,11 @@ impl Trace {
         state.allowance.reset(capacity, limits);
         #[cfg(feature = "sites")]
         state.allowance.sites.reset(sites, limits.sites);
-        state.id.store(IDS.fetch_add(1, Relaxed) + 1, Relaxed);
+        let id = IDS.fetch_add(1, Relaxed) + 1;
+        if id == 1 {
+            identity::warm_up();
+        }
+        state.id.store(id, Relaxed);
         state.started.store(clock::ticks(), Relaxed);
         state.newest.store(Number::NONE, Relaxed);
         state.strands.store(0, Relaxed);
@@ -179,6 +194,127 @@ impl Trace {
     /// Returns the trace's number. The first trace of a process has 1, an empty one 0.
     pub fn id(&self) -> u64 {
         self.state.map_or(0, |state| state.id.load(Relaxed))
+    }
+
+    /// Returns the id by which all services know the trace, for logs, errors and other tools; `None` for an empty
+    /// trace.
+    ///
+    /// It is the id that the caller of this service sent, if the trace continues the caller's (feature
+    /// `propagation`), and otherwise the trace's own. Cost: some 100 instructions. Nothing is stored, so a request that
+    /// nobody asks pays nothing.
+    ///
+    /// ```
+    /// let trace = tracer::Trace::new();
+    /// let _scope = trace.inject();
+    /// let id = tracer::fetch().trace_id();
+    /// assert!(id.is_some());
+    /// assert_eq!(id, trace.report().trace_id);
+    /// ```
+    pub fn trace_id(&self) -> Option<TraceId> {
+        #[cfg(feature = "propagation")]
+        if let Some(caller) = self.caller() {
+            return Some(caller.trace_id);
+        }
+        Some(self.own_ids()?.trace_id())
+    }
+
+    /// Returns the id of the call that this handle is below, or else of the request itself; `None` for an empty
+    /// trace. Calls beyond the trace's [limits](Limits) have none: then it is that of the nearest recorded call
+    /// around them.
+    ///
+    /// ```
+    /// use tracer::{Trace, call, fetch};
+    ///
+    /// let trace = Trace::new();
+    /// let _scope = trace.inject();
+    /// assert_eq!(fetch().span_id(), trace.report().span_id);
+    /// let call = call!();
+    /// assert_eq!(fetch().span_id(), trace.report().calls[0].span_id);
+    /// ```
+    pub fn span_id(&self) -> Option<SpanId> {
+        Some(self.own_ids()?.span(self.recorded_parent()))
+    }
+
+    /// Returns the recorded call that this handle is below.
+    pub(crate) fn recorded_parent(&self) -> Address {
+        let mut call = self.parent;
+        while let Some(path) = call.path() {
+            call = PATHS.get(path).map_or(Address::NONE, |path| path.around());
+        }
+        call
+    }
+
+    /// Returns the trace's own ids, whoever began it; `None` if it is empty.
+    pub(crate) fn own_ids(&self) -> Option<OwnIds> {
+        let state = self.state?;
+        let (id, started) = (state.id.load(Relaxed), state.started.load(Relaxed));
+        Some(OwnIds::of(id, started))
+    }
+
+    /// Returns the id of the call, in another service, from which the trace came.
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, none is known")
+    )]
+    pub(crate) fn parent_span(&self) -> Option<SpanId> {
+        #[cfg(feature = "propagation")]
+        return self.caller().map(|caller| caller.parent);
+        #[cfg(not(feature = "propagation"))]
+        None
+    }
+
+    /// Returns what the caller of this service told, if the trace continues the caller's.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn caller(&self) -> Option<Caller> {
+        self.state?.caller.get()
+    }
+
+    /// Continues the caller's trace. Returns `false` if this one already continues one.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn set_caller(&self, caller: Caller, tracestate: &[u8]) -> bool {
+        let state = self.state.map(|state| &state.caller);
+        state.is_some_and(|it| it.set(caller, tracestate))
+    }
+
+    /// Returns the members of other services in the caller's `tracestate`; `None` if there are none.
+    #[cfg(feature = "propagation")]
+    #[inline]
+    pub(crate) fn tracestate(&self) -> Option<impl Iterator<Item = u8>> {
+        self.state?.caller.tracestate()
+    }
+
+    /// Notes that a service that was called has kept its part of the trace.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn note_kept_downstream(&self) {
+        if let Some(state) = self.state {
+            state.caller.note_kept_downstream();
+        }
+    }
+
+    /// Returns whether a service that was called has kept its part of the trace.
+    #[cfg(feature = "recorder")]
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, none is known")
+    )]
+    pub(crate) fn is_kept_downstream(&self) -> bool {
+        #[cfg(feature = "propagation")]
+        return self.state.is_some_and(|it| it.caller.is_kept_downstream());
+        #[cfg(not(feature = "propagation"))]
+        false
+    }
+
+    /// Returns whether the caller said that it samples the trace.
+    #[cfg(feature = "recorder")]
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, none is known")
+    )]
+    pub(crate) fn is_sampled_upstream(&self) -> bool {
+        #[cfg(feature = "propagation")]
+        return self.state.is_some_and(|it| it.caller.is_sampled_upstream());
+        #[cfg(not(feature = "propagation"))]
+        false
     }
 
     /// Returns the time since the trace began; zero for an empty trace.
@@ -319,7 +455,10 @@ impl Trace {
 
     /// Returns the bytes that all traces hold until the process ends.
     pub(crate) fn held_bytes() -> u64 {
-        TRACES.held_bytes() + ALLOWANCES.held_bytes()
+        let held = TRACES.held_bytes() + ALLOWANCES.held_bytes();
+        #[cfg(feature = "propagation")]
+        let held = held + Tracestate::held_bytes();
+        held
     }
 
     /// Returns when the trace began, in ticks; `None` if it is empty.
@@ -440,6 +579,8 @@ fn recycle(state: &'static Member<TraceState>) {
         return;
     }
     state.allowance.paths.clear();
+    #[cfg(feature = "propagation")]
+    state.caller.clear();
     TRACES.give(state);
 }
 

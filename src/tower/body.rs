@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::exchange::Shared;
+use super::kept;
 
 pin_project! {
     /// Body of a [`RecorderService`](super::RecorderService)'s response: the request is over when it
@@ -19,6 +20,8 @@ pin_project! {
         body: Option<B>,
         // `None` once the request is over, or if it is not recorded.
         exchange: Option<Shared>,
+        // Trailers of our own are still to come.
+        tells_kept: bool,
     }
 
     impl<B> PinnedDrop for RecordedBody<B> {
@@ -32,7 +35,7 @@ pin_project! {
 }
 
 impl<B: Body> RecordedBody<B> {
-    pub(super) fn new(body: B, headers: &HeaderMap, mut exchange: Shared) -> Self {
+    pub(super) fn new(body: B, headers: &mut HeaderMap, mut exchange: Shared) -> Self {
         // The head takes precedence, since it is what the client was promised.
         let length = content_length(headers);
         exchange.expects(length.or_else(|| body.size_hint().exact()));
@@ -42,11 +45,14 @@ impl<B: Body> RecordedBody<B> {
             exchange.body_ends();
         }
         if is_over {
-            exchange.end();
+            exchange.end_with_head(headers);
+        } else {
+            exchange.tell_in_head(headers);
         }
         Self {
             exchange: (!is_over).then_some(exchange),
             body: Some(body),
+            tells_kept: false,
         }
     }
 }
@@ -57,6 +63,7 @@ impl<B> RecordedBody<B> {
         Self {
             body: Some(body),
             exchange: None,
+            tells_kept: false,
         }
     }
 }
@@ -66,6 +73,13 @@ impl<B> RecordedBody<B> {
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
+}
+
+/// Returns trailers that say that the request is kept.
+fn trailers() -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    kept::tell(&mut trailers);
+    trailers
 }
 
 impl<B> Body for RecordedBody<B>
@@ -81,12 +95,15 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
+        if std::mem::take(this.tells_kept) {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers()))));
+        }
         let Some(exchange) = this.exchange.as_mut() else {
             let body = this.body.as_mut().as_pin_mut();
             return body.map_or(Poll::Ready(None), |body| body.poll_frame(context));
         };
         exchange.body_begins();
-        let (frame, is_over) = ready!(exchange.run(|| {
+        let (mut frame, is_over) = ready!(exchange.run(|| {
             let Some(mut body) = this.body.as_mut().as_pin_mut() else {
                 return Poll::Ready((None, true));
             };
@@ -116,14 +133,23 @@ where
         }
         if is_over {
             exchange.body_ends();
-            exchange.end();
+            let tells_kept = exchange.end_with_body();
             *this.exchange = None;
+            match &mut frame {
+                _ if !tells_kept => {}
+                None => frame = Some(Ok(Frame::trailers(trailers()))),
+                Some(Ok(frame)) => match frame.trailers_mut() {
+                    Some(trailers) => kept::tell(trailers),
+                    None => *this.tells_kept = true,
+                },
+                Some(Err(_)) => {}
+            }
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        !self.tells_kept && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -143,6 +169,7 @@ impl<B> Default for RecordedBody<B> {
         Self {
             body: None,
             exchange: None,
+            tells_kept: false,
         }
     }
 }

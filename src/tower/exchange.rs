@@ -11,11 +11,13 @@ use percent_encoding::percent_decode;
 use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
 use crate::primitives::text::{character_boundary, unless_it_panics};
+use crate::propagation;
 use crate::recorder::{Recorder, Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 use crate::write::execution::Execution;
 
+use super::kept::{self, Tells};
 use super::{Options, RequestId};
 
 /// A request in flight. If it is dropped before it has ended, it is cancelled.
@@ -33,6 +35,7 @@ pub(super) struct Exchange {
     sent_bytes: u64,
     frames: u64,
     is_body_asked_for: bool,
+    tells: Tells,
     /// Whether the service is being polled. If this stays set, the poll has panicked.
     is_polled: bool,
 }
@@ -60,6 +63,9 @@ impl Exchange {
                 Some(name) => recorder.begin_with_id(&name, id.copy()),
                 None => recorder.begin_with_id(&name(options, parts), id.copy()),
             };
+            if options.continues {
+                propagation::continue_from(&parts.headers, recording.trace());
+            }
             let exchange = Boxed::new(Self {
                 execution: Execution::begin(recording.trace()),
                 recording: Some(recording),
@@ -70,6 +76,7 @@ impl Exchange {
                 sent_bytes: 0,
                 frames: 0,
                 is_body_asked_for: false,
+                tells: Tells::of(options.tells_kept, &parts.headers),
                 is_polled: false,
             });
             match exchange {
@@ -137,6 +144,36 @@ impl Exchange {
         self.grpc_status(headers);
     }
 
+    /// Tells the caller in the head if the request is certain to be kept.
+    #[inline]
+    pub(super) fn tell_in_head(&mut self, headers: &mut HeaderMap) {
+        if self.tells != Tells::Nowhere {
+            self.tell_if_certain(headers);
+        }
+    }
+
+    fn tell_if_certain(&mut self, headers: &mut HeaderMap) {
+        let recording = self.recording.as_ref();
+        if recording.is_some_and(|it| alloc_counter::exclude(|| it.is_kept_already())) {
+            kept::tell(headers);
+            self.tells = Tells::Nowhere;
+        } else if self.tells == Tells::HeadOrTrailers && self.length.is_none() {
+            kept::announce(headers);
+        }
+    }
+
+    /// Ends the request before its head is sent, and tells the caller in the head if it is kept.
+    pub(super) fn end_with_head(&mut self, headers: &mut HeaderMap) {
+        if self.end() && self.tells != Tells::Nowhere {
+            kept::tell(headers);
+        }
+    }
+
+    /// Ends the request after its body. Returns whether the caller is to be told in the trailers that it is kept.
+    pub(super) fn end_with_body(&mut self) -> bool {
+        self.end() && self.tells == Tells::HeadOrTrailers
+    }
+
     /// Takes the gRPC status from the trailers, or from the head of a response without a body.
     pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
         let status = headers.get(&GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
@@ -199,10 +236,10 @@ impl Exchange {
         self.end();
     }
 
-    /// Ends the request.
-    pub(super) fn end(&mut self) {
+    /// Ends the request. Returns whether it is kept.
+    pub(super) fn end(&mut self) -> bool {
         let Some(recording) = self.recording.take() else {
-            return;
+            return false;
         };
         self.execution = Execution::none();
         recording.finish_with(|recording| {
@@ -215,7 +252,7 @@ impl Exchange {
                 recording.label("sent", self.sent_bytes);
                 recording.label("frames", self.frames);
             }
-        });
+        })
     }
 }
 

@@ -88,7 +88,7 @@ where
                 if *this.has_server_timing {
                     tell_timing(exchange.trace(), &mut parts.headers);
                 }
-                let body = RecordedBody::new(body, &parts.headers, exchange);
+                let body = RecordedBody::new(body, &mut parts.headers, exchange);
                 Ok(Response::from_parts(parts, body))
             }
             Err(error) => {

@@ -40,6 +40,9 @@
 //! - A request **panics** if the handler does. If a layer below catches the panic and answers with 500,
 //!   the request failed, and the call panicked.
 //!
+//! - Its **trace** continues that of the caller, if the request has a valid header `traceparent`. See
+//!   [`propagation`](crate::propagation).
+//!
 //! Kept requests have labels for `path`, `status`, `sent` bytes and `frames`, and for a `method` that is
 //! not one of the nine. There is no label for the query, since it often contains secrets. The path is
 //! the one that the client asked for, in nested routers too.
@@ -71,6 +74,7 @@ mod body;
 mod exchange;
 mod future;
 mod id;
+mod kept;
 
 use std::fmt;
 use std::sync::Arc;
@@ -103,10 +107,13 @@ pub struct RecorderLayer {
 }
 
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "settings, each by itself")]
 struct Options {
     id_header: HeaderName,
     has_server_timing: bool,
     is_grpc: bool,
+    continues: bool,
+    tells_kept: bool,
     name_by: Option<Arc<NameBy>>,
 }
 
@@ -121,6 +128,8 @@ impl RecorderLayer {
                 id_header: HeaderName::from_static("x-request-id"),
                 has_server_timing: false,
                 is_grpc: false,
+                continues: true,
+                tells_kept: false,
                 name_by: None,
             }),
         }
@@ -137,6 +146,33 @@ impl RecorderLayer {
     #[must_use]
     pub fn server_timing(self, yes: bool) -> Self {
         self.with(|options| options.has_server_timing = yes)
+    }
+
+    /// Continues the trace of the caller's header `traceparent`; yes by default. See
+    /// [`propagation`](crate::propagation).
+    ///
+    /// Say no at the edge, if clients outside shall not choose the ids of your traces, nor have them
+    /// [kept](crate::recorder::Policy::sampled_upstream) by the header's flag.
+    #[must_use]
+    pub fn traceparent(self, yes: bool) -> Self {
+        self.with(|options| options.continues = yes)
+    }
+
+    /// Tells the caller if the request is kept, for
+    /// [`Policy::kept_downstream`](crate::recorder::Policy::kept_downstream): by the header `tracer-kept: 1`, or by
+    /// a trailer of that name. No by default: it reveals something of the service, so it is not for the edge.
+    ///
+    /// - **The header** says what is certain when the head of the response is sent: the request failed by its
+    ///   status, exceeded a limit on time or allocations, is of an armed route, or another service or the caller
+    ///   asked for it. If there is no body, the request is over by then, and the header says all.
+    /// - **The trailer** says the rest, at the end of the body, to clients that send `te: trailers`, as those of
+    ///   gRPC do. HTTP/1.1 has trailers only if the length of the body is not known.
+    /// - **Nobody is told** of what came after the head if the client takes no trailers. A request that was said
+    ///   to be kept may be missing if the recorder had no room for it:
+    ///   [`Statistics::dropped`](crate::recorder::Statistics::dropped).
+    #[must_use]
+    pub fn tell_kept(self, yes: bool) -> Self {
+        self.with(|options| options.tells_kept = yes)
     }
 
     /// Names requests without a known route by HTTP method and path, for a service such as tonic's, whose

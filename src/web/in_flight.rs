@@ -38,7 +38,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
                     tbody {
                         @for request in &in_flight {
                             tr {
-                                th.text { (shown(&request.name)) @if let Some(id) = &request.id { " " span.faint { (shown(id)) } } }
+                                th.text { (shown(&request.name)) @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
+                                    @if let Some(id) = request.now.trace_id { span.usual { "trace " (id) } } }
                                 (cell("Age", &time(request.now.age)))
                                 (cell("Allocates", &or_unknown(request.now.total, |it| count(it.allocates()))))
                                 td.text data-of="Where it is" {

@@ -54,7 +54,7 @@
 //! certificate.
 //!
 //! The page is read-only. It has no scripts and loads nothing from other hosts, which a
-//! `Content-Security-Policy` enforces. All text from outside is escaped.
+//! `Content-Security-Policy` enforces. It leads to other hosts only by [links](Page::link) that you add. All text from outside is escaped.
 //!
 //! `nest_service` serves `/debug/traces` and `/debug/traces/`; `nest` serves the first only.
 //!
@@ -69,6 +69,7 @@ mod hotspots;
 mod in_flight;
 mod layout;
 mod lines;
+mod links;
 mod overview;
 mod requests;
 mod route;
@@ -88,8 +89,10 @@ use axum::routing::{MethodRouter, get};
 use crate::recorder::{Recorder, RouteStatistics};
 
 use access::{AccessRule, Admitted, TOKEN};
+use links::Links;
 use token::Token;
 
+pub use links::LinkError;
 pub use token::TokenError;
 
 /// The page of a recorder, for requests that come from this machine and have the page's token: see the
@@ -98,6 +101,7 @@ pub use token::TokenError;
 pub struct Page {
     recorder: Recorder,
     token: Token,
+    links: Links,
 }
 
 impl Page {
@@ -108,7 +112,12 @@ impl Page {
     /// If the operating system returns no random numbers.
     pub fn new(recorder: Recorder) -> Result<Self, TokenError> {
         let token = Token::random()?;
-        Ok(Self { recorder, token })
+        let links = Links::default();
+        Ok(Self {
+            recorder,
+            token,
+            links,
+        })
     }
 
     /// Makes a page with this token, for a token that outlives a restart.
@@ -130,7 +139,41 @@ impl Page {
     /// ```
     pub fn with_token(recorder: Recorder, token: &str) -> Result<Self, TokenError> {
         let token = Token::given(token)?;
-        Ok(Self { recorder, token })
+        let links = Links::default();
+        Ok(Self {
+            recorder,
+            token,
+            links,
+        })
+    }
+
+    /// Adds a link to another tool beside each kept request and on its page: `template` with the values of
+    /// `{trace_id}` and `{request_id}`, percent-encoded. A request without an id has no link that needs it.
+    ///
+    /// The links don't tell the other tool where they are.
+    ///
+    /// # Errors
+    ///
+    /// If the template is no `http` or `https` address, has no placeholder or another one, or has one in its host.
+    ///
+    /// ```
+    /// # use tracer::{recorder::Recorder, web::Page};
+    /// # let recorder = Recorder::builder().start().unwrap();
+    /// let page = Page::new(recorder)?
+    ///     .link("Jaeger", "https://jaeger.example/trace/{trace_id}")?
+    ///     .link("Sentry", "https://sentry.example/issues/?query=request_id:{request_id}")?;
+    ///
+    /// let error = page.link("Jaeger", "https://jaeger.example/trace/{traceid}").unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the link template \"https://jaeger.example/trace/{traceid}\" is malformed at byte 30: \
+    ///      expected {trace_id} or {request_id}"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn link(mut self, name: &str, template: &str) -> Result<Self, LinkError> {
+        self.links.add(name, template)?;
+        Ok(self)
     }
 
     /// Returns the token.
@@ -159,7 +202,24 @@ impl Page {
     where
         S: Clone + Send + Sync + 'static,
     {
-        build(self.recorder.clone(), AccessRule::Token(self.token.clone()))
+        build(
+            self.recorder.clone(),
+            AccessRule::Token(self.token.clone()),
+            self.links.clone(),
+        )
+    }
+
+    /// Returns the routes of the page, which serve exactly the requests for which `may_see` returns `true`, as
+    /// those of [`router_for`] do, with the page's [links](Self::link).
+    pub fn router_for<S>(
+        &self,
+        may_see: impl Fn(&Parts) -> bool + Send + Sync + 'static,
+    ) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let rule = AccessRule::Custom(Arc::new(may_see));
+        build(self.recorder.clone(), rule, self.links.clone())
     }
 }
 
@@ -179,16 +239,18 @@ pub fn router_for<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    build(recorder, AccessRule::Custom(Arc::new(may_see)))
+    let rule = AccessRule::Custom(Arc::new(may_see));
+    build(recorder, rule, Links::default())
 }
 
-fn build<S>(recorder: Recorder, rule: AccessRule) -> Router<S>
+fn build<S>(recorder: Recorder, rule: AccessRule, links: Links) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let page = Mounted {
         recorder,
         rule: Arc::new(rule),
+        links,
     };
     let nowhere = async |State(page), parts| answer(page, parts, nowhere).await;
     let unchanged = async |State(page), parts| answer(page, parts, unchanged).await;
@@ -214,6 +276,7 @@ where
 struct Mounted {
     recorder: Recorder,
     rule: Arc<AccessRule>,
+    links: Links,
 }
 
 impl Mounted {

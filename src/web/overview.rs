@@ -39,7 +39,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         @else { (routes_table(asked, &routes, &kept)) }
         @for (title, reports) in [("Failed", &failed), ("Slowest", &slowest), ("Heaviest", &heaviest)] {
             h2 { (title) }
-            (list(asked, title, reports, MOST))
+            (list(page, asked, title, reports, MOST))
         }
     };
     layout::page(asked, "Overview", None, &content).into_response()

@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use crate::report::units::{bytes, count, or_unknown, time};
 use crate::report::{Compared, Outcome, Report, Request};
 
-use super::Asked;
 use super::layout::{beside_usual, cell, shown};
+use super::{Asked, Mounted};
 
 /// Kept requests of one route whose times share a power of ten.
 pub(super) struct Bucket {
@@ -70,7 +70,13 @@ pub(super) fn name(report: &Report) -> &str {
 }
 
 /// Makes a list of the first requests, with a title.
-pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: usize) -> Markup {
+pub(super) fn list(
+    page: &Mounted,
+    asked: &Asked,
+    title: &str,
+    reports: &[Arc<Report>],
+    most: usize,
+) -> Markup {
     html! {
         @if reports.is_empty() { p.faint { "No request is kept." } }
         @else {
@@ -82,7 +88,7 @@ pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: us
                     } }
                     tbody {
                         @for report in reports.iter().take(most) {
-                            @if let Some(request) = &report.request { (line(asked, report, request)) }
+                            @if let Some(request) = &report.request { (line(page, asked, report, request)) }
                         }
                     }
                 }
@@ -92,7 +98,7 @@ pub(super) fn list(asked: &Asked, title: &str, reports: &[Arc<Report>], most: us
     }
 }
 
-fn line(asked: &Asked, report: &Report, request: &Request) -> Markup {
+fn line(page: &Mounted, asked: &Asked, report: &Report, request: &Request) -> Markup {
     let compared = request.compared.as_ref();
     let allocates = or_unknown(report.total, |it| count(it.allocates()));
     let usual = compared.and_then(|it| it.usual_allocates);
@@ -101,6 +107,8 @@ fn line(asked: &Asked, report: &Report, request: &Request) -> Markup {
             th.text {
                 a href=(asked.link(&format!("/trace/{}", report.trace))) { (shown(&request.name)) }
                 @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
+                (page.links.of(report))
+                @if let Some(id) = report.trace_id { span.usual { "trace " (id) } }
             }
             (beside_usual("Time", &time(request.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))

@@ -57,12 +57,12 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         @if !with_lines.is_empty() {
             h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }
             p { a href=(lines) { "Lines that allocate" } }
-            (list(asked, "Armed", &with_lines, MOST))
+            (list(page, asked, "Armed", &with_lines, MOST))
         }
         @if kept.is_empty() { p { "None of it is in memory." } }
         @for Bucket { title, anchor, reports } in &Bucket::of(&kept) {
             h2 id=(anchor) { "Kept, " (title) " (" (count(reports.len() as u64)) ")" }
-            (list(asked, title, reports, MOST))
+            (list(page, asked, title, reports, MOST))
         }
     };
     Ok(layout::page(asked, &shown(name), None, &content).into_response())

@@ -79,7 +79,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let content = html! {
         h1 { a href=(asked.route(name)) { (shown(name)) }
             @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
-        (facts(&report))
+        (facts(page, &report))
         (waterfall(&report))
         p { "Take it away: "
             @for (place, format) in Format::ALL.iter().enumerate() {
@@ -99,7 +99,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     .into_response())
 }
 
-fn facts(report: &Report) -> Markup {
+fn facts(page: &Mounted, report: &Report) -> Markup {
     html! {
         @if let Some(request) = &report.request {
             @let compared = request.compared.as_ref();
@@ -118,9 +118,12 @@ fn facts(report: &Report) -> Markup {
                     li { "subscriber: " b { (plural(it.allocates(), "allocation")) " (" (bytes(it.bytes_allocated)) ")" } }
                 }
                 li { "kept: " (reasons(request)) }
+                @if let Some(id) = report.trace_id { li.faint { "trace id " b #trace-id { (id) } } }
+                @if let Some(id) = report.parent_span { li.faint { "called by span " b { (id) } } }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
             }
         }
+        @if !page.links.is_empty() { p { "Elsewhere:" (page.links.of(report)) } }
         @if report.dropped > 0 { p.bad { (count(report.dropped)) " calls, checkpoints or messages could not be recorded." } }
     }
 }

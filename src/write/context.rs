@@ -10,6 +10,8 @@ use alloc_counter::{Local, Window};
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
+#[cfg(feature = "propagation")]
+use crate::store::chunk::CallRef;
 use crate::store::strand::{STRANDS, Strand};
 use crate::store::sum;
 use crate::write::cursor::{self, Position, below, entered};
@@ -205,6 +207,17 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let window = self.window.take();
         cursor::here(|here| leave(here, self.strand, window));
+    }
+}
+
+/// Returns the innermost recorded call that is open in the current strand of this thread. Without one, returns
+/// what the strand stands below.
+#[cfg(feature = "propagation")]
+pub(crate) fn recorded_here(here: &Position, strand: &Strand) -> Address {
+    let innermost = here.innermost_running().map(CallRef::address);
+    match innermost.map(cursor::recorded) {
+        None | Some(Address::NONE) => strand.parent(),
+        Some(call) => call,
     }
 }
 

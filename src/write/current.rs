@@ -71,6 +71,17 @@ impl Trace {
     }
 }
 
+/// Returns the current trace as [`fetch`] does, with the innermost recorded call. Nothing is spawned below it.
+#[cfg(feature = "propagation")]
+#[inline]
+pub(crate) fn caller_here() -> Option<Trace> {
+    cursor::here(|here| {
+        let strand = here.strand()?;
+        let call = context::recorded_here(here, strand);
+        Some(Trace::of(strand.trace.load(Relaxed), call))
+    })
+}
+
 /// Returns a handle of the trace that is current on this thread, with the call that is open now, or an
 /// empty trace if no trace is current.
 ///

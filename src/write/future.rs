@@ -194,7 +194,7 @@ impl Held {
     }
 
     /// Suspends the call before the first poll: calls that are open within it are not the future's.
-    fn begin_aside(&mut self) {
+    pub(crate) fn begin_aside(&mut self) {
         self.aside = self.call.recorded().and_then(suspend::rest_alone);
     }
 

@@ -55,7 +55,7 @@ fn what_a_thread_is_doing() {
         assert_eq!(
             lines,
             [
-                &*format!("trace {}", trace.id()),
+                &*format!("trace {} {}", trace.id(), trace.trace_id().unwrap()),
                 "\tcall what_a_thread_is_doing [outer]",
                 "\t\tcheckpoint [half\\u{1b}[2J]",
                 "\tcall what_a_thread_is_doing [inner]",

@@ -12,6 +12,7 @@ mod on_drop;
 
 mod callsites;
 mod figures;
+mod ids;
 mod in_flight;
 mod late;
 mod order;

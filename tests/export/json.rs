@@ -12,11 +12,11 @@ use tracer::{Limits, Outcome, Report, Trace, call};
 
 /// A report with every field of the schema.
 const GOLDEN: &str = concat!(
-    r#"{"tracer_report":1,"trace":7,"started_unix_ns":1763942400000000001,"elapsed_ns":14038083,"#,
+    r#"{"tracer_report":1,"trace":7,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","started_unix_ns":1763942400000000001,"elapsed_ns":14038083,"#,
     r#""grown":1,"dropped":2,"memory_bytes":8192,"#,
     r#""total":{"allocations":12,"reallocations":3,"deallocations":11,"bytes_allocated":4096,"bytes_deallocated":4000},"#,
     r#""calls":[{"name":"handle","module":"service::web","file":"src/web.rs","line":12,"#,
-    r#""id":"ca7a87c4","labels":{"rows":"3","\u0000\"\n":"</script>"},"strand":0,"#,
+    r#""id":"ca7a87c4","labels":{"rows":"3","\u0000\"\n":"</script>"},"span_id":"b9c7c989f97918e1","strand":0,"#,
     r#""thread":{"number":1,"name":"main"},"start_ns":5,"wall_ns":14038078,"self_wall_ns":14037478,"busy_ns":1000,"self_busy_ns":400,"#,
     r#""total":{"allocations":10,"reallocations":3,"deallocations":11,"bytes_allocated":4000,"bytes_deallocated":4000},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
@@ -63,6 +63,29 @@ fn folded_sums_of_older_files_have_no_cancelled_calls() {
         (1, 0)
     );
     assert_eq!(written(&report), before);
+}
+
+#[test]
+fn reports_of_older_files_have_no_ids() {
+    let ids = r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","#;
+    let of_call = r#""span_id":"b9c7c989f97918e1","#;
+    let golden = golden();
+    assert_eq!(
+        golden.trace_id.unwrap().to_string(),
+        "4bf92f3577b34da6a3ce929d0e0e4736"
+    );
+    assert!(golden.calls[0].span_id.is_some() && golden.calls[1].span_id.is_none());
+    let before = GOLDEN.replace(ids, "").replace(of_call, "");
+    let report = read(before.as_bytes()).remove(0).unwrap();
+    assert_eq!(
+        (report.trace_id, report.span_id, report.parent_span),
+        (None, None, None)
+    );
+    assert_eq!(report.calls[0].span_id, None);
+    assert_eq!(written(&report), before);
+    let zeros = GOLDEN.replace("00f067aa0ba902b7", "0000000000000000");
+    let error = error(zeros);
+    assert!(error.contains("the span id is all zeros"), "{error}");
 }
 
 #[test]
@@ -306,7 +329,7 @@ fn malformed_reports_are_rejected() {
         ),
         (
             cut.replace("\"wall_ns\":600", "\"wall_ns\":\"\\u001b[2J\""),
-            "line 1, column 1170: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
+            "line 1, column 1307: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
         ),
         (
             cut.replace("\"parent\":0", "\"parent\":1"),
@@ -318,11 +341,11 @@ fn malformed_reports_are_rejected() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1834: not JSON: trailing characters",
+            "line 1, column 1971: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),
-            "line 1, column 774: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
+            "line 1, column 911: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
         ),
     ];
     for (input, message) in cases {

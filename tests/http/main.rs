@@ -5,14 +5,19 @@ mod common;
 
 mod arming;
 mod bodies;
+mod contexts;
+mod kept;
 mod layers;
 mod names;
 mod outcomes;
 mod page;
 mod page_access;
+mod page_elsewhere;
 mod page_lines;
 mod page_links;
+mod propagation;
 mod server;
+mod services;
 mod site;
 
 use std::time::Duration;

@@ -75,6 +75,30 @@ pub(crate) fn others_set_checkpoints() {
     *AROUND.lock().unwrap() = None;
 }
 
+/// It has the parent's seed, and its traces have the same numbers.
+pub(crate) fn a_childs_traces_have_ids_of_their_own() {
+    let before = Trace::new();
+    let ids = || {
+        let trace = Trace::new();
+        let ids = [before.trace_id(), trace.trace_id()].map(Option::unwrap);
+        format!("{} {} {}", trace.id(), ids[0], ids[1])
+    };
+    for _ in 0..FORKS {
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        if let Fork::Child = fork::fork().unwrap() {
+            let told = there.write_all(ids().as_bytes());
+            exit(i32::from(told.is_err()));
+        }
+        drop(there);
+        let (parents, mut childs) = (ids(), String::new());
+        here.read_to_string(&mut childs).unwrap();
+        let parts = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (parents, childs) = (parts(&parents), parts(&childs));
+        assert_eq!(parents[..2], childs[..2]);
+        assert_ne!(parents[2], childs[2]);
+    }
+}
+
 /// Forks `FORKS` times while three other threads run `busy`. Calls `show` before each fork.
 fn forks(busy: impl Fn(u64) + Sync, show: impl Fn(&Open)) {
     let done = AtomicBool::new(false);

@@ -1,5 +1,6 @@
 //! The tracer's own memory is bounded by the highest load seen.
 
+use tracer::propagation::TraceContext;
 use tracer::{Trace, call, memory};
 
 /// Records `requests` requests at once, each of 40 calls.
@@ -33,4 +34,29 @@ pub(crate) fn memory_is_bounded_by_the_highest_load() {
     (0..10).for_each(|_| at_once(1000));
     (0..1000).for_each(|_| at_once(1));
     assert_eq!(memory(), thousand);
+}
+
+pub(crate) fn texts_of_callers_are_given_back() {
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let context: TraceContext = context.parse().unwrap();
+    let with_text = context
+        .clone()
+        .with_tracestate(&format!("a={}", "x".repeat(200)));
+    let at_once = |requests: usize, context: &TraceContext| {
+        let continued = |_| {
+            let trace = Trace::new();
+            assert!(trace.continue_from(context));
+            trace
+        };
+        drop((0..requests).map(continued).collect::<Vec<_>>());
+    };
+    at_once(1000, &context);
+    let without = memory().held_bytes;
+    at_once(100, &with_text);
+    let with = memory();
+    let held = with.held_bytes - without;
+    assert!((100 * 512..100 * 640).contains(&held), "{held}");
+    (0..100).for_each(|_| at_once(100, &with_text));
+    (0..10).for_each(|_| at_once(1000, &context));
+    assert_eq!(memory(), with);
 }

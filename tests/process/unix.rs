@@ -45,6 +45,7 @@ macro_rules! tests {
 
 const TESTS: &[Test] = tests![
     callsites::beyond_the_most_all_others_are_one,
+    fork::a_childs_traces_have_ids_of_their_own,
     fork::others_record_sites,
     fork::others_report,
     fork::others_set_checkpoints,
@@ -54,6 +55,7 @@ const TESTS: &[Test] = tests![
     levels::of_a_wrapped_subscriber,
     limits::a_hundred_thousand_calls_in_one_trace_of_four_workers,
     memory::memory_is_bounded_by_the_highest_load,
+    memory::texts_of_callers_are_given_back,
     no_memory::what_can_not_be_recorded_is_left_out,
     panic_hook::what_is_in_flight_is_dumped_at_a_panic,
     recorder_fork::others_end_requests,

@@ -34,6 +34,7 @@ fn call(name: &'static str, parent: Option<usize>, start: u64, end: u64) -> Call
         id: None,
         labels: Vec::new(),
         parent,
+        span_id: None,
         strand: 0,
         thread: Thread {
             number: 1,
@@ -59,6 +60,9 @@ fn report(calls: Vec<CallReport>) -> Report {
     Report {
         request: None,
         trace: 7,
+        trace_id: None,
+        span_id: None,
+        parent_span: None,
         started: UNIX_EPOCH + Duration::from_secs(1_790_000_000),
         elapsed: calls
             .iter()

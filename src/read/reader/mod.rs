@@ -46,6 +46,9 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
     let allowance = trace.allowance();
     Snapshot {
         id: trace.id(),
+        trace_id: trace.trace_id(),
+        parent_span: trace.parent_span(),
+        own_ids: trace.own_ids(),
         started: clock::wall_time(started),
         age: clock::between(started, clock::ticks()),
         grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),

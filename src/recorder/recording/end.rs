@@ -17,8 +17,8 @@ use crate::store::state::OutcomeKind;
 
 use super::Recording;
 
-/// Ends a request. If it is kept, `describe` labels it before.
-pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recording)) {
+/// Ends a request. If it is kept, `describe` labels it before. Returns whether it is kept.
+pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recording)) -> bool {
     recording.is_over = true;
     let now = clock::ticks();
     let shared = Arc::clone(&recording.shared);
@@ -47,6 +47,8 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
         calls,
         status: recording.status,
+        kept_downstream: recording.trace.is_kept_downstream(),
+        sampled_upstream: recording.trace.is_sampled_upstream(),
     };
     #[cfg(feature = "sites")]
     let is_armed = recording.armed.is_some();
@@ -83,11 +85,12 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         drop(other);
     }
     if !verdict.is_kept {
-        return;
+        return false;
     }
     // The request is in the baseline before its report is built.
     describe(recording);
-    let one = if keep(recording, wall, outcome, verdict) {
+    let is_kept = keep(recording, wall, outcome, verdict);
+    let one = if is_kept {
         EndedCounts::KEPT
     } else {
         EndedCounts::DROPPED
@@ -95,6 +98,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     if let Some(mut aggregates) = stripes.aggregates() {
         stripes.count(&mut aggregates, recording.route, one);
     }
+    is_kept
 }
 
 /// Hands a request over to the thread that builds reports. Returns `false` if it is dropped.

@@ -19,6 +19,8 @@ use crate::write::current::Scope;
 use super::arming::{self, ArmedPlace};
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
+#[cfg(feature = "tower")]
+use super::policy::SoFar;
 use super::shared::Shared;
 #[cfg(feature = "tower")]
 use super::stripe::EndedCounts;
@@ -245,10 +247,25 @@ impl Recording {
     /// threads.
     pub fn finish(self) {}
 
-    /// Ends the request. If it is kept, `describe` labels it before.
+    /// Ends the request. If it is kept, `describe` labels it before. Returns whether it is kept.
     #[cfg(feature = "tower")]
-    pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) {
-        alloc_counter::exclude(|| end(&mut self, describe));
+    pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) -> bool {
+        alloc_counter::exclude(|| end(&mut self, describe))
+    }
+
+    /// Returns whether the request will be kept, whatever happens from now on, unless there is no room for it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_kept_already(&self) -> bool {
+        #[cfg(feature = "sites")]
+        if self.armed.is_some() {
+            return true;
+        }
+        self.shared.policy.keeps_already(&SoFar {
+            wall: clock::between(self.started, clock::ticks()),
+            is_failed: matches!(self.outcome, Some(Outcome::Failed(_))),
+            status: self.status,
+            trace: &self.trace,
+        })
     }
 
     /// Ends the request and counts it as dropped, because there is no memory to go on with it.

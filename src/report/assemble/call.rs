@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::read::snapshot::CallSnapshot;
+use crate::read::snapshot::{CallId, CallSnapshot};
 use crate::report::{CallReport, CheckpointReport, Outcome, Thread};
+use crate::store::identity::OwnIds;
 use crate::store::state::OutcomeKind;
 use crate::store::threads::Tag;
 
@@ -17,6 +18,7 @@ use super::shares::Share;
 pub(super) fn call_report(
     call: CallSnapshot,
     parent: Option<usize>,
+    own_ids: Option<OwnIds>,
     strand: u32,
     thread: Thread,
     share: &Share,
@@ -39,6 +41,7 @@ pub(super) fn call_report(
     let names = call.callsite.labels().iter();
     let names = names.map(|name| Cow::Borrowed(name.strip_prefix("r#").unwrap_or(name)));
     let (id, values) = call.text;
+    let CallId(address) = call.id;
     let labels = names.zip(values);
     CallReport {
         name: call.callsite.name().into(),
@@ -50,6 +53,7 @@ pub(super) fn call_report(
             .filter_map(|(name, value)| Some((name, value?)))
             .collect(),
         parent,
+        span_id: own_ids.map(|ids| ids.span(address)),
         strand,
         thread,
         start: call.start,

@@ -11,6 +11,7 @@ mod sites;
 use alloc_counter::Counts;
 
 use crate::read::snapshot::Snapshot;
+use crate::store::identity::OwnIds;
 
 use super::self_time::self_walls;
 use super::{CallReport, Outcome, Report};
@@ -35,6 +36,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     #[cfg(not(feature = "sites"))]
     let sites_of_path = |_| None;
     let folded = folded(&snapshot.paths, &order, &shares, sites_of_path, is_counted);
+    let own_ids = snapshot.own_ids;
     let mut names = ThreadNames::default();
     let mut calls = Vec::with_capacity(order.len());
     for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
@@ -47,6 +49,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
             calls.push(call_report(
                 call,
                 parent,
+                own_ids,
                 snapshot.ordinal,
                 thread,
                 &shares.by_place[place],
@@ -71,6 +74,9 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     Report {
         request: None,
         trace: snapshot.id,
+        trace_id: snapshot.trace_id,
+        span_id: own_ids.map(OwnIds::root),
+        parent_span: snapshot.parent_span,
         started: snapshot.started,
         elapsed: match last_stop {
             Some(stop) if !is_running => stop,

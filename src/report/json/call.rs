@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::duration::nanoseconds;
 use crate::report::{CallReport, CheckpointReport, Thread};
+use crate::store::ids::SpanId;
 
 use super::counts::CountsInJson;
 use super::list::Part;
@@ -30,6 +31,8 @@ pub(super) struct CallInJson<'a> {
     labels: Labels<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    span_id: Option<SpanId>,
     strand: u32,
     #[serde(borrow)]
     thread: ThreadInJson<'a>,
@@ -103,6 +106,7 @@ impl<'a> CallInJson<'a> {
             id: call.id.as_deref().map(borrowed),
             labels: Labels::of(&call.labels),
             parent: call.parent,
+            span_id: call.span_id,
             strand: call.strand,
             thread: ThreadInJson {
                 number: call.thread.number,
@@ -137,6 +141,7 @@ impl<'a> CallInJson<'a> {
             id: self.id.map(Cow::into_owned),
             labels: self.labels.into_labels(),
             parent: self.parent,
+            span_id: self.span_id,
             strand: self.strand,
             thread: Thread {
                 number: self.thread.number,

@@ -33,6 +33,7 @@
 //! | `tracer_report` | the version of the schema; always the first field |
 //! | `request`? | if a recorder kept it: the request |
 //! | `trace` | the trace's number in its process |
+//! | `trace_id`?, `span_id`?, `parent_span`? | the ids of the trace among services, of the request, and of the caller's call: 32, 16 and 16 lower-case hexadecimal digits |
 //! | `started_unix_ns` | when the trace began, in nanoseconds since 1970 |
 //! | `elapsed_ns` | the time from there to the end of its last call |
 //! | `grown`?, `dropped`?, `memory_bytes` | see [`Report`] |
@@ -47,6 +48,7 @@
 //! | `name`, `module`, `file`, `line` | the place in the code that opened it |
 //! | `id`?, `labels`? | a string; an object whose values are strings |
 //! | `parent`? | the index in `calls` of the call around it |
+//! | `span_id`? | its id within `trace_id` |
 //! | `strand`, `thread` | numbers; `thread` is an object of `number` and `name`? |
 //! | `start_ns` | since the trace began |
 //! | `wall_ns`, `busy_ns` | the time from start to stop; the part of it in which the call was polled |
@@ -104,6 +106,7 @@ mod call;
 pub(crate) mod counts;
 pub(crate) mod escaping;
 mod folded;
+mod ids;
 mod lines;
 mod list;
 mod parts;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::report::duration::nanoseconds;
 use crate::report::self_time::self_walls;
 use crate::report::{CallReport, FoldedReport, Report};
+use crate::store::ids::{SpanId, TraceId};
 
 use super::VERSION;
 use super::counts::CountsInJson;
@@ -37,6 +38,12 @@ struct ReportInJson<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     request: Option<RequestInJson<'a>>,
     trace: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    span_id: Option<SpanId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent_span: Option<SpanId>,
     started_unix_ns: i64,
     elapsed_ns: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -84,6 +91,9 @@ impl<'a> ReportInJson<'a> {
             tracer_report: SchemaVersion,
             request: report.request.as_deref().map(RequestInJson::of),
             trace: report.trace,
+            trace_id: report.trace_id,
+            span_id: report.span_id,
+            parent_span: report.parent_span,
             started_unix_ns: unix_ns(report.started),
             elapsed_ns: nanoseconds(report.elapsed),
             grown: report.grown,
@@ -130,6 +140,9 @@ impl<'a> ReportInJson<'a> {
         Ok(Report {
             request: self.request.map(|it| Box::new(it.into_request())),
             trace: self.trace,
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            parent_span: self.parent_span,
             started: from_unix_ns(self.started_unix_ns),
             elapsed: Duration::from_nanos(self.elapsed_ns),
             grown: self.grown,

@@ -62,6 +62,32 @@ pub(crate) fn recorded() -> u64 {
     in_recorder(router(nothing))
 }
 
+pub(crate) fn recorded_with_caller() -> u64 {
+    recorded_with("traceparent")
+}
+
+pub(crate) fn recorded_with_header() -> u64 {
+    recorded_with("x-forwarded")
+}
+
+/// Each request has a `traceparent`, under this name.
+fn recorded_with(name: &'static str) -> u64 {
+    let recorder = recorder();
+    let mut router = router(nothing).layer(RecorderLayer::new(recorder.clone()));
+    let with_caller = || {
+        let mut request = request();
+        let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let caller = HeaderValue::from_static(caller);
+        request.headers_mut().insert(name, caller);
+        request
+    };
+    let times = each(REQUESTS, with_caller, |request| {
+        assert_eq!(answer(&mut router, request), "nothing".len());
+    });
+    assert_none_kept(&recorder);
+    times
+}
+
 pub(crate) fn recorded_with_calls() -> u64 {
     in_recorder(router(nine_calls))
 }

@@ -8,6 +8,7 @@ mod allocator;
 mod calls;
 mod futures;
 mod http;
+mod propagation;
 mod requests;
 mod spans;
 
@@ -211,6 +212,34 @@ const KINDS: &[Kind] = &[
         "`RecorderLayer` adds, with 9 calls and 6 checkpoints",
         http::recorded_with_calls,
     ),
+    over(
+        "router-layer",
+        "router-layer-header",
+        "– a further header of the request adds, until it is dropped",
+        http::recorded_with_header,
+    ),
+    over(
+        "router-layer-header",
+        "router-layer-traceparent",
+        "if that is a `traceparent`, `RecorderLayer` adds",
+        http::recorded_with_caller,
+    ),
+    all(
+        "inject",
+        "`propagation::inject` into the headers of a request",
+        propagation::inject,
+    ),
+    all(
+        "inject-continued",
+        "`propagation::inject` in a trace that continues a caller's",
+        propagation::inject_continued,
+    ),
+    all(
+        "inject-by-hand",
+        "– two headers of constant texts, inserted in the same way",
+        propagation::by_hand,
+    ),
+    all("trace-id", "`fetch().trace_id()`", propagation::trace_id),
     over(
         "router",
         "router-middleware",
