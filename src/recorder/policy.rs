@@ -47,8 +47,7 @@ pub struct Ended<'a> {
     pub sampled_upstream: bool,
 }
 
-/// A request whose response's head is sent, as far as it can only be kept for it: times and counts grow, and the
-/// others don't change any more.
+/// A request when the head of its response is sent: figures that can only grow, and facts that don't change any more.
 #[cfg(feature = "tower")]
 pub(super) struct SoFar<'a> {
     pub(super) wall: Duration,

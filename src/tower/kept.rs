@@ -1,6 +1,6 @@
 //! Telling the caller that its request is kept, in the head of the response or in its trailers.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::primitives::fallible::is_some_left;
 use crate::propagation::{TRACER_KEPT, YES};
@@ -33,20 +33,21 @@ fn takes_trailers(request: &HeaderMap) -> bool {
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Says that the request is kept.
+/// Says that the request is kept, in place of what the service itself may have said: one that passes the headers of
+/// another service on.
 pub(super) fn tell(headers: &mut HeaderMap) {
-    add(headers, TRACER_KEPT.clone(), HeaderValue::from_static(YES));
+    add(|| drop(headers.try_insert(&TRACER_KEPT, HeaderValue::from_static(YES))));
 }
 
 /// Announces the trailer, without which an HTTP/1.1 server sends none.
 pub(super) fn announce(headers: &mut HeaderMap) {
     let name = HeaderValue::from_static("tracer-kept");
-    add(headers, header::TRAILER, name);
+    add(|| drop(headers.try_append(header::TRAILER, name)));
 }
 
-/// Not added if there is no memory or no room for another header.
-fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+/// Adds a header; not if there is no memory or no room for another one.
+fn add(add: impl FnOnce()) {
     if is_some_left() {
-        let _ = alloc_counter::exclude(|| headers.try_append(name, value));
+        alloc_counter::exclude(add);
     }
 }

@@ -52,17 +52,20 @@ fn the_head_says_what_is_certain() {
             Ok::<_, Infallible>(Bytes::from_static(b"late"))
         }))
     });
+    let passes_on = async || (StatusCode::BAD_GATEWAY, [("tracer-kept", "1")]);
     let app = || {
         app()
             .route("/heavy", heavy.clone())
             .route("/slow", slow.clone())
             .route("/late", late.clone())
+            .route("/passes-on", get(passes_on))
     };
     let sampled: &[u8] =
         b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
     let none = Policy::none;
     for (policy, path, headers, told, kept) in [
         (none().failed(), "/broken", &b""[..], true, true),
+        (none().failed(), "/passes-on", b"", true, true),
         (none().failed(), "/nothing", b"", false, false),
         (none().client_errors(), "/nowhere", b"", true, true),
         (
