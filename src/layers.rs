@@ -26,6 +26,7 @@ const ORDER: &[&[&str]] = &[
     &["hunt"],
     &["propagation"],
     &["recorder"],
+    &["metrics"],
     &["tracing"],
     &["tower"],
     &["web"],
