@@ -27,6 +27,7 @@ const ORDER: &[&[&str]] = &[
     &["propagation"],
     &["recorder"],
     &["metrics"],
+    &["sentry"],
     &["tracing"],
     &["tower"],
     &["web"],

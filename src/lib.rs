@@ -77,6 +77,7 @@
 //! - `propagation`: one trace over several services, in the module `propagation`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `metrics`: what a recorder has counted, for Prometheus, in the module `metrics`.
+//! - `sentry`: traces in the events of Sentry, in the module `sentry`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `tracing`: spans of `tracing` as calls, in the module `tracing`.
 //! - `web`: the page of a recorder, in the module `web`.
@@ -117,6 +118,9 @@ pub mod recorder;
 
 #[cfg(feature = "metrics")]
 pub mod metrics;
+
+#[cfg(feature = "sentry")]
+pub mod sentry;
 
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -271,6 +275,7 @@ pub mod __private {
     doctest,
     feature = "macros",
     feature = "metrics",
+    feature = "sentry",
     feature = "tracing",
     feature = "web"
 ))]
@@ -285,4 +290,6 @@ mod documents {
     struct Production;
     #[doc = include_str!("../docs/reading-the-numbers.md")]
     struct ReadingTheNumbers;
+    #[doc = include_str!("../docs/sentry.md")]
+    struct Sentry;
 }

@@ -317,6 +317,30 @@ impl Stripes {
         }
         in_flight
     }
+
+    /// Returns the request in flight with this trace. If the caller must not wait, it skips stripes that are
+    /// locked.
+    #[cfg(feature = "sentry")]
+    pub(super) fn find(&self, trace: u64, may_wait: bool) -> Option<Active> {
+        for stripe in &self.all {
+            for from in (0..).step_by(AT_ONCE) {
+                let begun = if may_wait {
+                    stripe.begun.take()
+                } else {
+                    stripe.begun.try_take()
+                };
+                let active = begun.as_ref().and_then(|it| it.active.get(from..));
+                let Some(active) = active.filter(|it| !it.is_empty()) else {
+                    break;
+                };
+                let mut active = active.iter().take(AT_ONCE).flatten();
+                if let Some(found) = active.find(|it| it.trace.id() == trace) {
+                    return Some(found.clone());
+                }
+            }
+        }
+        None
+    }
 }
 
 /// Returns how many stripes there are.
