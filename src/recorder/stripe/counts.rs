@@ -39,7 +39,7 @@ pub(crate) enum Ending {
     Cancelled,
     /// It was not recorded, because there was no memory.
     #[cfg_attr(
-        not(feature = "tower"),
+        not(any(feature = "metrics", feature = "tower")),
         expect(dead_code, reason = "seen by the layer")
     )]
     Unknown,
