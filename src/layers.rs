@@ -26,6 +26,8 @@ const ORDER: &[&[&str]] = &[
     &["hunt"],
     &["propagation"],
     &["recorder"],
+    &["metrics"],
+    &["sentry"],
     &["tracing"],
     &["tower"],
     &["web"],

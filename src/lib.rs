@@ -76,6 +76,8 @@
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `propagation`: one trace over several services, in the module `propagation`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
+//! - `metrics`: what a recorder has counted, for Prometheus, in the module `metrics`.
+//! - `sentry`: traces in the events of Sentry, in the module `sentry`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `tracing`: spans of `tracing` as calls, in the module `tracing`.
 //! - `web`: the page of a recorder, in the module `web`.
@@ -113,6 +115,12 @@ pub mod propagation;
 
 #[cfg(feature = "recorder")]
 pub mod recorder;
+
+#[cfg(feature = "metrics")]
+pub mod metrics;
+
+#[cfg(feature = "sentry")]
+pub mod sentry;
 
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -263,7 +271,14 @@ pub mod __private {
 }
 
 /// The code blocks of the README and of the guides are tests.
-#[cfg(all(doctest, feature = "macros", feature = "tracing", feature = "web"))]
+#[cfg(all(
+    doctest,
+    feature = "macros",
+    feature = "metrics",
+    feature = "sentry",
+    feature = "tracing",
+    feature = "web"
+))]
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
@@ -275,4 +290,6 @@ mod documents {
     struct Production;
     #[doc = include_str!("../docs/reading-the-numbers.md")]
     struct ReadingTheNumbers;
+    #[doc = include_str!("../docs/sentry.md")]
+    struct Sentry;
 }

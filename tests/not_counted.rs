@@ -23,6 +23,17 @@ fn no_route_is_armed() {
 }
 
 #[test]
+fn metrics_have_no_allocations() {
+    let recorder = tracer::recorder::Recorder::builder().start().unwrap();
+    recorder.record("job", || allocate(1));
+    let text = tracer::metrics::encode(&recorder);
+    assert!(text.contains("tracer_request_duration_seconds_count{route=\"job\"} 1\n"));
+    for absent in ["_allocat", "_live_", "_freed_"] {
+        assert!(!text.contains(absent), "{text}");
+    }
+}
+
+#[test]
 fn figures_that_are_not_counted_are_none() {
     let trace = Trace::new();
     let scope = trace.inject();

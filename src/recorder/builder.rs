@@ -252,7 +252,7 @@ impl Builder {
             self.traces,
             nanoseconds(self.window.max(Duration::from_millis(1))),
             self.names,
-            (memory / 8 * 3, memory / 8, memory / 4),
+            memory,
             #[cfg(feature = "sites")]
             self.arming,
         ));

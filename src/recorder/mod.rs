@@ -57,6 +57,8 @@ mod builder;
 mod bytes;
 mod compare;
 mod dump;
+#[cfg(feature = "metrics")]
+mod ever;
 mod file;
 mod file_lock;
 mod finished;
@@ -75,6 +77,8 @@ mod sketch;
 mod statistics;
 mod stripe;
 mod top;
+#[cfg(feature = "metrics")]
+mod totals;
 mod window;
 mod worker;
 
@@ -100,13 +104,19 @@ pub use arming::Arming;
 pub(crate) use bounded::bounded;
 pub use builder::{Builder, StartError};
 pub use dump::RequestInFlight;
+#[cfg(feature = "metrics")]
+pub(crate) use ever::{ALLOCATIONS, BYTES, Histogram, WALL_NS};
 pub use file::Rotation;
 #[cfg(feature = "tower")]
 pub(crate) use id::Id;
 pub use policy::{Ended, Policy, Reason};
+#[cfg(feature = "metrics")]
+pub(crate) use queue::Refusal;
 pub use recording::{Recorded, Recording};
 pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};
+#[cfg(feature = "metrics")]
+pub(crate) use stripe::Ending;
 
 /// The most kept requests that wait for one thread.
 const MOST_WAITING: usize = 1024;

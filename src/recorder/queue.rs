@@ -21,6 +21,14 @@ pub(super) struct Queue<T> {
     most_bytes: usize,
 }
 
+/// Why a queue does not take an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Full,
+    Closed,
+    NoMemory,
+}
+
 struct Contents<T> {
     waiting: VecDeque<(T, usize)>,
     bytes: usize,
@@ -49,14 +57,23 @@ impl<T> Queue<T> {
     }
 
     /// Adds an item. Returns it if the queue is full or closed, or if there is no memory.
-    pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), T> {
+    pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), (T, Refusal)> {
+        // Lost in a forked process, in which nobody takes anything.
         let Some(mut contents) = self.contents.take() else {
-            return Err(item);
+            return Err((item, Refusal::Closed));
         };
         let has_room = bytes <= self.most_bytes.saturating_sub(contents.bytes);
         let fits = contents.waiting.len() < self.most && (has_room || contents.bytes == 0);
-        if contents.is_closed || !fits || contents.waiting.try_reserve(1).is_err() {
-            return Err(item);
+        let refusal = if contents.is_closed {
+            Some(Refusal::Closed)
+        } else if !fits {
+            Some(Refusal::Full)
+        } else {
+            let reserved = contents.waiting.try_reserve(1);
+            reserved.err().map(|_| Refusal::NoMemory)
+        };
+        if let Some(refusal) = refusal {
+            return Err((item, refusal));
         }
         contents.bytes += bytes;
         contents.came += 1;
@@ -143,14 +160,14 @@ mod tests {
     fn bounded_in_number_and_in_bytes() {
         let queue = Queue::new(3, 10);
         assert_eq!(queue.push(1, 6), Ok(()));
-        assert_eq!(queue.push(2, 5), Err(2));
+        assert_eq!(queue.push(2, 5), Err((2, Refusal::Full)));
         assert_eq!(queue.push(3, 4), Ok(()));
         assert_eq!(queue.push(4, 0), Ok(()));
-        assert_eq!(queue.push(5, 0), Err(5));
+        assert_eq!(queue.push(5, 0), Err((5, Refusal::Full)));
         assert_eq!(queue.load(), (3, 10));
         assert!(!queue.wait(Instant::now()));
         queue.close();
-        assert_eq!(queue.push(6, 0), Err(6));
+        assert_eq!(queue.push(6, 0), Err((6, Refusal::Closed)));
         let mut taken = Vec::new();
         queue.each(|item| taken.push(item));
         assert_eq!((taken, queue.load()), (vec![1, 3, 4], (0, 0)));
@@ -163,7 +180,7 @@ mod tests {
     fn one_is_taken_of_whatever_size() {
         let queue = Queue::new(3, 10);
         assert_eq!(queue.push(1, 1000), Ok(()));
-        assert_eq!(queue.push(2, 1), Err(2));
+        assert_eq!(queue.push(2, 1), Err((2, Refusal::Full)));
         assert_eq!(queue.load(), (1, 1000));
     }
 }

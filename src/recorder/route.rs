@@ -142,6 +142,12 @@ impl Routes {
         number
     }
 
+    /// Returns how many names there may be, besides that of all others.
+    #[cfg(feature = "metrics")]
+    pub(super) fn most(&self) -> usize {
+        self.places.len() - 1
+    }
+
     /// Returns all routes, in the order of their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.places.iter().filter_map(OnceLock::get)

@@ -19,6 +19,9 @@ pub(super) struct Shared {
     /// The settings of the requests' traces.
     pub(super) traces: TraceBuilder,
     window_ns: u64,
+    /// The memory that the program allows.
+    #[cfg(feature = "metrics")]
+    pub(super) memory_bytes: usize,
     pub(super) is_counted: bool,
     pub(super) routes: Routes,
     pub(super) stripes: Stripes,
@@ -40,15 +43,19 @@ impl Shared {
         traces: TraceBuilder,
         window_ns: u64,
         names: usize,
-        (ring_bytes, queue_bytes, baseline_bytes): (usize, usize, usize),
+        memory_bytes: usize,
         #[cfg(feature = "sites")] arming: Arming,
     ) -> Self {
+        let (ring_bytes, queue_bytes) = (memory_bytes / 8 * 3, memory_bytes / 8);
+        let baseline_bytes = memory_bytes / 4;
         let names = names.min(Stripes::most_names(baseline_bytes));
         let for_stripes = baseline_bytes.saturating_sub(names * Routes::PLACE_BYTES);
         Self {
             routes: Routes::new(names, &policy),
             traces,
             window_ns,
+            #[cfg(feature = "metrics")]
+            memory_bytes,
             is_counted: alloc_counter::is_installed(),
             stripes: Stripes::new(for_stripes),
             queue: Queue::new(super::MOST_WAITING, queue_bytes),

@@ -60,7 +60,7 @@
 //!
 //! Paths below that: `/` (overview), `/route?name=…` (kept requests of a route), `/trace/N` (one request;
 //! `/trace/N/json` and so on in each [`Format`](crate::export::Format)), `/hotspots` (all requests of the
-//! last minutes, with a flame graph), `/in-flight`.
+//! last minutes, with a flame graph), `/in-flight`, and, with the feature `metrics`, `/metrics` (text for Prometheus).
 
 mod access;
 mod charts;
@@ -70,6 +70,8 @@ mod in_flight;
 mod layout;
 mod lines;
 mod links;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod overview;
 mod requests;
 mod route;
@@ -254,7 +256,7 @@ where
     };
     let nowhere = async |State(page), parts| answer(page, parts, nowhere).await;
     let unchanged = async |State(page), parts| answer(page, parts, unchanged).await;
-    Router::new()
+    let router = Router::new()
         .route("/", shown(|page, asked| Ok(overview::page(page, asked))))
         .route("/route", shown(route::page))
         .route("/trace/{number}", shown(trace::page))
@@ -265,7 +267,13 @@ where
             shown(|page, asked| Ok(in_flight::page(page, asked))),
         )
         .route("/icon.svg", shown(|_, _| Ok(layout::icon())))
-        .route("/style.css", shown(|_, _| Ok(layout::style())))
+        .route("/style.css", shown(|_, _| Ok(layout::style())));
+    #[cfg(feature = "metrics")]
+    let router = router.route(
+        "/metrics",
+        shown(|page, asked| Ok(metrics::page(page, asked))),
+    );
+    router
         .fallback(nowhere)
         .method_not_allowed_fallback(unchanged)
         .with_state(page)

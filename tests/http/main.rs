@@ -2,12 +2,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/openmetrics.rs"]
+mod openmetrics;
 
 mod arming;
 mod bodies;
 mod contexts;
 mod kept;
 mod layers;
+mod metrics;
 mod names;
 mod outcomes;
 mod page;

@@ -86,7 +86,7 @@ fn only_local_hosts_without_proxy_headers_see_it() {
 }
 
 /// The paths of a page, and unknown paths below it.
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 14] = [
     "",
     "/",
     "/route?name=a",
@@ -95,6 +95,7 @@ const PATHS: [&str; 13] = [
     "/trace/1/json/more",
     "/hotspots",
     "/in-flight",
+    "/metrics",
     "/icon.svg",
     "/style.css",
     "/nothing-here",

@@ -99,6 +99,15 @@ fn room_for_pieces() -> Vec<Vec<u8>> {
     Vec::with_capacity(400_000)
 }
 
+/// Returns the sum of a metric over all labels.
+fn sum(metrics: &str, name: &str) -> u64 {
+    let samples = metrics.lines().filter_map(|line| line.strip_prefix(name));
+    let samples = samples.filter(|it| it.starts_with('{'));
+    samples
+        .map(|it| it.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
 pub(crate) fn without_memory() {
     let policy = Policy::default().when("all", |_| true);
     // As many as there are requests.
@@ -184,6 +193,15 @@ pub(crate) fn without_memory() {
     let routes: u64 = recorder.routes().iter().map(|it| it.ended).sum();
     assert_eq!(routes, all);
     assert!(recorder.in_flight().is_empty());
+    let metrics = tracer::metrics::encode(&recorder);
+    assert_eq!(sum(&metrics, "tracer_requests_total"), all);
+    assert_eq!(sum(&metrics, "tracer_requests_dropped_total"), it.dropped);
+    let unknown = metrics
+        .lines()
+        .filter(|it| it.contains("outcome=\"unknown\""));
+    let unknown = unknown.collect::<Vec<_>>().join("\n");
+    let measured = sum(&metrics, "tracer_request_duration_seconds_count");
+    assert_eq!(measured + sum(&unknown, "tracer_requests_total"), all);
     let last = &recorder.kept()[0];
     assert_eq!(last.request.as_ref().unwrap().id.as_deref(), Some("49"));
     assert_eq!(last.calls[0].id.as_deref(), Some("49"));

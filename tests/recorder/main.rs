@@ -4,6 +4,8 @@
 mod common;
 #[path = "../common/sites.rs"]
 mod figures;
+#[path = "../common/openmetrics.rs"]
+mod openmetrics;
 
 mod arming;
 mod baseline;
@@ -12,6 +14,7 @@ mod cancelled;
 mod counts;
 mod ends;
 mod files;
+mod metrics;
 mod moved;
 mod names;
 mod rules;

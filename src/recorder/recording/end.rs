@@ -10,7 +10,8 @@ use crate::read::summary::Summary;
 use crate::recorder::arming;
 use crate::recorder::finished::Finished;
 use crate::recorder::policy::{Ended, Reason, Verdict};
-use crate::recorder::stripe::EndedCounts;
+use crate::recorder::queue::Refusal;
+use crate::recorder::stripe::{Ending, Fate};
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::store::state::OutcomeKind;
@@ -35,6 +36,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
             outcome_of(&summary)
         }
     });
+    let ending = Ending::of(&outcome);
     let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
     let route = shared.routes.at(recording.route);
     let now = clock::nanoseconds(now);
@@ -71,14 +73,16 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     drop(recording.active.and_then(|active| stripes.remove(active)));
     // `None` if this process was forked at the wrong moment: then nothing is counted.
     if let Some(mut aggregates) = stripes.aggregates() {
+        let wall_ns = nanoseconds(wall);
+        #[cfg(feature = "metrics")]
+        aggregates.measure(recording.route, wall_ns, &summary.total);
         if let Some((baseline, scratch, quota)) = aggregates.of(recording.route) {
-            let wall_ns = nanoseconds(wall);
             baseline.add(&summary, wall_ns, &outcome, window, scratch, quota);
         } else {
             aggregates.lose(calls);
         }
         if !verdict.is_kept {
-            stripes.count(&mut aggregates, recording.route, EndedCounts::NOT_KEPT);
+            stripes.count(&mut aggregates, recording.route, Fate::NotKept, ending);
         }
         let other = aggregates.spare.replace(summary);
         drop(aggregates);
@@ -89,23 +93,26 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     }
     // The request is in the baseline before its report is built.
     describe(recording);
-    let is_kept = keep(recording, wall, outcome, verdict);
-    let one = if is_kept {
-        EndedCounts::KEPT
-    } else {
-        EndedCounts::DROPPED
+    let fate = match keep(recording, wall, outcome, verdict) {
+        Ok(()) => Fate::Kept,
+        Err(why) => Fate::Dropped(why),
     };
     if let Some(mut aggregates) = stripes.aggregates() {
-        stripes.count(&mut aggregates, recording.route, one);
+        stripes.count(&mut aggregates, recording.route, fate, ending);
     }
-    is_kept
+    matches!(fate, Fate::Kept)
 }
 
-/// Hands a request over to the thread that builds reports. Returns `false` if it is dropped.
-fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Verdict) -> bool {
+/// Hands a request over to the thread that builds reports, or returns why it is dropped.
+fn keep(
+    recording: &mut Recording,
+    wall: Duration,
+    outcome: Outcome,
+    verdict: Verdict,
+) -> Result<(), Refusal> {
     if verdict.reasons.is_empty() {
         // There was no memory for the reason.
-        return false;
+        return Err(Refusal::NoMemory);
     }
     let finished = Finished {
         trace: recording.trace.clone(),
@@ -121,14 +128,17 @@ fn keep(recording: &mut Recording, wall: Duration, outcome: Outcome, verdict: Ve
         armed: recording.armed.take(),
     };
     let bytes = finished.bytes();
-    let refused = recording.shared.queue.push(finished, bytes).err();
-    let is_kept = refused.is_none();
-    // Otherwise the recorder's thread gives it back.
-    #[cfg(feature = "sites")]
-    if let Some(armed) = refused.and_then(|it| it.armed) {
-        recording.shared.arms.give_back(armed);
-    }
-    is_kept
+    let pushed = recording.shared.queue.push(finished, bytes);
+    pushed.map_err(|(refused, why)| {
+        // Otherwise the recorder's thread gives it back.
+        #[cfg(feature = "sites")]
+        if let Some(armed) = refused.armed {
+            recording.shared.arms.give_back(armed);
+        }
+        #[cfg(not(feature = "sites"))]
+        drop(refused);
+        why
+    })
 }
 
 /// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only

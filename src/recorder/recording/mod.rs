@@ -21,10 +21,12 @@ use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
 #[cfg(feature = "tower")]
 use super::policy::SoFar;
-use super::shared::Shared;
 #[cfg(feature = "tower")]
-use super::stripe::EndedCounts;
+use super::queue::Refusal;
+use super::shared::Shared;
 use super::stripe::{Active, ActiveId};
+#[cfg(feature = "tower")]
+use super::stripe::{Ending, Fate};
 
 use end::end;
 
@@ -276,7 +278,8 @@ impl Recording {
             let stripes = &self.shared.stripes;
             drop(self.active.and_then(|active| stripes.remove(active)));
             if let Some(mut aggregates) = stripes.aggregates() {
-                stripes.count(&mut aggregates, self.route, EndedCounts::DROPPED);
+                let fate = Fate::Dropped(Refusal::NoMemory);
+                stripes.count(&mut aggregates, self.route, fate, Ending::Unknown);
             }
         });
     }

@@ -1,10 +1,15 @@
 //! The figures of the requests that ended in a stripe.
 
+#[cfg(feature = "metrics")]
+use alloc_counter::Counts;
+
 use crate::primitives::cut::Counter;
 use crate::primitives::fallible::{Boxed, lengthen};
 use crate::read::summary::Summary;
 use crate::recorder::baseline::{Baseline, Scratch};
 use crate::recorder::bounded::MAX_TEXT_BYTES;
+#[cfg(feature = "metrics")]
+use crate::recorder::ever::Ever;
 use crate::recorder::quota::Quota;
 
 use super::counts::EndedCounts;
@@ -13,13 +18,21 @@ use super::counts::EndedCounts;
 /// [place](crate::recorder::route::Routes::PLACE_BYTES).
 pub(super) const SHARED_BYTES: usize = 2 * MAX_TEXT_BYTES;
 /// The bytes that a name takes in each stripe: its places in lists and tables, and its baseline.
-pub(super) const ROUTE_BYTES: usize = 256 + size_of::<Baseline>() + Baseline::RESERVED_BYTES;
+pub(super) const ROUTE_BYTES: usize =
+    256 + size_of::<Baseline>() + Baseline::RESERVED_BYTES + EVER_BYTES;
+
+#[cfg(feature = "metrics")]
+const EVER_BYTES: usize = size_of::<Ever>();
+#[cfg(not(feature = "metrics"))]
+const EVER_BYTES: usize = 0;
 
 /// The figures of the requests that ended in a stripe.
 pub(crate) struct Aggregates {
     /// By the route's number: counts of the ended requests.
     pub(super) totals: Vec<Counter<EndedCounts>>,
     baselines: Vec<Option<Boxed<Baseline>>>,
+    #[cfg(feature = "metrics")]
+    ever: Vec<Boxed<Ever>>,
     scratch: Scratch,
     /// A summary, kept for its memory. It can't be a thread-local: one with a destructor allocates in a
     /// way that can't fail.
@@ -38,6 +51,8 @@ impl Aggregates {
         let mut aggregates = Self {
             totals: Vec::new(),
             baselines: Vec::new(),
+            #[cfg(feature = "metrics")]
+            ever: Vec::new(),
             scratch: Scratch::default(),
             spare: None,
             lost: 0,
@@ -51,7 +66,32 @@ impl Aggregates {
 
     /// Makes places for the route with this number. Returns `false` if there is no memory.
     pub(super) fn make_room(&mut self, number: usize) -> bool {
+        #[cfg(feature = "metrics")]
+        while self.ever.len() <= number {
+            // Now, so that no request is missing from counts that must only grow.
+            let Ok(ever) = Boxed::new(Ever::default()) else {
+                return false;
+            };
+            if self.ever.try_reserve(1).is_err() {
+                return false;
+            }
+            self.ever.push(ever);
+        }
         lengthen(&mut self.totals, number + 1) && lengthen(&mut self.baselines, number + 1)
+    }
+
+    /// Returns the figures of the requests that ever ended, by the route's number.
+    #[cfg(feature = "metrics")]
+    pub(super) fn ever(&self) -> impl Iterator<Item = &Ever> {
+        self.ever.iter().map(|ever| &**ever)
+    }
+
+    /// Adds a request of the route with this number to the figures of those that ever ended.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn measure(&mut self, route: usize, wall_ns: u64, total: &Counts) {
+        if let Some(ever) = self.ever.get_mut(route) {
+            ever.record(wall_ns, total);
+        }
     }
 
     /// Returns a route's baseline, with the buffers and the quota that it takes to add to it; `None` if

@@ -1,5 +1,8 @@
 //! Counts of the requests that began and ended.
 
+use crate::recorder::queue::Refusal;
+use crate::report::Outcome;
+
 /// Counts of the requests of one name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RequestCounts {
@@ -18,45 +21,96 @@ impl RequestCounts {
     }
 }
 
+/// What became of a request that ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    Kept,
+    NotKept,
+    /// It should have been kept.
+    Dropped(Refusal),
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    Ok,
+    Failed,
+    Panicked,
+    Cancelled,
+    /// It was not recorded, because there was no memory.
+    #[cfg_attr(
+        not(any(feature = "metrics", feature = "tower")),
+        expect(dead_code, reason = "seen by the layer")
+    )]
+    Unknown,
+}
+
+impl Ending {
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Ok | Outcome::Running => Self::Ok,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::Panicked => Self::Panicked,
+            Outcome::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 /// Counts of the requests that ended, and of what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndedCounts {
     pub(crate) requests: u64,
     pub(crate) kept: u64,
     pub(crate) not_kept: u64,
-    pub(crate) dropped: u64,
+    dropped: [u64; 3],
+    #[cfg(feature = "metrics")]
+    endings: [u64; 5],
 }
 
 impl EndedCounts {
-    pub(super) const NONE: Self = Self {
-        requests: 0,
-        kept: 0,
-        not_kept: 0,
-        dropped: 0,
-    };
-    /// One request that was kept.
-    pub(crate) const KEPT: Self = Self {
-        requests: 1,
-        kept: 1,
-        ..Self::NONE
-    };
-    /// One request that was not kept.
-    pub(crate) const NOT_KEPT: Self = Self {
-        requests: 1,
-        not_kept: 1,
-        ..Self::NONE
-    };
-    /// One request that was dropped.
-    pub(crate) const DROPPED: Self = Self {
-        requests: 1,
-        dropped: 1,
-        ..Self::NONE
-    };
+    /// Counts a request.
+    pub(super) fn count(&mut self, fate: Fate, ending: Ending) {
+        self.requests += 1;
+        #[cfg(feature = "metrics")]
+        {
+            self.endings[ending as usize] += 1;
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = ending;
+        match fate {
+            Fate::Kept => self.kept += 1,
+            Fate::NotKept => self.not_kept += 1,
+            Fate::Dropped(why) => self.dropped[why as usize] += 1,
+        }
+    }
 
-    pub(super) fn add(&mut self, other: Self) {
+    /// Returns how many requests were dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Returns how many requests were dropped for this reason.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn dropped_by(&self, why: Refusal) -> u64 {
+        self.dropped[why as usize]
+    }
+
+    /// Returns how many requests ended like this.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn ended_as(&self, ending: Ending) -> u64 {
+        self.endings[ending as usize]
+    }
+
+    fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.kept += other.kept;
         self.not_kept += other.not_kept;
-        self.dropped += other.dropped;
+        for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
+            *sum += more;
+        }
+        #[cfg(feature = "metrics")]
+        for (sum, more) in self.endings.iter_mut().zip(other.endings) {
+            *sum += more;
+        }
     }
 }

@@ -19,6 +19,8 @@ use crossbeam_utils::CachePadded;
 use crate::primitives::cut::Moments;
 
 use super::baseline::Baseline;
+#[cfg(feature = "metrics")]
+use super::ever::Ever;
 use super::id::Id;
 use super::process_lock::ProcessLock;
 use super::route::Routes;
@@ -27,7 +29,8 @@ use aggregates::{Aggregates, ROUTE_BYTES, SHARED_BYTES};
 use begun::Begun;
 
 pub(super) use begun::Active;
-pub(super) use counts::{EndedCounts, RequestCounts};
+pub(super) use counts::Fate;
+pub(crate) use counts::{EndedCounts, Ending, RequestCounts};
 
 /// The most stripes. More would not help: two threads seldom end a request in the same half microsecond.
 const MOST: usize = 8;
@@ -212,10 +215,16 @@ impl Stripes {
     }
 
     /// Counts one more request of the route with this number.
-    pub(super) fn count(&self, aggregates: &mut Aggregates, route: usize, one: EndedCounts) {
+    pub(super) fn count(
+        &self,
+        aggregates: &mut Aggregates,
+        route: usize,
+        fate: Fate,
+        ending: Ending,
+    ) {
         let now = self.moments.now();
         if let Some(totals) = aggregates.totals.get_mut(route) {
-            totals.change(now).add(one);
+            totals.change(now).count(fate, ending);
         }
     }
 
@@ -269,10 +278,23 @@ impl Stripes {
             let begun = stripe.begun.take();
             let counts = begun.iter().flat_map(|begun| &begun.counts);
             for (number, begun) in counts.enumerate() {
-                let (begun, ended) = (begun.at(moment), EndedCounts::NONE);
+                let (begun, ended) = (begun.at(moment), EndedCounts::default());
                 add(number, RequestCounts { begun, ended });
             }
         }
+        sums
+    }
+
+    /// Returns the figures of the requests that ever ended, by the route's number.
+    #[cfg(feature = "metrics")]
+    pub(super) fn ever(&self, routes: usize) -> Vec<Ever> {
+        let mut sums = Vec::new();
+        sums.resize_with(routes, Ever::default);
+        self.read(|aggregates| {
+            for (sum, ever) in sums.iter_mut().zip(aggregates.ever()) {
+                sum.add(ever);
+            }
+        });
         sums
     }
 
@@ -294,6 +316,30 @@ impl Stripes {
             }
         }
         in_flight
+    }
+
+    /// Returns the request in flight with this trace. If the caller must not wait, it skips stripes that are
+    /// locked.
+    #[cfg(feature = "sentry")]
+    pub(super) fn find(&self, trace: u64, may_wait: bool) -> Option<Active> {
+        for stripe in &self.all {
+            for from in (0..).step_by(AT_ONCE) {
+                let begun = if may_wait {
+                    stripe.begun.take()
+                } else {
+                    stripe.begun.try_take()
+                };
+                let active = begun.as_ref().and_then(|it| it.active.get(from..));
+                let Some(active) = active.filter(|it| !it.is_empty()) else {
+                    break;
+                };
+                let mut active = active.iter().take(AT_ONCE).flatten();
+                if let Some(found) = active.find(|it| it.trace.id() == trace) {
+                    return Some(found.clone());
+                }
+            }
+        }
+        None
     }
 }
 
