@@ -26,6 +26,7 @@ const ORDER: &[&[&str]] = &[
     &["hunt"],
     &["propagation"],
     &["recorder"],
+    &["otlp"],
     &["tracing"],
     &["tower"],
     &["web"],

@@ -76,6 +76,8 @@
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `propagation`: one trace over several services, in the module `propagation`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
+//! - `otlp`: kept requests to Jaeger, Tempo and other backends of OpenTelemetry, in the module `otlp`.
+//! - `otlp-json`: reports as files of OpenTelemetry: `export::Format::OtlpJson`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `tracing`: spans of `tracing` as calls, in the module `tracing`.
 //! - `web`: the page of a recorder, in the module `web`.
@@ -113,6 +115,9 @@ pub mod propagation;
 
 #[cfg(feature = "recorder")]
 pub mod recorder;
+
+#[cfg(feature = "otlp")]
+pub mod otlp;
 
 #[cfg(feature = "tracing")]
 pub mod tracing;
