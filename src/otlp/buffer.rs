@@ -234,10 +234,10 @@ impl Buffer {
         true
     }
 
-    /// Sets when what is not sent is given up.
+    /// Sets when what is not sent is given up, unless that is earlier already.
     pub(super) fn end_by(&self, deadline: Instant) {
         if let Some(mut contents) = self.contents.take() {
-            contents.end = Some(deadline);
+            contents.end = Some(contents.end.map_or(deadline, |end| end.min(deadline)));
         }
         self.came.notify_one();
     }

@@ -58,14 +58,19 @@ impl Sender {
     }
 
     /// Sends until the buffer is closed and empty.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
         if self.settings.protocol == Protocol::Grpc {
             // The crate `h2` has spans and events, which nobody must see in a trace: sending one would make
             // others. hyper has none.
-            with_default(&Dispatch::none(), || self.send_all());
+            with_default(&Dispatch::none(), || self.run_here());
         } else {
-            self.send_all();
+            self.run_here();
         }
+    }
+
+    fn run_here(mut self) {
+        self.send_all();
+        drop(self.client);
         // Does not wait for anything.
         self.runtime.shutdown_background();
     }

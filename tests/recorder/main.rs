@@ -9,11 +9,13 @@ mod arming;
 mod baseline;
 mod bounds;
 mod cancelled;
+mod collector;
 mod counts;
 mod ends;
 mod files;
 mod moved;
 mod names;
+mod otlp;
 mod rules;
 
 use std::sync::Arc;
