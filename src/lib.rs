@@ -268,7 +268,13 @@ pub mod __private {
 }
 
 /// The code blocks of the README and of the guides are tests.
-#[cfg(all(doctest, feature = "macros", feature = "tracing", feature = "web"))]
+#[cfg(all(
+    doctest,
+    feature = "macros",
+    feature = "otlp",
+    feature = "tracing",
+    feature = "web"
+))]
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
