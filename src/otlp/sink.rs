@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use crate::export::otlp::{encode_span, spans, write_json};
+use crate::primitives::excluded::Own;
 use crate::recorder::{
     Attach, Attached, Builder, Later, PATIENCE, SinkCounts, Taken, bytes_of, has_memory,
 };
@@ -70,12 +71,12 @@ impl Attach for Exporter {
         let thread = thread.spawn(move || alloc_counter::exclude(work))?;
         let failed = || Err(io::Error::other("the thread ended"));
         is_ready.recv().unwrap_or_else(|_| failed())?;
-        let mut encoder = Encoder {
+        let mut encoder = Own::new(Encoder {
             open: Open(Arc::clone(&buffer)),
             counts,
             protocol,
             encoded: Encoded::default(),
-        };
+        });
         Ok(Attached {
             take: Box::new(move |report| alloc_counter::exclude(|| encoder.take(report))),
             later: Arc::new(Waiting(buffer)),
