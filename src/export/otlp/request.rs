@@ -75,7 +75,8 @@ impl<'a> Attributes<'a> {
         if let Some(original) = original {
             self.text("http.request.method_original", original);
         }
-        if let Some(route) = route {
+        // Without a route, the layer names it otherwise.
+        if let Some(route) = route.filter(|route| route.starts_with('/')) {
             self.text("http.route", route);
         }
         if let Some(path) = path {

@@ -172,6 +172,37 @@ fn each_part_of_a_report_has_its_place() {
 }
 
 #[test]
+fn requests_without_a_route_or_a_known_method_follow_the_conventions() {
+    let of = |name: &str, labels: &str| {
+        let line = REPORT.replace("GET /orders/{id}", name);
+        let line = line.replace(
+            r#""labels":{"path""#,
+            &format!(r#""labels":{{{labels}"path""#),
+        );
+        let shown = shown(&in_json(&report(&line)));
+        let of_http = shown.lines().filter(|line| line.starts_with("  http.r"));
+        of_http
+            .map(str::trim)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let status = r#"http.response.status_code {"intValue":"500"}"#;
+    let size = r#"http.response.body.size {"intValue":"21"}"#;
+    let get = r#"http.request.method {"stringValue":"GET"}"#;
+    assert_eq!(of("GET (no route)", ""), [get, status, size]);
+    assert_eq!(of("GET", ""), [get, status, size]);
+    let other = r#"http.request.method {"stringValue":"_OTHER"}"#;
+    let original = r#"http.request.method_original {"stringValue":"BREW"}"#;
+    let route = r#"http.route {"stringValue":"/pot"}"#;
+    assert_eq!(
+        of("HTTP /pot", r#""method":"BREW","#),
+        [other, original, route, status, size]
+    );
+    // A job that happens to have a label of that name.
+    assert_eq!(of("resize image", ""), [""; 0]);
+}
+
+#[test]
 fn reports_of_earlier_versions_have_ids_that_are_made() {
     let cut = |line: &str, from: &str, to: &str| {
         let (before, after) = line.split_once(from).unwrap();
