@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use tracer::call;
 use tracer::export::Format;
 use tracer::otlp::{Builder, Compression, Exporter, Protocol};
+use tracer::propagation::TraceContext;
 use tracer::recorder::{Policy, Recorder, SinkStatistics};
+use tracer::{TraceId, call};
 
 use crate::collector::{Collector, Reply, decode, grpc};
 use crate::common::allocate;
@@ -213,6 +214,44 @@ fn the_spans_arrive_over_grpc_and_sending_them_is_in_no_trace() {
         assert!(asked[1].at - asked[0].at >= Duration::from_millis(500));
     }
     assert_eq!(SEEN.load(Relaxed), 0);
+}
+
+#[test]
+fn the_trace_of_the_caller_is_continued() {
+    let collector = Collector::start(|_| Reply::ok());
+    let recorder = recorder(exporter(&collector.url()));
+    let mut headers = axum::http::HeaderMap::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent", parent.parse().unwrap());
+    headers.insert("tracestate", "rojo=1,tracer=x".parse().unwrap());
+    let mut request = recorder.begin("job");
+    let context = TraceContext::extract(&headers).unwrap();
+    assert!(request.trace().continue_from(&context));
+    let scope = request.inject();
+    call!().stop();
+    drop(scope);
+    request.fail("why");
+    drop(request);
+    assert!(recorder.flush(PATIENCE));
+    let arrived = spans(decode(&collector.take()[0].body));
+    assert_eq!(arrived, expected(&recorder));
+    let [root, call] = &arrived[..] else { panic!() };
+    let report = recorder.kept().remove(0);
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+        .parse::<TraceId>()
+        .unwrap();
+    for span in [root, call] {
+        assert_eq!(span.trace_id, trace_id.to_bytes());
+        assert_eq!(span.trace_state, "rojo=1");
+    }
+    assert_eq!(
+        root.parent_span_id,
+        [0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]
+    );
+    assert_eq!(root.span_id, report.span_id.unwrap().to_bytes());
+    assert_eq!(call.parent_span_id, root.span_id);
+    // The parent is in another process, and it is not.
+    assert_eq!((root.flags, call.flags), (0x300, 0x100));
 }
 
 #[test]
