@@ -28,6 +28,7 @@ const ORDER: &[&[&str]] = &[
     &["recorder"],
     &["metrics"],
     &["sentry"],
+    &["otlp"],
     &["tracing"],
     &["tower"],
     &["web"],

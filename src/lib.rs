@@ -78,6 +78,8 @@
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
 //! - `metrics`: what a recorder has counted, for Prometheus, in the module `metrics`.
 //! - `sentry`: traces in the events of Sentry, in the module `sentry`.
+//! - `otlp`: kept requests to Jaeger, Tempo and other backends of OpenTelemetry, in the module `otlp`.
+//! - `otlp-json`: reports as files of OpenTelemetry: `export::Format::OtlpJson`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `tracing`: spans of `tracing` as calls, in the module `tracing`.
 //! - `web`: the page of a recorder, in the module `web`.
@@ -121,6 +123,9 @@ pub mod metrics;
 
 #[cfg(feature = "sentry")]
 pub mod sentry;
+
+#[cfg(feature = "otlp")]
+pub mod otlp;
 
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -276,6 +281,7 @@ pub mod __private {
     feature = "macros",
     feature = "metrics",
     feature = "sentry",
+    feature = "otlp",
     feature = "tracing",
     feature = "web"
 ))]

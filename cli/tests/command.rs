@@ -504,6 +504,12 @@ fn exports() {
         fs::read(folder.path("profile.pb.gz")).unwrap()[..2],
         [0x1f, 0x8b]
     );
+    let ran = folder.run(&["export", "traces.jsonl", "--to", "otlp-json"]);
+    let lines: Vec<serde_json::Value> = { ran.out.lines() }
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let spans = &lines[0]["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    assert_eq!((&spans[1]["name"], lines.len()), (&"handle".into(), 3));
     assert_eq!(
         folder.names(),
         ["profile.pb.gz", "trace.json", "traces.jsonl"]

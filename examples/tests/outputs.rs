@@ -20,6 +20,19 @@ calls recorded: 3, memory: 4,096 bytes
     );
 }
 
+#[test]
+#[cfg(feature = "otlp")]
+fn otlp() {
+    let mut command = crate::process::example("otlp");
+    // At this port nobody listens.
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let output = command.output().expect("the example runs");
+    assert_eq!(
+        (stdout(&output), stderr(&output)),
+        ("OTLP http://127.0.0.1:1/v1/traces: 0 taken, 1 lost\n", "")
+    );
+}
+
 /// The threads start in any order, and the standard library's allocations may differ.
 #[test]
 fn threads() {

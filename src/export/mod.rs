@@ -10,6 +10,7 @@
 //! | `json` | `.jsonl` | A report on each line, for programs and the command `tracer` |
 //! | `chrome` | `.trace.json` | Trace events, for Perfetto, speedscope and Chrome's own viewer |
 //! | `folded` | `.folded` | Folded stacks, for flame graph tools |
+//! | `otlp-json` | `.otlp.jsonl` | Spans of OpenTelemetry, a report on each line, for collectors |
 //! | `pprof` | `.pb.gz` | A compressed profile, for `go tool pprof` and its kin |
 //!
 //! ```
@@ -33,6 +34,8 @@ pub mod chrome;
 mod flamegraph;
 #[cfg(feature = "hotspots")]
 mod folded;
+#[cfg(feature = "otlp-json")]
+pub(crate) mod otlp;
 #[cfg(feature = "pprof")]
 mod pprof;
 
@@ -66,6 +69,10 @@ pub enum Format {
     /// [`Hotspots::write_stacks`](crate::hotspots::Hotspots::write_stacks).
     #[cfg(feature = "hotspots")]
     Folded(By),
+    /// Each report as a request to a collector of OpenTelemetry, in JSON on a line of its own: the file
+    /// format of [OTLP](https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/).
+    #[cfg(feature = "otlp-json")]
+    OtlpJson,
     /// A profile of all reports together:
     /// [`Hotspots::write_pprof`](crate::hotspots::Hotspots::write_pprof).
     #[cfg(feature = "pprof")]
@@ -92,6 +99,8 @@ impl Format {
         Self::Chrome,
         #[cfg(feature = "hotspots")]
         Self::Folded(By::SelfBytes),
+        #[cfg(feature = "otlp-json")]
+        Self::OtlpJson,
         #[cfg(feature = "pprof")]
         Self::Pprof,
     ];
@@ -128,6 +137,14 @@ impl Format {
                 description: "Folded stacks, for flame graph tools",
                 extension: "folded",
                 media_type: "text/plain; charset=utf-8",
+                is_text: true,
+            },
+            #[cfg(feature = "otlp-json")]
+            Self::OtlpJson => About {
+                name: "otlp-json",
+                description: "Spans of OpenTelemetry, a report on each line, for collectors",
+                extension: "otlp.jsonl",
+                media_type: "application/jsonl",
                 is_text: true,
             },
             #[cfg(feature = "pprof")]
@@ -209,6 +226,12 @@ impl Format {
                 let hotspots = sum(reports);
                 NothingToExport::check(&hotspots, by).map_err(io::Error::other)?;
                 hotspots.write_stacks(by, &mut out)?;
+            }
+            #[cfg(feature = "otlp-json")]
+            Self::OtlpJson => {
+                for report in reports {
+                    otlp::write_line(report.borrow(), &mut out)?;
+                }
             }
             #[cfg(feature = "pprof")]
             Self::Pprof => sum(reports).write_pprof(&mut out)?,
@@ -321,7 +344,7 @@ mod tests {
             assert_eq!(name.parse(), Ok(*format));
         }
         // With all features, since a variant without its feature is not in the list.
-        #[cfg(all(feature = "chrome", feature = "pprof"))]
+        #[cfg(all(feature = "chrome", feature = "otlp-json", feature = "pprof"))]
         {
             let (_, after) = source.split_once("pub enum Format {\n").unwrap();
             let (variants, _) = after.split_once("\n}\n").unwrap();

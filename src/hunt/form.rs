@@ -138,11 +138,16 @@ mod tests {
         assert!(long.len() < 400, "{long}");
     }
 
-    #[cfg(all(feature = "flamegraph", feature = "pprof", feature = "chrome"))]
+    #[cfg(all(
+        feature = "flamegraph",
+        feature = "pprof",
+        feature = "chrome",
+        feature = "otlp-json"
+    ))]
     #[test]
     fn all_are_named() {
         let expected = "TRACER_HUNT=`x`: expected `table`, `off`, `text=FILE`, `json=FILE`, `chrome=FILE`, \
-             `folded=FILE`, `pprof=FILE` or `flamegraph=FILE`";
+             `folded=FILE`, `otlp-json=FILE`, `pprof=FILE` or `flamegraph=FILE`";
         assert_eq!(parse("x"), Err(expected.to_owned()));
     }
 }

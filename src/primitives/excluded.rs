@@ -10,6 +10,15 @@ impl<T> Own<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(Some(value))
     }
+
+    /// Returns the value, to a caller that is inside of [`alloc_counter::exclude`].
+    #[cfg(feature = "otlp")]
+    pub(crate) fn into_inner(mut self) -> T {
+        match self.0.take() {
+            Some(value) => value,
+            None => unreachable!("it is there until the drop"),
+        }
+    }
 }
 
 impl<T> Deref for Own<T> {

@@ -23,9 +23,11 @@ use super::file::{ReportFile, Rotation};
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
 use super::shared::Shared;
+#[cfg(feature = "otlp")]
+use super::sinks::Attach;
 #[cfg(doc)]
 use super::sinks::SinkStatistics;
-use super::sinks::{Sink, Sinks, Taker};
+use super::sinks::{NewSink, Sink, SinkCounts, Sinks, Taken, Taker};
 use super::worker::has_memory;
 use super::{Inner, Recorder, worker};
 
@@ -44,6 +46,8 @@ pub struct Builder {
     arming: Arming,
     file: Option<(PathBuf, Rotation)>,
     callbacks: Vec<(String, Taker)>,
+    #[cfg(feature = "otlp")]
+    attached: Own<Vec<Box<dyn Attach>>>,
 }
 
 /// Why a recorder could not be started: its file can't be written or belongs to another recorder, or a
@@ -79,6 +83,8 @@ impl Builder {
             arming: Arming::by_hand(),
             file: None,
             callbacks: Vec::new(),
+            #[cfg(feature = "otlp")]
+            attached: Own::new(Vec::new()),
         }
     }
 
@@ -187,9 +193,16 @@ impl Builder {
     ) -> Self {
         let take = move |report: &Arc<Report>| {
             callback(report);
-            Ok(())
+            Ok(Taken::Now)
         };
         self.callbacks.push((name.into(), Box::new(take)));
+        self
+    }
+
+    /// Hands kept reports to a sink of another module.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn attach(mut self, sink: impl Attach + 'static) -> Self {
+        alloc_counter::exclude(|| self.attached.push(Box::new(sink)));
         self
     }
 
@@ -208,8 +221,12 @@ impl Builder {
         alloc_counter::exclude(|| self.start_excluded(file, &titles, &mut takers))
     }
 
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(unused_mut, reason = "for the feature `otlp`")
+    )]
     fn start_excluded(
-        self,
+        mut self,
         file: Option<(&Path, Rotation)>,
         titles: &[String],
         takers: &mut Vec<Taker>,
@@ -221,8 +238,13 @@ impl Builder {
             Arming::warm_up();
         }
         let callbacks = titles.iter().cloned().zip(takers.drain(..));
-        let mut takers: Vec<_> = callbacks
-            .map(|(name, take)| (name, take, Arc::default()))
+        let mut new: Vec<_> = callbacks
+            .map(|(name, take)| NewSink {
+                name,
+                take,
+                counts: SinkCounts::new(Arc::default()),
+                later: None,
+            })
             .collect();
         if let Some((path, rotation)) = file {
             let mut file = ReportFile::open(path, rotation).map_err(|error| StartError {
@@ -236,17 +258,37 @@ impl Builder {
                     if !has_memory(bytes_of(report).saturating_mul(4)) {
                         return Err("no memory for the report as JSON".to_owned());
                     }
-                    file.write(report).map_err(|error| error.to_string())
+                    file.write(report).map_err(|error| error.to_string())?;
+                    Ok(Taken::Now)
                 })
             });
-            takers.insert(0, (path.display().to_string(), take, reopened));
+            let sink = NewSink {
+                name: path.display().to_string(),
+                take,
+                counts: SinkCounts::new(reopened),
+                later: None,
+            };
+            new.insert(0, sink);
         }
         let memory = self.memory_bytes.max(LEAST_BYTES);
         let no_thread = |error| StartError {
             what: "a thread of the recorder".to_owned(),
             source: Box::new(error),
         };
-        let for_each = memory / 8 / takers.len().max(1);
+        let (mut sinks, mut threads) = (Sinks::default(), Vec::new());
+        #[cfg(feature = "otlp")]
+        for sink in self.attached.drain(..) {
+            let (name, counts) = (sink.name(), SinkCounts::new(Arc::default()));
+            let attached = sink.start(Arc::clone(&counts)).map_err(no_thread)?;
+            threads.push(attached.thread);
+            new.push(NewSink {
+                name,
+                take: attached.take,
+                counts,
+                later: Some(attached.later),
+            });
+        }
+        let for_each = memory / 8 / new.len().max(1);
         let shared = Arc::new(Shared::new(
             self.policy,
             self.traces,
@@ -256,10 +298,8 @@ impl Builder {
             #[cfg(feature = "sites")]
             self.arming,
         ));
-        let (mut sinks, mut threads) = (Sinks::default(), Vec::new());
-        for (name, take, reopened) in takers {
-            let started = Sink::start(name, for_each, take, reopened);
-            let (sink, thread) = started.map_err(no_thread)?;
+        for sink in new {
+            let (sink, thread) = Sink::start(sink, for_each).map_err(no_thread)?;
             sinks.0.push(sink);
             threads.push(thread);
         }

@@ -15,11 +15,12 @@ type Name = Cow<'static, str>;
 const COUNTS: usize = 2 * size_of::<usize>();
 
 /// Returns how many bytes a shared report takes.
-pub(super) fn bytes_of(report: &Report) -> usize {
+pub(crate) fn bytes_of(report: &Report) -> usize {
     let of_calls: usize = report.calls.iter().map(of_call).sum();
     COUNTS
         + size_of::<Report>()
         + report.request.as_deref().map_or(0, of_request)
+        + report.tracestate.as_ref().map_or(0, String::capacity)
         + report.calls.capacity() * size_of::<CallReport>()
         + of_calls
         + report.folded.capacity() * size_of::<FoldedReport>()

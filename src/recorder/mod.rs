@@ -93,6 +93,7 @@ use crate::primitives::excluded::Own;
 use crate::report::Compared;
 use crate::report::Report;
 
+#[cfg(not(feature = "otlp"))]
 use process_lock::ProcessLock;
 use shared::Shared;
 use sinks::Sink;
@@ -117,11 +118,18 @@ pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};
 #[cfg(feature = "metrics")]
 pub(crate) use stripe::Ending;
+#[cfg(feature = "otlp")]
+pub(crate) use {
+    bytes::bytes_of,
+    process_lock::ProcessLock,
+    sinks::{Attach, Attached, Later, SinkCounts, Taken},
+    worker::has_memory,
+};
 
 /// The most kept requests that wait for one thread.
 const MOST_WAITING: usize = 1024;
 /// How long the drop of a recorder waits for its sinks.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Begins the traces of requests and keeps those that matter: see the [module](self).
 ///
@@ -199,9 +207,7 @@ impl Recorder {
         let is_built = self.inner.shared.queue.wait(deadline);
         let sinks = self.inner.sinks.iter();
         // No short circuit: each of them is waited for.
-        sinks.fold(is_built, |is_done, sink| {
-            sink.queue.wait(deadline) && is_done
-        })
+        sinks.fold(is_built, |is_done, sink| sink.wait(deadline) && is_done)
     }
 
     /// Ends the recorder's threads, after the kept requests are written out. Requests that end later are
@@ -238,10 +244,10 @@ impl Inner {
         let deadline = deadline(patience);
         // The recorder's thread closes the sinks' queues when it has handed over everything.
         self.shared.queue.close();
-        let queues = { self.sinks.iter() }.map(|sink| &sink.queue);
-        let is_done = queues.fold(self.shared.queue.wait(deadline), |is_done, queue| {
-            queue.wait(deadline) && is_done
-        });
+        self.sinks.iter().for_each(|sink| sink.end_by(deadline));
+        let is_built = self.shared.queue.wait(deadline);
+        let is_done =
+            { self.sinks.iter() }.fold(is_built, |is_done, sink| sink.wait(deadline) && is_done);
         is_done && self.join(deadline)
     }
 

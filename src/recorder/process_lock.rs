@@ -13,7 +13,7 @@ const LOOKS: u32 = 50;
 /// unlocked, and [`take`](Self::take) gives up.
 ///
 /// The value is never left half changed: no foreign code runs under the lock.
-pub(super) struct ProcessLock<T> {
+pub(crate) struct ProcessLock<T> {
     mutex: Mutex<T>,
     process: u32,
     /// Whether a forked process has waited for it in vain.
@@ -21,7 +21,7 @@ pub(super) struct ProcessLock<T> {
 }
 
 impl<T> ProcessLock<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self {
             mutex: Mutex::new(value),
             process: std::process::id(),
@@ -39,7 +39,7 @@ impl<T> ProcessLock<T> {
     }
 
     /// Locks it. Returns `None` if it was held at a fork, and so is never unlocked.
-    pub(super) fn take(&self) -> Option<MutexGuard<'_, T>> {
+    pub(crate) fn take(&self) -> Option<MutexGuard<'_, T>> {
         let mut patience = Patience::new();
         for looks in 0.. {
             if let Some(guard) = self.try_take() {

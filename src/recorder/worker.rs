@@ -90,7 +90,7 @@ fn hand_on(
 const LOOK_UP_BYTES: usize = 64 << 20;
 
 /// Returns whether there is memory at this moment for what is about to be done, and to spare.
-pub(super) fn has_memory(bytes: usize) -> bool {
+pub(crate) fn has_memory(bytes: usize) -> bool {
     const SPARE: usize = 256 << 10;
     let bytes = bytes.saturating_add(SPARE);
     Vec::<u8>::new().try_reserve_exact(bytes).is_ok()

@@ -55,6 +55,8 @@ pub struct Report {
     /// The id of the call, in the service that called this one, from which the request came; `None` if it came
     /// without one.
     pub parent_span: Option<SpanId>,
+    /// What other services noted in the caller's header `tracestate`; `None` if there was nothing.
+    pub tracestate: Option<String>,
     /// When the trace began, computed from the wall clock at the time of the report.
     pub started: SystemTime,
     /// Time from the trace's beginning to the end of its last call, or to the report if a call is still

@@ -62,6 +62,7 @@ fn facts(statistics: &Statistics) -> Markup {
                 li { (shown(&sink.name)) ": " b { (count(sink.taken)) }
                     @if sink.failed > 0 { ", " span.bad { "failed " (count(sink.failed)) } }
                     @if sink.dropped > 0 { ", " span.bad { "dropped " (count(sink.dropped)) } }
+                    @if sink.refused_spans > 0 { ", " span.bad { "spans refused " (count(sink.refused_spans)) } }
                     @if let Some(error) = &sink.last_error { " " span.faint { "(" (shown(error)) ")" } }
                 }
             }

@@ -12,7 +12,7 @@ use tracer::{Limits, Outcome, Report, Trace, call};
 
 /// A report with every field of the schema.
 const GOLDEN: &str = concat!(
-    r#"{"tracer_report":1,"trace":7,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","started_unix_ns":1763942400000000001,"elapsed_ns":14038083,"#,
+    r#"{"tracer_report":1,"trace":7,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","tracestate":"rojo=1","started_unix_ns":1763942400000000001,"elapsed_ns":14038083,"#,
     r#""grown":1,"dropped":2,"memory_bytes":8192,"#,
     r#""total":{"allocations":12,"reallocations":3,"deallocations":11,"bytes_allocated":4096,"bytes_deallocated":4000},"#,
     r#""calls":[{"name":"handle","module":"service::web","file":"src/web.rs","line":12,"#,
@@ -67,7 +67,7 @@ fn folded_sums_of_older_files_have_no_cancelled_calls() {
 
 #[test]
 fn reports_of_older_files_have_no_ids() {
-    let ids = r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","#;
+    let ids = r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","tracestate":"rojo=1","#;
     let of_call = r#""span_id":"b9c7c989f97918e1","#;
     let golden = golden();
     assert_eq!(
@@ -329,7 +329,7 @@ fn malformed_reports_are_rejected() {
         ),
         (
             cut.replace("\"wall_ns\":600", "\"wall_ns\":\"\\u001b[2J\""),
-            "line 1, column 1307: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
+            "line 1, column 1329: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
         ),
         (
             cut.replace("\"parent\":0", "\"parent\":1"),
@@ -341,11 +341,11 @@ fn malformed_reports_are_rejected() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1971: not JSON: trailing characters",
+            "line 1, column 1993: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),
-            "line 1, column 911: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
+            "line 1, column 933: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
         ),
     ];
     for (input, message) in cases {

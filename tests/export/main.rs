@@ -14,6 +14,7 @@ mod diff;
 mod flamegraph;
 mod hotspots;
 mod json;
+mod otlp;
 mod pprof;
 mod stacks;
 mod tables;

@@ -11,12 +11,14 @@ mod arming;
 mod baseline;
 mod bounds;
 mod cancelled;
+mod collector;
 mod counts;
 mod ends;
 mod files;
 mod metrics;
 mod moved;
 mod names;
+mod otlp;
 mod rules;
 
 use std::sync::Arc;

@@ -63,6 +63,7 @@ fn report(calls: Vec<CallReport>) -> Report {
         trace_id: None,
         span_id: None,
         parent_span: None,
+        tracestate: None,
         started: UNIX_EPOCH + Duration::from_secs(1_790_000_000),
         elapsed: calls
             .iter()

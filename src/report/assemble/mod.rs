@@ -77,6 +77,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         trace_id: snapshot.trace_id,
         span_id: own_ids.map(OwnIds::root),
         parent_span: snapshot.parent_span,
+        tracestate: None,
         started: snapshot.started,
         elapsed: match last_stop {
             Some(stop) if !is_running => stop,

@@ -34,6 +34,7 @@
 //! | `request`? | if a recorder kept it: the request |
 //! | `trace` | the trace's number in its process |
 //! | `trace_id`?, `span_id`?, `parent_span`? | the ids of the trace among services, of the request, and of the caller's call: 32, 16 and 16 lower-case hexadecimal digits |
+//! | `tracestate`? | what other services noted in the caller's header of that name |
 //! | `started_unix_ns` | when the trace began, in nanoseconds since 1970 |
 //! | `elapsed_ns` | the time from there to the end of its last call |
 //! | `grown`?, `dropped`?, `memory_bytes` | see [`Report`] |

@@ -1,5 +1,6 @@
 //! A report as JSON.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::{self, Unexpected};
@@ -44,6 +45,8 @@ struct ReportInJson<'a> {
     span_id: Option<SpanId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent_span: Option<SpanId>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    tracestate: Option<Cow<'a, str>>,
     started_unix_ns: i64,
     elapsed_ns: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -94,6 +97,7 @@ impl<'a> ReportInJson<'a> {
             trace_id: report.trace_id,
             span_id: report.span_id,
             parent_span: report.parent_span,
+            tracestate: report.tracestate.as_deref().map(Cow::Borrowed),
             started_unix_ns: unix_ns(report.started),
             elapsed_ns: nanoseconds(report.elapsed),
             grown: report.grown,
@@ -143,6 +147,7 @@ impl<'a> ReportInJson<'a> {
             trace_id: self.trace_id,
             span_id: self.span_id,
             parent_span: self.parent_span,
+            tracestate: self.tracestate.map(Cow::into_owned),
             started: from_unix_ns(self.started_unix_ns),
             elapsed: Duration::from_nanos(self.elapsed_ns),
             grown: self.grown,

@@ -5,12 +5,14 @@
 //! cargo run --release -p tracer-benches --no-default-features --bin soak [-- SECONDS]
 //! ```
 //!
-//! Half of the time it runs [jobs], as fast as the processors can, and half of the time a [service]
-//! behind the layer, whose clients hang up now and then. Kept requests go to a file that is rotated
+//! Two fifths of the time it runs [jobs], as fast as the processors can, and as long a [service] behind the
+//! layer, whose clients hang up now and then. The rest of the time it [sends](export) a thousand kept requests
+//! a second to a collector, of which none may be lost. Before, kept requests go to a file that is rotated
 //! and to a callback that is too slow. It fails if the tracer's own memory exceeds its limit or grows in
 //! the second half by more than a mebibyte, or if the sums don't agree: each request that was begun, or
 //! that a client has sent, is kept, not kept or dropped.
 
+mod export;
 mod jobs;
 mod service;
 mod watch;
@@ -71,10 +73,11 @@ fn main() -> ExitCode {
         eprintln!("soak: expected a number of seconds");
         return ExitCode::from(2);
     };
-    let half = Duration::from_secs(seconds) / 2;
+    let fifth = Duration::from_secs(seconds) / 5;
     // The service gets less memory, so that all of it is used within a second or two.
-    let is_well =
-        soak("jobs", half, 16 << 20, jobs::run) & soak("service", half, 4 << 20, service::run);
+    let is_well = soak("jobs", fifth * 2, 16 << 20, jobs::run)
+        & soak("service", fifth * 2, 4 << 20, service::run)
+        & export::run(fifth);
     if is_well {
         ExitCode::SUCCESS
     } else {

@@ -1,0 +1,150 @@
+//! Where a collector listens.
+
+use http::Uri;
+use http::uri::Scheme;
+
+use super::Protocol;
+
+/// The address of a collector, and the path of its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// A name or an address, without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// For the header `host`.
+    pub(super) authority: String,
+    pub(super) path: String,
+}
+
+const OF_TRACES: &str = "/v1/traces";
+const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+impl Endpoint {
+    /// Reads a URL. Over HTTP, that of a `base` gets the path for traces. Returns what was expected if it is
+    /// none that can be used.
+    pub(super) fn parse(
+        url: &str,
+        protocol: Protocol,
+        is_base: bool,
+    ) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "a URL such as http://localhost:4318";
+        const EXPECTED_GRPC: &str = "a URL such as http://localhost:4317";
+        let is_grpc = protocol == Protocol::Grpc;
+        let expected = if is_grpc { EXPECTED_GRPC } else { EXPECTED };
+        let uri: Uri = url.trim().parse().map_err(|_| expected)?;
+        match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => {}
+            Some(scheme) if *scheme == Scheme::HTTPS => {
+                return Err(
+                    "http://, since this sends without TLS, such as to a collector on this host",
+                );
+            }
+            // `localhost:4317`.
+            None if is_grpc => {}
+            _ => return Err(expected),
+        }
+        let authority = uri.authority().ok_or(expected)?;
+        if authority.as_str().contains('@') {
+            return Err("a URL without user and password: those belong in a header");
+        }
+        let host = authority.host();
+        let host = host.strip_prefix('[').unwrap_or(host);
+        let host = host.strip_suffix(']').unwrap_or(host);
+        // `http` takes a port that is no number, and one that is too great.
+        let has_port = !authority.as_str().ends_with(authority.host());
+        let port = match authority.port_u16() {
+            Some(port @ 1..) => port,
+            None if !has_port => 80,
+            _ => return Err(expected),
+        };
+        if host.is_empty() {
+            return Err(expected);
+        }
+        let path = match (is_grpc, is_base) {
+            (true, _) => GRPC.to_owned(),
+            (false, true) if uri.query().is_some() => return Err("a URL without `?`"),
+            (false, true) => format!("{}{OF_TRACES}", uri.path().trim_end_matches('/')),
+            (false, false) => {
+                let path = uri.path_and_query();
+                path.map_or_else(|| "/".to_owned(), ToString::to_string)
+            }
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            authority: authority.to_string(),
+            path,
+        })
+    }
+
+    /// Returns the URL that is used if none is set.
+    pub(super) const fn default(protocol: Protocol) -> &'static str {
+        match protocol {
+            Protocol::Grpc => "http://localhost:4317",
+            Protocol::HttpProtobuf | Protocol::HttpJson => "http://localhost:4318",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(url: &str, protocol: Protocol, is_base: bool) -> String {
+        match Endpoint::parse(url, protocol, is_base) {
+            Ok(it) => format!("{} {} {} {}", it.host, it.port, it.authority, it.path),
+            Err(expected) => format!("expected {expected}"),
+        }
+    }
+
+    #[test]
+    fn paths_follow_the_specification() {
+        let http = Protocol::HttpProtobuf;
+        for (url, is_base, expected) in [
+            ("http://a:4318", true, "a 4318 a:4318 /v1/traces"),
+            ("http://a:4318/", true, "a 4318 a:4318 /v1/traces"),
+            ("http://a/otel/", true, "a 80 a /otel/v1/traces"),
+            ("HTTP://a:1/x", true, "a 1 a:1 /x/v1/traces"),
+            ("http://a:1", false, "a 1 a:1 /"),
+            ("http://a:1/own?x=1", false, "a 1 a:1 /own?x=1"),
+            ("http://[::1]:4318", true, "::1 4318 [::1]:4318 /v1/traces"),
+            ("http://a?x", true, "expected a URL without `?`"),
+        ] {
+            assert_eq!(shown(url, http, is_base), expected, "{url}");
+        }
+        for url in ["http://a:4317", "http://a:4317/ignored"] {
+            assert_eq!(
+                shown(url, Protocol::Grpc, true),
+                format!("a 4317 a:4317 {GRPC}")
+            );
+        }
+        assert_eq!(
+            shown("a:4317", Protocol::Grpc, false),
+            format!("a 4317 a:4317 {GRPC}")
+        );
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in [
+            "",
+            "localhost:4318",
+            "/v1/traces",
+            "http://",
+            "http://a:b",
+            "http://a:0",
+            "http://a:99999",
+            "ftp://a",
+            "http://a b",
+            "http://\u{7f}",
+        ] {
+            assert_eq!(
+                shown(url, Protocol::HttpProtobuf, true),
+                "expected a URL such as http://localhost:4318",
+                "{url}"
+            );
+        }
+        assert!(shown("https://a", Protocol::Grpc, true).contains("without TLS"));
+        assert!(shown("http://u:p@a", Protocol::HttpJson, true).contains("password"));
+    }
+}
