@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::counts::Counts;
 
 use super::Site;
-use super::log::SiteRoom;
+use super::room::SiteRoom;
 
 #[derive(Debug)]
 pub(super) struct Collector {

@@ -20,6 +20,7 @@ mod elsewhere;
 mod linux;
 mod log;
 mod module;
+mod room;
 mod sampling;
 
 #[cfg(not(all(
@@ -40,8 +41,9 @@ use linux::{Base, Stack, Start, walk};
 use sampling::{Countdown, Sampling};
 
 pub use linux::modules::modules;
-pub use log::{Owner, SiteLog, SiteRoom};
+pub use log::{Owner, SiteLog};
 pub use module::Module;
+pub use room::SiteRoom;
 
 /// The most frames of a site. Those further out are left out, and the site is not [whole](Site::is_whole).
 const MOST_FRAMES: usize = 64;

@@ -8,12 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use framehop::{
-    ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder as _, UnwinderNative,
+    CacheNative, ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder as _,
+    UnwinderNative,
 };
 
 use super::modules::{self, Bytes, Loaded};
 
 type Unwinder = UnwinderNative<Bytes, MustNotAllocateDuringUnwind>;
+/// What a thread remembers of the tables.
+pub(super) type Cache = CacheNative<MustNotAllocateDuringUnwind>;
 
 /// The tables of the modules, as they were read last.
 static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
