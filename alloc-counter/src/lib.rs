@@ -74,7 +74,7 @@ pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 #[cfg(feature = "sites")]
-pub use sites::{Module, Owner, Site, SiteLog, SiteRoom, Sited, Sites, modules, sites};
+pub use sites::{Left, Module, Owner, Site, SiteLog, SiteRoom, Sited, Sites, modules, sites};
 pub use slot::Window;
 pub use thread::{Local, exclude, exclude_counted, include, is_installed, take_counted};
 

@@ -14,7 +14,8 @@ fn main() {
     excluded_requests_are_overhead();
     excluded_requests_are_counted();
     a_slot_takes_the_documented_memory();
-    println!("test result: ok. 4 passed; 0 failed");
+    threads_take_back_what_they_had_for_sites();
+    println!("test result: ok. 5 passed; 0 failed");
 }
 
 fn all_totals_are_of_this_thread_or_overhead() {
@@ -97,4 +98,26 @@ fn a_slot_takes_the_documented_memory() {
     let process = process().unwrap();
     assert_eq!(process.slots, 2);
     assert_eq!(process.overhead.net_bytes(), 2 * 256);
+}
+
+/// Each thread has tables and rules for walks, on Linux.
+fn threads_take_back_what_they_had_for_sites() {
+    let record = || {
+        let work = || drop(black_box(vec![1_u8; 100]));
+        let recorded = alloc_counter::sites(work).sites.unwrap();
+        assert_eq!((recorded.len(), recorded[0].bytes_allocated), (1, 100));
+        // They are overhead, too.
+        exclude(|| drop(recorded));
+    };
+    // The first reads the tables, which all share.
+    thread::spawn(record).join().unwrap();
+    let before = process().unwrap();
+    for _ in 0..10 {
+        thread::spawn(record).join().unwrap();
+    }
+    let after = process().unwrap();
+    let overhead = after.overhead - before.overhead;
+    assert_eq!(overhead.net_bytes(), 0, "{overhead:?}");
+    assert!(!cfg!(target_os = "linux") || overhead.bytes_allocated > 10 * (40 << 10));
+    assert_eq!((after.counts - before.counts).net_bytes(), 0);
 }

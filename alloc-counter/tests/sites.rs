@@ -356,14 +356,15 @@ fn a_log_of_a_sample_is_made_at_its_first_site() {
     const OFTEN: Sites = Sites::sampled(1);
     const NEVER: Sites = Sites::sampled(u64::MAX);
     fn enter(sites: Sites, key: u64) {
-        SiteLog::enter_at_sample(sites, key, |key| {
+        let is_entered = SiteLog::enter_at_sample(sites, key, |key| {
             MADE.fetch_add(1, Relaxed);
             let sites = if key == 1 { OFTEN } else { NEVER };
             Some(SiteLog::new(sites, SiteRoom::new(10), |_| Owner::Is(7)))
         });
+        assert_eq!(is_entered, sites != Sites::exact());
     }
     let leave = |key| {
-        let log = SiteLog::leave(key)?;
+        let log = SiteLog::leave(key).log()?;
         let sites = log
             .sites()
             .map(|(owner, site)| (owner, site.bytes_allocated));

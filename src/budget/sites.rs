@@ -67,7 +67,7 @@ impl RunSites {
     /// Stops recording.
     pub(super) fn leave(&mut self) {
         if self.log.is_none() {
-            self.log = SiteLog::leave(self.key);
+            self.log = SiteLog::leave(self.key).log();
             if self.log.is_some() {
                 INSIDE.set(INSIDE.get().saturating_sub(1));
             }

@@ -116,6 +116,8 @@ pub(crate) struct StrandSites {
     /// While no thread runs the strand. A sample has none before its first site.
     log: Lock<Option<SiteLog>>,
     has_log: AtomicBool,
+    /// Some sites are in no log, so that the others say too little.
+    are_lost: AtomicBool,
 }
 
 impl StrandSites {
@@ -125,6 +127,7 @@ impl StrandSites {
             visits: AtomicU32::new(0),
             log: Lock::new(None),
             has_log: AtomicBool::new(false),
+            are_lost: AtomicBool::new(false),
         }
     }
 
@@ -132,6 +135,13 @@ impl StrandSites {
         let key = if are_wanted { new_key() } else { 0 };
         self.key.store(key, Relaxed);
         self.visits.store(0, Relaxed);
+        self.are_lost.store(false, Relaxed);
+    }
+
+    /// Notes that some sites are in no log.
+    #[cold]
+    pub(crate) fn note_lost(&self) {
+        self.are_lost.store(true, Relaxed);
     }
 
     /// Returns the key of the strand's log; `None` if it has none.
@@ -172,13 +182,14 @@ impl StrandSites {
         self.log.take()?.as_ref().map(look)
     }
 
-    /// Looks at the log if no thread runs the strand, else returns `None`. If there is no log, returns the default.
+    /// Looks at the log; `None` if a thread runs the strand, or sites are lost. If no log was made, returns the
+    /// default.
     pub(crate) fn look_at_rest<T: Default>(&self, look: impl FnOnce(&SiteLog) -> T) -> Option<T> {
         let visits = self.visits.load(Acquire);
-        if visits % 2 == 1 {
+        if visits % 2 == 1 || self.are_lost.load(Relaxed) {
             return None;
         }
-        let seen = self.look(look);
+        let seen = self.log.take()?.as_ref().map(look);
         fence(Acquire);
         // If a thread came meanwhile, it has the log.
         seen.or_else(|| (self.visits.load(Relaxed) == visits).then(T::default))

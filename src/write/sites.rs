@@ -1,6 +1,6 @@
 //! Records the allocation sites of the strands that a thread runs, if their trace wants them.
 
-use alloc_counter::{Owner, SiteLog};
+use alloc_counter::{Left, Owner, SiteLog};
 
 use crate::primitives::pool::Member;
 use crate::store::strand::Strand;
@@ -27,10 +27,13 @@ fn enter_wanted(strand: &'static Member<Strand>, key: u64) {
     };
     if let Some(sample) = allowance.sites.sample() {
         // Most strands allocate less than the mean.
-        SiteLog::enter_at_sample(sample, key, |key| {
+        let is_entered = SiteLog::enter_at_sample(sample, key, |key| {
             let strand = cursor::here(|here| with_key(here, key))?;
             strand.allowance()?.sites.new_log(owner)
         });
+        if !is_entered {
+            strand.sites.note_lost();
+        }
     } else if let Some(log) = allowance.sites.new_log(owner) {
         enter_with(strand, key, log);
     }
@@ -53,11 +56,15 @@ pub(crate) fn leave(strand: &'static Member<Strand>) {
 #[cold]
 #[inline(never)]
 fn leave_wanted(strand: &'static Member<Strand>, key: u64) {
-    if let Some(mut log) = SiteLog::leave(key) {
-        if let Some(allowance) = strand.allowance() {
-            allowance.sites.add_not_recorded(log.take_not_recorded());
+    match SiteLog::leave(key) {
+        Left::Log(mut log) => {
+            if let Some(allowance) = strand.allowance() {
+                allowance.sites.add_not_recorded(log.take_not_recorded());
+            }
+            strand.sites.put(log);
         }
-        strand.sites.put(log);
+        Left::NotMade => {}
+        Left::Nothing => strand.sites.note_lost(),
     }
     strand.sites.visit();
 }

@@ -34,6 +34,15 @@ impl Figures {
         self.bytes += other.bytes;
         self.variance += other.variance;
     }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            allocations: rounded(self.allocations),
+            reallocations: rounded(self.reallocations),
+            bytes_allocated: rounded(self.bytes),
+            ..Counts::ZERO
+        }
+    }
 }
 
 impl Collector {
@@ -62,7 +71,7 @@ impl Collector {
             variance: bytes * bytes * weight * (weight - 1.0),
         };
         if !self.add(key, &figures) {
-            self.lose(counts);
+            self.lose(figures.counts());
         }
     }
 
@@ -103,12 +112,7 @@ impl Collector {
                 self.sites.insert(key, figures);
             } else {
                 self.room.give_back();
-                self.lose(Counts {
-                    allocations: rounded(figures.allocations),
-                    reallocations: rounded(figures.reallocations),
-                    bytes_allocated: rounded(figures.bytes),
-                    ..Counts::ZERO
-                });
+                self.lose(figures.counts());
             }
         }
     }
@@ -161,6 +165,24 @@ fn rounded(figure: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A sample stands for more than itself, also if there is no room for it.
+    #[test]
+    fn what_is_not_recorded_is_estimated_as_what_is() {
+        let mut collector = Collector::new(SiteRoom::new(1));
+        let counts = Counts {
+            allocations: 1,
+            bytes_allocated: 100,
+            ..Counts::ZERO
+        };
+        for key in [&[7, 1][..], &[7, 2]] {
+            collector.record((key, true), counts, 50.0);
+        }
+        let lost = collector.not_recorded();
+        assert_eq!((lost.allocations, lost.bytes_allocated), (50, 5000));
+        let (_, site) = collector.sites().next().unwrap();
+        assert_eq!((site.allocations, site.bytes_allocated), (50, 5000));
+    }
 
     #[test]
     fn it_takes_the_bytes_of_its_frames_and_places() {

@@ -21,7 +21,7 @@ use super::{Log, Recording, Site, Sites, ToMake, with_recordings};
 /// for key in 0..2 {
 ///     assert!(log.enter(key).is_none());
 ///     drop(std::hint::black_box(vec![0_u8; 10]));
-///     log = SiteLog::leave(key).expect("entered above");
+///     log = SiteLog::leave(key).log().expect("entered above");
 /// }
 /// let sites: Vec<_> = log.sites().collect();
 /// assert_eq!(sites.iter().map(|(owner, site)| owner * site.allocations as u32).sum::<u32>(), 14);
@@ -31,6 +31,27 @@ pub struct SiteLog {
     sampling: Sampling,
     collector: Collector,
     owner: fn(u64) -> Owner,
+}
+
+/// Result of [`SiteLog::leave`].
+#[derive(Debug)]
+pub enum Left {
+    /// The log.
+    Log(SiteLog),
+    /// It was to be made [at the first sample](SiteLog::enter_at_sample), and there was none.
+    NotMade,
+    /// No log was entered with this key on this thread, or it is lost, since the thread is ending.
+    Nothing,
+}
+
+impl Left {
+    /// Returns the log, if there is one.
+    pub fn log(self) -> Option<SiteLog> {
+        match self {
+            Self::Log(log) => Some(log),
+            Self::NotMade | Self::Nothing => None,
+        }
+    }
 }
 
 /// Whose an allocation is.
@@ -90,31 +111,36 @@ impl SiteLog {
     /// Does what [`enter`](Self::enter) does with a log of a sample, which `make` returns for the key at the first
     /// allocation that is chosen. Most requests allocate less than the mean, and need no log.
     ///
-    /// `make` runs while memory is allocated: it must not wait for long. The log must be of these sites. If they are
-    /// no [sample](Sites::sampled), nothing is recorded.
+    /// `make` runs while memory is allocated: it must not wait for long. The log must be of these sites, and they
+    /// a [sample](Sites::sampled).
     ///
     /// ```
     /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
     /// use alloc_counter::{Owner, SiteLog, SiteRoom, Sites};
     ///
     /// const SITES: Sites = Sites::sampled(1);
-    /// SiteLog::enter_at_sample(SITES, 5, |key| {
+    /// let is_entered = SiteLog::enter_at_sample(SITES, 5, |key| {
     ///     assert_eq!(key, 5);
     ///     Some(SiteLog::new(SITES, SiteRoom::new(100), |_| Owner::Is(7)))
     /// });
+    /// assert!(is_entered);
     /// drop(std::hint::black_box(vec![0_u8; 100]));
-    /// let log = SiteLog::leave(5).expect("made by now");
+    /// let log = SiteLog::leave(5).log().expect("made by now");
     /// assert_eq!(log.sites().count(), 1);
     /// ```
+    ///
+    /// Returns `false` if it is not entered, as [`enter`](Self::enter) then returns the log.
     #[inline]
-    pub fn enter_at_sample(sites: Sites, key: u64, make: fn(u64) -> Option<Self>) {
-        if let Sampling::Mean(mean) = sites.0 {
-            super::enter_at_sample(ToMake { key, mean, make });
+    #[must_use = "otherwise sites are missing without a notice"]
+    pub fn enter_at_sample(sites: Sites, key: u64, make: fn(u64) -> Option<Self>) -> bool {
+        match sites.0 {
+            Sampling::Mean(mean) => super::enter_at_sample(ToMake { key, mean, make }),
+            Sampling::Exact | Sampling::First(_) => false,
         }
     }
 
-    /// Leaves the log that was entered with this key; `None` if there is none on this thread, or it was never made.
-    pub fn leave(key: u64) -> Option<Self> {
+    /// Leaves the log that was entered with this key.
+    pub fn leave(key: u64) -> Left {
         super::leave(key)
     }
 

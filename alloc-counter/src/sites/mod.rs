@@ -20,6 +20,7 @@ mod elsewhere;
 mod linux;
 mod log;
 mod module;
+mod of_thread;
 mod room;
 mod sampling;
 
@@ -29,7 +30,7 @@ mod sampling;
 )))]
 use elsewhere as linux;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
@@ -38,10 +39,11 @@ use crate::slot::Operation;
 use crate::thread::{self, exclude};
 
 use linux::{Base, Stack, Start, walk};
+use of_thread::OfThread;
 use sampling::{Countdown, Sampling};
 
 pub use linux::modules::modules;
-pub use log::{Owner, SiteLog};
+pub use log::{Left, Owner, SiteLog};
 pub use module::Module;
 pub use room::SiteRoom;
 
@@ -53,7 +55,7 @@ thread_local! {
     static WANTED: Cell<Wanted> = const { Cell::new(Wanted::No) };
     /// The only recording of this thread, if it has not taken any sample: so that one that takes none is cheap.
     static ALONE: Cell<Option<ToMake>> = const { Cell::new(None) };
-    static RECORDINGS: RefCell<Vec<Recording>> = const { RefCell::new(Vec::new()) };
+    static RECORDINGS: OfThread<Vec<Recording>> = const { OfThread::new(Vec::new()) };
     /// What was allocated while a log was looked at.
     static MISSED: Cell<Counts> = const { Cell::new(Counts::ZERO) };
     static COUNTDOWN: Countdown = const { Countdown::new() };
@@ -295,7 +297,7 @@ impl Stretch {
     }
 
     fn end(mut self) -> Option<(Vec<Site>, Counts)> {
-        let log = SiteLog::leave(self.key.take()?)?;
+        let log = SiteLog::leave(self.key.take()?).log()?;
         Some(exclude(|| {
             let mut sites: Vec<_> = log.sites().map(|(_, site)| site).collect();
             sites.sort_unstable_by(Site::by_weight);
@@ -309,8 +311,8 @@ impl Stretch {
 impl Drop for Stretch {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            let log = SiteLog::leave(key);
-            exclude(|| drop(log));
+            let left = SiteLog::leave(key);
+            exclude(|| drop(left));
         }
     }
 }
@@ -369,27 +371,28 @@ fn has_room(recordings: &mut Vec<Recording>) -> bool {
     })
 }
 
-/// Adds to a log on this thread from now on, as soon as there is a sample.
+/// Adds to a log on this thread from now on, as soon as there is a sample; `false` if the thread can't.
 #[inline]
-fn enter_at_sample(log: ToMake) {
+fn enter_at_sample(log: ToMake) -> bool {
     prepare_once();
     if WANTED.get() == Wanted::No {
         ALONE.set(Some(log));
         WANTED.set(Wanted::Sampled);
         COUNTDOWN.with(|countdown| countdown.choose_by(log.mean));
         thread::choose_path();
+        true
     } else {
-        enter(Log::ToMake(log), log.key, Base::UNKNOWN);
+        enter(Log::ToMake(log), log.key, Base::UNKNOWN).is_none()
     }
 }
 
-/// Takes a log that this thread adds to; `None` if there is no such, or it was not made.
-fn leave(key: u64) -> Option<SiteLog> {
+/// Takes a log that this thread adds to.
+fn leave(key: u64) -> Left {
     if ALONE.get().is_some_and(|it| it.key == key) {
         ALONE.set(None);
         WANTED.set(Wanted::No);
         thread::choose_path();
-        return None;
+        return Left::NotMade;
     }
     let taken = with_recordings(|recordings| {
         let place = recordings.iter().rposition(|it| it.key == key)?;
@@ -398,12 +401,12 @@ fn leave(key: u64) -> Option<SiteLog> {
         if !base.is_unknown() {
             exclude(|| drop(base));
         }
-        match log {
-            Log::Made(log) => Some(log),
-            Log::ToMake(_) => None,
-        }
+        Some(match log {
+            Log::Made(log) => Left::Log(log),
+            Log::ToMake(_) => Left::NotMade,
+        })
     });
-    taken.flatten()
+    taken.flatten().unwrap_or(Left::Nothing)
 }
 
 /// Looks at the allocations that these recordings want, from now on.
@@ -429,31 +432,32 @@ fn want(recordings: &[Recording]) {
     thread::choose_path();
 }
 
-/// Does something with the recordings of this thread; `None` if it is ending, or this runs in itself.
+/// Does something with the recordings of this thread; `None` if it is ending, there is no memory, or this runs in
+/// itself.
 fn with_recordings<T>(work: impl FnOnce(&mut Vec<Recording>) -> T) -> Option<T> {
-    let with = |recordings: &RefCell<Vec<Recording>>| {
+    let with = |recordings: &OfThread<Vec<Recording>>| {
         let mut recordings = recordings.try_borrow_mut().ok()?;
         if ALONE.get().is_some() {
-            add_alone(&mut recordings);
+            add_alone(&mut recordings)?;
         }
         Some(work(&mut recordings))
     };
     RECORDINGS.try_with(with).ok().flatten()
 }
 
-/// Adds the recording that was alone to the list.
+/// Adds the recording that was alone to the list; `None` if there is no memory.
 #[cold]
 #[inline(never)]
-fn add_alone(recordings: &mut Vec<Recording>) {
-    if let Some(alone) = ALONE.take()
-        && exclude(|| recordings.try_reserve(1)).is_ok()
-    {
+fn add_alone(recordings: &mut Vec<Recording>) -> Option<()> {
+    exclude(|| recordings.try_reserve(1)).ok()?;
+    if let Some(alone) = ALONE.take() {
         recordings.push(Recording {
             key: alone.key,
             base: Base::UNKNOWN,
             log: Log::ToMake(alone),
         });
     }
+    Some(())
 }
 
 /// Whether this thread's allocations are looked at.

@@ -92,7 +92,9 @@ impl Rules {
             // At other distances, so that a rule for one register does not look like one for the other.
             let made_up = [(0x1_0000, 0x11_0000), (0x35_0000, 0x4f_0000)];
             let [one, other] = made_up.map(|at| Rule::find(frame, at, tables, cache));
-            if let Some(rule) = one.filter(|_| one == other) {
+            if let Some(rule) = one.filter(|_| one == other)
+                && (rule.size > 0 || ends_without_frame_pointer(frame, tables, cache))
+            {
                 *place = rule;
             }
         }
@@ -102,6 +104,19 @@ impl Rules {
         *registers = Registers::of_native(&native);
         caller.map_err(|_| ())
     }
+}
+
+/// Returns whether a frame pointer of 0 ends the stack, as it does for code whose table names the frame pointer. For
+/// code without a table, it is an error.
+fn ends_without_frame_pointer(frame: FrameAddress, tables: &Tables, cache: &mut Cache) -> bool {
+    let registers = Registers {
+        link: 1,
+        stack_pointer: 0x1_0000,
+        frame_pointer: 0,
+    };
+    let unwinder = &tables.unwinder;
+    let caller = unwinder.unwind_frame(frame, &mut registers.to_native(), cache, &mut Ok);
+    caller == Ok(None)
 }
 
 impl Rule {

@@ -5,11 +5,13 @@
 //! 3.6 to 7.6 µs, framehop 0.3 to 2.4 µs, following frame pointers 0.04 µs, which most binaries do not have. The
 //! [rules](super::rules) that were found take 0.1 µs.
 
-use std::cell::RefCell;
 use std::ops::Range;
 use std::thread;
 
 use framehop::FrameAddress;
+
+use crate::sites::of_thread::OfThread;
+use crate::thread::exclude;
 
 use super::modules;
 use super::registers::Start;
@@ -19,7 +21,7 @@ use super::tables::{self, Cache, Tables};
 
 thread_local! {
     /// Made before it is needed, since that takes memory.
-    static WALKER: RefCell<Option<Walker>> = const { RefCell::new(None) };
+    static WALKER: OfThread<Option<Walker>> = const { OfThread::new(None) };
 }
 
 /// The space on the stack that a walk must find, so that it does not overflow where the program would not.
@@ -76,7 +78,7 @@ fn new_cache(stack: &Range<usize>) -> Option<Cache> {
     }
     let made = thread::Builder::new()
         .stack_size(2 * SPACE)
-        .spawn(Cache::new_in);
+        .spawn(|| exclude(Cache::new_in));
     made.ok()?.join().ok()
 }
 
@@ -103,7 +105,7 @@ impl Stack {
     /// was walked, or 64 frames. There are none if this thread has not [prepared](prepare) it, or is on a stack that
     /// is not its own.
     pub(in crate::sites) fn walk(&mut self, start: &Start, base: &Base) {
-        let walk = |walker: &RefCell<Option<Walker>>| {
+        let walk = |walker: &OfThread<Option<Walker>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
                 && let Some(walker) = walker.as_mut()
             {
