@@ -405,6 +405,47 @@ mod tests {
             "OTEL_EXPORTER_OTLP_HEADERS is `(hidden)`: expected `name=value`, with commas between, \
              percent-encoded"
         );
+        // So may be parts of a URL.
+        for (url, shown, expected) in [
+            (
+                "http://u:secret@a",
+                "http://(hidden)@a",
+                "a URL without user and password: those belong in a header",
+            ),
+            (
+                "https://u:secret@a",
+                "https://(hidden)@a",
+                "http://, since this sends without TLS, such as to a collector on this host",
+            ),
+            (
+                "http://a?api-key=secret",
+                "http://a?(hidden)",
+                "a URL without `?`",
+            ),
+        ] {
+            for (name, error) in [
+                (
+                    "OTEL_EXPORTER_OTLP_ENDPOINT",
+                    built(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).unwrap_err(),
+                ),
+                ("Builder::endpoint", {
+                    let exporter = Exporter::builder().endpoint(url).build();
+                    exporter.unwrap_err().to_string()
+                }),
+            ] {
+                assert_eq!(error, format!("{name} is `{shown}`: expected {expected}"));
+            }
+        }
+        let error = Exporter::builder()
+            .traces_endpoint("https://u:secret@a?secret")
+            .build();
+        let error = error.unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+        let exporter = Exporter::builder().traces_endpoint("http://a/own?key=secret");
+        assert_eq!(
+            format!("{:?}", exporter.build().unwrap()),
+            "Exporter { endpoint: http://a/own, protocol: HttpProtobuf, .. }"
+        );
         let error = Exporter::builder()
             .header("a b", "secret")
             .build()

@@ -39,7 +39,7 @@ impl Attach for Exporter {
         let endpoint = &self.settings.endpoint;
         match self.settings.protocol {
             Protocol::Grpc => format!("OTLP grpc://{}", endpoint.authority),
-            _ => format!("OTLP http://{}{}", endpoint.authority, endpoint.path),
+            _ => format!("OTLP {endpoint:?}"),
         }
     }
 
