@@ -130,9 +130,10 @@ impl Buffer {
             return 0;
         };
         let bytes = separator.len() + span.len();
-        // By a constant number of bytes, so that what is held is what is counted.
+        // By a constant number of bytes, and never beyond the batch, so that what is held is what is counted.
         if batch.spans.capacity() - batch.spans.len() < bytes {
-            batch.spans.reserve_exact(bytes.max(GROWTH));
+            let rest = self.limits.batch_bytes.saturating_sub(batch.spans.len());
+            batch.spans.reserve_exact(bytes.max(GROWTH.min(rest)));
         }
         batch.spans.extend_from_slice(separator);
         batch.spans.extend_from_slice(span);
@@ -322,6 +323,24 @@ mod tests {
         );
         assert_eq!((buffer.waiting(), buffer.bytes()), (0, 0));
         assert!(buffer.wait(Instant::now()));
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_than_it_may_have() {
+        let buffer = buffer(1 << 20, 4096);
+        for _ in 0..100 {
+            assert_eq!(buffer.push(&report(&[300, 5000, 300])), Ok(()));
+        }
+        let counted = buffer.bytes();
+        buffer.close(Duration::ZERO);
+        let mut held = 0;
+        while let Some(batch) = buffer.next() {
+            let most = batch.spans.len().max(4096);
+            assert!(batch.spans.capacity() <= most, "{}", batch.spans.capacity());
+            held += batch.spans.capacity();
+            buffer.finish(&batch);
+        }
+        assert!(held < 2 * counted, "{held} for {counted}");
     }
 
     #[test]
