@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::recorder::ProcessLock;
+use crate::recorder::{ProcessLock, deadline};
 
 /// Spans that are sent together.
 pub(super) struct Batch {
@@ -194,9 +194,7 @@ impl Buffer {
 
     /// Waits for this long before another attempt; if the end is set meanwhile, no longer than that.
     pub(super) fn pause(&self, time: Duration) {
-        let Some(until) = Instant::now().checked_add(time) else {
-            return;
-        };
+        let until = deadline(time);
         let Some(mut contents) = self.contents.take() else {
             return;
         };
@@ -364,8 +362,9 @@ mod tests {
         let start = Instant::now();
         let end = start + Duration::from_millis(200);
         std::thread::scope(|scope| {
-            scope.spawn(|| buffer.pause(Duration::from_secs(1000)));
+            let pause = scope.spawn(|| buffer.pause(Duration::MAX));
             std::thread::sleep(Duration::from_millis(20));
+            assert!(!pause.is_finished());
             buffer.end_by(end);
         });
         assert!(start.elapsed() < Duration::from_secs(100));

@@ -225,7 +225,8 @@ impl Recorder {
 impl UnwindSafe for Inner {}
 impl RefUnwindSafe for Inner {}
 
-fn deadline(patience: Duration) -> Instant {
+/// Returns the moment after this time.
+pub(crate) fn deadline(patience: Duration) -> Instant {
     let now = Instant::now();
     // A year, if the deadline is beyond what the clock can tell.
     let year = Duration::from_secs(365 * 24 * 60 * 60);
