@@ -72,9 +72,15 @@ struct Contents {
     end: Option<Instant>,
 }
 
-/// A report does not fit.
+/// Why a report is not in the buffer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) enum NotAdded {
+    /// It does not fit.
+    Full,
+    /// The end is over, and nothing more is sent.
+    Ended,
+    NoMemory,
+}
 
 impl Buffer {
     pub(super) fn new(limits: Limits) -> Self {
@@ -87,16 +93,21 @@ impl Buffer {
     }
 
     /// Adds all spans of a report, or none.
-    pub(super) fn push(&self, report: &Encoded) -> Result<(), Full> {
+    pub(super) fn push(&self, report: &Encoded) -> Result<(), NotAdded> {
         let Some(mut contents) = self.contents.take() else {
-            return Err(Full);
+            return Err(NotAdded::Full);
         };
+        if contents.end.is_some_and(|end| end <= Instant::now()) {
+            return Err(NotAdded::Ended);
+        }
         let separators = self.limits.separator.len() * report.ends.len();
         let bytes = report.bytes.len() + separators;
         let room = self.limits.buffer_bytes.saturating_sub(contents.bytes);
-        let is_over = contents.end.is_some_and(|end| end <= Instant::now());
-        if is_over || bytes > room || contents.batches.try_reserve(1).is_err() {
-            return Err(Full);
+        if bytes > room {
+            return Err(NotAdded::Full);
+        }
+        if contents.batches.try_reserve(1).is_err() {
+            return Err(NotAdded::NoMemory);
         }
         let mut start = 0;
         for end in &report.ends {
@@ -344,13 +355,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told_until_something_is_sent() {
         let buffer = buffer(20, 10);
-        assert_eq!(buffer.push(&report(&[20])), Err(Full));
+        assert_eq!(buffer.push(&report(&[20])), Err(NotAdded::Full));
         assert_eq!(buffer.push(&report(&[9])), Ok(()));
         assert_eq!(buffer.push(&report(&[9])), Ok(()));
-        assert_eq!(buffer.push(&report(&[2])), Err(Full));
+        assert_eq!(buffer.push(&report(&[2])), Err(NotAdded::Full));
         let batch = buffer.next().unwrap();
         // It is still held.
-        assert_eq!(buffer.push(&report(&[2])), Err(Full));
+        assert_eq!(buffer.push(&report(&[2])), Err(NotAdded::Full));
         buffer.finish(&batch);
         assert_eq!(buffer.push(&report(&[1])), Ok(()));
         assert!(!buffer.wait(Instant::now()));
@@ -372,6 +383,6 @@ mod tests {
         buffer.pause(Duration::from_secs(1000));
         assert!(Instant::now() >= end);
         // Whatever comes now is not sent any more.
-        assert_eq!(buffer.push(&report(&[1])), Err(Full));
+        assert_eq!(buffer.push(&report(&[1])), Err(NotAdded::Ended));
     }
 }

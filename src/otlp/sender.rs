@@ -94,7 +94,7 @@ impl Sender {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 let why = last.unwrap_or_else(|| "not tried".to_owned());
-                return Fate::Lost(format!("not sent before the recorder's end: {why}"));
+                return Fate::Lost(format!("{NOT_SENT}: {why}"));
             }
             let limit = left.map_or(self.settings.timeout, |it| it.min(self.settings.timeout));
             let (after, why) = match self.attempt(batch, &mut request, limit) {
@@ -167,5 +167,7 @@ impl Sender {
     }
 }
 
+/// Why a report is lost that the end of the recorder leaves no time for.
+pub(super) const NOT_SENT: &str = "not sent before the recorder's end";
 /// What a request takes beside its body.
 const MIN_BYTES: usize = 64 << 10;
