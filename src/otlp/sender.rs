@@ -58,21 +58,19 @@ impl Sender {
     }
 
     /// Sends until the buffer is closed and empty.
-    pub(super) fn run(self) {
-        if self.settings.protocol == Protocol::Grpc {
-            // The crate `h2` has spans and events, which nobody must see in a trace: sending one would make
-            // others. hyper has none.
-            with_default(&Dispatch::none(), || self.run_here());
-        } else {
-            self.run_here();
-        }
-    }
-
-    fn run_here(mut self) {
+    pub(super) fn run(mut self) {
         self.send_all();
-        drop(self.client);
-        // Does not wait for anything.
-        self.runtime.shutdown_background();
+        let Self {
+            settings,
+            client,
+            runtime,
+            ..
+        } = self;
+        untraced(settings.protocol, || {
+            drop(client);
+            // Does not wait for anything.
+            runtime.shutdown_background();
+        });
     }
 
     fn send_all(&mut self) {
@@ -132,7 +130,8 @@ impl Sender {
                 Some(request) => request,
                 None => request_made.insert(request(settings, std::mem::take(&mut batch.spans))?),
             };
-            Ok(runtime.block_on(client.exchange(request, limit)))
+            let exchange = || runtime.block_on(client.exchange(request, limit));
+            Ok(untraced(protocol, exchange))
         });
         match exchanged {
             Some(Ok(Ok(answer))) => Verdict::of(&answer, protocol),
@@ -164,6 +163,17 @@ impl Sender {
                 self.is_broken = batch.is_cut;
             }
         }
+    }
+}
+
+/// Runs what calls libraries. The crate `h2` has spans and events, which nobody must see in a trace: sending one
+/// would make others. hyper has none.
+///
+/// While any thread has a dispatcher of its own, all threads look for theirs, so this one has it only when needed.
+fn untraced<T>(protocol: Protocol, work: impl FnOnce() -> T) -> T {
+    match protocol {
+        Protocol::Grpc => with_default(&Dispatch::none(), work),
+        Protocol::HttpProtobuf | Protocol::HttpJson => work(),
     }
 }
 
