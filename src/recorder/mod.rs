@@ -79,6 +79,8 @@ mod stripe;
 mod top;
 #[cfg(feature = "metrics")]
 mod totals;
+#[cfg(feature = "sentry")]
+mod weak;
 mod window;
 mod worker;
 
@@ -118,6 +120,8 @@ pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};
 #[cfg(feature = "metrics")]
 pub(crate) use stripe::Ending;
+#[cfg(feature = "sentry")]
+pub(crate) use weak::WeakRecorder;
 #[cfg(feature = "otlp")]
 pub(crate) use {
     bytes::bytes_of,
