@@ -58,10 +58,14 @@ fn of_http(answer: &Answer, protocol: Protocol) -> Verdict {
     }
 }
 
+/// A collector may not ask for a longer wait than a day.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Returns the time of `retry-after`, if it is one and no date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
+    let seconds = value.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST))
 }
 
 /// Returns what is in the answer of a collector that has taken a batch. One that does not end says nothing more.
@@ -142,7 +146,8 @@ fn retry_delay(details: &[u8]) -> Option<Duration> {
     let info = { status.details.iter() }.find(|it| it.type_url.ends_with("google.rpc.RetryInfo"));
     let delay = RetryInfo::decode(&*info?.value).ok()?.retry_delay?;
     let seconds = u64::try_from(delay.seconds).ok()?;
-    Some(Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(delay.nanos).ok()?))
+    let nanos = Duration::from_nanos(u64::try_from(delay.nanos).ok()?);
+    Some((Duration::from_secs(seconds) + nanos).min(LONGEST))
 }
 
 #[cfg(test)]
@@ -191,6 +196,10 @@ mod tests {
             again(Some(7), "HTTP status 503 Service Unavailable")
         );
         assert_eq!(
+            of(503, &[("retry-after", "18446744073709551615")], b""),
+            again(Some(86400), "HTTP status 503 Service Unavailable")
+        );
+        assert_eq!(
             of(
                 429,
                 &[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")],
@@ -234,6 +243,9 @@ mod tests {
             panic!("{:?}", of(&exhausted, b""));
         };
         assert_eq!(after, Some(Duration::from_millis(2500)));
+        // The same with 9223372036854775807 s.
+        let details = "CAgaPgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxISChAI//////////9/EIDKte4B";
+        assert_eq!(retry_delay(details.as_bytes()), Some(LONGEST));
         assert_eq!(
             of(&[], b""),
             again(None, "an answer without a status of gRPC")

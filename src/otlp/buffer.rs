@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::recorder::ProcessLock;
+use crate::recorder::{ProcessLock, deadline};
 
 /// Spans that are sent together.
 pub(super) struct Batch {
@@ -72,9 +72,15 @@ struct Contents {
     end: Option<Instant>,
 }
 
-/// A report does not fit.
+/// Why a report is not in the buffer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) enum NotAdded {
+    /// It does not fit.
+    Full,
+    /// The end is over, and nothing more is sent.
+    Ended,
+    NoMemory,
+}
 
 impl Buffer {
     pub(super) fn new(limits: Limits) -> Self {
@@ -87,16 +93,21 @@ impl Buffer {
     }
 
     /// Adds all spans of a report, or none.
-    pub(super) fn push(&self, report: &Encoded) -> Result<(), Full> {
+    pub(super) fn push(&self, report: &Encoded) -> Result<(), NotAdded> {
         let Some(mut contents) = self.contents.take() else {
-            return Err(Full);
+            return Err(NotAdded::Full);
         };
+        if contents.end.is_some_and(|end| end <= Instant::now()) {
+            return Err(NotAdded::Ended);
+        }
         let separators = self.limits.separator.len() * report.ends.len();
         let bytes = report.bytes.len() + separators;
         let room = self.limits.buffer_bytes.saturating_sub(contents.bytes);
-        let is_over = contents.end.is_some_and(|end| end <= Instant::now());
-        if is_over || bytes > room || contents.batches.try_reserve(1).is_err() {
-            return Err(Full);
+        if bytes > room {
+            return Err(NotAdded::Full);
+        }
+        if contents.batches.try_reserve(1).is_err() {
+            return Err(NotAdded::NoMemory);
         }
         let mut start = 0;
         for end in &report.ends {
@@ -130,9 +141,10 @@ impl Buffer {
             return 0;
         };
         let bytes = separator.len() + span.len();
-        // By a constant number of bytes, so that what is held is what is counted.
+        // By a constant number of bytes, and never beyond the batch, so that what is held is what is counted.
         if batch.spans.capacity() - batch.spans.len() < bytes {
-            batch.spans.reserve_exact(bytes.max(GROWTH));
+            let rest = self.limits.batch_bytes.saturating_sub(batch.spans.len());
+            batch.spans.reserve_exact(bytes.max(GROWTH.min(rest)));
         }
         batch.spans.extend_from_slice(separator);
         batch.spans.extend_from_slice(span);
@@ -193,9 +205,7 @@ impl Buffer {
 
     /// Waits for this long before another attempt; if the end is set meanwhile, no longer than that.
     pub(super) fn pause(&self, time: Duration) {
-        let Some(until) = Instant::now().checked_add(time) else {
-            return;
-        };
+        let until = deadline(time);
         let Some(mut contents) = self.contents.take() else {
             return;
         };
@@ -325,15 +335,33 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_holds_no_more_than_it_may_have() {
+        let buffer = buffer(1 << 20, 4096);
+        for _ in 0..100 {
+            assert_eq!(buffer.push(&report(&[300, 5000, 300])), Ok(()));
+        }
+        let counted = buffer.bytes();
+        buffer.close(Duration::ZERO);
+        let mut held = 0;
+        while let Some(batch) = buffer.next() {
+            let most = batch.spans.len().max(4096);
+            assert!(batch.spans.capacity() <= most, "{}", batch.spans.capacity());
+            held += batch.spans.capacity();
+            buffer.finish(&batch);
+        }
+        assert!(held < 2 * counted, "{held} for {counted}");
+    }
+
+    #[test]
     fn what_does_not_fit_is_told_until_something_is_sent() {
         let buffer = buffer(20, 10);
-        assert_eq!(buffer.push(&report(&[20])), Err(Full));
+        assert_eq!(buffer.push(&report(&[20])), Err(NotAdded::Full));
         assert_eq!(buffer.push(&report(&[9])), Ok(()));
         assert_eq!(buffer.push(&report(&[9])), Ok(()));
-        assert_eq!(buffer.push(&report(&[2])), Err(Full));
+        assert_eq!(buffer.push(&report(&[2])), Err(NotAdded::Full));
         let batch = buffer.next().unwrap();
         // It is still held.
-        assert_eq!(buffer.push(&report(&[2])), Err(Full));
+        assert_eq!(buffer.push(&report(&[2])), Err(NotAdded::Full));
         buffer.finish(&batch);
         assert_eq!(buffer.push(&report(&[1])), Ok(()));
         assert!(!buffer.wait(Instant::now()));
@@ -345,8 +373,9 @@ mod tests {
         let start = Instant::now();
         let end = start + Duration::from_millis(200);
         std::thread::scope(|scope| {
-            scope.spawn(|| buffer.pause(Duration::from_secs(1000)));
+            let pause = scope.spawn(|| buffer.pause(Duration::MAX));
             std::thread::sleep(Duration::from_millis(20));
+            assert!(!pause.is_finished());
             buffer.end_by(end);
         });
         assert!(start.elapsed() < Duration::from_secs(100));
@@ -354,6 +383,6 @@ mod tests {
         buffer.pause(Duration::from_secs(1000));
         assert!(Instant::now() >= end);
         // Whatever comes now is not sent any more.
-        assert_eq!(buffer.push(&report(&[1])), Err(Full));
+        assert_eq!(buffer.push(&report(&[1])), Err(NotAdded::Ended));
     }
 }

@@ -1,5 +1,6 @@
 //! The settings of an exporter.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -135,7 +136,9 @@ impl Builder {
         self.with(|given| given.compression = Some(compression))
     }
 
-    /// Adds a header to each request. It replaces one of that name in `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Adds a header to each request. It replaces one of that name in `OTEL_EXPORTER_OTLP_HEADERS`. Those that
+    /// describe the body or the connection, such as `content-type` and `host`, are the exporter's own:
+    /// [`build`](Self::build) refuses them.
     pub fn header(self, name: &str, value: &str) -> Self {
         self.with(|given| given.headers.push((name.to_owned(), value.to_owned())))
     }
@@ -239,12 +242,12 @@ impl Given {
         if let Some((found, list)) = environment.headers()? {
             for (name, value) in &list {
                 let added = add(&mut headers, name, value);
-                added.map_err(|expected| found.error(expected))?;
+                added.map_err(|expected| found.error(&expected))?;
             }
         }
         for (name, value) in &self.headers {
             let added = add(&mut headers, name, value);
-            added.map_err(|expected| SettingError::new("Builder::header", name, expected))?;
+            added.map_err(|expected| SettingError::new("Builder::header", name, &expected))?;
         }
         let mut attributes = environment.attributes()?;
         attributes.append(&mut self.attributes);
@@ -269,18 +272,37 @@ impl Given {
 }
 
 /// Adds a header. Returns what was expected if it is none.
-fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), &'static str> {
+fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Cow<'static, str>> {
     let name = HeaderName::try_from(name).map_err(|_| "a header's name")?;
-    let value =
+    if OWN_HEADERS.contains(&name.as_str()) {
+        return Err(format!("no header `{name}`, which the exporter sets itself").into());
+    }
+    let mut value =
         HeaderValue::try_from(value).map_err(|_| "a header with a value in visible ASCII")?;
     if headers.len() >= MOST_HEADERS {
-        return Err("at most 64 headers");
+        return Err("at most 64 headers".into());
     }
+    // Not shown by `Debug`, and in no table of HTTP/2.
+    value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
 }
 
 const MOST_HEADERS: usize = 64;
+/// What the body, the protocol and the connection need. With others, no request would arrive.
+const OWN_HEADERS: [&str; 11] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "grpc-encoding",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
 
 impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -334,6 +356,7 @@ mod tests {
         assert_eq!(settings.endpoint.path, "/v1/traces");
         assert_eq!(settings.protocol, Protocol::HttpJson);
         assert_eq!(settings.headers["authorization"], "Basic eA==");
+        assert!(settings.headers["authorization"].is_sensitive());
         assert_eq!(settings.timeout, Duration::from_millis(2500));
         assert_eq!(settings.compression, Compression::Gzip);
         let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
@@ -351,6 +374,25 @@ mod tests {
         assert_eq!(settings.endpoint.path, "/own");
         let expected = [own(("service.name", "code"))];
         assert_eq!(settings.resource, Resource::new(expected.into_iter()));
+    }
+
+    #[test]
+    fn headers_of_the_exporters_own_are_refused() {
+        for name in OWN_HEADERS {
+            let exporter = Exporter::builder().header(&name.to_uppercase(), "secret");
+            assert_eq!(
+                exporter.build().unwrap_err().to_string(),
+                format!(
+                    "Builder::header is `{}`: expected no header `{name}`, which the exporter sets itself",
+                    name.to_uppercase()
+                )
+            );
+        }
+        assert_eq!(
+            built(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=secret,Host=secret")]).unwrap_err(),
+            "OTEL_EXPORTER_OTLP_HEADERS is `(hidden)`: expected no header `host`, which the exporter \
+             sets itself"
+        );
     }
 
     #[test]
@@ -404,6 +446,47 @@ mod tests {
             error,
             "OTEL_EXPORTER_OTLP_HEADERS is `(hidden)`: expected `name=value`, with commas between, \
              percent-encoded"
+        );
+        // So may be parts of a URL.
+        for (url, shown, expected) in [
+            (
+                "http://u:secret@a",
+                "http://(hidden)@a",
+                "a URL without user and password: those belong in a header",
+            ),
+            (
+                "https://u:secret@a",
+                "https://(hidden)@a",
+                "http://, since this sends without TLS, such as to a collector on this host",
+            ),
+            (
+                "http://a?api-key=secret",
+                "http://a?(hidden)",
+                "a URL without `?`",
+            ),
+        ] {
+            for (name, error) in [
+                (
+                    "OTEL_EXPORTER_OTLP_ENDPOINT",
+                    built(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).unwrap_err(),
+                ),
+                ("Builder::endpoint", {
+                    let exporter = Exporter::builder().endpoint(url).build();
+                    exporter.unwrap_err().to_string()
+                }),
+            ] {
+                assert_eq!(error, format!("{name} is `{shown}`: expected {expected}"));
+            }
+        }
+        let error = Exporter::builder()
+            .traces_endpoint("https://u:secret@a?secret")
+            .build();
+        let error = error.unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+        let exporter = Exporter::builder().traces_endpoint("http://a/own?key=secret");
+        assert_eq!(
+            format!("{:?}", exporter.build().unwrap()),
+            "Exporter { endpoint: http://a/own, protocol: HttpProtobuf, .. }"
         );
         let error = Exporter::builder()
             .header("a b", "secret")

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
@@ -69,7 +69,7 @@ impl Client {
         limit: Duration,
     ) -> Result<Answer, NoAnswer> {
         let mut answer = None;
-        let late = timeout(limit, self.exchange_into(request, &mut answer)).await;
+        let late = timeout(limit, self.exchange_into(request, limit, &mut answer)).await;
         let outcome = late.unwrap_or(Err(NoAnswer::Late(limit)));
         // What went wrong after the head shows in the answer.
         if outcome.is_err() || answer.as_ref().is_none_or(|it| !it.is_whole) {
@@ -85,9 +85,10 @@ impl Client {
     async fn exchange_into(
         &mut self,
         request: &Request<Full<Bytes>>,
+        limit: Duration,
         answer: &mut Option<Answer>,
     ) -> Result<(), NoAnswer> {
-        let response = self.respond(request).await?;
+        let response = self.respond(request, limit).await?;
         let (head, mut body) = response.into_parts();
         let answer = answer.insert(Answer {
             status: head.status,
@@ -118,22 +119,25 @@ impl Client {
     async fn respond(
         &mut self,
         request: &Request<Full<Bytes>>,
+        limit: Duration,
     ) -> Result<Response<Incoming>, NoAnswer> {
+        let started = Instant::now();
         if let Some(sender) = &mut self.sender
             && let Ok(response) = sender.send(request).await
         {
             return Ok(response);
         }
         self.sender = None;
-        let sender = self.connect().await?;
+        let sender = self.connect(started, limit).await?;
         let sender = self.sender.insert(sender);
         sender.send(request).await.map_err(NoAnswer::Exchange)
     }
 
-    async fn connect(&mut self) -> Result<Sender, NoAnswer> {
+    async fn connect(&mut self, started: Instant, limit: Duration) -> Result<Sender, NoAnswer> {
         let addresses = self.resolve().await.map_err(NoAnswer::Name)?;
-        let stream = TcpStream::connect(&*addresses);
-        let stream = stream.await.map_err(NoAnswer::Connect)?;
+        let left = limit.saturating_sub(started.elapsed());
+        let stream = connect_to_one(&addresses, left).await;
+        let stream = stream.map_err(NoAnswer::Connect)?;
         // It would only delay.
         let _ = stream.set_nodelay(true);
         let io = TokioIo::new(stream);
@@ -178,6 +182,32 @@ impl Client {
     }
 }
 
+/// Connects to the first of these addresses that accepts. One that does not answer takes no more than its share
+/// of the time, so that the others have theirs: a name may have an IPv6 address that leads nowhere. The last one
+/// has all that is left, and the caller ends it.
+async fn connect_to_one(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    let started = Instant::now();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (address, others) in addresses.iter().zip((0..addresses.len()).rev()) {
+        let connecting = TcpStream::connect(address);
+        let connected = if others == 0 {
+            connecting.await
+        } else {
+            let left = limit.saturating_sub(started.elapsed());
+            let shares = u32::try_from(others + 1).unwrap_or(u32::MAX);
+            let late = |_| Err(io::ErrorKind::TimedOut.into());
+            timeout(left / shares, connecting)
+                .await
+                .unwrap_or_else(late)
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Sender {
     async fn send(&mut self, request: &Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
         match self {
@@ -209,5 +239,53 @@ impl Display for NoAnswer {
             }
             Self::Late(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// Returns a listener whose queue is full, so that Linux drops whatever else wants to connect.
+    async fn dead() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) =
+            timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+        {
+            queue.push(stream.unwrap());
+        }
+        (listener, queue)
+    }
+
+    #[test]
+    fn addresses_that_do_not_answer_leave_time_for_the_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let (dead, _queue) = dead().await;
+            let dead = dead.local_addr().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let alive = listener.local_addr().unwrap();
+
+            let limit = Duration::from_secs(3);
+            let started = Instant::now();
+            let stream = timeout(limit, connect_to_one(&[dead, dead, alive], limit)).await;
+            assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), alive);
+            assert!(started.elapsed() >= Duration::from_secs(2));
+
+            // One address has the whole time.
+            let limit = Duration::from_millis(200);
+            let alone = timeout(limit, connect_to_one(&[dead], Duration::ZERO)).await;
+            assert!(alone.is_err());
+            let error = connect_to_one(&[], limit).await.unwrap_err();
+            assert_eq!(error.to_string(), "the name has no address");
+        });
     }
 }

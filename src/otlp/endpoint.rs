@@ -1,18 +1,21 @@
 //! Where a collector listens.
 
+use std::fmt;
+
 use http::Uri;
 use http::uri::Scheme;
 
 use super::Protocol;
 
 /// The address of a collector, and the path of its requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     /// A name or an address, without brackets.
     pub(super) host: String,
     pub(super) port: u16,
     /// For the header `host`.
     pub(super) authority: String,
+    /// With the query, which may have a key in it.
     pub(super) path: String,
 }
 
@@ -77,6 +80,12 @@ impl Endpoint {
         })
     }
 
+    /// Returns the path without its query, to be shown.
+    pub(super) fn shown_path(&self) -> &str {
+        let end = self.path.find('?').unwrap_or(self.path.len());
+        &self.path[..end]
+    }
+
     /// Returns the URL that is used if none is set.
     pub(super) const fn default(protocol: Protocol) -> &'static str {
         match protocol {
@@ -86,9 +95,64 @@ impl Endpoint {
     }
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.shown_path())
+    }
+}
+
+const HIDDEN: &str = "(hidden)";
+
+/// Returns what an error may show of a URL, which need not be well-formed: no user, no password and no query.
+pub(super) fn without_secrets(url: &str) -> String {
+    let is_scheme = |text: &str| text.bytes().all(|it| it.is_ascii_alphanumeric());
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme.trim()) => url.split_at(url.len() - rest.len()),
+        _ => ("", url),
+    };
+    // A password may have any character in it, so all before the last `@` may be of it.
+    let (user, rest) = match rest.rfind('@') {
+        // An `@` in a query, or a `?` in a password.
+        Some(at) if rest[..at].contains(['?', '#']) => return format!("{scheme}{HIDDEN}"),
+        Some(at) => (HIDDEN, &rest[at..]),
+        None => ("", rest),
+    };
+    match rest.find(['?', '#']) {
+        Some(query) => format!("{scheme}{user}{}{HIDDEN}", &rest[..=query]),
+        None => format!("{scheme}{user}{rest}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_in_a_url_are_not_shown() {
+        for (url, shown) in [
+            ("http://a:1/x", "http://a:1/x"),
+            ("localhost:4317", "localhost:4317"),
+            (" http://u:secret@a ", " http://(hidden)@a "),
+            ("https://u:secret@a/x", "https://(hidden)@a/x"),
+            ("u:secret@a:4317", "(hidden)@a:4317"),
+            ("http://u:secret/@secret@a", "http://(hidden)@a"),
+            ("u:secret://secret@a", "(hidden)@a"),
+            ("http:/u:secret@a", "(hidden)@a"),
+            ("http://u:secret?secret@a", "http://(hidden)"),
+            ("http://a?key=secret@secret", "http://(hidden)"),
+            ("http://a/x?api-key=secret", "http://a/x?(hidden)"),
+            ("http://a#secret?secret", "http://a#(hidden)"),
+            ("http://u:secret@a?key=secret", "http://(hidden)@a?(hidden)"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(url), shown, "{url}");
+        }
+        let endpoint = Endpoint::parse("http://a:1/x?key=secret", Protocol::HttpJson, false);
+        let endpoint = endpoint.unwrap();
+        assert_eq!(endpoint.path, "/x?key=secret");
+        assert_eq!(endpoint.shown_path(), "/x");
+        assert_eq!(format!("{endpoint:?}"), "http://a:1/x");
+    }
 
     fn shown(url: &str, protocol: Protocol, is_base: bool) -> String {
         match Endpoint::parse(url, protocol, is_base) {

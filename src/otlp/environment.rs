@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
+use super::endpoint::without_secrets;
 use super::error::SettingError;
 use super::{Compression, Protocol};
 
@@ -23,7 +24,17 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn error(&self, expected: &str) -> SettingError {
-        SettingError::new(&self.name, &self.value, expected)
+        error(&self.name, &self.value, expected)
+    }
+}
+
+/// Returns the error of a setting, without the secrets that its value may have.
+fn error(name: &str, value: &str, expected: &str) -> SettingError {
+    let setting = name.rsplit(['_', ':']).next().unwrap_or(name);
+    match setting {
+        "HEADERS" => SettingError::new(name, "(hidden)", expected),
+        "ENDPOINT" | "endpoint" => SettingError::new(name, &without_secrets(value), expected),
+        _ => SettingError::new(name, value, expected),
     }
 }
 
@@ -38,7 +49,7 @@ impl<'a> Environment<'a> {
         };
         let value = value
             .into_string()
-            .map_err(|value| SettingError::new(name, &value.to_string_lossy(), "text in UTF-8"))?;
+            .map_err(|value| error(name, &value.to_string_lossy(), "text in UTF-8"))?;
         let found = Found {
             name: name.to_owned(),
             value,
@@ -100,15 +111,10 @@ impl<'a> Environment<'a> {
         let Some(found) = self.of_traces("HEADERS")? else {
             return Ok(None);
         };
-        // The values may be secret, so they are in no message.
-        let hidden = Found {
-            name: found.name,
-            value: "(hidden)".to_owned(),
-        };
         let list = list(&found.value);
         let list =
-            list.ok_or_else(|| hidden.error("`name=value`, with commas between, percent-encoded"))?;
-        Ok(Some((hidden, list)))
+            list.ok_or_else(|| found.error("`name=value`, with commas between, percent-encoded"))?;
+        Ok(Some((found, list)))
     }
 
     pub(super) fn service_name(&self) -> Result<Option<String>, SettingError> {
@@ -158,6 +164,28 @@ fn decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_text_is_told_without_secrets() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let errors = |value: &[u8]| {
+            let lookup = |_: &str| Some(std::ffi::OsString::from_vec(value.to_vec()));
+            let environment = Environment::new(&lookup);
+            let headers = environment.headers().err();
+            let endpoint = environment.endpoint().err();
+            [headers, endpoint].map(|it| it.unwrap().to_string())
+        };
+        assert_eq!(
+            errors(b"http://u:secret@a\xff?secret"),
+            [
+                "OTEL_EXPORTER_OTLP_TRACES_HEADERS is `(hidden)`: expected text in UTF-8",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is `http://(hidden)@a\u{fffd}?(hidden)`: expected \
+                 text in UTF-8"
+            ]
+        );
+    }
 
     #[test]
     fn lists_are_percent_decoded() {

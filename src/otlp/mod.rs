@@ -31,6 +31,8 @@
 //! Those that begin with `OTEL_EXPORTER_OTLP_` also exist as `OTEL_EXPORTER_OTLP_TRACES_…`, which comes first. There
 //! is no TLS: an endpoint with `https` is an error. Send to a collector on the same host or network, which has it.
 //!
+//! Headers, and the user, password and query of a URL, may be secret: no error, name or `Debug` output shows them.
+//!
 //! # What is sent
 //!
 //! | of the report | in OpenTelemetry |
@@ -61,7 +63,8 @@
 //! [second](Builder::delay) at most. A thread of the exporter's own sends them. If the collector can't be reached, does
 //! not answer in time, or answers that it is overloaded (429, 502, 503, 504, and what the specification says of gRPC),
 //! the batch is sent again after one second, then after ever longer up to 30 s, or after as long as the collector
-//! says; for [five minutes](Builder::retry_for). Meanwhile the buffer fills up. Requests of the program never wait.
+//! says, a day at most; for [five minutes](Builder::retry_for). Meanwhile the buffer fills up. Requests of the program
+//! never wait.
 //!
 //! All of that is in the [`SinkStatistics`] of the recorder, and on its page. Each kept request is counted once:
 //!

@@ -58,21 +58,19 @@ impl Sender {
     }
 
     /// Sends until the buffer is closed and empty.
-    pub(super) fn run(self) {
-        if self.settings.protocol == Protocol::Grpc {
-            // The crate `h2` has spans and events, which nobody must see in a trace: sending one would make
-            // others. hyper has none.
-            with_default(&Dispatch::none(), || self.run_here());
-        } else {
-            self.run_here();
-        }
-    }
-
-    fn run_here(mut self) {
+    pub(super) fn run(mut self) {
         self.send_all();
-        drop(self.client);
-        // Does not wait for anything.
-        self.runtime.shutdown_background();
+        let Self {
+            settings,
+            client,
+            runtime,
+            ..
+        } = self;
+        untraced(settings.protocol, || {
+            drop(client);
+            // Does not wait for anything.
+            runtime.shutdown_background();
+        });
     }
 
     fn send_all(&mut self) {
@@ -94,7 +92,7 @@ impl Sender {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 let why = last.unwrap_or_else(|| "not tried".to_owned());
-                return Fate::Lost(format!("not sent before the recorder's end: {why}"));
+                return Fate::Lost(format!("{NOT_SENT}: {why}"));
             }
             let limit = left.map_or(self.settings.timeout, |it| it.min(self.settings.timeout));
             let (after, why) = match self.attempt(batch, &mut request, limit) {
@@ -132,7 +130,8 @@ impl Sender {
                 Some(request) => request,
                 None => request_made.insert(request(settings, std::mem::take(&mut batch.spans))?),
             };
-            Ok(runtime.block_on(client.exchange(request, limit)))
+            let exchange = || runtime.block_on(client.exchange(request, limit));
+            Ok(untraced(protocol, exchange))
         });
         match exchanged {
             Some(Ok(Ok(answer))) => Verdict::of(&answer, protocol),
@@ -167,5 +166,18 @@ impl Sender {
     }
 }
 
+/// Runs what calls libraries. The crate `h2` has spans and events, which nobody must see in a trace: sending one
+/// would make others. hyper has none.
+///
+/// While any thread has a dispatcher of its own, all threads look for theirs, so this one has it only when needed.
+fn untraced<T>(protocol: Protocol, work: impl FnOnce() -> T) -> T {
+    match protocol {
+        Protocol::Grpc => with_default(&Dispatch::none(), work),
+        Protocol::HttpProtobuf | Protocol::HttpJson => work(),
+    }
+}
+
+/// Why a report is lost that the end of the recorder leaves no time for.
+pub(super) const NOT_SENT: &str = "not sent before the recorder's end";
 /// What a request takes beside its body.
 const MIN_BYTES: usize = 64 << 10;

@@ -13,9 +13,9 @@ use crate::recorder::{
 use crate::report::Report;
 
 use super::Protocol;
-use super::buffer::{Buffer, Encoded, Limits};
+use super::buffer::{Buffer, Encoded, Limits, NotAdded};
 use super::builder::Exporter;
-use super::sender::Sender;
+use super::sender::{NOT_SENT, Sender};
 
 impl Builder {
     /// Sends kept requests to a collector of OpenTelemetry. See [`otlp`](crate::otlp) for what is sent, and
@@ -39,7 +39,7 @@ impl Attach for Exporter {
         let endpoint = &self.settings.endpoint;
         match self.settings.protocol {
             Protocol::Grpc => format!("OTLP grpc://{}", endpoint.authority),
-            _ => format!("OTLP http://{}{}", endpoint.authority, endpoint.path),
+            _ => format!("OTLP {endpoint:?}"),
         }
     }
 
@@ -107,11 +107,15 @@ impl Encoder {
             return Err("no memory for the spans".to_owned());
         }
         self.encode(report);
-        if self.open.0.push(&self.encoded).is_err() {
-            self.counts.drop_reports(1);
-        }
+        let added = self.open.0.push(&self.encoded);
         if self.encoded.bytes.capacity() > KEPT_BYTES {
             self.encoded = Encoded::default();
+        }
+        match added {
+            Ok(()) => {}
+            Err(NotAdded::Full) => self.counts.drop_reports(1),
+            Err(NotAdded::Ended) => return Err(format!("{NOT_SENT}: not tried")),
+            Err(NotAdded::NoMemory) => return Err("no memory for the spans".to_owned()),
         }
         Ok(Taken::ByItself)
     }

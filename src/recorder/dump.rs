@@ -64,20 +64,6 @@ impl Recorder {
         self.inner.shared.in_flight(true, most)
     }
 
-    /// Returns the name and the id of the request in flight with this trace. A caller that must not wait does not
-    /// find a request behind a lock that is taken.
-    #[cfg(feature = "sentry")]
-    pub(crate) fn find_in_flight(
-        &self,
-        trace: u64,
-        may_wait: bool,
-    ) -> Option<(String, Option<String>)> {
-        let shared = &self.inner.shared;
-        let active = shared.stripes.find(trace, may_wait)?;
-        let name = shared.routes.at(active.route).name.clone();
-        Some((name, active.id.as_deref().map(str::to_owned)))
-    }
-
     /// Writes all requests in flight, with their number, without signals and from any thread. For a
     /// watchdog, or an administrator's command.
     ///

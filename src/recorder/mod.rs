@@ -79,6 +79,8 @@ mod stripe;
 mod top;
 #[cfg(feature = "metrics")]
 mod totals;
+#[cfg(feature = "sentry")]
+mod weak;
 mod window;
 mod worker;
 
@@ -118,6 +120,8 @@ pub use sinks::SinkStatistics;
 pub use statistics::{RouteStatistics, Statistics};
 #[cfg(feature = "metrics")]
 pub(crate) use stripe::Ending;
+#[cfg(feature = "sentry")]
+pub(crate) use weak::WeakRecorder;
 #[cfg(feature = "otlp")]
 pub(crate) use {
     bytes::bytes_of,
@@ -225,7 +229,8 @@ impl Recorder {
 impl UnwindSafe for Inner {}
 impl RefUnwindSafe for Inner {}
 
-fn deadline(patience: Duration) -> Instant {
+/// Returns the moment after this time.
+pub(crate) fn deadline(patience: Duration) -> Instant {
     let now = Instant::now();
     // A year, if the deadline is beyond what the clock can tell.
     let year = Duration::from_secs(365 * 24 * 60 * 60);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloc_counter::Counts;
 use sentry_core::protocol::{Context, Event, Map, TraceContext, Value};
 
-use crate::recorder::Recorder;
+use crate::recorder::WeakRecorder;
 use crate::report::{CallReport, Outcome, Report};
 use crate::store::ids::{SpanId, TraceId};
 use crate::write::current::fetch;
@@ -38,7 +38,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Returns what is known of the trace that is current on this thread; `None` if there is none.
-    pub(super) fn here(recorder: &Recorder) -> Option<Self> {
+    pub(super) fn here(recorder: &WeakRecorder) -> Option<Self> {
         let here = fetch();
         let (trace_id, span_id) = (here.trace_id()?, here.span_id()?);
         let mut report = here.report();

@@ -6,7 +6,7 @@ use sentry_core::protocol::Event;
 use sentry_core::{ClientOptions, Integration};
 
 use crate::primitives::excluded::Own;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, WeakRecorder};
 
 use super::facts::{CONTEXT, Facts};
 
@@ -39,12 +39,20 @@ use super::facts::{CONTEXT, Facts};
 /// # Ok::<(), tracer::recorder::StartError>(())
 /// ```
 pub struct TracerIntegration {
-    recorder: Recorder,
+    recorder: WeakRecorder,
 }
 
 impl TracerIntegration {
     /// Makes an integration that finds the routes and ids of this recorder's requests.
+    ///
+    /// It does not keep the recorder: Sentry may keep an integration as long as the process, and the recorder ends
+    /// with its last handle. The handle that is given here is dropped, so give a clone.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as all that takes a recorder"
+    )]
     pub fn new(recorder: Recorder) -> Self {
+        let recorder = recorder.downgrade();
         Self { recorder }
     }
 }

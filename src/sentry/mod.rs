@@ -36,6 +36,10 @@
 //! | transaction | the route, if the event has none |
 //! | attachment `tracer.txt` | the tree |
 //!
+//! Neither the integration nor the callback keeps the recorder: it ends with its last handle, after what was kept by
+//! then is captured. End it by [`Recorder::shut_down`](crate::recorder::Recorder::shut_down) before Sentry's guard is
+//! dropped, since a closed client takes no events.
+//!
 //! Outside of a trace nothing is added. A trace that is not of the recorder has no route and no request id.
 //!
 //! # Bounds and cost

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::Uri;
 use maud::{Markup, html};
 
+use crate::primitives::text::character_boundary;
 use crate::report::Report;
 use crate::report::escape::Escaped;
 
@@ -42,10 +43,19 @@ impl Part {
     }
 }
 
-/// Why a template of a [link](super::Page::link) was refused: see the message, which names the template, the place
-/// in it and what was expected.
+/// Why a [link](super::Page::link) was refused: see the message. It names the template, the place in it and what was
+/// expected, or the name, its length and the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkError {
+pub struct LinkError(Refused);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refused {
+    Name(String),
+    Template(Malformed),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Malformed {
     template: String,
     /// The byte, if the problem is at one.
     at: Option<usize>,
@@ -53,6 +63,23 @@ pub struct LinkError {
 }
 
 impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Refused::Name(name) => {
+                let start = &name[..character_boundary(name.as_bytes(), 100)];
+                write!(
+                    f,
+                    "the link name \"{}…\" has {} bytes: expected {MOST_BYTES} bytes at most",
+                    Escaped(start),
+                    name.len(),
+                )
+            }
+            Refused::Template(malformed) => malformed.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let template: String = self.template.chars().take(MOST_BYTES).collect();
         write!(f, "the link template \"{}\"", Escaped(&template))?;
@@ -68,9 +95,13 @@ impl std::error::Error for LinkError {}
 
 impl Links {
     pub(super) fn add(&mut self, name: &str, template: &str) -> Result<(), LinkError> {
+        if name.len() > MOST_BYTES {
+            return Err(LinkError(Refused::Name(name.to_owned())));
+        }
+        let parts = parts(template).map_err(|it| LinkError(Refused::Template(it)))?;
         let link = Link {
             name: name.to_owned(),
-            parts: parts(template)?,
+            parts,
         };
         self.0 = self.0.iter().cloned().chain([link]).collect();
         Ok(())
@@ -121,8 +152,8 @@ fn is_host(address: &str) -> bool {
 }
 
 /// Splits a template at its placeholders.
-fn parts(template: &str) -> Result<Vec<Part>, LinkError> {
-    let wrong = |at: Option<usize>, expected| LinkError {
+fn parts(template: &str) -> Result<Vec<Part>, Malformed> {
+    let wrong = |at: Option<usize>, expected| Malformed {
         template: template.to_owned(),
         at,
         expected,
@@ -250,6 +281,24 @@ mod tests {
              expected a character of a URL, or its percent-encoded bytes"
         );
         assert!(parts(&format!("https://a/{{trace_id}}{}", "x".repeat(MOST_BYTES))).is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        let mut links = Links::default();
+        let template = "https://a/{trace_id}";
+        assert_eq!(links.add(&"n".repeat(2048), template), Ok(()));
+        assert_eq!(
+            links
+                .add(&"é".repeat(1025), template)
+                .unwrap_err()
+                .to_string(),
+            format!(
+                "the link name \"{}…\" has 2050 bytes: expected 2048 bytes at most",
+                "é".repeat(50)
+            )
+        );
+        assert_eq!(links.0.len(), 1);
     }
 
     #[test]

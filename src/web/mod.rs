@@ -156,7 +156,8 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// If the template is no `http` or `https` address, has no placeholder or another one, or has one in its host.
+    /// If the template is no `http` or `https` address, has no placeholder or another one, or has one in its host; if
+    /// the name or the template has more than 2,048 bytes.
     ///
     /// ```
     /// # use tracer::{recorder::Recorder, web::Page};

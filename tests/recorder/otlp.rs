@@ -362,6 +362,25 @@ fn without_a_collector_the_recorder_ends_in_time_and_all_is_counted() {
 }
 
 #[test]
+fn what_the_end_leaves_no_time_for_has_failed() {
+    let recorder = recorder(exporter(&nobody()));
+    for _ in 0..50 {
+        failed(&recorder);
+    }
+    // Most of them come to the buffer after this.
+    recorder.shut_down(Duration::ZERO);
+    let start = Instant::now();
+    while counts(&recorder) != (0, 50, 0, 0) {
+        let so_far = counts(&recorder);
+        assert!(start.elapsed() < PATIENCE, "{so_far:?}");
+        std::thread::yield_now();
+    }
+    let why = sink(&recorder).last_error.unwrap();
+    let expected = "not sent before the recorder's end: ";
+    assert!(why.starts_with(expected), "{why}");
+}
+
+#[test]
 fn a_collector_that_is_back_gets_what_waited() {
     // Killed: its port is closed, and opened again later.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

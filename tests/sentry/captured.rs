@@ -133,6 +133,19 @@ fn outside_of_requests_events_are_as_they_were() {
 }
 
 #[test]
+fn a_request_that_outlives_its_recorder_is_found() {
+    let recorder = recorder();
+    let sentry = Sentry::new(&recorder);
+    let captured = sentry.run(|| {
+        let request = recorder.begin("GET /late");
+        drop(recorder);
+        let _scope = request.inject();
+        capture_message("why", Level::Error);
+    });
+    assert_eq!(captured[0].event.tags["route"], "GET /late");
+}
+
+#[test]
 fn a_trace_without_a_recorder_has_its_ids_only() {
     let sentry = Sentry::new(&recorder());
     let trace = Trace::new();

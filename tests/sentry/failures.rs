@@ -149,6 +149,18 @@ fn the_caller_of_a_continued_trace_is_its_parent() {
 }
 
 #[test]
+fn the_last_handle_ends_the_recorder_after_its_failures_are_captured() {
+    let sentry = Sentry::unbound();
+    let recorder = recorder(&sentry);
+    for _ in 0..50 {
+        recorder.begin("GET /").fail("why");
+    }
+    // The client, with its integration, is still there.
+    drop(recorder);
+    assert_eq!(sentry.captured().len(), 50);
+}
+
+#[test]
 fn without_a_client_nothing_happens() {
     let sentry = Sentry::unbound();
     let recorder = recorder(&sentry);
