@@ -31,7 +31,8 @@
 //! Those that begin with `OTEL_EXPORTER_OTLP_` also exist as `OTEL_EXPORTER_OTLP_TRACES_…`, which comes first. There
 //! is no TLS: an endpoint with `https` is an error. Send to a collector on the same host or network, which has it.
 //!
-//! Headers, and the user, password and query of a URL, may be secret: no error, name or `Debug` output shows them.
+//! Values of headers, and the user, password and query of a URL, may be secret: they are in no error, no `Debug` output
+//! and no sink's name.
 //!
 //! # What is sent
 //!
