@@ -117,7 +117,9 @@ fn threads_take_back_what_they_had_for_sites() {
     }
     let after = process().unwrap();
     let overhead = after.overhead - before.overhead;
-    assert_eq!(overhead.net_bytes(), 0, "{overhead:?}");
+    // AddressSanitizer hides a thread's stack, so a further thread makes the cache, and frees what starts it.
+    let of_start = if cfg!(asan) { 10 * 64 } else { 0 };
+    assert_eq!(overhead.net_bytes(), of_start, "{overhead:?}");
     assert!(!cfg!(target_os = "linux") || overhead.bytes_allocated > 10 * (40 << 10));
     assert_eq!((after.counts - before.counts).net_bytes(), 0);
 }
