@@ -434,6 +434,8 @@ fn want(recordings: &[Recording]) {
 
 /// Does something with the recordings of this thread; `None` if it is ending, there is no memory, or this runs in
 /// itself.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it only passes the list on")]
 fn with_recordings<T>(work: impl FnOnce(&mut Vec<Recording>) -> T) -> Option<T> {
     let with = |recordings: &OfThread<Vec<Recording>>| {
         let mut recordings = recordings.try_borrow_mut().ok()?;
@@ -479,7 +481,11 @@ pub(crate) fn is_sampled(old: usize, new: usize) -> bool {
 }
 
 /// Returns whether an allocation or reallocation of the program's is looked at.
-#[inline]
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the path of every allocation beside sites"
+)]
 pub(crate) fn is_at(old: usize, new: usize) -> bool {
     match WANTED.get() {
         Wanted::No => false,
