@@ -18,6 +18,15 @@ pub(super) struct Registers {
 }
 
 impl Registers {
+    /// Returns registers of no real frame.
+    pub(super) fn made_up(stack_pointer: u64, frame_pointer: u64) -> Self {
+        Self {
+            link: 1,
+            stack_pointer,
+            frame_pointer,
+        }
+    }
+
     pub(super) fn to_native(self) -> UnwindRegsNative {
         UnwindRegsNative::new(self.link, self.stack_pointer, self.frame_pointer)
     }

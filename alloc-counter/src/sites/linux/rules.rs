@@ -18,8 +18,11 @@ const PLACES: usize = if cfg!(target_arch = "x86_64") {
     0
 };
 
-/// The rules of a thread.
-pub(super) struct Rules(Vec<Rule>);
+/// The rules of a thread, and what framehop remembers for it.
+pub(super) struct Rules {
+    places: Vec<Rule>,
+    cache: Cache,
+}
 
 /// How to get from a function, at an address in it, to the caller. The caller's address is below the end of the frame:
 /// <https://gitlab.com/x86-psABIs/x86-64-ABI>, 3.2.2.
@@ -44,16 +47,16 @@ enum Saved {
 
 impl Rules {
     /// Returns `None` if there is no memory.
-    pub(super) fn new() -> Option<Self> {
-        let mut rules = Vec::new();
-        rules.try_reserve_exact(PLACES).ok()?;
+    pub(super) fn new(cache: Cache) -> Option<Self> {
+        let mut places = Vec::new();
+        places.try_reserve_exact(PLACES).ok()?;
         let none = Rule {
             address: 0,
             size: 0,
             frame_pointer: Saved::InRegister,
         };
-        rules.resize(PLACES, none);
-        Some(Self(rules))
+        places.resize(PLACES, none);
+        Some(Self { places, cache })
     }
 
     /// Goes from a frame to the caller's: changes the registers, and returns the address in the caller, or `None` if
@@ -63,23 +66,24 @@ impl Rules {
         &mut self,
         frame: FrameAddress,
         registers: &mut Registers,
-        (tables, cache): (&Tables, &mut Cache),
+        tables: &Tables,
         read: &mut impl FnMut(u64) -> Result<u64, ()>,
     ) -> Result<Option<u64>, ()> {
         let address = frame.address();
-        match self.0.get(place(address)) {
+        match self.places.get(place(address)) {
             Some(rule) if rule.address == address => rule.step(registers, read),
-            _ => self.step_by_tables(frame, registers, (tables, cache), read),
+            _ => self.learn(frame, registers, tables, read),
         }
     }
 
+    /// Does what [`step`](Self::step) does for an address without a rule, and finds the rule.
     #[cold]
     #[inline(never)]
-    fn step_by_tables(
+    fn learn(
         &mut self,
         frame: FrameAddress,
         registers: &mut Registers,
-        (tables, cache): (&Tables, &mut Cache),
+        tables: &Tables,
         read: &mut impl FnMut(u64) -> Result<u64, ()>,
     ) -> Result<Option<u64>, ()> {
         let address = frame.address();
@@ -88,58 +92,57 @@ impl Rules {
         if !tables.has(address as usize) {
             return Err(());
         }
-        if let Some(place) = self.0.get_mut(place(address)) {
-            // At other distances, so that a rule for one register does not look like one for the other.
-            let made_up = [(0x1_0000, 0x11_0000), (0x35_0000, 0x4f_0000)];
-            let [one, other] = made_up.map(|at| Rule::find(frame, at, tables, cache));
-            if let Some(rule) = one.filter(|_| one == other)
-                && (rule.size > 0 || ends_without_frame_pointer(frame, tables, cache))
-            {
-                *place = rule;
-            }
+        let place = place(address);
+        if place < self.places.len()
+            && let Some(rule) = self.find(frame, tables)
+        {
+            self.places[place] = rule;
         }
+        self.ask(frame, registers, tables, read)
+    }
+
+    /// Takes a step by framehop.
+    fn ask(
+        &mut self,
+        frame: FrameAddress,
+        registers: &mut Registers,
+        tables: &Tables,
+        read: &mut impl FnMut(u64) -> Result<u64, ()>,
+    ) -> Result<Option<u64>, ()> {
         let mut native = registers.to_native();
-        let unwinder = &tables.unwinder;
-        let caller = unwinder.unwind_frame(frame, &mut native, cache, read);
+        let caller = { &tables.unwinder }.unwind_frame(frame, &mut native, &mut self.cache, read);
         *registers = Registers::of_native(&native);
         caller.map_err(|_| ())
     }
-}
 
-/// Returns whether a frame pointer of 0 ends the stack, as it does for code whose table names the frame pointer. For
-/// code without a table, it is an error.
-fn ends_without_frame_pointer(frame: FrameAddress, tables: &Tables, cache: &mut Cache) -> bool {
-    let registers = Registers {
-        link: 1,
-        stack_pointer: 0x1_0000,
-        frame_pointer: 0,
-    };
-    let unwinder = &tables.unwinder;
-    let caller = unwinder.unwind_frame(frame, &mut registers.to_native(), cache, &mut Ok);
-    caller == Ok(None)
-}
+    /// Finds the rule of a frame by steps from made-up values of stack and frame pointer. Returns `None` if there is
+    /// no simple one.
+    fn find(&mut self, frame: FrameAddress, tables: &Tables) -> Option<Rule> {
+        // At other distances, so that a rule for one register does not look like one for the other.
+        let made_up = [(0x1_0000, 0x11_0000), (0x35_0000, 0x4f_0000)];
+        let [one, other] = made_up.map(|at| self.try_out(frame, at, tables));
+        let rule = one.filter(|_| one == other)?;
+        // A frame pointer of 0 ends the stack for code whose table names it. For code without a table, it is an error.
+        if rule.size == 0 {
+            let mut without = Registers::made_up(0x1_0000, 0);
+            let caller = self.ask(frame, &mut without, tables, &mut Ok);
+            return (caller == Ok(None)).then_some(rule);
+        }
+        Some(rule)
+    }
 
-impl Rule {
-    /// Finds the rule by a step from made-up values of stack and frame pointer. Returns `None` if there is no simple
-    /// one.
-    fn find(
+    /// Returns the rule that a step from these values would follow.
+    fn try_out(
+        &mut self,
         frame: FrameAddress,
         (stack_pointer, frame_pointer): (u64, u64),
         tables: &Tables,
-        cache: &mut Cache,
-    ) -> Option<Self> {
+    ) -> Option<Rule> {
         /// The content of an address is the address and this.
         const CONTENT: u64 = 1 << 40;
-        let before = Registers {
-            link: 1,
-            stack_pointer,
-            frame_pointer,
-        };
-        let mut native = before.to_native();
+        let mut after = Registers::made_up(stack_pointer, frame_pointer);
         let mut read = |address: u64| address.checked_add(CONTENT).ok_or(());
-        let unwinder = &tables.unwinder;
-        let caller = unwinder.unwind_frame(frame, &mut native, cache, &mut read);
-        let after = Registers::of_native(&native);
+        let caller = self.ask(frame, &mut after, tables, &mut read);
         let end = after.stack_pointer;
         if caller != Ok(Some(end.checked_sub(8)?.checked_add(CONTENT)?)) {
             return None;
@@ -159,13 +162,15 @@ impl Rule {
                 Saved::FromStackPointer(i16::try_from(distance).ok()?)
             }
         };
-        Some(Self {
+        Some(Rule {
             address: frame.address(),
             size,
             frame_pointer,
         })
     }
+}
 
+impl Rule {
     #[inline]
     fn step(
         &self,

@@ -35,9 +35,8 @@ const SPACE: usize = if cfg!(debug_assertions) {
 /// What a thread needs to walk its stack.
 struct Walker {
     tables: Tables,
-    cache: Cache,
-    stack: Range<usize>,
     rules: Rules,
+    stack: Range<usize>,
 }
 
 /// Makes what this thread needs to walk its stack, with the tables of the modules that are loaded now.
@@ -120,12 +119,11 @@ impl Stack {
 impl Walker {
     fn new(tables: Tables) -> Option<Self> {
         let stack = stack_of_thread()?;
-        let cache = new_cache(&stack)?;
+        let rules = Rules::new(new_cache(&stack)?)?;
         Some(Self {
             tables,
-            cache,
+            rules,
             stack,
-            rules: Rules::new()?,
         })
     }
 
@@ -151,8 +149,10 @@ impl Walker {
         let mut met = base.met();
         let mut frame = FrameAddress::from_instruction_pointer(start.address);
         loop {
-            let how = (&self.tables, &mut self.cache);
-            let Ok(caller) = self.rules.step(frame, &mut registers, how, &mut read) else {
+            let caller = self
+                .rules
+                .step(frame, &mut registers, &self.tables, &mut read);
+            let Ok(caller) = caller else {
                 return;
             };
             let next = caller.and_then(FrameAddress::from_return_address);
