@@ -301,6 +301,19 @@ impl Stripes {
     /// Returns the requests in flight. If the caller must not wait, it skips stripes that are locked.
     pub(super) fn in_flight(&self, may_wait: bool) -> Vec<Active> {
         let mut in_flight = Vec::new();
+        self.find_in_flight(may_wait, |active| {
+            in_flight.extend(active.iter().flatten().cloned());
+            None::<()>
+        });
+        in_flight
+    }
+
+    /// Looks at the entries of requests in flight, some at once, until something is found.
+    fn find_in_flight<T>(
+        &self,
+        may_wait: bool,
+        mut look: impl FnMut(&[Option<Active>]) -> Option<T>,
+    ) -> Option<T> {
         for stripe in &self.all {
             for from in (0..).step_by(AT_ONCE) {
                 let begun = if may_wait {
@@ -312,34 +325,23 @@ impl Stripes {
                 let Some(active) = active.filter(|it| !it.is_empty()) else {
                     break;
                 };
-                in_flight.extend(active.iter().take(AT_ONCE).flatten().cloned());
+                let found = look(&active[..active.len().min(AT_ONCE)]);
+                if found.is_some() {
+                    return found;
+                }
             }
         }
-        in_flight
+        None
     }
 
     /// Returns the request in flight with this trace. If the caller must not wait, it skips stripes that are
     /// locked.
     #[cfg(feature = "sentry")]
     pub(super) fn find(&self, trace: u64, may_wait: bool) -> Option<Active> {
-        for stripe in &self.all {
-            for from in (0..).step_by(AT_ONCE) {
-                let begun = if may_wait {
-                    stripe.begun.take()
-                } else {
-                    stripe.begun.try_take()
-                };
-                let active = begun.as_ref().and_then(|it| it.active.get(from..));
-                let Some(active) = active.filter(|it| !it.is_empty()) else {
-                    break;
-                };
-                let mut active = active.iter().take(AT_ONCE).flatten();
-                if let Some(found) = active.find(|it| it.trace.id() == trace) {
-                    return Some(found.clone());
-                }
-            }
-        }
-        None
+        self.find_in_flight(may_wait, |active| {
+            let found = active.iter().flatten().find(|it| it.trace.id() == trace);
+            found.cloned()
+        })
     }
 }
 
