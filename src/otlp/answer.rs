@@ -44,17 +44,21 @@ fn of_http(answer: &Answer, protocol: Protocol) -> Verdict {
             .and_then(|it| Some(it.get("message")?.as_str()?.to_owned())),
         Protocol::Grpc => None,
     };
-    let mut why = format!("HTTP status {}", answer.status);
-    if let Some(said) = said.filter(|it| !it.is_empty()) {
-        why.push_str(": ");
-        why.push_str(&said);
-    }
+    let why = reason(format!("HTTP status {}", answer.status), said.as_deref());
     match answer.status.as_u16() {
         429 | 502 | 503 | 504 => Verdict::Again {
             after: retry_after(&answer.headers),
             why,
         },
         _ => Verdict::Refused(why),
+    }
+}
+
+/// Returns the status with what the collector has said about it.
+fn reason(status: String, said: Option<&str>) -> String {
+    match said {
+        None | Some("") => status,
+        Some(said) => format!("{status}: {said}"),
     }
 }
 
@@ -127,11 +131,7 @@ fn of_grpc(answer: &Answer) -> Verdict {
     }
     let code = code.unwrap_or(2);
     let said = field("grpc-message").map(|it| percent_decode(it.as_bytes()).decode_utf8_lossy());
-    let mut why = format!("gRPC status {code}");
-    if let Some(said) = said.filter(|it| !it.is_empty()) {
-        why.push_str(": ");
-        why.push_str(&said);
-    }
+    let why = reason(format!("gRPC status {code}"), said.as_deref());
     let after = field("grpc-status-details-bin").and_then(|it| retry_delay(it.as_bytes()));
     if RETRYABLE.contains(&code) || (code == RESOURCE_EXHAUSTED && after.is_some()) {
         Verdict::Again { after, why }

@@ -233,15 +233,11 @@ impl Buffer {
         let until = contents.reports;
         contents.hurried = until;
         self.came.notify_one();
-        while contents.done < until {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left == Duration::ZERO {
-                return false;
-            }
-            let waited = self.done.wait_timeout(contents, left);
-            contents = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_missing = |contents: &mut Contents| contents.done < until;
+        let waited = self.done.wait_timeout_while(contents, left, is_missing);
+        let (contents, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        contents.done >= until
     }
 
     /// Sets when what is not sent is given up, unless that is earlier already.

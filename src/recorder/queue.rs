@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, OnceLock, PoisonError};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::process_lock::ProcessLock;
 
@@ -130,19 +130,15 @@ impl<T> Queue<T> {
         if self.is_worked_here() {
             return false;
         }
-        let Some(mut contents) = self.contents.take() else {
+        let Some(contents) = self.contents.take() else {
             return false;
         };
         let until = contents.came;
-        while contents.done < until {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left == Duration::ZERO {
-                return false;
-            }
-            let waited = self.done.wait_timeout(contents, left);
-            contents = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_missing = |contents: &mut Contents<T>| contents.done < until;
+        let waited = self.done.wait_timeout_while(contents, left, is_missing);
+        let (contents, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        contents.done >= until
     }
 
     /// Returns how many items wait, and how many bytes they take.

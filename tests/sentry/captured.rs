@@ -63,13 +63,8 @@ fn an_event_has_its_request_and_the_open_calls() {
 
     let event = &captured.event;
     assert_eq!(event.transaction.as_deref(), Some("GET /orders/{id}"));
-    let tags: Vec<_> = event
-        .tags
-        .iter()
-        .map(|(name, value)| (&**name, &**value))
-        .collect();
     assert_eq!(
-        tags,
+        captured.tags(),
         [("request_id", "ca7a87c4"), ("route", "GET /orders/{id}")]
     );
     let mut facts = captured.facts().clone();

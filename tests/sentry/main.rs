@@ -70,6 +70,11 @@ struct Captured {
 }
 
 impl Captured {
+    fn tags(&self) -> Vec<(&str, &str)> {
+        let tags = self.event.tags.iter();
+        tags.map(|(name, value)| (&**name, &**value)).collect()
+    }
+
     fn of(envelope: &Envelope) -> Self {
         use sentry_core::protocol::EnvelopeItem;
 
