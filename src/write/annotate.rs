@@ -26,7 +26,8 @@ pub(crate) fn checkpoint(call: CallRef, name: &str) {
 #[inline(never)]
 fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str) {
     let moment = clock::ticks();
-    if let (Some(strand), Some(local)) = (here.strand_of(call), Local::current())
+    if let Some(strand) = here.strand_of(call)
+        && let Some(local) = Local::current()
         && call.record.state().is_plain()
     {
         let Some(vacant) = here.vacant(strand) else {

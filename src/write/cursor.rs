@@ -176,13 +176,14 @@ impl Position {
     pub(crate) fn vacant(&self, strand: &Strand) -> Option<Vacant> {
         match Chunk::vacant(self.tail.get()?) {
             Some(vacant) => Some(vacant),
-            None => self.grow(strand),
+            None => Chunk::vacant(self.grow(strand)?),
         }
     }
 
+    /// Links a further chunk and returns it; `None` if the trace may have no more.
     #[cold]
     #[inline(never)]
-    fn grow(&self, strand: &Strand) -> Option<Vacant> {
+    fn grow(&self, strand: &Strand) -> Option<&'static Member<Chunk>> {
         let allowance = strand.allowance()?;
         let Some(chunk) = allowance.take_chunk() else {
             allowance.note_dropped();
@@ -190,7 +191,7 @@ impl Position {
         };
         self.tail.get()?.link(chunk);
         self.tail.set(Some(chunk));
-        Chunk::vacant(chunk)
+        Some(chunk)
     }
 
     /// Writes a text that is too long for its record into records before it. If the trace has no room
