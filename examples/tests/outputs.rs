@@ -60,6 +60,7 @@ fn threads() {
 }
 
 #[test]
+#[cfg(feature = "budget")]
 fn budget() {
     let output = run("budget", &[]);
     let told = "\
