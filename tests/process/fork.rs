@@ -108,6 +108,8 @@ fn forks(busy: impl Fn(u64) + Sync, show: impl Fn(&Open)) {
         for number in 0..3 {
             let (busy, done) = (&busy, &done);
             threads.spawn(move || {
+                // Behind the thread that forks and the child, which else would mostly wait for a processor.
+                let _ = rustix::process::nice(10);
                 while !done.load(Relaxed) {
                     busy(number);
                 }

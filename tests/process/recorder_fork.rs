@@ -50,6 +50,8 @@ pub(crate) fn others_end_requests() {
     std::thread::scope(|threads| {
         for _ in 0..3 {
             threads.spawn(|| {
+                // Behind the thread that forks and the child, which else would mostly wait for a processor.
+                let _ = rustix::process::nice(10);
                 for number in (0..).take_while(|_| !done.load(Relaxed)) {
                     request(&recorder, number);
                 }
