@@ -28,7 +28,7 @@ fn functions(site: &Site) -> Vec<String> {
         backtrace::resolve((frame - 1) as *mut c_void, |symbol| {
             let name = symbol.name().map(|name| format!("{name:#}"));
             let name = name.unwrap_or_default();
-            if let Some(name) = name.strip_prefix("sites::")
+            if let Some(name) = name.strip_prefix("stacks::")
                 && ["block", "both", "twice"].contains(&name)
             {
                 names.push(name.to_owned());
