@@ -97,6 +97,7 @@ mod request;
 mod retry;
 mod sender;
 mod sink;
+mod tasks;
 
 #[cfg(doc)]
 use crate::recorder::SinkStatistics;

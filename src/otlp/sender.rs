@@ -122,7 +122,7 @@ impl Sender {
         if !has_memory(batch.spans.len().saturating_mul(3).max(MIN_BYTES)) {
             return again("no memory for the request".to_owned());
         }
-        let (client, runtime) = (&mut self.client, &self.runtime);
+        let (client, runtime, buffer) = (&mut self.client, &self.runtime, &self.buffer);
         let protocol = self.settings.protocol;
         let settings = &self.settings;
         let exchanged = unless_it_panics(|| {
@@ -130,7 +130,7 @@ impl Sender {
                 Some(request) => request,
                 None => request_made.insert(request(settings, std::mem::take(&mut batch.spans))?),
             };
-            let exchange = || runtime.block_on(client.exchange(request, limit));
+            let exchange = || runtime.block_on(client.exchange(request, limit, buffer.ended()));
             Ok(untraced(protocol, exchange))
         });
         match exchanged {
