@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::endpoint::Endpoint;
 use super::tasks::Tasks;
+use super::tls::Tls;
 
 /// What the collector answered.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     Name(io::Error),
     Connect(io::Error),
+    Tls(io::Error),
     Exchange(hyper::Error),
     Late(Duration),
     Ended,
@@ -45,6 +47,7 @@ pub(super) enum NoAnswer {
 /// Connects when something is to be sent, and again after an error.
 pub(super) struct Client {
     endpoint: Endpoint,
+    tls: Option<Tls>,
     is_http2: bool,
     sender: Option<Sender>,
     /// Of the sender's connection.
@@ -61,9 +64,10 @@ enum Sender {
 const MAX_ANSWER: usize = 64 << 10;
 
 impl Client {
-    pub(super) fn new(endpoint: Endpoint, is_http2: bool) -> Self {
+    pub(super) fn new(endpoint: Endpoint, tls: Option<Tls>, is_http2: bool) -> Self {
         Self {
             endpoint,
+            tls,
             is_http2,
             sender: None,
             tasks: Tasks::default(),
@@ -153,7 +157,13 @@ impl Client {
         let stream = stream.map_err(NoAnswer::Connect)?;
         // It would only delay.
         let _ = stream.set_nodelay(true);
-        self.speak(stream).await
+        match &self.tls {
+            None => self.speak(stream).await,
+            Some(tls) => {
+                self.speak(tls.connect(stream).await.map_err(NoAnswer::Tls)?)
+                    .await
+            }
+        }
     }
 
     /// Begins to speak HTTP.
@@ -267,6 +277,7 @@ impl Display for NoAnswer {
         match self {
             Self::Name(error) => write!(f, "looking the name up: {error}"),
             Self::Connect(error) => write!(f, "connecting: {error}"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Exchange(error) => {
                 write!(f, "{error}")?;
                 match std::error::Error::source(error) {

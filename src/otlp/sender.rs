@@ -16,10 +16,10 @@ use crate::recorder::{SinkCounts, has_memory};
 use super::Protocol;
 use super::answer::Verdict;
 use super::buffer::{Batch, Buffer};
-use super::builder::Settings;
 use super::connection::Client;
 use super::request::request;
 use super::retry::Backoff;
+use super::settings::Settings;
 
 pub(super) struct Sender {
     buffer: Arc<Buffer>,
@@ -40,12 +40,12 @@ enum Fate {
 
 impl Sender {
     pub(super) fn new(
-        settings: Settings,
+        mut settings: Settings,
         buffer: Arc<Buffer>,
         counts: Arc<SinkCounts>,
     ) -> io::Result<Self> {
         let is_http2 = settings.protocol == Protocol::Grpc;
-        let client = Client::new(settings.endpoint.clone(), is_http2);
+        let client = Client::new(settings.endpoint.clone(), settings.tls.take(), is_http2);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         Ok(Self {
             buffer,

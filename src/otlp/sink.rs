@@ -38,6 +38,7 @@ impl Attach for Exporter {
     fn name(&self) -> String {
         let endpoint = &self.settings.endpoint;
         match self.settings.protocol {
+            Protocol::Grpc if endpoint.is_tls => format!("OTLP grpcs://{}", endpoint.authority),
             Protocol::Grpc => format!("OTLP grpc://{}", endpoint.authority),
             _ => format!("OTLP {endpoint:?}"),
         }
