@@ -174,6 +174,18 @@ pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
     }
 }
 
+/// Returns whether a request has a `tracestate`. Of few headers, comparing each costs less than the hash of a name.
+#[cfg(feature = "tower")]
+#[inline]
+pub(super) fn has_tracestate(headers: &HeaderMap) -> bool {
+    const FEW: usize = 12;
+    if headers.keys_len() > FEW {
+        headers.contains_key(&TRACESTATE)
+    } else {
+        headers.keys().any(|name| *name == TRACESTATE)
+    }
+}
+
 /// Returns what is sent on of a request's `tracestate`.
 pub(super) fn tracestate_of(headers: &HeaderMap) -> Others {
     let values = headers.get_all(&TRACESTATE).iter();

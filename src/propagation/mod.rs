@@ -134,7 +134,7 @@ fn says_kept(headers: &HeaderMap) -> bool {
 #[inline]
 pub(crate) fn continue_from(headers: &HeaderMap, trace: &Trace) {
     if let Some(caller) = context::caller_of(headers) {
-        let tracestate = if headers.contains_key(&TRACESTATE) {
+        let tracestate = if context::has_tracestate(headers) {
             context::tracestate_of(headers)
         } else {
             Others::new()
