@@ -91,7 +91,7 @@
 //!
 //! # Cost
 //!
-//! None on a request's thread beyond that of being kept. Some 1 µs for each call on the sink's thread. The thread that
+//! None on a request's thread beyond that of being kept. Less than 1 µs for each call on the sink's thread. The thread that
 //! sends traces nothing: its memory is the tracer's, and its library's spans go nowhere.
 
 mod answer;

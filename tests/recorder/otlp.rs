@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -307,6 +307,43 @@ fn a_busy_collector_is_asked_again_when_it_says() {
     assert!(asked.iter().all(|ask| ask.body == asked[0].body));
     assert!(asked[1].at - asked[0].at >= Duration::from_secs(2));
     assert!(asked[3].at - asked[2].at >= Duration::from_millis(500));
+}
+
+#[test]
+fn a_busy_collector_may_say_a_date() {
+    let collector = Collector::start(|number| match number {
+        0 => {
+            // In whole seconds, so two at least.
+            let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+            let header = format!("retry-after: {date}\r\n").leak();
+            Reply::Status("429 Too Many Requests", header, Vec::new())
+        }
+        _ => Reply::ok(),
+    });
+    let recorder = recorder(exporter(&collector.url()));
+    failed(&recorder);
+    assert!(recorder.flush(PATIENCE));
+    assert_eq!(counts(&recorder), (1, 0, 0, 0));
+    let why = sink(&recorder).last_error;
+    assert_eq!(why.as_deref(), Some("HTTP status 429 Too Many Requests"));
+    let asked = collector.take();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[1].at - asked[0].at >= Duration::from_secs(2));
+}
+
+#[test]
+fn an_answer_that_is_late_is_none_and_all_is_sent_again() {
+    let (_answer, told) = mpsc::channel();
+    let mut told = Some(told);
+    let collector = Collector::start(move |_| told.take().map_or_else(Reply::ok, Reply::When));
+    let recorder = recorder(exporter(&collector.url()).timeout(Duration::from_secs(1)));
+    failed(&recorder);
+    assert!(recorder.flush(PATIENCE));
+    assert_eq!(counts(&recorder), (1, 0, 0, 0));
+    let why = sink(&recorder).last_error;
+    assert_eq!(why.as_deref(), Some("no answer within 1000 ms"));
+    let asked = collector.take();
+    assert!(asked.len() >= 2 && asked.iter().all(|ask| ask.body == asked[0].body));
 }
 
 #[test]
