@@ -95,6 +95,7 @@
 //! sends traces nothing: its memory is the tracer's, and its library's spans go nowhere.
 
 mod answer;
+mod batch;
 mod buffer;
 mod builder;
 mod certificates;

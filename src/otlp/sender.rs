@@ -15,7 +15,8 @@ use crate::recorder::{SinkCounts, has_memory};
 
 use super::Protocol;
 use super::answer::Verdict;
-use super::buffer::{Batch, Buffer};
+use super::batch::Batch;
+use super::buffer::Buffer;
 use super::connection::Client;
 use super::request::request;
 use super::retry::Backoff;

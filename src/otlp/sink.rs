@@ -13,7 +13,8 @@ use crate::recorder::{
 use crate::report::Report;
 
 use super::Protocol;
-use super::buffer::{Buffer, Encoded, Limits, NotAdded};
+use super::batch::Encoded;
+use super::buffer::{Buffer, Limits, NotAdded};
 use super::builder::Exporter;
 use super::sender::{NOT_SENT, Sender};
 
