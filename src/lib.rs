@@ -79,6 +79,7 @@
 //! - `metrics`: what a recorder has counted, for Prometheus, in the module `metrics`.
 //! - `sentry`: traces in the events of Sentry, in the module `sentry`.
 //! - `otlp`: kept requests to Jaeger, Tempo and other backends of OpenTelemetry, in the module `otlp`.
+//! - `otlp-tls`: the same to collectors behind TLS, by rustls with ring, which needs a C compiler.
 //! - `otlp-json`: reports as files of OpenTelemetry: `export::Format::OtlpJson`.
 //! - `tower`: a recorder around the requests of axum, hyper and tonic, in the module `tower`.
 //! - `tracing`: spans of `tracing` as calls, in the module `tracing`.

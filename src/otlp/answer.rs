@@ -1,6 +1,6 @@
 //! What an answer of a collector means: <https://opentelemetry.io/docs/specs/otlp/>.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode;
@@ -47,7 +47,7 @@ fn of_http(answer: &Answer, protocol: Protocol) -> Verdict {
     let why = reason(format!("HTTP status {}", answer.status), said.as_deref());
     match answer.status.as_u16() {
         429 | 502 | 503 | 504 => Verdict::Again {
-            after: retry_after(&answer.headers),
+            after: retry_after(&answer.headers, SystemTime::now()),
             why,
         },
         _ => Verdict::Refused(why),
@@ -65,11 +65,18 @@ fn reason(status: String, said: Option<&str>) -> String {
 /// A collector may not ask for a longer wait than a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Returns the time of `retry-after`, if it is one and no date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// Returns how long to wait by `retry-after`, which has a number of seconds or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds = value.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST))
+    let value = value.trim();
+    let time = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        // One that is over, by this clock, has come.
+        Err(_) => { httpdate::parse_http_date(value).ok()? }
+            .duration_since(now)
+            .unwrap_or_default(),
+    };
+    Some(time.min(LONGEST))
 }
 
 /// Returns what is in the answer of a collector that has taken a batch. One that does not end says nothing more.
@@ -205,7 +212,7 @@ mod tests {
                 &[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")],
                 b""
             ),
-            again(None, "HTTP status 429 Too Many Requests")
+            again(Some(0), "HTTP status 429 Too Many Requests")
         );
         assert_eq!(
             of(400, &[], b"\x08\x03\x12\x03bad"),
@@ -218,6 +225,30 @@ mod tests {
         let json = br#"{"partialSuccess":{"rejectedSpans":"2","errorMessage":"x"}}"#;
         let json = Verdict::of(&answer(200, &[], json), Protocol::HttpJson);
         assert_eq!(json, taken(2, "x"));
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        // Sun, 06 Nov 1994 08:49:37 GMT.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, expected) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", Some(120)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:49:38 1994", Some(1)),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86400)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("Sun, 06 Nov 1994", None),
+        ] {
+            let answer = answer(503, &[("retry-after", value)], b"");
+            let after = retry_after(&answer.headers, now);
+            assert_eq!(after, expected.map(Duration::from_secs), "{value}");
+        }
     }
 
     #[test]

@@ -1,44 +1,17 @@
 //! Encoded spans that wait until they are sent, bounded in bytes. Adding never waits.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Condvar, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use crate::recorder::{ProcessLock, deadline};
 
-/// Spans that are sent together.
-pub(super) struct Batch {
-    pub(super) spans: Vec<u8>,
-    pub(super) count: u64,
-    /// How many reports have their last span in it.
-    pub(super) ends: u64,
-    /// Whether the last report has further spans, in the next batch.
-    pub(super) is_cut: bool,
-    /// How many bytes it takes in the buffer, until it is sent or lost.
-    bytes: usize,
-    since: Instant,
-}
-
-impl Batch {
-    fn new() -> Self {
-        Self {
-            spans: Vec::new(),
-            count: 0,
-            ends: 0,
-            is_cut: false,
-            bytes: 0,
-            since: Instant::now(),
-        }
-    }
-}
-
-/// The spans of one report, one after the other.
-#[derive(Default)]
-pub(super) struct Encoded {
-    pub(super) bytes: Vec<u8>,
-    /// Where each span ends.
-    pub(super) ends: Vec<usize>,
-}
+use super::batch::{Batch, Encoded};
 
 pub(super) struct Buffer {
     contents: ProcessLock<Contents>,
@@ -70,6 +43,8 @@ struct Contents {
     is_closed: bool,
     /// When what is not sent is given up.
     end: Option<Instant>,
+    /// Of what waits for the end.
+    waker: Option<Waker>,
 }
 
 /// Why a report is not in the buffer.
@@ -225,6 +200,24 @@ impl Buffer {
         self.contents.take()?.end
     }
 
+    /// Waits until what is not sent is given up.
+    pub(super) async fn ended(&self) {
+        let mut timer = pin!(sleep(Duration::ZERO));
+        poll_fn(|context| {
+            let Some(mut contents) = self.contents.take() else {
+                return Poll::Pending;
+            };
+            contents.waker = Some(context.waker().clone());
+            let Some(end) = contents.end else {
+                return Poll::Pending;
+            };
+            drop(contents);
+            timer.as_mut().reset(end.into());
+            timer.as_mut().poll(context)
+        })
+        .await;
+    }
+
     /// Waits until all reports that have come are sent or lost. Returns `false` after the deadline.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
         let Some(mut contents) = self.contents.take() else {
@@ -244,6 +237,7 @@ impl Buffer {
     pub(super) fn end_by(&self, deadline: Instant) {
         if let Some(mut contents) = self.contents.take() {
             contents.end = Some(contents.end.map_or(deadline, |end| end.min(deadline)));
+            wake(contents);
         }
         self.came.notify_one();
     }
@@ -256,6 +250,7 @@ impl Buffer {
             contents.end = contents
                 .end
                 .or_else(|| Instant::now().checked_add(patience));
+            wake(contents);
         }
         self.came.notify_one();
     }
@@ -270,6 +265,15 @@ impl Buffer {
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.contents.take().map_or(0, |contents| contents.bytes)
+    }
+}
+
+/// Wakes what waits for the end.
+fn wake(mut contents: MutexGuard<'_, Contents>) {
+    let waker = contents.waker.take();
+    drop(contents);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -361,6 +365,27 @@ mod tests {
         buffer.finish(&batch);
         assert_eq!(buffer.push(&report(&[1])), Ok(()));
         assert!(!buffer.wait(Instant::now()));
+    }
+
+    #[test]
+    fn the_end_is_awaited_until_it_is_earliest() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        let buffer = buffer(20, 10);
+        std::thread::scope(|scope| {
+            let ended = scope.spawn(|| runtime.block_on(buffer.ended()));
+            let is_awaited = || buffer.contents.take().unwrap().waker.is_some();
+            let set = |end| {
+                while !is_awaited() {
+                    std::thread::yield_now();
+                }
+                assert!(!ended.is_finished());
+                buffer.end_by(end);
+            };
+            set(Instant::now() + Duration::from_secs(1000));
+            set(Instant::now());
+            ended.join().unwrap();
+        });
     }
 
     #[test]

@@ -1,17 +1,15 @@
-//! The settings of an exporter.
+//! An exporter, and what code sets of it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-
-use crate::export::otlp::Resource;
 use crate::primitives::excluded::Own;
 
-use super::endpoint::Endpoint;
-use super::environment::{Environment, Found, Lookup};
+#[cfg(feature = "otlp-tls")]
+use super::certificates::Identity;
+use super::environment::{Environment, Lookup};
 use super::error::SettingError;
+use super::settings::{Given, Settings, found};
 use super::{Compression, Protocol};
 
 /// Sends kept requests to a collector of OpenTelemetry: see the [module](super).
@@ -27,35 +25,6 @@ pub struct Exporter {
 #[must_use = "a builder sends nothing: call `build`"]
 pub struct Builder {
     given: Own<Given>,
-}
-
-/// All that is known when the exporter is started.
-pub(super) struct Settings {
-    pub(super) endpoint: Endpoint,
-    pub(super) protocol: Protocol,
-    pub(super) compression: Compression,
-    pub(super) headers: HeaderMap,
-    pub(super) timeout: Duration,
-    pub(super) resource: Resource,
-    pub(super) buffer_bytes: usize,
-    pub(super) batch_bytes: usize,
-    pub(super) delay: Duration,
-    pub(super) retry_for: Duration,
-}
-
-/// What the program has set.
-struct Given {
-    endpoint: Option<(Found, bool)>,
-    protocol: Option<Protocol>,
-    compression: Option<Compression>,
-    headers: Vec<(String, String)>,
-    timeout: Option<Duration>,
-    service_name: Option<String>,
-    attributes: Vec<(String, String)>,
-    buffer_bytes: usize,
-    batch_bytes: usize,
-    delay: Duration,
-    retry_for: Duration,
 }
 
 impl Exporter {
@@ -85,21 +54,7 @@ impl Exporter {
     /// ```
     pub fn builder() -> Builder {
         Builder {
-            given: alloc_counter::exclude(|| {
-                Own::new(Given {
-                    endpoint: None,
-                    protocol: None,
-                    compression: None,
-                    headers: Vec::new(),
-                    timeout: None,
-                    service_name: None,
-                    attributes: Vec::new(),
-                    buffer_bytes: 8 << 20,
-                    batch_bytes: 1 << 20,
-                    delay: Duration::from_secs(1),
-                    retry_for: Duration::from_secs(5 * 60),
-                })
-            }),
+            given: alloc_counter::exclude(|| Own::new(Given::default())),
         }
     }
 }
@@ -118,11 +73,29 @@ impl Builder {
 
     fn at(self, url: &str, method: &str, is_base: bool) -> Self {
         self.with(|given| {
-            let found = Found {
-                name: method.to_owned(),
-                value: url.to_owned(),
-            };
-            given.endpoint = Some((found, is_base));
+            given.endpoint = Some((found(method, url), is_base));
+        })
+    }
+
+    /// Sets the file of the certificates, in PEM, one of which must have signed that of a collector behind `https`;
+    /// as `OTEL_EXPORTER_OTLP_CERTIFICATE` does. Those of the system by default.
+    #[cfg(feature = "otlp-tls")]
+    pub fn certificate(self, file: &str) -> Self {
+        self.with(|given| {
+            given.certificates.authority = Some(found("Builder::certificate", file));
+        })
+    }
+
+    /// Sets the files of the certificate and the private key, in PEM, by which this program tells a collector behind
+    /// `https` who it is; as `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and `OTEL_EXPORTER_OTLP_CLIENT_KEY` do. None by
+    /// default.
+    #[cfg(feature = "otlp-tls")]
+    pub fn client_certificate(self, file: &str, key_file: &str) -> Self {
+        self.with(|given| {
+            given.certificates.identity = Some(Identity {
+                certificate: found("Builder::client_certificate", file),
+                key: found("Builder::client_certificate", key_file),
+            });
         })
     }
 
@@ -190,8 +163,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// A setting or a variable that has not the form that is expected of it. An endpoint with `https`: this
-    /// exporter has no TLS.
+    /// A setting or a variable that has not the form that is expected of it, or names a file that has not. An
+    /// endpoint with `https` without the feature `otlp-tls`.
     pub fn build(self) -> Result<Exporter, SettingError> {
         // The error is the program's.
         self.build_in(&|name| std::env::var_os(name))
@@ -214,96 +187,6 @@ impl Builder {
     }
 }
 
-impl Given {
-    fn settings(&mut self, environment: &Environment<'_>) -> Result<Settings, SettingError> {
-        let protocol = match self.protocol {
-            Some(protocol) => protocol,
-            None => environment.protocol()?.unwrap_or(Protocol::HttpProtobuf),
-        };
-        let endpoint = match self.endpoint.take() {
-            Some(given) => Some(given),
-            None => environment.endpoint()?,
-        };
-        let (url, is_base) = endpoint.unwrap_or_else(|| {
-            let url = Endpoint::default(protocol).to_owned();
-            let name = "the default endpoint".to_owned();
-            (Found { name, value: url }, true)
-        });
-        let endpoint = Endpoint::parse(&url.value, protocol, is_base);
-        let compression = match self.compression {
-            Some(compression) => compression,
-            None => environment.compression()?.unwrap_or(Compression::None),
-        };
-        let timeout = match self.timeout {
-            Some(timeout) => timeout,
-            None => environment.timeout()?.unwrap_or(Duration::from_secs(10)),
-        };
-        let mut headers = HeaderMap::new();
-        if let Some((found, list)) = environment.headers()? {
-            for (name, value) in &list {
-                let added = add(&mut headers, name, value);
-                added.map_err(|expected| found.error(&expected))?;
-            }
-        }
-        for (name, value) in &self.headers {
-            let added = add(&mut headers, name, value);
-            added.map_err(|expected| SettingError::new("Builder::header", name, &expected))?;
-        }
-        let mut attributes = environment.attributes()?;
-        attributes.append(&mut self.attributes);
-        let service_name = match self.service_name.take() {
-            Some(name) => Some(name),
-            None => environment.service_name()?,
-        };
-        attributes.extend(service_name.map(|name| ("service.name".to_owned(), name)));
-        Ok(Settings {
-            endpoint: endpoint.map_err(|expected| url.error(expected))?,
-            protocol,
-            compression,
-            headers,
-            timeout,
-            resource: Resource::new(attributes.into_iter()),
-            buffer_bytes: self.buffer_bytes,
-            batch_bytes: self.batch_bytes,
-            delay: self.delay,
-            retry_for: self.retry_for,
-        })
-    }
-}
-
-/// Adds a header. Returns what was expected if it is none.
-fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Cow<'static, str>> {
-    let name = HeaderName::try_from(name).map_err(|_| "a header's name")?;
-    if OWN_HEADERS.contains(&name.as_str()) {
-        return Err(format!("no header `{name}`, which the exporter sets itself").into());
-    }
-    let mut value =
-        HeaderValue::try_from(value).map_err(|_| "a header with a value in visible ASCII")?;
-    if headers.len() >= MOST_HEADERS {
-        return Err("at most 64 headers".into());
-    }
-    // Not shown by `Debug`, and in no table of HTTP/2.
-    value.set_sensitive(true);
-    headers.insert(name, value);
-    Ok(())
-}
-
-const MOST_HEADERS: usize = 64;
-/// What the body, the protocol and the connection need. With others, no request would arrive.
-const OWN_HEADERS: [&str; 11] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "grpc-encoding",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
 impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exporter")
@@ -316,185 +199,5 @@ impl fmt::Debug for Exporter {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn built(variables: &[(&str, &str)]) -> Result<Exporter, String> {
-        let variables: HashMap<_, _> = variables.iter().copied().collect();
-        let lookup = |name: &str| variables.get(name).map(|value| (*value).into());
-        let exporter = Exporter::builder().build_in(&lookup);
-        exporter.map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_environment_sets_what_code_does_not() {
-        let exporter = built(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:1"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
-            (
-                "OTEL_EXPORTER_OTLP_HEADERS",
-                "Authorization=Basic%20eA%3D%3D",
-            ),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
-            ("OTEL_SERVICE_NAME", "orders"),
-            (
-                "OTEL_RESOURCE_ATTRIBUTES",
-                "service.name=other,host.name=a%20b",
-            ),
-        ]);
-        let settings = exporter.unwrap().settings;
-        assert_eq!(settings.endpoint.authority, "all:1");
-        assert_eq!(settings.endpoint.path, "/v1/traces");
-        assert_eq!(settings.protocol, Protocol::HttpJson);
-        assert_eq!(settings.headers["authorization"], "Basic eA==");
-        assert!(settings.headers["authorization"].is_sensitive());
-        assert_eq!(settings.timeout, Duration::from_millis(2500));
-        assert_eq!(settings.compression, Compression::Gzip);
-        let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        let expected = [("service.name", "orders"), ("host.name", "a b")];
-        assert_eq!(
-            settings.resource,
-            Resource::new(expected.map(own).into_iter())
-        );
-
-        let exporter = Exporter::builder()
-            .traces_endpoint("http://b:2/own")
-            .service_name("code")
-            .build_in(&|name| (name == "OTEL_SERVICE_NAME").then(|| "environment".into()));
-        let settings = exporter.unwrap().settings;
-        assert_eq!(settings.endpoint.path, "/own");
-        let expected = [own(("service.name", "code"))];
-        assert_eq!(settings.resource, Resource::new(expected.into_iter()));
-    }
-
-    #[test]
-    fn headers_of_the_exporters_own_are_refused() {
-        for name in OWN_HEADERS {
-            let exporter = Exporter::builder().header(&name.to_uppercase(), "secret");
-            assert_eq!(
-                exporter.build().unwrap_err().to_string(),
-                format!(
-                    "Builder::header is `{}`: expected no header `{name}`, which the exporter sets itself",
-                    name.to_uppercase()
-                )
-            );
-        }
-        assert_eq!(
-            built(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=secret,Host=secret")]).unwrap_err(),
-            "OTEL_EXPORTER_OTLP_HEADERS is `(hidden)`: expected no header `host`, which the exporter \
-             sets itself"
-        );
-    }
-
-    #[test]
-    fn a_bad_variable_is_named_with_its_value_and_what_is_expected() {
-        for (name, value, expected) in [
-            (
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                "nonsense",
-                "a URL such as http://localhost:4318",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                "a\nb",
-                "a URL such as http://localhost:4318",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_PROTOCOL",
-                "http",
-                "`http/protobuf`, `http/json` or `grpc`",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TIMEOUT",
-                "10s",
-                "a number of milliseconds above 0",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TIMEOUT",
-                "0",
-                "a number of milliseconds above 0",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-                "zstd",
-                "`gzip` or `none`",
-            ),
-            (
-                "OTEL_RESOURCE_ATTRIBUTES",
-                "a=1,b",
-                "`key=value`, with commas between, percent-encoded",
-            ),
-        ] {
-            let shown = value.replace('\n', "\\n");
-            assert_eq!(
-                built(&[(name, value)]).unwrap_err(),
-                format!("{name} is `{shown}`: expected {expected}")
-            );
-        }
-        // A header may be a secret.
-        let error = built(&[("OTEL_EXPORTER_OTLP_HEADERS", "secret")]).unwrap_err();
-        assert_eq!(
-            error,
-            "OTEL_EXPORTER_OTLP_HEADERS is `(hidden)`: expected `name=value`, with commas between, \
-             percent-encoded"
-        );
-        // So may be parts of a URL.
-        for (url, shown, expected) in [
-            (
-                "http://u:secret@a",
-                "http://(hidden)@a",
-                "a URL without user and password: those belong in a header",
-            ),
-            (
-                "https://u:secret@a",
-                "https://(hidden)@a",
-                "http://, since this sends without TLS, such as to a collector on this host",
-            ),
-            (
-                "http://a?api-key=secret",
-                "http://a?(hidden)",
-                "a URL without `?`",
-            ),
-        ] {
-            for (name, error) in [
-                (
-                    "OTEL_EXPORTER_OTLP_ENDPOINT",
-                    built(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).unwrap_err(),
-                ),
-                ("Builder::endpoint", {
-                    let exporter = Exporter::builder().endpoint(url).build();
-                    exporter.unwrap_err().to_string()
-                }),
-            ] {
-                assert_eq!(error, format!("{name} is `{shown}`: expected {expected}"));
-            }
-        }
-        let error = Exporter::builder()
-            .traces_endpoint("https://u:secret@a?secret")
-            .build();
-        let error = error.unwrap_err().to_string();
-        assert!(!error.contains("secret"), "{error}");
-        let exporter = Exporter::builder().traces_endpoint("http://a/own?key=secret");
-        assert_eq!(
-            format!("{:?}", exporter.build().unwrap()),
-            "Exporter { endpoint: http://a/own, protocol: HttpProtobuf, .. }"
-        );
-        let error = Exporter::builder()
-            .header("a b", "secret")
-            .build()
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "Builder::header is `a b`: expected a header's name"
-        );
     }
 }

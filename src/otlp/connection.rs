@@ -1,8 +1,11 @@
 //! A connection to the collector, by hyper on a runtime of the sender's own.
 
 use std::fmt::{self, Display};
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,11 +13,14 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::endpoint::Endpoint;
+use super::tasks::Tasks;
+use super::tls::Tls;
 
 /// What the collector answered.
 #[derive(Debug)]
@@ -32,15 +38,20 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     Name(io::Error),
     Connect(io::Error),
+    Tls(io::Error),
     Exchange(hyper::Error),
     Late(Duration),
+    Ended,
 }
 
 /// Connects when something is to be sent, and again after an error.
 pub(super) struct Client {
     endpoint: Endpoint,
+    tls: Option<Tls>,
     is_http2: bool,
     sender: Option<Sender>,
+    /// Of the sender's connection.
+    tasks: Tasks,
     resolving: Option<std::thread::JoinHandle<io::Result<Vec<SocketAddr>>>>,
 }
 
@@ -53,27 +64,33 @@ enum Sender {
 const MAX_ANSWER: usize = 64 << 10;
 
 impl Client {
-    pub(super) fn new(endpoint: Endpoint, is_http2: bool) -> Self {
+    pub(super) fn new(endpoint: Endpoint, tls: Option<Tls>, is_http2: bool) -> Self {
         Self {
             endpoint,
+            tls,
             is_http2,
             sender: None,
+            tasks: Tasks::default(),
             resolving: None,
         }
     }
 
-    /// Sends a request and reads the answer, within this time.
+    /// Sends a request and reads the answer, within this time, and unless it ends before.
     pub(super) async fn exchange(
         &mut self,
         request: &Request<Full<Bytes>>,
         limit: Duration,
+        ended: impl Future<Output = ()>,
     ) -> Result<Answer, NoAnswer> {
         let mut answer = None;
-        let late = timeout(limit, self.exchange_into(request, limit, &mut answer)).await;
-        let outcome = late.unwrap_or(Err(NoAnswer::Late(limit)));
+        let exchange = timeout(limit, self.exchange_into(request, limit, &mut answer));
+        let outcome = match unless(ended, exchange).await {
+            Some(late) => late.unwrap_or(Err(NoAnswer::Late(limit))),
+            None => Err(NoAnswer::Ended),
+        };
         // What went wrong after the head shows in the answer.
         if outcome.is_err() || answer.as_ref().is_none_or(|it| !it.is_whole) {
-            self.sender = None;
+            self.hang_up().await;
         }
         match (answer, outcome) {
             (Some(answer), _) => Ok(answer),
@@ -127,7 +144,7 @@ impl Client {
         {
             return Ok(response);
         }
-        self.sender = None;
+        self.hang_up().await;
         let sender = self.connect(started, limit).await?;
         let sender = self.sender.insert(sender);
         sender.send(request).await.map_err(NoAnswer::Exchange)
@@ -140,19 +157,39 @@ impl Client {
         let stream = stream.map_err(NoAnswer::Connect)?;
         // It would only delay.
         let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.speak(stream).await,
+            Some(tls) => {
+                self.speak(tls.connect(stream).await.map_err(NoAnswer::Tls)?)
+                    .await
+            }
+        }
+    }
+
+    /// Begins to speak HTTP.
+    async fn speak<S>(&self, stream: S) -> Result<Sender, NoAnswer>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let io = TokioIo::new(stream);
         if self.is_http2 {
-            let handshake = http2::handshake(TokioExecutor::new(), io).await;
+            let handshake = http2::handshake(self.tasks.clone(), io).await;
             let (sender, connection) = handshake.map_err(NoAnswer::Exchange)?;
-            tokio::spawn(connection);
+            self.tasks.spawn(connection);
             Ok(Sender::Http2(sender))
         } else {
             let mut builder = http1::Builder::new();
             let handshake = builder.max_buf_size(MAX_ANSWER).handshake(io).await;
             let (sender, connection) = handshake.map_err(NoAnswer::Exchange)?;
-            tokio::spawn(connection);
+            self.tasks.spawn(connection);
             Ok(Sender::Http1(sender))
         }
+    }
+
+    /// Closes the connection.
+    async fn hang_up(&mut self) {
+        self.sender = None;
+        self.tasks.end().await;
     }
 
     /// Looks the collector's name up, on a thread of its own: there is no other way not to wait for longer
@@ -180,6 +217,16 @@ impl Client {
         let result = thread.and_then(|thread| thread.join().ok());
         result.unwrap_or_else(|| Err(io::Error::other("the look-up panicked")))
     }
+}
+
+/// Waits for some work, unless it ends before.
+async fn unless<T>(ended: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    let (mut ended, mut work) = (pin!(ended), pin!(work));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => ended.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 /// Connects to the first of these addresses that accepts. One that does not answer takes no more than its share
@@ -230,6 +277,7 @@ impl Display for NoAnswer {
         match self {
             Self::Name(error) => write!(f, "looking the name up: {error}"),
             Self::Connect(error) => write!(f, "connecting: {error}"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Exchange(error) => {
                 write!(f, "{error}")?;
                 match std::error::Error::source(error) {
@@ -238,6 +286,7 @@ impl Display for NoAnswer {
                 }
             }
             Self::Late(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
+            Self::Ended => f.write_str("no answer"),
         }
     }
 }

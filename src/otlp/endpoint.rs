@@ -17,7 +17,21 @@ pub(super) struct Endpoint {
     pub(super) authority: String,
     /// With the query, which may have a key in it.
     pub(super) path: String,
+    pub(super) is_tls: bool,
 }
+
+/// What decides, beside the URL, whether there is TLS.
+#[derive(Clone, Copy)]
+pub(super) struct Transport {
+    /// Whether this build has it.
+    pub(super) has_tls: bool,
+    /// Whether gRPC to a URL without a scheme does without.
+    pub(super) is_insecure: bool,
+}
+
+/// What is expected of a URL if there is no TLS.
+pub(super) const WITHOUT_TLS: &str =
+    "http://, such as of a collector on this host, or the feature `otlp-tls` of the crate `tracer`";
 
 const OF_TRACES: &str = "/v1/traces";
 const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -29,23 +43,20 @@ impl Endpoint {
         url: &str,
         protocol: Protocol,
         is_base: bool,
+        transport: Transport,
     ) -> Result<Self, &'static str> {
         const EXPECTED: &str = "a URL such as http://localhost:4318";
         const EXPECTED_GRPC: &str = "a URL such as http://localhost:4317";
         let is_grpc = protocol == Protocol::Grpc;
         let expected = if is_grpc { EXPECTED_GRPC } else { EXPECTED };
         let uri: Uri = url.trim().parse().map_err(|_| expected)?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(
-                    "http://, since this sends without TLS, such as to a collector on this host",
-                );
-            }
+        let is_tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
             // `localhost:4317`.
-            None if is_grpc => {}
+            None if is_grpc => !transport.is_insecure,
             _ => return Err(expected),
-        }
+        };
         let authority = uri.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
             return Err("a URL without user and password: those belong in a header");
@@ -57,11 +68,15 @@ impl Endpoint {
         let has_port = !authority.as_str().ends_with(authority.host());
         let port = match authority.port_u16() {
             Some(port @ 1..) => port,
+            None if !has_port && is_tls => 443,
             None if !has_port => 80,
             _ => return Err(expected),
         };
         if host.is_empty() {
             return Err(expected);
+        }
+        if is_tls && !transport.has_tls {
+            return Err(WITHOUT_TLS);
         }
         let path = match (is_grpc, is_base) {
             (true, _) => GRPC.to_owned(),
@@ -77,7 +92,12 @@ impl Endpoint {
             port,
             authority: authority.to_string(),
             path,
+            is_tls,
         })
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
     }
 
     /// Returns the path without its query, to be shown.
@@ -97,7 +117,8 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.shown_path())
+        let scheme = self.scheme();
+        write!(f, "{scheme}://{}{}", self.authority, self.shown_path())
     }
 }
 
@@ -147,15 +168,24 @@ mod tests {
         ] {
             assert_eq!(without_secrets(url), shown, "{url}");
         }
-        let endpoint = Endpoint::parse("http://a:1/x?key=secret", Protocol::HttpJson, false);
+        let endpoint = Endpoint::parse("http://a:1/x?key=secret", Protocol::HttpJson, false, PLAIN);
         let endpoint = endpoint.unwrap();
         assert_eq!(endpoint.path, "/x?key=secret");
         assert_eq!(endpoint.shown_path(), "/x");
         assert_eq!(format!("{endpoint:?}"), "http://a:1/x");
     }
 
+    const PLAIN: Transport = Transport {
+        has_tls: false,
+        is_insecure: true,
+    };
+    const TLS: Transport = Transport {
+        has_tls: true,
+        is_insecure: false,
+    };
+
     fn shown(url: &str, protocol: Protocol, is_base: bool) -> String {
-        match Endpoint::parse(url, protocol, is_base) {
+        match Endpoint::parse(url, protocol, is_base, PLAIN) {
             Ok(it) => format!("{} {} {} {}", it.host, it.port, it.authority, it.path),
             Err(expected) => format!("expected {expected}"),
         }
@@ -208,7 +238,53 @@ mod tests {
                 "{url}"
             );
         }
-        assert!(shown("https://a", Protocol::Grpc, true).contains("without TLS"));
+        assert_eq!(
+            shown("https://a", Protocol::Grpc, true),
+            format!("expected {WITHOUT_TLS}")
+        );
         assert!(shown("http://u:p@a", Protocol::HttpJson, true).contains("password"));
+    }
+
+    #[test]
+    fn the_scheme_decides_whether_there_is_tls() {
+        let insecure = Transport {
+            has_tls: true,
+            is_insecure: true,
+        };
+        for (url, protocol, transport, expected) in [
+            (
+                "https://a",
+                Protocol::HttpJson,
+                TLS,
+                "https://a/v1/traces 443",
+            ),
+            (
+                "https://a:1",
+                Protocol::HttpJson,
+                insecure,
+                "https://a:1/v1/traces 1",
+            ),
+            ("http://a", Protocol::Grpc, TLS, "http://a/Export 80"),
+            (
+                "https://a",
+                Protocol::Grpc,
+                insecure,
+                "https://a/Export 443",
+            ),
+            ("a:1", Protocol::Grpc, TLS, "https://a:1/Export 1"),
+            ("a", Protocol::Grpc, TLS, "https://a/Export 443"),
+            ("a:1", Protocol::Grpc, insecure, "http://a:1/Export 1"),
+        ] {
+            let endpoint = Endpoint::parse(url, protocol, true, transport).unwrap();
+            let shown = format!("{endpoint:?} {}", endpoint.port);
+            let shown = shown.replace(GRPC, "/Export");
+            assert_eq!(shown, expected, "{url}");
+        }
+        let none = Transport {
+            has_tls: false,
+            is_insecure: false,
+        };
+        let without = Endpoint::parse("a:1", Protocol::Grpc, true, none);
+        assert_eq!(without.unwrap_err(), WITHOUT_TLS);
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Environment<'a> {
     }
 
     /// Returns the setting for traces, or else that for all signals.
-    fn of_traces(&self, setting: &str) -> Result<Option<Found>, SettingError> {
+    pub(super) fn of_traces(&self, setting: &str) -> Result<Option<Found>, SettingError> {
         match self.get(&format!("OTEL_EXPORTER_OTLP_TRACES_{setting}"))? {
             Some(found) => Ok(Some(found)),
             None => self.get(&format!("OTEL_EXPORTER_OTLP_{setting}")),
@@ -104,6 +104,19 @@ impl<'a> Environment<'a> {
         match found.value.trim().parse() {
             Ok(milliseconds @ 1_u32..) => Ok(Some(Duration::from_millis(milliseconds.into()))),
             _ => Err(found.error("a number of milliseconds above 0")),
+        }
+    }
+
+    /// Returns whether gRPC to a URL without a scheme does without TLS.
+    pub(super) fn is_insecure(&self) -> Result<bool, SettingError> {
+        let Some(found) = self.of_traces("INSECURE")? else {
+            return Ok(false);
+        };
+        let value = found.value.trim();
+        let is = |word: &str| value.eq_ignore_ascii_case(word);
+        match (is("true"), is("false")) {
+            (false, false) => Err(found.error("`true` or `false`")),
+            (is_insecure, _) => Ok(is_insecure),
         }
     }
 

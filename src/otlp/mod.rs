@@ -25,14 +25,23 @@
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | Headers: `name=value` with commas between, percent-encoded |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | How many milliseconds a request may take: 10,000 |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `none` (the default) or `gzip` |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | A file of certificates in PEM, one of which must have signed that of the collector: those of the system |
+//! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `…_CLIENT_KEY` | The files, in PEM, of a certificate and its private key for a collector that asks for them |
+//! | `OTEL_EXPORTER_OTLP_INSECURE` | `true` or `false`: whether gRPC to a URL without `http://` or `https://` is sent without TLS; `false` |
 //! | `OTEL_SERVICE_NAME` | The service's name: `unknown_service:` and the program's name |
 //! | `OTEL_RESOURCE_ATTRIBUTES` | Further attributes of the service: `key=value` with commas between, percent-encoded |
 //!
-//! Those that begin with `OTEL_EXPORTER_OTLP_` also exist as `OTEL_EXPORTER_OTLP_TRACES_…`, which comes first. There
-//! is no TLS: an endpoint with `https` is an error. Send to a collector on the same host or network, which has it.
+//! Those that begin with `OTEL_EXPORTER_OTLP_` also exist as `OTEL_EXPORTER_OTLP_TRACES_…`, which comes first.
 //!
 //! Values of headers, and the user, password and query of a URL, may be secret: they are in no error, no `Debug` output
 //! and no sink's name.
+//!
+//! # TLS
+//!
+//! A URL with `https` needs the feature `otlp-tls`; without it, it is an error when the exporter is built. TLS 1.2 and
+//! 1.3 are by rustls, with ring. The system's certificates are read when the exporter is built, from where OpenSSL has
+//! them or where `SSL_CERT_FILE` and `SSL_CERT_DIR` say. A collector whose certificate is not accepted counts as one
+//! that can't be reached.
 //!
 //! # What is sent
 //!
@@ -82,12 +91,14 @@
 //!
 //! # Cost
 //!
-//! None on a request's thread beyond that of being kept. Some 1 µs for each call on the sink's thread. The thread that
+//! None on a request's thread beyond that of being kept. Less than 1 µs for each call on the sink's thread. The thread that
 //! sends traces nothing: its memory is the tracer's, and its library's spans go nowhere.
 
 mod answer;
+mod batch;
 mod buffer;
 mod builder;
+mod certificates;
 mod connection;
 mod endpoint;
 mod environment;
@@ -96,7 +107,11 @@ mod messages;
 mod request;
 mod retry;
 mod sender;
+mod settings;
 mod sink;
+mod tasks;
+#[cfg_attr(not(feature = "otlp-tls"), path = "no_tls.rs")]
+mod tls;
 
 #[cfg(doc)]
 use crate::recorder::SinkStatistics;

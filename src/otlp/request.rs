@@ -10,7 +10,7 @@ use http_body_util::Full;
 
 use crate::export::otlp::{Enclosed, Resource, encode_envelope};
 
-use super::builder::Settings;
+use super::settings::Settings;
 use super::{Compression, Protocol};
 
 /// Returns the request with these encoded spans, or why there is none.
@@ -19,8 +19,10 @@ pub(super) fn request(settings: &Settings, spans: Vec<u8>) -> Result<Request<Ful
     let is_grpc = settings.protocol == Protocol::Grpc;
     let target = if is_grpc {
         format!(
-            "http://{}{}",
-            settings.endpoint.authority, settings.endpoint.path
+            "{}://{}{}",
+            settings.endpoint.scheme(),
+            settings.endpoint.authority,
+            settings.endpoint.path
         )
     } else {
         settings.endpoint.path.clone()

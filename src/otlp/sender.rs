@@ -15,11 +15,12 @@ use crate::recorder::{SinkCounts, has_memory};
 
 use super::Protocol;
 use super::answer::Verdict;
-use super::buffer::{Batch, Buffer};
-use super::builder::Settings;
+use super::batch::Batch;
+use super::buffer::Buffer;
 use super::connection::Client;
 use super::request::request;
 use super::retry::Backoff;
+use super::settings::Settings;
 
 pub(super) struct Sender {
     buffer: Arc<Buffer>,
@@ -40,12 +41,12 @@ enum Fate {
 
 impl Sender {
     pub(super) fn new(
-        settings: Settings,
+        mut settings: Settings,
         buffer: Arc<Buffer>,
         counts: Arc<SinkCounts>,
     ) -> io::Result<Self> {
         let is_http2 = settings.protocol == Protocol::Grpc;
-        let client = Client::new(settings.endpoint.clone(), is_http2);
+        let client = Client::new(settings.endpoint.clone(), settings.tls.take(), is_http2);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         Ok(Self {
             buffer,
@@ -122,7 +123,7 @@ impl Sender {
         if !has_memory(batch.spans.len().saturating_mul(3).max(MIN_BYTES)) {
             return again("no memory for the request".to_owned());
         }
-        let (client, runtime) = (&mut self.client, &self.runtime);
+        let (client, runtime, buffer) = (&mut self.client, &self.runtime, &self.buffer);
         let protocol = self.settings.protocol;
         let settings = &self.settings;
         let exchanged = unless_it_panics(|| {
@@ -130,7 +131,7 @@ impl Sender {
                 Some(request) => request,
                 None => request_made.insert(request(settings, std::mem::take(&mut batch.spans))?),
             };
-            let exchange = || runtime.block_on(client.exchange(request, limit));
+            let exchange = || runtime.block_on(client.exchange(request, limit, buffer.ended()));
             Ok(untraced(protocol, exchange))
         });
         match exchanged {

@@ -13,7 +13,8 @@ use crate::recorder::{
 use crate::report::Report;
 
 use super::Protocol;
-use super::buffer::{Buffer, Encoded, Limits, NotAdded};
+use super::batch::Encoded;
+use super::buffer::{Buffer, Limits, NotAdded};
 use super::builder::Exporter;
 use super::sender::{NOT_SENT, Sender};
 
@@ -38,6 +39,7 @@ impl Attach for Exporter {
     fn name(&self) -> String {
         let endpoint = &self.settings.endpoint;
         match self.settings.protocol {
+            Protocol::Grpc if endpoint.is_tls => format!("OTLP grpcs://{}", endpoint.authority),
             Protocol::Grpc => format!("OTLP grpc://{}", endpoint.authority),
             _ => format!("OTLP {endpoint:?}"),
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use arrayvec::ArrayVec;
 use http::{HeaderMap, HeaderName};
 
-use crate::store::caller::{Caller, RANDOM, SAMPLED};
+use crate::store::caller::{Caller, SAMPLED};
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::trace::Trace;
 use crate::store::tracestate::MAX_BYTES;
@@ -104,8 +104,9 @@ impl TraceContext {
         self.caller.parent
     }
 
-    /// Returns whether the sender samples the request. This crate sends the flag that it was sent, or none: it
-    /// decides at the end.
+    /// Returns whether the sender samples the request. This crate sends the flag that it was sent. A trace that begins
+    /// here has it if [`TraceBuilder::sampled`](crate::TraceBuilder::sampled) or
+    /// [`Builder::sampled`](crate::recorder::Builder::sampled) says so.
     pub fn is_sampled(&self) -> bool {
         self.caller.flags & SAMPLED != 0
     }
@@ -173,6 +174,18 @@ pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
     }
 }
 
+/// Returns whether a request has a `tracestate`. Of few headers, comparing each costs less than the hash of a name.
+#[cfg(feature = "tower")]
+#[inline]
+pub(super) fn has_tracestate(headers: &HeaderMap) -> bool {
+    const FEW: usize = 12;
+    if headers.keys_len() > FEW {
+        headers.contains_key(&TRACESTATE)
+    } else {
+        headers.keys().any(|name| *name == TRACESTATE)
+    }
+}
+
 /// Returns what is sent on of a request's `tracestate`.
 pub(super) fn tracestate_of(headers: &HeaderMap) -> Others {
     let values = headers.get_all(&TRACESTATE).iter();
@@ -185,7 +198,7 @@ pub(super) fn here(trace: &Trace) -> Option<Caller> {
     let own = trace.own_ids()?;
     let (trace_id, flags) = match trace.caller() {
         Some(caller) => (caller.trace_id, caller.flags),
-        None => (own.trace_id(), RANDOM),
+        None => (own.trace_id(), trace.own_flags()),
     };
     let parent = own.span(trace.recorded_parent());
     Some(Caller {

@@ -35,8 +35,10 @@
 //!
 //! The sampled flag is sent as it was received. A trace that begins here has none, as the specification says for
 //! tools that decide at the end: when a request is sent, nobody knows yet whether it will be kept. Services that
-//! sample by their parent's flag record nothing then; let the first service's tool decide, or have them ignore the
-//! flag. The random flag is set for ids that were made here, and otherwise sent as it was received.
+//! sample by their parent's flag record nothing then. Have them ignore the flag, or set it, by
+//! [`TraceBuilder::sampled`](crate::TraceBuilder::sampled) or
+//! [`Builder::sampled`](crate::recorder::Builder::sampled): they record all requests then. The random flag is set for
+//! ids that were made here, and otherwise sent as it was received.
 //!
 //! `tracestate` is sent on, with our member `tracer` in front: the span id. Of the others' members, 31 and 512
 //! bytes are sent at most.
@@ -132,7 +134,7 @@ fn says_kept(headers: &HeaderMap) -> bool {
 #[inline]
 pub(crate) fn continue_from(headers: &HeaderMap, trace: &Trace) {
     if let Some(caller) = context::caller_of(headers) {
-        let tracestate = if headers.contains_key(&TRACESTATE) {
+        let tracestate = if context::has_tracestate(headers) {
             context::tracestate_of(headers)
         } else {
             Others::new()

@@ -15,11 +15,9 @@ const FLAGS: usize = 53;
 #[inline]
 pub(super) fn parse(value: &[u8]) -> Option<Caller> {
     let (head, rest) = trimmed(value).split_first_chunk::<LENGTH>()?;
-    let version = byte(head[0], head[1])?;
-    let are_dashes = head[2] == b'-' && head[35] == b'-' && head[52] == b'-';
-    // Later versions may have more fields.
-    let ends_well = matches!((version, rest), (0..=0xfe, []) | (1..=0xfe, [b'-', ..]));
-    if !are_dashes || !ends_well {
+    let is_version_00 = head.starts_with(b"00-") && rest.is_empty();
+    let are_dashes = head[35] == b'-' && head[52] == b'-';
+    if !are_dashes || !(is_version_00 || is_later_version(head, rest)) {
         return None;
     }
     Some(Caller {
@@ -28,6 +26,14 @@ pub(super) fn parse(value: &[u8]) -> Option<Caller> {
         // The others are reserved, and sent as zeros.
         flags: byte(head[FLAGS], head[FLAGS + 1])? & (SAMPLED | RANDOM),
     })
+}
+
+/// Returns whether these are the fields of a later version, which may have more of them.
+#[cold]
+fn is_later_version(head: &[u8; LENGTH], rest: &[u8]) -> bool {
+    let version = byte(head[0], head[1]);
+    let ends_well = matches!(rest, [] | [b'-', ..]);
+    matches!(version, Some(1..=0xfe)) && head[2] == b'-' && ends_well
 }
 
 /// Writes a `traceparent`.

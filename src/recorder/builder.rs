@@ -162,6 +162,26 @@ impl Builder {
         self
     }
 
+    /// Sets whether requests that continue no trace are sent to other services as sampled; `false` by default, since
+    /// it is decided at a request's end whether it is kept. Others follow the flag: a service with OpenTelemetry and
+    /// its default sampler records only what is sampled, and one with this crate and
+    /// [`sampled_upstream`](Policy::sampled_upstream) keeps all of that.
+    ///
+    /// ```
+    /// use tracer::propagation::TraceContext;
+    /// use tracer::recorder::Recorder;
+    ///
+    /// let recorder = Recorder::builder().sampled(true).start()?;
+    /// let context = recorder.record("job", TraceContext::current);
+    /// assert!(context.unwrap().is_sampled());
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    #[cfg(feature = "propagation")]
+    pub fn sampled(mut self, is_sampled: bool) -> Self {
+        self.traces = self.traces.sampled(is_sampled);
+        self
+    }
+
     /// Writes kept reports to this file, one line of [JSON](crate::report::json) each, for the command
     /// `tracer`. An existing file is continued. An incomplete line at its end, left by a process that
     /// was killed, is cut off.

@@ -35,6 +35,8 @@ const IS_TAKEN: u32 = 1;
 const HAS_CALLER: u32 = 1 << 1;
 /// A service that was called has kept its part of the trace.
 const IS_KEPT_DOWNSTREAM: u32 = 1 << 2;
+/// The trace is sent as sampled, unless it continues another one.
+const IS_SENT_SAMPLED: u32 = 1 << 3;
 const FLAGS_SHIFT: u32 = 8;
 const LENGTH_SHIFT: u32 = 16;
 
@@ -110,6 +112,16 @@ impl AtomicCaller {
     pub(crate) fn is_sampled_upstream(&self) -> bool {
         let sampled = HAS_CALLER | u32::from(SAMPLED) << FLAGS_SHIFT;
         self.marks.load(Relaxed) & sampled == sampled
+    }
+
+    pub(crate) fn send_sampled(&self) {
+        self.marks.fetch_or(IS_SENT_SAMPLED, Relaxed);
+    }
+
+    /// Returns the flags that are sent without a caller.
+    pub(crate) fn own_flags(&self) -> u8 {
+        let is_sampled = self.marks.load(Relaxed) & IS_SENT_SAMPLED != 0;
+        RANDOM | if is_sampled { SAMPLED } else { 0 }
     }
 
     pub(crate) fn note_kept_downstream(&self) {

@@ -283,6 +283,20 @@ impl Trace {
         self.state?.caller.tracestate()
     }
 
+    /// Sends the trace as sampled, unless it continues another one.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn send_sampled(&self) {
+        if let Some(state) = self.state {
+            state.caller.send_sampled();
+        }
+    }
+
+    /// Returns the flags of a trace that continues none.
+    #[cfg(feature = "propagation")]
+    pub(crate) fn own_flags(&self) -> u8 {
+        self.state.map_or(0, |state| state.caller.own_flags())
+    }
+
     /// Notes that a service that was called has kept its part of the trace.
     #[cfg(feature = "propagation")]
     pub(crate) fn note_kept_downstream(&self) {

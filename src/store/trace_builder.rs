@@ -14,6 +14,8 @@ pub struct TraceBuilder {
     limits: Limits,
     #[cfg(feature = "sites")]
     sites: Option<Sites>,
+    #[cfg(feature = "propagation")]
+    is_sampled: bool,
 }
 
 impl Trace {
@@ -24,6 +26,8 @@ impl Trace {
             limits: Limits::default(),
             #[cfg(feature = "sites")]
             sites: None,
+            #[cfg(feature = "propagation")]
+            is_sampled: false,
         }
     }
 }
@@ -82,13 +86,35 @@ impl TraceBuilder {
         }
     }
 
+    /// Sets whether the trace is sent to other services as sampled, unless it continues another one, whose flag it
+    /// sends on; `false` by default. See [`propagation`](crate::propagation) for what they make of it.
+    ///
+    /// ```
+    /// use tracer::Trace;
+    /// use tracer::propagation::TraceContext;
+    ///
+    /// let trace = Trace::builder().sampled(true).build();
+    /// let _scope = trace.inject();
+    /// assert!(TraceContext::current().unwrap().is_sampled());
+    /// ```
+    #[cfg(feature = "propagation")]
+    pub const fn sampled(mut self, is_sampled: bool) -> Self {
+        self.is_sampled = is_sampled;
+        self
+    }
+
     /// Makes the trace. If memory runs out, it is an [empty](Trace::empty) one.
     pub fn build(self) -> Trace {
-        Trace::with_settings(
+        let trace = Trace::with_settings(
             self.capacity,
             self.limits,
             #[cfg(feature = "sites")]
             self.sites,
-        )
+        );
+        #[cfg(feature = "propagation")]
+        if self.is_sampled {
+            trace.send_sampled();
+        }
+        trace
     }
 }

@@ -303,8 +303,8 @@ fn name(options: &Options, parts: &Parts) -> Name {
     let route = route.map(MatchedPath::as_str);
     let path = parts.uri.path();
     // A route that matches everything is not a gRPC method.
-    let is_known = route.is_some_and(|route| !route.contains("{*"));
-    let route = if options.is_grpc && !is_known && is_grpc_method(path) {
+    let is_known = || route.is_some_and(|route| !route.contains("{*"));
+    let route = if options.is_grpc && !is_known() && is_grpc_method(path) {
         Some(path)
     } else {
         route

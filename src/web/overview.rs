@@ -41,6 +41,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
             h2 { (title) }
             (list(page, asked, title, reports, MOST))
         }
+        @if cfg!(feature = "metrics") {
+            p.faint { "Figures of all requests since the start, for Prometheus: " a href=(asked.link("/metrics")) { "metrics" } "." }
+        }
     };
     layout::page(asked, "Overview", None, &content).into_response()
 }

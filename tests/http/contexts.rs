@@ -44,6 +44,32 @@ fn what_was_there_is_replaced() {
 }
 
 #[test]
+fn a_trace_that_begins_here_is_sampled_if_that_is_set() {
+    let flags = |trace: &Trace| {
+        let _scope = trace.inject();
+        let sent = TraceContext::current().unwrap();
+        (sent.to_string().split_off(53), sent.is_sampled())
+    };
+    for (is_sampled, expected) in [(false, "02"), (true, "03")] {
+        let trace = Trace::builder().sampled(is_sampled).build();
+        assert_eq!(flags(&trace), (expected.to_owned(), is_sampled));
+        // That is kept of one that was received.
+        for received in ["00", "01", "02", "03"] {
+            let context: TraceContext = VALID
+                .replace("-00", &format!("-{received}"))
+                .parse()
+                .unwrap();
+            let trace = Trace::builder().sampled(is_sampled).build();
+            assert!(trace.continue_from(&context));
+            assert_eq!(flags(&trace).0, received);
+        }
+    }
+    // Its memory is used again.
+    drop(Trace::builder().sampled(true).build());
+    assert_eq!(flags(&Trace::new()).0, "02");
+}
+
+#[test]
 fn a_trace_continues_one_other() {
     let context: TraceContext = VALID.parse().unwrap();
     let context = context.with_tracestate("foo=1");

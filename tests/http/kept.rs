@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::StreamExt;
@@ -212,6 +212,82 @@ fn a_body_of_known_length_has_its_trailers_after_it() {
     });
     assert_eq!(collected.trailers().unwrap()["tracer-kept"], "1");
     assert_eq!(collected.to_bytes(), "whole");
+}
+
+/// Asks a service over a connection of HTTP/2, in a request with the rule `kept_downstream`. Returns the trailers, and
+/// why that request is kept.
+fn ask_over_http2(path: &str, te: Option<&str>) -> (Option<HeaderMap>, Vec<String>) {
+    let own = || {
+        let mut status = HeaderMap::new();
+        status.insert("grpc-status", HeaderValue::from_static("0"));
+        let frames = [
+            Frame::data(Bytes::from_static(b"data")),
+            Frame::trailers(status),
+        ];
+        let frames = frames.map(Ok::<_, Infallible>);
+        Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+    };
+    let app = app().route("/own", get(async move || own()));
+    let server = server(Policy::none().when("all", |_| true), app);
+    let policy = Policy::none().kept_downstream();
+    let recorder = Recorder::builder().policy(policy).start().unwrap();
+    let mut request = Request::get(format!("http://{}{path}", server.address));
+    if let Some(te) = te {
+        request = request.header("te", te);
+    }
+    let request = request.body(String::new()).unwrap();
+    let work = recorder.begin("asks").instrument(async {
+        let client = reqwest::Client::builder().http2_prior_knowledge();
+        let client = client.build().unwrap();
+        let client = service_fn(async |request: Request<String>| {
+            let response = client.execute(request.try_into()?).await?;
+            reqwest::Result::Ok(Response::<reqwest::Body>::from(response))
+        });
+        let client = PropagationLayer::new().layer(client);
+        let response = client.oneshot(request).await.unwrap();
+        assert_eq!(response.version(), Version::HTTP_2);
+        assert!(!response.headers().contains_key("tracer-kept"));
+        response.into_body().collect().await.unwrap()
+    });
+    let collected = server.runtime.block_on(work);
+    assert!(recorder.flush(crate::PATIENCE));
+    let kept = recorder.kept();
+    let reasons = kept
+        .iter()
+        .flat_map(|it| crate::server::request(it).reasons.clone());
+    (collected.trailers().cloned(), reasons.collect())
+}
+
+#[test]
+fn trailers_arrive_over_http2() {
+    // Of unknown length, and of a known one.
+    for path in ["/stream", "/orders/7"] {
+        let (trailers, reasons) = ask_over_http2(path, Some("trailers"));
+        let trailers = trailers.unwrap();
+        assert_eq!(
+            (trailers.len(), &trailers["tracer-kept"]),
+            (1, &HeaderValue::from_static("1"))
+        );
+        assert_eq!(reasons, ["kept downstream"]);
+        assert_eq!(ask_over_http2(path, None), (None, Vec::new()));
+    }
+    let (trailers, reasons) = ask_over_http2("/own", Some("trailers"));
+    let trailers = trailers.unwrap();
+    assert_eq!(
+        (
+            trailers.len(),
+            &trailers["tracer-kept"],
+            &trailers["grpc-status"]
+        ),
+        (
+            2,
+            &HeaderValue::from_static("1"),
+            &HeaderValue::from_static("0")
+        )
+    );
+    assert_eq!(reasons, ["kept downstream"]);
+    let (trailers, reasons) = ask_over_http2("/own", None);
+    assert_eq!((trailers.unwrap().len(), reasons), (1, Vec::new()));
 }
 
 /// Asks a service that answers with this header and trailer, in a request with the rule `kept_downstream`.

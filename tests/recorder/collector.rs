@@ -124,14 +124,33 @@ fn serve(
     }
 }
 
+/// What a server was asked.
+pub(crate) type Asked = Arc<Mutex<Vec<Ask>>>;
+
 /// Starts a server for gRPC in a thread of its own. Its first answer has the status UNAVAILABLE if it is `busy`.
-pub(crate) fn grpc(busy: bool) -> (SocketAddr, Arc<Mutex<Vec<Ask>>>) {
+pub(crate) fn grpc(busy: bool) -> (SocketAddr, Asked) {
+    let asked = Asked::default();
+    let app = app(busy, Arc::clone(&asked));
+    let (ready, is_ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            ready.send(listener.local_addr().unwrap()).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    (is_ready.recv().unwrap(), asked)
+}
+
+/// Returns what answers, over gRPC and HTTP.
+pub(crate) fn app(busy: bool, to: Asked) -> axum::Router {
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
     use axum::http::Response;
 
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let to = Arc::clone(&asked);
     let handler = move |request: Request| {
         let to = Arc::clone(&to);
         async move {
@@ -149,6 +168,9 @@ pub(crate) fn grpc(busy: bool) -> (SocketAddr, Arc<Mutex<Vec<Ask>>>) {
                 asked.push(Ask { head, body, at });
                 asked.len() == 1
             };
+            if parts.version < axum::http::Version::HTTP_2 {
+                return Ok(Response::new(Body::empty()));
+            }
             let response = Response::builder().header("content-type", "application/grpc");
             if busy && is_first {
                 let response = response.header("grpc-status", "14");
@@ -164,20 +186,7 @@ pub(crate) fn grpc(busy: bool) -> (SocketAddr, Arc<Mutex<Vec<Ask>>>) {
             response.body(Body::new(body))
         }
     };
-    let (ready, is_ready) = mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            ready.send(listener.local_addr().unwrap()).unwrap();
-            let app = axum::Router::new()
-                .fallback(|request| async move { handler(request).await.unwrap() });
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
-    (is_ready.recv().unwrap(), asked)
+    axum::Router::new().fallback(|request| async move { handler(request).await.unwrap() })
 }
 
 /// Decodes a request, by types that others have generated.

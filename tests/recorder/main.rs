@@ -20,6 +20,7 @@ mod moved;
 mod names;
 mod otlp;
 mod rules;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

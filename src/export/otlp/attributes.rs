@@ -14,7 +14,7 @@ use super::span::{Attribute, Value};
 pub(super) struct Attributes<'a>(pub(super) Vec<Attribute<'a>>);
 
 /// Most spans have fewer attributes.
-const USUAL: usize = 24;
+const USUAL: usize = 36;
 /// How many sites of a call are told.
 const SITES: usize = 3;
 
