@@ -246,11 +246,15 @@ impl Builder {
                 later: None,
             })
             .collect();
+        #[cfg(feature = "web")]
+        let mut files = None;
         if let Some((path, rotation)) = file {
             let mut file = ReportFile::open(path, rotation).map_err(|error| StartError {
                 what: "the file for kept reports".to_owned(),
                 source: Box::new(error),
             })?;
+            #[cfg(feature = "web")]
+            files.replace(file.files());
             let reopened = file.reopened();
             let take: Taker = Box::new(move |report| {
                 alloc_counter::exclude(|| {
@@ -309,6 +313,8 @@ impl Builder {
             inner: Own::new(Arc::new(Inner {
                 shared,
                 sinks: all,
+                #[cfg(feature = "web")]
+                files,
                 threads: ProcessLock::new(threads),
             })),
         })

@@ -12,9 +12,8 @@ pub(crate) fn common(message: &str) -> String {
     let message = &message[..character_boundary(message.as_bytes(), MAX_BYTES)];
     let mut common = String::with_capacity(message.len());
     let mut rest = message;
-    let mut before = None;
     while let Some(first) = rest.chars().next() {
-        let end = if let Some(end) = quoted(before, rest) {
+        let end = if let Some(end) = quoted(common.chars().next_back(), rest) {
             let quotes = first.len_utf8();
             common.push(first);
             common.push_str(CUT);
@@ -32,7 +31,6 @@ pub(crate) fn common(message: &str) -> String {
             }
             end
         };
-        before = rest[..end].chars().next_back();
         rest = &rest[end..];
     }
     common.truncate(character_boundary(common.as_bytes(), MAX_BYTES));
@@ -45,7 +43,7 @@ fn is_part(character: char) -> bool {
 
 /// Returns whether a quote beside this character is an apostrophe. `#` stands for a number.
 fn is_in_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '#'
+    is_part(character) || character == '#'
 }
 
 /// Returns whether a word is a status of HTTP.
@@ -79,7 +77,8 @@ fn closing(opening: char) -> Option<char> {
     }
 }
 
-/// Returns the end of the quoted text that begins here; `None` if none does. An apostrophe within a word is no quote.
+/// Returns the end of the quoted text that begins here, after this character; `None` if none does. An apostrophe within
+/// a word is no quote.
 fn quoted(before: Option<char>, text: &str) -> Option<usize> {
     let opening = text.chars().next()?;
     let closing = closing(opening)?;

@@ -18,6 +18,8 @@ pub(super) fn page(
 ) -> Html<String> {
     let pages = [
         ("/", "Overview"),
+        ("/search", "Search"),
+        ("/failures", "Failures"),
         ("/hotspots", "Hotspots"),
         ("/in-flight", "In flight"),
     ];
