@@ -231,3 +231,32 @@ impl From<QueryError> for Refused {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_searches_of_files_run_at_once() {
+        let searches = Searches::default();
+        let (one, two) = (searches.begin(), searches.begin());
+        assert!(one.is_some() && two.is_some() && searches.clone().begin().is_none());
+        drop(two);
+        assert!(searches.begin().is_some());
+    }
+
+    #[test]
+    fn what_was_not_searched_is_told() {
+        let progress = Progress {
+            files: 3,
+            of_files: 5,
+            bytes: 1 << 20,
+            of_bytes: 3 << 20,
+            unreadable: 1,
+        };
+        assert_eq!(
+            searched(progress),
+            "searched 3 of 5 files, 1.00 MiB of 3.00 MiB, as the time for a search was over, 1 line could not be read"
+        );
+    }
+}

@@ -61,8 +61,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
             li { "Not kept " b { (count(route.not_kept)) } }
             li { "Dropped " b { (count(route.dropped)) } }
             li { "In flight " b { (count(route.in_flight)) } }
-            li { a href=(hotspots) { "Hotspots" } }
             li { a href=(search) { "Search" } }
+            li { a href=(hotspots) { "Hotspots" } }
         }
         (arming(page, &route))
         p.faint { "Of the last minutes:" }

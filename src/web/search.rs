@@ -14,6 +14,7 @@ use crate::search::{Outcomes, Query};
 
 use super::find::{self, InFiles, Results};
 use super::json::KeptInJson;
+use super::layout::{field_value, shown};
 use super::requests::Row;
 use super::{Asked, Mounted, Refused, json, layout, requests};
 
@@ -125,7 +126,7 @@ fn form(page: &Mounted, asked: &Asked, state: &State) -> Markup {
     let field = |name: &str, title: &str, example: &str| {
         html! {
             label { (title) " "
-                input name=(name) value=[value(name)] placeholder=(example) autocomplete="off" list=[(name == "route").then_some("routes")]; }
+                input name=(name) value=[value(name).map(field_value)] placeholder=(example) autocomplete="off" list=[(name == "route").then_some("routes")]; }
         }
     };
     html! {
@@ -134,7 +135,7 @@ fn form(page: &Mounted, asked: &Asked, state: &State) -> Markup {
             (field("trace_id", "Trace id", ""))
             (field("text", "Text in ids, labels, messages", ""))
             (field("route", "Route", ""))
-            datalist #routes { @for route in page.recorder.routes() { option value=(route.name) {} } }
+            datalist #routes { @for route in page.recorder.routes() { option value=(field_value(&route.name)) {} } }
             label { "Outcome "
                 select name="outcome" {
                     option value="" { "any" }
@@ -150,7 +151,9 @@ fn form(page: &Mounted, asked: &Asked, state: &State) -> Markup {
             (field("heavier", "Heavier than", "1MiB"))
             (field("since", "Since", "2h, or 2026-11-29T17:05:00Z"))
             (field("until", "Until", "10m, or 2026-11-29T17:15:00Z"))
-            @if let Some(failure) = value("failure") { (field("failure", "Failure", failure)) }
+            @if let Some(failure) = value("failure") {
+                p { "Failure: " b { (shown(failure)) } input type="hidden" name="failure" value=(field_value(failure)); }
+            }
             @if state.order.by != Column::Started || state.order.is_ascending {
                 input type="hidden" name="sort" value=(state.order.by.name());
                 input type="hidden" name="order" value=(order_name(state.order));
@@ -238,7 +241,7 @@ struct SearchInJson {
     searched_unix_ns: i64,
     sort: &'static str,
     order: &'static str,
-    page: usize,
+    page_number: usize,
     pages: usize,
     matched: u64,
     files: FilesInJson,
@@ -285,7 +288,7 @@ fn in_json(state: &State, results: Results, pages: usize, now: SystemTime) -> Re
         searched_unix_ns: unix_ns(now),
         sort: state.order.by.name(),
         order: order_name(state.order),
-        page: state.page,
+        page_number: state.page,
         pages,
         matched: results.matched,
         files: FilesInJson::of(results.in_files),

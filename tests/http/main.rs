@@ -19,6 +19,7 @@ mod page_elsewhere;
 mod page_lines;
 mod page_links;
 mod propagation;
+mod search;
 mod server;
 mod services;
 mod site;
