@@ -176,7 +176,7 @@ impl Builder {
     /// file beside it, with `.lock` appended to its name. On Unix the lock ends with the process, and a
     /// forked child does not inherit it. In a directory in which the process can't create files, the
     /// file itself is locked. It is not rotated then, and if the process itself opens and closes the
-    /// file, the lock is lost until the next report is written. A pipe or a device is neither rotated
+    /// file, as a search on the page does, the lock is lost until the next report is written. A pipe or a device is neither rotated
     /// nor locked.
     pub fn file(mut self, path: impl Into<PathBuf>, rotation: Rotation) -> Self {
         self.file = Some((path.into(), rotation));

@@ -14,6 +14,8 @@ pub(crate) struct Files {
     most: u32,
 }
 
+/// No files are expected after so many numbers without one.
+const MOST_MISSING: u32 = 8;
 /// Longer lines are passed over.
 const MOST_LINE: usize = 16 << 20;
 
@@ -25,21 +27,27 @@ impl Files {
     /// Opens the files, the newest first. Those that are removed meanwhile are left out, and so is what is no regular
     /// file: to read a pipe would take from its reader.
     ///
-    /// Rotation gives files higher numbers only. So a file that is renamed meanwhile is opened once or twice, and
-    /// the second time it is known.
+    /// Rotation gives files higher numbers only, from the oldest on. So a file that is renamed meanwhile is still
+    /// ahead, or was just opened: then its second name is that of a known file. While one is renamed, its number
+    /// is free for a moment.
     pub(crate) fn open(&self) -> Vec<OpenFile> {
         let mut files: Vec<OpenFile> = Vec::new();
+        let mut missing = 0;
         for number in 0..self.most.max(1) {
             let path = match number {
                 0 => self.path.clone(),
                 number => before(&self.path, number),
             };
-            match OpenFile::open(&path) {
-                Ok(Some(file)) if files.iter().any(|it| it.is_same(&file)) => {}
-                Ok(Some(file)) => files.push(file),
-                // The present one is created when it is written.
-                Ok(None) | Err(_) if number == 0 => {}
-                Ok(None) | Err(_) => break,
+            if let Ok(Some(file)) = OpenFile::open(&path) {
+                missing = 0;
+                if !files.iter().any(|it| it.is_same(&file)) {
+                    files.push(file);
+                }
+            } else {
+                missing += 1;
+            }
+            if missing > MOST_MISSING {
+                break;
             }
         }
         files
@@ -171,4 +179,71 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
         read += input.skip_until(b'\n')? as u64;
     }
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn lines(files: &[OpenFile], time: Duration) -> (Vec<String>, Progress) {
+        let mut lines = Vec::new();
+        let progress = each_line(files, time, |line| {
+            lines.push(String::from_utf8_lossy(line).trim().to_owned());
+            ControlFlow::Continue(Line::Read)
+        });
+        (lines, progress)
+    }
+
+    #[test]
+    fn files_are_read_from_the_newest_on_as_far_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let files = Files::new(path.clone(), 5);
+        assert!(files.open().is_empty());
+        fs::write(&path, "1\n\n2\n3 is being wri").unwrap();
+        // A number is free while its file is renamed.
+        fs::write(folder.path().join("a.2"), "0\n").unwrap();
+        fs::write(folder.path().join("a.5"), "too old\n").unwrap();
+        fs::create_dir(folder.path().join("a.3")).unwrap();
+        let open = files.open();
+        let (read, progress) = lines(&open, MINUTE);
+        assert_eq!(read, ["1", "2", "0"]);
+        let expected = Progress {
+            files: 2,
+            of_files: 2,
+            bytes: 21,
+            of_bytes: 21,
+            unreadable: 0,
+        };
+        assert_eq!(progress, expected);
+        // Written after it was opened, or cut.
+        let open = files.open();
+        fs::write(&path, "1\n\n2\n3 is being written\n4\n").unwrap();
+        assert_eq!(lines(&open, MINUTE).0, ["1", "2", "0"]);
+        let open = files.open();
+        fs::write(&path, "").unwrap();
+        let (read, progress) = lines(&open, MINUTE);
+        assert_eq!((read, progress.files), (vec!["0".to_owned()], 2));
+        assert_eq!((progress.bytes, progress.of_bytes), (2, 28));
+        // Without time.
+        let open = files.open();
+        let (read, progress) = lines(&open, Duration::ZERO);
+        assert_eq!((read.len(), progress.files, progress.of_files), (0, 0, 2));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let long = "x".repeat(2 * MOST_LINE);
+        fs::write(&path, format!("1\n{long}\n2\n{long}")).unwrap();
+        let (read, progress) = lines(&Files::new(path, 1).open(), MINUTE);
+        assert_eq!(read, ["1", "2"]);
+        assert_eq!((progress.unreadable, progress.files), (2, 1));
+        assert_eq!(progress.bytes, progress.of_bytes);
+    }
 }

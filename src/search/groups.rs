@@ -101,3 +101,34 @@ impl Group {
         Query::new().route(&self.route).failure(&self.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Outcome, Request};
+    use crate::store::trace::Trace;
+
+    #[test]
+    fn the_number_of_groups_is_bounded() {
+        let report = |number: usize| {
+            let mut report = Trace::empty().report();
+            // Words without digits.
+            let message = format!("{number:b}").replace('0', "x").replace('1', "y");
+            report.request = Some(Box::new(Request {
+                name: "GET /".to_owned(),
+                id: None,
+                labels: Vec::new(),
+                wall: report.elapsed,
+                outcome: Outcome::Failed(message),
+                reasons: Vec::new(),
+                compared: None,
+            }));
+            Arc::new(report)
+        };
+        let reports: Vec<_> = (0..MOST + 5).chain([0, MOST + 4]).map(report).collect();
+        let failures = Failures::of(&reports, None);
+        assert_eq!((failures.groups.len(), failures.failures), (MOST, 1007));
+        assert_eq!((failures.in_no_group, failures.groups[0].failures), (6, 2));
+        assert_eq!(Failures::of(&reports, Some("GET /other")).failures, 0);
+    }
+}

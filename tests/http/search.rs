@@ -452,8 +452,8 @@ fn files_that_were_cut_or_damaged_are_searched_as_far_as_they_go() {
     );
     std::fs::rename(&path, folder.path().join("traces.jsonl.1")).unwrap();
     std::fs::write(folder.path().join("traces.jsonl.1"), damaged).unwrap();
-    // Beyond a gap.
-    std::fs::write(folder.path().join("traces.jsonl.3"), &text).unwrap();
+    // Beyond the number of files.
+    std::fs::write(folder.path().join("traces.jsonl.4"), &text).unwrap();
     let site = site(recorder(Some((&path, Rotation::default()))));
     let found = json(&site, "/search");
     let seen = |found: &Value| {

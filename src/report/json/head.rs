@@ -113,3 +113,57 @@ impl From<HeadInJson<'_>> for Head {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Outcome;
+    use crate::report::json::line;
+    use crate::store::trace::Trace;
+
+    #[test]
+    fn the_head_is_that_of_the_report_whatever_the_order_of_its_fields() {
+        let trace = Trace::new();
+        let scope = trace.inject();
+        crate::call!(",\"calls\":[").stop();
+        drop(scope);
+        let mut report = trace.report();
+        for with_request in [false, true] {
+            report.request = with_request.then(|| {
+                Box::new(Request {
+                    name: ",\"calls\":[".to_owned(),
+                    id: Some("}".to_owned()),
+                    labels: vec![("a".into(), ",\"calls\":[{}]}".to_owned())],
+                    wall: report.elapsed,
+                    outcome: Outcome::Failed("no".to_owned()),
+                    reasons: vec!["failed".to_owned()],
+                    compared: None,
+                })
+            });
+            for total in [None, Some(Counts::ZERO)] {
+                report.total = total;
+                let text = line(&report).unwrap();
+                let head = Head::of(&report);
+                assert_eq!(Head::of_line(&text).as_ref(), Some(&head));
+                let sorted: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                let spaced = serde_json::to_string_pretty(&sorted)
+                    .unwrap()
+                    .replace('\n', "");
+                for text in [sorted.to_string(), spaced] {
+                    assert_eq!(Head::of_line(text.as_bytes()).as_ref(), Some(&head));
+                }
+                // What is written of it is a report without calls.
+                let mut written = serde_json::to_value(&head).unwrap();
+                for missing in ["memory_bytes", "calls"] {
+                    written[missing] = sorted[missing].clone();
+                }
+                for (name, value) in written.as_object().unwrap() {
+                    assert_eq!(&sorted[name], value, "{name}");
+                }
+                let cut = memmem::rfind(&text, CALLS).unwrap() + CALLS.len();
+                assert_eq!(Head::of_line(&text[..cut]), None);
+            }
+        }
+        assert_eq!(Head::of_line(b"{\"tracer_report\":2,\"trace\":1}"), None);
+    }
+}
