@@ -1,4 +1,4 @@
-//! The cost of a search on the page: over all memory for kept requests, and over 100 MB of files.
+//! The cost of pages over many requests: with all memory for kept requests in use, and with 100 MB of files.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use tracer::recorder::{Policy, Recorder, Rotation};
 use tracer::{Counting, Outcome, call};
-use tracer_benches::Race;
+use tracer_benches::processor::process_time;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
 
 const FILES_BYTES: u64 = 100_000_000;
 const FILE_BYTES: u64 = 25_000_000;
-/// A search of files takes long, so it is timed by itself.
-const TIMES: usize = 11;
+/// A page takes too long for turns.
+const TIMES: usize = 21;
 
 /// What is searched for, and the query.
 const QUERIES: [(&str, &str); 6] = [
@@ -79,15 +79,32 @@ fn in_memory(runtime: &Runtime) {
         recorder.flush(Duration::from_secs(5));
     }
     let pages = tracer::web::router_for::<()>(recorder, |_| true);
-    let mut race = Race::new("a page, memory full");
+    println!("| a page, memory full | median ms | processor ms |");
+    println!("|---|--:|--:|");
     for (name, path) in [("overview", "/"), ("failures", "/failures")] {
-        race = race.rival(name, || get(runtime, &pages, path));
+        time(runtime, &pages, name, path);
     }
-    let paths = QUERIES.map(|(_, query)| format!("/search?{query}"));
-    for ((name, _), path) in QUERIES.iter().zip(&paths) {
-        race = race.rival(name, || get(runtime, &pages, path));
+    for (name, query) in QUERIES {
+        let path = format!("/search?{query}");
+        time(runtime, &pages, &format!("search {name}"), &path);
     }
-    race.run();
+    println!();
+}
+
+/// Prints how long a page takes, and how much time of the processor.
+fn time(runtime: &Runtime, pages: &Router, name: &str, path: &str) {
+    let (mut times, mut of_processor) = (Vec::new(), Vec::new());
+    for _ in 0..TIMES {
+        let (start, used) = (Instant::now(), process_time());
+        get(runtime, pages, path);
+        times.push(start.elapsed());
+        of_processor.push(process_time().saturating_sub(used));
+    }
+    let [times, of_processor] = [times, of_processor].map(|mut it| {
+        it.sort();
+        it[TIMES / 2].as_secs_f64() * 1e3
+    });
+    println!("| {name} | {times:.1} | {of_processor:.1} |");
 }
 
 fn in_files(runtime: &Runtime) {
@@ -110,18 +127,10 @@ fn in_files(runtime: &Runtime) {
         recorder.flush(Duration::from_secs(5));
     }
     let pages = tracer::web::router_for::<()>(recorder.clone(), |_| true);
-    println!("| a search of 100 MB of files | median ms |");
-    println!("|---|--:|");
+    println!("| a search, 100 MB of files | median ms | processor ms |");
+    println!("|---|--:|--:|");
     for (name, query) in QUERIES {
-        let path = format!("/search?{query}");
-        let mut times = (0..TIMES).map(|_| {
-            let start = Instant::now();
-            get(runtime, &pages, &path);
-            start.elapsed()
-        });
-        let mut times: Vec<_> = times.by_ref().collect();
-        times.sort();
-        println!("| {name} | {:.1} |", times[TIMES / 2].as_secs_f64() * 1e3);
+        time(runtime, &pages, name, &format!("/search?{query}"));
     }
     println!();
     drop((pages, recorder));

@@ -209,7 +209,10 @@ impl Recorder {
     /// Opens the files to which kept requests are written, the newest first.
     #[cfg(feature = "web")]
     pub(crate) fn open_files(&self) -> Vec<crate::search::files::OpenFile> {
-        { self.inner.files.as_ref() }.map_or_else(Vec::new, |it| it.open())
+        let files = self.inner.files.as_ref();
+        files
+            .map(crate::search::files::Files::open)
+            .unwrap_or_default()
     }
 
     /// Waits until all requests that have ended have arrived in memory and at every sink. Returns

@@ -18,7 +18,7 @@ pub(crate) struct Failures {
     /// The largest first; of equal ones, that with the newest failure.
     pub(crate) groups: Vec<Group>,
     /// How many failures there are.
-    pub(crate) failures: u64,
+    pub(crate) count: u64,
     /// How many are in no group, because there were too many.
     pub(crate) in_no_group: u64,
 }
@@ -50,7 +50,7 @@ impl Failures {
             let Some(message) = failure(report.outcome()) else {
                 continue;
             };
-            all.failures += 1;
+            all.count += 1;
             let key = (name, message);
             if let Some(place) = places.get(&key) {
                 all.groups[*place].add(report);
@@ -127,8 +127,8 @@ mod tests {
         };
         let reports: Vec<_> = (0..MOST + 5).chain([0, MOST + 4]).map(report).collect();
         let failures = Failures::of(&reports, None);
-        assert_eq!((failures.groups.len(), failures.failures), (MOST, 1007));
+        assert_eq!((failures.groups.len(), failures.count), (MOST, 1007));
         assert_eq!((failures.in_no_group, failures.groups[0].failures), (6, 2));
-        assert_eq!(Failures::of(&reports, Some("GET /other")).failures, 0);
+        assert_eq!(Failures::of(&reports, Some("GET /other")).count, 0);
     }
 }

@@ -35,14 +35,14 @@ impl<'a> LineFilter<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum InJson<'a> {
     /// In this case of the letters.
-    Exactly(memmem::Finder<'a>),
+    Exactly(Box<memmem::Finder<'a>>),
     InAnyCase(Ascii<'a>),
 }
 
 impl<'a> InJson<'a> {
     /// Returns what a line must contain of a text in this case of the letters; `None` if every line may have it.
     pub(super) fn exactly(text: &'a str) -> Option<Self> {
-        plain(text).map(|it| Self::Exactly(memmem::Finder::new(it)))
+        plain(text).map(|it| Self::Exactly(Box::new(memmem::Finder::new(it))))
     }
 
     pub(super) fn in_any_case(needle: &'a Needle) -> Option<Self> {

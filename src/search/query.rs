@@ -239,13 +239,11 @@ impl Query {
         if self.id.is_none() {
             return true;
         }
-        match &report.request {
-            Some(request) => self.is_id(request.id.as_deref()),
-            None => {
-                let mut outermost = { report.calls.iter() }.filter(|call| call.parent.is_none());
-                outermost.any(|call| self.is_id(call.id.as_deref()))
-            }
+        if let Some(request) = &report.request {
+            return self.is_id(request.id.as_deref());
         }
+        let mut outermost = { report.calls.iter() }.filter(|call| call.parent.is_none());
+        outermost.any(|call| self.is_id(call.id.as_deref()))
     }
 
     /// Returns whether this is the id that is looked for; a long one was cut when it was kept.

@@ -13,7 +13,7 @@ use crate::search::groups::{Failures, Group};
 use super::json::GroupInJson;
 use super::layout::{cell, shown};
 use super::requests::{bytes_allocated, wall};
-use super::{Asked, Mounted, Refused, json, layout, when};
+use super::{Asked, Mounted, json, layout, when};
 
 /// Number of groups that are shown.
 const MOST: usize = 200;
@@ -94,9 +94,9 @@ impl Groups {
                 (cell("First", &when::shown(group.first)))
                 (cell("Last", &when::shown(group.newest.started)))
                 td.text data-of="Look at" {
-                    a href=(to(group.newest.trace)) { "newest" } " "
-                    a href=(to(group.slowest.trace)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } " "
-                    a href=(to(group.heaviest.trace)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } }
+                    span { a href=(to(group.newest.trace)) { "newest" } } " "
+                    span { a href=(to(group.slowest.trace)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "
+                    span { a href=(to(group.heaviest.trace)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } } }
                 }
             }
         }
@@ -111,21 +111,21 @@ struct FailuresInJson<'a> {
     groups: Vec<GroupInJson<'a>>,
 }
 
-pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let routes = page.recorder.routes();
     let groups = Groups::of(page, None, &routes);
     if asked.is_json {
         let content = FailuresInJson {
-            failures: groups.failures.failures,
+            failures: groups.failures.count,
             ungrouped: groups.failures.in_no_group,
             at_least: groups.is_at_least,
             groups: groups.in_json(MOST),
         };
-        return Ok(json::page("failures", content));
+        return json::page("failures", content);
     }
     let content = html! {
         h1 { "Failures" }
         (groups.table(asked, MOST, true))
     };
-    Ok(layout::page(asked, "Failures", None, &content).into_response())
+    layout::page(asked, "Failures", None, &content).into_response()
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::report::Report;
 use crate::report::json::report::unix_ns;
+use crate::report::units::{bytes, plural};
 use crate::search::Query;
 use crate::search::files::{OpenFile, Progress};
 use crate::search::found::{Column, Found, Order, Search, report_in};
@@ -202,22 +203,17 @@ pub(super) fn missing(why: &str, in_files: InFiles) -> Refused {
 
 /// Tells how far the files were searched: `searched 3 of 5 files`.
 pub(super) fn searched(progress: Progress) -> String {
-    use crate::report::units::{bytes, plural};
-    let Progress {
-        files, of_files, ..
-    } = progress;
-    let mut told = format!("searched {files} of {}", plural(of_files as u64, "file"));
-    if !progress.is_all() {
+    let of = plural(progress.of_files as u64, "file");
+    let time = (!progress.is_all()).then(|| {
         let (read, of) = (bytes(progress.bytes), bytes(progress.of_bytes));
-        told.push_str(&format!(
-            ", {read} of {of}, as the time for a search was over"
-        ));
-    }
-    if progress.unreadable > 0 {
+        format!(", {read} of {of}, as the time for a search was over")
+    });
+    let unreadable = (progress.unreadable > 0).then(|| {
         let lines = plural(progress.unreadable, "line");
-        told.push_str(&format!(", {lines} could not be read"));
-    }
-    told
+        format!(", {lines} could not be read")
+    });
+    let (time, unreadable) = (time.unwrap_or_default(), unreadable.unwrap_or_default());
+    format!("searched {} of {of}{time}{unreadable}", progress.files)
 }
 
 impl From<QueryError> for Refused {

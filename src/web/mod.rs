@@ -292,7 +292,10 @@ where
         .route("/trace/{number}/{form}", shown(trace::export))
         .route("/hotspots", shown(hotspots::page))
         .route("/search", shown(search::page))
-        .route("/failures", shown(failures::page))
+        .route(
+            "/failures",
+            shown(|page, asked| Ok(failures::page(page, asked))),
+        )
         .route("/id/{*id}", shown(find::by_id))
         .route("/trace-id/{*id}", shown(find::by_trace_id))
         .route(

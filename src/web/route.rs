@@ -79,7 +79,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { (charts::allocations(&route.allocates_bins)) }
             }
         }
-        @if groups.failures.failures > 0 {
+        @if groups.failures.count > 0 {
             h2 { "Failures" }
             (groups.table(asked, MOST_GROUPS, false))
         }
