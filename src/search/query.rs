@@ -253,8 +253,9 @@ impl Query {
         };
         id.is_some_and(|id| {
             let id = id.trim();
-            let cut = { id.strip_suffix(CUT) }.filter(|_| wanted.len() > MOST_ID_BYTES);
-            id == wanted || cut.is_some_and(|start| !start.is_empty() && wanted.starts_with(start))
+            let is_long = id.len().min(wanted.len()) > MOST_ID_BYTES - 6;
+            let cut = id.strip_suffix(CUT).filter(|_| is_long);
+            id == wanted || cut.is_some_and(|start| wanted.starts_with(start))
         })
     }
 
@@ -313,4 +314,41 @@ fn is_in(text: &Needle, id: Option<&str>, labels: &Labels, outcome: &Outcome) ->
         .chain(message)
         .chain(labels)
         .any(|it| text.is_in(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call;
+    use crate::store::trace::Trace;
+
+    #[test]
+    fn a_report_without_a_request_has_the_ids_of_its_outermost_calls() {
+        let trace = Trace::new();
+        let scope = trace.inject();
+        let outer = call!(" outer ");
+        call!("inner").stop();
+        drop((outer, scope));
+        let report = trace.report();
+        let finds = |query: Query| query.matches(&report, SystemTime::now());
+        assert!(finds(Query::new().id("outer")) && finds(Query::new().id("  ")));
+        assert!(!finds(Query::new().id("inner")) && finds(Query::new().text("INNER")));
+        assert!(finds(Query::new().outcome(Outcomes::Ok)));
+        assert!(!finds(Query::new().route("GET /")));
+        let other = report.trace_id.map(|it| it.to_bits() ^ 1);
+        let other = other.and_then(TraceId::new).unwrap();
+        assert!(!finds(Query::new().trace_id(other)));
+    }
+
+    #[test]
+    fn an_id_that_was_cut_is_found_by_the_whole() {
+        let whole = "é".repeat(200);
+        let cut = format!("{}{CUT}", "é".repeat(126));
+        let query = Query::new().id(&whole);
+        assert!(query.is_id(Some(&cut)) && query.is_id(Some(&whole)));
+        for other in ["é…", "…", "e", ""] {
+            assert!(!query.is_id(Some(other)), "{other}");
+        }
+        assert!(!Query::new().id("éé").is_id(Some("é…")) && !query.is_id(None));
+    }
 }
