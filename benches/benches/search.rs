@@ -21,10 +21,11 @@ const FILE_BYTES: u64 = 25_000_000;
 const TIMES: usize = 21;
 
 /// What is searched for, and the query.
-const QUERIES: [(&str, &str); 6] = [
+const QUERIES: [(&str, &str); 7] = [
     ("by id", "id=request-77777777"),
     ("by text", "text=nothing+like+that"),
     ("by text of each request", "text=tenant"),
+    ("by text of each call", "text=orders"),
     ("by route", "route=GET+/7"),
     ("failures of the last hour", "outcome=failure&since=1h"),
     ("all, by size", "sort=bytes"),
