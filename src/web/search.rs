@@ -199,8 +199,9 @@ fn table(page: &Mounted, asked: &Asked, state: &State, results: &Results) -> Mar
         };
         let link = state.link(asked, Order { by, is_ascending }, 1);
         html! {
-            a href=(link) { (title) }
-            @if is_this { @if state.order.is_ascending { " ↑" } @else { " ↓" } }
+            a href=(link) {
+                (title) @if is_this { span aria-hidden="true" { @if state.order.is_ascending { " ↑" } @else { " ↓" } } }
+            }
         }
     };
     let sorted = |by: Option<Column>| (by == Some(state.order.by)).then(|| order_name(state.order));
