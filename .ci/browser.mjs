@@ -163,6 +163,68 @@ async function assertTraceIsItsJson(page, site, url) {
 
 // ---- Scenarios ----
 
+/// From a request's id to its failed line, and from a group of failures to the newest one, by mouse and keyboard.
+async function investigated(page, site) {
+  const asJson = async path => (await fetch(`${site.traces}${path}`, { headers: { ...site.authorized.headers, Accept: 'application/json' } })).json()
+  await page.goto(`${site.traces}/id/failed`)
+  assert.match(page.url(), /\/trace\/\d+$/)
+  assert.equal(await page.innerText('h1'), 'POST /message failed')
+  assert.match(await page.innerText('tr:has(.bad)'), /failed: /)
+  const trace = page.url()
+
+  await page.goto(site.traces)
+  await page.click('nav a:text-is("Search")')
+  await page.focus('input[name=id]')
+  await page.keyboard.type('failed')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/[?&]id=failed/)
+  assert.match(await page.innerText('#found'), /^1 kept request in memory\.$/)
+  assert.equal(await page.inputValue('input[name=id]'), 'failed')
+  await page.focus('table.found tbody a')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(trace)
+
+  // The address is the state: back to what was found.
+  await page.goBack()
+  assert.match(await page.innerText('#found'), /^1 kept request/)
+  await page.click('a:text-is("Clear")')
+  await page.click('thead a:text-is("Time")')
+  await page.waitForURL(/sort=wall&order=descending/)
+  const sorted = await asJson('/search?sort=wall&order=descending')
+  assert.equal(sorted.matched, 34)
+  const walls = sorted.requests.map(it => it.request.wall_ns)
+  assert.deepEqual(walls, [...walls].sort((one, other) => other - one))
+  const rows = await cells(page)
+  assert.equal(rows.length, 34)
+  rows.forEach((row, index) => assertShown(row[2], walls[index], `${page.url()}: time`))
+  assert.equal(await page.getAttribute('thead th:nth-child(3)', 'aria-sort'), 'descending')
+
+  // What a visitor types stays a text.
+  await page.fill('input[name=text]', HOSTILE)
+  await page.click('form button')
+  await page.waitForURL(/text=/)
+  assert.equal(await page.inputValue('input[name=text]'), HOSTILE)
+  assert.equal(await page.$$eval('script, img', all => all.length), 0)
+
+  const { groups } = await asJson('/failures')
+  assert.equal(groups.length, 1)
+  await page.click('nav a:text-is("Failures")')
+  const [[message, kept]] = await cells(page)
+  assert.deepEqual([message, kept], [groups[0].message, '1'])
+  await page.click('a:text-is("newest")')
+  await page.waitForURL(`${site.traces}/trace/${groups[0].newest}`)
+  await page.goBack()
+  await page.click('table.failures th a')
+  await page.waitForURL(/\/search\?route=.*&failure=/)
+  assert.match(await page.innerText('#found'), /^1 kept request/)
+  assert.match(await page.innerText('form'), /Failure: /)
+  // Another search keeps the failure.
+  await page.click('form button')
+  await page.waitForURL(/failure=/)
+  assert.match(await page.innerText('#found'), /^1 kept request/)
+  await page.goto(trace)
+}
+
 const HOSTILE = `<script>alert(1)</script><img src=x onerror=alert(2)>"'&`
 
 /// Known requests, all of them kept: the page shows exactly these.
@@ -186,7 +248,7 @@ async function known(browser) {
   assert.equal(buckets.reduce((sum, it) => sum + it), 34)
 
   // From the overview to a request, by links.
-  await page.click('h2:text("Failed") + * a')
+  await page.click('table.failures a:text-is("newest")')
   assert.match(await page.innerText('h1'), /^POST \/message failed$/)
   assert.match(await page.innerText('ul.facts'), /failed/)
   let report = await assertTraceIsItsJson(page, site, page.url())
@@ -194,7 +256,7 @@ async function known(browser) {
   assert.equal(report.request.outcome.failed !== undefined || report.request.outcome === 'failed', true)
   await page.click('h1 a')
   assert.equal(await page.innerText('h1'), 'POST /message')
-  assert.equal(await page.$$eval('main tbody tr', all => all.length), 34)
+  assert.equal(await page.$$eval('.list tbody tr', all => all.length), 34)
   await page.goBack()
   await page.click('summary')
   const text = await page.inputValue('textarea')
@@ -203,6 +265,8 @@ async function known(browser) {
   assert.match(download.suggestedFilename(), /^trace-\d+\.trace\.json$/)
   const events = JSON.parse(fs.readFileSync(await download.path(), 'utf8')).traceEvents
   assert.equal(events.filter(it => it.ph === 'B').length, report.calls.length)
+
+  await investigated(page, site)
 
   const shown = new Set()
   await everyPage(tab, site, 50, async url => {
@@ -247,7 +311,7 @@ async function known(browser) {
   assert.deepEqual([...tab.asked], [new URL(site.base).origin])
 
   // Wrong addresses get an error, which looks like the other pages.
-  for (const [wrong, status] of [['trace/7x', 400], ['trace/99999999', 404], ['hotspots?by=%3Cb%3E', 400], ['route?name=%3Cb%3E', 404]]) {
+  for (const [wrong, status] of [['trace/7x', 400], ['trace/99999999', 404], ['hotspots?by=%3Cb%3E', 400], ['search?since=%3Cb%3E', 400], ['id/%3Cb%3E', 404], ['route?name=%3Cb%3E', 404]]) {
     assert.equal((await page.goto(`${site.traces}/${wrong}`)).status(), status, wrong)
     assert.match(await page.innerText('h1'), new RegExp(`^${status} `))
     assert.equal(await page.$$eval('main b', all => all.length), 0)
@@ -300,7 +364,7 @@ async function loaded(browser) {
     // `tests/http/page_links.rs` checks that a trace has a link to each format.
     const isExport = kind => kind.startsWith('/trace/N/')
     assert(kinds.some(isExport), `${name}: no export among ${kinds}`)
-    assert.deepEqual(kinds.filter(kind => !isExport(kind)), ['', '/hotspots', '/in-flight', '/route', '/trace/N'], name)
+    assert.deepEqual(kinds.filter(kind => !isExport(kind)), ['', '/failures', '/hotspots', '/in-flight', '/route', '/search', '/trace/N'], name)
     assert.deepEqual(tab.wrong, [], name)
     assert.deepEqual([...tab.asked], [new URL(site.base).origin], name)
     await tab.context.close()

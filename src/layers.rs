@@ -24,6 +24,7 @@ const ORDER: &[&[&str]] = &[
     &["hotspots"],
     &["export"],
     &["hunt"],
+    &["search"],
     &["propagation"],
     &["recorder"],
     &["metrics"],

@@ -76,6 +76,7 @@
 //! - `chrome`: reports as trace events for Perfetto and speedscope, in the module `export::chrome`.
 //! - `propagation`: one trace over several services, in the module `propagation`.
 //! - `recorder`: records all requests and keeps those that matter, in the module `recorder`.
+//! - `search`: finds reports by id, text, outcome, time and size, in the module `search`.
 //! - `metrics`: what a recorder has counted, for Prometheus, in the module `metrics`.
 //! - `sentry`: traces in the events of Sentry, in the module `sentry`.
 //! - `otlp`: kept requests to Jaeger, Tempo and other backends of OpenTelemetry, in the module `otlp`.
@@ -112,6 +113,9 @@ pub mod export;
 
 #[cfg(feature = "hunt")]
 mod hunt;
+
+#[cfg(feature = "search")]
+pub mod search;
 
 #[cfg(feature = "propagation")]
 pub mod propagation;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderValue, Request, Response};
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, service_fn};
 use tracer::recorder::{Policy, Recorder, Recording};
 use tracer::tower::RecorderLayer;
 use tracer::{Counting, Trace, call};
@@ -74,35 +74,6 @@ where
     answer(service, request)
 }
 
-/// The overview, with all memory for kept requests in use.
-fn overview() {
-    let policy = Policy::none().when("all", |_| true);
-    let recorder = Recorder::builder()
-        .policy(policy)
-        .start()
-        .expect("a thread");
-    while recorder.statistics().evicted == 0 {
-        for number in 0..100 {
-            let recording = recorder.begin(&format!("GET /{}", number % 50));
-            let _scope = recording.inject();
-            work();
-        }
-        recorder.flush(Duration::from_secs(5));
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let pages = tracer::web::router_for::<()>(recorder, |_| true);
-    let shown = || {
-        let request = Request::new(Body::empty());
-        let page = pages.clone().oneshot(request);
-        let Ok(page) = runtime.block_on(page);
-        assert!(page.status().is_success());
-        page
-    };
-    Race::new("a page")
-        .rival("overview, memory full", shown)
-        .run();
-}
-
 fn main() {
     let policy = Policy::default().slower_than(Duration::from_hours(1));
     let recorder = Recorder::builder().policy(policy).start();
@@ -132,5 +103,4 @@ fn main() {
             drop(recordings.pop());
         })
         .run();
-    overview();
 }

@@ -1,17 +1,23 @@
 //! Hotspots as JSON, for other programs.
 
+#[cfg(feature = "tables")]
 use std::io;
 
-use serde::ser::SerializeStruct as _;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+#[cfg(feature = "tables")]
+use serde::Serializer;
 
 use crate::report::duration::nanoseconds;
 use crate::report::json::counts::CountsInJson;
+#[cfg(feature = "tables")]
 use crate::report::json::escaping;
 
-use super::{Frame, Hotspot, Path, Percentiles, Table, Totals};
+#[cfg(feature = "tables")]
+use super::Table;
+use super::{Frame, Hotspot, Hotspots, Path, Percentiles, Totals};
 
 /// Version of the schema that is written.
+#[cfg(feature = "tables")]
 const VERSION: u32 = 1;
 
 /// Serialises the table as an object for other programs: `tracer_hotspots` (the version, 1), the number
@@ -21,24 +27,24 @@ const VERSION: u32 = 1;
 /// A function has `name`, `module`, `file`, `line`, for a line of a site `is_site`, the totals of its calls, and the percentiles of a
 /// call: `wall_percentiles_ns` and `allocates_percentiles`. A path has no percentiles, but `parent`: the
 /// index in `paths` of the path that leads to it. Unknown figures are `null`.
+#[cfg(feature = "tables")]
 impl Serialize for Table<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let hotspots = self.hotspots;
-        let (functions, _) = self.functions();
-        let functions: Vec<_> = functions.iter().map(Function::of).collect();
-        let paths: Vec<_> = hotspots.paths().iter().map(PathInJson::of).collect();
-        let mut object = serializer.serialize_struct("hotspots", 6)?;
-        object.serialize_field("tracer_hotspots", &VERSION)?;
-        object.serialize_field("reports", &hotspots.reports())?;
-        object.serialize_field("total", &hotspots.counts().map(CountsInJson::of))?;
-        let outside = hotspots.outside_calls().map(CountsInJson::of);
-        object.serialize_field("outside_calls", &outside)?;
-        object.serialize_field("functions", &functions)?;
-        object.serialize_field("paths", &paths)?;
-        object.end()
+        #[derive(Serialize)]
+        struct TableInJson<'a> {
+            tracer_hotspots: u32,
+            #[serde(flatten)]
+            hotspots: HotspotsInJson<'a>,
+        }
+        TableInJson {
+            tracer_hotspots: VERSION,
+            hotspots: HotspotsInJson::of(self.hotspots, &self.functions().0),
+        }
+        .serialize(serializer)
     }
 }
 
+#[cfg(feature = "tables")]
 impl Table<'_> {
     /// Writes the table as one line of JSON, with the fields that its `Serialize` describes. Characters
     /// that could disturb a terminal or an editor are escaped as in `\u202e`.
@@ -58,6 +64,28 @@ impl Table<'_> {
     pub fn write_json(&self, mut out: impl io::Write) -> io::Result<()> {
         escaping::to_writer(&mut out, self)?;
         out.write_all(b"\n")
+    }
+}
+
+/// Hotspots with some of their functions.
+#[derive(Serialize)]
+pub(crate) struct HotspotsInJson<'a> {
+    reports: u64,
+    total: Option<CountsInJson>,
+    outside_calls: Option<CountsInJson>,
+    functions: Vec<Function<'a>>,
+    paths: Vec<PathInJson<'a>>,
+}
+
+impl<'a> HotspotsInJson<'a> {
+    pub(crate) fn of(hotspots: &'a Hotspots, functions: &[Hotspot<'a>]) -> Self {
+        Self {
+            reports: hotspots.reports(),
+            total: hotspots.counts().map(CountsInJson::of),
+            outside_calls: hotspots.outside_calls().map(CountsInJson::of),
+            functions: functions.iter().map(Function::of).collect(),
+            paths: hotspots.paths().iter().map(PathInJson::of).collect(),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ mod grid;
 #[cfg(feature = "tables")]
 mod table;
 
-#[cfg(all(feature = "serde", feature = "tables"))]
-mod json;
+#[cfg(all(feature = "serde", any(feature = "tables", feature = "web")))]
+pub(crate) mod json;
 
 #[cfg(feature = "tables")]
 mod rule;

@@ -196,7 +196,7 @@ impl Builder {
     /// file beside it, with `.lock` appended to its name. On Unix the lock ends with the process, and a
     /// forked child does not inherit it. In a directory in which the process can't create files, the
     /// file itself is locked. It is not rotated then, and if the process itself opens and closes the
-    /// file, the lock is lost until the next report is written. A pipe or a device is neither rotated
+    /// file, as a search on the page does, the lock is lost until the next report is written. A pipe or a device is neither rotated
     /// nor locked.
     pub fn file(mut self, path: impl Into<PathBuf>, rotation: Rotation) -> Self {
         self.file = Some((path.into(), rotation));
@@ -266,11 +266,15 @@ impl Builder {
                 later: None,
             })
             .collect();
+        #[cfg(feature = "web")]
+        let mut files = None;
         if let Some((path, rotation)) = file {
             let mut file = ReportFile::open(path, rotation).map_err(|error| StartError {
                 what: "the file for kept reports".to_owned(),
                 source: Box::new(error),
             })?;
+            #[cfg(feature = "web")]
+            files.replace(file.files());
             let reopened = file.reopened();
             let take: Taker = Box::new(move |report| {
                 alloc_counter::exclude(|| {
@@ -329,6 +333,8 @@ impl Builder {
             inner: Own::new(Arc::new(Inner {
                 shared,
                 sinks: all,
+                #[cfg(feature = "web")]
+                files,
                 threads: ProcessLock::new(threads),
             })),
         })

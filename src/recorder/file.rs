@@ -108,6 +108,12 @@ impl ReportFile {
         Ok(file)
     }
 
+    /// Returns the files that are written and rotated.
+    #[cfg(feature = "web")]
+    pub(super) fn files(&self) -> crate::search::files::Files {
+        crate::search::files::Files::new(self.path.clone(), self.rotation.files)
+    }
+
     /// Returns the counter of how often the file was gone or replaced by another one.
     pub(super) fn reopened(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.reopened)

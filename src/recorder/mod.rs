@@ -147,6 +147,9 @@ pub struct Recorder {
 struct Inner {
     shared: Arc<Shared>,
     sinks: Arc<[Arc<Sink>]>,
+    /// The files of kept requests.
+    #[cfg(feature = "web")]
+    files: Option<crate::search::files::Files>,
     /// A forked process has none of these threads.
     threads: ProcessLock<Vec<JoinHandle<()>>>,
 }
@@ -201,6 +204,15 @@ impl Recorder {
     /// Returns the kept request with this [trace](Report::trace), if it is in memory.
     pub fn get(&self, trace: u64) -> Option<Arc<Report>> {
         self.inner.shared.ring(|ring| ring.get(trace))?
+    }
+
+    /// Opens the files to which kept requests are written, the newest first.
+    #[cfg(feature = "web")]
+    pub(crate) fn open_files(&self) -> Vec<crate::search::files::OpenFile> {
+        let files = self.inner.files.as_ref();
+        files
+            .map(crate::search::files::Files::open)
+            .unwrap_or_default()
     }
 
     /// Waits until all requests that have ended have arrived in memory and at every sink. Returns

@@ -27,7 +27,7 @@ impl Display for Escaped<'_> {
 /// Returns whether a character is invisible or has an effect when a text is shown: controls, line ends,
 /// and Unicode's `Default_Ignorable_Code_Point`, which includes the bidirectional controls of its
 /// annex 9. Variation selectors are not, as many emoji have them.
-pub(super) fn is_dangerous(character: char) -> bool {
+pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -6,6 +6,8 @@ pub(crate) mod escape;
 pub(crate) mod in_flight;
 #[cfg(feature = "serde")]
 pub mod json;
+#[cfg(any(feature = "search", feature = "sentry"))]
+pub(crate) mod message;
 pub(crate) mod names;
 mod percentiles;
 mod request;

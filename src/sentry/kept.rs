@@ -17,7 +17,7 @@ use super::texts::{cut, tag};
 /// as an event of the level error, by the client and with the scope that `hub` has then.
 ///
 /// The events of one route and failure are one issue: the fingerprint is the route, the failed call, and the message,
-/// in which words with digits count as equal. The report's tree is attached. Requests that were kept for other
+/// without numbers, ids and quoted texts. The report's tree is attached. Requests that were kept for other
 /// reasons are no events. An error that the program captures inside a request itself is another event, with the same
 /// trace id.
 ///

@@ -4,16 +4,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use crate::hotspots::json::HotspotsInJson;
 use crate::hotspots::{By, Hotspot};
 use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 
 use super::flames::Flames;
+use super::json::ByInJson;
 use super::layout::{cell, encoded, shown};
-use super::{Asked, Mounted, Refused, layout, lines};
+use super::{Asked, Mounted, Refused, json, layout, lines};
 
 /// Number of functions that are shown.
 const MOST: usize = 30;
+/// Number of functions in JSON.
+const MOST_IN_JSON: usize = 1000;
 
 const FIGURES: [(By, &str); 3] = [
     (By::SelfTime, "Time"),
@@ -49,6 +53,11 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let route = route(page, asked)?;
     let hotspots = page.recorder.hotspots(route);
     let functions = hotspots.functions(by);
+    if asked.is_json {
+        let most = functions.len().min(MOST_IN_JSON);
+        let content = HotspotsInJson::of(&hotspots, &functions[..most]);
+        return Ok(json::page("hotspots", ByInJson::of(by, route, content)));
+    }
     let names = hotspots.names();
     let flames = Flames::of(by, hotspots.paths());
     let query = |by: By| {

@@ -2,19 +2,33 @@
 
 use axum::response::{IntoResponse, Response};
 use maud::html;
+use serde::Serialize;
 
 use crate::report::names::Names;
 use crate::report::units::{count, or_unknown, time};
 
 use super::layout::{cell, shown};
-use super::{Asked, Mounted, layout};
+use super::{Asked, Mounted, json, layout};
 
 const AGAIN_SECONDS: u32 = 2;
 /// Number of requests that are shown, the oldest first.
 const MOST: usize = 200;
 
+#[derive(Serialize)]
+struct InFlightInJson<Requests> {
+    in_flight: usize,
+    requests: Requests,
+}
+
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let (in_flight, count_of_all) = page.recorder.oldest_in_flight(MOST);
+    if asked.is_json {
+        let content = InFlightInJson {
+            in_flight: count_of_all,
+            requests: in_flight.iter().map(json::in_flight).collect::<Vec<_>>(),
+        };
+        return json::page("in-flight", content);
+    }
     let open = in_flight.iter().flat_map(|request| &request.now.open);
     let names = Names::of(open.map(|call| (&*call.module, &*call.name)));
     let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);

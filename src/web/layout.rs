@@ -1,11 +1,13 @@
 //! The layout that all pages share.
 
+use std::fmt::Write as _;
+
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::report::escape::Escaped;
+use crate::report::escape::{Escaped, is_dangerous};
 
 use super::Asked;
 
@@ -18,6 +20,8 @@ pub(super) fn page(
 ) -> Html<String> {
     let pages = [
         ("/", "Overview"),
+        ("/search", "Search"),
+        ("/failures", "Failures"),
         ("/hotspots", "Hotspots"),
         ("/in-flight", "In flight"),
     ];
@@ -106,6 +110,21 @@ pub(super) fn beside_usual(
 /// Escapes a text from outside, on one line.
 pub(super) fn shown(text: &str) -> String {
     Escaped(text).to_string()
+}
+
+/// Makes the value of a form's field, which is exactly this text. Characters with an effect when they are shown are
+/// references in the markup.
+pub(super) fn field_value(text: &str) -> PreEscaped<String> {
+    let mut value = String::new();
+    for character in text.chars() {
+        if is_dangerous(character) || matches!(character, '"' | '&' | '<' | '>') {
+            // Into a string, which takes all.
+            let _ = write!(value, "&#x{:x};", u32::from(character));
+        } else {
+            value.push(character);
+        }
+    }
+    PreEscaped(value)
 }
 
 /// Encodes a text as a query's value: all but letters and digits as percent-encoded bytes.

@@ -7,8 +7,8 @@ use axum::http::Uri;
 use maud::{Markup, html};
 
 use crate::primitives::text::character_boundary;
-use crate::report::Report;
 use crate::report::escape::Escaped;
+use crate::store::ids::TraceId;
 
 use super::layout::{encoded, shown};
 
@@ -107,9 +107,10 @@ impl Links {
         Ok(())
     }
 
-    /// Makes the links of a report, those for which it has all values.
-    pub(super) fn of(&self, report: &Report) -> Markup {
-        let links = { self.0.iter() }.filter_map(|link| Some((&link.name, link.address(report)?)));
+    /// Makes the links of a request, those for which it has all values.
+    pub(super) fn of(&self, trace_id: Option<TraceId>, request_id: Option<&str>) -> Markup {
+        let address = |link: &Link| link.address(trace_id, request_id);
+        let links = { self.0.iter() }.filter_map(|link| Some((&link.name, address(link)?)));
         html! {
             @for (name, address) in links {
                 " " a href=(address) rel="noreferrer noopener" { (shown(name)) }
@@ -123,16 +124,14 @@ impl Links {
 }
 
 impl Link {
-    fn address(&self, report: &Report) -> Option<String> {
+    fn address(&self, trace_id: Option<TraceId>, request_id: Option<&str>) -> Option<String> {
         let mut address = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => address.push_str(text),
                 // Digits only.
-                Part::TraceId => write!(address, "{}", report.trace_id?).ok()?,
-                Part::RequestId => {
-                    address.push_str(&encoded(report.request.as_ref()?.id.as_deref()?));
-                }
+                Part::TraceId => write!(address, "{}", trace_id?).ok()?,
+                Part::RequestId => address.push_str(&encoded(request_id?)),
             }
         }
         Some(address)

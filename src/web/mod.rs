@@ -58,15 +58,37 @@
 //!
 //! `nest_service` serves `/debug/traces` and `/debug/traces/`; `nest` serves the first only.
 //!
-//! Paths below that: `/` (overview), `/route?name=…` (kept requests of a route), `/trace/N` (one request;
-//! `/trace/N/json` and so on in each [`Format`](crate::export::Format)), `/hotspots` (all requests of the
-//! last minutes, with a flame graph), `/in-flight`, and, with the feature `metrics`, `/metrics` (text for Prometheus).
+//! # Paths
+//!
+//! | below the page's address | |
+//! |---|---|
+//! | `/` | overview: routes, failures, the slowest and the heaviest kept requests |
+//! | `/search?…` | kept requests by id, text, route, outcome, time and size: the [parameters](crate::search) of a query, `sort`, `order` and `page` |
+//! | `/id/…`, `/trace-id/…` | redirects to the kept request with this id, or of this trace; if there are several, to the search |
+//! | `/failures` | kept failures in groups: of one route, with one message apart from numbers, ids and quoted texts |
+//! | `/route?name=…` | one route |
+//! | `/trace/N` | one request; `/trace/N/json` and so on in each [`Format`](crate::export::Format) |
+//! | `/hotspots` | all requests of the last minutes, by function, with a flame graph |
+//! | `/in-flight` | requests that have not ended |
+//! | `/metrics` | with the feature `metrics`: text for Prometheus |
+//!
+//! Requests are found in memory and, if the recorder writes [files](crate::recorder::Builder::file), there. A search
+//! of files takes five seconds and 16 MiB at most, on a blocking thread, and two run at once. The page tells how
+//! much was searched.
+//!
+//! Each page is also JSON: with `?format=json`, or the header `Accept: application/json`. Errors, too. The schema is in
+//! [docs/page-json.md].
+//!
+//! [docs/page-json.md]: https://github.com/dead-simple/tracer/blob/main/docs/page-json.md
 
 mod access;
 mod charts;
+mod failures;
+mod find;
 mod flames;
 mod hotspots;
 mod in_flight;
+mod json;
 mod layout;
 mod lines;
 mod links;
@@ -75,22 +97,27 @@ mod metrics;
 mod overview;
 mod requests;
 mod route;
+mod search;
 mod token;
 mod trace;
+mod when;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{NestedPath, OriginalUri, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use percent_encoding::percent_decode_str;
 
 use crate::recorder::{Recorder, RouteStatistics};
 
 use access::{AccessRule, Admitted, TOKEN};
+use find::Searches;
 use links::Links;
 use token::Token;
 
@@ -254,6 +281,7 @@ where
         recorder,
         rule: Arc::new(rule),
         links,
+        searches: Searches::default(),
     };
     let nowhere = async |State(page), parts| answer(page, parts, nowhere).await;
     let unchanged = async |State(page), parts| answer(page, parts, unchanged).await;
@@ -263,6 +291,13 @@ where
         .route("/trace/{number}", shown(trace::page))
         .route("/trace/{number}/{form}", shown(trace::export))
         .route("/hotspots", shown(hotspots::page))
+        .route("/search", shown(search::page))
+        .route(
+            "/failures",
+            shown(|page, asked| Ok(failures::page(page, asked))),
+        )
+        .route("/id/{*id}", shown(find::by_id))
+        .route("/trace-id/{*id}", shown(find::by_trace_id))
         .route(
             "/in-flight",
             shown(|page, asked| Ok(in_flight::page(page, asked))),
@@ -286,6 +321,7 @@ struct Mounted {
     recorder: Recorder,
     rule: Arc<AccessRule>,
     links: Links,
+    searches: Searches,
 }
 
 impl Mounted {
@@ -309,6 +345,11 @@ struct Asked {
     /// The parameters of the path.
     path: Vec<String>,
     query: Vec<(String, String)>,
+    raw_query: String,
+    /// Below the page's address.
+    raw_path: String,
+    /// Whether the response is JSON.
+    is_json: bool,
 }
 
 /// Error that is shown instead of a page: its status and the reason.
@@ -331,18 +372,37 @@ impl Asked {
         } else {
             base.clone()
         };
+        let raw_path = path.to_owned();
         let path = path.trim_start_matches('/').split('/').skip(1);
-        let query = parts.uri.query().unwrap_or_default();
+        let raw_query = parts.uri.query().unwrap_or_default();
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(
-            &format!("/?{query}").parse().unwrap_or_default(),
+            &format!("/?{raw_query}").parse().unwrap_or_default(),
         );
-        Self {
+        let mut asked = Self {
             base,
             home,
             here,
             path: path.map(str::to_owned).collect(),
             query: query.map(|it| it.0).unwrap_or_default(),
-        }
+            raw_query: raw_query.to_owned(),
+            raw_path,
+            is_json: false,
+        };
+        asked.is_json = match asked.get("format") {
+            Some(format) => format == "json",
+            None => accepts_json(&parts.headers),
+        };
+        asked
+    }
+
+    /// Returns the rest of the path, decoded.
+    fn rest(&self, after: &str) -> Result<String, Refused> {
+        let rest = self.raw_path.strip_prefix(after).unwrap_or_default();
+        let rest = percent_decode_str(rest).decode_utf8();
+        rest.map(Cow::into_owned).map_err(|_| {
+            let why = format!("expected UTF-8, percent-encoded, after {after}");
+            Refused(StatusCode::BAD_REQUEST, why)
+        })
     }
 
     /// Returns the value of a query parameter, the last one if it is repeated.
@@ -374,6 +434,21 @@ impl Asked {
     fn route(&self, name: &str) -> String {
         self.link(&format!("/route?name={}", layout::encoded(name)))
     }
+}
+
+/// Returns whether a client asks for JSON and not, as browsers do, for HTML.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).into_iter();
+    let ranges = values
+        .filter_map(|it| it.to_str().ok())
+        .flat_map(|it| it.split(','));
+    let types = ranges.map(|it| it.split(';').next().unwrap_or_default().trim());
+    let (mut json, mut html) = (false, false);
+    for it in types {
+        json |= it.eq_ignore_ascii_case("application/json");
+        html |= it.eq_ignore_ascii_case("text/html");
+    }
+    json && !html
 }
 
 type Show = fn(&Mounted, &Asked) -> Result<Response, Refused>;
@@ -442,6 +517,9 @@ async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
 impl Refused {
     fn page(self, asked: &Asked) -> Response {
         let Self(status, why) = self;
+        if asked.is_json {
+            return json::error(status, &why);
+        }
         let reason = status.canonical_reason().unwrap_or_default();
         let content = maud::html! {
             h1 { (status.as_u16()) " " (reason) }
@@ -457,7 +535,7 @@ impl Refused {
         let asks_for_token = status == StatusCode::UNAUTHORIZED;
         let content = maud::html! {
             h1 { (status.as_u16()) " " (reason) }
-            p { (why) }
+            p { (why.as_str()) }
             @if asks_for_token {
                 form action=(asked.here) {
                     label { "Token " input type="password" name=(TOKEN) required autofocus; }
@@ -465,7 +543,11 @@ impl Refused {
                 }
             }
         };
-        let mut response = (status, layout::bare(reason, &content)).into_response();
+        let mut response = if asked.is_json {
+            json::error(status, &why)
+        } else {
+            (status, layout::bare(reason, &content)).into_response()
+        };
         if asks_for_token {
             let scheme = HeaderValue::from_static("Bearer");
             response
@@ -477,7 +559,7 @@ impl Refused {
 }
 
 /// Parses a number of the path or the query.
-fn number(text: &str, of: &str) -> Result<u64, Refused> {
+fn number<T: std::str::FromStr>(text: &str, of: &str) -> Result<T, Refused> {
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(40).collect();
         Refused(

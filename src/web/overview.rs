@@ -6,17 +6,30 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use serde::Serialize;
 
 use crate::recorder::{RouteStatistics, Statistics};
 use crate::report::Report;
 use crate::report::units::{bytes, count, or_unknown, time};
 
+use super::failures::Groups;
+use super::json::{GroupInJson, KeptInJson, RouteInJson, StatisticsInJson};
 use super::layout::{cell, shown};
-use super::requests::{Bucket, bytes_allocated, is_ok, list, name, wall};
-use super::{Asked, Mounted, charts, layout};
+use super::requests::{Bucket, bytes_allocated, list, name, wall};
+use super::{Asked, Mounted, charts, json, layout};
 
 /// Number of entries of each list.
 const MOST: usize = 10;
+
+#[derive(Serialize)]
+struct OverviewInJson<'a> {
+    counted: bool,
+    statistics: StatisticsInJson<'a>,
+    routes: Vec<RouteInJson<'a>>,
+    failures: Vec<GroupInJson<'a>>,
+    slowest: Vec<KeptInJson>,
+    heaviest: Vec<KeptInJson>,
+}
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let statistics = page.recorder.statistics();
@@ -27,7 +40,18 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     let mut heaviest = kept.clone();
     heaviest.retain(|report| bytes_allocated(report) > 0);
     heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
-    let failed: Vec<_> = { kept.iter() }.filter(|it| !is_ok(it)).cloned().collect();
+    let groups = Groups::of(page, None, &routes);
+    if asked.is_json {
+        let content = OverviewInJson {
+            counted: alloc_counter::is_installed(),
+            statistics: StatisticsInJson::of(&statistics),
+            routes: routes.iter().map(RouteInJson::of).collect(),
+            failures: groups.in_json(MOST),
+            slowest: KeptInJson::first(&slowest, MOST),
+            heaviest: KeptInJson::first(&heaviest, MOST),
+        };
+        return json::page("overview", content);
+    }
     let content = html! {
         h1 { "Overview" }
         (facts(&statistics))
@@ -37,7 +61,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         h2 { "Routes" }
         @if routes.is_empty() { p { "No request has begun yet." } }
         @else { (routes_table(asked, &routes, &kept)) }
-        @for (title, reports) in [("Failed", &failed), ("Slowest", &slowest), ("Heaviest", &heaviest)] {
+        h2 { "Failures" }
+        (groups.table(asked, MOST, true))
+        @for (title, reports) in [("Slowest", &slowest), ("Heaviest", &heaviest)] {
             h2 { (title) }
             (list(page, asked, title, reports, MOST))
         }

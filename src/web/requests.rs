@@ -1,15 +1,19 @@
 //! Lists of kept requests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use alloc_counter::Counts;
 use maud::{Markup, html};
 
 use crate::report::units::{bytes, count, or_unknown, time};
 use crate::report::{Compared, Outcome, Report, Request};
 
+use crate::search::found::Found;
+use crate::store::ids::TraceId;
+
 use super::layout::{beside_usual, cell, shown};
-use super::{Asked, Mounted};
+use super::{Asked, Mounted, find, when};
 
 /// Kept requests of one route whose times share a power of ten.
 pub(super) struct Bucket {
@@ -55,11 +59,6 @@ pub(super) fn wall(report: &Report) -> Duration {
     report.request.as_ref().map_or(report.elapsed, |it| it.wall)
 }
 
-pub(super) fn is_ok(report: &Report) -> bool {
-    let request = report.request.as_ref();
-    request.is_none_or(|it| it.outcome == Outcome::Ok)
-}
-
 pub(super) fn bytes_allocated(report: &Report) -> u64 {
     report.total.map_or(0, |total| total.bytes_allocated)
 }
@@ -83,12 +82,12 @@ pub(super) fn list(
             div.wide tabindex="0" role="region" aria-label=(title) {
                 table.list {
                     thead { tr {
-                        th.text { "Request" } th { "Time" } th { "Allocates" } th { "Bytes" }
+                        th.text { "Request" } th { "When" } th { "Time" } th { "Allocates" } th { "Bytes" }
                         th.text { "Outcome" } th.text { "Kept because" }
                     } }
                     tbody {
                         @for report in reports.iter().take(most) {
-                            @if let Some(request) = &report.request { (line(page, asked, report, request)) }
+                            (row(page, asked, &Row::of(report)))
                         }
                     }
                 }
@@ -98,23 +97,63 @@ pub(super) fn list(
     }
 }
 
-fn line(page: &Mounted, asked: &Asked, report: &Report, request: &Request) -> Markup {
+/// A kept request in a list.
+pub(super) struct Row<'a> {
+    request: Option<&'a Request>,
+    trace_id: Option<TraceId>,
+    started: SystemTime,
+    total: Option<Counts>,
+    /// The path of its page.
+    path: String,
+    is_in_memory: bool,
+}
+
+impl<'a> Row<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            request: report.request.as_deref(),
+            trace_id: report.trace_id,
+            started: report.started,
+            total: report.total,
+            path: format!("/trace/{}", report.trace),
+            is_in_memory: true,
+        }
+    }
+
+    pub(super) fn of_found(found: &'a Found) -> Self {
+        Self {
+            request: found.head.request.as_deref(),
+            trace_id: found.head.trace_id,
+            started: found.head.started,
+            total: found.head.total,
+            path: find::path(found),
+            is_in_memory: found.is_in_memory,
+        }
+    }
+}
+
+pub(super) fn row(page: &Mounted, asked: &Asked, row: &Row<'_>) -> Markup {
+    let Some(request) = row.request else {
+        return html! {};
+    };
     let compared = request.compared.as_ref();
-    let allocates = or_unknown(report.total, |it| count(it.allocates()));
+    let allocates = or_unknown(row.total, |it| count(it.allocates()));
     let usual = compared.and_then(|it| it.usual_allocates);
     html! {
         tr {
             th.text {
-                a href=(asked.link(&format!("/trace/{}", report.trace))) { (shown(&request.name)) }
+                a href=(asked.link(&row.path)) { (shown(&request.name)) }
                 @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
-                (page.links.of(report))
-                @if let Some(id) = report.trace_id { span.usual { "trace " (id) } }
+                (page.links.of(row.trace_id, request.id.as_deref()))
+                @if let Some(id) = row.trace_id { span.usual { "trace " (id) } }
+                @if !row.is_in_memory { span.usual { "in a file" } }
             }
+            (cell("When", &when::shown(row.started)))
             (beside_usual("Time", &time(request.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))
             (beside_usual("Allocates", &allocates, usual.map(|it| count(it.p50)),
                 compared.is_some_and(Compared::allocates_stand_out)))
-            (cell("Bytes", &or_unknown(report.total, |it| bytes(it.bytes_allocated))))
+            (cell("Bytes", &or_unknown(row.total, |it| bytes(it.bytes_allocated))))
             td.text data-of="Outcome" { (ending(&request.outcome)) }
             td.text data-of="Kept because" { (reasons(request)) }
         }

@@ -3,18 +3,31 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use serde::Serialize;
 
 use crate::hotspots::By;
 use crate::recorder::{Reason, RouteStatistics};
 use crate::report::Report;
 use crate::report::units::{count, time};
 
+use super::failures::Groups;
+use super::json::{GroupInJson, KeptInJson, RouteInJson};
 use super::layout::{encoded, shown};
 use super::requests::{self, Bucket, list};
-use super::{Asked, Mounted, Refused, charts, layout};
+use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of entries of each list.
 const MOST: usize = 100;
+/// Number of groups of failures.
+const MOST_GROUPS: usize = 10;
+
+#[derive(Serialize)]
+struct OneRouteInJson<'a> {
+    route: RouteInJson<'a>,
+    failures: Vec<GroupInJson<'a>>,
+    in_memory: usize,
+    requests: Vec<KeptInJson>,
+}
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let name = asked.get("name").ok_or_else(|| {
@@ -29,6 +42,17 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
+    let groups = Groups::of(page, Some(name), std::slice::from_ref(&route));
+    if asked.is_json {
+        let content = OneRouteInJson {
+            route: RouteInJson::of(&route),
+            failures: groups.in_json(MOST_GROUPS),
+            in_memory: kept.len(),
+            requests: KeptInJson::first(&kept, MOST),
+        };
+        return Ok(json::page("route", content));
+    }
+    let search = asked.link(&format!("/search?route={}", encoded(name)));
     let content = html! {
         h1 { (shown(name)) }
         ul.facts {
@@ -37,6 +61,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
             li { "Not kept " b { (count(route.not_kept)) } }
             li { "Dropped " b { (count(route.dropped)) } }
             li { "In flight " b { (count(route.in_flight)) } }
+            li { a href=(search) { "Search" } }
             li { a href=(hotspots) { "Hotspots" } }
         }
         (arming(page, &route))
@@ -53,6 +78,10 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { "allocates p50 " b { (count(allocates.p50)) } ", p95 " b { (count(allocates.p95)) } ", p99 " b { (count(allocates.p99)) } }
                 li { (charts::allocations(&route.allocates_bins)) }
             }
+        }
+        @if groups.failures.count > 0 {
+            h2 { "Failures" }
+            (groups.table(asked, MOST_GROUPS, false))
         }
         @if !with_lines.is_empty() {
             h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }

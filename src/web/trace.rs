@@ -5,17 +5,19 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use serde::Serialize;
 
 use crate::export::{Format, UnknownFormat};
 use crate::hotspots::By;
+use crate::report::json::report::unix_ns;
 use crate::report::names::Names;
 use crate::report::text::messages_below;
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, cell, shown};
+use super::layout::{beside_usual, cell, encoded, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Mounted, Refused, charts, layout, lines, number};
+use super::{Asked, Mounted, Refused, charts, find, json, layout, lines, number, when};
 
 /// Number of calls that are shown; the exports have all of them.
 const MOST: usize = 2000;
@@ -26,15 +28,28 @@ const MAX_INDENT: usize = 24;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
+/// Returns the report of the trace with this number, which is in memory, or in a file if its beginning is given.
 fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     let text = asked.path.first().map_or("", String::as_str);
     let trace = number(text, "trace")?;
-    page.recorder.get(trace).ok_or_else(|| {
+    let started = asked.get("started");
+    let started: Option<i64> = started
+        .map(|it| number(it, "time in nanoseconds"))
+        .transpose()?;
+    let in_memory = page.recorder.get(trace);
+    let is_it = |it: &Arc<Report>| started.is_none_or(|started| unix_ns(it.started) == started);
+    if let Some(report) = in_memory.filter(is_it) {
+        return Ok(report);
+    }
+    let Some(started) = started else {
         let why = format!(
             "Trace {trace} is not in memory: it was not kept, or others have taken its place."
         );
-        Refused(StatusCode::NOT_FOUND, why)
-    })
+        return Err(Refused(StatusCode::NOT_FOUND, why));
+    };
+    let (report, in_files) = page.report_in_files(trace, started);
+    let why = || find::missing(&format!("Trace {trace} of that time is not kept"), in_files);
+    report.map(Arc::new).ok_or_else(why)
 }
 
 /// Serves the report in a [`Format`]: plain text is shown, others are downloaded.
@@ -73,7 +88,18 @@ fn text(report: &Report) -> String {
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let report = report(page, asked)?;
+    if asked.is_json {
+        #[derive(Serialize)]
+        struct TraceInJson<'a> {
+            report: &'a Report,
+        }
+        return Ok(json::page("trace", TraceInJson { report: &report }));
+    }
     let here = asked.link(&format!("/trace/{}", report.trace));
+    let started = asked
+        .get("started")
+        .map(|it| format!("?started={}", encoded(it)));
+    let started = started.unwrap_or_default();
     let name = name(&report);
     let text = text(&report);
     let content = html! {
@@ -84,7 +110,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         p { "Take it away: "
             @for (place, format) in Format::ALL.iter().enumerate() {
                 @if place > 0 { ", " }
-                a href=(format!("{here}/{format}")) title=(format.description()) { (format) }
+                a href=(format!("{here}/{format}{started}")) title=(format.description()) { (format) }
             } }
         @if text.len() <= MOST_TEXT {
             details { summary { "Copy as text" } textarea readonly aria-label="The trace as text" { (text) } }
@@ -118,12 +144,16 @@ fn facts(page: &Mounted, report: &Report) -> Markup {
                     li { "subscriber: " b { (plural(it.allocates(), "allocation")) " (" (bytes(it.bytes_allocated)) ")" } }
                 }
                 li { "kept: " (reasons(request)) }
+                li.faint { (when::shown(report.started)) }
                 @if let Some(id) = report.trace_id { li.faint { "trace id " b #trace-id { (id) } } }
                 @if let Some(id) = report.parent_span { li.faint { "called by span " b { (id) } } }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
             }
         }
-        @if !page.links.is_empty() { p { "Elsewhere:" (page.links.of(report)) } }
+        @if !page.links.is_empty() {
+            @let id = report.request.as_ref().and_then(|it| it.id.as_deref());
+            p { "Elsewhere:" (page.links.of(report.trace_id, id)) }
+        }
         @if report.dropped > 0 { p.bad { (count(report.dropped)) " calls, checkpoints or messages could not be recorded." } }
     }
 }

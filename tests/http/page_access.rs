@@ -86,7 +86,7 @@ fn only_local_hosts_without_proxy_headers_see_it() {
 }
 
 /// The paths of a page, and unknown paths below it.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 19] = [
     "",
     "/",
     "/route?name=a",
@@ -95,6 +95,11 @@ const PATHS: [&str; 14] = [
     "/trace/1/json/more",
     "/hotspots",
     "/in-flight",
+    "/search?id=1",
+    "/failures",
+    "/id/1",
+    "/trace-id/4bf92f3577b34da6a3ce929d0e0e4736",
+    "/trace/1?started=1",
     "/metrics",
     "/icon.svg",
     "/style.css",

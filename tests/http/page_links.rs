@@ -82,7 +82,8 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
             }
         }
         // The overview, the route, in flight and paused, hotspots of both by three figures and zoomed
-        // into two paths, two traces with their exports, metrics, style and icon.
+        // into two paths, two traces with their exports, failures, searches for all, for the route and for
+        // the failure in each order, style and icon.
         let forms = 1 + tracer::export::Format::ALL.len();
         seen.insert(format!("{}/", home.trim_end_matches('/')));
         let overviews = if home == "/" || home == "/debug/" {
@@ -92,7 +93,7 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         };
         assert_eq!(
             seen.len(),
-            overviews + 1 + 2 + 20 + 2 * forms + 3,
+            overviews + 1 + 2 + 20 + 2 * forms + 1 + 3 * 12 + 2,
             "{pattern}: {seen:?}"
         );
         let home = home.trim_end_matches('/');

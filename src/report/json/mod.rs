@@ -107,11 +107,13 @@ mod call;
 pub(crate) mod counts;
 pub(crate) mod escaping;
 mod folded;
+#[cfg(feature = "web")]
+pub(crate) mod head;
 mod ids;
 mod lines;
 mod list;
 mod parts;
-mod report;
+pub(crate) mod report;
 mod request;
 mod site;
 
@@ -123,6 +125,12 @@ pub use lines::{Error, Lines};
 
 /// The version of the schema that is written, and the only one that is read.
 const VERSION: u64 = 1;
+
+/// Returns calls as they are in a report's JSON.
+#[cfg(feature = "web")]
+pub(crate) fn calls(calls: &[crate::report::CallReport]) -> impl serde::Serialize + '_ {
+    list::List::Written(calls)
+}
 
 /// Writes a report as one line.
 ///

@@ -68,7 +68,7 @@ struct ReportInJson<'a> {
 }
 
 /// The version of the schema; there is only one so far.
-struct SchemaVersion;
+pub(super) struct SchemaVersion;
 
 impl Serialize for SchemaVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -164,7 +164,7 @@ impl<'a> ReportInJson<'a> {
 }
 
 /// Returns the time in nanoseconds since 1970, within the years 1677 to 2262.
-fn unix_ns(time: SystemTime) -> i64 {
+pub(crate) fn unix_ns(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => {
@@ -174,7 +174,7 @@ fn unix_ns(time: SystemTime) -> i64 {
     }
 }
 
-fn from_unix_ns(ns: i64) -> SystemTime {
+pub(super) fn from_unix_ns(ns: i64) -> SystemTime {
     let distance = Duration::from_nanos(ns.unsigned_abs());
     let time = if ns < 0 {
         UNIX_EPOCH.checked_sub(distance)

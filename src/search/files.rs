@@ -1,0 +1,249 @@
+//! Files of reports, read while a recorder writes and rotates them.
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The files of a recorder: the present one, and those before it, with `.1`, `.2` and so on appended.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    path: PathBuf,
+    /// The most files that are kept.
+    most: u32,
+}
+
+/// No files are expected after so many numbers without one.
+const MOST_MISSING: u32 = 8;
+/// Longer lines are passed over.
+const MOST_LINE: usize = 16 << 20;
+
+impl Files {
+    pub(crate) fn new(path: PathBuf, most: u32) -> Self {
+        Self { path, most }
+    }
+
+    /// Opens the files, the newest first. Those that are removed meanwhile are left out, and so is what is no regular
+    /// file: to read a pipe would take from its reader.
+    ///
+    /// Rotation gives files higher numbers only, from the oldest on. So a file that is renamed meanwhile is still
+    /// ahead, or was just opened: then its second name is that of a known file. While one is renamed, its number
+    /// is free for a moment.
+    pub(crate) fn open(&self) -> Vec<OpenFile> {
+        let mut files: Vec<OpenFile> = Vec::new();
+        let mut missing = 0;
+        for number in 0..self.most.max(1) {
+            let path = match number {
+                0 => self.path.clone(),
+                number => before(&self.path, number),
+            };
+            if let Ok(Some(file)) = OpenFile::open(&path) {
+                missing = 0;
+                if !files.iter().any(|it| it.is_same(&file)) {
+                    files.push(file);
+                }
+            } else {
+                missing += 1;
+            }
+            if missing > MOST_MISSING {
+                break;
+            }
+        }
+        files
+    }
+}
+
+/// Returns the path of an earlier file.
+fn before(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// A file of reports, as long as it was when it was opened.
+pub(crate) struct OpenFile {
+    file: File,
+    metadata: Metadata,
+}
+
+impl OpenFile {
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        // Before it is opened: that would wait for a pipe's writer.
+        if !path.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(metadata.is_file().then_some(Self { file, metadata }))
+    }
+
+    #[cfg(unix)]
+    fn is_same(&self, other: &Self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |it: &Metadata| (it.dev(), it.ino());
+        id(&self.metadata) == id(&other.metadata)
+    }
+
+    #[cfg(not(unix))]
+    fn is_same(&self, other: &Self) -> bool {
+        let created = |it: &Metadata| it.created().ok();
+        created(&self.metadata).is_some() && created(&self.metadata) == created(&other.metadata)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.metadata.len()
+    }
+}
+
+/// How much of the files was searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The files that were searched to their ends, and all files.
+    pub(crate) files: usize,
+    pub(crate) of_files: usize,
+    pub(crate) bytes: u64,
+    pub(crate) of_bytes: u64,
+    /// Lines that are no reports, or too long, among those that were looked at.
+    pub(crate) unreadable: u64,
+}
+
+impl Progress {
+    pub(crate) fn is_all(&self) -> bool {
+        self.files == self.of_files
+    }
+}
+
+/// What became of a line.
+pub(super) enum Line {
+    Read,
+    Unreadable,
+}
+
+/// Calls `look` with each whole line of the files until it breaks or the time is over. A last line without an end is
+/// being written.
+pub(super) fn each_line(
+    files: &[OpenFile],
+    time: Duration,
+    mut look: impl FnMut(&[u8]) -> ControlFlow<(), Line>,
+) -> Progress {
+    let end = Instant::now().checked_add(time);
+    let is_over = || end.is_some_and(|end| Instant::now() >= end);
+    let mut progress = Progress {
+        of_files: files.len(),
+        of_bytes: files.iter().map(OpenFile::bytes).sum(),
+        ..Progress::default()
+    };
+    let mut line = Vec::new();
+    for open in files {
+        let mut input = BufReader::with_capacity(256 << 10, (&open.file).take(open.bytes()));
+        loop {
+            if is_over() {
+                return progress;
+            }
+            line.clear();
+            // A file that can't be read is as one that ends here.
+            let Ok(read) = next_line(&mut input, &mut line) else {
+                progress.unreadable += 1;
+                break;
+            };
+            if read == 0 {
+                break;
+            }
+            progress.bytes += read;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            if !line.ends_with(b"\n") {
+                progress.unreadable += u64::from(line.len() >= MOST_LINE);
+                continue;
+            }
+            match look(&line) {
+                ControlFlow::Continue(Line::Read) => {}
+                ControlFlow::Continue(Line::Unreadable) => progress.unreadable += 1,
+                ControlFlow::Break(()) => return progress,
+            }
+        }
+        progress.files += 1;
+    }
+    progress
+}
+
+/// Reads a line, or the start of one that is too long, and returns how many bytes it has.
+fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    let mut read = input
+        .by_ref()
+        .take(MOST_LINE as u64)
+        .read_until(b'\n', line)? as u64;
+    if line.len() >= MOST_LINE && !line.ends_with(b"\n") {
+        read += input.skip_until(b'\n')? as u64;
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn lines(files: &[OpenFile], time: Duration) -> (Vec<String>, Progress) {
+        let mut lines = Vec::new();
+        let progress = each_line(files, time, |line| {
+            lines.push(String::from_utf8_lossy(line).trim().to_owned());
+            ControlFlow::Continue(Line::Read)
+        });
+        (lines, progress)
+    }
+
+    #[test]
+    fn files_are_read_from_the_newest_on_as_far_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let files = Files::new(path.clone(), 5);
+        assert!(files.open().is_empty());
+        fs::write(&path, "1\n\n2\n3 is being wri").unwrap();
+        // A number is free while its file is renamed.
+        fs::write(folder.path().join("a.2"), "0\n").unwrap();
+        fs::write(folder.path().join("a.5"), "too old\n").unwrap();
+        fs::create_dir(folder.path().join("a.3")).unwrap();
+        let open = files.open();
+        let (read, progress) = lines(&open, MINUTE);
+        assert_eq!(read, ["1", "2", "0"]);
+        let expected = Progress {
+            files: 2,
+            of_files: 2,
+            bytes: 21,
+            of_bytes: 21,
+            unreadable: 0,
+        };
+        assert_eq!(progress, expected);
+        // Written after it was opened, or cut.
+        let open = files.open();
+        fs::write(&path, "1\n\n2\n3 is being written\n4\n").unwrap();
+        assert_eq!(lines(&open, MINUTE).0, ["1", "2", "0"]);
+        let open = files.open();
+        fs::write(&path, "").unwrap();
+        let (read, progress) = lines(&open, MINUTE);
+        assert_eq!((read, progress.files), (vec!["0".to_owned()], 2));
+        assert_eq!((progress.bytes, progress.of_bytes), (2, 28));
+        // Without time.
+        let open = files.open();
+        let (read, progress) = lines(&open, Duration::ZERO);
+        assert_eq!((read.len(), progress.files, progress.of_files), (0, 0, 2));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let long = "x".repeat(2 * MOST_LINE);
+        fs::write(&path, format!("1\n{long}\n2\n{long}")).unwrap();
+        let (read, progress) = lines(&Files::new(path, 1).open(), MINUTE);
+        assert_eq!(read, ["1", "2"]);
+        assert_eq!((progress.unreadable, progress.files), (2, 1));
+        assert_eq!(progress.bytes, progress.of_bytes);
+    }
+}

@@ -1,0 +1,131 @@
+//! Failures that are the same, in groups.
+
+use std::collections::HashMap;
+
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use serde::Serialize;
+
+use crate::recorder::RouteStatistics;
+use crate::report::units::{bytes, count, percent, plural, time};
+use crate::search::groups::{Failures, Group};
+
+use super::json::GroupInJson;
+use super::layout::{cell, shown};
+use super::requests::{bytes_allocated, wall};
+use super::{Asked, Mounted, json, layout, when};
+
+/// Number of groups that are shown.
+const MOST: usize = 200;
+
+/// Groups, with what is known of all requests.
+pub(super) struct Groups {
+    pub(super) failures: Failures,
+    /// How many requests of each route have ended.
+    ended: HashMap<String, u64>,
+    /// Whether failures are missing that are no longer in memory, or were never there.
+    is_at_least: bool,
+}
+
+impl Groups {
+    /// Groups the failures in memory, of one route or of all.
+    pub(super) fn of(page: &Mounted, route: Option<&str>, routes: &[RouteStatistics]) -> Self {
+        let statistics = page.recorder.statistics();
+        let ended = routes.iter().map(|it| (it.name.clone(), it.ended));
+        Self {
+            failures: Failures::of(&page.recorder.kept(), route),
+            ended: ended.collect(),
+            is_at_least: statistics.evicted + statistics.dropped > 0,
+        }
+    }
+
+    fn ended(&self, group: &Group) -> u64 {
+        self.ended.get(&group.route).copied().unwrap_or(0)
+    }
+
+    pub(super) fn in_json(&self, most: usize) -> Vec<GroupInJson<'_>> {
+        let groups = self.failures.groups.iter().take(most);
+        groups
+            .map(|it| GroupInJson::of(it, self.ended(it)))
+            .collect()
+    }
+
+    /// Makes the table of the first groups.
+    pub(super) fn table(&self, asked: &Asked, most: usize, with_route: bool) -> Markup {
+        let groups = &self.failures.groups;
+        html! {
+            @if groups.is_empty() { p.faint { "No failure is kept." } }
+            @else {
+                p.faint { "Counted among the kept requests in memory. Numbers, ids and quoted texts of messages are left out." }
+                div.wide tabindex="0" role="region" aria-label="Failures" {
+                    table.failures {
+                        thead { tr {
+                            th.text { "Failure" } th { "Kept" } th { "Share" } th { "First" } th { "Last" } th.text { "Look at" }
+                        } }
+                        tbody { @for group in groups.iter().take(most) { (self.row(asked, group, with_route)) } }
+                    }
+                }
+                @if groups.len() > most {
+                    p { a href=(asked.link("/failures")) { "And " (count((groups.len() - most) as u64)) " more" } }
+                }
+                @if self.failures.in_no_group > 0 {
+                    p.faint { (plural(self.failures.in_no_group, "failure")) " of further kinds are not listed." }
+                }
+            }
+        }
+    }
+
+    fn row(&self, asked: &Asked, group: &Group, with_route: bool) -> Markup {
+        let all = asked.link(&format!("/search?{}", group.query()));
+        let to = |trace: u64| asked.link(&format!("/trace/{trace}"));
+        let ended = self.ended(group);
+        let heaviest = bytes_allocated(&group.heaviest);
+        html! {
+            tr {
+                th.text {
+                    a.bad href=(all) { @if group.message.is_empty() { "(no message)" } @else { (shown(&group.message)) } }
+                    @if with_route { span.usual { (shown(&group.route)) } }
+                }
+                (cell("Kept", &count(group.failures)))
+                td data-of="Share" {
+                    @if self.is_at_least { "at least " } (percent(group.failures, ended))
+                    span.usual { "of " (count(ended)) }
+                }
+                (cell("First", &when::shown(group.first)))
+                (cell("Last", &when::shown(group.newest.started)))
+                td.text data-of="Look at" {
+                    span { a href=(to(group.newest.trace)) { "newest" } } " "
+                    span { a href=(to(group.slowest.trace)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "
+                    span { a href=(to(group.heaviest.trace)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } } }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FailuresInJson<'a> {
+    failures: u64,
+    ungrouped: u64,
+    at_least: bool,
+    groups: Vec<GroupInJson<'a>>,
+}
+
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
+    let routes = page.recorder.routes();
+    let groups = Groups::of(page, None, &routes);
+    if asked.is_json {
+        let content = FailuresInJson {
+            failures: groups.failures.count,
+            ungrouped: groups.failures.in_no_group,
+            at_least: groups.is_at_least,
+            groups: groups.in_json(MOST),
+        };
+        return json::page("failures", content);
+    }
+    let content = html! {
+        h1 { "Failures" }
+        (groups.table(asked, MOST, true))
+    };
+    layout::page(asked, "Failures", None, &content).into_response()
+}
