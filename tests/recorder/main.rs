@@ -16,10 +16,12 @@ mod counts;
 mod ends;
 mod files;
 mod metrics;
+mod minutes;
 mod moved;
 mod names;
 mod otlp;
 mod rules;
+mod typical;
 
 use std::sync::Arc;
 use std::time::Duration;
