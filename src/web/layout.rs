@@ -48,6 +48,7 @@ pub(super) fn page(
                     }
                 }
                 main { (content) }
+                footer { p.faint { (asked.when().stated()) "." } }
             }
         }
     };

@@ -64,6 +64,7 @@
 
 mod access;
 mod charts;
+mod compare;
 mod flames;
 mod hotspots;
 mod in_flight;
@@ -73,13 +74,16 @@ mod links;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod overview;
+mod pairs;
 mod requests;
 mod route;
+mod timeline;
 mod token;
 mod trace;
+mod when;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{NestedPath, OriginalUri, State};
@@ -89,10 +93,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::recorder::{Recorder, RouteStatistics};
+use crate::report::Report;
 
 use access::{AccessRule, Admitted, TOKEN};
 use links::Links;
 use token::Token;
+use when::When;
 
 pub use links::LinkError;
 pub use token::TokenError;
@@ -261,7 +267,9 @@ where
         .route("/", shown(|page, asked| Ok(overview::page(page, asked))))
         .route("/route", shown(route::page))
         .route("/trace/{number}", shown(trace::page))
+        .route("/trace/{number}/compare", shown(compare::with_typical))
         .route("/trace/{number}/{form}", shown(trace::export))
+        .route("/compare", shown(compare::page))
         .route("/hotspots", shown(hotspots::page))
         .route(
             "/in-flight",
@@ -289,6 +297,17 @@ struct Mounted {
 }
 
 impl Mounted {
+    /// Returns the report of the trace with this number.
+    fn report(&self, text: &str) -> Result<Arc<Report>, Refused> {
+        let trace = number(text, "trace")?;
+        self.recorder.get(trace).ok_or_else(|| {
+            let why = format!(
+                "Trace {trace} is not in memory: it was not kept, or others have taken its place."
+            );
+            Refused(StatusCode::NOT_FOUND, why)
+        })
+    }
+
     /// Returns the statistics of the route of this name.
     fn route(&self, name: &str) -> Result<RouteStatistics, Refused> {
         self.recorder.route(name).ok_or_else(|| {
@@ -309,6 +328,8 @@ struct Asked {
     /// The parameters of the path.
     path: Vec<String>,
     query: Vec<(String, String)>,
+    /// Of the moment at which the page is made.
+    when: OnceLock<When>,
 }
 
 /// Error that is shown instead of a page: its status and the reason.
@@ -342,7 +363,13 @@ impl Asked {
             here,
             path: path.map(str::to_owned).collect(),
             query: query.map(|it| it.0).unwrap_or_default(),
+            when: OnceLock::new(),
         }
+    }
+
+    /// Returns the moment at which the page is made: that of the first call.
+    fn when(&self) -> &When {
+        self.when.get_or_init(When::now)
     }
 
     /// Returns the value of a query parameter, the last one if it is repeated.
@@ -368,6 +395,11 @@ impl Asked {
     /// Returns the path of one of the pages.
     fn link(&self, page: &str) -> String {
         format!("{}{page}", self.base)
+    }
+
+    /// Returns the path of a request's page.
+    fn trace(&self, trace: u64) -> String {
+        self.link(&format!("/trace/{trace}"))
     }
 
     /// Returns the path of a route's page.

@@ -13,6 +13,7 @@ use crate::report::units::{bytes, count, or_unknown, time};
 
 use super::layout::{cell, shown};
 use super::requests::{Bucket, bytes_allocated, is_ok, list, name, wall};
+use super::timeline::Timeline;
 use super::{Asked, Mounted, charts, layout};
 
 /// Number of entries of each list.
@@ -36,7 +37,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         }
         h2 { "Routes" }
         @if routes.is_empty() { p { "No request has begun yet." } }
-        @else { (routes_table(asked, &routes, &kept)) }
+        @else { (routes_table(page, asked, &routes, &kept)) }
         @for (title, reports) in [("Failed", &failed), ("Slowest", &slowest), ("Heaviest", &heaviest)] {
             h2 { (title) }
             (list(page, asked, title, reports, MOST))
@@ -70,7 +71,12 @@ fn facts(statistics: &Statistics) -> Markup {
     }
 }
 
-fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>]) -> Markup {
+fn routes_table(
+    page: &Mounted,
+    asked: &Asked,
+    routes: &[RouteStatistics],
+    kept: &[Arc<Report>],
+) -> Markup {
     let mut by_route: HashMap<&str, Vec<&Arc<Report>>> = HashMap::new();
     for report in kept {
         by_route.entry(name(report)).or_default().push(report);
@@ -81,7 +87,7 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
             table.routes {
                 thead {
                     tr {
-                        th.text rowspan="2" { "Route" } th rowspan="2" { "Ended" } th rowspan="2" { "Errors" }
+                        th.text rowspan="2" { "Route" } th.text rowspan="2" { "3 hours" } th rowspan="2" { "Ended" } th rowspan="2" { "Errors" }
                         th.text colspan="5" { "Time" } th.text colspan="4" { "Allocates" }
                         th rowspan="2" { "Bytes p50" } th.text rowspan="2" { "Kept" }
                     }
@@ -92,7 +98,7 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
                 }
                 tbody {
                     @for route in routes {
-                        (route_row(asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
+                        (route_row(page, asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
                     }
                 }
             }
@@ -100,7 +106,13 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
     }
 }
 
-fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> Markup {
+fn route_row(
+    page: &Mounted,
+    asked: &Asked,
+    route: &RouteStatistics,
+    kept: &[&Arc<Report>],
+) -> Markup {
+    let minutes = page.recorder.minutes(&route.name);
     let errors = route.failed + route.panicked;
     let here = asked.route(&route.name);
     let (wall, allocates) = (route.wall.as_ref(), route.allocates.as_ref());
@@ -110,6 +122,7 @@ fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> M
                 a href=(here) { (shown(&route.name)) }
                 @if let Some(armed) = route.armed { span.usual { (armed) } }
             }
+            td.text data-of="3 hours" { a href=(format!("{here}#minutes")) { (Timeline::of(asked, &minutes, &[]).small()) } }
             (with_more("Ended", route.ended, false, "in flight", route.in_flight))
             (with_more("Errors", errors, errors > 0, "cancelled", route.cancelled))
             td.text data-of="Times" { (charts::times(&route.wall_bins)) }

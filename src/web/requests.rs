@@ -1,7 +1,7 @@
 //! Lists of kept requests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
@@ -55,6 +55,14 @@ pub(super) fn wall(report: &Report) -> Duration {
     report.request.as_ref().map_or(report.elapsed, |it| it.wall)
 }
 
+/// Returns when the request ended.
+pub(super) fn ended(report: &Report) -> SystemTime {
+    report
+        .started
+        .checked_add(wall(report))
+        .unwrap_or(report.started)
+}
+
 pub(super) fn is_ok(report: &Report) -> bool {
     let request = report.request.as_ref();
     request.is_none_or(|it| it.outcome == Outcome::Ok)
@@ -83,7 +91,7 @@ pub(super) fn list(
             div.wide tabindex="0" role="region" aria-label=(title) {
                 table.list {
                     thead { tr {
-                        th.text { "Request" } th { "Time" } th { "Allocates" } th { "Bytes" }
+                        th.text { "Request" } th.text { "When" } th { "Time" } th { "Allocates" } th { "Bytes" }
                         th.text { "Outcome" } th.text { "Kept because" }
                     } }
                     tbody {
@@ -105,11 +113,12 @@ fn line(page: &Mounted, asked: &Asked, report: &Report, request: &Request) -> Ma
     html! {
         tr {
             th.text {
-                a href=(asked.link(&format!("/trace/{}", report.trace))) { (shown(&request.name)) }
+                a href=(asked.trace(report.trace)) { (shown(&request.name)) }
                 @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
                 (page.links.of(report))
                 @if let Some(id) = report.trace_id { span.usual { "trace " (id) } }
             }
+            td.text data-of="When" { (asked.when().time_ago(report.started)) }
             (beside_usual("Time", &time(request.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))
             (beside_usual("Allocates", &allocates, usual.map(|it| count(it.p50)),

@@ -11,10 +11,12 @@ use crate::report::units::{count, time};
 
 use super::layout::{encoded, shown};
 use super::requests::{self, Bucket, list};
+use super::timeline::Timeline;
 use super::{Asked, Mounted, Refused, charts, layout};
 
 /// Number of entries of each list.
 const MOST: usize = 100;
+const MOST_TYPICAL: usize = 3;
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let name = asked.get("name").ok_or_else(|| {
@@ -26,6 +28,11 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let route = page.route(name)?;
     let mut kept = page.recorder.kept();
     kept.retain(|report| requests::name(report) == name);
+    let (minutes, typical) = (page.recorder.minutes(name), page.recorder.typical(name));
+    // One that is no longer in memory is not marked.
+    let here = asked
+        .get("trace")
+        .and_then(|it| page.recorder.get(it.parse().ok()?));
     let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
@@ -53,6 +60,13 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { "allocates p50 " b { (count(allocates.p50)) } ", p95 " b { (count(allocates.p95)) } ", p99 " b { (count(allocates.p99)) } }
                 li { (charts::allocations(&route.allocates_bins)) }
             }
+        }
+        h2 #minutes { "The last hours" }
+        (Timeline::of(asked, &minutes, &kept).draw(here.as_deref()))
+        @if !typical.is_empty() {
+            h2 { "Typical" }
+            p.faint { "Near the median of the last minutes when they ended, to compare others with." }
+            (list(page, asked, "Typical", &typical, MOST_TYPICAL))
         }
         @if !with_lines.is_empty() {
             h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }

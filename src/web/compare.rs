@@ -1,0 +1,247 @@
+//! Two requests beside each other: the calls of both by path, on one time axis, with their differences.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+
+use crate::report::Report;
+use crate::report::names::Names;
+use crate::report::units::{bytes, count, or_unknown, plural, time};
+
+use super::layout::{cell, shown};
+use super::pairs::{Pair, Side, pairs};
+use super::requests::{ending, name, wall};
+use super::{Asked, Mounted, Refused, charts, layout};
+
+/// Number of paths that are shown.
+const MOST: usize = 1000;
+/// Deeper levels are not indented further.
+const MAX_INDENT: usize = 24;
+/// Number of typical requests to which there are links.
+const MOST_TYPICAL: usize = 6;
+/// A difference is marked if it is at least this part of the larger request.
+const PART: u32 = 10;
+
+const SIDES: [&str; 2] = ["A", "B"];
+
+/// Shows the requests `a` and `b`.
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
+    let side = |name: &str| {
+        let text = asked.get(name).ok_or_else(|| {
+            let why =
+                format!("There is no {name}: expected ?a= and &b= with the numbers of two traces.");
+            Refused(StatusCode::BAD_REQUEST, why)
+        })?;
+        page.report(text)
+    };
+    let reports = [side("a")?, side("b")?];
+    Ok(shown_beside(page, asked, &reports))
+}
+
+/// Shows a request and a typical one of its route.
+pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
+    let report = page.report(asked.path.first().map_or("", String::as_str))?;
+    let typical = typical(page, &report)
+        .ok_or_else(|| Refused(StatusCode::NOT_FOUND, none_typical(&report)))?;
+    Ok(shown_beside(page, asked, &[report, typical]))
+}
+
+/// Returns the last typical request before this one, or else the first one after it.
+fn typical(page: &Mounted, report: &Report) -> Option<Arc<Report>> {
+    let mut typical = page.recorder.typical(name(report));
+    typical.retain(|it| it.trace != report.trace);
+    let before = typical.iter().find(|it| it.started <= report.started);
+    before.or(typical.last()).cloned()
+}
+
+fn none_typical(report: &Report) -> String {
+    format!(
+        "No other typical request of “{}” is in memory. The recorder takes one every few minutes, as soon as there \
+         are 20 requests to know what is usual.",
+        shown(name(report))
+    )
+}
+
+/// Makes the links from a request to comparisons.
+pub(super) fn links(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
+    let here = asked.trace(report.trace);
+    html! {
+        form.inline action=(asked.link("/compare")) {
+            "Compare with "
+            @if typical(page, report).is_some() { a href=(format!("{here}/compare")) { "a typical request" } " or " }
+            input type="hidden" name="a" value=(report.trace);
+            label { "trace " input name="b" inputmode="numeric" size="8" required; }
+            " " button { "Compare" }
+        }
+    }
+}
+
+fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Response {
+    let [a, b] = reports;
+    let mut others = page.recorder.typical(name(a));
+    others.retain(|it| it.trace != a.trace && it.trace != b.trace);
+    let content = html! {
+        h1 { "Comparison" }
+        @if name(a) != name(b) { p.warm { "These are requests of two routes." } }
+        (requests(asked, reports))
+        @if !others.is_empty() {
+            p { "Compare A with the typical request of"
+                @for other in others.iter().take(MOST_TYPICAL) {
+                    " " a href=(asked.link(&format!("/compare?a={}&b={}", a.trace, other.trace))) { (asked.when().time(other.started)) }
+                }
+            }
+        }
+        h2 { "Calls" }
+        (calls([a, b]))
+    };
+    layout::page(asked, "Comparison", None, &content).into_response()
+}
+
+/// Makes the table of both requests as a whole.
+fn requests(asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Requests" {
+            table.list {
+                thead { tr {
+                    th.text { "Request" } th.text { "When" } th { "Time" } th { "Allocates" } th { "Bytes" } th.text { "Outcome" }
+                } }
+                tbody {
+                    @for (side, report) in SIDES.into_iter().zip(reports) {
+                        tr {
+                            th.text {
+                                b { (side) } " "
+                                a href=(asked.trace(report.trace)) { (shown(name(report))) }
+                                @if let Some(request) = &report.request {
+                                    @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
+                                    @if request.reasons.is_empty() { span.usual { "typical of its route" } }
+                                }
+                            }
+                            td.text data-of="When" { (asked.when().time_ago(report.started)) }
+                            (cell("Time", &time(wall(report))))
+                            (cell("Allocates", &or_unknown(report.total, |it| count(it.allocates()))))
+                            (cell("Bytes", &or_unknown(report.total, |it| bytes(it.bytes_allocated))))
+                            td.text data-of="Outcome" { @if let Some(request) = &report.request { (ending(&request.outcome)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Makes the table of the calls of both.
+fn calls(reports: [&Report; 2]) -> Markup {
+    let length = |report: &Report| wall(report).max(report.elapsed);
+    let whole = reports.map(length).into_iter().max().unwrap_or_default();
+    let heap = reports.map(|it| it.total.map_or(0, |total| total.allocates()));
+    let limits = Limits {
+        wall: whole / PART,
+        allocates: heap.into_iter().max().unwrap_or(0) / u64::from(PART),
+    };
+    let pairs = pairs(reports, whole);
+    let names = Names::of(pairs.iter().map(|pair| (pair.module, pair.name)));
+    html! {
+        @if pairs.is_empty() { p.faint { "Neither has a call." } }
+        @else {
+            div.wide tabindex="0" role="region" aria-label="Calls" {
+                table.calls.compared {
+                    thead {
+                        tr {
+                            th.text rowspan="2" { "Call" } th.text rowspan="2" { "When" }
+                            th.text colspan="3" { "Time" } th.text colspan="3" { "Allocates" }
+                        }
+                        tr { th { "A" } th { "B" } th { "A − B" } th { "A" } th { "B" } th { "A − B" } }
+                    }
+                    tbody { @for pair in pairs.iter().take(MOST) { (row(pair, &names, &limits)) } }
+                }
+            }
+            p.faint {
+                "Upper bars and “A” are the first request, lower bars and “B” the second, from the beginning of each to "
+                (time(whole)) ". Calls of one path are added up. " span.warm { "Bold" }
+                ": a call that only one of them has, twice as many calls, or a difference of a tenth of the larger request."
+            }
+            @if pairs.len() > MOST { p.faint { "And " (plural((pairs.len() - MOST) as u64, "more path")) "." } }
+        }
+    }
+}
+
+/// The differences from which on they are marked.
+struct Limits {
+    wall: Duration,
+    allocates: u64,
+}
+
+fn row(pair: &Pair<'_>, names: &Names<'_>, limits: &Limits) -> Markup {
+    let [a, b] = pair.sides.each_ref().map(Option::as_ref);
+    let walls = [a, b].map(|side| side.map_or(Duration::ZERO, |it| it.wall));
+    let allocates = [a, b].map(|side| side.map_or(Some(0), |it| it.allocates));
+    let difference = walls[0].abs_diff(walls[1]);
+    let more = allocates[0]
+        .zip(allocates[1])
+        .map(|(a, b)| (a.cmp(&b), a.abs_diff(b)));
+    let indent = "\u{2003}".repeat(pair.depth.min(MAX_INDENT));
+    let place = format!("{}::{} {}:{}", pair.module, pair.name, pair.file, pair.line);
+    html! {
+        tr {
+            th.text.tree title=(shown(&place)) {
+                (indent) (shown(&names.get(pair.module, pair.name)))
+                (what_differs(pair, &indent))
+            }
+            td.text.when data-of="When" {
+                (charts::bars([("time", spans(a)), ("other", spans(b))]))
+                span.unseen { "level " (pair.depth + 1) }
+            }
+            (cell("Time A", &or_none(a, |it| time(it.wall))))
+            (cell("Time B", &or_none(b, |it| time(it.wall))))
+            td.warm[difference >= limits.wall && !difference.is_zero()] data-of="A − B" { (signed(walls[0].cmp(&walls[1]), &time(difference))) }
+            (cell("Allocates A", &or_none(a, |it| or_unknown(it.allocates, count))))
+            (cell("Allocates B", &or_none(b, |it| or_unknown(it.allocates, count))))
+            td.warm[more.is_some_and(|(_, it)| it >= limits.allocates && it > 0)] data-of="A − B" {
+                (or_unknown(more, |(order, it)| signed(order, &count(it))))
+            }
+        }
+    }
+}
+
+/// Says which one has such calls, or more of them, or fails.
+fn what_differs(pair: &Pair<'_>, indent: &str) -> Markup {
+    let [a, b] = pair.sides.each_ref().map(Option::as_ref);
+    let only = match (a, b) {
+        (Some(it), None) => Some((SIDES[0], it)),
+        (None, Some(it)) => Some((SIDES[1], it)),
+        _ => None,
+    };
+    let calls = [a, b].map(|side| side.map_or(0, |it| it.calls));
+    let (few, many) = (calls[0].min(calls[1]), calls[0].max(calls[1]));
+    let failures = [a, b].map(|side| side.map_or(0, |it| it.failures));
+    html! {
+        @if let Some((side, it)) = only {
+            span.usual.warm { (indent) "only in " (side) @if it.calls > 1 { ": × " (count(it.calls)) } }
+        } @else if many > 1 {
+            span.usual.warm[many >= 2 * few] { (indent) "× " (count(calls[0])) " in A, × " (count(calls[1])) " in B" }
+        }
+        @for (side, failures) in SIDES.into_iter().zip(failures) {
+            @if failures > 0 { span.usual.bad { (indent) "failed in " (side) @if failures > 1 { ": × " (count(failures)) } } }
+        }
+    }
+}
+
+fn spans(side: Option<&Side>) -> &[(u64, u64)] {
+    side.map_or(&[], |it| &it.spans)
+}
+
+fn or_none(side: Option<&Side>, show: impl FnOnce(&Side) -> String) -> String {
+    side.map_or_else(|| "–".to_owned(), show)
+}
+
+fn signed(order: Ordering, shown: &str) -> String {
+    match order {
+        Ordering::Less => format!("−{shown}"),
+        Ordering::Equal => "0".to_owned(),
+        Ordering::Greater => format!("+{shown}"),
+    }
+}

@@ -1,0 +1,173 @@
+//! Two reports beside each other: their calls by path, on one time axis.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::report::{CallReport, FoldedReport, Outcome, Report};
+
+use super::charts;
+
+/// The calls of both reports that were reached on one path.
+pub(super) struct Pair<'a> {
+    pub(super) name: &'a str,
+    pub(super) module: &'a str,
+    pub(super) file: &'a str,
+    pub(super) line: u32,
+    /// The number of functions around it.
+    pub(super) depth: usize,
+    /// `None` for a report that has no such call.
+    pub(super) sides: [Option<Side>; 2],
+}
+
+/// The calls of one report on a path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Side {
+    pub(super) calls: u64,
+    pub(super) failures: u64,
+    /// The sum of their times.
+    pub(super) wall: Duration,
+    /// How often they allocated; `None` if nothing was counted.
+    pub(super) allocates: Option<u64>,
+    /// From when to when there was such a call, in thousandths of the axis. Folded calls are not in it.
+    pub(super) spans: Vec<(u64, u64)>,
+}
+
+/// A function's name, module, file and line.
+type Place<'a> = (&'a str, &'a str, &'a str, u32);
+
+struct Node<'a> {
+    place: Place<'a>,
+    parent: Option<usize>,
+    /// When the first call began, in the first report that has one.
+    start: Duration,
+    sides: [Option<Side>; 2],
+}
+
+/// Returns the paths of both reports: each after the one that leads to it, siblings in order of start. `whole` is the
+/// length of the axis.
+pub(super) fn pairs<'a>(reports: [&'a Report; 2], whole: Duration) -> Vec<Pair<'a>> {
+    let mut paths = Paths {
+        nodes: Vec::new(),
+        numbers: HashMap::new(),
+    };
+    for (side, report) in reports.into_iter().enumerate() {
+        paths.add(side, report, whole);
+    }
+    paths.in_order()
+}
+
+struct Paths<'a> {
+    nodes: Vec<Node<'a>>,
+    numbers: HashMap<(Option<usize>, Place<'a>), usize>,
+}
+
+impl<'a> Paths<'a> {
+    fn node(&mut self, parent: Option<usize>, place: Place<'a>, start: Duration) -> usize {
+        let nodes = &mut self.nodes;
+        *self.numbers.entry((parent, place)).or_insert_with(|| {
+            nodes.push(Node {
+                place,
+                parent,
+                start,
+                sides: [None, None],
+            });
+            nodes.len() - 1
+        })
+    }
+
+    fn add(&mut self, side: usize, report: &'a Report, whole: Duration) {
+        let mut of_call: Vec<usize> = Vec::with_capacity(report.calls.len());
+        for call in &report.calls {
+            let parent = call.parent.and_then(|parent| of_call.get(parent).copied());
+            let place = (&*call.name, &*call.module, &*call.file, call.line);
+            let node = self.node(parent, place, call.start);
+            of_call.push(node);
+            self.nodes[node].sides[side]
+                .get_or_insert_default()
+                .add_call(call, whole);
+        }
+        let mut of_folded: Vec<usize> = Vec::with_capacity(report.folded.len());
+        for folded in &report.folded {
+            let within = folded.within.and_then(|within| of_folded.get(within));
+            let around = folded.parent.and_then(|parent| of_call.get(parent));
+            let parent = within.or(around).copied();
+            let place = (&*folded.name, &*folded.module, &*folded.file, folded.line);
+            // Nobody knows when; after the others.
+            let node = self.node(parent, place, Duration::MAX);
+            of_folded.push(node);
+            self.nodes[node].sides[side]
+                .get_or_insert_default()
+                .add_folded(folded);
+        }
+    }
+
+    fn in_order(self) -> Vec<Pair<'a>> {
+        let mut inside: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        let mut outermost = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let siblings = node
+                .parent
+                .map_or(&mut outermost, |parent| &mut inside[parent]);
+            siblings.push(number);
+        }
+        // The last one is taken first.
+        let last_first = |numbers: &mut Vec<usize>| {
+            numbers.sort_by_key(|number| std::cmp::Reverse((self.nodes[*number].start, *number)));
+        };
+        last_first(&mut outermost);
+        inside.iter_mut().for_each(last_first);
+        let mut nodes: Vec<_> = self.nodes.into_iter().map(Some).collect();
+        let mut next: Vec<_> = outermost.into_iter().map(|number| (number, 0)).collect();
+        let mut pairs = Vec::with_capacity(nodes.len());
+        while let Some((number, depth)) = next.pop() {
+            next.extend(inside[number].iter().map(|inner| (*inner, depth + 1)));
+            let Some(Node { place, sides, .. }) = nodes[number].take() else {
+                continue;
+            };
+            let (name, module, file, line) = place;
+            pairs.push(Pair {
+                name,
+                module,
+                file,
+                line,
+                depth,
+                sides,
+            });
+        }
+        pairs
+    }
+}
+
+impl Side {
+    fn add_call(&mut self, call: &CallReport, whole: Duration) {
+        let is_failure = matches!(call.outcome, Outcome::Failed(_) | Outcome::Panicked);
+        let total = call.total.map(|total| total.allocates());
+        self.add(1, u64::from(is_failure), call.wall, total);
+        let at = |time: Duration| charts::part(time.as_nanos(), whole.as_nanos());
+        let (from, to) = (at(call.start), at(call.start.saturating_add(call.wall)));
+        // Calls stand in order of start.
+        match self.spans.last_mut() {
+            Some((_, end)) if from <= *end => *end = to.max(*end),
+            _ => self.spans.push((from, to)),
+        }
+    }
+
+    fn add_folded(&mut self, folded: &FoldedReport) {
+        let total = folded.total.map(|total| total.allocates());
+        self.add(folded.calls, folded.failures, folded.wall, total);
+    }
+
+    fn add(&mut self, calls: u64, failures: u64, wall: Duration, allocates: Option<u64>) {
+        let before = if self.calls == 0 {
+            Some(0)
+        } else {
+            self.allocates
+        };
+        self.allocates = before
+            .zip(allocates)
+            .map(|(sum, more)| sum.saturating_add(more));
+        self.calls = self.calls.saturating_add(calls);
+        self.failures = self.failures.saturating_add(failures);
+        self.wall = self.wall.saturating_add(wall);
+    }
+}
