@@ -218,7 +218,7 @@ impl Recorder {
     /// use tracer::recorder::{Policy, Recorder};
     ///
     /// let recorder = Recorder::builder().policy(Policy::none()).start()?;
-    /// for _ in 0..1_000 {
+    /// for _ in 0..5_000 {
     ///     recorder.record("GET /", || std::thread::sleep(Duration::from_millis(1)));
     ///     # if !recorder.typical("GET /").is_empty() { break; }
     /// }

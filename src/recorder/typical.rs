@@ -89,6 +89,9 @@ impl Typical {
             }
         }
         let Some(medians) = looked.medians else {
+            // Until the next look.
+            self.wanted_from
+                .store(looked.at_ns.saturating_add(FRESH_NS), Relaxed);
             return false;
         };
         let is_near = |(figure, median): (u64, u64)| figure.abs_diff(median) <= median / NEAR;

@@ -27,6 +27,7 @@ const MOST_TYPICAL: usize = 6;
 const PART: u32 = 10;
 
 const SIDES: [&str; 2] = ["A", "B"];
+const CLASSES: [&str; 2] = ["time", "other"];
 
 /// Shows the requests `a` and `b`.
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
@@ -110,10 +111,10 @@ fn requests(asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup {
                     th.text { "Request" } th.text { "When" } th { "Time" } th { "Allocates" } th { "Bytes" } th.text { "Outcome" }
                 } }
                 tbody {
-                    @for (side, report) in SIDES.into_iter().zip(reports) {
+                    @for ((side, class), report) in SIDES.into_iter().zip(CLASSES).zip(reports) {
                         tr {
                             th.text {
-                                b { (side) } " "
+                                (key(class)) b { (side) } " "
                                 a href=(asked.trace(report.trace)) { (shown(name(report))) }
                                 @if let Some(request) = &report.request {
                                     @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
@@ -131,6 +132,11 @@ fn requests(asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup {
             }
         }
     }
+}
+
+/// Shows the colour of a request's bars.
+fn key(class: &str) -> Markup {
+    html! { svg.key width="10" height="10" aria-hidden="true" { rect class=(class) width="10" height="10" {} } " " }
 }
 
 /// Makes the table of the calls of both.
@@ -192,7 +198,7 @@ fn row(pair: &Pair<'_>, names: &Names<'_>, limits: &Limits) -> Markup {
                 (what_differs(pair, &indent))
             }
             td.text.when data-of="When" {
-                (charts::bars([("time", spans(a)), ("other", spans(b))]))
+                (charts::bars([(CLASSES[0], spans(a)), (CLASSES[1], spans(b))]))
                 span.unseen { "level " (pair.depth + 1) }
             }
             (cell("Time A", &or_none(a, |it| time(it.wall))))
@@ -244,4 +250,133 @@ fn signed(order: Ordering, shown: &str) -> String {
         Ordering::Equal => "0".to_owned(),
         Ordering::Greater => format!("+{shown}"),
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call of a report in JSON: its name, the call around it, its start and time in milliseconds, and how often it
+    /// allocated.
+    type Made<'a> = (&'a str, Option<usize>, u64, u64, u64);
+
+    fn report(calls: &[Made<'_>]) -> Report {
+        let total = |allocations: u64| {
+            serde_json::json!({
+                "allocations": allocations, "reallocations": 0, "deallocations": 0,
+                "bytes_allocated": 0, "bytes_deallocated": 0,
+            })
+        };
+        let of_call = |(name, parent, start, wall, allocations): &Made<'_>| {
+            serde_json::json!({
+                "name": name, "module": "shop", "file": "shop.rs", "line": name.len(), "parent": parent, "strand": 0,
+                "thread": { "number": 1 }, "start_ns": start * 1_000_000, "wall_ns": wall * 1_000_000,
+                "busy_ns": 0, "self_wall_ns": 0, "self_busy_ns": 0, "total": total(*allocations),
+                "outcome": if *name == "audit" { "failed" } else { "ok" },
+            })
+        };
+        let report = serde_json::json!({
+            "tracer_report": 1, "trace": 1, "started_unix_ns": 0, "elapsed_ns": calls[0].3 * 1_000_000,
+            "memory_bytes": 0, "total": total(calls[0].4), "calls": calls.iter().map(of_call).collect::<Vec<_>>(),
+        });
+        serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn two_waterfalls_have_one_axis() {
+        let usual = report(&[("handle", None, 0, 10, 30), ("query", Some(0), 2, 4, 30)]);
+        let slow = report(&[
+            ("handle", None, 0, 40, 60),
+            ("query", Some(0), 4, 4, 20),
+            ("audit", Some(0), 9, 1, 0),
+            ("query", Some(0), 12, 20, 40),
+        ]);
+        let table = calls([&slow, &usual]).into_string();
+        let body = table.split("<tbody>").nth(1).unwrap();
+        let (body, _) = body.split_once("</tbody>").unwrap();
+        let body = body.replace("><", ">\n<").replace('\u{2003}', "&emsp;");
+        assert_eq!(body, COMPARED);
+    }
+
+    const COMPARED: &str = r##"<tr>
+<th class="text tree" title="shop::handle shop.rs:6">handle</th>
+<td class="text when" data-of="When">
+<svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true">
+<rect class="track" x="0" y="5" width="1000" height="2">
+</rect>
+<rect class="time" x="0" y="1" width="1000" height="10">
+</rect>
+<line class="time" x1="2" x2="2" y1="1" y2="11" vector-effect="non-scaling-stroke">
+</line>
+<rect class="track" x="0" y="18" width="1000" height="2">
+</rect>
+<rect class="other" x="0" y="14" width="250" height="10">
+</rect>
+<line class="other" x1="2" x2="2" y1="14" y2="24" vector-effect="non-scaling-stroke">
+</line>
+</svg>
+<span class="unseen">level 1</span>
+</td>
+<td data-of="Time A">40.0 ms</td>
+<td data-of="Time B">10.0 ms</td>
+<td class="warm" data-of="A − B">+30.0 ms</td>
+<td data-of="Allocates A">60</td>
+<td data-of="Allocates B">30</td>
+<td class="warm" data-of="A − B">+30</td>
+</tr>
+<tr>
+<th class="text tree" title="shop::query shop.rs:5">&emsp;query<span class="usual warm">&emsp;× 2 in A, × 1 in B</span>
+</th>
+<td class="text when" data-of="When">
+<svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true">
+<rect class="track" x="0" y="5" width="1000" height="2">
+</rect>
+<rect class="time" x="100" y="1" width="100" height="10">
+</rect>
+<line class="time" x1="100" x2="100" y1="1" y2="11" vector-effect="non-scaling-stroke">
+</line>
+<rect class="time" x="300" y="1" width="500" height="10">
+</rect>
+<line class="time" x1="300" x2="300" y1="1" y2="11" vector-effect="non-scaling-stroke">
+</line>
+<rect class="track" x="0" y="18" width="1000" height="2">
+</rect>
+<rect class="other" x="50" y="14" width="100" height="10">
+</rect>
+<line class="other" x1="50" x2="50" y1="14" y2="24" vector-effect="non-scaling-stroke">
+</line>
+</svg>
+<span class="unseen">level 2</span>
+</td>
+<td data-of="Time A">24.0 ms</td>
+<td data-of="Time B">4.00 ms</td>
+<td class="warm" data-of="A − B">+20.0 ms</td>
+<td data-of="Allocates A">60</td>
+<td data-of="Allocates B">30</td>
+<td class="warm" data-of="A − B">+30</td>
+</tr>
+<tr>
+<th class="text tree" title="shop::audit shop.rs:5">&emsp;audit<span class="usual warm">&emsp;only in A</span>
+<span class="usual bad">&emsp;failed in A</span>
+</th>
+<td class="text when" data-of="When">
+<svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true">
+<rect class="track" x="0" y="5" width="1000" height="2">
+</rect>
+<rect class="time" x="225" y="1" width="25" height="10">
+</rect>
+<line class="time" x1="225" x2="225" y1="1" y2="11" vector-effect="non-scaling-stroke">
+</line>
+<rect class="track" x="0" y="18" width="1000" height="2">
+</rect>
+</svg>
+<span class="unseen">level 2</span>
+</td>
+<td data-of="Time A">1.00 ms</td>
+<td data-of="Time B">–</td>
+<td class="" data-of="A − B">+1.00 ms</td>
+<td data-of="Allocates A">0</td>
+<td data-of="Allocates B">–</td>
+<td class="" data-of="A − B">0</td>
+</tr>"##;
 }

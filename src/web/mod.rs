@@ -56,10 +56,13 @@
 //! The page is read-only. It has no scripts and loads nothing from other hosts, which a
 //! `Content-Security-Policy` enforces. It leads to other hosts only by [links](Page::link) that you add. All text from outside is escaped.
 //!
+//! Times are local, by the machine's time zone; each page states its offset from UTC.
+//!
 //! `nest_service` serves `/debug/traces` and `/debug/traces/`; `nest` serves the first only.
 //!
-//! Paths below that: `/` (overview), `/route?name=…` (kept requests of a route), `/trace/N` (one request;
-//! `/trace/N/json` and so on in each [`Format`](crate::export::Format)), `/hotspots` (all requests of the
+//! Paths below that: `/` (overview), `/route?name=…` (a route's last hours and kept requests), `/trace/N` (one request;
+//! `/trace/N/json` and so on in each [`Format`](crate::export::Format)), `/trace/N/compare` (beside a [typical
+//! one](Recorder::typical)), `/compare?a=N&b=M` (two requests), `/hotspots` (all requests of the
 //! last minutes, with a flame graph), `/in-flight`, and, with the feature `metrics`, `/metrics` (text for Prometheus).
 
 mod access;

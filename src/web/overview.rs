@@ -87,7 +87,7 @@ fn routes_table(
             table.routes {
                 thead {
                     tr {
-                        th.text rowspan="2" { "Route" } th.text rowspan="2" { "3 hours" } th rowspan="2" { "Ended" } th rowspan="2" { "Errors" }
+                        th.text rowspan="2" { "Route" } th rowspan="2" { "Ended" } th rowspan="2" { "Errors" }
                         th.text colspan="5" { "Time" } th.text colspan="4" { "Allocates" }
                         th rowspan="2" { "Bytes p50" } th.text rowspan="2" { "Kept" }
                     }
@@ -120,9 +120,9 @@ fn route_row(
         tr {
             th.text {
                 a href=(here) { (shown(&route.name)) }
+                a.hours href=(format!("{here}#minutes")) { (Timeline::of(asked, &minutes, &[]).small()) }
                 @if let Some(armed) = route.armed { span.usual { (armed) } }
             }
-            td.text data-of="3 hours" { a href=(format!("{here}#minutes")) { (Timeline::of(asked, &minutes, &[]).small()) } }
             (with_more("Ended", route.ended, false, "in flight", route.in_flight))
             (with_more("Errors", errors, errors > 0, "cancelled", route.cancelled))
             td.text data-of="Times" { (charts::times(&route.wall_bins)) }

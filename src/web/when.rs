@@ -23,6 +23,13 @@ impl When {
         }
     }
 
+    /// Returns another moment, in UTC.
+    #[cfg(test)]
+    pub(super) fn utc(now: SystemTime) -> Self {
+        let zone = TimeZone::UTC;
+        Self { now, zone }
+    }
+
     pub(super) fn moment(&self) -> SystemTime {
         self.now
     }
@@ -82,7 +89,7 @@ impl When {
         html! {
             "Times are UTC" (now.strftime("%:z").to_string())
             @if let Some(zone) = zone { ", " (zone) }
-            "; this page is of " time datetime=(machine) { (now.strftime("%Y-%m-%d %H:%M:%S").to_string()) }
+            ". This page was made at " time datetime=(machine) { (now.strftime("%Y-%m-%d %H:%M:%S").to_string()) }
         }
     }
 }
@@ -132,7 +139,7 @@ mod tests {
         );
         assert_eq!(
             berlin.stated().into_string(),
-            "Times are UTC+01:00; this page is of <time datetime=\"2026-10-25T02:30:00.007+01:00\">2026-10-25 02:30:00</time>"
+            "Times are UTC+01:00. This page was made at <time datetime=\"2026-10-25T02:30:00.007+01:00\">2026-10-25 02:30:00</time>"
         );
     }
 
