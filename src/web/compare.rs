@@ -283,6 +283,29 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_the_second_only_stand_after_the_ones_before_them_there() {
+        let of = |names: &[&'static str]| {
+            let outermost: Vec<Made<'_>> =
+                names.iter().map(|name| (*name, None, 0, 1, 0)).collect();
+            report(&outermost)
+        };
+        let order = |a: &[&'static str], b: &[&'static str]| {
+            let (a, b) = (of(a), of(b));
+            let pairs = pairs([&a, &b], Duration::from_millis(1));
+            pairs
+                .iter()
+                .map(|pair| pair.name.to_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(
+            order(&["a", "cc", "a"], &["eeeee", "a", "bbb", "cc", "dddd"]),
+            "eeeee a bbb cc dddd"
+        );
+        assert_eq!(order(&["a", "cc"], &["cc", "a", "bbb"]), "a bbb cc");
+    }
+
+    #[test]
     fn two_waterfalls_have_one_axis() {
         let usual = report(&[("handle", None, 0, 10, 30), ("query", Some(0), 2, 4, 30)]);
         let slow = report(&[

@@ -37,18 +37,37 @@ type Place<'a> = (&'a str, &'a str, &'a str, u32);
 
 struct Node<'a> {
     place: Place<'a>,
-    parent: Option<usize>,
-    /// When the first call began, in the first report that has one.
-    start: Duration,
     sides: [Option<Side>; 2],
+    inside: Siblings,
 }
 
-/// Returns the paths of both reports: each after the one that leads to it, siblings in order of start. `whole` is the
-/// length of the axis.
+/// Paths that begin in the same one, in the order of their first calls.
+#[derive(Default)]
+struct Siblings {
+    numbers: Vec<usize>,
+    /// Where the next path of the present report stands: after its one before.
+    next: usize,
+}
+
+impl Siblings {
+    fn meet(&mut self, number: usize) {
+        match self.numbers.iter().position(|it| *it == number) {
+            Some(place) => self.next = place + 1,
+            None => {
+                self.numbers.insert(self.next, number);
+                self.next += 1;
+            }
+        }
+    }
+}
+
+/// Returns the paths of both reports: each after the one that leads to it, siblings in the order of the first report,
+/// and those of the second only after the ones before them there. `whole` is the length of the axis.
 pub(super) fn pairs<'a>(reports: [&'a Report; 2], whole: Duration) -> Vec<Pair<'a>> {
     let mut paths = Paths {
         nodes: Vec::new(),
         numbers: HashMap::new(),
+        outermost: Siblings::default(),
     };
     for (side, report) in reports.into_iter().enumerate() {
         paths.add(side, report, whole);
@@ -59,32 +78,41 @@ pub(super) fn pairs<'a>(reports: [&'a Report; 2], whole: Duration) -> Vec<Pair<'
 struct Paths<'a> {
     nodes: Vec<Node<'a>>,
     numbers: HashMap<(Option<usize>, Place<'a>), usize>,
+    outermost: Siblings,
 }
 
 impl<'a> Paths<'a> {
-    fn node(&mut self, parent: Option<usize>, place: Place<'a>, start: Duration) -> usize {
+    /// Returns the path's figures of one of the reports, and its number.
+    fn side(&mut self, side: usize, parent: Option<usize>, place: Place<'a>) -> (usize, &mut Side) {
         let nodes = &mut self.nodes;
-        *self.numbers.entry((parent, place)).or_insert_with(|| {
+        let number = *self.numbers.entry((parent, place)).or_insert_with(|| {
             nodes.push(Node {
                 place,
-                parent,
-                start,
                 sides: [None, None],
+                inside: Siblings::default(),
             });
             nodes.len() - 1
-        })
+        });
+        if nodes[number].sides[side].is_none() {
+            let siblings = match parent {
+                Some(parent) => &mut nodes[parent].inside,
+                None => &mut self.outermost,
+            };
+            siblings.meet(number);
+        }
+        (number, nodes[number].sides[side].get_or_insert_default())
     }
 
     fn add(&mut self, side: usize, report: &'a Report, whole: Duration) {
+        self.outermost.next = 0;
+        self.nodes.iter_mut().for_each(|node| node.inside.next = 0);
         let mut of_call: Vec<usize> = Vec::with_capacity(report.calls.len());
         for call in &report.calls {
             let parent = call.parent.and_then(|parent| of_call.get(parent).copied());
             let place = (&*call.name, &*call.module, &*call.file, call.line);
-            let node = self.node(parent, place, call.start);
-            of_call.push(node);
-            self.nodes[node].sides[side]
-                .get_or_insert_default()
-                .add_call(call, whole);
+            let (number, figures) = self.side(side, parent, place);
+            figures.add_call(call, whole);
+            of_call.push(number);
         }
         let mut of_folded: Vec<usize> = Vec::with_capacity(report.folded.len());
         for folded in &report.folded {
@@ -92,46 +120,32 @@ impl<'a> Paths<'a> {
             let around = folded.parent.and_then(|parent| of_call.get(parent));
             let parent = within.or(around).copied();
             let place = (&*folded.name, &*folded.module, &*folded.file, folded.line);
-            // Nobody knows when; after the others.
-            let node = self.node(parent, place, Duration::MAX);
-            of_folded.push(node);
-            self.nodes[node].sides[side]
-                .get_or_insert_default()
-                .add_folded(folded);
+            let (number, figures) = self.side(side, parent, place);
+            figures.add_folded(folded);
+            of_folded.push(number);
         }
     }
 
     fn in_order(self) -> Vec<Pair<'a>> {
-        let mut inside: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
-        let mut outermost = Vec::new();
-        for (number, node) in self.nodes.iter().enumerate() {
-            let siblings = node
-                .parent
-                .map_or(&mut outermost, |parent| &mut inside[parent]);
-            siblings.push(number);
-        }
-        // The last one is taken first.
-        let last_first = |numbers: &mut Vec<usize>| {
-            numbers.sort_by_key(|number| std::cmp::Reverse((self.nodes[*number].start, *number)));
-        };
-        last_first(&mut outermost);
-        inside.iter_mut().for_each(last_first);
         let mut nodes: Vec<_> = self.nodes.into_iter().map(Some).collect();
-        let mut next: Vec<_> = outermost.into_iter().map(|number| (number, 0)).collect();
+        // The last one is taken first.
+        let outermost = self.outermost.numbers.into_iter().rev();
+        let mut next: Vec<_> = outermost.map(|number| (number, 0)).collect();
         let mut pairs = Vec::with_capacity(nodes.len());
         while let Some((number, depth)) = next.pop() {
-            next.extend(inside[number].iter().map(|inner| (*inner, depth + 1)));
-            let Some(Node { place, sides, .. }) = nodes[number].take() else {
+            let Some(node) = nodes[number].take() else {
                 continue;
             };
-            let (name, module, file, line) = place;
+            let inside = node.inside.numbers.into_iter().rev();
+            next.extend(inside.map(|inner| (inner, depth + 1)));
+            let (name, module, file, line) = node.place;
             pairs.push(Pair {
                 name,
                 module,
                 file,
                 line,
                 depth,
-                sides,
+                sides: node.sides,
             });
         }
         pairs
