@@ -438,7 +438,7 @@ mod tests {
         for minute in 100..100 + 31 {
             add(&minutes, FOUR + minute, [7]);
         }
-        assert_eq!(numbers(&minutes), Vec::from_iter(101..131));
+        assert_eq!(numbers(&minutes), (101..131).collect::<Vec<_>>());
         // The clock is set back by some minutes, and by two hours.
         add(&minutes, FOUR + 120, [7]);
         assert_eq!(shown(&minutes)[19], (120, 2, 7, false));
@@ -450,7 +450,7 @@ mod tests {
         for minute in 20..100 {
             add(&minutes, FOUR + minute, [7]);
         }
-        assert_eq!(numbers(&minutes), Vec::from_iter(70..100));
+        assert_eq!(numbers(&minutes), (70..100).collect::<Vec<_>>());
     }
 
     #[test]

@@ -146,7 +146,9 @@ fn calls(reports: [&Report; 2]) -> Markup {
     let heap = reports.map(|it| it.total.map_or(0, |total| total.allocates()));
     let limits = Limits {
         wall: whole / PART,
-        allocates: heap.into_iter().max().unwrap_or(0) / u64::from(PART),
+        allocates: { heap.into_iter().max() }
+            .unwrap_or(0)
+            .div_ceil(u64::from(PART)),
     };
     let pairs = pairs(reports, whole);
     let names = Names::of(pairs.iter().map(|pair| (pair.module, pair.name)));
@@ -203,10 +205,10 @@ fn row(pair: &Pair<'_>, names: &Names<'_>, limits: &Limits) -> Markup {
             }
             (cell("Time A", &or_none(a, |it| time(it.wall))))
             (cell("Time B", &or_none(b, |it| time(it.wall))))
-            td.warm[difference >= limits.wall && !difference.is_zero()] data-of="A − B" { (signed(walls[0].cmp(&walls[1]), &time(difference))) }
+            td.warm[difference >= limits.wall && !difference.is_zero()] data-of="Time A − B" { (signed(walls[0].cmp(&walls[1]), &time(difference))) }
             (cell("Allocates A", &or_none(a, |it| or_unknown(it.allocates, count))))
             (cell("Allocates B", &or_none(b, |it| or_unknown(it.allocates, count))))
-            td.warm[more.is_some_and(|(_, it)| it >= limits.allocates && it > 0)] data-of="A − B" {
+            td.warm[more.is_some_and(|(_, it)| it >= limits.allocates && it > 0)] data-of="Allocates A − B" {
                 (or_unknown(more, |(order, it)| signed(order, &count(it))))
             }
         }
@@ -226,12 +228,12 @@ fn what_differs(pair: &Pair<'_>, indent: &str) -> Markup {
     let failures = [a, b].map(|side| side.map_or(0, |it| it.failures));
     html! {
         @if let Some((side, it)) = only {
-            span.usual.warm { (indent) "only in " (side) @if it.calls > 1 { ": × " (count(it.calls)) } }
+            span.usual { (indent) span.warm { "only in " (side) @if it.calls > 1 { ": × " (count(it.calls)) } } }
         } @else if many > 1 {
-            span.usual.warm[many >= 2 * few] { (indent) "× " (count(calls[0])) " in A, × " (count(calls[1])) " in B" }
+            span.usual { (indent) span.warm[many >= 2 * few] { "× " (count(calls[0])) " in A, × " (count(calls[1])) " in B" } }
         }
         @for (side, failures) in SIDES.into_iter().zip(failures) {
-            @if failures > 0 { span.usual.bad { (indent) "failed in " (side) @if failures > 1 { ": × " (count(failures)) } } }
+            @if failures > 0 { span.usual { (indent) span.bad { "failed in " (side) @if failures > 1 { ": × " (count(failures)) } } } }
         }
     }
 }
@@ -321,7 +323,7 @@ mod tests {
         assert_eq!(body, COMPARED);
     }
 
-    const COMPARED: &str = r##"<tr>
+    const COMPARED: &str = r#"<tr>
 <th class="text tree" title="shop::handle shop.rs:6">handle</th>
 <td class="text when" data-of="When">
 <svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true">
@@ -342,13 +344,14 @@ mod tests {
 </td>
 <td data-of="Time A">40.0 ms</td>
 <td data-of="Time B">10.0 ms</td>
-<td class="warm" data-of="A − B">+30.0 ms</td>
+<td class="warm" data-of="Time A − B">+30.0 ms</td>
 <td data-of="Allocates A">60</td>
 <td data-of="Allocates B">30</td>
-<td class="warm" data-of="A − B">+30</td>
+<td class="warm" data-of="Allocates A − B">+30</td>
 </tr>
 <tr>
-<th class="text tree" title="shop::query shop.rs:5">&emsp;query<span class="usual warm">&emsp;× 2 in A, × 1 in B</span>
+<th class="text tree" title="shop::query shop.rs:5">&emsp;query<span class="usual">&emsp;<span class="warm">× 2 in A, × 1 in B</span>
+</span>
 </th>
 <td class="text when" data-of="When">
 <svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true">
@@ -373,14 +376,16 @@ mod tests {
 </td>
 <td data-of="Time A">24.0 ms</td>
 <td data-of="Time B">4.00 ms</td>
-<td class="warm" data-of="A − B">+20.0 ms</td>
+<td class="warm" data-of="Time A − B">+20.0 ms</td>
 <td data-of="Allocates A">60</td>
 <td data-of="Allocates B">30</td>
-<td class="warm" data-of="A − B">+30</td>
+<td class="warm" data-of="Allocates A − B">+30</td>
 </tr>
 <tr>
-<th class="text tree" title="shop::audit shop.rs:5">&emsp;audit<span class="usual warm">&emsp;only in A</span>
-<span class="usual bad">&emsp;failed in A</span>
+<th class="text tree" title="shop::audit shop.rs:5">&emsp;audit<span class="usual">&emsp;<span class="warm">only in A</span>
+</span>
+<span class="usual">&emsp;<span class="bad">failed in A</span>
+</span>
 </th>
 <td class="text when" data-of="When">
 <svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true">
@@ -397,9 +402,9 @@ mod tests {
 </td>
 <td data-of="Time A">1.00 ms</td>
 <td data-of="Time B">–</td>
-<td class="" data-of="A − B">+1.00 ms</td>
+<td class="" data-of="Time A − B">+1.00 ms</td>
 <td data-of="Allocates A">0</td>
 <td data-of="Allocates B">–</td>
-<td class="" data-of="A − B">0</td>
-</tr>"##;
+<td class="" data-of="Allocates A − B">0</td>
+</tr>"#;
 }

@@ -65,8 +65,6 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
 
 fn began(asked: &Asked, age: Duration) -> Markup {
     let when = asked.when();
-    match when.moment().checked_sub(age) {
-        Some(began) => when.time(began),
-        None => html! { "n/a" },
-    }
+    let began = when.moment().checked_sub(age);
+    began.map_or_else(|| html! { "n/a" }, |began| when.time(began))
 }

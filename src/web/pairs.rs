@@ -51,19 +51,18 @@ struct Siblings {
 
 impl Siblings {
     fn meet(&mut self, number: usize) {
-        match self.numbers.iter().position(|it| *it == number) {
-            Some(place) => self.next = place + 1,
-            None => {
-                self.numbers.insert(self.next, number);
-                self.next += 1;
-            }
+        let known = self.numbers.iter().position(|it| *it == number);
+        let place = known.unwrap_or(self.next);
+        if known.is_none() {
+            self.numbers.insert(place, number);
         }
+        self.next = place + 1;
     }
 }
 
 /// Returns the paths of both reports: each after the one that leads to it, siblings in the order of the first report,
 /// and those of the second only after the ones before them there. `whole` is the length of the axis.
-pub(super) fn pairs<'a>(reports: [&'a Report; 2], whole: Duration) -> Vec<Pair<'a>> {
+pub(super) fn pairs(reports: [&Report; 2], whole: Duration) -> Vec<Pair<'_>> {
     let mut paths = Paths {
         nodes: Vec::new(),
         numbers: HashMap::new(),

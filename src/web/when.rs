@@ -68,6 +68,7 @@ impl When {
     /// Returns `3 min ago`, or `in 3 min` if the clock was set back since.
     pub(super) fn ago(&self, at: SystemTime) -> String {
         match self.now.duration_since(at) {
+            Ok(age) if age.as_secs() == 0 => "just now".to_owned(),
             Ok(age) => format!("{} ago", roughly(age)),
             Err(ahead) => format!("in {}", roughly(ahead.duration())),
         }
@@ -84,7 +85,8 @@ impl When {
         let Some(now) = self.local(self.now) else {
             return html! {};
         };
-        let zone = self.zone.iana_name().filter(|name| *name != "UTC");
+        let name = self.zone.iana_name();
+        let zone = name.filter(|name| !name.ends_with("UTC") && !self.zone.is_unknown());
         let machine = now.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
         html! {
             "Times are UTC" (now.strftime("%:z").to_string())
@@ -98,8 +100,7 @@ impl When {
 fn roughly(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0 => "less than 1 s".to_owned(),
-        1..60 => format!("{seconds} s"),
+        0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min", seconds / 60),
         3_600..172_800 => format!("{} h", seconds / 3_600),
         _ => plural(seconds / 86_400, "day"),
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!(
             [0, 59, 60, 3_599, 3_600, 172_799, 172_800].map(ago),
             [
-                "less than 1 s ago",
+                "just now",
                 "59 s ago",
                 "1 min ago",
                 "59 min ago",

@@ -83,7 +83,7 @@ fn a_route_of_axum_is_armed_and_its_page_tells_how_far() {
     let routes = site.shown("", "<tbody>", "</th>");
     assert_eq!(
         routes,
-        "GET /orders/{id}Requests of the last 3 hours: 33, errors: 0armed, 12 of 20"
+        "GET /orders/{id}Requests of the last 30 minutes: 33, errors: 0armed, 12 of 20"
     );
     assert!(site.recorder.flush(PATIENCE));
     let heads = site.shown(ROUTE, "<h2 id=\"armed\">", "</h2>");

@@ -61,7 +61,8 @@ fn rows(page: &str) -> Vec<Vec<String>> {
             .descendants()
             .filter_map(|it| it.text().filter(|_| it.is_text()));
         texts
-            .map(|it| it.trim_start_matches('\u{2003}'))
+            .map(|it| it.trim_matches('\u{2003}'))
+            .filter(|it| !it.is_empty())
             .collect::<Vec<_>>()
             .join(" | ")
     };

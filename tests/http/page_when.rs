@@ -144,7 +144,7 @@ fn charts_have_the_figures_of_all_requests_and_lead_to_the_kept_ones() {
     // The overview has them in small, with a link.
     let (_, overview) = site.get("/debug/traces", "");
     assert!(
-        overview.contains("aria-label=\"Requests of the last 3 hours: 40, errors: 10\""),
+        overview.contains("aria-label=\"Requests of the last 30 minutes: 40, errors: 10\""),
         "{overview}"
     );
     assert!(

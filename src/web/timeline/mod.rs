@@ -1,5 +1,9 @@
 //! Charts of a route's last hours, minute by minute: SVG without scripts, and the figures as a table.
 
+mod scale;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +18,13 @@ use super::requests::{ended, is_ok, wall};
 use super::when::When;
 use super::{Asked, charts};
 
-/// Number of minutes that are shown.
-const SPAN: u64 = 180;
+use scale::Scale;
+
+/// Number of minutes that are shown, and of those between two times on the axis: of a route whose requests are all of
+/// the last half hour, as after a start, and of others.
+const SPANS: [(u64, u64); 2] = [(30, 5), (180, 30)];
 /// The marks of a chart, at most one for each minute.
 const MOST_MARKS: usize = 60;
-/// Minutes between two times on the axis.
-const TICK: u64 = 30;
 
 /// In pixels: the area of the figures, from the top to the bottom, and the whole.
 const TOP: u64 = 8;
@@ -30,6 +35,9 @@ const HEIGHT: u64 = 120;
 pub(super) struct Timeline<'a> {
     asked: &'a Asked,
     when: &'a When,
+    /// The number of minutes, and of those between two times on the axis.
+    span: u64,
+    tick: u64,
     /// The first minute, since the epoch.
     first: u64,
     minutes: Vec<Option<&'a Minute>>,
@@ -53,17 +61,37 @@ struct Mark<'a> {
     says: String,
 }
 
+/// A chart before it is drawn.
+struct Chart<'a> {
+    title: &'static str,
+    sum: String,
+    /// That of the bars.
+    class: &'static str,
+    figures: Vec<Drawn>,
+    marks: Vec<Mark<'a>>,
+    scale: Scale,
+}
+
 impl<'a> Timeline<'a> {
     pub(super) fn of(asked: &'a Asked, minutes: &'a [Minute], kept: &'a [Arc<Report>]) -> Self {
         let when = asked.when();
-        let first = (number(when.moment()) + 1).saturating_sub(SPAN);
-        let place = |at: SystemTime| {
-            let place = number(at).checked_sub(first)?;
-            usize::try_from(place)
-                .ok()
-                .filter(|place| *place < SPAN as usize)
+        let next = number(when.moment()) + 1;
+        let [short, long] = SPANS;
+        let is_short = |(span, _): &(u64, u64)| {
+            let mut minutes = minutes
+                .iter()
+                .map(|minute| next.saturating_sub(number(minute.started)));
+            // Those before the longest span are never shown.
+            minutes.all(|before| before <= *span || before > long.0)
         };
-        let mut by_place = vec![None; SPAN as usize];
+        let (span, tick) = Some(short).filter(is_short).unwrap_or(long);
+        let first = next.saturating_sub(span);
+        let places = usize::try_from(span).unwrap_or(0);
+        let place = |at: SystemTime| {
+            let place = usize::try_from(number(at).checked_sub(first)?).ok()?;
+            (place < places).then_some(place)
+        };
+        let mut by_place = vec![None; places];
         let mut ahead = 0;
         for minute in minutes {
             match place(minute.started) {
@@ -72,7 +100,7 @@ impl<'a> Timeline<'a> {
                 None => {}
             }
         }
-        let mut kept_by_place = vec![Vec::new(); SPAN as usize];
+        let mut kept_by_place = vec![Vec::new(); places];
         for report in kept {
             if let Some(place) = place(ended(report)) {
                 kept_by_place[place].push(&**report);
@@ -81,6 +109,8 @@ impl<'a> Timeline<'a> {
         Self {
             asked,
             when,
+            span,
+            tick,
             first,
             minutes: by_place,
             ahead,
@@ -94,13 +124,14 @@ impl<'a> Timeline<'a> {
             let of_bar =
                 |minutes: &[Option<&Minute>]| minutes.iter().flatten().copied().map(figure).sum();
             self.minutes
-                .chunks(SPAN as usize / charts::BARS)
+                .chunks((self.minutes.len() / charts::BARS).max(1))
                 .map(of_bar)
                 .collect::<Vec<u64>>()
         };
         let (requests, errors) = (sums(|it| it.requests), sums(errors));
         let says = format!(
-            "Requests of the last 3 hours: {}, errors: {}",
+            "Requests of {}: {}, errors: {}",
+            self.shown_time(),
             count(requests.iter().sum()),
             count(errors.iter().sum())
         );
@@ -120,7 +151,7 @@ impl<'a> Timeline<'a> {
                     (self.times(here))
                     @if is_counted { (self.allocations(here)) }
                 }
-                p.faint { "Each minute of the last 3 hours; a gap is one in which no request ended. A dot is a kept request: follow it." }
+                p.faint { "Each minute of " (self.shown_time()) "; a gap is one in which no request ended. A dot is a kept request: follow it." }
             }
             @if self.ahead > 0 {
                 p.warm { "Not shown: " (plural(self.ahead, "request")) " in minutes that are yet to come. The clock was set back." }
@@ -151,17 +182,13 @@ impl<'a> Timeline<'a> {
             let values = reports
                 .iter()
                 .filter_map(|report| Some((*report, value(report)?)));
-            let (report, (value, shown)) = values.max_by_key(|(_, (value, _))| *value)?;
+            let (report, (value, figure)) = values.max_by_key(|(_, (value, _))| *value)?;
             let id = report
                 .request
                 .as_ref()
                 .and_then(|it| it.id.as_deref())
                 .unwrap_or_default();
-            let says = format!(
-                "{} {shown} {}",
-                self.when.minute(ended(report)),
-                super::layout::shown(id)
-            );
+            let says = format!("{} {figure} {}", self.when.minute(ended(report)), shown(id));
             Some(Mark {
                 report,
                 value,
@@ -178,30 +205,30 @@ impl<'a> Timeline<'a> {
     fn requests(&self, here: Option<&Report>) -> Markup {
         let figures = self.figures(|it| Some((it.requests, plural(it.requests, "request"))));
         let sum = figures.iter().map(|it| it.value).sum();
-        self.chart(
-            "Requests",
-            &plural(sum, "request"),
-            "time",
-            &figures,
-            &[],
-            here,
-            Scale::bars(&figures, count),
-        )
+        let chart = Chart {
+            title: "Requests",
+            sum: plural(sum, "request"),
+            class: "time",
+            scale: Scale::bars(&figures, count),
+            figures,
+            marks: Vec::new(),
+        };
+        self.chart(&chart, here)
     }
 
     fn errors(&self, here: Option<&Report>) -> Markup {
         let figures = self.figures(|it| Some((errors(it), plural(errors(it), "error"))));
         let marks = self.marks(|report| (!is_ok(report)).then(|| (1, "failed".to_owned())));
         let sum = figures.iter().map(|it| it.value).sum();
-        self.chart(
-            "Errors",
-            &plural(sum, "error"),
-            "failed",
-            &figures,
-            &marks,
-            here,
-            Scale::bars(&figures, count),
-        )
+        let chart = Chart {
+            title: "Errors",
+            sum: plural(sum, "error"),
+            class: "failed",
+            scale: Scale::bars(&figures, count),
+            figures,
+            marks,
+        };
+        self.chart(&chart, here)
     }
 
     fn times(&self, here: Option<&Report>) -> Markup {
@@ -214,8 +241,15 @@ impl<'a> Timeline<'a> {
                 .replace(".0 ", " ")
         });
         let most = figures.iter().map(|it| it.value).max().unwrap_or(0);
-        let says = format!("at most {}", time(Duration::from_nanos(most)));
-        self.chart("p99", &says, "time", &figures, &marks, here, scale)
+        let chart = Chart {
+            title: "p99",
+            sum: format!("at most {}", time(Duration::from_nanos(most))),
+            class: "time",
+            scale,
+            figures,
+            marks,
+        };
+        self.chart(&chart, here)
     }
 
     fn allocations(&self, here: Option<&Report>) -> Markup {
@@ -232,30 +266,27 @@ impl<'a> Timeline<'a> {
         });
         let scale = Scale::decades(&figures, &marks, count);
         let most = figures.iter().map(|it| it.value).max().unwrap_or(0);
-        let says = format!("at most {}", count(most));
-        self.chart(
-            "Allocations of a request",
-            &says,
-            "heap",
-            &figures,
-            &marks,
-            here,
+        let chart = Chart {
+            title: "Allocations of a request",
+            sum: format!("at most {}", count(most)),
+            class: "heap",
             scale,
-        )
+            figures,
+            marks,
+        };
+        self.chart(&chart, here)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each chart names its parts once")]
-    fn chart(
-        &self,
-        title: &str,
-        sum: &str,
-        class: &str,
-        figures: &[Drawn],
-        marks: &[Mark<'_>],
-        here: Option<&Report>,
-        scale: Scale,
-    ) -> Markup {
-        let times = [self.started(0), self.started(SPAN - 1)].map(|at| self.when.minute(at));
+    fn chart(&self, chart: &Chart<'_>, here: Option<&Report>) -> Markup {
+        let Chart {
+            title,
+            sum,
+            class,
+            figures,
+            marks,
+            scale,
+        } = chart;
+        let times = [self.started(0), self.started(self.span - 1)].map(|at| self.when.minute(at));
         let says = format!(
             "{title} of each minute from {} to {}: {sum}",
             times[0], times[1]
@@ -279,7 +310,7 @@ impl<'a> Timeline<'a> {
                     @for it in figures {
                         @let (from, to) = scale.span(it.value);
                         @if to > from {
-                            rect class=(class) x=(percent(it.minute as u64 * 1000)) y=(from) width="0.5%" height=(to - from) {
+                            rect class=(class) x=(self.percent(it.minute as u64 * 1000)) y=(from) width=(self.percent(900)) height=(to - from) {
                                 title { (it.says) }
                             }
                         }
@@ -297,6 +328,19 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// Returns a place on the axis, or a width, of so many thousandths of a minute.
+    fn percent(&self, thousandths: u64) -> String {
+        let part = thousandths * 100 / self.span;
+        format!("{}.{:03}%", part / 1000, part % 1000)
+    }
+
+    fn shown_time(&self) -> String {
+        match self.span {
+            hours if hours.is_multiple_of(60) => format!("the last {} hours", hours / 60),
+            minutes => format!("the last {minutes} minutes"),
+        }
+    }
+
     /// Returns when one of the minutes begins.
     fn started(&self, place: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs((self.first + place) * 60)
@@ -306,21 +350,23 @@ impl<'a> Timeline<'a> {
     fn x(&self, at: SystemTime) -> Option<String> {
         let since = at.duration_since(self.started(0)).ok()?;
         let thousandths = u64::try_from(since.as_millis() / 60).ok()?;
-        (thousandths < SPAN * 1000).then(|| percent(thousandths))
+        (thousandths < self.span * 1000).then(|| self.percent(thousandths))
     }
 
     /// Returns the places and the texts of the times on the axis, as local clocks show them.
     fn ticks(&self) -> Vec<(String, String)> {
-        let minutes = (0..SPAN).map(|place| (place, self.when.minute(self.started(place))));
+        let minutes = (0..self.span).map(|place| (place, self.when.minute(self.started(place))));
         let is_round = |text: &str| {
             { text.get(3..) }
                 .and_then(|it| it.parse().ok())
-                .is_some_and(|it: u64| it % TICK == 0)
+                .is_some_and(|it: u64| it.is_multiple_of(self.tick))
         };
         // Those at the ends would be cut off.
-        let shown = minutes.filter(|(place, text)| is_round(text) && (8..SPAN - 8).contains(place));
+        let edge = self.span / 20;
+        let shown = minutes
+            .filter(|(place, text)| is_round(text) && (edge..self.span - edge).contains(place));
         shown
-            .map(|(place, text)| (percent(place * 1000), text))
+            .map(|(place, text)| (self.percent(place * 1000), text))
             .collect()
     }
 
@@ -387,224 +433,4 @@ fn nanoseconds(time: Duration) -> u64 {
 fn number(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH)
         .map_or(0, |it| it.as_secs() / 60)
-}
-
-/// Returns a place on the axis, in thousandths of a minute.
-fn percent(thousandths: u64) -> String {
-    let part = thousandths * 100 / SPAN;
-    format!("{}.{:03}%", part / 1000, part % 1000)
-}
-
-/// How high a figure is drawn.
-struct Scale {
-    /// Values with a line and a text.
-    lines: Vec<(u64, String)>,
-    kind: Kind,
-}
-
-enum Kind {
-    /// Bars from 0 to the highest value.
-    Bars(u64),
-    /// Strokes, from one power of ten to another.
-    Decades(u32, u32),
-}
-
-impl Scale {
-    fn bars(figures: &[Drawn], shown: impl Fn(u64) -> String) -> Self {
-        let most = figures.iter().map(|it| it.value).max().unwrap_or(0);
-        let mut lines = vec![(0, String::new())];
-        if most > 0 {
-            lines.push((most, shown(most)));
-        }
-        let kind = Kind::Bars(most.max(1));
-        Self { lines, kind }
-    }
-
-    fn decades(figures: &[Drawn], marks: &[Mark<'_>], shown: impl Fn(u64) -> String) -> Self {
-        let values = figures
-            .iter()
-            .map(|it| it.value)
-            .chain(marks.iter().map(|it| it.value));
-        let log = |value: u64| value.max(1).ilog10();
-        let (low, high) = values.fold((u32::MAX, 0), |(low, high), it| {
-            (low.min(log(it)), high.max(log(it)))
-        });
-        let (low, high) = (low.min(high), high + 1);
-        // Some four lines.
-        let step = (high - low).div_ceil(4).max(1) as usize;
-        let lines = (low..=high)
-            .step_by(step)
-            .map(|it| 10_u64.saturating_pow(it));
-        let lines = lines.map(|value| (value, shown(value))).collect();
-        Self {
-            lines,
-            kind: Kind::Decades(low, high),
-        }
-    }
-
-    /// Returns the height of a value, from the top.
-    fn y(&self, value: u64) -> u64 {
-        let span = u128::from(BOTTOM - TOP);
-        let up = match self.kind {
-            Kind::Bars(most) => (u128::from(value) * span).div_ceil(u128::from(most)),
-            Kind::Decades(low, high) => {
-                let log =
-                    charts::log(u128::from(value)).saturating_sub(u128::from(low) * charts::DECADE);
-                log * span / (u128::from(high - low) * charts::DECADE)
-            }
-        };
-        BOTTOM - u64::try_from(up.min(span)).unwrap_or(0)
-    }
-
-    /// Returns the top and the bottom of what is drawn for a value.
-    fn span(&self, value: u64) -> (u64, u64) {
-        let y = self.y(value);
-        match self.kind {
-            Kind::Bars(_) => (y, BOTTOM),
-            Kind::Decades(..) => (y - 1, y + 2),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::store::trace::Trace;
-
-    use super::*;
-
-    /// 2026-11-29 16:00:30 UTC.
-    fn now() -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_795_968_030)
-    }
-
-    fn asked() -> Asked {
-        let asked = Asked {
-            base: "/t".to_owned(),
-            home: "/t".to_owned(),
-            here: "/t".to_owned(),
-            path: Vec::new(),
-            query: Vec::new(),
-            when: std::sync::OnceLock::new(),
-        };
-        let _ = asked.when.set(When::utc(now()));
-        asked
-    }
-
-    /// The minute that began so many minutes before the present one.
-    fn minute(before: i64, requests: u64, failed: u64, p99_wall: Duration) -> Minute {
-        let started = u64::try_from(1_795_968_000 - before * 60).unwrap();
-        Minute {
-            started: UNIX_EPOCH + Duration::from_secs(started),
-            requests,
-            failed,
-            panicked: 0,
-            cancelled: 0,
-            wall: p99_wall * 2,
-            max_wall: p99_wall,
-            p99_wall,
-            p99_is_bound: before == 1,
-            allocates: Some(requests * 20),
-            bytes_allocated: Some(requests * 100),
-        }
-    }
-
-    fn kept() -> Vec<Arc<Report>> {
-        let mut report = Trace::empty().report();
-        (report.trace, report.elapsed) = (42, Duration::from_millis(40));
-        report.started = now() - Duration::from_secs(59 * 60 + 30);
-        vec![Arc::new(report)]
-    }
-
-    #[test]
-    fn figures_are_drawn_at_their_minutes_and_gaps_stay_empty() {
-        let minutes = [
-            minute(180, 9, 9, Duration::from_secs(9)),
-            minute(60, 10, 1, Duration::from_millis(40)),
-            minute(1, 5, 0, Duration::from_millis(2)),
-            minute(-1, 3, 0, Duration::from_millis(2)),
-        ];
-        let (asked, kept) = (asked(), kept());
-        let timeline = Timeline::of(&asked, &minutes, &kept);
-        let drawn = |chart: Markup| chart.into_string().replace("><", ">\n<");
-        assert_eq!(drawn(timeline.errors(Some(&kept[0]))), ERRORS);
-        assert_eq!(drawn(timeline.times(None)), TIMES);
-        let all = timeline.draw(None).into_string();
-        assert!(
-            all.contains("Not shown: 3 requests in minutes that are yet to come."),
-            "{all}"
-        );
-    }
-
-    const ERRORS: &str = r##"<figure>
-<figcaption>Errors <span class="faint">1 error</span>
-</figcaption>
-<svg width="100%" height="120" role="group" aria-label="Errors of each minute from 13:01 to 16:00: 1 error">
-<line class="grid" x1="0" x2="100%" y1="102" y2="102">
-</line>
-<line class="grid" x1="0" x2="100%" y1="8" y2="8">
-</line>
-<text x="-6" y="12" text-anchor="end">1</text>
-<line class="grid" x1="16.111%" x2="16.111%" y1="102" y2="106">
-</line>
-<text x="16.111%" y="117" text-anchor="middle">13:30</text>
-<line class="grid" x1="32.777%" x2="32.777%" y1="102" y2="106">
-</line>
-<text x="32.777%" y="117" text-anchor="middle">14:00</text>
-<line class="grid" x1="49.444%" x2="49.444%" y1="102" y2="106">
-</line>
-<text x="49.444%" y="117" text-anchor="middle">14:30</text>
-<line class="grid" x1="66.111%" x2="66.111%" y1="102" y2="106">
-</line>
-<text x="66.111%" y="117" text-anchor="middle">15:00</text>
-<line class="grid" x1="82.777%" x2="82.777%" y1="102" y2="106">
-</line>
-<text x="82.777%" y="117" text-anchor="middle">15:30</text>
-<line class="here" x1="66.666%" x2="66.666%" y1="0" y2="102">
-</line>
-<rect class="failed" x="66.111%" y="8" width="0.5%" height="94">
-<title>15:00 1 error</title>
-</rect>
-</svg>
-</figure>"##;
-    const TIMES: &str = r##"<figure>
-<figcaption>p99 <span class="faint">at most 40.0 ms</span>
-</figcaption>
-<svg width="100%" height="120" role="group" aria-label="p99 of each minute from 13:01 to 16:00: at most 40.0 ms">
-<line class="grid" x1="0" x2="100%" y1="102" y2="102">
-</line>
-<text x="-6" y="106" text-anchor="end">1 ms</text>
-<line class="grid" x1="0" x2="100%" y1="56" y2="56">
-</line>
-<text x="-6" y="60" text-anchor="end">10 ms</text>
-<line class="grid" x1="0" x2="100%" y1="10" y2="10">
-</line>
-<text x="-6" y="14" text-anchor="end">100 ms</text>
-<line class="grid" x1="16.111%" x2="16.111%" y1="102" y2="106">
-</line>
-<text x="16.111%" y="117" text-anchor="middle">13:30</text>
-<line class="grid" x1="32.777%" x2="32.777%" y1="102" y2="106">
-</line>
-<text x="32.777%" y="117" text-anchor="middle">14:00</text>
-<line class="grid" x1="49.444%" x2="49.444%" y1="102" y2="106">
-</line>
-<text x="49.444%" y="117" text-anchor="middle">14:30</text>
-<line class="grid" x1="66.111%" x2="66.111%" y1="102" y2="106">
-</line>
-<text x="66.111%" y="117" text-anchor="middle">15:00</text>
-<line class="grid" x1="82.777%" x2="82.777%" y1="102" y2="106">
-</line>
-<text x="82.777%" y="117" text-anchor="middle">15:30</text>
-<rect class="time" x="66.111%" y="27" width="0.5%" height="3">
-<title>15:00 40.0 ms</title>
-</rect>
-<rect class="time" x="98.888%" y="88" width="0.5%" height="3">
-<title>15:59 ≤ 2.00 ms</title>
-</rect>
-<a href="/t/trace/42" aria-label="15:01 40.0 ms">
-<title>15:01 40.0 ms</title>
-<circle cx="66.666%" cy="28" r="4">
-</circle>
-</a>
-</svg>
-</figure>"##;
 }
