@@ -36,7 +36,7 @@ pub struct Statistics {
     /// Ended requests that should have been kept, but came faster than reports can be built or after the
     /// recorder was shut down, or for which the process had no memory.
     pub dropped: u64,
-    /// Kept requests whose reports have yet to be built.
+    /// Kept and [typical](Recorder::typical) requests whose reports have yet to be built.
     pub waiting: usize,
     /// Kept requests in memory.
     pub in_memory: usize,
