@@ -1,7 +1,10 @@
 // Checks that every page of a recorder shows the right figures in a browser: requests are sent to the
 // example service, and Chromium reads its pages.
 //
-// node browser.mjs PACKAGES SERVICE SCREENSHOTS
+// node browser.mjs PACKAGES SERVICE SCREENSHOTS PICTURES
+//
+// PICTURES lists what the pages in the documents' pictures consist of. The pictures are made again with the
+// screenshots; if a page consists of something else now, this fails.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -10,7 +13,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { createRequire } from 'node:module'
 
-const [packages, service, screenshots] = process.argv.slice(2)
+const [packages, service, screenshots, pictures] = process.argv.slice(2)
 const require = createRequire(path.join(packages, 'node_modules/'))
 const { chromium } = require('playwright-core')
 const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
@@ -87,7 +90,7 @@ async function everyPage(tab, site, most, look) {
     const number = (counted.get(kind(url)) ?? 0) + 1
     if (number > most) continue
     counted.set(kind(url), number)
-    if (/\/trace\/\d+\/\w+$/.test(url)) {
+    if (/\/trace\/\d+\/(?!compare$)\w+$/.test(url)) {
       const answer = await fetch(url, site.authorized)
       assert.equal(answer.status, 200, url)
       const content = await answer.text()
@@ -256,7 +259,7 @@ async function known(browser) {
   assert.equal(report.request.outcome.failed !== undefined || report.request.outcome === 'failed', true)
   await page.click('h1 a')
   assert.equal(await page.innerText('h1'), 'POST /message')
-  assert.equal(await page.$$eval('.list tbody tr', all => all.length), 34)
+  assert.equal(await page.$$eval('h2[id^=kept] + .wide tbody tr', all => all.length), 34)
   await page.goBack()
   await page.click('summary')
   const text = await page.inputValue('textarea')
@@ -280,6 +283,32 @@ async function known(browser) {
   await page.goto(`${site.traces}/route?name=POST%20%2Fmessage`)
   const everything = await page.innerText('main')
   assert(everything.includes(HOSTILE), everything)
+
+  // From an alert's minute to the slow request, by keyboard.
+  await page.goto(site.traces)
+  const slowest = await page.getAttribute('h2:text("Slowest") + * a', 'href')
+  await page.locator('.routes a[href$="#minutes"]').press('Enter')
+  await page.waitForURL(/#minutes$/)
+  const mark = page.locator('figure').filter({ hasText: 'p99' }).locator(`a[href="${slowest}"]`)
+  const of = await (await fetch(`${new URL(slowest, site.base)}/json`, site.authorized)).json()
+  const end = new Date((of.started_unix_ns + of.request.wall_ns) / 1e6)
+  // Time zones differ by whole minutes.
+  const minute = String(end.getUTCMinutes()).padStart(2, '0')
+  assert.match(await mark.getAttribute('aria-label'), new RegExp(`^\\d\\d:${minute} [\\d.,]+ (µs|ms|s) `))
+  await mark.press('Enter')
+  await page.waitForURL(url => url.pathname === slowest)
+  await page.click('ul.facts a[href*="trace="]')
+  assert.equal(await page.$$eval('line.here', all => all.length), 4)
+
+  // Two requests by their numbers.
+  await page.goto(site.traces)
+  const trace = await page.getAttribute('h2:text("Failed") + * a', 'href')
+  await page.goto(new URL(slowest, site.base).href)
+  await page.fill('input[name=b]', trace.split('/').at(-1))
+  await page.press('input[name=b]', 'Enter')
+  await page.waitForURL(/compare/)
+  assert.equal(await page.innerText('h1'), 'Comparison')
+  assert.deepEqual(await page.$$eval('table.list th a', all => all.map(it => it.pathname)), [slowest, trace])
 
   // Links zoom into the flame graph.
   await page.goto(`${site.traces}/hotspots?by=self-allocations`)
@@ -311,7 +340,7 @@ async function known(browser) {
   assert.deepEqual([...tab.asked], [new URL(site.base).origin])
 
   // Wrong addresses get an error, which looks like the other pages.
-  for (const [wrong, status] of [['trace/7x', 400], ['trace/99999999', 404], ['hotspots?by=%3Cb%3E', 400], ['search?since=%3Cb%3E', 400], ['id/%3Cb%3E', 404], ['route?name=%3Cb%3E', 404]]) {
+  for (const [wrong, status] of [['trace/7x', 400], ['trace/99999999', 404], ['hotspots?by=%3Cb%3E', 400], ['search?since=%3Cb%3E', 400], ['id/%3Cb%3E', 404], ['route?name=%3Cb%3E', 404], ['compare?a=%3Cb%3E&b=1', 400], ['trace/99999999/compare', 404]]) {
     assert.equal((await page.goto(`${site.traces}/${wrong}`)).status(), status, wrong)
     assert.match(await page.innerText('h1'), new RegExp(`^${status} `))
     assert.equal(await page.$$eval('main b', all => all.length), 0)
@@ -339,6 +368,8 @@ async function loaded(browser) {
   const watch = await open(browser, site, { viewport: LAPTOP })
   await watch.page.goto(site.traces)
   await until('failed request', async () => (await watch.page.reload(), Number(await watch.page.innerText('#kept')) >= 12))
+  await watch.page.click('.routes th a')
+  await until('typical request', async () => (await watch.page.reload(), /Typical/.test(await watch.page.innerText('main'))))
   await watch.context.close()
   for (const [name, options] of [
     ['laptop-light', { viewport: LAPTOP, colorScheme: 'light' }],
@@ -355,21 +386,56 @@ async function loaded(browser) {
       const cut = await tab.page.$$eval('.wide', all => all.filter(it => it.scrollWidth > it.clientWidth).map(it => it.ariaLabel))
       assert.deepEqual(cut, [], `${url} at ${name}: clipped`)
       if (options.javaScriptEnabled !== false) await accessible(tab.page, url)
-      const kind = new URL(url).pathname.split('/')[3] ?? 'overview'
+      const [, , , first, , last] = new URL(url).pathname.split('/')
+      const kind = last ?? first ?? 'overview'
       if (!drawn.has(kind) && drawn.add(kind)) {
         await tab.page.screenshot({ path: path.join(screenshots, `${kind}-${name}.png`), fullPage: true })
       }
     })
+    if (name === 'laptop-light') await pictured(browser, site)
     const kinds = [...counted.keys()].map(it => it.replace('/debug/traces', '')).sort()
     // `tests/http/page_links.rs` checks that a trace has a link to each format.
-    const isExport = kind => kind.startsWith('/trace/N/')
+    const isExport = kind => /^\/trace\/N\/(?!compare)/.test(kind)
     assert(kinds.some(isExport), `${name}: no export among ${kinds}`)
-    assert.deepEqual(kinds.filter(kind => !isExport(kind)), ['', '/failures', '/hotspots', '/in-flight', '/route', '/search', '/trace/N'], name)
+    assert.deepEqual(kinds.filter(kind => !isExport(kind)), ['', '/failures', '/hotspots', '/in-flight', '/route', '/search', '/trace/N', '/trace/N/compare'], name)
     assert.deepEqual(tab.wrong, [], name)
     assert.deepEqual([...tab.asked], [new URL(site.base).origin], name)
     await tab.context.close()
   }
   site.child.kill()
+}
+
+/// Takes the pictures of the documents: of the heaviest request, and beside a typical one.
+async function pictured(browser, site) {
+  const options = { viewport: LAPTOP, colorScheme: 'light', deviceScaleFactor: 2 }
+  const { context, page } = await open(browser, site, options)
+  const made = {}
+  const take = async (name, from) => {
+    // No row is highlighted.
+    await page.mouse.move(0, 0)
+    made[name] = await page.evaluate(consists, from)
+    const last = await page.locator(`${from} ~ p`).last().boundingBox()
+    const clip = { x: 0, y: 0, width: LAPTOP.width, height: last.y + last.height + 12 }
+    await page.screenshot({ path: path.join(screenshots, `${name}.png`), fullPage: true, clip })
+  }
+  const heaviest = 'h2:text("Heaviest") + * tbody tr:first-child'
+  await until('heavy request', async () => (await page.reload(), /\b5,0\d\d\b/.test(await page.innerText(heaviest))))
+  await page.click(`${heaviest} a`)
+  await take('trace', 'h2 + .wide')
+  await page.click('a:text("a typical request")')
+  await take('compare', 'h2 + .wide')
+  await context.close()
+  const written = JSON.stringify(made, null, 2) + '\n'
+  fs.writeFileSync(path.join(screenshots, 'pictures.json'), written)
+  const before = fs.existsSync(pictures) ? fs.readFileSync(pictures, 'utf8') : ''
+  assert.equal(written, before, 'the pictures in docs/ are of another page: run .ci/browser --pictures')
+}
+
+/// Returns what a page consists of: the parts of its content, and the heads of the table's columns.
+function consists(table) {
+  const parts = [...document.querySelector('main').children].map(it => [it.tagName.toLowerCase(), ...it.classList].join('.'))
+  const heads = [...document.querySelectorAll(`${table} thead th`)].map(it => it.innerText)
+  return { parts, heads }
 }
 
 const browser = await chromium.launch({

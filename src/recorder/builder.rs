@@ -94,10 +94,11 @@ impl Builder {
         self
     }
 
-    /// Sets the memory of the recorder: 16 MiB by default, and 64 KiB at least. Three eighths of it hold
-    /// kept reports, two eighths names and their baselines, one eighth requests whose reports are to be
-    /// built, one eighth reports on their way to the sinks, and one eighth the report that is being
-    /// built or written. A single report that is larger is built nevertheless.
+    /// Sets the memory of the recorder: 16 MiB by default, and 64 KiB at least. Five sixteenths of it hold
+    /// kept reports, one sixteenth [typical](Recorder::typical) ones, two eighths names with their baselines and
+    /// [minutes](Recorder::minutes), one eighth requests whose reports are to be built, one eighth reports on their
+    /// way to the sinks, and one eighth the report that is being built or written. A single report that is larger
+    /// is built nevertheless.
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
         self

@@ -1,4 +1,4 @@
-//! A kept request whose report has yet to be built.
+//! A kept or typical request whose report has yet to be built.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::bytes::{of_labels, of_outcome};
 use super::id::Id;
 use super::policy::Reason;
 
-/// A kept request whose report has yet to be built.
+/// A kept or typical request whose report has yet to be built.
 pub(super) struct Finished {
     pub(super) trace: Trace,
     /// The route's number.
@@ -26,7 +26,10 @@ pub(super) struct Finished {
     pub(super) outcome: Outcome,
     /// Whether its calls may know more about the failure.
     pub(super) is_general: bool,
+    /// None of a request that is not kept.
     pub(super) reasons: Vec<Reason>,
+    /// Whether it stands for the others of its name.
+    pub(super) is_typical: bool,
     /// The place of an armed request that it takes.
     #[cfg(feature = "sites")]
     pub(super) armed: Option<ArmedPlace>,

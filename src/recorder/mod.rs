@@ -63,6 +63,7 @@ mod file;
 mod file_lock;
 mod finished;
 mod id;
+mod minutes;
 mod policy;
 mod process_lock;
 mod queue;
@@ -79,6 +80,7 @@ mod stripe;
 mod top;
 #[cfg(feature = "metrics")]
 mod totals;
+mod typical;
 #[cfg(feature = "sentry")]
 mod weak;
 mod window;
@@ -112,6 +114,7 @@ pub(crate) use ever::{ALLOCATIONS, BYTES, Histogram, WALL_NS};
 pub use file::Rotation;
 #[cfg(feature = "tower")]
 pub(crate) use id::Id;
+pub use minutes::Minute;
 pub use policy::{Ended, Policy, Reason};
 #[cfg(feature = "metrics")]
 pub(crate) use queue::Refusal;
@@ -201,9 +204,43 @@ impl Recorder {
             .unwrap_or_default()
     }
 
-    /// Returns the kept request with this [trace](Report::trace), if it is in memory.
+    /// Returns typical requests of this name that are in memory, the last one first, to compare others with.
+    ///
+    /// Now and then the recorder builds the report of a request that stands for the others of its name. In each
+    /// [window](Builder::window), and at most once a second, that is the first one that ended well and differs by
+    /// at most an eighth from the median time and from the median number of allocations in the
+    /// [baseline](Compared), if there are 20 requests in it. Medians are at most a second old. A typical request
+    /// needs no reason of the [`Policy`], and goes to no sink. The oldest ones of the name with most of them are
+    /// dropped first.
+    ///
+    /// Cost: that of a kept request in each window and name, and until one is found, some microseconds once a
+    /// second.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tracer::recorder::{Policy, Recorder};
+    ///
+    /// let recorder = Recorder::builder().policy(Policy::none()).start()?;
+    /// for _ in 0..5_000 {
+    ///     recorder.record("GET /", || std::thread::sleep(Duration::from_millis(1)));
+    ///     # if !recorder.typical("GET /").is_empty() { break; }
+    /// }
+    /// recorder.flush(Duration::from_secs(5));
+    /// assert_eq!((recorder.typical("GET /").len(), recorder.kept().len()), (1, 0));
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    pub fn typical(&self, name: &str) -> Vec<Arc<Report>> {
+        let all = self.inner.shared.typical(|typical| typical.reports());
+        let mut all = all.unwrap_or_default();
+        all.retain(|report| { report.request.as_ref() }.is_some_and(|it| it.name == name));
+        all
+    }
+
+    /// Returns the kept or [typical](Self::typical) request with this [trace](Report::trace), if it is in memory.
     pub fn get(&self, trace: u64) -> Option<Arc<Report>> {
-        self.inner.shared.ring(|ring| ring.get(trace))?
+        let shared = &self.inner.shared;
+        let kept = shared.ring(|ring| ring.get(trace)).flatten();
+        kept.or_else(|| shared.typical(|typical| typical.get(trace))?)
     }
 
     /// Opens the files to which kept requests are written, the newest first.

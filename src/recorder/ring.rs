@@ -11,8 +11,8 @@ use crate::report::Report;
 
 use super::policy::Reason;
 
-/// The reports that evict each other: the route's number and the first reason.
-type Group = (usize, Reason);
+/// The reports that evict each other: the route's number and the first reason; no reason for typical requests.
+type Group = (usize, Option<Reason>);
 
 pub(super) struct Ring {
     most_bytes: usize,
@@ -47,7 +47,13 @@ impl Ring {
     }
 
     /// Adds a report, which takes this many bytes.
-    pub(super) fn push(&mut self, report: Arc<Report>, bytes: usize, route: usize, reason: Reason) {
+    pub(super) fn push(
+        &mut self,
+        report: Arc<Report>,
+        bytes: usize,
+        route: usize,
+        reason: Option<Reason>,
+    ) {
         let bytes = PLACE_BYTES + bytes;
         if bytes > self.most_bytes {
             return self.lose();
@@ -118,7 +124,7 @@ mod tests {
     fn push(ring: &mut Ring, trace: u64, route: usize, reason: Reason) {
         let report = report(trace);
         let bytes = bytes_of(&report);
-        ring.push(report, bytes, route, reason);
+        ring.push(report, bytes, route, Some(reason));
     }
 
     fn traces(ring: &Ring) -> Vec<u64> {

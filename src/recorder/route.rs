@@ -1,7 +1,7 @@
 //! Routes: the state that the requests of one name share, and the bounded list of names.
 
 use std::hash::BuildHasher;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -9,9 +9,11 @@ use crate::primitives::text::copied;
 
 #[cfg(feature = "sites")]
 use super::arming::Watch;
+use super::minutes::{MinutePool, Minutes};
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
 use super::top::Top;
+use super::typical::Typical;
 
 /// The name of all requests for whose name there was no room.
 pub(super) const OTHER: &str = "(other)";
@@ -23,19 +25,23 @@ pub(super) struct Route {
     pub(super) number: usize,
     pub(super) slowest: Top,
     pub(super) heaviest: Top,
+    pub(super) minutes: Minutes,
+    pub(super) typical: Typical,
     #[cfg(feature = "sites")]
     pub(super) watch: Watch,
 }
 
 impl Route {
     /// Makes a route; `None` if there is no memory.
-    fn new(name: &str, number: usize, policy: &Policy) -> Option<Self> {
+    fn new(name: &str, number: usize, policy: &Policy, pool: &Arc<MinutePool>) -> Option<Self> {
         let (slowest, heaviest) = policy.extremes();
         Some(Self {
             name: copied(name)?,
             number,
             slowest: Top::new(slowest)?,
             heaviest: Top::new(heaviest)?,
+            minutes: Minutes::new(Arc::clone(pool)),
+            typical: Typical::default(),
             #[cfg(feature = "sites")]
             watch: Watch::default(),
         })
@@ -47,6 +53,8 @@ pub(super) struct Routes {
     /// By number.
     places: Box<[OnceLock<Route>]>,
     known: ProcessLock<Known>,
+    /// For the minutes of all routes.
+    pool: Arc<MinutePool>,
 }
 
 /// The numbers of routes, found by their names.
@@ -88,14 +96,17 @@ impl Routes {
     /// The bytes that a name's place takes, even before the name is known.
     pub(super) const PLACE_BYTES: usize = size_of::<OnceLock<Route>>();
 
-    pub(super) fn new(most: usize, policy: &Policy) -> Self {
+    /// Makes a list for at most so many names, whose minutes share `pool_bytes`.
+    pub(super) fn new(most: usize, policy: &Policy, pool_bytes: usize) -> Self {
+        let pool = Arc::new(MinutePool::new(pool_bytes));
         let mut places = Vec::new();
         places.resize_with(most + 1, OnceLock::new);
-        let other = Route::new(OTHER, 0, policy).map(OnceLock::from);
+        let other = Route::new(OTHER, 0, policy, &pool).map(OnceLock::from);
         places[0] = other.unwrap_or_default();
         let routes = Self {
             places: places.into_boxed_slice(),
             known: ProcessLock::new(Known::default()),
+            pool,
         };
         if let Some(mut known) = routes.known.take() {
             known.add(OTHER, 0, &routes);
@@ -131,7 +142,7 @@ impl Routes {
         if number >= self.places.len() || !make_room(number) {
             return 0;
         }
-        let Some(route) = Route::new(name, number, policy) else {
+        let Some(route) = Route::new(name, number, policy, &self.pool) else {
             return 0;
         };
         if !known.add(name, number, self) {
@@ -168,7 +179,7 @@ mod tests {
     #[test]
     fn beyond_the_most_all_are_others() {
         let policy = Policy::none();
-        let routes = Routes::new(2, &policy);
+        let routes = Routes::new(2, &policy, 0);
         let number = |name: &str| routes.get(name, &policy, |_| true);
         assert_eq!(["a", "b", "c", "a", "(other)"].map(number), [1, 2, 0, 1, 0]);
         let names: Vec<_> = routes.all().iter().map(|it| &*it.name).collect();

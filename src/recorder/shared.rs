@@ -8,6 +8,7 @@ use crate::store::trace_builder::TraceBuilder;
 #[cfg(feature = "sites")]
 use super::arming::{Arming, Arms};
 use super::finished::Finished;
+use super::minutes::Minutes;
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
 use super::queue::Queue;
@@ -18,7 +19,7 @@ use super::stripe::Stripes;
 pub(super) struct Shared {
     /// The settings of the requests' traces.
     pub(super) traces: TraceBuilder,
-    window_ns: u64,
+    pub(super) window_ns: u64,
     /// The memory that the program allows.
     #[cfg(feature = "metrics")]
     pub(super) memory_bytes: usize,
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) stripes: Stripes,
     pub(super) queue: Queue<Finished>,
     ring: ProcessLock<Ring>,
+    /// Typical requests, in a ring of their own.
+    typical: ProcessLock<Ring>,
     #[cfg(feature = "sites")]
     pub(super) arms: Arms,
     /// How often a rule of the program panicked.
@@ -46,12 +49,14 @@ impl Shared {
         memory_bytes: usize,
         #[cfg(feature = "sites")] arming: Arming,
     ) -> Self {
-        let (ring_bytes, queue_bytes) = (memory_bytes / 8 * 3, memory_bytes / 8);
+        let sixteenth = memory_bytes / 16;
+        let (ring_bytes, queue_bytes) = (5 * sixteenth, memory_bytes / 8);
         let baseline_bytes = memory_bytes / 4;
         let names = names.min(Stripes::most_names(baseline_bytes));
-        let for_stripes = baseline_bytes.saturating_sub(names * Routes::PLACE_BYTES);
+        let of_names = names * (Routes::PLACE_BYTES + Minutes::LEAST_BYTES);
+        let for_stripes = baseline_bytes.saturating_sub(sixteenth + of_names);
         Self {
-            routes: Routes::new(names, &policy),
+            routes: Routes::new(names, &policy, sixteenth),
             traces,
             window_ns,
             #[cfg(feature = "metrics")]
@@ -60,6 +65,7 @@ impl Shared {
             stripes: Stripes::new(for_stripes),
             queue: Queue::new(super::MOST_WAITING, queue_bytes),
             ring: ProcessLock::new(Ring::new(ring_bytes)),
+            typical: ProcessLock::new(Ring::new(sixteenth)),
             #[cfg(feature = "sites")]
             arms: Arms::new(arming, window_ns),
             policy_panics: AtomicU64::new(0),
@@ -71,6 +77,11 @@ impl Shared {
     /// Looks at the ring; `None` in a process that was forked while another thread held its lock.
     pub(super) fn ring<T>(&self, look: impl FnOnce(&mut Ring) -> T) -> Option<T> {
         Some(look(&mut *self.ring.take()?))
+    }
+
+    /// Looks at the typical requests, as [`ring`](Self::ring) does at the kept ones.
+    pub(super) fn typical<T>(&self, look: impl FnOnce(&mut Ring) -> T) -> Option<T> {
+        Some(look(&mut *self.typical.take()?))
     }
 
     /// Returns the number of the window of time that a moment, in the clock's nanoseconds, is in.

@@ -162,16 +162,17 @@ impl Sketch {
 
     /// Adds the values of another sketch.
     pub(super) fn add(&mut self, other: &Self) {
+        self.add_within(other, &mut Quota::unlimited());
+    }
+
+    /// Adds the values of another sketch. Takes memory for bins from `quota`, as [`record`](Self::record) does.
+    pub(super) fn add_within(&mut self, other: &Self, quota: &mut Quota) {
         while self.wider < other.wider {
             self.widen();
         }
         for (place, count) in other.bins.iter().enumerate() {
             if *count > 0 {
-                self.put(
-                    (other.first + place) << other.wider,
-                    *count,
-                    &mut Quota::unlimited(),
-                );
+                self.put((other.first + place) << other.wider, *count, quota);
             }
         }
         self.count += other.count;

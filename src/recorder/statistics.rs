@@ -11,6 +11,7 @@ use super::Recorder;
 use super::armed::{ArmedRoute, ArmingStatistics};
 #[cfg(feature = "sites")]
 use super::arming;
+use super::minutes::Minute;
 use super::route::Route;
 use super::sinks::SinkStatistics;
 use super::stripe::RequestCounts;
@@ -35,7 +36,7 @@ pub struct Statistics {
     /// Ended requests that should have been kept, but came faster than reports can be built or after the
     /// recorder was shut down, or for which the process had no memory.
     pub dropped: u64,
-    /// Kept requests whose reports have yet to be built.
+    /// Kept and [typical](Recorder::typical) requests whose reports have yet to be built.
     pub waiting: usize,
     /// Kept requests in memory.
     pub in_memory: usize,
@@ -137,6 +138,35 @@ impl Recorder {
     pub fn routes(&self) -> Vec<RouteStatistics> {
         let routes = self.inner.shared.routes.all();
         self.statistics_of(&routes)
+    }
+
+    /// Returns the figures of each minute of the last hours in which a request of this name ended, in order of
+    /// time; nothing if the name is unknown. Minutes are those of the wall clock. The last one is not over.
+    ///
+    /// Counts, sums and the longest time are exact. At most the last 180 minutes with requests are known, and 15
+    /// if there is no [memory](super::Builder::memory_bytes) for more.
+    ///
+    /// ```
+    /// use tracer::recorder::Recorder;
+    ///
+    /// let recorder = Recorder::builder().start()?;
+    /// for _ in 0..3 {
+    ///     recorder.begin("GET /").finish();
+    /// }
+    /// let minutes = recorder.minutes("GET /");
+    /// assert_eq!(minutes.iter().map(|it| it.requests).sum::<u64>(), 3);
+    /// # Ok::<(), tracer::recorder::StartError>(())
+    /// ```
+    pub fn minutes(&self, name: &str) -> Vec<Minute> {
+        let shared = &self.inner.shared;
+        let Some(route) = shared.routes.iter().find(|route| route.name == name) else {
+            return Vec::new();
+        };
+        shared.stripes.finish_minutes(route);
+        let minutes = route.minutes.read();
+        { minutes.iter() }
+            .map(|it| it.shown(shared.is_counted))
+            .collect()
     }
 
     /// Returns the statistics of the route of this name.

@@ -44,7 +44,7 @@ pub(super) fn start(shared: &Arc<Shared>, sinks: Sinks) -> io::Result<JoinHandle
     thread.spawn(move || alloc_counter::exclude(work))
 }
 
-/// Builds the report of a kept request, and hands it to the sinks.
+/// Builds the report of a kept request, and hands it to the sinks. That of a typical one stays in memory.
 fn hand_on(
     shared: &Shared,
     sinks: &Sinks,
@@ -52,7 +52,11 @@ fn hand_on(
     #[cfg(feature = "sites")] symbols: &mut Symbols,
 ) {
     let (route, reason) = (finished.route, Reason::of_group(&finished.reasons));
+    let (is_kept, is_typical) = (reason.is_some(), finished.is_typical);
     let lose = |why: &str| {
+        if !is_kept {
+            return;
+        }
         shared.ring(Ring::lose);
         sinks.0.iter().for_each(|sink| sink.fail(why));
     };
@@ -76,10 +80,15 @@ fn hand_on(
         return lose("the report could not be built");
     };
     let bytes = bytes_of(&report);
-    if let Some(reason) = reason {
+    if is_typical {
         let report = Arc::clone(&report);
-        shared.ring(|ring| ring.push(report, bytes, route, reason));
+        shared.typical(|ring| ring.push(report, bytes, route, None));
     }
+    if !is_kept {
+        return;
+    }
+    let of_ring = Arc::clone(&report);
+    shared.ring(|ring| ring.push(of_ring, bytes, route, reason));
     for sink in &sinks.0 {
         sink.offer(&report, bytes);
     }

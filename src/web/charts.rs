@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 const WIDTH: u64 = 90;
 const HEIGHT: u64 = 24;
-const BARS: usize = 30;
+pub(super) const BARS: usize = 30;
 /// Range of a histogram, from the left to the right.
 const DECADES: u128 = 7;
 
@@ -53,14 +53,42 @@ fn spread(class: &str, says: &str, from: u32, bins: impl Iterator<Item = (u128, 
 
 /// Returns the bar of a figure; bars are equally wide on a logarithmic scale.
 fn bar_of(figure: u128, from: u32) -> usize {
-    // Thousandths of the logarithm to base 2; a decade has 3,322.
-    const DECADE: u128 = 3322;
-    let figure = figure.max(1);
-    let octave = u128::from(figure.ilog2());
-    let within = (figure * 1000) / (1 << octave) - 1000;
-    let log = octave * 1000 + within;
-    let bar = log.saturating_sub(u128::from(from) * DECADE) * BARS as u128 / (DECADES * DECADE);
+    let log = log(figure).saturating_sub(u128::from(from) * DECADE);
+    let bar = log * BARS as u128 / (DECADES * DECADE);
     usize::try_from(bar).unwrap_or(BARS).min(BARS - 1)
+}
+
+/// The logarithm of ten: see [`log`].
+pub(super) const DECADE: u128 = 3322;
+
+/// Returns about a thousand times the logarithm to base 2.
+pub(super) fn log(figure: u128) -> u128 {
+    let figure = figure.max(1);
+    let octave = figure.ilog2();
+    let within = (figure * 1000) / (1 << octave) - 1000;
+    u128::from(octave) * 1000 + within
+}
+
+/// Draws figures as bars, with a part of each that stands out.
+pub(super) fn pair(says: &str, figures: &[u64], parts: &[u64]) -> Markup {
+    let highest = figures.iter().copied().max().unwrap_or(0).max(1);
+    let width = WIDTH / BARS as u64;
+    let bar = |class: &str, place: usize, figure: u64| {
+        let height = (u128::from(figure) * u128::from(HEIGHT - 2)).div_ceil(u128::from(highest));
+        html! {
+            rect class=(class) x=(place as u64 * width) y=(u128::from(HEIGHT - 1) - height) width=(width - 1) height=(height) {}
+        }
+    };
+    html! {
+        svg width=(WIDTH) height=(HEIGHT) viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(says) {
+            title { (says) }
+            rect class="track" x="0" y=(HEIGHT - 1) width=(WIDTH) height="1" {}
+            @for (place, (figure, part)) in figures.iter().zip(parts).enumerate() {
+                @if *figure > 0 { (bar("time", place, *figure)) }
+                @if *part > 0 { (bar("failed", place, *part)) }
+            }
+        }
+    }
 }
 
 /// Draws a bar from one thousandth of the width to another, with marks. The bar and the marks have a
@@ -76,6 +104,22 @@ pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
             rect class=(class) x=(from) y="2" width=(to.saturating_sub(from)) height="10" {}
             (line(class, from, 2, 12))
             @for mark in marks { (line("mark", *mark, 0, 14)) }
+        }
+    }
+}
+
+/// Draws two rows of bars on one axis, each from one thousandth of the width to another. Each bar has a minimum width.
+pub(super) fn bars(rows: [(&str, &[(u64, u64)]); 2]) -> Markup {
+    html! {
+        svg width="100%" height="26" viewBox="0 0 1000 26" preserveAspectRatio="none" aria-hidden="true" {
+            @for ((class, spans), y) in rows.into_iter().zip([1, 14]) {
+                rect class="track" x="0" y=(y + 4) width="1000" height="2" {}
+                @for (from, to) in spans {
+                    @let at = *from.clamp(&2, &998);
+                    rect class=(class) x=(from) y=(y) width=(to.saturating_sub(*from)) height="10" {}
+                    line class=(class) x1=(at) x2=(at) y1=(y) y2=(y + 10) vector-effect="non-scaling-stroke" {}
+                }
+            }
         }
     }
 }

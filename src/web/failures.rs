@@ -13,7 +13,7 @@ use crate::search::groups::{Failures, Group};
 use super::json::GroupInJson;
 use super::layout::{cell, shown};
 use super::requests::{bytes_allocated, wall};
-use super::{Asked, Mounted, json, layout, when};
+use super::{Asked, Mounted, json, layout};
 
 /// Number of groups that are shown.
 const MOST: usize = 200;
@@ -91,8 +91,8 @@ impl Groups {
                     @if self.is_at_least { "at least " } (percent(group.failures, ended))
                     span.usual { "of " (count(ended)) }
                 }
-                (cell("First", &when::shown(group.first)))
-                (cell("Last", &when::shown(group.newest.started)))
+                td.text data-of="First" { (asked.when().time_ago(group.first)) }
+                td.text data-of="Last" { (asked.when().time_ago(group.newest.started)) }
                 td.text data-of="Look at" {
                     span { a href=(to(group.newest.trace)) { "newest" } } " "
                     span { a href=(to(group.slowest.trace)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "

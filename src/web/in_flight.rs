@@ -1,7 +1,9 @@
 //! Requests in flight; the page reloads itself until it is paused.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 use serde::Serialize;
 
 use crate::report::names::Names;
@@ -48,12 +50,13 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         @else {
             div.wide tabindex="0" role="region" aria-label="Requests in flight" {
                 table {
-                    thead { tr { th.text { "Request" } th { "Age" } th { "Allocates" } th.text { "Where it is" } } }
+                    thead { tr { th.text { "Request" } th.text { "Began" } th { "Age" } th { "Allocates" } th.text { "Where it is" } } }
                     tbody {
                         @for request in &in_flight {
                             tr {
                                 th.text { (shown(&request.name)) @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
                                     @if let Some(id) = request.now.trace_id { span.usual { "trace " (id) } } }
+                                td.text data-of="Began" { (began(asked, request.now.age)) }
                                 (cell("Age", &time(request.now.age)))
                                 (cell("Allocates", &or_unknown(request.now.total, |it| count(it.allocates()))))
                                 td.text data-of="Where it is" {
@@ -72,4 +75,10 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         }
     };
     layout::page(asked, "In flight", again, &content).into_response()
+}
+
+fn began(asked: &Asked, age: Duration) -> Markup {
+    let when = asked.when();
+    let began = when.moment().checked_sub(age);
+    began.map_or_else(|| html! { "n/a" }, |began| when.time(began))
 }

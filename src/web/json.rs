@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::hotspots::By;
 use crate::hotspots::json::HotspotsInJson;
-use crate::recorder::{RequestInFlight, RouteStatistics, SinkStatistics, Statistics};
+use crate::recorder::{Minute, RequestInFlight, RouteStatistics, SinkStatistics, Statistics};
 use crate::report::duration::nanoseconds;
 use crate::report::json::counts::CountsInJson;
 use crate::report::json::head::Head;
@@ -18,6 +18,8 @@ use crate::report::json::{calls, escaping};
 use crate::report::{Percentiles, Report};
 use crate::search::groups::Group;
 use crate::store::ids::TraceId;
+
+use super::pairs::{Pair, Side};
 
 /// The version of the schema.
 const VERSION: u32 = 1;
@@ -224,6 +226,97 @@ impl<'a> RouteInJson<'a> {
                 allocates_bins: it.allocates_bins.clone(),
             },
             armed: it.armed.map(|it| it.to_string()),
+        }
+    }
+}
+
+/// The requests of a route that ended in one minute.
+#[derive(Serialize)]
+pub(super) struct MinuteInJson {
+    started_unix_ns: i64,
+    requests: u64,
+    failed: u64,
+    panicked: u64,
+    cancelled: u64,
+    wall_ns: u64,
+    max_wall_ns: u64,
+    p99_wall_ns: u64,
+    p99_is_bound: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocates: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+}
+
+impl MinuteInJson {
+    pub(super) fn of(it: &Minute) -> Self {
+        Self {
+            started_unix_ns: unix_ns(it.started),
+            requests: it.requests,
+            failed: it.failed,
+            panicked: it.panicked,
+            cancelled: it.cancelled,
+            wall_ns: nanoseconds(it.wall),
+            max_wall_ns: nanoseconds(it.max_wall),
+            p99_wall_ns: nanoseconds(it.p99_wall),
+            p99_is_bound: it.p99_is_bound,
+            allocates: it.allocates,
+            bytes: it.bytes_allocated,
+        }
+    }
+}
+
+/// Two requests, and the calls of both by path.
+#[derive(Serialize)]
+pub(super) struct ComparisonInJson<'a> {
+    a: Head,
+    b: Head,
+    calls: Vec<PairInJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct PairInJson<'a> {
+    name: &'a str,
+    module: &'a str,
+    file: &'a str,
+    line: u32,
+    depth: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<SideInJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b: Option<SideInJson>,
+}
+
+#[derive(Serialize)]
+struct SideInJson {
+    calls: u64,
+    failures: u64,
+    wall_ns: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocates: Option<u64>,
+}
+
+impl<'a> ComparisonInJson<'a> {
+    pub(super) fn of([a, b]: [&Report; 2], pairs: &[Pair<'a>]) -> Self {
+        let side = |side: &Side| SideInJson {
+            calls: side.calls,
+            failures: side.failures,
+            wall_ns: nanoseconds(side.wall),
+            allocates: side.allocates,
+        };
+        let pair = |pair: &Pair<'a>| PairInJson {
+            name: pair.name,
+            module: pair.module,
+            file: pair.file,
+            line: pair.line,
+            depth: pair.depth,
+            a: pair.sides[0].as_ref().map(side),
+            b: pair.sides[1].as_ref().map(side),
+        };
+        Self {
+            a: Head::of(a),
+            b: Head::of(b),
+            calls: pairs.iter().map(pair).collect(),
         }
     }
 }

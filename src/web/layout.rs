@@ -52,6 +52,7 @@ pub(super) fn page(
                     }
                 }
                 main { (content) }
+                footer { p.faint { (asked.when().stated()) "." } }
             }
         }
     };

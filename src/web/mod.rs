@@ -56,6 +56,8 @@
 //! The page is read-only. It has no scripts and loads nothing from other hosts, which a
 //! `Content-Security-Policy` enforces. It leads to other hosts only by [links](Page::link) that you add. All text from outside is escaped.
 //!
+//! Times are local, by the machine's time zone; each page states its offset from UTC.
+//!
 //! `nest_service` serves `/debug/traces` and `/debug/traces/`; `nest` serves the first only.
 //!
 //! # Paths
@@ -66,8 +68,9 @@
 //! | `/search?…` | kept requests by id, text, route, outcome, time and size: the [parameters](crate::search) of a query, `sort`, `order` and `page` |
 //! | `/id/…`, `/trace-id/…` | redirects to the kept request with this id, or of this trace; if there are several, to the search |
 //! | `/failures` | kept failures in groups: of one route, with one message apart from numbers, ids and quoted texts |
-//! | `/route?name=…` | one route |
+//! | `/route?name=…` | one route: its last hours, and kept requests |
 //! | `/trace/N` | one request; `/trace/N/json` and so on in each [`Format`](crate::export::Format) |
+//! | `/trace/N/compare`, `/compare?a=N&b=M` | one request beside a [typical one](Recorder::typical); any two requests |
 //! | `/hotspots` | all requests of the last minutes, by function, with a flame graph |
 //! | `/in-flight` | requests that have not ended |
 //! | `/metrics` | with the feature `metrics`: text for Prometheus |
@@ -83,6 +86,7 @@
 
 mod access;
 mod charts;
+mod compare;
 mod failures;
 mod find;
 mod flames;
@@ -95,16 +99,18 @@ mod links;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod overview;
+mod pairs;
 mod requests;
 mod route;
 mod search;
+mod timeline;
 mod token;
 mod trace;
 mod when;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{NestedPath, OriginalUri, State};
@@ -115,11 +121,13 @@ use axum::routing::{MethodRouter, get};
 use percent_encoding::percent_decode_str;
 
 use crate::recorder::{Recorder, RouteStatistics};
+use crate::report::Report;
 
 use access::{AccessRule, Admitted, TOKEN};
 use find::Searches;
 use links::Links;
 use token::Token;
+use when::When;
 
 pub use links::LinkError;
 pub use token::TokenError;
@@ -289,7 +297,9 @@ where
         .route("/", shown(|page, asked| Ok(overview::page(page, asked))))
         .route("/route", shown(route::page))
         .route("/trace/{number}", shown(trace::page))
+        .route("/trace/{number}/compare", shown(compare::with_typical))
         .route("/trace/{number}/{form}", shown(trace::export))
+        .route("/compare", shown(compare::page))
         .route("/hotspots", shown(hotspots::page))
         .route("/search", shown(search::page))
         .route(
@@ -325,6 +335,17 @@ struct Mounted {
 }
 
 impl Mounted {
+    /// Returns the report of the trace with this number.
+    fn report(&self, text: &str) -> Result<Arc<Report>, Refused> {
+        let trace = number(text, "trace")?;
+        self.recorder.get(trace).ok_or_else(|| {
+            let why = format!(
+                "Trace {trace} is not in memory: it was not kept, or others have taken its place."
+            );
+            Refused(StatusCode::NOT_FOUND, why)
+        })
+    }
+
     /// Returns the statistics of the route of this name.
     fn route(&self, name: &str) -> Result<RouteStatistics, Refused> {
         self.recorder.route(name).ok_or_else(|| {
@@ -350,6 +371,8 @@ struct Asked {
     raw_path: String,
     /// Whether the response is JSON.
     is_json: bool,
+    /// Of the moment at which the page is made.
+    when: OnceLock<When>,
 }
 
 /// Error that is shown instead of a page: its status and the reason.
@@ -387,6 +410,7 @@ impl Asked {
             raw_query: raw_query.to_owned(),
             raw_path,
             is_json: false,
+            when: OnceLock::new(),
         };
         asked.is_json = match asked.get("format") {
             Some(format) => format == "json",
@@ -403,6 +427,11 @@ impl Asked {
             let why = format!("expected UTF-8, percent-encoded, after {after}");
             Refused(StatusCode::BAD_REQUEST, why)
         })
+    }
+
+    /// Returns the moment at which the page is made: that of the first call.
+    fn when(&self) -> &When {
+        self.when.get_or_init(When::now)
     }
 
     /// Returns the value of a query parameter, the last one if it is repeated.
@@ -428,6 +457,11 @@ impl Asked {
     /// Returns the path of one of the pages.
     fn link(&self, page: &str) -> String {
         format!("{}{page}", self.base)
+    }
+
+    /// Returns the path of a request's page.
+    fn trace(&self, trace: u64) -> String {
+        self.link(&format!("/trace/{trace}"))
     }
 
     /// Returns the path of a route's page.

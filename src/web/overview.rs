@@ -16,6 +16,7 @@ use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, RouteInJson, StatisticsInJson};
 use super::layout::{cell, shown};
 use super::requests::{Bucket, bytes_allocated, list, name, wall};
+use super::timeline::Timeline;
 use super::{Asked, Mounted, charts, json, layout};
 
 /// Number of entries of each list.
@@ -60,7 +61,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         }
         h2 { "Routes" }
         @if routes.is_empty() { p { "No request has begun yet." } }
-        @else { (routes_table(asked, &routes, &kept)) }
+        @else { (routes_table(page, asked, &routes, &kept)) }
         h2 { "Failures" }
         (groups.table(asked, MOST, true))
         @for (title, reports) in [("Slowest", &slowest), ("Heaviest", &heaviest)] {
@@ -99,7 +100,12 @@ fn facts(statistics: &Statistics) -> Markup {
     }
 }
 
-fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>]) -> Markup {
+fn routes_table(
+    page: &Mounted,
+    asked: &Asked,
+    routes: &[RouteStatistics],
+    kept: &[Arc<Report>],
+) -> Markup {
     let mut by_route: HashMap<&str, Vec<&Arc<Report>>> = HashMap::new();
     for report in kept {
         by_route.entry(name(report)).or_default().push(report);
@@ -121,7 +127,7 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
                 }
                 tbody {
                     @for route in routes {
-                        (route_row(asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
+                        (route_row(page, asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
                     }
                 }
             }
@@ -129,7 +135,13 @@ fn routes_table(asked: &Asked, routes: &[RouteStatistics], kept: &[Arc<Report>])
     }
 }
 
-fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> Markup {
+fn route_row(
+    page: &Mounted,
+    asked: &Asked,
+    route: &RouteStatistics,
+    kept: &[&Arc<Report>],
+) -> Markup {
+    let minutes = page.recorder.minutes(&route.name);
     let errors = route.failed + route.panicked;
     let here = asked.route(&route.name);
     let (wall, allocates) = (route.wall.as_ref(), route.allocates.as_ref());
@@ -137,6 +149,7 @@ fn route_row(asked: &Asked, route: &RouteStatistics, kept: &[&Arc<Report>]) -> M
         tr {
             th.text {
                 a href=(here) { (shown(&route.name)) }
+                a.hours href=(format!("{here}#minutes")) { (Timeline::of(asked, &minutes, &[]).small()) }
                 @if let Some(armed) = route.armed { span.usual { (armed) } }
             }
             (with_more("Ended", route.ended, false, "in flight", route.in_flight))

@@ -13,7 +13,7 @@ use crate::search::found::Found;
 use crate::store::ids::TraceId;
 
 use super::layout::{beside_usual, cell, shown};
-use super::{Asked, Mounted, find, when};
+use super::{Asked, Mounted, find};
 
 /// Kept requests of one route whose times share a power of ten.
 pub(super) struct Bucket {
@@ -59,6 +59,19 @@ pub(super) fn wall(report: &Report) -> Duration {
     report.request.as_ref().map_or(report.elapsed, |it| it.wall)
 }
 
+/// Returns when the request ended.
+pub(super) fn ended(report: &Report) -> SystemTime {
+    report
+        .started
+        .checked_add(wall(report))
+        .unwrap_or(report.started)
+}
+
+pub(super) fn is_ok(report: &Report) -> bool {
+    let request = report.request.as_ref();
+    request.is_none_or(|it| it.outcome == Outcome::Ok)
+}
+
 pub(super) fn bytes_allocated(report: &Report) -> u64 {
     report.total.map_or(0, |total| total.bytes_allocated)
 }
@@ -82,7 +95,7 @@ pub(super) fn list(
             div.wide tabindex="0" role="region" aria-label=(title) {
                 table.list {
                     thead { tr {
-                        th.text { "Request" } th { "When" } th { "Time" } th { "Allocates" } th { "Bytes" }
+                        th.text { "Request" } th.text { "When" } th { "Time" } th { "Allocates" } th { "Bytes" }
                         th.text { "Outcome" } th.text { "Kept because" }
                     } }
                     tbody {
@@ -148,7 +161,7 @@ pub(super) fn row(page: &Mounted, asked: &Asked, row: &Row<'_>) -> Markup {
                 @if let Some(id) = row.trace_id { span.usual { "trace " (id) } }
                 @if !row.is_in_memory { span.usual { "in a file" } }
             }
-            (cell("When", &when::shown(row.started)))
+            td.text data-of="When" { (asked.when().time_ago(row.started)) }
             (beside_usual("Time", &time(request.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))
             (beside_usual("Allocates", &allocates, usual.map(|it| count(it.p50)),

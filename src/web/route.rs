@@ -11,20 +11,24 @@ use crate::report::Report;
 use crate::report::units::{count, time};
 
 use super::failures::Groups;
-use super::json::{GroupInJson, KeptInJson, RouteInJson};
+use super::json::{GroupInJson, KeptInJson, MinuteInJson, RouteInJson};
 use super::layout::{encoded, shown};
 use super::requests::{self, Bucket, list};
+use super::timeline::Timeline;
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of entries of each list.
 const MOST: usize = 100;
 /// Number of groups of failures.
 const MOST_GROUPS: usize = 10;
+const MOST_TYPICAL: usize = 3;
 
 #[derive(Serialize)]
 struct OneRouteInJson<'a> {
     route: RouteInJson<'a>,
+    minutes: Vec<MinuteInJson>,
     failures: Vec<GroupInJson<'a>>,
+    typical: Vec<KeptInJson>,
     in_memory: usize,
     requests: Vec<KeptInJson>,
 }
@@ -39,6 +43,11 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let route = page.route(name)?;
     let mut kept = page.recorder.kept();
     kept.retain(|report| requests::name(report) == name);
+    let (minutes, typical) = (page.recorder.minutes(name), page.recorder.typical(name));
+    // One that is no longer in memory is not marked.
+    let here = asked
+        .get("trace")
+        .and_then(|it| page.recorder.get(it.parse().ok()?));
     let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
@@ -46,7 +55,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     if asked.is_json {
         let content = OneRouteInJson {
             route: RouteInJson::of(&route),
+            minutes: minutes.iter().map(MinuteInJson::of).collect(),
             failures: groups.in_json(MOST_GROUPS),
+            typical: KeptInJson::first(&typical, typical.len()),
             in_memory: kept.len(),
             requests: KeptInJson::first(&kept, MOST),
         };
@@ -79,9 +90,16 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { (charts::allocations(&route.allocates_bins)) }
             }
         }
+        h2 #minutes { "The last hours" }
+        (Timeline::of(asked, &minutes, &kept).draw(here.as_deref()))
         @if groups.failures.count > 0 {
             h2 { "Failures" }
             (groups.table(asked, MOST_GROUPS, false))
+        }
+        @if !typical.is_empty() {
+            h2 { "Typical" }
+            p.faint { "Near the median of the last minutes when they ended, to compare others with." }
+            (list(page, asked, "Typical", &typical, MOST_TYPICAL))
         }
         @if !with_lines.is_empty() {
             h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }

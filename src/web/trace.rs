@@ -17,10 +17,10 @@ use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, encoded, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Mounted, Refused, charts, find, json, layout, lines, number, when};
+use super::{Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number};
 
-/// Number of calls that are shown; the exports have all of them.
-const MOST: usize = 2000;
+/// Number of calls that are shown at once; the exports have all of them.
+const MOST: usize = 1000;
 /// Bytes of text up to which the page includes it; there is a link to longer texts.
 const MOST_TEXT: usize = 256 << 10;
 /// Deeper levels are not indented further.
@@ -31,22 +31,15 @@ const MAX_PATH: usize = 5;
 /// Returns the report of the trace with this number, which is in memory, or in a file if its beginning is given.
 fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     let text = asked.path.first().map_or("", String::as_str);
+    let Some(started) = asked.get("started") else {
+        return page.report(text);
+    };
     let trace = number(text, "trace")?;
-    let started = asked.get("started");
-    let started: Option<i64> = started
-        .map(|it| number(it, "time in nanoseconds"))
-        .transpose()?;
+    let started: i64 = number(started, "time in nanoseconds")?;
     let in_memory = page.recorder.get(trace);
-    let is_it = |it: &Arc<Report>| started.is_none_or(|started| unix_ns(it.started) == started);
-    if let Some(report) = in_memory.filter(is_it) {
+    if let Some(report) = in_memory.filter(|it| unix_ns(it.started) == started) {
         return Ok(report);
     }
-    let Some(started) = started else {
-        let why = format!(
-            "Trace {trace} is not in memory: it was not kept, or others have taken its place."
-        );
-        return Err(Refused(StatusCode::NOT_FOUND, why));
-    };
     let (report, in_files) = page.report_in_files(trace, started);
     let why = || find::missing(&format!("Trace {trace} of that time is not kept"), in_files);
     report.map(Arc::new).ok_or_else(why)
@@ -105,8 +98,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let content = html! {
         h1 { a href=(asked.route(name)) { (shown(name)) }
             @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
-        (facts(page, &report))
-        (waterfall(&report))
+        (facts(page, asked, &report))
+        (compare::links(page, asked, &report))
+        (waterfall(&report, first_shown(asked)?, &here))
         p { "Take it away: "
             @for (place, format) in Format::ALL.iter().enumerate() {
                 @if place > 0 { ", " }
@@ -125,11 +119,14 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     .into_response())
 }
 
-fn facts(page: &Mounted, report: &Report) -> Markup {
+fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
+    let when = asked.when();
     html! {
         @if let Some(request) = &report.request {
             @let compared = request.compared.as_ref();
             ul.facts {
+                li { (when.time(report.started)) " "
+                    a href=(format!("{}&trace={}#minutes", asked.route(&request.name), report.trace)) { (when.ago(report.started)) } }
                 li { (ending(&request.outcome)) }
                 li.warm[compared.is_some_and(Compared::wall_stands_out)] {
                     b { (time(request.wall)) }
@@ -143,8 +140,8 @@ fn facts(page: &Mounted, report: &Report) -> Markup {
                 @if let Some(it) = &report.subscriber {
                     li { "subscriber: " b { (plural(it.allocates(), "allocation")) " (" (bytes(it.bytes_allocated)) ")" } }
                 }
-                li { "kept: " (reasons(request)) }
-                li.faint { (when::shown(report.started)) }
+                @if request.reasons.is_empty() { li { "typical of its route, and not kept otherwise" } }
+                @else { li { "kept: " (reasons(request)) } }
                 @if let Some(id) = report.trace_id { li.faint { "trace id " b #trace-id { (id) } } }
                 @if let Some(id) = report.parent_span { li.faint { "called by span " b { (id) } } }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
@@ -188,7 +185,32 @@ fn order(report: &Report) -> Vec<usize> {
     order
 }
 
-fn waterfall(report: &Report) -> Markup {
+/// Returns the number of the first call that is asked for, from 0.
+fn first_shown(asked: &Asked) -> Result<usize, Refused> {
+    let first = asked
+        .get("from")
+        .map_or(Ok(0), |text| number(text, "place of a call"))?;
+    Ok(usize::try_from(first).unwrap_or(usize::MAX))
+}
+
+/// Makes links to the other parts of a long list, named by where they stand.
+fn parts(stand: &str, from: usize, of: usize, here: &str) -> Markup {
+    let to = from.saturating_add(MOST).min(of);
+    let link = |from: usize| format!("{here}?from={from}#calls");
+    html! {
+        @if of > MOST {
+            nav aria-label=(format!("Parts, {stand}")) {
+                @if from < to { span { (count(from as u64 + 1)) " to " (count(to as u64)) " of " (count(of as u64)) } }
+                @else { span { "There are only " (count(of as u64)) "." } }
+                @if from > 0 { a href=(link(from.min(of).saturating_sub(MOST))) { "Those before" } }
+                @if to < of { a href=(link(to)) { "Those after" } }
+            }
+        }
+    }
+}
+
+/// `from`: how many lines are left out before the first one.
+fn waterfall(report: &Report, from: usize, here: &str) -> Markup {
     let (order, depths) = (order(report), depths(report));
     let (names, is_message_below) = (Names::in_report(report), messages_below(report));
     let request = report.request.as_ref().map(|it| it.wall);
@@ -196,7 +218,8 @@ fn waterfall(report: &Report) -> Markup {
     let whole = whole.as_nanos();
     let heap = report.total.map_or(0, |it| it.bytes_allocated);
     html! {
-        h2 { "Calls" }
+        h2 #calls { "Calls" }
+        (parts("above", from, order.len(), here))
         @if order.is_empty() { p.faint { "No call was recorded." } }
         @else {
             div.wide tabindex="0" role="region" aria-label="Calls" {
@@ -206,18 +229,19 @@ fn waterfall(report: &Report) -> Markup {
                         th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
-                        @for index in order.iter().copied().take(MOST) {
+                        @for index in order.iter().copied().skip(from).take(MOST) {
                             @let call = &report.calls[index];
                             (row(call, &names, depths[index], whole, heap, is_message_below[index]))
                         }
-                        @for (index, it) in report.folded.iter().enumerate().take(MOST) {
+                        @let is_end = from.saturating_add(MOST) >= order.len();
+                        @for (index, it) in report.folded.iter().enumerate().take(MOST).filter(|_| is_end) {
                             (folded(it, &path_of_folded(report, index, &names)))
                         }
                     }
                 }
             }
             (legend(report))
-            @if order.len() > MOST { p.faint { "And " (count((order.len() - MOST) as u64)) " more, in the text." } }
+            (parts("below", from, order.len(), here))
         }
     }
 }

@@ -81,7 +81,10 @@ fn a_route_of_axum_is_armed_and_its_page_tells_how_far() {
         "armed, 12 of 20 requests: each records which lines allocate, and is kept."
     );
     let routes = site.shown("", "<tbody>", "</th>");
-    assert_eq!(routes, "GET /orders/{id}armed, 12 of 20");
+    assert_eq!(
+        routes,
+        "GET /orders/{id}Requests of the last 30 minutes: 33, errors: 0armed, 12 of 20"
+    );
     assert!(site.recorder.flush(PATIENCE));
     let heads = site.shown(ROUTE, "<h2 id=\"armed\">", "</h2>");
     assert_eq!(heads, "Armed (12)");

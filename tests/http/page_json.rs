@@ -16,6 +16,7 @@ fn every_page_is_json_too() {
         ("/failures", "failures"),
         (&format!("/route?name={route}"), "route"),
         (&format!("/trace/{trace}"), "trace"),
+        (&format!("/compare?a={trace}&b={trace}"), "compare"),
         ("/hotspots", "hotspots"),
         ("/in-flight", "in-flight"),
     ] {
@@ -73,6 +74,20 @@ fn every_page_is_json_too() {
     for (name, value) in slowest.as_object().unwrap() {
         assert_eq!(&whole[name], value, "{name}");
     }
+    let of_route = json(&site, &format!("/route?name={route}"));
+    let of_minutes = |field: &str| {
+        let minutes = of_route["minutes"].as_array().unwrap().iter();
+        minutes.map(|it| it[field].as_u64().unwrap()).sum::<u64>()
+    };
+    let [ended, failed] = ["requests", "failed"].map(of_minutes);
+    assert_eq!((ended, failed), (200, 1));
+    let compared = json(&site, &format!("/compare?a={trace}&b={trace}"));
+    let of_path = |it: &Value| (it["depth"].clone(), it["a"]["calls"].clone(), it["a"] == it["b"]);
+    let paths: Vec<_> = { compared["calls"].as_array().unwrap().iter() }.map(of_path).collect();
+    assert_eq!(
+        (&compared["a"]["trace"], paths),
+        (&trace.into(), vec![(0.into(), 1.into(), true), (1.into(), 37.into(), true)])
+    );
     let in_flight = json(&site, "/in-flight");
     assert_eq!(
         (&in_flight["in_flight"], &in_flight["requests"][0]["name"]),

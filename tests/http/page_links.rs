@@ -43,13 +43,23 @@ fn each_link_leads_somewhere_and_nothing_hostile_is_markup() {
     // export in every format.
     let forms = 1 + tracer::export::Format::ALL.len();
     let figures = 3;
+    // The first two lead to their route with a mark, and to a comparison if there is a typical request.
+    let typical = typical(&site);
     assert_eq!(
         (count("/trace/"), count("/route?"), count("/in-flight")),
-        (2 * forms, 1, 2)
+        ((2 + typical) * forms + 2 * typical, 3 + typical, 2)
     );
     // Each figure is zoomed into two paths.
     let zooms = 2;
     assert_eq!(count("/hotspots"), 2 * figures * (1 + zooms) + 2);
+}
+
+/// Returns the number of typical requests, which depends on how their times vary: one at most.
+fn typical(site: &Site) -> usize {
+    let routes = site.recorder.routes();
+    let typical = site.recorder.typical(&routes[0].name);
+    assert!(typical.len() <= 1);
+    typical.len()
 }
 
 #[test]
@@ -83,7 +93,9 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         }
         // The overview, the route, in flight and paused, hotspots of both by three figures and zoomed
         // into two paths, two traces with their exports, failures, searches for all, for the route and for
-        // the failure in each order, style and icon.
+        // the failure in each order, metrics, style and icon. Each trace leads to the route with a mark, and the
+        // kept ones to a comparison with the typical one, if there is one.
+        let typical = typical(&site);
         let forms = 1 + tracer::export::Format::ALL.len();
         seen.insert(format!("{}/", home.trim_end_matches('/')));
         let overviews = if home == "/" || home == "/debug/" {
@@ -93,7 +105,11 @@ fn mounted_anywhere_the_links_lead_to_the_same_place() {
         };
         assert_eq!(
             seen.len(),
-            overviews + 1 + 2 + 20 + 2 * forms + 1 + 3 * 12 + 2,
+            overviews
+                + (3 + typical + 2 + 20)
+                + ((2 + typical) * forms + 2 * typical)
+                + (1 + 3 * 12)
+                + 3,
             "{pattern}: {seen:?}"
         );
         let home = home.trim_end_matches('/');

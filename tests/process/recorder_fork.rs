@@ -33,6 +33,8 @@ fn in_child(recorder: Recorder) {
         recorder.statistics(),
         recorder.routes(),
         recorder.hotspots(None),
+        recorder.minutes("job 1"),
+        recorder.typical("job 1"),
     ));
     assert!(!recorder.shut_down(Duration::from_secs(60)));
     // The child may start a recorder of its own.

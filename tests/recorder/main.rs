@@ -16,11 +16,13 @@ mod counts;
 mod ends;
 mod files;
 mod metrics;
+mod minutes;
 mod moved;
 mod names;
 mod otlp;
 mod rules;
 mod tls;
+mod typical;
 
 use std::sync::Arc;
 use std::time::Duration;

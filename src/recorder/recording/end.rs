@@ -11,7 +11,10 @@ use crate::recorder::arming;
 use crate::recorder::finished::Finished;
 use crate::recorder::policy::{Ended, Reason, Verdict};
 use crate::recorder::queue::Refusal;
-use crate::recorder::stripe::{Ending, Fate};
+use crate::recorder::route::Route;
+use crate::recorder::shared::Shared;
+use crate::recorder::stripe::{Ending, Fate, ToAdd};
+use crate::recorder::typical::Recent;
 use crate::report::Outcome;
 use crate::report::duration::nanoseconds;
 use crate::store::state::OutcomeKind;
@@ -71,13 +74,20 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     }
     let window = shared.window(now);
     drop(recording.active.and_then(|active| stripes.remove(active)));
+    let (total, wall_ns) = (summary.total, nanoseconds(wall));
     // `None` if this process was forked at the wrong moment: then nothing is counted.
     if let Some(mut aggregates) = stripes.aggregates() {
-        let wall_ns = nanoseconds(wall);
         #[cfg(feature = "metrics")]
-        aggregates.measure(recording.route, wall_ns, &summary.total);
-        if let Some((baseline, scratch, quota)) = aggregates.of(recording.route) {
+        aggregates.measure(recording.route, wall_ns, &total);
+        if let Some(ToAdd {
+            baseline,
+            minute,
+            scratch,
+            quota,
+        }) = aggregates.of(recording.route)
+        {
             baseline.add(&summary, wall_ns, &outcome, window, scratch, quota);
+            minute.add(now, wall_ns, &outcome, &total, &route.minutes, quota);
         } else {
             aggregates.lose(calls);
         }
@@ -88,12 +98,23 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         drop(aggregates);
         drop(other);
     }
-    if !verdict.is_kept {
+    // An armed request is none, as it takes longer.
+    let is_typical = !is_armed
+        && outcome == Outcome::Ok
+        && route.typical.is_wanted(now)
+        && is_typical(&shared, route, [wall_ns, total.allocates()], now);
+    if !verdict.is_kept && !is_typical {
         return false;
     }
     // The request is in the baseline before its report is built.
     describe(recording);
-    let fate = match keep(recording, wall, outcome, verdict) {
+    let is_kept = verdict.is_kept;
+    let handed_over = hand_over(recording, wall, outcome, verdict, is_typical);
+    if !is_kept {
+        // If there is no room for it, there will be another typical one.
+        return false;
+    }
+    let fate = match handed_over {
         Ok(()) => Fate::Kept,
         Err(why) => Fate::Dropped(why),
     };
@@ -103,14 +124,27 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     matches!(fate, Fate::Kept)
 }
 
+/// Returns whether a request stands for the others of its route.
+#[cold]
+fn is_typical(shared: &Shared, route: &Route, figures: [u64; 2], now: u64) -> bool {
+    let recent = || {
+        let (window, mut recent) = (shared.window(now), Recent::default());
+        let stripes = &shared.stripes;
+        stripes.try_read_route(route.number, window, |baseline| recent.add(baseline))?;
+        Some(recent)
+    };
+    route.typical.choose(figures, now, shared.window_ns, recent)
+}
+
 /// Hands a request over to the thread that builds reports, or returns why it is dropped.
-fn keep(
+fn hand_over(
     recording: &mut Recording,
     wall: Duration,
     outcome: Outcome,
     verdict: Verdict,
+    is_typical: bool,
 ) -> Result<(), Refusal> {
-    if verdict.reasons.is_empty() {
+    if verdict.is_kept && verdict.reasons.is_empty() {
         // There was no memory for the reason.
         return Err(Refusal::NoMemory);
     }
@@ -124,6 +158,7 @@ fn keep(
         outcome,
         is_general: recording.is_general,
         reasons: verdict.reasons,
+        is_typical,
         #[cfg(feature = "sites")]
         armed: recording.armed.take(),
     };

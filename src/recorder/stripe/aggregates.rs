@@ -10,7 +10,9 @@ use crate::recorder::baseline::{Baseline, Scratch};
 use crate::recorder::bounded::MAX_TEXT_BYTES;
 #[cfg(feature = "metrics")]
 use crate::recorder::ever::Ever;
+use crate::recorder::minutes::PresentMinute;
 use crate::recorder::quota::Quota;
+use crate::recorder::route::Route;
 
 use super::counts::EndedCounts;
 
@@ -19,18 +21,32 @@ use super::counts::EndedCounts;
 pub(super) const SHARED_BYTES: usize = 2 * MAX_TEXT_BYTES;
 /// The bytes that a name takes in each stripe: its places in lists and tables, and its baseline.
 pub(super) const ROUTE_BYTES: usize =
-    256 + size_of::<Baseline>() + Baseline::RESERVED_BYTES + EVER_BYTES;
+    256 + size_of::<OfRoute>() + Baseline::RESERVED_BYTES + EVER_BYTES;
 
 #[cfg(feature = "metrics")]
 const EVER_BYTES: usize = size_of::<Ever>();
 #[cfg(not(feature = "metrics"))]
 const EVER_BYTES: usize = 0;
 
+/// The recent figures of the requests of one route that ended in a stripe.
+struct OfRoute {
+    baseline: Baseline,
+    minute: PresentMinute,
+}
+
+/// What it takes to add a request to the recent figures of its route.
+pub(crate) struct ToAdd<'a> {
+    pub(crate) baseline: &'a mut Baseline,
+    pub(crate) minute: &'a mut PresentMinute,
+    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) quota: &'a mut Quota,
+}
+
 /// The figures of the requests that ended in a stripe.
 pub(crate) struct Aggregates {
     /// By the route's number: counts of the ended requests.
     pub(super) totals: Vec<Counter<EndedCounts>>,
-    baselines: Vec<Option<Boxed<Baseline>>>,
+    routes: Vec<Option<Boxed<OfRoute>>>,
     #[cfg(feature = "metrics")]
     ever: Vec<Boxed<Ever>>,
     scratch: Scratch,
@@ -50,7 +66,7 @@ impl Aggregates {
     pub(super) fn new(bytes: usize) -> Self {
         let mut aggregates = Self {
             totals: Vec::new(),
-            baselines: Vec::new(),
+            routes: Vec::new(),
             #[cfg(feature = "metrics")]
             ever: Vec::new(),
             scratch: Scratch::default(),
@@ -77,7 +93,7 @@ impl Aggregates {
             }
             self.ever.push(ever);
         }
-        lengthen(&mut self.totals, number + 1) && lengthen(&mut self.baselines, number + 1)
+        lengthen(&mut self.totals, number + 1) && lengthen(&mut self.routes, number + 1)
     }
 
     /// Returns the figures of the requests that ever ended, by the route's number.
@@ -94,15 +110,24 @@ impl Aggregates {
         }
     }
 
-    /// Returns a route's baseline, with the buffers and the quota that it takes to add to it; `None` if
-    /// there is no memory.
-    pub(crate) fn of(&mut self, route: usize) -> Option<(&mut Baseline, &mut Scratch, &mut Quota)> {
-        let baseline = self.baselines.get_mut(route)?;
-        if baseline.is_none() {
-            *baseline = Some(Boxed::new(Baseline::new(self.most_paths)).ok()?);
+    /// Returns what it takes to add a request of the route with this number; `None` if there is no memory.
+    pub(crate) fn of(&mut self, route: usize) -> Option<ToAdd<'_>> {
+        let of_route = self.routes.get_mut(route)?;
+        if of_route.is_none() {
+            let new = OfRoute {
+                baseline: Baseline::new(self.most_paths),
+                minute: PresentMinute::default(),
+            };
+            *of_route = Some(Boxed::new(new).ok()?);
             self.quota.take_at_most(SHARED_BYTES + ROUTE_BYTES);
         }
-        Some((baseline.as_mut()?, &mut self.scratch, &mut self.quota))
+        let OfRoute { baseline, minute } = &mut **of_route.as_mut()?;
+        Some(ToAdd {
+            baseline,
+            minute,
+            scratch: &mut self.scratch,
+            quota: &mut self.quota,
+        })
     }
 
     /// Counts calls that are in no baseline.
@@ -112,14 +137,21 @@ impl Aggregates {
 
     /// Returns a route's baseline in this window of time.
     pub(super) fn get(&mut self, route: usize, window: u64) -> Option<&Baseline> {
-        let baseline = self.baselines.get_mut(route)?.as_mut()?;
+        let baseline = &mut self.routes.get_mut(route)?.as_mut()?.baseline;
         baseline.turn_to(window, &mut self.quota);
         Some(baseline)
     }
 
+    /// Moves the sums of a route's present minute to the route's minutes.
+    pub(super) fn finish_minute(&mut self, route: &Route) {
+        if let Some(Some(of_route)) = self.routes.get_mut(route.number) {
+            of_route.minute.move_to(&route.minutes, &mut self.quota);
+        }
+    }
+
     /// Returns how many calls are in no baseline, or not with all of their figures.
     pub(crate) fn lost(&self) -> u64 {
-        let baselines = self.baselines.iter().flatten();
-        self.lost + baselines.map(|it| it.lost()).sum::<u64>()
+        let routes = self.routes.iter().flatten();
+        self.lost + routes.map(|it| it.baseline.lost()).sum::<u64>()
     }
 }

@@ -22,12 +22,14 @@ use super::baseline::Baseline;
 #[cfg(feature = "metrics")]
 use super::ever::Ever;
 use super::id::Id;
+use super::minutes::Minutes;
 use super::process_lock::ProcessLock;
-use super::route::Routes;
+use super::route::{Route, Routes};
 
 use aggregates::{Aggregates, ROUTE_BYTES, SHARED_BYTES};
 use begun::Begun;
 
+pub(super) use aggregates::ToAdd;
 pub(super) use begun::Active;
 pub(super) use counts::Fate;
 pub(crate) use counts::{EndedCounts, Ending, RequestCounts};
@@ -84,7 +86,9 @@ impl Stripes {
 
     /// Returns for how many names half of these bytes are enough.
     pub(super) fn most_names(bytes: usize) -> usize {
-        bytes / 2 / (Routes::PLACE_BYTES + SHARED_BYTES + ROUTE_BYTES * count())
+        bytes
+            / 2
+            / (Routes::PLACE_BYTES + Minutes::LEAST_BYTES + SHARED_BYTES + ROUTE_BYTES * count())
     }
 
     /// Makes places for the route with this number in each stripe, so that a request that has begun
@@ -238,7 +242,6 @@ impl Stripes {
     }
 
     /// Reads the route's baseline as [`read_route`](Self::read_route) does; `None` if there is a reader.
-    #[cfg(feature = "sites")]
     pub(super) fn try_read_route(
         &self,
         route: usize,
@@ -254,6 +257,11 @@ impl Stripes {
             }
         }
         Some(())
+    }
+
+    /// Moves the sums of the present minute to the route's minutes, from each stripe.
+    pub(super) fn finish_minutes(&self, route: &Route) {
+        self.read(|aggregates| aggregates.finish_minute(route));
     }
 
     /// Returns the counts of requests that began and ended, by the route's number, all of one moment.
