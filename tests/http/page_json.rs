@@ -82,11 +82,22 @@ fn every_page_is_json_too() {
     let [ended, failed] = ["requests", "failed"].map(of_minutes);
     assert_eq!((ended, failed), (200, 1));
     let compared = json(&site, &format!("/compare?a={trace}&b={trace}"));
-    let of_path = |it: &Value| (it["depth"].clone(), it["a"]["calls"].clone(), it["a"] == it["b"]);
-    let paths: Vec<_> = { compared["calls"].as_array().unwrap().iter() }.map(of_path).collect();
+    let of_path = |it: &serde_json::Value| {
+        (
+            it["depth"].clone(),
+            it["a"]["calls"].clone(),
+            it["a"] == it["b"],
+        )
+    };
+    let paths: Vec<_> = { compared["calls"].as_array().unwrap().iter() }
+        .map(of_path)
+        .collect();
     assert_eq!(
         (&compared["a"]["trace"], paths),
-        (&trace.into(), vec![(0.into(), 1.into(), true), (1.into(), 37.into(), true)])
+        (
+            &trace.into(),
+            vec![(0.into(), 1.into(), true), (1.into(), 37.into(), true)]
+        )
     );
     let in_flight = json(&site, "/in-flight");
     assert_eq!(

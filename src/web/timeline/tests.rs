@@ -16,6 +16,9 @@ fn asked() -> Asked {
         here: "/t".to_owned(),
         path: Vec::new(),
         query: Vec::new(),
+        raw_query: String::new(),
+        raw_path: String::new(),
+        is_json: false,
         when: std::sync::OnceLock::new(),
     };
     let _ = asked.when.set(When::utc(now()));
