@@ -7,6 +7,7 @@ pub(crate) mod in_flight;
 #[cfg(feature = "serde")]
 pub mod json;
 pub(crate) mod names;
+pub(crate) mod outline;
 mod percentiles;
 mod request;
 pub(crate) mod self_time;
@@ -14,6 +15,7 @@ pub(crate) mod site;
 #[cfg(feature = "sites")]
 mod site_table;
 pub(crate) mod text;
+pub(crate) mod together;
 mod trace;
 pub(crate) mod tree;
 pub(crate) mod units;
@@ -39,7 +41,7 @@ pub use tree::Tree;
 /// What a trace had recorded at one moment, as plain data.
 ///
 /// Independent of the trace. `Display` is a line for each call, in order of start; `{:#}` is a
-/// [tree](Report::tree).
+/// [tree](Report::tree), in which calls that repeat are one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {

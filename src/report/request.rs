@@ -61,6 +61,9 @@ pub struct Compared {
 
 /// With fewer requests, nothing is unusual.
 const ENOUGH: u64 = 20;
+/// From how many calls on, and up to how many usual ones, there is an "N+1".
+const MANY: u64 = 8;
+const FEW: u64 = 3;
 /// What at most one in this many requests does is rare.
 const RARE: u64 = 100;
 
@@ -88,6 +91,13 @@ impl Compared {
     /// Returns whether the number of calls is unusual, as for a query in a loop.
     pub fn calls_stand_out(&self) -> bool {
         self.is_enough() && stands_out(self.calls, self.usual_calls)
+    }
+
+    /// Returns whether there are eight or more calls, which is unusual, and half of the requests have one to
+    /// three: often a query for each of the rows that another query found.
+    pub fn is_n_plus_one(&self) -> bool {
+        let usual = self.usual_calls.p50;
+        self.calls >= MANY && (1..=FEW).contains(&usual) && self.calls_stand_out()
     }
 
     /// Returns whether at most one in a hundred requests took this path.

@@ -73,6 +73,7 @@ mod links;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod overview;
+mod repeated;
 mod requests;
 mod route;
 mod token;

@@ -1,5 +1,6 @@
 //! One request: its calls as a waterfall, with times and allocations, and its exports.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,20 +10,22 @@ use maud::{Markup, html};
 use crate::export::{Format, UnknownFormat};
 use crate::hotspots::By;
 use crate::report::names::Names;
+use crate::report::outline::{Entry, Outline};
 use crate::report::text::messages_below;
+use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Mounted, Refused, charts, layout, lines, number};
+use super::{Asked, Mounted, Refused, charts, layout, lines, number, repeated};
 
-/// Number of calls that are shown; the exports have all of them.
+/// Number of lines that are shown, and of calls in those with several; the exports have all calls.
 const MOST: usize = 2000;
 /// Bytes of text up to which the page includes it; there is a link to longer texts.
 const MOST_TEXT: usize = 256 << 10;
 /// Deeper levels are not indented further.
-const MAX_INDENT: usize = 24;
+pub(super) const MAX_INDENT: usize = 24;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
@@ -128,46 +131,36 @@ fn facts(page: &Mounted, report: &Report) -> Markup {
     }
 }
 
-fn depths(report: &Report) -> Vec<usize> {
-    let mut depths: Vec<usize> = Vec::with_capacity(report.calls.len());
-    for call in &report.calls {
-        let depth = call
-            .parent
-            .and_then(|parent| depths.get(parent))
-            .map_or(0, |it| it + 1);
-        depths.push(depth);
-    }
-    depths
-}
-
-/// Returns the calls, each after the call around it, siblings in order of start.
-fn order(report: &Report) -> Vec<usize> {
-    let mut inside: Vec<Vec<usize>> = vec![Vec::new(); report.calls.len()];
-    let mut next = Vec::new();
-    for index in (0..report.calls.len()).rev() {
-        match report.calls[index].parent.filter(|parent| *parent < index) {
-            Some(parent) => inside[parent].push(index),
-            None => next.push(index),
+/// Returns the lines of the table with the number of calls around each: after the line around it, siblings in order
+/// of start, and folded calls last.
+fn in_order(outline: &Outline<'_>) -> Vec<(Entry, usize)> {
+    let (mut lines, mut folded) = (Vec::new(), Vec::new());
+    let outermost = outline.outermost().into_iter().rev();
+    let mut next: Vec<_> = outermost.map(|entry| (entry, 0)).collect();
+    while let Some((entry, depth)) = next.pop() {
+        let inside = outline.inside(&entry).into_iter().rev();
+        next.extend(inside.map(|entry| (entry, depth + 1)));
+        match &entry {
+            Entry::Folded(..) => folded.push((entry, depth)),
+            Entry::Call(_) | Entry::Repeated(_) => lines.push((entry, depth)),
         }
     }
-    let mut order = Vec::with_capacity(report.calls.len());
-    while let Some(index) = next.pop() {
-        order.push(index);
-        next.extend(&inside[index]);
-    }
-    order
+    lines.append(&mut folded);
+    lines
 }
 
 fn waterfall(report: &Report) -> Markup {
-    let (order, depths) = (order(report), depths(report));
+    let lines = in_order(&Outline::of(report));
     let (names, is_message_below) = (Names::in_report(report), messages_below(report));
     let request = report.request.as_ref().map(|it| it.wall);
     let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
     let whole = whole.as_nanos();
     let heap = report.total.map_or(0, |it| it.bytes_allocated);
+    // Of the calls that lines with several of them list.
+    let left = Cell::new(MOST);
     html! {
         h2 { "Calls" }
-        @if order.is_empty() { p.faint { "No call was recorded." } }
+        @if lines.is_empty() { p.faint { "No call was recorded." } }
         @else {
             div.wide tabindex="0" role="region" aria-label="Calls" {
                 table.calls {
@@ -176,32 +169,54 @@ fn waterfall(report: &Report) -> Markup {
                         th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
-                        @for index in order.iter().copied().take(MOST) {
-                            @let call = &report.calls[index];
-                            (row(call, &names, depths[index], whole, heap, is_message_below[index]))
-                        }
-                        @for (index, it) in report.folded.iter().enumerate().take(MOST) {
-                            (folded(it, &path_of_folded(report, index, &names)))
+                        @for (entry, depth) in lines.iter().take(MOST) {
+                            @match entry {
+                                Entry::Call(index) => {
+                                    @let call = &report.calls[*index];
+                                    (row(call, &names, *depth, whole, heap, is_message_below[*index]))
+                                }
+                                Entry::Repeated(calls) => (repeated::row(&Together::of(report, calls), &names, *depth, whole, heap, &left)),
+                                Entry::Folded(first, others) => {
+                                    @let path = path_of_folded(report, *first, &names);
+                                    (folded(&together::folded(report, *first, others), &path))
+                                }
+                            }
                         }
                     }
                 }
             }
-            (legend(report))
-            @if order.len() > MOST { p.faint { "And " (count((order.len() - MOST) as u64)) " more, in the text." } }
+            (legend(report, &lines))
+            @if lines.len() > MOST { p.faint { "And " (count((lines.len() - MOST) as u64)) " more, in the text." } }
         }
     }
 }
 
 /// Explains the marks that are in the table.
-fn legend(report: &Report) -> Markup {
+fn legend(report: &Report, lines: &[(Entry, usize)]) -> Markup {
     let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
     html! {
         @if compared().any(Compared::stands_out) {
             p.faint { span.warm { "Bold" } ": above the figure of 95 in 100 recent requests of this route, and at least twice the usual one." }
         }
-        @if compared().any(|it| !it.is_of_one_call()) {
+        @if lines.iter().any(|(entry, _)| says_all(report, entry)) {
             p.faint { b { "all:" } " the calls of this path together, of which this is the first." }
         }
+        @if compared().any(Compared::is_n_plus_one) {
+            p.faint { b { "N+1:" } " many calls where requests usually have one to three, often a query in a loop." }
+        }
+    }
+}
+
+/// Returns whether the line has a comparison that is not of its calls alone.
+fn says_all(report: &Report, entry: &Entry) -> bool {
+    let compared = |call: usize| report.calls[call].compared.as_deref();
+    match entry {
+        Entry::Call(call) => compared(*call).is_some_and(|it| !it.is_of_one_call()),
+        Entry::Repeated(calls) => {
+            let compared = calls.iter().find_map(|call| compared(*call));
+            compared.is_some_and(|it| it.calls > calls.len() as u64)
+        }
+        Entry::Folded(..) => false,
     }
 }
 
@@ -298,7 +313,7 @@ fn what(call: &CallReport, names: &Names<'_>, indent: &str) -> Markup {
         @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
         @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
         @if let Some(it) = compared.filter(|it| !it.is_of_one_call()) {
-            span.usual.warm[it.stands_out()] { (indent) "all: " (it) }
+            span.usual.warm[it.stands_out()] { (indent) @if it.is_n_plus_one() { "N+1, " } "all: " (it) }
         } @else if let Some(it) = compared.filter(|it| it.is_rare()) {
             span.usual.warm { (indent) "in " (percent(it.requests, it.of)) " of requests" }
         }

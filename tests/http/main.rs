@@ -18,6 +18,7 @@ mod page_access;
 mod page_elsewhere;
 mod page_lines;
 mod page_links;
+mod page_repeats;
 mod propagation;
 mod server;
 mod services;
