@@ -116,7 +116,7 @@ pub(super) struct Beside<'a> {
     pub(super) compared: &'a Compared,
     /// Number of calls of the path in the line.
     calls: u64,
-    says_n_plus_one: bool,
+    pub(super) says_n_plus_one: bool,
 }
 
 impl<'a> Beside<'a> {
@@ -128,12 +128,13 @@ impl<'a> Beside<'a> {
         }
     }
 
-    /// Of a tree's line with this number of the path's calls: `▲ N+1: 480 ms (usual 1.20 ms) · …`.
-    pub(super) fn in_tree(compared: &'a Compared, calls: u64) -> Self {
+    /// Of a tree's line with this number of the path's calls: `▲ N+1: 480 ms (usual 1.20 ms) · …`. Inside of a line
+    /// of several calls, the number follows from that of the calls around.
+    pub(super) fn in_tree(compared: &'a Compared, calls: u64, is_inside: bool) -> Self {
         Self {
             compared,
             calls,
-            says_n_plus_one: compared.is_n_plus_one(),
+            says_n_plus_one: !is_inside && compared.is_n_plus_one(),
         }
     }
 

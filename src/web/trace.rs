@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use alloc_counter::Counts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -117,6 +118,12 @@ fn facts(page: &Mounted, report: &Report) -> Markup {
                     b { (or_unknown(report.total, |it| format!("{} ({})", count(it.allocates()), bytes(it.bytes_allocated)))) }
                     @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.faint { " (usual " (count(usual.p50)) ", p99 " (count(usual.p99)) ")" } }
                 }
+                @if let Some(net_bytes) = report.total.map(|it| it.net_bytes()) {
+                    li.warm[compared.is_some_and(Compared::net_bytes_stand_out)] {
+                        "keeps " b { (kept(net_bytes)) }
+                        @if let Some(usual) = compared.and_then(|it| it.usual_net_bytes) { span.faint { " (usual " (bytes(usual.p50)) ", p99 " (bytes(usual.p99)) ")" } }
+                    }
+                }
                 @if let Some(it) = &report.subscriber {
                     li { "subscriber: " b { (plural(it.allocates(), "allocation")) " (" (bytes(it.bytes_allocated)) ")" } }
                 }
@@ -131,19 +138,23 @@ fn facts(page: &Mounted, report: &Report) -> Markup {
     }
 }
 
-/// Returns the lines of the table with the number of calls around each: after the line around it, siblings in order
-/// of start, and folded calls last.
-fn in_order(outline: &Outline<'_>) -> Vec<(Entry, usize)> {
+/// A line of the table: the number of calls around, and whether the line around is of several calls.
+type Line = (Entry, (usize, bool));
+
+/// Returns the lines, each after the line around it, siblings in order of start, and folded calls last.
+fn in_order(outline: &Outline<'_>) -> Vec<Line> {
     let (mut lines, mut folded) = (Vec::new(), Vec::new());
     let outermost = outline.outermost().into_iter().rev();
-    let mut next: Vec<_> = outermost.map(|entry| (entry, 0)).collect();
-    while let Some((entry, depth)) = next.pop() {
+    let mut next: Vec<_> = outermost.map(|entry| (entry, (0, false))).collect();
+    while let Some((entry, (depth, is_inside))) = next.pop() {
+        let place = (depth + 1, matches!(entry, Entry::Repeated(_)));
         let inside = outline.inside(&entry).into_iter().rev();
-        next.extend(inside.map(|entry| (entry, depth + 1)));
-        match &entry {
-            Entry::Folded(..) => folded.push((entry, depth)),
-            Entry::Call(_) | Entry::Repeated(_) => lines.push((entry, depth)),
-        }
+        next.extend(inside.map(|entry| (entry, place)));
+        let of_its_kind = match &entry {
+            Entry::Folded(..) => &mut folded,
+            Entry::Call(_) | Entry::Repeated(_) => &mut lines,
+        };
+        of_its_kind.push((entry, (depth, is_inside)));
     }
     lines.append(&mut folded);
     lines
@@ -169,13 +180,13 @@ fn waterfall(report: &Report) -> Markup {
                         th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
-                        @for (entry, depth) in lines.iter().take(MOST) {
+                        @for (entry, place) in lines.iter().take(MOST) {
                             @match entry {
                                 Entry::Call(index) => {
                                     @let call = &report.calls[*index];
-                                    (row(call, &names, *depth, whole, heap, is_message_below[*index]))
+                                    (row(call, &names, place.0, whole, heap, is_message_below[*index]))
                                 }
-                                Entry::Repeated(calls) => (repeated::row(&Together::of(report, calls), &names, *depth, whole, heap, &left)),
+                                Entry::Repeated(calls) => (repeated::row(&Together::of(report, calls), &names, *place, whole, heap, &left)),
                                 Entry::Folded(first, others) => {
                                     @let path = path_of_folded(report, *first, &names);
                                     (folded(&together::folded(report, *first, others), &path))
@@ -192,7 +203,7 @@ fn waterfall(report: &Report) -> Markup {
 }
 
 /// Explains the marks that are in the table.
-fn legend(report: &Report, lines: &[(Entry, usize)]) -> Markup {
+fn legend(report: &Report, lines: &[Line]) -> Markup {
     let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
     html! {
         @if compared().any(Compared::stands_out) {
@@ -201,23 +212,29 @@ fn legend(report: &Report, lines: &[(Entry, usize)]) -> Markup {
         @if lines.iter().any(|(entry, _)| says_all(report, entry)) {
             p.faint { b { "all:" } " the calls of this path together, of which this is the first." }
         }
-        @if compared().any(Compared::is_n_plus_one) {
+        @if lines.iter().any(|(entry, (_, is_inside))| !is_inside && compared_in(report, entry).is_some_and(Compared::is_n_plus_one)) {
             p.faint { b { "N+1:" } " many calls where requests usually have one to three, often a query in a loop." }
         }
     }
 }
 
-/// Returns whether the line has a comparison that is not of its calls alone.
+/// Returns the comparison that a line shows.
+fn compared_in<'a>(report: &'a Report, entry: &Entry) -> Option<&'a Compared> {
+    let calls = match entry {
+        Entry::Call(call) => std::slice::from_ref(call),
+        Entry::Repeated(calls) => calls,
+        Entry::Folded(..) => &[],
+    };
+    let compared = |call: &usize| report.calls[*call].compared.as_deref();
+    calls.iter().find_map(compared)
+}
+
+/// Returns whether a line says that its comparison is not of its calls alone.
 fn says_all(report: &Report, entry: &Entry) -> bool {
-    let compared = |call: usize| report.calls[call].compared.as_deref();
-    match entry {
-        Entry::Call(call) => compared(*call).is_some_and(|it| !it.is_of_one_call()),
-        Entry::Repeated(calls) => {
-            let compared = calls.iter().find_map(|call| compared(*call));
-            compared.is_some_and(|it| it.calls > calls.len() as u64)
-        }
-        Entry::Folded(..) => false,
-    }
+    compared_in(report, entry).is_some_and(|it| match entry {
+        Entry::Repeated(calls) => it.calls > calls.len() as u64,
+        _ => !it.is_of_one_call(),
+    })
 }
 
 /// Returns a path of folded calls, as `chunk › parse_line`, with as many names as fit on a line.
@@ -295,12 +312,29 @@ fn row(
                 (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
                 span.usual { (or_unknown(call.self_counts, |it| bytes(it.bytes_allocated))) }
             }
-            (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
+            (peak(call.peak_bytes, call.total))
             td.text data-of="Outcome" {
                 @if is_message_below { span.bad { "failed: see below" } } @else { (ending(&call.outcome)) }
                 @if call.moved { span.faint { " moved" } }
                 @if call.partial { span.faint { " partial" } }
             }
+        }
+    }
+}
+
+/// Returns the bytes that are kept.
+fn kept(net_bytes: i64) -> String {
+    let sign = if net_bytes < 0 { "-" } else { "" };
+    format!("{sign}{}", bytes(net_bytes.unsigned_abs()))
+}
+
+/// Makes the cell with the peak, and what is kept of it.
+pub(super) fn peak(peak_bytes: Option<u64>, total: Option<Counts>) -> Markup {
+    let net_bytes = total.map_or(0, |total| total.net_bytes());
+    html! {
+        td data-of="Peak" {
+            (or_unknown(peak_bytes, bytes))
+            @if net_bytes > 0 { span.usual { "keeps " (kept(net_bytes)) } }
         }
     }
 }

@@ -247,8 +247,9 @@ fn open(callsite: u8, id: usize) -> Call {
 }
 
 fn run(program: &[Step], trace: &Trace) {
+    // A vector that grows in the trace would be kept by the calls that are open meanwhile.
+    let mut calls = Vec::with_capacity(program.len());
     let scope = trace.inject();
-    let mut calls = Vec::new();
     for (id, step) in program.iter().enumerate() {
         match step {
             Step::Open(callsite) => calls.push(open(*callsite, id)),
@@ -385,7 +386,7 @@ fn expected(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn lines_are_those_of_a_naive_tree(program in prop::collection::vec(step(), 0..120)) {

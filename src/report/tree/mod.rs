@@ -9,10 +9,10 @@ use std::io::IsTerminal;
 use super::escape::Escaped;
 use super::outline::Outline;
 use super::text::{Beside, Subscriber};
-use super::units::{count, or_unknown, time};
-use super::{Report, Thread};
+use super::units::{count, or_unknown, plural, time};
+use super::{Compared, Report, Thread};
 
-use rows::rows;
+use rows::Lines;
 
 /// Tree of a [`Report`], for people; made by [`Report::tree`].
 ///
@@ -20,6 +20,10 @@ use rows::rows;
 /// previous one. Of a call's [sites](crate::CallReport::sites) it shows the three heaviest lines, with `▸`. The
 /// thread is named if it differs from that of the call around. If a call failed with the message of a call
 /// below it, the message is shown there only.
+///
+/// If the trace as a whole has allocated more bytes than it has freed, its first line says how many it keeps, and a
+/// column how many each call keeps or returns; for a kept request, the column is there if that is
+/// [unusual](crate::report::Compared::net_bytes_stand_out).
 ///
 /// Eight or more calls of one callsite in the same call are one line, with the sums of their figures, their
 /// highest peak and their median time, unless the tree is [unfolded](Self::unfolded):
@@ -95,7 +99,7 @@ impl Display for Tree<'_> {
     }
 }
 
-const COLUMNS: usize = 7;
+const COLUMNS: usize = 8;
 const HEADINGS: [&str; COLUMNS] = [
     "wall",
     "busy",
@@ -104,7 +108,10 @@ const HEADINGS: [&str; COLUMNS] = [
     "bytes",
     "self-bytes",
     "peak",
+    "keeps",
 ];
+/// The last column, which is not always there.
+const KEEPS: usize = COLUMNS - 1;
 const HEAVY: &str = "\x1b[1m";
 const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
@@ -136,13 +143,20 @@ fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
         or_unknown(report.total.as_ref(), |it| count(it.allocates()))
     )?;
     let bytes = or_unknown(report.total.as_ref(), |it| count(it.bytes_allocated));
-    writeln!(out, " ({bytes} bytes){}", Subscriber(report))?;
+    write!(out, " ({bytes} bytes)")?;
+    if let Some(net_bytes) = report.total.map(|it| it.net_bytes()).filter(|net| *net > 0) {
+        let bytes = plural(net_bytes.unsigned_abs(), "byte");
+        write!(out, ", keeps {bytes}")?;
+    }
+    let shows_kept = shows_kept(report);
+    let columns = if shows_kept { COLUMNS } else { KEEPS };
+    writeln!(out, "{}", Subscriber(report))?;
     let outline = if tree.is_unfolded {
         Outline::unfolded(report)
     } else {
         Outline::of(report)
     };
-    let rows = rows(report, &outline);
+    let rows = Lines::of(report, shows_kept).rows(&outline);
     let mut widths = HEADINGS.map(|heading| heading.chars().count());
     for row in &rows {
         for (width, figure) in widths.iter_mut().zip(&row.figures) {
@@ -150,17 +164,31 @@ fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
         }
     }
     if !rows.is_empty() {
-        write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
+        write_row(
+            out,
+            &HEADINGS.map(str::to_owned)[..columns],
+            &widths,
+            "call",
+        )?;
         writeln!(out)?;
     }
     for row in &rows {
         let colour = row.colour.filter(|_| tree.is_coloured);
         out.write_str(colour.unwrap_or_default())?;
-        write_row(out, &row.figures, &widths, &row.text)?;
+        write_row(out, &row.figures[..columns], &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
     write_facts(report, out)?;
     write_legend(&rows, out)
+}
+
+/// Returns whether it is of interest which calls keep memory. Most requests keep a little: a response is freed after
+/// their end.
+fn shows_kept(report: &Report) -> bool {
+    match &report.request {
+        None => report.total.is_some_and(|total| total.net_bytes() > 0),
+        Some(request) => { request.compared.as_ref() }.is_some_and(Compared::net_bytes_stand_out),
+    }
 }
 
 /// Writes the last lines: what was recorded and the memory that it took.
@@ -192,7 +220,7 @@ fn write_legend(rows: &[Row<'_>], out: &mut impl Write) -> fmt::Result {
     if besides().any(Beside::is_of_others_too) {
         out.write_str("\nall: the calls of this path together, of which this is the first")?;
     }
-    if besides().any(|it| it.compared.is_n_plus_one()) {
+    if besides().any(|it| it.says_n_plus_one) {
         out.write_str(
             "\nN+1: many calls where requests usually have one to three, often a query in a loop",
         )?;
@@ -202,7 +230,7 @@ fn write_legend(rows: &[Row<'_>], out: &mut impl Write) -> fmt::Result {
 
 fn write_row(
     out: &mut impl Write,
-    figures: &[String; COLUMNS],
+    figures: &[String],
     widths: &[usize; COLUMNS],
     text: &str,
 ) -> fmt::Result {
