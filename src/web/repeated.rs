@@ -10,8 +10,7 @@ use crate::report::together::{CheckpointsTogether, Together};
 use crate::report::units::{bytes, count, or_unknown, time};
 use crate::report::{CallReport, Compared};
 
-use super::layout::{cell, shown};
-use super::trace::{MAX_INDENT, peak};
+use super::layout::{cell, indent, peak, shown};
 use super::{charts, lines};
 
 /// Number of calls that a row lists.
@@ -31,7 +30,7 @@ pub(super) fn row(
     let first = together.first();
     let (start, stop) = (first.start.as_nanos(), together.stop().as_nanos());
     let own = together.self_counts.map_or(0, |it| it.bytes_allocated);
-    let indent = "\u{2003}".repeat(depth.min(MAX_INDENT));
+    let indent = indent(depth);
     let place = format!(
         "{}::{} {}:{}",
         first.module, first.name, first.file, first.line

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use alloc_counter::Counts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -17,7 +16,7 @@ use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, cell, shown};
+use super::layout::{beside_usual, cell, indent, kept, peak, shown};
 use super::requests::{ending, name, reasons};
 use super::{Asked, Mounted, Refused, charts, layout, lines, number, repeated};
 
@@ -25,8 +24,6 @@ use super::{Asked, Mounted, Refused, charts, layout, lines, number, repeated};
 const MOST: usize = 2000;
 /// Bytes of text up to which the page includes it; there is a link to longer texts.
 const MOST_TEXT: usize = 256 << 10;
-/// Deeper levels are not indented further.
-pub(super) const MAX_INDENT: usize = 24;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
@@ -295,7 +292,7 @@ fn row(
     html! {
         tr {
             th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
-                (what(call, names, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
+                (what(call, names, &indent(depth)))
             }
             td.text.when data-of="When" {
                 (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks))
@@ -318,23 +315,6 @@ fn row(
                 @if call.moved { span.faint { " moved" } }
                 @if call.partial { span.faint { " partial" } }
             }
-        }
-    }
-}
-
-/// Returns the bytes that are kept.
-fn kept(net_bytes: i64) -> String {
-    let sign = if net_bytes < 0 { "-" } else { "" };
-    format!("{sign}{}", bytes(net_bytes.unsigned_abs()))
-}
-
-/// Makes the cell with the peak, and what is kept of it.
-pub(super) fn peak(peak_bytes: Option<u64>, total: Option<Counts>) -> Markup {
-    let net_bytes = total.map_or(0, |total| total.net_bytes());
-    html! {
-        td data-of="Peak" {
-            (or_unknown(peak_bytes, bytes))
-            @if net_bytes > 0 { span.usual { "keeps " (kept(net_bytes)) } }
         }
     }
 }
