@@ -83,7 +83,7 @@ impl Budget {
     /// - What is freed outside of the trace counts as kept: the returned value, and the blocks that a runtime or a
     ///   pool has for a task, and the standard library for a thread, which they free when the task or thread is
     ///   over. So it holds on a runtime of one thread, as that of `#[tokio::test]`, where the `JoinHandle` frees the
-    ///   task's block, and in rayon's `join`, `scope` and parallel iterators on the pool's own threads. With a
+    ///   task's block, and in rayon's `join` and parallel iterators on the pool's own threads. With a
     ///   runtime of several threads, or threads that the code spawns, allow some hundred bytes for each of them and
     ///   the size of its future or closure: `Budget::new().retained_bytes(…).of_trace()`.
     ///
