@@ -190,3 +190,51 @@ fn other_threads_do_not_spend_it() {
         }
     });
 }
+
+#[test]
+fn a_balanced_budget_fails_if_something_is_kept_or_more_is_freed() {
+    assert!(Budget::balanced().check(work).is_ok());
+    // Grown, and what it was before is freed: only the difference is kept.
+    let mut kept = black_box(vec![1_u8; 100]);
+    let failure = Budget::balanced().check(|| kept.reserve_exact(200));
+    let text = failure.unwrap_err().to_string();
+    let (first, rest) = text.split_once('\n').unwrap();
+    assert!(
+        first.starts_with("allocation budget exceeded at "),
+        "{text}"
+    );
+    assert_eq!(
+        rest,
+        "  allocations   any number, and 1
+  bytes         any number, and 200
+  peak bytes    any number, and 200
+  kept bytes    exactly 0, but 200
+  by 0 allocations, 1 reallocation, 0 deallocations, 200 bytes allocated, 0 bytes freed
+  if that is intended: Budget::new().exact_retained_bytes(200)"
+    );
+    let freed = Budget::balanced().check(|| drop(kept)).unwrap_err();
+    assert_eq!(freed.brief(), "kept bytes -300, exactly 0");
+    assert!(freed.is_below() && freed.accepting().is_none());
+    let both = Budget::balanced().allocations(0).check(work).unwrap_err();
+    assert_eq!(both.brief(), "allocations 3, at most 0");
+}
+
+#[test]
+fn kept_bytes_have_a_limit_that_what_is_freed_does_not_break() {
+    let keeps = |limit: Budget| limit.check(|| black_box(vec![1_u8; 100]));
+    assert!(keeps(Budget::new().retained_bytes(100)).is_ok());
+    assert!(keeps(Budget::new().exact_retained_bytes(100)).is_ok());
+    let exceeded = keeps(Budget::new().retained_bytes(99)).unwrap_err();
+    assert_eq!(exceeded.brief(), "kept bytes 100, at most 99");
+    let below = keeps(Budget::new().exact_retained_bytes(101)).unwrap_err();
+    assert_eq!(below.brief(), "kept bytes 100, exactly 101");
+    let accepting = below.accepting();
+    assert_eq!(accepting, Some(Budget::new().exact_retained_bytes(100)));
+    let from_before = black_box(vec![1_u8; 100]);
+    assert!(
+        Budget::new()
+            .retained_bytes(0)
+            .check(|| drop(from_before))
+            .is_ok()
+    );
+}

@@ -81,6 +81,9 @@ pub(crate) struct Show {
     /// As trees, with all figures (the default)
     #[arg(long, group = "form")]
     pub(crate) tree: bool,
+    /// As trees with a line for each call, also if eight or more calls of a function repeat
+    #[arg(long, group = "form")]
+    pub(crate) unfolded: bool,
     /// As one line per call
     #[arg(long, group = "form")]
     pub(crate) plain: bool,

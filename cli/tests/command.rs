@@ -132,6 +132,33 @@ fn plain(lines: [&str; 3]) -> String {
 }
 
 #[test]
+fn show_folds_what_repeats() {
+    // Eight calls of `store` in one of `handle`.
+    let one = line(1, 10, 3_000_000, "\"ok\"");
+    let store = one.rfind(r#",{"name":"store""#).unwrap();
+    let end = one.rfind("]}").unwrap();
+    let report = format!(
+        "{}{}{}",
+        &one[..store],
+        one[store..end].repeat(8),
+        &one[end..]
+    );
+    let folder = Folder::with(&[("traces.jsonl", &report)]);
+    let lines = |arguments: &[&str]| {
+        let out = folder
+            .run(&[&["show", "traces.jsonl"], arguments].concat())
+            .out;
+        let stores = out.lines().filter(|line| line.contains("store"));
+        stores.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = "12.0 ms  12.0 ms         80           80  8,000       8,000   100  \
+               └─ store ×8 · 1.50 ms each (p50), 1.50 ms (max), up to 8 at once";
+    assert_eq!(lines(&[]), [all]);
+    assert_eq!(lines(&["--unfolded"]).len(), 8);
+    assert_eq!(lines(&["--plain"]).len(), 8);
+}
+
+#[test]
 fn show_as_lines_and_as_trees() {
     let folder = Folder::with(&[("traces.jsonl", &three())]);
     let [first, second, third] = [

@@ -5,13 +5,17 @@ use std::panic::Location;
 
 use alloc_counter::{Counts, measure};
 
-use super::sites::{Lines, recorded};
+use crate::report::Report;
+use crate::store::trace::Trace;
 
-/// Limits on the allocations of a stretch of code on its thread. Figures without a limit are not
-/// checked; if a figure is limited twice, the last limit counts.
+use super::sites::{self, Lines, recorded};
+
+/// Limits on the allocations of a stretch of code. Figures without a limit are not checked; if a figure is limited
+/// twice, the last limit counts.
 ///
 /// Only the calling thread's allocations inside the closure count, so parallel tests do not disturb
-/// each other. A future that the closure returns has not run yet: block on it inside.
+/// each other. A future that the closure returns has not run yet: block on it inside. With
+/// [`of_trace`](Self::of_trace) other threads and tasks count too, if they carry the trace along.
 ///
 /// ```
 /// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
@@ -44,57 +48,146 @@ use super::sites::{Lines, recorded};
 /// [`alloc_counter::Budget`] is the same without the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "a budget does nothing until it is checked or asserted"]
-pub struct Budget(alloc_counter::Budget);
+pub struct Budget {
+    limits: alloc_counter::Budget,
+    /// Whether it is of a trace, and not of the thread.
+    is_of_trace: bool,
+}
 
 impl Budget {
     /// Allows everything; the other methods set limits.
     pub const fn new() -> Self {
-        Self(alloc_counter::Budget::new())
+        Self {
+            limits: alloc_counter::Budget::new(),
+            is_of_trace: false,
+        }
+    }
+
+    const fn with(self, limits: alloc_counter::Budget) -> Self {
+        Self { limits, ..self }
     }
 
     /// Allows no allocation at all. Freeing is allowed.
     pub const fn none() -> Self {
-        Self(alloc_counter::Budget::none())
+        Self::new().with(alloc_counter::Budget::none())
+    }
+
+    /// Allows any allocations, if as many bytes are freed as are allocated, and neither fewer nor more, by the
+    /// whole trace of the code: see [`of_trace`](Self::of_trace).
+    ///
+    /// It asserts that code, with the tasks and threads that it spawns in its trace, frees all that it allocates.
+    ///
+    /// - Memory that is kept is not always lost: a cache that grows is not balanced. Run the code once before, or
+    ///   allow what it keeps by [`retained_bytes`](Self::retained_bytes).
+    /// - Memory of before that the code frees hides as many bytes that it keeps.
+    /// - What is freed outside of the trace counts as kept: the returned value, and the blocks that a runtime or a
+    ///   pool has for a task, and the standard library for a thread, which they free when the task or thread is
+    ///   over. So it holds on a runtime of one thread, as that of `#[tokio::test]`, where the `JoinHandle` frees the
+    ///   task's block, and in rayon's `join` and parallel iterators on the pool's own threads. With a
+    ///   runtime of several threads, or threads that the code spawns, allow some hundred bytes for each of them and
+    ///   the size of its future or closure: `Budget::new().retained_bytes(…).of_trace()`.
+    ///
+    /// ```
+    /// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
+    /// use std::sync::Mutex;
+    ///
+    /// use tracer::alloc::Budget;
+    ///
+    /// static CACHE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    ///
+    /// let length = Budget::balanced().assert(|| "x".repeat(1024).len());
+    /// let failure = Budget::balanced().check(|| CACHE.lock().unwrap().push("x".repeat(length)));
+    /// // The text, and room for four in the cache.
+    /// assert_eq!(failure.unwrap_err().brief(), "kept bytes 1120, exactly 0");
+    /// ```
+    pub const fn balanced() -> Self {
+        let limits = alloc_counter::Budget::balanced();
+        Self::new().with(limits).of_trace()
     }
 
     /// Allows this number of allocations and reallocations, and neither more nor fewer.
     ///
     /// Meant for code that does the same in every run. The other figures are limited by the other methods.
     pub const fn exactly(allocations: u64) -> Self {
-        Self(alloc_counter::Budget::exactly(allocations))
+        Self::new().with(alloc_counter::Budget::exactly(allocations))
     }
 
     /// Allows at most `most` requests that obtain memory: allocations and reallocations.
     pub const fn allocations(self, most: u64) -> Self {
-        Self(self.0.allocations(most))
+        self.with(self.limits.allocations(most))
     }
 
     /// Allows at most `most` bytes allocated in total, including growth by reallocations; bytes freed in
     /// between are not subtracted.
     pub const fn bytes(self, most: u64) -> Self {
-        Self(self.0.bytes(most))
+        self.with(self.limits.bytes(most))
     }
 
     /// Allows live bytes to rise at most `most` above those at the start.
     pub const fn peak_bytes(self, most: u64) -> Self {
-        Self(self.0.peak_bytes(most))
+        self.with(self.limits.peak_bytes(most))
     }
 
     /// Allows this number of requests that obtain memory, and neither more nor fewer.
     pub const fn exact_allocations(self, exactly: u64) -> Self {
-        Self(self.0.exact_allocations(exactly))
+        self.with(self.limits.exact_allocations(exactly))
     }
 
     /// Allows this number of bytes allocated in total, and neither more nor fewer. It may change with the
     /// version of the compiler, and is different on other platforms.
     pub const fn exact_bytes(self, exactly: u64) -> Self {
-        Self(self.0.exact_bytes(exactly))
+        self.with(self.limits.exact_bytes(exactly))
     }
 
     /// Allows live bytes to rise by this number above those at the start, and neither further nor less far.
     /// It may change with the version of the compiler, and is different on other platforms.
     pub const fn exact_peak_bytes(self, exactly: u64) -> Self {
-        Self(self.0.exact_peak_bytes(exactly))
+        self.with(self.limits.exact_peak_bytes(exactly))
+    }
+
+    /// Allows at most `most` bytes that are allocated and not freed. Memory from before that the code frees is
+    /// subtracted.
+    pub const fn retained_bytes(self, most: u64) -> Self {
+        self.with(self.limits.retained_bytes(most))
+    }
+
+    /// Allows this number of bytes that are allocated and not freed, and neither more nor fewer. It may change with
+    /// the version of the compiler, and is different on other platforms.
+    pub const fn exact_retained_bytes(self, exactly: u64) -> Self {
+        self.with(self.limits.exact_retained_bytes(exactly))
+    }
+
+    /// Counts what the code does in a trace of its own, instead of what it does on its thread.
+    ///
+    /// Other threads and tasks count if they carry the trace along, as
+    /// [`in_current_trace`](crate::in_current_trace) and spans of `tracing` do, and as far as they have come when
+    /// the code ends: wait for them in it. Within the trace's [limits](crate::Limits), the figures are exact.
+    ///
+    /// A failure has the tree of the calls instead of lines; with the feature `sites`, the lines are in the tree.
+    /// A peak over several threads is not known, so a limit on it is exceeded. If a trace is current, its reports
+    /// lack the calls of the code, which are in the other one.
+    ///
+    /// ```
+    /// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
+    /// use tracer::alloc::Budget;
+    /// use tracer::in_current_trace;
+    ///
+    /// fn parse(texts: &[&str; 2]) {
+    ///     std::thread::scope(|threads| {
+    ///         for text in texts {
+    ///             threads.spawn(in_current_trace(move || std::hint::black_box(text.to_uppercase())));
+    ///         }
+    ///     });
+    /// }
+    ///
+    /// let failure = Budget::new().bytes(0).of_trace().check(|| parse(&["one", "two"])).unwrap_err();
+    /// assert!(failure.counts().unwrap().bytes_allocated > 6);
+    /// ```
+    pub const fn of_trace(self) -> Self {
+        Self {
+            is_of_trace: true,
+            ..self
+        }
     }
 
     /// Runs `work` and returns its value; panics if the budget was exceeded.
@@ -119,6 +212,13 @@ impl Budget {
     #[track_caller]
     pub fn check<T>(self, work: impl FnOnce() -> T) -> Result<T, Exceeded> {
         let place = Location::caller();
+        if self.is_of_trace {
+            let trace = sites::new_trace();
+            let scope = trace.inject();
+            let value = work();
+            drop(scope);
+            return self.judge_trace(place, &trace).map(|()| value);
+        }
         let measured = measure(|| recorded(work));
         let (value, lines) = measured.value;
         match self.judge(place, measured.counts, measured.peak_bytes) {
@@ -126,16 +226,72 @@ impl Budget {
                 lines.free();
                 Ok(value)
             }
-            Err(exceeded) => {
+            Err(figures) => {
                 // The caller frees them, so they are the program's.
-                let breach = Box::new(Breach {
-                    figures: exceeded,
-                    lines: lines.clone(),
-                });
+                let inside = Inside::Thread(lines.clone());
                 lines.free();
-                Err(Exceeded(breach))
+                Err(Exceeded(Box::new(Breach { figures, inside })))
             }
         }
+    }
+
+    /// Polls `future` in a trace of its own, and returns its value; panics if the budget was exceeded by the trace,
+    /// as with [`of_trace`](Self::of_trace).
+    ///
+    /// # Panics
+    ///
+    /// Panics with the text of [`Exceeded`] if the budget was exceeded or nothing is counted.
+    #[track_caller]
+    pub fn assert_future<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        let checked = self.check_future(future);
+        async {
+            match checked.await {
+                Ok(value) => value,
+                Err(exceeded) => panic!("{exceeded}"),
+            }
+        }
+    }
+
+    /// Polls `future` in a trace of its own, and returns its value, or by how much the trace exceeded the budget,
+    /// as with [`of_trace`](Self::of_trace).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check).
+    ///
+    /// ```
+    /// # #[global_allocator] static A: tracer::Counting = tracer::Counting::system();
+    /// use tracer::InCurrentTrace;
+    /// use tracer::alloc::Budget;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let length = Budget::balanced().assert_future(async {
+    ///     let task = async { "x".repeat(1024) };
+    ///     tokio::spawn(task.in_current_trace()).await.unwrap().len()
+    /// });
+    /// assert_eq!(length.await, 1024);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn check_future<F: Future>(
+        self,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Exceeded>> {
+        let place = Location::caller();
+        async move {
+            let trace = sites::new_trace();
+            let value = trace.instrument(future).await;
+            self.judge_trace(place, &trace).map(|()| value)
+        }
+    }
+
+    fn judge_trace(self, place: &'static Location<'static>, trace: &Trace) -> Result<(), Exceeded> {
+        self.judge(place, trace.total(), None).map_err(|figures| {
+            // The caller frees it, so it is the program's.
+            let inside = Inside::Trace(Box::new(trace.report()));
+            Exceeded(Box::new(Breach { figures, inside }))
+        })
     }
 
     /// Checks figures that were measured by other means.
@@ -146,7 +302,7 @@ impl Budget {
         counts: Option<Counts>,
         peak_bytes: Option<u64>,
     ) -> Result<(), alloc_counter::Exceeded> {
-        self.0.judge(place, counts, peak_bytes)
+        self.limits.judge(place, counts, peak_bytes)
     }
 }
 
@@ -158,13 +314,22 @@ impl Budget {
 /// are limited and too many, and else by bytes. They are looked up whenever the text is made: some 100 ms for a
 /// program with 80 MB of debug information, and ten times as long if `addr2line` and `gimli` are compiled
 /// without optimisation.
+///
+/// The text of a budget [of a trace](Budget::of_trace) has the tree of its calls instead, with their lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exceeded(Box<Breach>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Breach {
     figures: alloc_counter::Exceeded,
-    lines: Lines,
+    inside: Inside,
+}
+
+/// What the code did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Inside {
+    Thread(Lines),
+    Trace(Box<Report>),
 }
 
 impl Exceeded {
@@ -186,11 +351,17 @@ impl Exceeded {
 
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Breach { figures, lines } = &*self.0;
+        let Breach { figures, inside } = &*self.0;
         write!(f, "{figures}")?;
-        let lines = alloc_counter::exclude(|| lines.shown(figures, None));
-        let written = f.write_str(&lines);
-        alloc_counter::exclude(|| drop(lines));
+        let inside = alloc_counter::exclude(|| match inside {
+            Inside::Thread(lines) => lines.shown(figures, None),
+            Inside::Trace(report) => {
+                let report = sites::resolved(Report::clone(report));
+                format!("\nwhat ran inside: {report:#}")
+            }
+        });
+        let written = f.write_str(&inside);
+        alloc_counter::exclude(|| drop(inside));
         written
     }
 }

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use alloc_counter::{Counts, Exceeded, Owner, Site, SiteLog, SiteRoom, Sites};
 
-use crate::report::SiteTable;
 use crate::report::site::Function;
+use crate::report::{Report, SiteTable};
 use crate::store::sites::new_key;
+use crate::store::trace::Trace;
 
 /// The most places of a run.
 const MOST_SITES: usize = 65_536;
@@ -90,6 +91,16 @@ impl Drop for RunSites {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// Makes a trace that records what [`recorded`] does.
+pub(super) fn new_trace() -> Trace {
+    Trace::builder().sites(SITES).build()
+}
+
+/// Looks up the lines of a report.
+pub(super) fn resolved(report: Report) -> Report {
+    report.resolved()
 }
 
 /// Runs `work`, and returns the lines that allocated.

@@ -2,6 +2,9 @@
 
 use alloc_counter::Exceeded;
 
+use crate::report::Report;
+use crate::store::trace::Trace;
+
 #[derive(Debug)]
 pub(super) struct RunSites;
 
@@ -22,6 +25,16 @@ impl RunSites {
     pub(super) fn take(&mut self) -> Lines {
         Lines
     }
+}
+
+/// Makes a trace.
+pub(super) fn new_trace() -> Trace {
+    Trace::new()
+}
+
+/// Returns the report, which has no lines.
+pub(super) fn resolved(report: Report) -> Report {
+    report
 }
 
 /// Runs `work`.

@@ -35,6 +35,9 @@ pub enum By {
     Bytes,
     /// Bytes allocated, without the calls inside.
     SelfBytes,
+    /// Bytes that are kept: allocated minus freed, calls inside included; 0 if more were freed. See
+    /// [`Totals::net_bytes`].
+    NetBytes,
     /// Highest peak of live bytes.
     Peak,
 }
@@ -50,7 +53,7 @@ pub(crate) enum Unit {
 
 impl By {
     /// All figures, in the order of their documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Calls,
         Self::Failures,
         Self::Cancelled,
@@ -62,6 +65,7 @@ impl By {
         Self::SelfAllocations,
         Self::Bytes,
         Self::SelfBytes,
+        Self::NetBytes,
         Self::Peak,
     ];
 
@@ -79,6 +83,7 @@ impl By {
             Self::SelfAllocations => "self-allocations",
             Self::Bytes => "bytes",
             Self::SelfBytes => "self-bytes",
+            Self::NetBytes => "net-bytes",
             Self::Peak => "peak",
         }
     }
@@ -99,6 +104,9 @@ impl By {
             Self::SelfAllocations => allocates(totals.self_counts),
             Self::Bytes => bytes(totals.total),
             Self::SelfBytes => bytes(totals.self_counts),
+            Self::NetBytes => { totals.net_bytes }
+                .and_then(|net| u64::try_from(net).ok())
+                .unwrap_or(0),
             Self::Peak => totals.peak_bytes.unwrap_or(0),
         }
     }
@@ -108,21 +116,26 @@ impl By {
     pub const fn is_counted(self) -> bool {
         matches!(
             self,
-            Self::Allocations | Self::SelfAllocations | Self::Bytes | Self::SelfBytes | Self::Peak
+            Self::Allocations
+                | Self::SelfAllocations
+                | Self::Bytes
+                | Self::SelfBytes
+                | Self::NetBytes
+                | Self::Peak
         )
     }
 
     /// Returns whether lines that allocate have this figure.
     #[cfg(any(feature = "tables", feature = "web"))]
     pub(crate) const fn is_of_sites(self) -> bool {
-        self.is_counted() && !matches!(self, Self::Peak)
+        self.is_counted() && !matches!(self, Self::NetBytes | Self::Peak)
     }
 
     #[cfg(any(feature = "flamegraph", feature = "tables", feature = "web"))]
     pub(crate) const fn unit(self) -> Unit {
         match self {
             Self::Time | Self::SelfTime | Self::Busy | Self::SelfBusy => Unit::Nanoseconds,
-            Self::Bytes | Self::SelfBytes | Self::Peak => Unit::Bytes,
+            Self::Bytes | Self::SelfBytes | Self::NetBytes | Self::Peak => Unit::Bytes,
             Self::Calls
             | Self::Failures
             | Self::Cancelled
@@ -132,7 +145,7 @@ impl By {
     }
 
     /// Returns the figure without the calls inside, which adds up to the whole; `None` for
-    /// [`Peak`](Self::Peak), which does not add up.
+    /// [`NetBytes`](Self::NetBytes) and [`Peak`](Self::Peak), which do not add up.
     pub const fn own(self) -> Option<Self> {
         match self {
             Self::Time | Self::SelfTime => Some(Self::SelfTime),
@@ -142,7 +155,7 @@ impl By {
             Self::Calls => Some(Self::Calls),
             Self::Failures => Some(Self::Failures),
             Self::Cancelled => Some(Self::Cancelled),
-            Self::Peak => None,
+            Self::NetBytes | Self::Peak => None,
         }
     }
 }

@@ -90,12 +90,13 @@ impl fmt::Display for Changes<'_> {
 const PATH: Cut = Cut::Start(48);
 
 /// Figures shown beside the chosen one, with the rank of their columns.
-const FIGURES: [(By, u8); 8] = [
+const FIGURES: [(By, u8); 9] = [
     (By::Calls, 8),
     (By::Failures, 3),
     (By::Cancelled, 2),
     (By::Allocations, 7),
     (By::Bytes, 7),
+    (By::NetBytes, 3),
     (By::Peak, 4),
     (By::Time, 6),
     (By::SelfTime, 2),

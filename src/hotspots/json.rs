@@ -165,6 +165,7 @@ struct TotalsInJson {
     total: Option<CountsInJson>,
     #[serde(rename = "self")]
     own: Option<CountsInJson>,
+    net_bytes: Option<i64>,
     peak_bytes: Option<u64>,
 }
 
@@ -181,6 +182,7 @@ impl TotalsInJson {
             self_busy_ns: nanoseconds(totals.self_busy),
             total: totals.total.map(CountsInJson::of),
             own: totals.self_counts.map(CountsInJson::of),
+            net_bytes: totals.net_bytes,
             peak_bytes: totals.peak_bytes,
         }
     }

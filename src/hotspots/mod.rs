@@ -305,6 +305,7 @@ impl Hotspots {
             totals.wall = Duration::ZERO;
             totals.busy = Duration::ZERO;
             totals.total = totals.total.map(|_| Counts::ZERO);
+            totals.net_bytes = totals.net_bytes.map(|_| 0);
         }
         node.totals.add(&totals);
         self.functions.get_mut(function).totals.add(&totals);
@@ -328,6 +329,9 @@ impl Hotspots {
                 let by = by.own().unwrap_or(by);
                 let figures = self.functions.iter().map(|it| by.of(&it.totals));
                 match by {
+                    By::NetBytes => self
+                        .counts
+                        .map_or(0, |it| it.net_bytes().max(0).cast_unsigned()),
                     By::Peak => figures.max().unwrap_or(0),
                     _ => figures.fold(0, u64::saturating_add),
                 }

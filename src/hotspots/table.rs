@@ -105,7 +105,7 @@ impl fmt::Display for Table<'_> {
 }
 
 /// A figure of the table, with the rank of its column.
-const FIGURES: [(By, u8); 12] = [
+const FIGURES: [(By, u8); 13] = [
     (By::Calls, 10),
     (By::Failures, 7),
     (By::Cancelled, 4),
@@ -117,6 +117,7 @@ const FIGURES: [(By, u8); 12] = [
     (By::SelfAllocations, 7),
     (By::Bytes, 6),
     (By::SelfBytes, 7),
+    (By::NetBytes, 4),
     (By::Peak, 5),
 ];
 
@@ -144,7 +145,7 @@ impl Table<'_> {
         let is_any = |figure: By| functions.iter().any(|it| figure.of(it.totals) > 0);
         let figures = FIGURES.into_iter().filter(|(figure, _)| match figure {
             figure if *figure == by => false,
-            By::Failures | By::Cancelled => is_any(*figure),
+            By::Failures | By::Cancelled | By::NetBytes => is_any(*figure),
             _ => true,
         });
         let figures: Vec<(By, u8)> = figures.collect();
@@ -224,6 +225,10 @@ fn shown(by: By, it: &Hotspot<'_>) -> String {
         By::Allocations | By::Bytes => it.totals.total.is_some(),
         By::SelfAllocations | By::SelfBytes => it.totals.self_counts.is_some(),
         By::Peak => it.totals.peak_bytes.is_some(),
+        By::NetBytes => match it.totals.net_bytes {
+            Some(net) if net < 0 => return format!("-{}", by.shown(net.unsigned_abs())),
+            net => net.is_some(),
+        },
         _ => true,
     };
     if is_known {

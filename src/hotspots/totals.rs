@@ -33,6 +33,10 @@ pub struct Totals {
     pub total: Option<Counts>,
     /// What the calls allocated and freed, without the calls inside.
     pub self_counts: Option<Counts>,
+    /// Bytes that the calls allocated minus those that they freed, with the calls inside and spawned strands;
+    /// negative if more was freed. `None` if nothing was counted, and for lines of
+    /// [sites](super::Hotspots::with_sites), of which no frees are known.
+    pub net_bytes: Option<i64>,
     /// Highest peak of a single call, in live bytes above those at its start.
     pub peak_bytes: Option<u64>,
     /// Number of calls of which some figure is not exact: see [`partial`](CallReport::partial). Peaks of
@@ -55,9 +59,9 @@ impl Totals {
         if !is_within {
             self.wall = self.wall.saturating_add(call.wall);
             self.busy = self.busy.saturating_add(call.busy);
-            add_counts(&mut self.total, call.total);
+            self.add_total(call.total);
         } else if call.total.is_some() {
-            add_counts(&mut self.total, Some(Counts::ZERO));
+            self.add_total(Some(Counts::ZERO));
         }
         self.peak_bytes = self.peak_bytes.max(call.peak_bytes);
         self.partial += u64::from(call.partial);
@@ -73,9 +77,9 @@ impl Totals {
         if !is_within {
             self.wall = self.wall.saturating_add(folded.wall);
             self.busy = self.busy.saturating_add(folded.busy);
-            add_counts(&mut self.total, folded.total);
+            self.add_total(folded.total);
         } else if folded.total.is_some() {
-            add_counts(&mut self.total, Some(Counts::ZERO));
+            self.add_total(Some(Counts::ZERO));
         }
         if folded.partial {
             self.partial = self.partial.saturating_add(folded.calls);
@@ -91,6 +95,10 @@ impl Totals {
         self.busy = self.busy.saturating_add(other.busy);
         self.self_busy = self.self_busy.saturating_add(other.self_busy);
         add_counts(&mut self.total, other.total);
+        if let Some(net) = other.net_bytes {
+            let sum = self.net_bytes.get_or_insert_default();
+            *sum = sum.saturating_add(net);
+        }
         self.ahead += other.ahead;
         self.add_own(other.self_counts);
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
@@ -113,6 +121,14 @@ impl Totals {
     pub(super) fn give_to_site(&mut self, counts: Counts) {
         self.ahead += counts;
         self.add_own(None);
+    }
+
+    fn add_total(&mut self, total: Option<Counts>) {
+        add_counts(&mut self.total, total);
+        if let Some(total) = total {
+            let sum = self.net_bytes.get_or_insert_default();
+            *sum = sum.saturating_add(total.net_bytes());
+        }
     }
 
     fn add_own(&mut self, counts: Option<Counts>) {

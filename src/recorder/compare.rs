@@ -71,24 +71,29 @@ pub(super) fn compare(
             calls: path.calls,
             wall: path.wall,
             allocates: path.allocates,
+            net_bytes: None,
             of: requests.count,
             requests: came_along,
             usual_calls,
             usual_wall,
             usual_allocates: { path.allocates }.and_then(|_| usual.allocates.percentiles()),
+            usual_net_bytes: None,
         });
         report.calls[path.first].compared = compared.map(Box::new);
     }
     let allocates = report.total.map(|total| total.allocates());
+    let net_bytes = report.total.map(|total| total.net_bytes());
     Some(Compared {
         calls: 1,
         wall,
         allocates,
+        net_bytes,
         of: requests.count,
         requests: requests.count,
         usual_calls: ONCE,
         usual_wall: requests.wall.durations()?,
         usual_allocates: allocates.and_then(|_| requests.allocates.percentiles()),
+        usual_net_bytes: net_bytes.and_then(|_| requests.net_bytes.percentiles()),
     })
 }
 

@@ -91,6 +91,7 @@ enum KeepRule {
     AllocatesOver(u64),
     BytesOver(u64),
     PeakOver(u64),
+    RetainsOver(u64),
     KeptDownstream,
     SampledUpstream,
     When(Arc<str>, Arc<Condition>),
@@ -120,6 +121,8 @@ pub enum Reason {
     BytesOver(u64),
     /// The peak of one of its calls was more bytes than this.
     PeakOver(u64),
+    /// It kept more bytes than this: allocated and not freed.
+    RetainsOver(u64),
     /// A service that was called kept its part of the request.
     KeptDownstream,
     /// The caller samples the request.
@@ -145,6 +148,7 @@ impl fmt::Display for Reason {
             Self::AllocatesOver(limit) => write!(f, "allocates over {}", count(*limit)),
             Self::BytesOver(limit) => write!(f, "over {}", bytes(*limit)),
             Self::PeakOver(limit) => write!(f, "peak over {}", bytes(*limit)),
+            Self::RetainsOver(limit) => write!(f, "keeps over {}", bytes(*limit)),
             Self::KeptDownstream => f.write_str("kept downstream"),
             Self::SampledUpstream => f.write_str("sampled upstream"),
             Self::Rule(name) => f.write_str(name),
@@ -246,6 +250,17 @@ impl Policy {
     #[must_use]
     pub fn peak_over(self, limit: u64) -> Self {
         self.rule(KeepRule::PeakOver(limit))
+    }
+
+    /// Keeps requests that had allocated more bytes than they had freed when they ended, by more than this; nothing
+    /// if no [`Counting`](crate::Counting) allocator is installed.
+    ///
+    /// What they retain is not always lost: it may be in a cache, or freed later outside of the trace, as the
+    /// body of a response is by the server. So the limit should be above the size of responses. Compare it with
+    /// [what is usual](crate::report::Compared::usual_net_bytes).
+    #[must_use]
+    pub fn retains_over(self, limit: u64) -> Self {
+        self.rule(KeepRule::RetainsOver(limit))
     }
 
     /// Keeps requests of which a service that was called has kept its part. So a failure deep below keeps the
@@ -380,6 +395,10 @@ impl KeepRule {
                 Reason::BytesOver(*limit),
             ),
             Self::PeakOver(limit) => (over(ended.peak_bytes, limit), Reason::PeakOver(*limit)),
+            Self::RetainsOver(limit) => {
+                let net = total.and_then(|total| u64::try_from(total.net_bytes()).ok());
+                (over(net, limit), Reason::RetainsOver(*limit))
+            }
             Self::KeptDownstream => (ended.kept_downstream, Reason::KeptDownstream),
             Self::SampledUpstream => (ended.sampled_upstream, Reason::SampledUpstream),
             Self::When(name, condition) => {
@@ -402,8 +421,12 @@ impl KeepRule {
             Self::BytesOver(limit) => total(|it| it.bytes_allocated) > *limit,
             Self::KeptDownstream => so_far.trace.is_kept_downstream(),
             Self::SampledUpstream => so_far.trace.is_sampled_upstream(),
-            // Outcomes may change until the end. A peak takes reading all calls.
-            Self::Panicked | Self::Cancelled | Self::PeakOver(_) | Self::When(..) => false,
+            // Outcomes may change until the end, and memory may be freed. A peak takes reading all calls.
+            Self::Panicked
+            | Self::Cancelled
+            | Self::PeakOver(_)
+            | Self::RetainsOver(_)
+            | Self::When(..) => false,
         }
     }
 }

@@ -118,6 +118,7 @@ fn totals(sums: &Sums, inside: &Sums, is_counted: bool) -> Totals {
         busy: ns(sums.busy),
         self_busy: ns(sums.busy.saturating_sub(inside.busy)),
         total: is_counted.then_some(sums.total),
+        net_bytes: is_counted.then_some(sums.total.net_bytes()),
         self_counts: is_counted.then(|| sums.total.saturating_sub(inside.total)),
         peak_bytes: is_counted.then_some(sums.peak_bytes),
         partial: 0,

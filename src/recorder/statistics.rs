@@ -92,6 +92,8 @@ pub struct RouteStatistics {
     pub allocates_bins: Vec<(u64, u64, u64)>,
     /// Percentiles of how many bytes a request allocated.
     pub bytes: Option<Percentiles<u64>>,
+    /// Percentiles of how many bytes a request keeps: allocated minus freed, and 0 if more was freed.
+    pub net_bytes: Option<Percentiles<u64>>,
     /// How far the route has come if it is armed; `None` if it is not.
     pub armed: Option<ArmedRoute>,
 }
@@ -233,6 +235,7 @@ impl Recorder {
                     Vec::new()
                 },
                 bytes: requests.bytes.percentiles().filter(|_| is_counted),
+                net_bytes: requests.net_bytes.percentiles().filter(|_| is_counted),
                 #[cfg(feature = "sites")]
                 armed: arming::progress(shared, route),
                 #[cfg(not(feature = "sites"))]

@@ -19,12 +19,14 @@ pub(super) struct RequestsInWindow {
     pub(super) wall: Sketch,
     pub(super) allocates: Sketch,
     pub(super) bytes: Sketch,
+    /// The bytes that a request keeps; 0 if it freed more.
+    pub(super) net_bytes: Sketch,
 }
 
 impl RequestsInWindow {
     /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
-        self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes()
+        self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes() + self.net_bytes.bytes()
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -36,6 +38,7 @@ impl RequestsInWindow {
         self.wall.add(&other.wall);
         self.allocates.add(&other.allocates);
         self.bytes.add(&other.bytes);
+        self.net_bytes.add(&other.net_bytes);
     }
 }
 

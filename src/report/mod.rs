@@ -9,6 +9,7 @@ pub mod json;
 #[cfg(any(feature = "search", feature = "sentry"))]
 pub(crate) mod message;
 pub(crate) mod names;
+pub(crate) mod outline;
 mod percentiles;
 mod request;
 pub(crate) mod self_time;
@@ -16,6 +17,7 @@ pub(crate) mod site;
 #[cfg(feature = "sites")]
 mod site_table;
 pub(crate) mod text;
+pub(crate) mod together;
 mod trace;
 pub(crate) mod tree;
 pub(crate) mod units;
@@ -41,7 +43,7 @@ pub use tree::Tree;
 /// What a trace had recorded at one moment, as plain data.
 ///
 /// Independent of the trace. `Display` is a line for each call, in order of start; `{:#}` is a
-/// [tree](Report::tree).
+/// [tree](Report::tree), in which calls that repeat are one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -73,7 +75,8 @@ pub struct Report {
     /// Memory of the trace's records, in bytes: whole pages of 4,096 bytes, which other traces reuse.
     pub memory_bytes: u64,
     /// What all strands of the trace allocated and freed, inside and outside calls; `None` if no
-    /// [`Counting`](crate::Counting) allocator is installed.
+    /// [`Counting`](crate::Counting) allocator is installed. Its [`net_bytes`](Counts::net_bytes) are what the
+    /// request keeps.
     pub total: Option<Counts>,
     /// What the subscriber of `tracing` allocated and freed while it was told of the trace's spans and
     /// events, which is not in [`total`](Self::total). `None` if the subscriber is not wrapped by
@@ -182,7 +185,8 @@ pub struct CallReport {
     /// [`busy`](Self::busy) less that of the calls inside, on the same strand.
     pub self_busy: Duration,
     /// What the call allocated and freed, including calls inside and spawned strands; `None` if no
-    /// [`Counting`](crate::Counting) allocator is installed.
+    /// [`Counting`](crate::Counting) allocator is installed. Its [`net_bytes`](Counts::net_bytes) are what the
+    /// call keeps, or returns.
     pub total: Option<Counts>,
     /// The part of [`total`](Self::total) that was not in calls inside ("self").
     pub self_counts: Option<Counts>,

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use super::escape::Escaped;
-use super::units::{count, percent, plural, time};
+use super::units::{bytes, count, percent, plural, time};
 use super::{Outcome, Percentiles};
 
 /// Request of a kept report, as its recorder knows it.
@@ -37,7 +37,8 @@ pub struct Request {
 /// that did not take the path count with no calls and no time, so that what only this request did shows.
 ///
 /// `Display` is `10.4 ms (usual 1.20 ms) · allocates 3,412 (usual 41) · 37 calls (usual 1)`, or
-/// `70.2 ms · allocates 60 · 60 calls (usually none)`; the usual figure is the median.
+/// `70.2 ms · allocates 60 · 60 calls (usually none)`; the usual figure is the median. What a request keeps is in
+/// it if it is unusual: `· keeps 4.10 MiB (usual 0 B)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compared {
@@ -47,6 +48,9 @@ pub struct Compared {
     pub wall: Duration,
     /// Number of their requests for memory; `None` if nothing was counted.
     pub allocates: Option<u64>,
+    /// Bytes that the request allocated minus those that it freed: what it keeps, or, if it is negative, what it
+    /// freed of others. Of a whole request only; `None` for the calls of a path, and if nothing was counted.
+    pub net_bytes: Option<i64>,
     /// Number of requests in the baseline.
     pub of: u64,
     /// Number of those requests with such a call.
@@ -57,10 +61,15 @@ pub struct Compared {
     pub usual_wall: Percentiles<Duration>,
     /// Distribution of their requests for memory.
     pub usual_allocates: Option<Percentiles<u64>>,
+    /// Distribution of the bytes that a request keeps; 0 for one that freed more than it allocated.
+    pub usual_net_bytes: Option<Percentiles<u64>>,
 }
 
 /// With fewer requests, nothing is unusual.
 const ENOUGH: u64 = 20;
+/// From how many calls on, and up to how many usual ones, there is an "N+1".
+const MANY: u64 = 8;
+const FEW: u64 = 3;
 /// What at most one in this many requests does is rare.
 const RARE: u64 = 100;
 
@@ -68,7 +77,10 @@ impl Compared {
     /// Returns whether a figure exceeds that of 95 % of the requests and is at least twice the median,
     /// among 20 requests or more.
     pub fn stands_out(&self) -> bool {
-        self.wall_stands_out() || self.allocates_stand_out() || self.calls_stand_out()
+        self.wall_stands_out()
+            || self.allocates_stand_out()
+            || self.calls_stand_out()
+            || self.net_bytes_stand_out()
     }
 
     /// Returns whether the time is unusual.
@@ -85,9 +97,28 @@ impl Compared {
         }
     }
 
+    /// Returns whether it is unusual how many bytes the request keeps.
+    pub fn net_bytes_stand_out(&self) -> bool {
+        match (self.kept_bytes(), self.usual_net_bytes) {
+            (Some(now), Some(usual)) => self.is_enough() && stands_out(now, usual),
+            _ => false,
+        }
+    }
+
+    fn kept_bytes(&self) -> Option<u64> {
+        self.net_bytes.map(|net| u64::try_from(net).unwrap_or(0))
+    }
+
     /// Returns whether the number of calls is unusual, as for a query in a loop.
     pub fn calls_stand_out(&self) -> bool {
         self.is_enough() && stands_out(self.calls, self.usual_calls)
+    }
+
+    /// Returns whether there are eight or more calls, which is unusual, and half of the requests have one to
+    /// three: often a query for each of the rows that another query found.
+    pub fn is_n_plus_one(&self) -> bool {
+        let usual = self.usual_calls.p50;
+        self.calls >= MANY && (1..=FEW).contains(&usual) && self.calls_stand_out()
     }
 
     /// Returns whether at most one in a hundred requests took this path.
@@ -126,6 +157,14 @@ impl Display for Compared {
             if self.is_usual() {
                 write!(f, " (usual {})", count(usual.p50))?;
             }
+        }
+        if let (true, Some(now), Some(usual)) = (
+            self.net_bytes_stand_out(),
+            self.kept_bytes(),
+            self.usual_net_bytes,
+        ) {
+            let (now, usual) = (bytes(now), bytes(usual.p50));
+            write!(f, " · keeps {now} (usual {usual})")?;
         }
         let calls = plural(self.calls, "call");
         match (self.calls, self.usual_calls.p50) {

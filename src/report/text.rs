@@ -48,7 +48,7 @@ pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result
         write!(out, ", {ending}")?;
     }
     if let Some(compared) = &call.compared {
-        write!(out, " · {}", Beside(compared))?;
+        write!(out, " · {}", Beside::of(compared))?;
     }
     for checkpoint in &call.checkpoints {
         let name = Escaped(&checkpoint.name);
@@ -111,13 +111,46 @@ impl Display for Title<'_> {
 
 /// Displays a comparison behind a call's own figures: `▲ all: 10.4 ms (usual 1.20 ms) · …`. The mark is
 /// shown if a figure is unusual.
-pub(super) struct Beside<'a>(pub(super) &'a Compared);
+#[derive(Clone, Copy)]
+pub(super) struct Beside<'a> {
+    pub(super) compared: &'a Compared,
+    /// Number of calls of the path in the line.
+    calls: u64,
+    pub(super) says_n_plus_one: bool,
+}
+
+impl<'a> Beside<'a> {
+    pub(super) fn of(compared: &'a Compared) -> Self {
+        Self {
+            compared,
+            calls: 1,
+            says_n_plus_one: false,
+        }
+    }
+
+    /// Of a tree's line with this number of the path's calls: `▲ N+1: 480 ms (usual 1.20 ms) · …`. Inside of a line
+    /// of several calls, the number follows from that of the calls around.
+    pub(super) fn in_tree(compared: &'a Compared, calls: u64, is_inside: bool) -> Self {
+        Self {
+            compared,
+            calls,
+            says_n_plus_one: !is_inside && compared.is_n_plus_one(),
+        }
+    }
+
+    /// Returns whether the comparison is of more calls than those of the line.
+    pub(super) fn is_of_others_too(&self) -> bool {
+        self.compared.calls > self.calls
+    }
+}
 
 impl Display for Beside<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.0.stands_out() { "▲ " } else { "" };
-        let all = if self.0.calls > 1 { "all: " } else { "" };
-        write!(f, "{mark}{all}{}", self.0)
+        let compared = self.compared;
+        let mark = if compared.stands_out() { "▲ " } else { "" };
+        let n_plus_one = if self.says_n_plus_one { "N+1: " } else { "" };
+        let all = if self.is_of_others_too() { "all: " } else { "" };
+        write!(f, "{mark}{n_plus_one}{all}{compared}")
     }
 }
 

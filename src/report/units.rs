@@ -34,7 +34,6 @@ pub(crate) fn time(duration: Duration) -> String {
 }
 
 /// Returns a size with at least three digits and the unit: `0 B`, `12.3 KiB`.
-#[cfg(any(feature = "flamegraph", feature = "recorder", feature = "tables"))]
 pub(crate) fn bytes(bytes: u64) -> String {
     scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB"])
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-#[cfg(feature = "tower")]
 use alloc_counter::Counts;
 #[cfg(feature = "sites")]
 use alloc_counter::Sites;
@@ -485,7 +484,6 @@ impl Trace {
     }
 
     /// Returns what all strands have allocated and freed until now; `None` if nothing is counted.
-    #[cfg(feature = "tower")]
     pub(crate) fn total(&self) -> Option<Counts> {
         let counts = |strand: &'static Member<Strand>| strand.meter.read().0.counts;
         let mut total: Counts = self.strands_newest_first().map(counts).sum();

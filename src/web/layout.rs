@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use alloc_counter::Counts;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::report::escape::{Escaped, is_dangerous};
+use crate::report::units::{bytes, or_unknown};
 
 use super::Asked;
 
@@ -106,6 +108,31 @@ pub(super) fn beside_usual(
             @if let Some(usual) = usual { span.usual { "usual " (usual) } }
         }
     }
+}
+
+/// Returns the bytes that are kept.
+pub(super) fn kept(net_bytes: i64) -> String {
+    let sign = if net_bytes < 0 { "-" } else { "" };
+    format!("{sign}{}", bytes(net_bytes.unsigned_abs()))
+}
+
+/// Makes the cell with the peak, and what is kept of it.
+pub(super) fn peak(peak_bytes: Option<u64>, total: Option<Counts>) -> Markup {
+    let net_bytes = total.map_or(0, |total| total.net_bytes());
+    html! {
+        td data-of="Peak" {
+            (or_unknown(peak_bytes, bytes))
+            @if net_bytes > 0 { span.usual { "keeps " (kept(net_bytes)) } }
+        }
+    }
+}
+
+/// Deeper levels are not indented further.
+const MAX_INDENT: usize = 24;
+
+/// Returns the space before the name of a call inside this number of others.
+pub(super) fn indent(depth: usize) -> String {
+    "\u{2003}".repeat(depth.min(MAX_INDENT))
 }
 
 /// Escapes a text from outside, on one line.

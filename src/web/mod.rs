@@ -100,6 +100,7 @@ mod links;
 mod metrics;
 mod overview;
 mod pairs;
+mod repeated;
 mod requests;
 mod route;
 mod search;

@@ -1,5 +1,6 @@
 //! One request: its calls as a waterfall, with times and allocations, and its exports.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,20 +12,24 @@ use crate::export::{Format, UnknownFormat};
 use crate::hotspots::By;
 use crate::report::json::report::unix_ns;
 use crate::report::names::Names;
+use crate::report::outline::{Entry, Outline};
 use crate::report::text::messages_below;
+use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, cell, encoded, shown};
+use super::layout::{beside_usual, cell, encoded, indent, kept, peak, shown};
 use super::requests::{ending, name, reasons};
-use super::{Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number};
+use super::{
+    Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
+};
 
-/// Number of calls that are shown at once; the exports have all of them.
+/// Number of lines that are shown at once; the exports have all calls.
 const MOST: usize = 1000;
+/// Number of calls that are shown in lines with several of them.
+const MOST_REPEATED: usize = 2000;
 /// Bytes of text up to which the page includes it; there is a link to longer texts.
 const MOST_TEXT: usize = 256 << 10;
-/// Deeper levels are not indented further.
-const MAX_INDENT: usize = 24;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
@@ -137,6 +142,12 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
                     b { (or_unknown(report.total, |it| format!("{} ({})", count(it.allocates()), bytes(it.bytes_allocated)))) }
                     @if let Some(usual) = compared.and_then(|it| it.usual_allocates) { span.faint { " (usual " (count(usual.p50)) ", p99 " (count(usual.p99)) ")" } }
                 }
+                @if let Some(net_bytes) = report.total.map(|it| it.net_bytes()) {
+                    li.warm[compared.is_some_and(Compared::net_bytes_stand_out)] {
+                        "keeps " b { (kept(net_bytes)) }
+                        @if let Some(usual) = compared.and_then(|it| it.usual_net_bytes) { span.faint { " (usual " (bytes(usual.p50)) ", p99 " (bytes(usual.p99)) ")" } }
+                    }
+                }
                 @if let Some(it) = &report.subscriber {
                     li { "subscriber: " b { (plural(it.allocates(), "allocation")) " (" (bytes(it.bytes_allocated)) ")" } }
                 }
@@ -155,41 +166,33 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
     }
 }
 
-fn depths(report: &Report) -> Vec<usize> {
-    let mut depths: Vec<usize> = Vec::with_capacity(report.calls.len());
-    for call in &report.calls {
-        let depth = call
-            .parent
-            .and_then(|parent| depths.get(parent))
-            .map_or(0, |it| it + 1);
-        depths.push(depth);
+/// A line of the table: the number of calls around, and whether the line around is of several calls.
+type Line = (Entry, (usize, bool));
+
+/// Returns the lines, each after the line around it, siblings in order of start, and folded calls last.
+fn in_order(outline: &Outline<'_>) -> Vec<Line> {
+    let (mut lines, mut folded) = (Vec::new(), Vec::new());
+    let outermost = outline.outermost().into_iter().rev();
+    let mut next: Vec<_> = outermost.map(|entry| (entry, (0, false))).collect();
+    while let Some((entry, (depth, is_inside))) = next.pop() {
+        let place = (depth + 1, matches!(entry, Entry::Repeated(_)));
+        let inside = outline.inside(&entry).into_iter().rev();
+        next.extend(inside.map(|entry| (entry, place)));
+        let of_its_kind = match &entry {
+            Entry::Folded(..) => &mut folded,
+            Entry::Call(_) | Entry::Repeated(_) => &mut lines,
+        };
+        of_its_kind.push((entry, (depth, is_inside)));
     }
-    depths
+    lines.append(&mut folded);
+    lines
 }
 
-/// Returns the calls, each after the call around it, siblings in order of start.
-fn order(report: &Report) -> Vec<usize> {
-    let mut inside: Vec<Vec<usize>> = vec![Vec::new(); report.calls.len()];
-    let mut next = Vec::new();
-    for index in (0..report.calls.len()).rev() {
-        match report.calls[index].parent.filter(|parent| *parent < index) {
-            Some(parent) => inside[parent].push(index),
-            None => next.push(index),
-        }
-    }
-    let mut order = Vec::with_capacity(report.calls.len());
-    while let Some(index) = next.pop() {
-        order.push(index);
-        next.extend(&inside[index]);
-    }
-    order
-}
-
-/// Returns the number of the first call that is asked for, from 0.
+/// Returns the number of the first line that is asked for, from 0.
 fn first_shown(asked: &Asked) -> Result<usize, Refused> {
     let first = asked
         .get("from")
-        .map_or(Ok(0), |text| number(text, "place of a call"))?;
+        .map_or(Ok(0), |text| number(text, "place of a line"))?;
     Ok(usize::try_from(first).unwrap_or(usize::MAX))
 }
 
@@ -211,16 +214,18 @@ fn parts(stand: &str, from: usize, of: usize, here: &str) -> Markup {
 
 /// `from`: how many lines are left out before the first one.
 fn waterfall(report: &Report, from: usize, here: &str) -> Markup {
-    let (order, depths) = (order(report), depths(report));
+    let lines = in_order(&Outline::of(report));
     let (names, is_message_below) = (Names::in_report(report), messages_below(report));
     let request = report.request.as_ref().map(|it| it.wall);
     let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
     let whole = whole.as_nanos();
     let heap = report.total.map_or(0, |it| it.bytes_allocated);
+    // Of the calls that lines with several of them list.
+    let left = Cell::new(MOST_REPEATED);
     html! {
         h2 #calls { "Calls" }
-        (parts("above", from, order.len(), here))
-        @if order.is_empty() { p.faint { "No call was recorded." } }
+        (parts("above", from, lines.len(), here))
+        @if lines.is_empty() { p.faint { "No call was recorded." } }
         @else {
             div.wide tabindex="0" role="region" aria-label="Calls" {
                 table.calls {
@@ -229,34 +234,61 @@ fn waterfall(report: &Report, from: usize, here: &str) -> Markup {
                         th { "Bytes" } th.text { "Self bytes" } th { "Peak" } th.text { "Outcome" }
                     } }
                     tbody {
-                        @for index in order.iter().copied().skip(from).take(MOST) {
-                            @let call = &report.calls[index];
-                            (row(call, &names, depths[index], whole, heap, is_message_below[index]))
-                        }
-                        @let is_end = from.saturating_add(MOST) >= order.len();
-                        @for (index, it) in report.folded.iter().enumerate().take(MOST).filter(|_| is_end) {
-                            (folded(it, &path_of_folded(report, index, &names)))
+                        @for (entry, place) in lines.iter().skip(from).take(MOST) {
+                            @match entry {
+                                Entry::Call(index) => {
+                                    @let call = &report.calls[*index];
+                                    (row(call, &names, place.0, whole, heap, is_message_below[*index]))
+                                }
+                                Entry::Repeated(calls) => (repeated::row(&Together::of(report, calls), &names, *place, whole, heap, &left)),
+                                Entry::Folded(first, others) => {
+                                    @let path = path_of_folded(report, *first, &names);
+                                    (folded(&together::folded(report, *first, others), &path))
+                                }
+                            }
                         }
                     }
                 }
             }
-            (legend(report))
-            (parts("below", from, order.len(), here))
+            (legend(report, &lines))
+            (parts("below", from, lines.len(), here))
         }
     }
 }
 
 /// Explains the marks that are in the table.
-fn legend(report: &Report) -> Markup {
+fn legend(report: &Report, lines: &[Line]) -> Markup {
     let compared = || { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
     html! {
         @if compared().any(Compared::stands_out) {
             p.faint { span.warm { "Bold" } ": above the figure of 95 in 100 recent requests of this route, and at least twice the usual one." }
         }
-        @if compared().any(|it| !it.is_of_one_call()) {
+        @if lines.iter().any(|(entry, _)| says_all(report, entry)) {
             p.faint { b { "all:" } " the calls of this path together, of which this is the first." }
         }
+        @if lines.iter().any(|(entry, (_, is_inside))| !is_inside && compared_in(report, entry).is_some_and(Compared::is_n_plus_one)) {
+            p.faint { b { "N+1:" } " many calls where requests usually have one to three, often a query in a loop." }
+        }
     }
+}
+
+/// Returns the comparison that a line shows.
+fn compared_in<'a>(report: &'a Report, entry: &Entry) -> Option<&'a Compared> {
+    let calls = match entry {
+        Entry::Call(call) => std::slice::from_ref(call),
+        Entry::Repeated(calls) => calls,
+        Entry::Folded(..) => &[],
+    };
+    let compared = |call: &usize| report.calls[*call].compared.as_deref();
+    calls.iter().find_map(compared)
+}
+
+/// Returns whether a line says that its comparison is not of its calls alone.
+fn says_all(report: &Report, entry: &Entry) -> bool {
+    compared_in(report, entry).is_some_and(|it| match entry {
+        Entry::Repeated(calls) => it.calls > calls.len() as u64,
+        _ => !it.is_of_one_call(),
+    })
 }
 
 /// Returns a path of folded calls, as `chunk › parse_line`, with as many names as fit on a line.
@@ -317,7 +349,7 @@ fn row(
     html! {
         tr {
             th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
-                (what(call, names, &"\u{2003}".repeat(depth.min(MAX_INDENT))))
+                (what(call, names, &indent(depth)))
             }
             td.text.when data-of="When" {
                 (charts::bar(class, charts::part(from, whole), charts::part(to, whole), &marks))
@@ -334,7 +366,7 @@ fn row(
                 (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
                 span.usual { (or_unknown(call.self_counts, |it| bytes(it.bytes_allocated))) }
             }
-            (cell("Peak", &or_unknown(call.peak_bytes, bytes)))
+            (peak(call.peak_bytes, call.total))
             td.text data-of="Outcome" {
                 @if is_message_below { span.bad { "failed: see below" } } @else { (ending(&call.outcome)) }
                 @if call.moved { span.faint { " moved" } }
@@ -352,7 +384,7 @@ fn what(call: &CallReport, names: &Names<'_>, indent: &str) -> Markup {
         @if let Some(id) = call.id.as_ref().filter(|it| !it.is_empty()) { " " span.faint { (shown(id)) } }
         @for (label, value) in &call.labels { " " span.faint { (shown(label)) "=" (shown(value)) } }
         @if let Some(it) = compared.filter(|it| !it.is_of_one_call()) {
-            span.usual.warm[it.stands_out()] { (indent) "all: " (it) }
+            span.usual.warm[it.stands_out()] { (indent) @if it.is_n_plus_one() { "N+1, " } "all: " (it) }
         } @else if let Some(it) = compared.filter(|it| it.is_rare()) {
             span.usual.warm { (indent) "in " (percent(it.requests, it.of)) " of requests" }
         }

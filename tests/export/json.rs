@@ -14,7 +14,7 @@ use tracer::{Limits, Outcome, Report, Trace, call};
 const GOLDEN: &str = concat!(
     r#"{"tracer_report":1,"trace":7,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","tracestate":"rojo=1","started_unix_ns":1763942400000000001,"elapsed_ns":14038083,"#,
     r#""grown":1,"dropped":2,"memory_bytes":8192,"#,
-    r#""total":{"allocations":12,"reallocations":3,"deallocations":11,"bytes_allocated":4096,"bytes_deallocated":4000},"#,
+    r#""total":{"allocations":12,"reallocations":3,"deallocations":11,"bytes_allocated":4096,"bytes_deallocated":4000},"net_bytes":96,"#,
     r#""calls":[{"name":"handle","module":"service::web","file":"src/web.rs","line":12,"#,
     r#""id":"ca7a87c4","labels":{"rows":"3","\u0000\"\n":"</script>"},"span_id":"b9c7c989f97918e1","strand":0,"#,
     r#""thread":{"number":1,"name":"main"},"start_ns":5,"wall_ns":14038078,"self_wall_ns":14037478,"busy_ns":1000,"self_busy_ns":400,"#,
@@ -30,7 +30,7 @@ const GOLDEN: &str = concat!(
     r#""failures":1,"cancelled":2,"wall_ns":500,"self_wall_ns":300,"busy_ns":400,"self_busy_ns":350,"#,
     r#""total":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
     r#""self":{"allocations":1,"reallocations":0,"deallocations":0,"bytes_allocated":1,"bytes_deallocated":0},"#,
-    r#""partial":true},"#,
+    r#""net_bytes":1,"partial":true},"#,
     r#"{"name":"cell","module":"service::db","file":"src/db.rs","line":50,"parent":1,"within":0,"calls":3,"#,
     r#""wall_ns":200,"self_wall_ns":200,"busy_ns":50,"self_busy_ns":50}]}"#,
     "\n",
@@ -63,6 +63,23 @@ fn folded_sums_of_older_files_have_no_cancelled_calls() {
         (1, 0)
     );
     assert_eq!(written(&report), before);
+}
+
+#[test]
+fn what_is_kept_follows_from_the_counts() {
+    let before = GOLDEN
+        .replace(r#""net_bytes":96,"#, "")
+        .replace(r#""net_bytes":1,"#, r#""net_bytes":-7,"#);
+    let report = read(before.as_bytes()).remove(0).unwrap();
+    assert_eq!(report, golden());
+    assert_eq!(report.total.unwrap().net_bytes(), 96);
+    assert_eq!(written(&report), GOLDEN);
+    let frees = GOLDEN.replace(
+        r#""bytes_deallocated":4000},"net_bytes":96"#,
+        r#""bytes_deallocated":5000},"net_bytes":-904"#,
+    );
+    let report = read(frees.as_bytes()).remove(0).unwrap();
+    assert_eq!(written(&report), frees);
 }
 
 #[test]
@@ -329,7 +346,7 @@ fn malformed_reports_are_rejected() {
         ),
         (
             cut.replace("\"wall_ns\":600", "\"wall_ns\":\"\\u001b[2J\""),
-            "line 1, column 1329: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
+            "line 1, column 1344: not a report of version 1: invalid type: string \"\\u{1b}[2J\", expected u64",
         ),
         (
             cut.replace("\"parent\":0", "\"parent\":1"),
@@ -341,11 +358,11 @@ fn malformed_reports_are_rejected() {
         ),
         (
             format!("{cut} {{}}"),
-            "line 1, column 1993: not JSON: trailing characters",
+            "line 1, column 2022: not JSON: trailing characters",
         ),
         (
             cut.replace("\"failed\"", "\"broken\""),
-            "line 1, column 933: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
+            "line 1, column 948: not a report of version 1: unknown variant `broken`, expected one of `ok`, `failed`, `panicked`, `cancelled`, `running`",
         ),
     ];
     for (input, message) in cases {

@@ -16,6 +16,7 @@ mod hotspots;
 mod json;
 mod otlp;
 mod pprof;
+mod repeats;
 mod stacks;
 mod tables;
 mod text;

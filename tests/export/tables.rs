@@ -79,6 +79,87 @@ handle_request                                   0 B   0.0%      3  60.0 ms     
     );
 }
 
+/// Returns a report in which `load` keeps what it has loaded, `cache` a part of it, and `evict` frees more.
+fn keeping() -> Report {
+    fn load() -> Vec<u8> {
+        let _call = call!();
+        black_box(vec![1_u8; 3000])
+    }
+    fn cache(block: &mut Vec<u8>) {
+        let _call = call!();
+        *block = black_box(vec![1_u8; 1000]);
+    }
+    fn evict(block: Vec<u8>) {
+        let _call = call!();
+        drop(black_box(block));
+    }
+    let before = black_box(vec![1_u8; 5000]);
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let handle = call!("handle");
+    let mut block = load();
+    cache(&mut block);
+    evict(before);
+    handle.stop();
+    drop((scope, block));
+    let mut report = trace.report();
+    for call in &mut report.calls {
+        call.file = "src/main.rs".into();
+        call.line = 7;
+        call.wall = Duration::from_micros(3);
+    }
+    report
+}
+
+#[test]
+fn a_table_by_what_is_kept() {
+    let mut hotspots = Hotspots::new();
+    hotspots.add(&keeping());
+    hotspots.add(&keeping());
+    let functions = hotspots.functions(By::NetBytes);
+    let kept: Vec<_> = { functions.iter() }
+        .map(|it| {
+            (
+                it.frame.name,
+                it.totals.net_bytes,
+                By::NetBytes.of(it.totals),
+            )
+        })
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            ("load", Some(6000), 6000),
+            // What is freed beyond what is allocated is nothing that is kept.
+            ("cache", Some(-4000), 0),
+            ("evict", Some(-10_000), 0),
+            ("keeping", Some(-8000), 0),
+        ]
+    );
+    let table = hotspots.table().by(By::NetBytes).width(60).to_string();
+    assert_eq!(
+        table,
+        "\
+2 reports, 8 calls, 4 allocations (7.81 KiB)
+
+function  net-bytes ▼  calls     time  at
+────────────────────────────────────────────────────
+load         5.86 KiB      2  6.00 µs  src/main.rs:7
+cache       -3.91 KiB      2  6.00 µs  src/main.rs:7
+evict       -9.77 KiB      2  6.00 µs  src/main.rs:7
+keeping     -7.81 KiB      2  6.00 µs  src/main.rs:7
+"
+    );
+    let mut twice = Hotspots::new();
+    (0..2).for_each(|_| twice.merge(&hotspots));
+    assert_eq!(
+        twice.functions(By::NetBytes)[0].totals.net_bytes,
+        Some(12_000)
+    );
+    let json = serde_json::to_value(hotspots.table().by(By::NetBytes)).unwrap();
+    assert_eq!(json["functions"][1]["net_bytes"], -4000);
+}
+
 #[test]
 fn the_rest_of_a_line_goes_to_names_and_places() {
     let table = |width| hotspots().table().top(2).width(width).to_string();

@@ -63,6 +63,7 @@ fn fixed(mut report: Report) -> Report {
                 allocations: 2001,
                 reallocations: 4,
                 bytes_allocated: 1_236_567,
+                bytes_deallocated: 1_236_567,
                 ..Counts::ZERO
             });
         }
@@ -133,6 +134,40 @@ trace 7: 14.0 ms, allocates 2,005 (1,236,567 bytes)
 calls recorded: 7, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1,234"
     );
     assert_eq!(report.tree().to_string(), format!("{report:#}"));
+}
+
+#[test]
+fn what_calls_keep_has_a_column_if_the_trace_keeps_memory() {
+    let mut report = record(&Trace::with_limits(10, Limits::default().calls(7)));
+    let counts = |bytes_allocated, bytes_deallocated| {
+        Some(Counts {
+            bytes_allocated,
+            bytes_deallocated,
+            ..Counts::ZERO
+        })
+    };
+    report.total = counts(6_000_000, 1_700_000);
+    report.calls[0].total = counts(6_000_000, 1_500_000);
+    report.calls[1].total = counts(0, 1_234);
+    report.folded[0].total = counts(7, 7);
+    report.calls[0].checkpoints[0].counts = counts(1000, 0);
+    report.calls.truncate(3);
+    assert_eq!(
+        format!("{report:#}"),
+        "\
+trace 7: 14.0 ms, allocates 0 (6,000,000 bytes), keeps 4,300,000 bytes
+   wall     busy  allocates  self-allocs      bytes  self-bytes       peak      keeps  call
+1.23 ms   617 µs          0        2,000  6,000,000       2,000  1,234,567  4,500,000  f1 [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] user=é\\n\\u{1b}[2J rows=3 @ work\\u{7}er #1
+77.2 µs  38.6 µs          0            0          0           0          0     -1,234  ├─ f2
+1.50 ms                   0                   1,000                             1,000  ├─ · validate
+15.2 µs  7.62 µs          1            1  1,234,567   1,234,567  1,234,567          0  ├─ f3 [failed], failed: no rows\\r\\u{7f}
+1.20 ms                   0                       0                                 0  └─ · fetch\\u{202e}\\tdata
+3.00 µs  2.00 µs          0        1,001          7          50                     0  record, folded calls: 2, failed: 1, partial
+calls recorded: 3, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1,234"
+    );
+    report.total = counts(6_000_000, 6_000_001);
+    let tree = format!("{report:#}");
+    assert!(!tree.contains("keeps"), "{tree}");
 }
 
 #[test]

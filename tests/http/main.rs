@@ -21,6 +21,7 @@ mod page_elsewhere;
 mod page_json;
 mod page_lines;
 mod page_links;
+mod page_repeats;
 mod page_when;
 mod propagation;
 mod search;

@@ -1,7 +1,9 @@
 //! Which requests are kept, and by which rule.
 
+use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
 
+use tracer::hotspots::By;
 use tracer::recorder::{Policy, Recorder};
 use tracer::{Limits, Outcome, Report, call};
 
@@ -100,6 +102,58 @@ fn each_rule_keeps_its_requests() {
         ),
         (10, 7, 3, 0)
     );
+}
+
+/// Allocates `kept` bytes and another hundred, and frees those.
+fn keeping(recorder: &Recorder, id: &str, kept: usize) -> Vec<u8> {
+    let mut recording = recorder.begin("job");
+    recording.id(id);
+    let _scope = recording.inject();
+    let _call = call!();
+    drop(black_box(vec![1_u8; 100]));
+    black_box(vec![1_u8; kept])
+}
+
+#[test]
+fn what_a_request_retains_is_a_rule_and_has_a_baseline() {
+    let recorder = recorder(Policy::none().retains_over(1 << 20));
+    let _kept: Vec<_> = (0..40).map(|_| keeping(&recorder, "usual", 0)).collect();
+    let _at_limit = keeping(&recorder, "limit", 1 << 20);
+    let from_before = black_box(vec![1_u8; 10 << 20]);
+    recorder.record("job", || drop(from_before));
+    let _leaked = keeping(&recorder, "leak", 4_300_000);
+    assert_eq!(
+        ids_and_reasons(&recorder),
+        [("leak".to_owned(), vec!["keeps over 1.00 MiB".to_owned()])]
+    );
+    let report = &kept(&recorder)[0];
+    assert_eq!(report.total.unwrap().net_bytes(), 4_300_000);
+    let compared = request(report).compared.as_ref().unwrap();
+    assert_eq!(compared.net_bytes, Some(4_300_000));
+    let usual = compared.usual_net_bytes.unwrap();
+    assert_eq!((usual.p50, usual.p95, usual.max), (0, 0, 4_300_000));
+    assert!(compared.net_bytes_stand_out() && compared.stands_out());
+    let said = " · keeps 4.10 MiB (usual 0 B)";
+    assert!(compared.to_string().ends_with(said), "{compared}");
+    // Each rendering has it.
+    for text in [report.to_string(), report.tree().to_string()] {
+        let first = text.lines().next().unwrap();
+        assert!(first.contains(said), "{first}");
+    }
+    let json = serde_json::to_string(&**report).unwrap();
+    assert_eq!(&serde_json::from_str::<Report>(&json).unwrap(), &**report);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["net_bytes"], 4_300_000);
+    assert_eq!(json["calls"][0]["net_bytes"], 4_300_000);
+    let of_request = &json["request"]["compared"];
+    assert_eq!(of_request["net_bytes"], 4_300_000);
+    assert_eq!(of_request["usual_net_bytes"]["p95"], 0);
+    let route = &recorder.routes()[0];
+    assert_eq!(route.net_bytes.unwrap().p50, 0);
+    assert_eq!(route.net_bytes.unwrap().max, 4_300_000);
+    let hotspots = recorder.hotspots(None);
+    let totals = hotspots.functions(By::NetBytes)[0].totals.clone();
+    assert_eq!(totals.net_bytes, Some(4_300_000 + (1 << 20)));
 }
 
 #[test]

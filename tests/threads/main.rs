@@ -7,6 +7,7 @@ mod common;
 #[path = "../common/lines.rs"]
 mod lines;
 
+mod budgets;
 mod carry;
 mod everywhere;
 mod guards;

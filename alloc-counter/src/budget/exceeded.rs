@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::counts::Counts;
 
-use super::{Budget, Happened, Limit};
+use super::{ALLOCATIONS, BYTES, Budget, Happened, Limit, PEAK_BYTES, RETAINED_BYTES};
 
 /// Error of a [`Budget`] that was exceeded, or whose exact limits were not reached. Its text has the location,
 /// what was allowed, what happened, and by which operations. If only exact limits are broken, it also has the
@@ -21,25 +21,29 @@ pub struct Exceeded {
 struct Line {
     name: &'static str,
     limit: Limit,
-    happened: Option<u64>,
+    happened: Option<i128>,
 }
 
 impl Line {
     fn holds(&self) -> bool {
-        self.limit.allows(self.happened)
+        match self.limit {
+            Limit::Any => true,
+            Limit::AtMost(most) => self.happened.is_some_and(|it| it <= most.into()),
+            Limit::Exactly(exactly) => self.happened == Some(exactly.into()),
+        }
     }
 
     /// Whether less happened than an exact limit says.
     fn is_below(&self) -> bool {
         let happened = self.happened;
-        matches!(self.limit, Limit::Exactly(exactly) if happened.is_some_and(|it| it < exactly))
+        matches!(self.limit, Limit::Exactly(exactly) if happened.is_some_and(|it| it < exactly.into()))
     }
 
     /// Returns the limit with what happened in place of a broken exact one; `None` if another one is broken.
     fn accepting(&self) -> Option<Limit> {
         match (self.limit, self.happened) {
             (limit, _) if self.holds() => Some(limit),
-            (Limit::Exactly(_), Some(happened)) => Some(Limit::Exactly(happened)),
+            (Limit::Exactly(_), Some(happened)) => u64::try_from(happened).ok().map(Limit::Exactly),
             _ => None,
         }
     }
@@ -82,14 +86,14 @@ impl Exceeded {
     }
 
     /// Returns the budget with what happened in place of the broken exact limits; `None` if a limit of another
-    /// kind is broken.
+    /// kind is broken, or if more bytes were freed than allocated and their exact number is limited.
     pub fn accepting(&self) -> Option<Budget> {
-        let [allocations, bytes, peak_bytes] = self.lines()?.map(|line| line.accepting());
-        Some(Budget {
-            allocations: allocations?,
-            bytes: bytes?,
-            peak_bytes: peak_bytes?,
-        })
+        let limits = self.lines()?.map(|line| line.accepting());
+        let mut budget = Budget::new();
+        for (which, limit) in limits.into_iter().enumerate() {
+            budget = budget.with(which, limit?);
+        }
+        Some(budget)
     }
 
     /// Returns the limits that were exceeded, on one line: `allocations 5, at most 1`.
@@ -116,20 +120,23 @@ impl Exceeded {
         Figures(self)
     }
 
-    fn lines(&self) -> Option<[Line; 3]> {
+    fn lines(&self) -> Option<[Line; 4]> {
         let Happened { counts, peak_bytes } = self.happened?;
-        let line = |name, limit, happened| Line {
+        let line = |which, name, happened| Line {
             name,
-            limit,
+            limit: self.allowed.limit(which),
             happened,
         };
-        let Budget {
-            allocations, bytes, ..
-        } = self.allowed;
+        // In the order of their places.
         Some([
-            line("allocations", allocations, Some(counts.allocates())),
-            line("bytes", bytes, Some(counts.bytes_allocated)),
-            line("peak bytes", self.allowed.peak_bytes, peak_bytes),
+            line(ALLOCATIONS, "allocations", Some(counts.allocates().into())),
+            line(BYTES, "bytes", Some(counts.bytes_allocated.into())),
+            line(PEAK_BYTES, "peak bytes", peak_bytes.map(i128::from)),
+            line(
+                RETAINED_BYTES,
+                "kept bytes",
+                Some(counts.net_bytes().into()),
+            ),
         ])
     }
 }
@@ -153,7 +160,12 @@ impl fmt::Display for Figures<'_> {
             "exceeded"
         };
         write!(f, "allocation budget {what} at {place}")?;
-        for line in lines {
+        let is_kept = |line: &Line| line.name == "kept bytes";
+        // Of interest only if it is limited.
+        for line in lines
+            .iter()
+            .filter(|it| !is_kept(it) || it.limit != Limit::Any)
+        {
             let but = if line.holds() { "and" } else { "but" };
             write!(f, "\n  {:<11}   {}, {but} ", line.name, line.limit)?;
             match line.happened {
@@ -181,12 +193,16 @@ struct InCode(Budget);
 impl fmt::Display for InCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(budget) = self;
-        match budget.allocations {
+        match budget.limit(ALLOCATIONS) {
             Limit::Any => f.write_str("Budget::new()")?,
             Limit::AtMost(most) => write!(f, "Budget::new().allocations({most})")?,
             Limit::Exactly(exactly) => write!(f, "Budget::exactly({exactly})")?,
         }
-        for (name, limit) in [("bytes", budget.bytes), ("peak_bytes", budget.peak_bytes)] {
+        for (name, limit) in [
+            ("bytes", budget.limit(BYTES)),
+            ("peak_bytes", budget.limit(PEAK_BYTES)),
+            ("retained_bytes", budget.limit(RETAINED_BYTES)),
+        ] {
             match limit {
                 Limit::Any => {}
                 Limit::AtMost(most) => write!(f, ".{name}({most})")?,

@@ -45,18 +45,51 @@ pub use exceeded::Exceeded;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "a budget does nothing until it is checked or asserted"]
 pub struct Budget {
-    allocations: Limit,
-    bytes: Limit,
-    peak_bytes: Limit,
+    // Apart from each other, they take half of the memory.
+    kinds: [Kind; 4],
+    figures: [u64; 4],
+}
+
+/// The places of the figures that have limits.
+const ALLOCATIONS: usize = 0;
+const BYTES: usize = 1;
+const PEAK_BYTES: usize = 2;
+const RETAINED_BYTES: usize = 3;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Any,
+    AtMost,
+    Exactly,
 }
 
 impl Budget {
     /// Allows everything; the other methods set limits.
     pub const fn new() -> Self {
         Self {
-            allocations: Limit::Any,
-            bytes: Limit::Any,
-            peak_bytes: Limit::Any,
+            kinds: [Kind::Any; 4],
+            figures: [0; 4],
+        }
+    }
+
+    const fn with(mut self, which: usize, limit: Limit) -> Self {
+        let (kind, figure) = match limit {
+            Limit::Any => (Kind::Any, 0),
+            Limit::AtMost(most) => (Kind::AtMost, most),
+            Limit::Exactly(exactly) => (Kind::Exactly, exactly),
+        };
+        self.kinds[which] = kind;
+        self.figures[which] = figure;
+        self
+    }
+
+    #[inline]
+    const fn limit(&self, which: usize) -> Limit {
+        match self.kinds[which] {
+            Kind::Any => Limit::Any,
+            Kind::AtMost => Limit::AtMost(self.figures[which]),
+            Kind::Exactly => Limit::Exactly(self.figures[which]),
         }
     }
 
@@ -72,43 +105,66 @@ impl Budget {
         Self::new().exact_allocations(allocations)
     }
 
+    /// Allows any allocations, if as many bytes are freed as are allocated, and neither fewer nor more.
+    ///
+    /// What the code frees on other threads is not seen, and the memory of the value that it returns is not freed
+    /// yet. A cache that grows is no leak, but it is not balanced either.
+    ///
+    /// ```
+    /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
+    /// use alloc_counter::Budget;
+    ///
+    /// let length = Budget::balanced().assert(|| "x".repeat(100).len());
+    /// let kept = Budget::balanced().check(|| "x".repeat(length)).unwrap_err();
+    /// assert_eq!(kept.brief(), "kept bytes 100, exactly 0");
+    /// ```
+    pub const fn balanced() -> Self {
+        Self::new().exact_retained_bytes(0)
+    }
+
     /// Allows at most `most` requests that obtain memory: allocations and reallocations.
-    pub const fn allocations(mut self, most: u64) -> Self {
-        self.allocations = Limit::AtMost(most);
-        self
+    pub const fn allocations(self, most: u64) -> Self {
+        self.with(ALLOCATIONS, Limit::AtMost(most))
     }
 
     /// Allows at most `most` bytes allocated in total, including growth by reallocations; bytes freed in
     /// between are not subtracted.
-    pub const fn bytes(mut self, most: u64) -> Self {
-        self.bytes = Limit::AtMost(most);
-        self
+    pub const fn bytes(self, most: u64) -> Self {
+        self.with(BYTES, Limit::AtMost(most))
     }
 
     /// Allows live bytes to rise at most `most` above those at the start.
-    pub const fn peak_bytes(mut self, most: u64) -> Self {
-        self.peak_bytes = Limit::AtMost(most);
-        self
+    pub const fn peak_bytes(self, most: u64) -> Self {
+        self.with(PEAK_BYTES, Limit::AtMost(most))
+    }
+
+    /// Allows at most `most` bytes that are allocated and not freed. Memory from before that the code frees is
+    /// subtracted.
+    pub const fn retained_bytes(self, most: u64) -> Self {
+        self.with(RETAINED_BYTES, Limit::AtMost(most))
     }
 
     /// Allows this number of requests that obtain memory, and neither more nor fewer.
-    pub const fn exact_allocations(mut self, exactly: u64) -> Self {
-        self.allocations = Limit::Exactly(exactly);
-        self
+    pub const fn exact_allocations(self, exactly: u64) -> Self {
+        self.with(ALLOCATIONS, Limit::Exactly(exactly))
     }
 
     /// Allows this number of bytes allocated in total, and neither more nor fewer. It may change with the
     /// version of the compiler, and is different on other platforms.
-    pub const fn exact_bytes(mut self, exactly: u64) -> Self {
-        self.bytes = Limit::Exactly(exactly);
-        self
+    pub const fn exact_bytes(self, exactly: u64) -> Self {
+        self.with(BYTES, Limit::Exactly(exactly))
     }
 
     /// Allows live bytes to rise by this number above those at the start, and neither further nor less far.
     /// It may change with the version of the compiler, and is different on other platforms.
-    pub const fn exact_peak_bytes(mut self, exactly: u64) -> Self {
-        self.peak_bytes = Limit::Exactly(exactly);
-        self
+    pub const fn exact_peak_bytes(self, exactly: u64) -> Self {
+        self.with(PEAK_BYTES, Limit::Exactly(exactly))
+    }
+
+    /// Allows this number of bytes that are allocated and not freed, and neither more nor fewer. It may change with
+    /// the version of the compiler, and is different on other platforms.
+    pub const fn exact_retained_bytes(self, exactly: u64) -> Self {
+        self.with(RETAINED_BYTES, Limit::Exactly(exactly))
     }
 
     /// Runs `work` and returns its value; panics if the budget was exceeded.
@@ -178,6 +234,18 @@ impl Limit {
             Self::Exactly(exactly) => happened == Some(exactly),
         }
     }
+
+    /// Returns whether a signed figure is within the limit.
+    #[inline]
+    fn allows_net(self, happened: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::AtMost(most) => {
+                u64::try_from(happened).is_ok_and(|it| it <= most) || happened < 0
+            }
+            Self::Exactly(exactly) => u64::try_from(happened) == Ok(exactly),
+        }
+    }
 }
 
 impl fmt::Display for Limit {
@@ -199,20 +267,27 @@ struct Happened {
 impl Happened {
     #[inline]
     fn is_within(self, allowed: Budget) -> bool {
-        allowed.allocations.allows(Some(self.counts.allocates()))
-            && allowed.bytes.allows(Some(self.counts.bytes_allocated))
-            && allowed.peak_bytes.allows(self.peak_bytes)
+        allowed
+            .limit(ALLOCATIONS)
+            .allows(Some(self.counts.allocates()))
+            && allowed
+                .limit(BYTES)
+                .allows(Some(self.counts.bytes_allocated))
+            && allowed.limit(PEAK_BYTES).allows(self.peak_bytes)
+            && allowed
+                .limit(RETAINED_BYTES)
+                .allows_net(self.counts.net_bytes())
     }
 }
 
-/// Writes the limits as those of the attribute `#[budget]` of the crate `tracer`: `allocations == 14, peak <=
+/// Writes the limits on allocations, bytes and peaks as those of the attribute `#[budget]` of the crate `tracer`: `allocations == 14, peak <=
 /// 65536`.
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = [
-            ("allocations", self.allocations),
-            ("bytes", self.bytes),
-            ("peak", self.peak_bytes),
+            ("allocations", self.limit(ALLOCATIONS)),
+            ("bytes", self.limit(BYTES)),
+            ("peak", self.limit(PEAK_BYTES)),
         ];
         let mut between = "";
         for (name, limit) in limits {

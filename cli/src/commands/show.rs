@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
             for report in reports {
                 let report = report?;
                 if is_asked_for(&report, arguments) {
-                    shown.show(&report, arguments.plain)?;
+                    shown.show(&report, arguments)?;
                 }
             }
             return Ok(());
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
         }
     }
     let mut kept = kept.values();
-    kept.try_for_each(|report| shown.show(report, arguments.plain))
+    kept.try_for_each(|report| shown.show(report, arguments))
 }
 
 /// Decides by the request's outcome: an error in a call inside may have been handled.
@@ -59,14 +59,19 @@ struct Shown {
 
 impl Shown {
     /// Shows a report at once, so that reports from a pipe that stays open appear, too.
-    fn show(&mut self, report: &Report, is_plain: bool) -> Result<(), Failure> {
+    fn show(&mut self, report: &Report, arguments: &Show) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let between = if self.any { "\n" } else { "" };
         self.any = true;
-        let written = if is_plain {
+        let written = if arguments.plain {
             writeln!(stdout, "{between}{report}")
         } else {
             let tree = report.tree().colour_for(&stdout);
+            let tree = if arguments.unfolded {
+                tree.unfolded()
+            } else {
+                tree
+            };
             writeln!(stdout, "{between}{tree}")
         };
         written.map_err(stdout_failed)

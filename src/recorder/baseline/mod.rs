@@ -47,8 +47,9 @@ impl Lost {
 }
 
 impl Baseline {
-    /// Enough for six sketches with a bin for each doubling.
-    pub(super) const RESERVED_BYTES: usize = 600;
+    /// Enough for all sketches of whole requests, in both windows, with a bin for each doubling.
+    pub(super) const RESERVED_BYTES: usize = 100 * Self::SKETCHES;
+    const SKETCHES: usize = 8;
 
     pub(super) fn new(most_paths: usize) -> Self {
         Self {
@@ -89,9 +90,13 @@ impl Baseline {
             (&mut requests.wall, wall_ns),
             (&mut requests.allocates, summary.total.allocates()),
             (&mut requests.bytes, summary.total.bytes_allocated),
+            (
+                &mut requests.net_bytes,
+                summary.total.net_bytes().max(0).cast_unsigned(),
+            ),
         ];
         for (sketch, figure) in figures {
-            let share = (Self::RESERVED_BYTES / 6).saturating_sub(sketch.bytes());
+            let share = (Self::RESERVED_BYTES / Self::SKETCHES).saturating_sub(sketch.bytes());
             let fits = quota.with_reserve(&mut self.reserve, share, |quota| {
                 sketch.record(figure, quota)
             });
@@ -204,12 +209,13 @@ mod tests {
                 let figure = |bits: u32| (16 << (number >> 60)) + (number << bits >> 44);
                 summary.total.allocations = figure(3) >> 8;
                 summary.total.bytes_allocated = figure(9);
+                summary.total.bytes_deallocated = figure(21);
                 let wall = figure(15);
                 let ok = Outcome::Ok;
                 baseline.add(&summary, wall, &ok, window, &mut scratch, &mut quota);
             }
             for requests in baseline.requests().iter().filter(|it| it.count > 0) {
-                for sketch in [&requests.wall, &requests.bytes] {
+                for sketch in [&requests.wall, &requests.bytes, &requests.net_bytes] {
                     assert!(sketch.percentiles().is_some(), "in window {window}");
                 }
                 let bins = requests.allocates.bins();

@@ -11,7 +11,7 @@ use crate::store::ids::SpanId;
 
 use super::counts::CountsInJson;
 use super::list::Part;
-use super::parts::{Labels, OutcomeInJson, borrowed, is_false, owned};
+use super::parts::{Labels, OutcomeInJson, borrowed, is_false, is_no_net, net_bytes, owned};
 use super::request::ComparedInJson;
 use super::site::SitesInJson;
 
@@ -47,6 +47,9 @@ pub(super) struct CallInJson<'a> {
     total: Option<CountsInJson>,
     #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
     own: Option<CountsInJson>,
+    /// Derived from `total`, for other programs.
+    #[serde(skip_deserializing, skip_serializing_if = "is_no_net")]
+    net_bytes: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
     outcome: OutcomeInJson,
@@ -119,6 +122,7 @@ impl<'a> CallInJson<'a> {
             self_busy_ns: nanoseconds(call.self_busy),
             total: call.total.map(CountsInJson::of),
             own: call.self_counts.map(CountsInJson::of),
+            net_bytes: net_bytes(call.total),
             peak_bytes: call.peak_bytes,
             outcome,
             message,

@@ -10,7 +10,7 @@ use crate::report::duration::nanoseconds;
 
 use super::counts::CountsInJson;
 use super::list::Part;
-use super::parts::{borrowed, is_false, is_zero, owned};
+use super::parts::{borrowed, is_false, is_no_net, is_zero, net_bytes, owned};
 use super::site::SitesInJson;
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub(super) struct FoldedInJson<'a> {
     total: Option<CountsInJson>,
     #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
     own: Option<CountsInJson>,
+    /// Derived from `total`, for other programs.
+    #[serde(skip_deserializing, skip_serializing_if = "is_no_net")]
+    net_bytes: Option<i64>,
     #[serde(default, skip_serializing_if = "is_false")]
     moved: bool,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -83,6 +86,7 @@ impl<'a> FoldedInJson<'a> {
             self_busy_ns: nanoseconds(folded.self_busy),
             total: folded.total.map(CountsInJson::of),
             own: folded.self_counts.map(CountsInJson::of),
+            net_bytes: net_bytes(folded.total),
             moved: folded.moved,
             partial: folded.partial,
             sites: folded.sites.as_deref().map(SitesInJson::Written),

@@ -39,6 +39,7 @@
 //! | `elapsed_ns` | the time from there to the end of its last call |
 //! | `grown`?, `dropped`?, `memory_bytes` | see [`Report`] |
 //! | `total`? | counts of all its strands; left out if nothing was counted |
+//! | `net_bytes`? | the bytes that it keeps: allocated minus freed in `total`, and below 0 if more was freed |
 //! | `subscriber`? | counts of a wrapped subscriber of `tracing`, which are not in `total` |
 //! | `calls` | in order of start, a call after its parent |
 //! | `folded`? | sums of calls beyond the trace's limits |
@@ -55,6 +56,7 @@
 //! | `wall_ns`, `busy_ns` | the time from start to stop; the part of it in which the call was polled |
 //! | `self_wall_ns`, `self_busy_ns` | the parts of those in no call inside |
 //! | `total`?, `self`? | counts with and without the calls inside |
+//! | `net_bytes`? | as of a report |
 //! | `peak_bytes`? | see [`CallReport`](crate::CallReport::peak_bytes) |
 //! | `outcome` | `ok`, `failed`, `panicked`, `cancelled` or `running` |
 //! | `message`? | of a failed call |
@@ -81,7 +83,7 @@
 //! | `name`, `module`, `file`, `line`, `parent`? | as a call |
 //! | `within`? | the index in `folded` of the folded calls around them |
 //! | `calls`, `running`?, `failures`?, `cancelled`? | numbers of calls |
-//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `moved`?, `partial`?, `sites`? | as of a call, for all of them together |
+//! | `wall_ns`, `self_wall_ns`, `busy_ns`, `self_busy_ns`, `total`?, `self`?, `net_bytes`?, `moved`?, `partial`?, `sites`? | as of a call, for all of them together |
 //!
 //! | a request has | |
 //! |---|---|
@@ -93,6 +95,7 @@
 //! | a comparison has | |
 //! |---|---|
 //! | `calls`, `wall_ns`, `allocates`? | the sums of its path's calls in this request |
+//! | `net_bytes`?, `usual_net_bytes`? | of a whole request: the bytes that it keeps, and those that are usual, of which none are below 0 |
 //! | `of`, `requests` | the number of requests in the baseline, and of those with such a call |
 //! | `usual_calls`, `usual_wall_ns`, `usual_allocates`? | `p50`, `p95`, `p99` and `max` over all requests, also those without such a call |
 //!

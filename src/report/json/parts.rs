@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use alloc_counter::Counts;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -115,6 +116,17 @@ pub(super) fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it")]
 pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// Returns the bytes that are kept.
+pub(super) fn net_bytes(total: Option<Counts>) -> Option<i64> {
+    total.map(|total| total.net_bytes())
+}
+
+/// Whether there is nothing to write about the bytes that are kept.
+#[expect(clippy::ref_option, reason = "as serde hands it")]
+pub(super) fn is_no_net(net: &Option<i64>) -> bool {
+    net.is_none_or(|net| net == 0)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it")]

@@ -14,7 +14,7 @@ use crate::store::ids::{SpanId, TraceId};
 use super::VERSION;
 use super::counts::CountsInJson;
 use super::list::List;
-use super::parts::is_zero;
+use super::parts::{is_no_net, is_zero, net_bytes};
 use super::request::RequestInJson;
 use super::site::SitesInJson;
 
@@ -56,6 +56,9 @@ struct ReportInJson<'a> {
     memory_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total: Option<CountsInJson>,
+    /// Derived from `total`, for other programs.
+    #[serde(skip_deserializing, skip_serializing_if = "is_no_net")]
+    net_bytes: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subscriber: Option<CountsInJson>,
     calls: List<'a, CallReport>,
@@ -104,6 +107,7 @@ impl<'a> ReportInJson<'a> {
             dropped: report.dropped,
             memory_bytes: report.memory_bytes,
             total: report.total.map(CountsInJson::of),
+            net_bytes: net_bytes(report.total),
             subscriber: report.subscriber.map(CountsInJson::of),
             calls: List::Written(&report.calls),
             folded: List::Written(&report.folded),

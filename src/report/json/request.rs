@@ -36,12 +36,16 @@ pub(super) struct ComparedInJson {
     wall_ns: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allocates: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    net_bytes: Option<i64>,
     of: u64,
     requests: u64,
     usual_calls: PercentilesInJson,
     usual_wall_ns: PercentilesInJson,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     usual_allocates: Option<PercentilesInJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual_net_bytes: Option<PercentilesInJson>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,11 +91,13 @@ impl ComparedInJson {
             calls: compared.calls,
             wall_ns: nanoseconds(compared.wall),
             allocates: compared.allocates,
+            net_bytes: compared.net_bytes,
             of: compared.of,
             requests: compared.requests,
             usual_calls: PercentilesInJson::of(compared.usual_calls),
             usual_wall_ns: PercentilesInJson::of(compared.usual_wall.map(nanoseconds)),
             usual_allocates: compared.usual_allocates.map(PercentilesInJson::of),
+            usual_net_bytes: compared.usual_net_bytes.map(PercentilesInJson::of),
         }
     }
 
@@ -100,6 +106,7 @@ impl ComparedInJson {
             calls: self.calls,
             wall: Duration::from_nanos(self.wall_ns),
             allocates: self.allocates,
+            net_bytes: self.net_bytes,
             of: self.of,
             requests: self.requests,
             usual_calls: self.usual_calls.into_percentiles(),
@@ -107,6 +114,7 @@ impl ComparedInJson {
                 .into_percentiles()
                 .map(Duration::from_nanos),
             usual_allocates: { self.usual_allocates }.map(PercentilesInJson::into_percentiles),
+            usual_net_bytes: { self.usual_net_bytes }.map(PercentilesInJson::into_percentiles),
         }
     }
 }

@@ -1,0 +1,254 @@
+//! The report as a tree, with the figures in columns: what `{:#}` shows. The `Display` of
+//! [`Report`] chooses between it and the lines of `text.rs`.
+
+mod rows;
+
+use std::fmt::{self, Display, Write};
+use std::io::IsTerminal;
+
+use super::escape::Escaped;
+use super::outline::Outline;
+use super::text::{Beside, Subscriber};
+use super::units::{count, or_unknown, plural, time};
+use super::{Compared, Report, Thread};
+
+use rows::Lines;
+
+/// Tree of a [`Report`], for people; made by [`Report::tree`].
+///
+/// Times are rounded to three digits, memory is in bytes. A checkpoint's figures are those since the
+/// previous one. Of a call's [sites](crate::CallReport::sites) it shows the three heaviest lines, with `▸`. The
+/// thread is named if it differs from that of the call around. If a call failed with the message of a call
+/// below it, the message is shown there only.
+///
+/// If the trace as a whole has allocated more bytes than it has freed, its first line says how many it keeps, and a
+/// column how many each call keeps or returns; for a kept request, the column is there if that is
+/// [unusual](crate::report::Compared::net_bytes_stand_out).
+///
+/// Eight or more calls of one callsite in the same call are one line, with the sums of their figures, their
+/// highest peak and their median time, unless the tree is [unfolded](Self::unfolded):
+///
+/// ```text
+/// 480 ms   470 ms     12,360            0  ├─ select_one ×412 · 1.16 ms each (p50), 5.20 ms (max)
+///  97 ms    97 ms     11,948       11,948  │  └─ decode ×412 · 231 µs each (p50), 900 µs (max)
+/// ```
+///
+/// Below it the calls inside are added up by callsite, too. A call that did not simply stop, or with such a call
+/// inside, has a line of its own. The line of several calls has the labels that all of them have, and no ids.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a tree is there to be shown"]
+pub struct Tree<'a> {
+    report: &'a Report,
+    is_coloured: bool,
+    is_unfolded: bool,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) const fn of(report: &'a Report) -> Self {
+        Self {
+            report,
+            is_coloured: false,
+            is_unfolded: false,
+        }
+    }
+
+    /// Gives each call a line of its own.
+    ///
+    /// ```
+    /// use tracer::{Trace, call};
+    ///
+    /// let trace = Trace::new();
+    /// let scope = trace.inject();
+    /// let handle = call!("handle");
+    /// (0..412).for_each(|id| call!("{id}").stop());
+    /// handle.stop();
+    /// drop(scope);
+    /// let report = trace.report();
+    /// let lines = |text: String| text.lines().count();
+    /// assert_eq!(lines(report.tree().to_string()), 2 + 2 + 1);
+    /// assert_eq!(lines(report.tree().unfolded().to_string()), 2 + 413 + 1);
+    /// ```
+    pub fn unfolded(mut self) -> Self {
+        self.is_unfolded = true;
+        self
+    }
+
+    /// Uses colours if `output` is a terminal that shows them and the environment variable `NO_COLOR` is
+    /// not set (<https://no-color.org>).
+    ///
+    /// ```no_run
+    /// # let trace = tracer::Trace::new();
+    /// println!("{}", trace.report().tree().colour_for(&std::io::stdout()));
+    /// ```
+    pub fn colour_for(self, output: &impl IsTerminal) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        self.colour(output.is_terminal() && !is_set("NO_COLOR") && !is_dumb)
+    }
+
+    /// Uses colours, or not, whatever the output is; off by default.
+    pub fn colour(mut self, yes: bool) -> Self {
+        self.is_coloured = yes;
+        self
+    }
+}
+
+impl Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self, f)
+    }
+}
+
+const COLUMNS: usize = 8;
+const HEADINGS: [&str; COLUMNS] = [
+    "wall",
+    "busy",
+    "allocates",
+    "self-allocs",
+    "bytes",
+    "self-bytes",
+    "peak",
+    "keeps",
+];
+/// The last column, which is not always there.
+const KEEPS: usize = COLUMNS - 1;
+const HEAVY: &str = "\x1b[1m";
+const BAD: &str = "\x1b[31m";
+const FAINT: &str = "\x1b[2m";
+const PLAIN: &str = "\x1b[0m";
+
+/// One line: its figures, and the text behind them.
+struct Row<'a> {
+    figures: [String; COLUMNS],
+    text: String,
+    colour: Option<&'static str>,
+    /// The comparison in the text.
+    beside: Option<Beside<'a>>,
+}
+
+fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
+    let report = tree.report;
+    if let Some(request) = &report.request {
+        writeln!(out, "{request}")?;
+    }
+    write!(out, "trace {}", report.trace)?;
+    // A report without a request has no use for it: it leaves the process by a recorder.
+    if let (Some(id), Some(_)) = (report.trace_id, &report.request) {
+        write!(out, " {id}")?;
+    }
+    write!(out, ": {}", time(report.elapsed))?;
+    write!(
+        out,
+        ", allocates {}",
+        or_unknown(report.total.as_ref(), |it| count(it.allocates()))
+    )?;
+    let bytes = or_unknown(report.total.as_ref(), |it| count(it.bytes_allocated));
+    write!(out, " ({bytes} bytes)")?;
+    if let Some(net_bytes) = report.total.map(|it| it.net_bytes()).filter(|net| *net > 0) {
+        let bytes = plural(net_bytes.unsigned_abs(), "byte");
+        write!(out, ", keeps {bytes}")?;
+    }
+    let shows_kept = shows_kept(report);
+    let columns = if shows_kept { COLUMNS } else { KEEPS };
+    writeln!(out, "{}", Subscriber(report))?;
+    let outline = if tree.is_unfolded {
+        Outline::unfolded(report)
+    } else {
+        Outline::of(report)
+    };
+    let rows = Lines::of(report, shows_kept).rows(&outline);
+    let mut widths = HEADINGS.map(|heading| heading.chars().count());
+    for row in &rows {
+        for (width, figure) in widths.iter_mut().zip(&row.figures) {
+            *width = (*width).max(figure.chars().count());
+        }
+    }
+    if !rows.is_empty() {
+        write_row(
+            out,
+            &HEADINGS.map(str::to_owned)[..columns],
+            &widths,
+            "call",
+        )?;
+        writeln!(out)?;
+    }
+    for row in &rows {
+        let colour = row.colour.filter(|_| tree.is_coloured);
+        out.write_str(colour.unwrap_or_default())?;
+        write_row(out, &row.figures[..columns], &widths, &row.text)?;
+        writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
+    }
+    write_facts(report, out)?;
+    write_legend(&rows, out)
+}
+
+/// Returns whether it is of interest which calls keep memory. Most requests keep a little: a response is freed after
+/// their end.
+fn shows_kept(report: &Report) -> bool {
+    match &report.request {
+        None => report.total.is_some_and(|total| total.net_bytes() > 0),
+        Some(request) => { request.compared.as_ref() }.is_some_and(Compared::net_bytes_stand_out),
+    }
+}
+
+/// Writes the last lines: what was recorded and the memory that it took.
+fn write_facts(report: &Report, out: &mut impl Write) -> fmt::Result {
+    match report.calls.len() {
+        0 => out.write_str("no calls recorded")?,
+        calls => write!(out, "calls recorded: {}", count(calls as u64))?,
+    }
+    let folded = { report.folded.iter() }.map(|folded| folded.calls);
+    for (fact, figure, unit) in [
+        ("folded", folded.fold(0, u64::saturating_add), ""),
+        ("not recorded", report.dropped, ""),
+        ("memory", report.memory_bytes, " bytes"),
+        ("times grown", report.grown, ""),
+    ] {
+        if figure > 0 {
+            write!(out, ", {fact}: {}{unit}", count(figure))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the marks of comparisons mean, for those that are in the tree.
+fn write_legend(rows: &[Row<'_>], out: &mut impl Write) -> fmt::Result {
+    let besides = || rows.iter().filter_map(|row| row.beside.as_ref());
+    if besides().any(|it| it.compared.stands_out()) {
+        out.write_str("\n▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one")?;
+    }
+    if besides().any(Beside::is_of_others_too) {
+        out.write_str("\nall: the calls of this path together, of which this is the first")?;
+    }
+    if besides().any(|it| it.says_n_plus_one) {
+        out.write_str(
+            "\nN+1: many calls where requests usually have one to three, often a query in a loop",
+        )?;
+    }
+    Ok(())
+}
+
+fn write_row(
+    out: &mut impl Write,
+    figures: &[String],
+    widths: &[usize; COLUMNS],
+    text: &str,
+) -> fmt::Result {
+    for (index, (figure, width)) in figures.iter().zip(widths).enumerate() {
+        let gap = if index == 0 { "" } else { "  " };
+        write!(out, "{gap}{figure:>width$}")?;
+    }
+    write!(out, "  {text}")
+}
+
+/// Displays a thread as `worker #3`.
+pub(crate) struct OnThread<'a>(pub(crate) &'a Thread);
+
+impl Display for OnThread<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.name {
+            Some(name) => write!(f, "{} #{}", Escaped(name), self.0.number),
+            None => write!(f, "thread #{}", self.0.number),
+        }
+    }
+}
