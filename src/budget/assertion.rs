@@ -122,19 +122,8 @@ impl Budget {
         let measured = measure(|| recorded(work));
         let (value, lines) = measured.value;
         match self.judge(place, measured.counts, measured.peak_bytes) {
-            Ok(()) => {
-                lines.free();
-                Ok(value)
-            }
-            Err(exceeded) => {
-                // The caller frees them, so they are the program's.
-                let breach = Box::new(Breach {
-                    figures: exceeded,
-                    lines: lines.clone(),
-                });
-                lines.free();
-                Err(Exceeded(breach))
-            }
+            Ok(()) => Ok(value),
+            Err(figures) => Err(Exceeded(Box::new(Breach { figures, lines }))),
         }
     }
 
