@@ -222,6 +222,8 @@ impl StrandSites {
         if self.key().is_some() {
             self.key.store(0, Relaxed);
             let log = self.take();
+            // If somebody was forked away with the lock, nobody takes the log any more.
+            self.has_log.store(false, Relaxed);
             alloc_counter::exclude(|| drop(log));
         }
     }
