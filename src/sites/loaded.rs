@@ -67,10 +67,7 @@ fn with_separate(loader: Loader, path: &Path, build_id: &[u8], root: &Path) -> L
     let Some(identity) = identity else {
         return loader;
     };
-    let is_right = |path: &Path| match identity.is_of(path) {
-        true => Ok(()),
-        false => Err(Unresolved::Replaced),
-    };
+    let is_right = |path: &Path| { identity.is_of(path).then_some(()) }.ok_or(Unresolved::Replaced);
     let found = { identity.places(path, root).into_iter() }
         .filter_map(|place| load(&place, is_right).ok())
         .find(has_debug_info);

@@ -1,6 +1,7 @@
 //! Where the debug information of a stripped file may be, and whether it is there. It is looked for as gdb does:
 //! <https://sourceware.org/gdb/current/onlinedocs/gdb.html/Separate-Debug-Files.html>.
 
+#[cfg(unix)]
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -89,7 +90,11 @@ impl Identity {
 
 impl Link {
     fn new(name: &[u8], checksum: u32) -> Option<Self> {
-        let name = Path::new(file_name(name)?);
+        #[cfg(unix)]
+        let name = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name);
+        #[cfg(not(unix))]
+        let name = str::from_utf8(name).ok()?;
+        let name = Path::new(name);
         let mut parts = name.components();
         let is_file = matches!(
             (parts.next(), parts.next()),
@@ -100,16 +105,6 @@ impl Link {
             checksum,
         })
     }
-}
-
-#[cfg(unix)]
-fn file_name(name: &[u8]) -> Option<&OsStr> {
-    Some(std::os::unix::ffi::OsStrExt::from_bytes(name))
-}
-
-#[cfg(not(unix))]
-fn file_name(name: &[u8]) -> Option<&OsStr> {
-    str::from_utf8(name).ok().map(OsStr::new)
 }
 
 /// Returns the checksum of a file: CRC-32, as in zip and in `.gnu_debuglink`. `None` if it can't be read.
