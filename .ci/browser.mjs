@@ -362,6 +362,58 @@ async function known(browser) {
   site.child.kill()
 }
 
+/// A request that allocates more than usual arms its route, and the next ones show which lines allocate.
+async function armed(browser) {
+  const site = await serve()
+  const message = tags => JSON.stringify({ author: 'gopher', text: 'dead simple', tags: Array(tags).fill('tag') })
+  for (let number = 0; number < 30; number++) assert.equal((await post(site, message(2), `usual-${number}`)).status, 201)
+  const tab = await open(browser, site, { viewport: LAPTOP })
+  const { page } = tab
+  const route = `${site.traces}/route?name=POST%20%2Fmessage`
+  const says = async what => (await page.goto(route), what.test(await page.innerText('main')))
+  await until('end of the usual ones', () => says(/Ended 30\b/))
+  assert.equal(await page.$$eval('#armed', all => all.length), 0)
+  assert.equal((await post(site, message(5000), 'unusual')).status, 201)
+  await until('armed route', () => says(/armed, 0 of 20/))
+  for (let number = 0; number < 20; number++) assert.equal((await post(site, message(2), `armed-${number}`)).status, 201)
+  await until('lines of 20 requests', () => says(/Armed \(20\)/))
+  await page.screenshot({ path: path.join(screenshots, 'armed-route.png'), fullPage: true })
+
+  // The lines of all of them.
+  await page.click('a:text("Lines that allocate")')
+  const all = await page.$$eval('[aria-label="Lines"] tbody tr', rows => rows.map(row => row.innerText))
+  assert(all.some(line => /examples\/service\.rs:\d+\s/.test(line)), all.join('\n'))
+  await accessible(page, page.url())
+  await page.screenshot({ path: path.join(screenshots, 'armed-lines.png'), fullPage: true })
+
+  // Those of one request: the three heaviest of each call. Its sites sum to its own figures.
+  await page.goto(route)
+  await page.click('#armed ~ .wide a, #armed ~ * a[href*="/trace/"]')
+  const report = await assertTraceIsItsJson(page, site, page.url())
+  assert.match(report.request.id, /^armed-\d+$/)
+  const rows = await page.$$eval('main table tbody tr', rows => rows.map(row => row.innerText))
+  let lines = 0
+  report.calls.forEach((call, index) => {
+    const sum = figure => call.sites.places.reduce((sum, place) => sum + (place[figure] ?? 0), 0)
+    for (const figure of ['allocations', 'reallocations', 'bytes_allocated']) {
+      assert.equal(sum(figure), call.self[figure] ?? 0, `${call.name}: ${figure}`)
+    }
+    const shown = [...rows[index].matchAll(/▸ .+ ([\d,]+) B, allocates ([\d,]+)$/gm)]
+    if (!/▸ \d+ more lines?$/m.test(rows[index])) {
+      const all = place => shown.reduce((sum, line) => sum + Number(line[place].replaceAll(',', '')), 0)
+      assert.equal(all(1), sum('bytes_allocated'), rows[index])
+      assert.equal(all(2), sum('allocations') + sum('reallocations'), rows[index])
+    }
+    lines += shown.length
+  })
+  assert.notEqual(lines, 0)
+  await accessible(page, page.url())
+  await page.screenshot({ path: path.join(screenshots, 'armed-trace.png'), fullPage: true })
+  assert.deepEqual(tab.wrong, [])
+  await tab.context.close()
+  site.child.kill()
+}
+
 /// Under load: every page in both colour schemes and on both screens, with and without scripts.
 async function loaded(browser) {
   const site = await serve('--load')
@@ -444,6 +496,7 @@ const browser = await chromium.launch({
 })
 try {
   await known(browser)
+  await armed(browser)
   await loaded(browser)
   console.log(`Chromium ${browser.version()}: every page is as it should be; ${screenshots}`)
 } finally {

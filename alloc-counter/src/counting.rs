@@ -2,6 +2,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+use crate::count::count;
+use crate::hot;
 use crate::slot::Operation;
 use crate::thread;
 
@@ -48,7 +50,7 @@ impl<A> Counting<A> {
 
 // SAFETY: every block comes from the inner allocator and goes back to it with the layout that the
 // caller gave, unchanged, and its results are returned unchanged; so this is a correct allocator
-// if and only if the inner one is. `thread::count` does not unwind: it reads and writes thread-locals
+// if and only if the inner one is. `count` does not unwind: it reads and writes thread-locals
 // and atomics. Once in a thread it also requests a slot, which is fallible, and registers a
 // thread-local's destructor, which the standard library allows in a global allocator.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
@@ -59,7 +61,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         if block.is_null() {
             thread::note_failure();
         } else {
-            thread::count(Operation::Allocate, 0, layout.size());
+            count(Operation::Allocate, 0, layout.size());
         }
         block
     }
@@ -73,7 +75,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         if block.is_null() {
             thread::note_failure();
         } else {
-            thread::count(Operation::Allocate, 0, layout.size());
+            count(Operation::Allocate, 0, layout.size());
         }
         block
     }
@@ -81,14 +83,14 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // Counted first, as it can't fail: so the inner call is a tail call.
-        if thread::try_count(Operation::Free, layout.size(), 0) {
+        if hot::try_count(Operation::Free, layout.size(), 0) {
             // SAFETY: the caller upholds that `block` came from this allocator with this layout,
             // and this allocator's blocks are the inner one's.
             return unsafe { self.inner.dealloc(block, layout) };
         }
         // SAFETY: as above.
         unsafe { self.inner.dealloc(block, layout) };
-        thread::count(Operation::Free, layout.size(), 0);
+        count(Operation::Free, layout.size(), 0);
     }
 
     #[inline]
@@ -98,7 +100,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         if moved.is_null() {
             thread::note_failure();
         } else {
-            thread::count(Operation::Resize, layout.size(), new_size);
+            count(Operation::Resize, layout.size(), new_size);
         }
         moved
     }

@@ -44,8 +44,17 @@ mod slot;
 
 mod registry;
 
+mod hot;
+
 mod remote;
 mod thread;
+
+mod overhead;
+
+#[cfg(feature = "sites")]
+mod sites;
+
+mod count;
 
 mod counting;
 
@@ -54,9 +63,6 @@ mod process;
 mod region;
 
 mod budget;
-
-#[cfg(feature = "sites")]
-mod sites;
 
 #[cfg(feature = "tracing")]
 pub mod subscriber;
@@ -70,13 +76,14 @@ mod models;
 pub use budget::{Budget, Exceeded};
 pub use counting::Counting;
 pub use counts::Counts;
+pub use overhead::{Overhead, exclude, exclude_counted, include, take_counted};
 pub use process::{Process, ThreadCounts, current_thread, process, threads};
 pub use region::{Measured, Measuring, Region, measure};
 pub use remote::Remote;
 #[cfg(feature = "sites")]
-pub use sites::{Left, Module, Owner, Site, SiteLog, SiteRoom, Sited, Sites, modules, sites};
+pub use sites::{Module, Owner, Sampled, Site, SiteLog, SiteRoom, Sited, Sites, modules, sites};
 pub use slot::Window;
-pub use thread::{Local, exclude, exclude_counted, include, is_installed, take_counted};
+pub use thread::{Local, is_installed};
 
 /// The README's code block is a test.
 #[cfg(doctest)]

@@ -10,7 +10,7 @@ use tracing_subscriber::filter::FilterId;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::counts::Counts;
-use crate::thread::{Excluding, exclude, take_counted};
+use crate::overhead::{Excluding, exclude, take_counted};
 
 /// Is told what an [`Excluded`] subscriber allocates.
 ///

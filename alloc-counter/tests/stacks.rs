@@ -13,9 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::thread;
 
-use alloc_counter::{
-    Counting, Counts, Owner, Site, SiteLog, SiteRoom, Sites, exclude, measure, modules, sites,
-};
+use alloc_counter::{Counting, Counts, Site, SiteLog, Sites, exclude, measure, modules, sites};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::system();
@@ -350,51 +348,184 @@ fn samples_are_estimates() {
     }
 }
 
+/// What lines of execution there are on this thread, as a tracer would know it.
+mod lines {
+    use std::cell::{Cell, RefCell};
+
+    use alloc_counter::{Owner, Sampled, SiteLog, SiteRoom, Sites};
+
+    thread_local! {
+        static ENTERED: RefCell<Vec<(u64, Sites)>> = const { RefCell::new(Vec::new()) };
+        pub(super) static MADE: Cell<u32> = const { Cell::new(0) };
+        pub(super) static LOST: Cell<u32> = const { Cell::new(0) };
+        pub(super) static HAS_ROOM: Cell<bool> = const { Cell::new(true) };
+    }
+
+    fn all() -> Vec<(u64, Sites)> {
+        ENTERED.with_borrow(Vec::clone)
+    }
+
+    pub(super) fn enter(key: u64, sites: Sites) {
+        alloc_counter::exclude(|| ENTERED.with_borrow_mut(|all| all.push((key, sites))));
+        SiteLog::sample(sites, |pass| {
+            for (key, sites) in all() {
+                pass(Sampled {
+                    key,
+                    sites,
+                    make,
+                    lose: |_| LOST.set(LOST.get() + 1),
+                });
+            }
+        });
+    }
+
+    fn make(key: u64) -> Option<SiteLog> {
+        MADE.set(MADE.get() + 1);
+        let (_, sites) = all().into_iter().find(|(it, _)| *it == key)?;
+        let log = || SiteLog::new(sites, SiteRoom::new(10), |_| Owner::Is(7));
+        HAS_ROOM.get().then(log)
+    }
+
+    /// Returns the bytes and the allocations at all sites, if a log was made.
+    pub(super) fn leave(key: u64) -> Option<(u64, u64)> {
+        alloc_counter::exclude(|| {
+            ENTERED.with_borrow_mut(|all| all.retain(|(it, _)| *it != key));
+            let log = SiteLog::leave(key)?;
+            let sites = log.sites().map(|(owner, site)| {
+                assert_eq!(owner, 7);
+                (site.bytes_allocated, site.allocations)
+            });
+            Some(sites.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1)))
+        })
+    }
+}
+
 #[test]
 fn a_log_of_a_sample_is_made_at_its_first_site() {
-    static MADE: AtomicU32 = AtomicU32::new(0);
+    use lines::{LOST, MADE, enter, leave};
     const OFTEN: Sites = Sites::sampled(1);
-    const NEVER: Sites = Sites::sampled(u64::MAX);
-    fn enter(sites: Sites, key: u64) {
-        let is_entered = SiteLog::enter_at_sample(sites, key, |key| {
-            MADE.fetch_add(1, Relaxed);
-            let sites = if key == 1 { OFTEN } else { NEVER };
-            Some(SiteLog::new(sites, SiteRoom::new(10), |_| Owner::Is(7)))
-        });
-        assert_eq!(is_entered, sites != Sites::exact());
-    }
-    let leave = |key| {
-        let log = SiteLog::leave(key).log()?;
-        let sites = log
-            .sites()
-            .map(|(owner, site)| (owner, site.bytes_allocated));
-        Some(sites.collect::<Vec<_>>())
-    };
-    let made = || MADE.load(Relaxed);
+    const NEVER: Sites = Sites::sampled(u64::MAX / 2);
 
-    enter(OFTEN, 1);
-    assert_eq!((leave(1), made()), (None, 0));
-    enter(OFTEN, 1);
+    enter(1, OFTEN);
+    assert_eq!((leave(1), MADE.get()), (None, 0));
+    enter(1, OFTEN);
+    assert!(!SiteLog::is_any_entered());
     drop(block(100));
-    assert_eq!(
-        (leave(2), leave(1), made()),
-        (None, Some(vec![(7, 100)]), 1)
-    );
+    assert!(SiteLog::is_any_entered());
+    assert_eq!((leave(2), leave(1), MADE.get()), (None, Some((100, 1)), 1));
+    assert!(!SiteLog::is_any_entered());
+    // Nobody wants what comes now, and the next one is a sample again.
+    drop(block(100));
+    enter(1, OFTEN);
+    drop(block(200));
+    assert_eq!(leave(1), Some((200, 1)));
     // Beside an exact recording, and beside one that has samples.
-    enter(NEVER, 2);
+    enter(2, NEVER);
     let exact = sites(|| drop(block(200))).sites.unwrap();
-    assert_eq!((sums(&exact).bytes_allocated, leave(2)), (200, None));
-    enter(NEVER, 2);
-    enter(OFTEN, 1);
+    assert_eq!(sums(&exact).bytes_allocated, 200);
+    assert_eq!(leave(2).unwrap_or_default(), (0, 0));
+    enter(2, NEVER);
+    enter(1, OFTEN);
     let counted = measure(|| drop(block(300))).counts.unwrap();
-    assert_eq!(leave(1), Some(vec![(7, 300)]));
+    assert_eq!(leave(1), Some((300, 1)));
     drop(block(400));
-    assert_eq!(leave(2).unwrap_or_default(), []);
+    assert_eq!(leave(2).unwrap_or_default(), (0, 0));
     assert_eq!((counted.allocations, counted.bytes_allocated), (1, 300));
+    // Within an exact recording.
+    let exact = sites(|| {
+        enter(1, OFTEN);
+        drop(block(500));
+        let sampled = leave(1);
+        drop(block(600));
+        sampled
+    });
+    assert_eq!(exact.value, Some((500, 1)));
+    assert_eq!(sums(&exact.sites.unwrap()).bytes_allocated, 1100);
     // Sites that are no sample are not entered.
-    enter(Sites::exact(), 1);
+    enter(1, Sites::exact());
     drop(block(500));
     assert_eq!(leave(1), None);
+    // A log that can't be made.
+    lines::HAS_ROOM.set(false);
+    enter(1, OFTEN);
+    drop(block(100));
+    assert_eq!((leave(1), LOST.get()), (None, 1));
+}
+
+/// Nothing is chosen by chance and then forgotten: what the thread does between the lines, how often it comes to them,
+/// and which others it enters meanwhile, leaves the estimates right on average and their spread as it is.
+#[test]
+#[expect(clippy::cast_precision_loss, reason = "statistics")]
+fn samples_over_many_visits_are_right_on_average() {
+    use lines::{enter, leave};
+    const MEAN: u64 = 10_000;
+    const RUNS: u64 = 2_000;
+    const BLOCKS: u64 = 40;
+    let one_run = || {
+        let (mut bytes, mut inner) = (0, 0);
+        for visit in 0..10 {
+            enter(1, Sites::sampled(MEAN));
+            drop(block(1000));
+            // A line inside of it has more samples, which are thinned for this one.
+            enter(2, Sites::sampled(MEAN / 5));
+            drop(block(1000));
+            inner += leave(2).unwrap_or_default().0;
+            drop(block(1000));
+            exclude(|| drop(block(7000)));
+            if visit % 2 == 0 {
+                drop(sites(|| drop(block(1000))));
+            } else {
+                drop(block(1000));
+            }
+            bytes += leave(1).unwrap_or_default().0;
+            drop(block(1500 * visit));
+        }
+        (bytes as f64, inner as f64)
+    };
+    let runs: Vec<_> = (0..RUNS).map(|_| one_run()).collect();
+    let assert_right = |of: fn(&(f64, f64)) -> f64, blocks: u64, mean: u64| {
+        let p = -(-1000.0 / mean as f64).exp_m1();
+        let sum = blocks as f64 * 1000.0;
+        let variance = blocks as f64 * 1e6 * (1.0 - p) / p;
+        let found = runs.iter().map(of).sum::<f64>() / RUNS as f64;
+        let spread = runs.iter().map(|it| (of(it) - sum).powi(2)).sum::<f64>() / RUNS as f64;
+        // Six standard errors.
+        let error = 6.0 * (variance / RUNS as f64).sqrt();
+        assert!((found - sum).abs() < error, "{found} {sum} {error}");
+        assert!(
+            (spread / variance - 1.0).abs() < 0.25,
+            "{spread} {variance}"
+        );
+    };
+    assert_right(|it| it.0, BLOCKS, MEAN);
+    assert_right(|it| it.1, BLOCKS / 4, MEAN / 5);
+}
+
+/// Between two samples nothing is looked at, so that the thread's figures are those of the hot path.
+#[test]
+fn totals_and_peaks_are_exact_while_samples_are_taken() {
+    let work = || {
+        let kept: Vec<_> = (1..500).map(block).collect();
+        (kept.len(), block(10_000).len())
+    };
+    let plain = measure(work);
+    let sampled = Sites::sampled(700).record(|| measure(work)).value;
+    assert_eq!(plain.value, sampled.value);
+    assert_eq!(plain.counts, sampled.counts);
+    assert_eq!(plain.peak_bytes, sampled.peak_bytes);
+}
+
+/// It is in no figures that sites were recorded, also when they are dropped or cloned.
+#[test]
+fn the_list_of_sites_is_overhead() {
+    let measured = measure(|| {
+        let recorded = sites(|| drop(twice(10)));
+        assert_eq!(recorded.sites.as_ref().unwrap().len(), 2);
+        drop(recorded.clone());
+    });
+    let counts = measured.counts.unwrap();
+    assert_eq!((counts.allocations, counts.deallocations), (3, 3));
+    assert_eq!(counts.net_bytes(), 0);
 }
 
 #[test]
@@ -406,7 +537,7 @@ fn extreme_means() {
     };
     // The probability of a sample is below one in a million millions.
     for mean in [1 << 63, u64::MAX] {
-        assert_eq!(Sites::sampled(mean).record(work).sites, Some(Vec::new()));
+        assert!(Sites::sampled(mean).record(work).sites.unwrap().is_empty());
     }
     for mean in [0, 1] {
         let sites = Sites::sampled(mean).record(work).sites.unwrap();

@@ -222,14 +222,9 @@ impl Budget {
         let measured = measure(|| recorded(work));
         let (value, lines) = measured.value;
         match self.judge(place, measured.counts, measured.peak_bytes) {
-            Ok(()) => {
-                lines.free();
-                Ok(value)
-            }
+            Ok(()) => Ok(value),
             Err(figures) => {
-                // The caller frees them, so they are the program's.
-                let inside = Inside::Thread(lines.clone());
-                lines.free();
+                let inside = Inside::Thread(lines);
                 Err(Exceeded(Box::new(Breach { figures, inside })))
             }
         }

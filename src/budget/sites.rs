@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Write as _;
 
-use alloc_counter::{Counts, Exceeded, Owner, Site, SiteLog, SiteRoom, Sites};
+use alloc_counter::{Counts, Exceeded, Overhead, Owner, Site, SiteLog, SiteRoom, Sites};
 
 use crate::report::site::Function;
 use crate::report::{Report, SiteTable};
@@ -68,7 +68,7 @@ impl RunSites {
     /// Stops recording.
     pub(super) fn leave(&mut self) {
         if self.log.is_none() {
-            self.log = SiteLog::leave(self.key).log();
+            self.log = SiteLog::leave(self.key);
             if self.log.is_some() {
                 INSIDE.set(INSIDE.get().saturating_sub(1));
             }
@@ -82,7 +82,10 @@ impl RunSites {
         Lines {
             was_refused: self.was_refused || log.is_none(),
             not_recorded: log.as_ref().map_or(Counts::ZERO, SiteLog::not_recorded),
-            sites: log.map_or_else(Vec::new, |log| log.sites().map(|(_, site)| site).collect()),
+            sites: alloc_counter::exclude(|| {
+                let sites = log.map(|log| log.sites().map(|(_, site)| site).collect());
+                Overhead::new(sites.unwrap_or_default())
+            }),
         }
     }
 }
@@ -117,17 +120,12 @@ pub(super) fn recorded<T>(work: impl FnOnce() -> T) -> (T, Lines) {
 /// The places that allocated in a run. Their functions and lines are looked up when they are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lines {
-    sites: Vec<Site>,
+    sites: Overhead<Vec<Site>>,
     not_recorded: Counts,
     was_refused: bool,
 }
 
 impl Lines {
-    /// Frees what [`recorded`] has returned, as overhead.
-    pub(super) fn free(self) {
-        alloc_counter::exclude(|| drop(self));
-    }
-
     /// Returns a table of the heaviest: by the figure of a broken limit, as far as the function with this name
     /// and file. Each line of the text follows a line's end.
     pub(super) fn shown(&self, exceeded: &Exceeded, function: Option<(&str, &str)>) -> String {

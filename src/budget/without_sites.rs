@@ -47,9 +47,6 @@ pub(super) struct Lines;
 
 impl Lines {
     #[expect(clippy::unused_self, reason = "as with the feature")]
-    pub(super) fn free(self) {}
-
-    #[expect(clippy::unused_self, reason = "as with the feature")]
     pub(super) fn shown(&self, exceeded: &Exceeded, _: Option<(&str, &str)>) -> String {
         let has_allocated = exceeded.counts().is_some_and(|it| it.allocates() > 0);
         let how = "\nthe feature `sites` of the crate `tracer` adds the lines that allocated";

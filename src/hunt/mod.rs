@@ -145,7 +145,8 @@ fn show(report: &Report) {
     }
     if let Some(why) = why_without_lines(report) {
         say(format_args!(
-            "lines are missing ({why}): set `debug = \"line-tables-only\"` in the profile, and do not strip the program"
+            "lines are missing ({why}): set `debug = \"line-tables-only\"` in the profile, and do not strip the program. \
+             `tracer symbolize` finds them for `{VARIABLE}=json=FILE` in the file that was not stripped."
         ));
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct StrandSnapshot {
     pub(crate) calls: Vec<CallSnapshot>,
     /// Sums of the calls that were not recorded one by one.
     pub(crate) sums: Vec<SumSnapshot>,
-    /// Its allocation sites, each with its call; `None` if they are not wanted, or another thread runs it.
+    /// Its allocation sites, each with its call; `None` if they are not wanted, or another thread records some now.
     #[cfg(feature = "sites")]
     pub(crate) sites: Option<Vec<(Option<CallId>, Site)>>,
 }

@@ -218,8 +218,8 @@ pub struct CallReport {
     /// The places in the code that allocated in this call and in no call inside, the heaviest first. Exact ones
     /// sum to [`self_counts`](Self::self_counts), if [all were recorded](Report::sites_not_recorded).
     ///
-    /// `None` if the trace [records no sites](crate::TraceBuilder), if another thread ran the call's strand when
-    /// the report was taken, or if no [`Counting`](crate::Counting) allocator is installed.
+    /// `None` if the trace [records no sites](crate::TraceBuilder), if another thread recorded sites of the
+    /// call's strand when the report was taken (exact ones while it ran, those of a sample from the first one on), or if no [`Counting`](crate::Counting) allocator is installed.
     pub sites: Option<Vec<SiteReport>>,
 }
 

@@ -1,16 +1,18 @@
 //! Allocation sites as a table of functions and lines.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use alloc_counter::Site;
 
+use crate::report::escape::Escaped;
 use crate::report::site::{
     Function, SiteReport, is_of_allocator, is_of_library, look_up, within, write_frame,
 };
 use crate::report::units::{count, plural};
 use crate::sites::modules::Frames;
-use crate::sites::{Frame, Symbols};
+use crate::sites::{Frame, Symbols, Unresolved};
 
 /// The sites that `{}` shows, and the callers of each.
 const MOST_SITES: usize = 10;
@@ -93,8 +95,24 @@ impl fmt::Display for SiteTable {
         if left > 0 {
             writeln!(f, "and {}", plural(left as u64, "more site"))?;
         }
-        Ok(())
+        write_advice(shown, f)
     }
+}
+
+/// Says how to name the functions of modules that have no symbols.
+fn write_advice(sites: &[SiteReport], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let frames = sites.iter().flat_map(|site| &site.frames);
+    let stripped = frames.filter(|frame| frame.unresolved == Some(Unresolved::NoSymbols));
+    let modules: BTreeSet<_> = stripped.filter_map(|it| it.module.as_deref()).collect();
+    for module in modules {
+        let module = Escaped(module);
+        writeln!(
+            f,
+            "{module} has no symbols: `tracer symbolize --binary FILE`, with its file before it was stripped, names \
+             the functions in a report as JSON"
+        )?;
+    }
+    Ok(())
 }
 
 /// Returns the cells of a column under its name.
@@ -131,4 +149,45 @@ fn write_frames(site: &SiteReport, f: &mut fmt::Formatter<'_>, indent: usize) ->
         writeln!(f, "{:indent$}  in …", "")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripped_program_has_offsets_and_says_how_to_name_them() {
+        let frame = |offset| {
+            Arc::new(Frame {
+                function: None,
+                file: None,
+                line: None,
+                module: Some("service".into()),
+                build_id: Some("ab01ff".into()),
+                offset,
+                unresolved: Some(Unresolved::NoSymbols),
+            })
+        };
+        let site = |bytes_allocated, offsets: [u64; 2]| SiteReport {
+            frames: offsets.map(frame).to_vec(),
+            is_whole: true,
+            allocations: 2,
+            reallocations: 0,
+            bytes_allocated,
+            error_bytes: 0,
+        };
+        let table = SiteTable {
+            sites: vec![site(3000, [0x1234, 0x2000]), site(10, [0x1240, 0x2000])],
+        };
+        let expected = "\
+2 sites, 3,010 bytes
+bytes  allocates  site
+3,000          2  service+0x1234 (no symbols)
+                    in service+0x2000 (no symbols)
+   10          2  service+0x1240 (no symbols)
+                    in service+0x2000 (no symbols)
+service has no symbols: `tracer symbolize --binary FILE`, with its file before it was stripped, names the functions in a report as JSON
+";
+        assert_eq!(table.to_string(), expected);
+    }
 }

@@ -1,21 +1,17 @@
 //! Finding the file of a module, and making sure that it is the one that was loaded.
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
-use object::{Object, ReadCache};
 
 use super::Unresolved;
+use super::separate::{self, Identity};
 
 /// Opens the running program's file, even if it was replaced or deleted.
 const RUNNING: &str = "/proc/self/exe";
 /// What the kernel appends to the path of a deleted file.
 const DELETED: &str = " (deleted)";
-/// Where distributions keep debug information of stripped files.
-const SEPARATE: &str = "/usr/lib/debug/.build-id";
 
 /// Loads the file of a module of this process.
 pub(super) fn load_of_process(path: &Path, build_id: &[u8]) -> Result<Loader, Unresolved> {
@@ -29,7 +25,7 @@ pub(super) fn load_of_process(path: &Path, build_id: &[u8]) -> Result<Loader, Un
         Err(_) if is_running(path) => load(Path::new(RUNNING), is_right),
         loaded => loaded,
     }
-    .map(|loader| with_separate(loader, Path::new(SEPARATE), build_id))
+    .map(|loader| with_separate(loader, path, build_id, Path::new(separate::ROOT)))
 }
 
 /// Loads the file of a module of any process. Without a build id it is taken for the right one.
@@ -38,7 +34,8 @@ pub(super) fn load_anywhere(path: &Path, build_id: &[u8]) -> Result<Loader, Unre
         [] => Ok(()),
         _ => check(file, build_id),
     };
-    load(path, is_right).map(|loader| with_separate(loader, Path::new(SEPARATE), build_id))
+    let root = Path::new(separate::ROOT);
+    load(path, is_right).map(|loader| with_separate(loader, path, build_id, root))
 }
 
 fn load(
@@ -56,24 +53,29 @@ fn load(
     Ok(loader)
 }
 
-/// Returns the debug information that is filed under the build id, if the file has none itself.
-fn with_separate(loader: Loader, root: &Path, build_id: &[u8]) -> Loader {
+/// Returns the debug information of a separate file, if the file at `path` has none itself.
+fn with_separate(loader: Loader, path: &Path, build_id: &[u8], root: &Path) -> Loader {
     if has_debug_info(&loader) {
         return loader;
     }
-    let Some(path) = separate_path(root, build_id) else {
+    // If the file was replaced, this is of another one.
+    let identity = [path, Path::new(RUNNING)]
+        .into_iter()
+        .take(if is_running(path) { 2 } else { 1 })
+        .filter_map(Identity::of)
+        .find(|identity| build_id.is_empty() || identity.build_id == build_id);
+    let Some(identity) = identity else {
         return loader;
     };
-    load(&path, |path| check(path, build_id)).unwrap_or(loader)
+    let is_right = |path: &Path| { identity.is_of(path).then_some(()) }.ok_or(Unresolved::Replaced);
+    let found = { identity.places(path, root).into_iter() }
+        .filter_map(|place| load(&place, is_right).ok())
+        .find(has_debug_info);
+    found.unwrap_or(loader)
 }
 
 fn has_debug_info(loader: &Loader) -> bool {
     loader.get_section_range(b".debug_info").is_some()
-}
-
-fn separate_path(root: &Path, build_id: &[u8]) -> Option<PathBuf> {
-    let (first, rest) = build_id.split_first()?;
-    Some(root.join(hex(&[*first])).join(hex(rest) + ".debug"))
 }
 
 fn check(path: &Path, build_id: &[u8]) -> Result<(), Unresolved> {
@@ -86,9 +88,7 @@ fn check(path: &Path, build_id: &[u8]) -> Result<(), Unresolved> {
 
 /// Returns a file's build id, empty if it has none; `None` if the file can't be read.
 pub(super) fn build_id_of(path: &Path) -> Option<Vec<u8>> {
-    let cache = ReadCache::new(BufReader::new(File::open(path).ok()?));
-    let file = object::File::parse(&cache).ok()?;
-    Some(file.build_id().ok()?.unwrap_or_default().to_vec())
+    Identity::of(path).map(|identity| identity.build_id)
 }
 
 /// Returns whether a path is, or was, that of the running program.
@@ -115,83 +115,115 @@ fn is_same(_: &Path, _: &Path) -> bool {
     false
 }
 
-/// Writes bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string doesn't fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod tests {
+    use std::ffi::OsStr;
     use std::process::Command;
 
-    use object::ObjectSymbol;
+    use object::{Object, ObjectSymbol};
 
     use super::*;
 
-    fn run(command: &str, arguments: &[&Path]) {
+    fn run(command: impl AsRef<OsStr>, arguments: &[&OsStr]) {
         let output = Command::new(command).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 
-    #[test]
-    fn a_stripped_file_has_the_debug_information_that_is_filed_under_its_build_id() {
-        let folder = tempfile::tempdir().unwrap();
-        let [source, whole, stripped, root] =
-            ["main.rs", "whole", "stripped", "root"].map(|name| folder.path().join(name));
-        fs::write(
-            &source,
-            "fn main() { work() }\n\n#[unsafe(no_mangle)]\nfn work() {}\n",
-        )
-        .unwrap();
-        let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let flags = ["--edition=2024", "-g", "-Clink-arg=-Wl,--build-id"];
-        run(
-            compiler.to_str().unwrap(),
-            &[&source, Path::new("-o"), &whole]
-                .into_iter()
-                .chain(flags.map(Path::new))
-                .collect::<Vec<_>>(),
-        );
-        let build_id = build_id_of(&whole).unwrap();
-        assert_eq!(build_id.len(), 20);
-        let content = fs::read(&whole).unwrap();
-        let symbols = object::File::parse(&*content).unwrap();
-        let work = symbols
-            .symbols()
-            .find(|it| it.name() == Ok("work"))
-            .unwrap();
+    /// A stripped program, whose debug information is in another file.
+    struct Stripped {
+        folder: tempfile::TempDir,
+        path: PathBuf,
+        debug: PathBuf,
+        /// The address of the function in line 4.
+        work: u64,
+    }
 
-        run("objcopy", &[Path::new("--strip-all"), &whole, &stripped]);
-        let load_stripped = || {
-            let loader = load(&stripped, |path| check(path, &build_id)).unwrap();
-            with_separate(loader, &root, &build_id)
-        };
-        assert!(!has_debug_info(&load_stripped()));
+    impl Stripped {
+        /// Makes one whose linker makes a build id or not.
+        fn new(build_id: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let [source, whole, path, debug] =
+                ["main.rs", "whole", "stripped", "apart"].map(|name| folder.path().join(name));
+            let text = "fn main() { work() }\n\n#[unsafe(no_mangle)]\nfn work() {}\n";
+            fs::write(&source, text).unwrap();
+            let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+            let link = format!("-Clink-arg=-Wl,--build-id={build_id}");
+            let flags = ["--edition=2024", "-g", &link, "-o"].map(OsStr::new);
+            run(
+                compiler,
+                &[&[source.as_ref()], &flags[..], &[whole.as_ref()]].concat(),
+            );
+            let content = fs::read(&whole).unwrap();
+            let symbols = object::File::parse(&*content).unwrap();
+            let work = symbols.symbols().find(|it| it.name() == Ok("work"));
+            let [keep, strip] = ["--only-keep-debug", "--strip-all"].map(OsStr::new);
+            run("objcopy", &[keep, whole.as_ref(), debug.as_ref()]);
+            run("objcopy", &[strip, whole.as_ref(), path.as_ref()]);
+            Self {
+                work: work.unwrap().address(),
+                folder,
+                path,
+                debug,
+            }
+        }
 
-        let separate = separate_path(&root, &build_id).unwrap();
-        fs::create_dir_all(separate.parent().unwrap()).unwrap();
-        // The debug information of another file is not taken.
-        fs::copy(std::env::current_exe().unwrap(), &separate).unwrap();
-        assert!(!has_debug_info(&load_stripped()));
+        /// Adds the section with the name of the debug information and its checksum.
+        fn link(&self) {
+            let option = format!("--add-gnu-debuglink={}", self.debug.display());
+            run("objcopy", &[option.as_ref(), self.path.as_ref()]);
+        }
 
-        run(
-            "objcopy",
-            &[Path::new("--only-keep-debug"), &whole, &separate],
-        );
-        let loader = load_stripped();
-        let location = loader.find_location(work.address()).unwrap().unwrap();
-        assert_eq!(location.line, Some(4));
-        assert_eq!(loader.find_symbol(work.address()), Some("work"));
+        fn root(&self) -> PathBuf {
+            self.folder.path().join("root")
+        }
+
+        fn loaded(&self) -> Loader {
+            let build_id = build_id_of(&self.path).unwrap();
+            let loader = load(&self.path, |path| check(path, &build_id)).unwrap();
+            with_separate(loader, &self.path, &build_id, &self.root())
+        }
+
+        fn assert_is_found_at(&self, place: &Path) {
+            assert!(!has_debug_info(&self.loaded()), "before it is there");
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            // The debug information of another file is not taken.
+            fs::copy(std::env::current_exe().unwrap(), place).unwrap();
+            assert!(!has_debug_info(&self.loaded()), "{}", place.display());
+            fs::copy(&self.debug, place).unwrap();
+            let loader = self.loaded();
+            let location = loader.find_location(self.work).unwrap().unwrap();
+            assert_eq!(location.line, Some(4), "{}", place.display());
+            assert_eq!(loader.find_symbol(self.work), Some("work"));
+            fs::remove_file(place).unwrap();
+        }
     }
 
     #[test]
-    fn a_build_id_names_its_file_of_debug_information() {
-        let path = separate_path(Path::new("/root"), &[0xab, 0x01, 0xff]);
-        assert_eq!(path, Some(PathBuf::from("/root/ab/01ff.debug")));
-        assert_eq!(separate_path(Path::new("/root"), &[]), None);
+    fn a_stripped_file_has_the_debug_information_that_is_filed_under_its_build_id() {
+        let stripped = Stripped::new("sha1");
+        let build_id = build_id_of(&stripped.path).unwrap();
+        assert_eq!(build_id.len(), 20);
+        let identity = Identity::of(&stripped.path).unwrap();
+        let place = identity.places(&stripped.path, &stripped.root());
+        stripped.assert_is_found_at(&place[0]);
+    }
+
+    /// With a build id, by which it is known to be the right one, and without, by its checksum.
+    #[test]
+    fn a_stripped_file_has_the_debug_information_that_its_link_names() {
+        for build_id in ["sha1", "none"] {
+            let mut stripped = Stripped::new(build_id);
+            stripped.link();
+            let name = stripped.debug.file_name().unwrap().to_owned();
+            let away = stripped.folder.path().join("away");
+            fs::rename(&stripped.debug, &away).unwrap();
+            stripped.debug = away;
+            let folder = stripped.path.canonicalize().unwrap();
+            let folder = folder.parent().unwrap();
+            let filed = stripped.root().join(folder.strip_prefix("/").unwrap());
+            for folder in [folder, &folder.join(".debug"), &filed] {
+                stripped.assert_is_found_at(&folder.join(&name));
+            }
+        }
     }
 }

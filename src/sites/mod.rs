@@ -14,12 +14,12 @@
 //! |---|---|
 //! | debug information, whole or line tables only | function, file and line, with inlined functions |
 //! | debug information in a `.dwp` file beside it, or in `.dwo` files at the place where they were compiled | the same |
-//! | none, but `/usr/lib/debug/.build-id/` has it under the file's build id | the same |
+//! | none, but a separate file has it: under the build id in `/usr/lib/debug/.build-id/`, or by the name and checksum in `.gnu_debuglink` beside the file, in `.debug/` beside it, or under its folder in `/usr/lib/debug/` | the same |
 //! | a symbol table | the function into which the code was compiled |
 //! | neither | module, build id and offset |
 //!
-//! Debug information that is only named by `.gnu_debuglink`, or that `dwz` has moved into a third file, is
-//! not found. Names of Rust are demangled, those of C++ are not.
+//! Debug information that `dwz` has moved into a third file is not found. Names of Rust are demangled, those of
+//! C++ are not.
 
 mod frame;
 
@@ -33,6 +33,8 @@ mod file;
 mod loaded;
 #[cfg(feature = "sites")]
 pub(crate) mod modules;
+#[cfg(feature = "sites")]
+mod separate;
 #[cfg(feature = "sites")]
 mod symbols;
 

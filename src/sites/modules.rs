@@ -8,7 +8,8 @@ use alloc_counter::Module;
 
 use super::Frame;
 use super::frame::Unresolved;
-use super::loaded::{hex, without_mark};
+use super::loaded::without_mark;
+use super::separate::hex;
 
 /// Modules in order of address.
 #[derive(Debug)]

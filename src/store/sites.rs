@@ -1,4 +1,4 @@
-//! The allocation sites of a trace: which it wants, and those of a strand while no thread runs it.
+//! The allocation sites of a trace: which it wants, and those of a strand while no thread records them.
 //!
 //! They are in maps of their own and not in the records: a site has up to 64 frames, and is looked up at each
 //! allocation.
@@ -77,10 +77,9 @@ impl TraceSites {
         self.are_wanted.load(Relaxed)
     }
 
-    /// Returns what the trace wants if that is a sample.
-    pub(crate) fn sample(&self) -> Option<Sites> {
-        let mean = self.mean.load(Relaxed);
-        (mean > 0).then(|| Sites::sampled(mean))
+    /// Returns the mean if the trace wants a sample, else 0.
+    fn mean(&self) -> u64 {
+        self.mean.load(Relaxed)
     }
 
     /// Makes the log of a strand; `None` if the trace wants no sites.
@@ -111,9 +110,11 @@ impl TraceSites {
 pub(crate) struct StrandSites {
     /// Another one for each strand that wants sites; 0 for the others.
     key: AtomicU64,
-    /// Counts when a thread comes and when it goes: odd while one runs the strand.
+    /// The mean if the strand wants a sample, else 0.
+    mean: AtomicU64,
+    /// Counts when a thread begins to record and when it has put its log here: odd in between.
     visits: AtomicU32,
-    /// While no thread runs the strand. A sample has none before its first site.
+    /// What was recorded by threads that have left the strand. A sample has none before its first site.
     log: Lock<Option<SiteLog>>,
     has_log: AtomicBool,
     /// Some sites are in no log, so that the others say too little.
@@ -124,6 +125,7 @@ impl StrandSites {
     pub(crate) fn new() -> Self {
         Self {
             key: AtomicU64::new(0),
+            mean: AtomicU64::new(0),
             visits: AtomicU32::new(0),
             log: Lock::new(None),
             has_log: AtomicBool::new(false),
@@ -131,9 +133,10 @@ impl StrandSites {
         }
     }
 
-    pub(crate) fn begin(&self, are_wanted: bool) {
-        let key = if are_wanted { new_key() } else { 0 };
-        self.key.store(key, Relaxed);
+    pub(crate) fn begin(&self, trace: Option<&TraceSites>) {
+        let wanted = trace.filter(|trace| trace.are_wanted());
+        self.key.store(wanted.map_or(0, |_| new_key()), Relaxed);
+        self.mean.store(wanted.map_or(0, TraceSites::mean), Relaxed);
         self.visits.store(0, Relaxed);
         self.are_lost.store(false, Relaxed);
     }
@@ -151,7 +154,14 @@ impl StrandSites {
         (key > 0).then_some(key)
     }
 
-    /// Notes that a thread comes, or that it goes.
+    /// Returns what the strand wants if that is a sample.
+    #[inline]
+    pub(crate) fn sample(&self) -> Option<Sites> {
+        let mean = self.mean.load(Relaxed);
+        (mean > 0).then(|| Sites::sampled(mean))
+    }
+
+    /// Notes that the strand's thread begins to record, or that it has put its log here.
     pub(crate) fn visit(&self) {
         let visits = self.visits.load(Relaxed);
         self.visits.store(visits.wrapping_add(1), Release);
@@ -167,23 +177,26 @@ impl StrandSites {
         log
     }
 
+    /// Adds a log to the one that is here, if any.
     pub(crate) fn put(&self, log: SiteLog) {
         let mut log = Some(log);
         if let Some(mut place) = self.log.take() {
-            *place = log.take();
+            match (&mut *place, log.take()) {
+                (Some(earlier), Some(log)) => earlier.merge(log),
+                (place, log) => *place = log,
+            }
             self.has_log.store(true, Relaxed);
         }
         // If somebody was forked away with the lock.
         alloc_counter::exclude(|| drop(log));
     }
 
-    /// Looks at the log; `None` if there is none, or a thread runs the strand.
+    /// Looks at the log that is here; `None` if there is none.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&SiteLog) -> T) -> Option<T> {
         self.log.take()?.as_ref().map(look)
     }
 
-    /// Looks at the log; `None` if a thread runs the strand, or sites are lost. If no log was made, returns the
-    /// default.
+    /// Looks at the log; `None` if a thread records, or sites are lost. If no log was made, returns the default.
     pub(crate) fn look_at_rest<T: Default>(&self, look: impl FnOnce(&SiteLog) -> T) -> Option<T> {
         let visits = self.visits.load(Acquire);
         if visits % 2 == 1 || self.are_lost.load(Relaxed) {
@@ -191,7 +204,7 @@ impl StrandSites {
         }
         let seen = self.log.take()?.as_ref().map(look);
         fence(Acquire);
-        // If a thread came meanwhile, it has the log.
+        // If a thread began meanwhile, it may have taken the log.
         seen.or_else(|| (self.visits.load(Relaxed) == visits).then(T::default))
     }
 
@@ -208,7 +221,8 @@ impl StrandSites {
     pub(crate) fn clear(&self) {
         if self.key().is_some() {
             self.key.store(0, Relaxed);
-            let log = self.log.take().and_then(|mut log| log.take());
+            let log = self.take();
+            // If somebody was forked away with the lock, nobody takes the log any more.
             self.has_log.store(false, Relaxed);
             alloc_counter::exclude(|| drop(log));
         }

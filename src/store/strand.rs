@@ -163,7 +163,7 @@ impl Strand {
         this.without_peaks.store(false, Relaxed);
         #[cfg(feature = "sites")]
         this.sites
-            .begin(allowance.is_some_and(|allowance| allowance.sites.are_wanted()));
+            .begin(allowance.map(|allowance| &allowance.sites));
     }
 
     /// Gives the strand and its chunks back. The caller knows that no thread runs it. Guards of its calls

@@ -100,18 +100,18 @@ fn of_lines(page: &Mounted, route: Option<&str>, by: By, asked: &Asked, here: &s
     }
 }
 
-/// The query's parameter for what a flame graph is zoomed into, and the graph's anchor.
-type Zoom = (&'static str, &'static str);
+/// The query's parameter for what a flame graph is zoomed into, the graph's anchor, and its label.
+type Zoom = (&'static str, &'static str, &'static str);
 
-const CALLS: Zoom = ("at", "flames");
-const LINES: Zoom = ("line", "lines");
+const CALLS: Zoom = ("at", "flames", "Flame graph");
+const LINES: Zoom = ("line", "lines", "Flame graph of lines");
 
 fn flame_graph(
     flames: &Flames<'_>,
     names: &Names<'_>,
     asked: &Asked,
     here: &str,
-    (parameter, anchor): Zoom,
+    (parameter, anchor, label): Zoom,
 ) -> Markup {
     let wanted = asked.get(parameter);
     let zoomed = wanted.and_then(|it| flames.find(it));
@@ -126,7 +126,7 @@ fn flame_graph(
             @else { "Click on one to zoom in." }
         }
         @if wanted.is_some() && zoomed.is_none() { p.warm { "No call of the last minutes came the way that was asked for: this is all." } }
-        div.wide tabindex="0" role="region" aria-label="Flame graph" { (flames.draw(names, zoomed, link)) }
+        div.wide tabindex="0" role="region" aria-label=(label) { (flames.draw(names, zoomed, link)) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records the allocation sites of the strands that a thread runs, if their trace wants them.
 
-use alloc_counter::{Left, Owner, SiteLog};
+use alloc_counter::{Owner, Sampled, SiteLog};
 
 use crate::primitives::pool::Member;
 use crate::store::strand::Strand;
@@ -11,60 +11,83 @@ use crate::write::cursor::{self, Position, entered};
 #[inline]
 pub(crate) fn enter(strand: &'static Member<Strand>) {
     if let Some(key) = strand.sites.key() {
-        enter_wanted(strand, key);
+        match strand.sites.sample() {
+            Some(sample) => SiteLog::sample(sample, pass_sampled),
+            None => enter_with_log(strand, key),
+        }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn enter_wanted(strand: &'static Member<Strand>, key: u64) {
+fn enter_with_log(strand: &'static Member<Strand>, key: u64) {
     strand.sites.visit();
-    if let Some(log) = strand.sites.take() {
-        return enter_with(strand, key, log);
-    }
-    let Some(allowance) = strand.allowance() else {
-        return;
-    };
-    if let Some(sample) = allowance.sites.sample() {
-        // Most strands allocate less than the mean.
-        let is_entered = SiteLog::enter_at_sample(sample, key, |key| {
-            let strand = cursor::here(|here| with_key(here, key))?;
-            strand.allowance()?.sites.new_log(owner)
-        });
-        if !is_entered {
-            strand.sites.note_lost();
-        }
-    } else if let Some(log) = allowance.sites.new_log(owner) {
-        enter_with(strand, key, log);
+    let log = strand.sites.take().or_else(|| new_log(strand));
+    if let Some(refused) = log.and_then(|log| log.enter(key)) {
+        strand.sites.put(refused);
     }
 }
 
-fn enter_with(strand: &'static Member<Strand>, key: u64, log: SiteLog) {
-    if let Some(refused) = log.enter(key) {
-        strand.sites.put(refused);
+fn new_log(strand: &Strand) -> Option<SiteLog> {
+    strand.allowance()?.sites.new_log(owner)
+}
+
+/// Passes the strands of this thread that want a sample.
+fn pass_sampled(pass: &mut dyn FnMut(Sampled)) {
+    cursor::here(|here| {
+        for strand in entered(here) {
+            if let (Some(key), Some(sites)) = (strand.sites.key(), strand.sites.sample()) {
+                pass(Sampled {
+                    key,
+                    sites,
+                    make,
+                    lose,
+                });
+            }
+        }
+    });
+}
+
+/// Makes the log of this visit, at its first sample. The one of earlier visits stays where it is, since another thread
+/// may have its lock.
+fn make(key: u64) -> Option<SiteLog> {
+    let strand = cursor::here(|here| with_key(here, key))?;
+    let log = new_log(strand)?;
+    strand.sites.visit();
+    Some(log)
+}
+
+#[cold]
+fn lose(key: u64) {
+    if let Some(strand) = cursor::here(|here| with_key(here, key)) {
+        strand.sites.note_lost();
     }
 }
 
 /// Ends the recording of a strand that this thread leaves.
 #[inline]
 pub(crate) fn leave(strand: &'static Member<Strand>) {
-    if let Some(key) = strand.sites.key() {
-        leave_wanted(strand, key);
+    if let Some(key) = strand.sites.key()
+        && (SiteLog::is_any_entered() || strand.sites.sample().is_none())
+    {
+        leave_log(strand, key);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn leave_wanted(strand: &'static Member<Strand>, key: u64) {
+fn leave_log(strand: &'static Member<Strand>, key: u64) {
+    let is_sample = strand.sites.sample().is_some();
     match SiteLog::leave(key) {
-        Left::Log(mut log) => {
+        Some(mut log) => {
             if let Some(allowance) = strand.allowance() {
                 allowance.sites.add_not_recorded(log.take_not_recorded());
             }
             strand.sites.put(log);
         }
-        Left::NotMade => {}
-        Left::Nothing => strand.sites.note_lost(),
+        // There was no sample during this visit.
+        None if is_sample => return,
+        None => strand.sites.note_lost(),
     }
     strand.sites.visit();
 }

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -402,6 +403,43 @@ fn samples_divide_the_figures() {
         (real / 60..real / 30).contains(&site.error_bytes),
         "{site:?}"
     );
+}
+
+/// Each visit of a thread has a log of its own, which is added to those of the visits before.
+#[test]
+fn samples_of_all_visits_are_together() {
+    /// Returns how many blocks of 1,000 bytes are at the sites of the only call.
+    fn blocks(trace: &Trace) -> u64 {
+        let report = trace.report();
+        let sites = report.calls[0].sites.as_ref().unwrap();
+        let of_block = |site: &&SiteReport| site.bytes_allocated == 1000 * site.allocations;
+        let blocks = sites.iter().filter(of_block);
+        blocks.map(|site| site.allocations).sum()
+    }
+    let trace = Trace::builder().sites(Sites::sampled(1)).build();
+    let inside = trace.clone();
+    let work = async move {
+        let _call = call!("work");
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            drop(block(1000));
+            seen.push(blocks(&inside));
+            tokio::task::yield_now().await;
+        }
+        seen
+    };
+    let mut work = Box::pin(trace.instrument(work));
+    let mut at_rest = Vec::new();
+    let seen = loop {
+        let mut poll = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let polled = thread::scope(|threads| threads.spawn(&mut poll).join());
+        at_rest.push(blocks(&trace));
+        if let Poll::Ready(seen) = polled.unwrap() {
+            break seen;
+        }
+    };
+    assert_eq!(seen, [1, 2, 3]);
+    assert_eq!(at_rest, [1, 2, 3, 3]);
 }
 
 #[test]

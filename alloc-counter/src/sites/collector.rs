@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::counts::Counts;
+use crate::overhead::{Overhead, exclude};
 
 use super::Site;
 use super::room::SiteRoom;
@@ -121,7 +122,7 @@ impl Collector {
     pub(super) fn sites(&self) -> impl Iterator<Item = (u32, Site)> {
         self.sites.iter().map(|(key, figures)| {
             let site = Site {
-                frames: key[1..].to_vec(),
+                frames: exclude(|| Overhead::new(key[1..].to_vec())),
                 is_whole: figures.is_whole,
                 allocations: rounded(figures.allocations),
                 reallocations: rounded(figures.reallocations),

@@ -1,13 +1,13 @@
 //! A log of sites, of which a thread at a time adds what it allocates.
 
 use crate::counts::Counts;
-use crate::thread::exclude;
+use crate::overhead::exclude;
 
 use super::collector::Collector;
 use super::linux::{Base, Extent, Stack, walk};
 use super::room::SiteRoom;
 use super::sampling::{Countdown, Sampling};
-use super::{Log, Recording, Site, Sites, ToMake, with_recordings};
+use super::{Recording, Sampled, Site, Sites, with_recordings};
 
 /// The sites of a line of execution, such as a task, which one thread at a time runs.
 ///
@@ -21,7 +21,7 @@ use super::{Log, Recording, Site, Sites, ToMake, with_recordings};
 /// for key in 0..2 {
 ///     assert!(log.enter(key).is_none());
 ///     drop(std::hint::black_box(vec![0_u8; 10]));
-///     log = SiteLog::leave(key).log().expect("entered above");
+///     log = SiteLog::leave(key).expect("entered above");
 /// }
 /// let sites: Vec<_> = log.sites().collect();
 /// assert_eq!(sites.iter().map(|(owner, site)| owner * site.allocations as u32).sum::<u32>(), 14);
@@ -31,27 +31,6 @@ pub struct SiteLog {
     sampling: Sampling,
     collector: Collector,
     owner: fn(u64) -> Owner,
-}
-
-/// Result of [`SiteLog::leave`].
-#[derive(Debug)]
-pub enum Left {
-    /// The log.
-    Log(SiteLog),
-    /// It was to be made [at the first sample](SiteLog::enter_at_sample), and there was none.
-    NotMade,
-    /// No log was entered with this key on this thread, or it is lost, since the thread is ending.
-    Nothing,
-}
-
-impl Left {
-    /// Returns the log, if there is one.
-    pub fn log(self) -> Option<SiteLog> {
-        match self {
-            Self::Log(log) => Some(log),
-            Self::NotMade | Self::Nothing => None,
-        }
-    }
 }
 
 /// Whose an allocation is.
@@ -97,64 +76,68 @@ impl SiteLog {
                 walk::prepare_first();
                 Base::here()
             }),
-            Sampling::First(_) | Sampling::Mean(_) => {
-                super::prepare_once();
-                Base::UNKNOWN
-            }
+            Sampling::First(_) | Sampling::Mean(_) => Base::UNKNOWN,
         };
-        match super::enter(Log::Made(self), key, base)? {
-            Log::Made(log) => Some(log),
-            Log::ToMake(_) => None,
-        }
+        super::enter(self, key, base)
     }
 
-    /// Does what [`enter`](Self::enter) does with a log of a sample, which `make` returns for the key at the first
-    /// allocation that is chosen. Most requests allocate less than the mean, and need no log.
+    /// Does what [`enter`](Self::enter) does, for lines of execution that want a [sample](Sites::sampled). Their logs
+    /// are made when a sample is due: most requests allocate less than the mean, and need none.
     ///
-    /// `make` runs while memory is allocated: it must not wait for long. The log must be of these sites, and they
-    /// a [sample](Sites::sampled).
+    /// Call this each time that the thread comes to such a line, with what it wants. At a sample, `running` must pass
+    /// all lines in which this thread is then. It is one function for the whole process, and runs while memory is
+    /// allocated: it must neither panic nor wait for long. A log that was made is [left](Self::leave) by its key, if
+    /// [any was](Self::is_any_entered).
+    ///
+    /// Sites that are no sample are not recorded in this way. Cost: a thread-local and a comparison.
     ///
     /// ```
     /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();
-    /// use alloc_counter::{Owner, SiteLog, SiteRoom, Sites};
+    /// use alloc_counter::{Owner, Sampled, SiteLog, SiteRoom, Sites};
     ///
     /// const SITES: Sites = Sites::sampled(1);
-    /// let is_entered = SiteLog::enter_at_sample(SITES, 5, |key| {
-    ///     assert_eq!(key, 5);
-    ///     Some(SiteLog::new(SITES, SiteRoom::new(100), |_| Owner::Is(7)))
+    /// SiteLog::sample(SITES, |pass| {
+    ///     pass(Sampled {
+    ///         key: 5,
+    ///         sites: SITES,
+    ///         make: |_| Some(SiteLog::new(SITES, SiteRoom::new(100), |_| Owner::Is(7))),
+    ///         lose: |_| unreachable!("there is room"),
+    ///     });
     /// });
-    /// assert!(is_entered);
+    /// assert!(!SiteLog::is_any_entered());
     /// drop(std::hint::black_box(vec![0_u8; 100]));
-    /// let log = SiteLog::leave(5).log().expect("made by now");
+    /// assert!(SiteLog::is_any_entered());
+    /// let log = SiteLog::leave(5).expect("made by now");
     /// assert_eq!(log.sites().count(), 1);
     /// ```
-    ///
-    /// Returns `false` if it is not entered, as [`enter`](Self::enter) then returns the log.
     #[inline]
-    #[must_use = "otherwise sites are missing without a notice"]
-    pub fn enter_at_sample(sites: Sites, key: u64, make: fn(u64) -> Option<Self>) -> bool {
-        match sites.0 {
-            Sampling::Mean(mean) => super::enter_at_sample(ToMake { key, mean, make }),
-            Sampling::Exact | Sampling::First(_) => false,
+    pub fn sample(sites: Sites, running: fn(&mut dyn FnMut(Sampled))) {
+        if let Sampling::Mean(mean) = sites.0 {
+            super::sample(mean, running);
         }
     }
 
-    /// Leaves the log that was entered with this key.
-    pub fn leave(key: u64) -> Left {
+    /// Returns whether this thread adds to any log.
+    #[inline]
+    pub fn is_any_entered() -> bool {
+        super::RECORDED.get() > 0
+    }
+
+    /// Leaves the log that was entered with this key. Returns `None` if there is none on this thread, or it is lost,
+    /// since the thread is ending.
+    pub fn leave(key: u64) -> Option<Self> {
         super::leave(key)
     }
 
     /// Looks at the log that this thread has entered with this key. What `look` allocates is in no site.
     pub fn look<T>(key: u64, look: impl FnOnce(&Self) -> T) -> Option<T> {
         let found = with_recordings(|recordings| {
-            let recording = recordings.iter_mut().rfind(|it| it.key == key)?;
+            let recording = recordings.iter().rfind(|it| it.key == key)?;
             super::MISSED.set(Counts::ZERO);
-            let seen = look(recording.log.get()?);
+            let seen = look(&recording.log);
             let missed = super::MISSED.take();
             for Recording { key, log, .. } in recordings {
-                if let Log::Made(log) = log
-                    && matches!(log.owner(*key), Owner::Is(_))
-                {
+                if matches!(log.owner(*key), Owner::Is(_)) {
                     log.collector.lose(missed);
                 }
             }

@@ -1,8 +1,8 @@
 //! Allocation sites: the stack at each allocation of a stretch of code.
 //!
-//! While sites are wanted, the thread has no hot slot, so that each allocation comes by the cold path, which
-//! looks. Otherwise the path of an allocation is the one that it is without this module. If all that is wanted are
-//! samples, the look is at a countdown of bytes.
+//! While all sites are wanted, the thread's hot path is closed, so that each allocation comes beside it and is looked
+//! at. If only samples are wanted, the path is open for as many bytes as are not chosen: an allocation leaves it if one
+//! of its bytes is, and no other costs anything.
 //!
 //! A [log](SiteLog) has the sites of a stretch of code, or of what a tracer calls a line of execution. A thread
 //! adds to all logs that it has entered.
@@ -20,7 +20,6 @@ mod elsewhere;
 mod linux;
 mod log;
 mod module;
-mod of_thread;
 mod room;
 mod sampling;
 
@@ -30,20 +29,21 @@ mod sampling;
 )))]
 use elsewhere as linux;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 use crate::counts::Counts;
+use crate::hot::{self, Bars};
+use crate::overhead::{Overhead, exclude};
 use crate::slot::Operation;
-use crate::thread::{self, exclude};
+use crate::thread;
 
 use linux::{Base, Stack, Start, walk};
-use of_thread::OfThread;
 use sampling::{Countdown, Sampling};
 
 pub use linux::modules::modules;
-pub use log::{Left, Owner, SiteLog};
+pub use log::{Owner, SiteLog};
 pub use module::Module;
 pub use room::SiteRoom;
 
@@ -51,30 +51,26 @@ pub use room::SiteRoom;
 const MOST_FRAMES: usize = 64;
 
 thread_local! {
-    /// Without a destructor, so that it can be read at any time of a thread's life. So are the others but the next.
-    static WANTED: Cell<Wanted> = const { Cell::new(Wanted::No) };
-    /// The only recording of this thread, if it has not taken any sample: so that one that takes none is cheap.
-    static ALONE: Cell<Option<ToMake>> = const { Cell::new(None) };
-    static RECORDINGS: OfThread<Vec<Recording>> = const { OfThread::new(Vec::new()) };
+    static RECORDINGS: RefCell<Overhead<Vec<Recording>>> =
+        const { RefCell::new(Overhead::new(Vec::new())) };
+    /// The number of recordings. Without a destructor, so that it can be read at any time of a thread's life, as can the
+    /// others below.
+    static RECORDED: Cell<usize> = const { Cell::new(0) };
     /// What was allocated while a log was looked at.
     static MISSED: Cell<Counts> = const { Cell::new(Counts::ZERO) };
     static COUNTDOWN: Countdown = const { Countdown::new() };
-    /// Whether this thread has what it needs for samples, and none was recorded since it looked.
-    static IS_READY: Cell<bool> = const { Cell::new(false) };
+    /// The mean by which samples are taken, if the thread has what it needs for them, and none was recorded since it
+    /// looked; else [`UNREADY`].
+    static READY_FOR: Cell<u64> = const { Cell::new(UNREADY) };
+    /// Passes the lines of execution that want a sample and in which this thread is.
+    static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
     /// The key of the last stretch of code. Those of other logs are below.
     static LAST_STRETCH: Cell<u64> = const { Cell::new(FIRST_STRETCH) };
 }
 
-/// Which allocations of a thread are looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    No,
-    /// Those that the countdown chooses.
-    Sampled,
-    All,
-    /// All, for some of the recordings, and those that the countdown chooses for the others.
-    AllAndSampled,
-}
+const UNREADY: u64 = u64::MAX;
+
+type Running = fn(&mut dyn FnMut(Sampled));
 
 /// A log to which this thread adds.
 struct Recording {
@@ -82,40 +78,21 @@ struct Recording {
     /// The functions that were running when it began. If they are not known, sites go as far as the thread's first
     /// function.
     base: Base,
-    log: Log,
+    log: SiteLog,
 }
 
-enum Log {
-    Made(SiteLog),
-    ToMake(ToMake),
-}
-
-/// A log to be made at the first sample.
-#[derive(Clone, Copy)]
-struct ToMake {
-    key: u64,
-    mean: NonZeroU64,
-    make: fn(u64) -> Option<SiteLog>,
-}
-
-impl Log {
-    fn sampling(&self) -> Sampling {
-        match self {
-            Self::Made(log) => log.sampling(),
-            Self::ToMake(it) => Sampling::Mean(it.mean),
-        }
-    }
-
-    /// Returns the log, which is made if need be.
-    fn get(&mut self) -> Option<&mut SiteLog> {
-        if let Self::ToMake(it) = self {
-            *self = Self::Made((it.make)(it.key)?);
-        }
-        match self {
-            Self::Made(log) => Some(log),
-            Self::ToMake(_) => None,
-        }
-    }
+/// A line of execution that wants a sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampled {
+    /// The key of its log. Keys are below 2⁶³.
+    pub key: u64,
+    /// What it wants.
+    pub sites: Sites,
+    /// Makes its log for this visit of the thread, from the key; `None` if that is not possible. The log must be of the
+    /// same sites.
+    pub make: fn(u64) -> Option<SiteLog>,
+    /// Is told, with the key, that a sample was due and could not be recorded.
+    pub lose: fn(u64),
 }
 
 /// The most recordings of a thread. Guards may be leaked.
@@ -208,7 +185,7 @@ impl Sites {
         let (sites, not_recorded) = stretch.end().unzip();
         Sited {
             value,
-            sites,
+            sites: sites.map(Overhead::new),
             not_recorded: not_recorded.unwrap_or(Counts::ZERO),
         }
     }
@@ -231,7 +208,7 @@ pub fn sites<T>(work: impl FnOnce() -> T) -> Sited<T> {
     Sites::exact().record(work)
 }
 
-/// Result of [`sites`].
+/// Result of [`sites`]. The list of sites is overhead, also when it is dropped.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Sited<T> {
@@ -239,7 +216,7 @@ pub struct Sited<T> {
     pub value: T,
     /// The places that allocated, in the order of their bytes, the heaviest first; `None` if no
     /// [`Counting`](crate::Counting) allocator is installed.
-    pub sites: Option<Vec<Site>>,
+    pub sites: Option<Overhead<Vec<Site>>>,
     /// What was allocated at places for which there was no memory left, or that came after the first 65,536, or
     /// after the [first](Sites::first) allocations.
     pub not_recorded: Counts,
@@ -251,7 +228,7 @@ pub struct Sited<T> {
 pub struct Site {
     /// Where the functions called each other, from the allocator outwards to the one that ran the recorded
     /// stretch: return addresses, which follow the call. Empty if the stack could not be walked. At most 64.
-    pub frames: Vec<usize>,
+    pub frames: Overhead<Vec<usize>>,
     /// Whether the frames go as far as the recorded stretch.
     pub is_whole: bool,
     /// Number of allocations.
@@ -292,7 +269,7 @@ impl Stretch {
             if sites.mean_bytes().is_some() {
                 prepare();
             }
-            enter(Log::Made(log), key, Base::here()).is_some()
+            enter(log, key, Base::here()).is_some()
         });
         Self {
             key: (!is_refused).then_some(key),
@@ -300,7 +277,7 @@ impl Stretch {
     }
 
     fn end(mut self) -> Option<(Vec<Site>, Counts)> {
-        let log = SiteLog::leave(self.key.take()?).log()?;
+        let log = SiteLog::leave(self.key.take()?)?;
         Some(exclude(|| {
             let mut sites: Vec<_> = log.sites().map(|(_, site)| site).collect();
             sites.sort_unstable_by(Site::by_weight);
@@ -323,14 +300,6 @@ impl Drop for Stretch {
 /// The most sites of a stretch of code.
 const MOST_SITES: usize = 65_536;
 
-/// Prepares this thread for samples, if that is to be done.
-#[inline]
-fn prepare_once() {
-    if !IS_READY.get() {
-        prepare();
-    }
-}
-
 /// Makes what this thread needs to walk its stack and to choose at random.
 #[cold]
 fn prepare() {
@@ -341,208 +310,183 @@ fn prepare() {
             COUNTDOWN.with(|countdown| countdown.seed(seed.max(1)));
         }
     });
-    IS_READY.set(true);
+}
+
+/// Takes samples of what this thread allocates from now on, by this mean or a smaller one.
+#[inline]
+fn sample(mean: NonZeroU64, running: Running) {
+    if mean.get() < READY_FOR.get() {
+        RUNNING.set(Some(running));
+        get_ready(mean);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn get_ready(mean: NonZeroU64) {
+    prepare();
+    COUNTDOWN.with(|countdown| {
+        let least = countdown.mean().filter(|least| *least <= mean);
+        if least.is_none() {
+            hot::set_left(countdown.begin(Some(mean)));
+        }
+        READY_FOR.set(least.unwrap_or(mean).get());
+    });
 }
 
 /// Adds to a log on this thread from now on; returns it if the thread can't.
-fn enter(log: Log, key: u64, base: Base) -> Option<Log> {
+fn enter(log: SiteLog, key: u64, base: Base) -> Option<SiteLog> {
+    if let Sampling::Mean(mean) = log.sampling()
+        && mean.get() < READY_FOR.get()
+    {
+        get_ready(mean);
+    }
     let mut log = Some(log);
     with_recordings(|recordings| {
-        let room = recordings.capacity().min(MOST_RECORDINGS);
-        if recordings.len() >= room && !has_room(recordings) {
-            return;
-        }
-        if let Some(log) = log.take() {
+        if has_room(recordings)
+            && let Some(log) = log.take()
+        {
             recordings.push(Recording { key, base, log });
-            want(recordings);
+            note_change(recordings);
         }
     });
     log
 }
 
 /// Makes room for one more recording; `false` if there is none.
-#[cold]
 fn has_room(recordings: &mut Vec<Recording>) -> bool {
+    let room = recordings.capacity().min(MOST_RECORDINGS);
+    recordings.len() < room || make_room(recordings)
+}
+
+#[cold]
+fn make_room(recordings: &mut Vec<Recording>) -> bool {
     exclude(|| {
         if recordings.len() >= MOST_RECORDINGS {
             // Those of scopes that were leaked.
-            recordings.retain_mut(|Recording { key, log, .. }| {
-                let log = log.get();
-                log.is_some_and(|log| log.owner(*key) != Owner::Gone)
-            });
+            recordings.retain(|Recording { key, log, .. }| log.owner(*key) != Owner::Gone);
         }
         recordings.len() < MOST_RECORDINGS && recordings.try_reserve(1).is_ok()
     })
 }
 
-/// Adds to a log on this thread from now on, as soon as there is a sample; `false` if the thread can't.
-#[inline]
-fn enter_at_sample(log: ToMake) -> bool {
-    prepare_once();
-    if WANTED.get() == Wanted::No {
-        ALONE.set(Some(log));
-        WANTED.set(Wanted::Sampled);
-        COUNTDOWN.with(|countdown| countdown.choose_by(log.mean));
-        thread::choose_path();
-        true
-    } else {
-        enter(Log::ToMake(log), log.key, Base::UNKNOWN).is_none()
-    }
-}
-
 /// Takes a log that this thread adds to.
-fn leave(key: u64) -> Left {
-    if ALONE.get().is_some_and(|it| it.key == key) {
-        ALONE.set(None);
-        WANTED.set(Wanted::No);
-        thread::choose_path();
-        return Left::NotMade;
-    }
+fn leave(key: u64) -> Option<SiteLog> {
     let taken = with_recordings(|recordings| {
         let place = recordings.iter().rposition(|it| it.key == key)?;
         let Recording { base, log, .. } = recordings.remove(place);
-        want(recordings);
+        note_change(recordings);
         if !base.is_unknown() {
             exclude(|| drop(base));
         }
-        Some(match log {
-            Log::Made(log) => Left::Log(log),
-            Log::ToMake(_) => Left::NotMade,
-        })
+        Some(log)
     });
-    taken.flatten().unwrap_or(Left::Nothing)
+    taken.flatten()
 }
 
-/// Looks at the allocations that these recordings want, from now on.
-fn want(recordings: &[Recording]) {
-    let (mut least, mut all) = (None, false);
-    for recording in recordings {
-        match recording.log.sampling() {
-            Sampling::Mean(mean) => {
-                least = Some(least.map_or(mean, |least: NonZeroU64| least.min(mean)));
-            }
-            Sampling::Exact | Sampling::First(_) => all = true,
-        }
-    }
-    WANTED.set(match (least, all) {
-        (None, false) => Wanted::No,
-        (None, true) => Wanted::All,
-        (Some(_), false) => Wanted::Sampled,
-        (Some(_), true) => Wanted::AllAndSampled,
-    });
-    if let Some(least) = least {
-        COUNTDOWN.with(|countdown| countdown.choose_by(least));
-    }
-    thread::choose_path();
+/// Notes that these are the recordings from now on.
+fn note_change(recordings: &[Recording]) {
+    RECORDED.set(recordings.len());
+    let wants_all = |it: &Recording| !matches!(it.log.sampling(), Sampling::Mean(_));
+    hot::bar(Bars::ALL_SITES, recordings.iter().any(wants_all));
 }
 
-/// Does something with the recordings of this thread; `None` if it is ending, there is no memory, or this runs in
-/// itself.
+/// Does something with the recordings of this thread; `None` if it is ending, or this runs in itself.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it only passes the list on")]
 fn with_recordings<T>(work: impl FnOnce(&mut Vec<Recording>) -> T) -> Option<T> {
-    let with = |recordings: &OfThread<Vec<Recording>>| {
+    let with = |recordings: &RefCell<Overhead<Vec<Recording>>>| {
         let mut recordings = recordings.try_borrow_mut().ok()?;
-        if ALONE.get().is_some() {
-            add_alone(&mut recordings)?;
-        }
         Some(work(&mut recordings))
     };
     RECORDINGS.try_with(with).ok().flatten()
 }
 
-/// Adds the recording that was alone to the list; `None` if there is no memory.
+/// Records an operation that was counted, if it is wanted: as a part of a sample or not. Nothing here panics, waits, or
+/// calls the program.
 #[cold]
 #[inline(never)]
-fn add_alone(recordings: &mut Vec<Recording>) -> Option<()> {
-    exclude(|| recordings.try_reserve(1)).ok()?;
-    if let Some(alone) = ALONE.take() {
-        recordings.push(Recording {
-            key: alone.key,
-            base: Base::UNKNOWN,
-            log: Log::ToMake(alone),
-        });
-    }
-    Some(())
-}
-
-/// Whether this thread's allocations are looked at.
-#[inline]
-pub(crate) fn are_wanted() -> bool {
-    WANTED.get() != Wanted::No
-}
-
-/// Whether only samples of this thread's allocations are looked at.
-#[inline]
-pub(crate) fn are_samples() -> bool {
-    WANTED.get() == Wanted::Sampled
-}
-
-/// Returns whether an allocation or reallocation of the program's is in the sample.
-#[inline]
-pub(crate) fn is_sampled(old: usize, new: usize) -> bool {
-    new > old && COUNTDOWN.with(|countdown| countdown.chooses((new - old) as u64))
-}
-
-/// Returns whether an allocation or reallocation of the program's is looked at.
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "the path of every allocation beside sites"
-)]
-pub(crate) fn is_at(old: usize, new: usize) -> bool {
-    match WANTED.get() {
-        Wanted::No => false,
-        Wanted::Sampled => is_sampled(old, new),
-        Wanted::All | Wanted::AllAndSampled => true,
-    }
-}
-
-/// Records an operation that was counted and is [looked at](is_at). Nothing here panics, waits, or calls the program.
-#[cold]
-#[inline(never)]
-pub(crate) fn note(operation: Operation, old: usize, new: usize) {
+pub(crate) fn note(operation: Operation, old: usize, new: usize, is_sampled: bool) {
     let counts = operation.counts(old, new);
     // Here, so that what follows is neither walked nor in the frames.
     let start = Start::here();
-    let wanted = WANTED.get();
     exclude(|| {
-        let noted = with_recordings(|recordings| {
-            COUNTDOWN.with(|countdown| {
-                let is_chosen = match wanted {
-                    Wanted::No | Wanted::All => false,
-                    Wanted::Sampled => true,
-                    Wanted::AllAndSampled => countdown.chooses(counts.bytes_allocated),
-                };
-                let by_chance = is_chosen.then_some(countdown);
-                record(recordings, &start, counts, by_chance);
+        COUNTDOWN.with(|countdown| {
+            let by_chance = is_sampled.then_some(countdown);
+            let mut mean = countdown.mean();
+            let noted = with_recordings(|recordings| {
+                if is_sampled {
+                    mean = add_running(recordings);
+                }
+                record(recordings, &start, counts, by_chance)
             });
+            if noted.is_none() {
+                MISSED.set(MISSED.get() + counts);
+            }
+            if is_sampled {
+                if noted.is_none() {
+                    lose_running();
+                }
+                hot::set_left(countdown.begin(mean));
+                let is_ready = noted == Some(false);
+                let ready_for = mean.filter(|_| is_ready);
+                READY_FOR.set(ready_for.map_or(UNREADY, NonZeroU64::get));
+            }
         });
-        if noted.is_none() {
-            MISSED.set(MISSED.get() + counts);
-        }
     });
 }
 
+/// Adds recordings of all lines of execution that want a sample now. Returns the least mean of all that want one.
+fn add_running(recordings: &mut Vec<Recording>) -> Option<NonZeroU64> {
+    let mut least = NonZeroU64::MAX;
+    let mut note = |sites: Sites| least = least.min(sites.mean_bytes().unwrap_or(least));
+    if let Some(running) = RUNNING.get() {
+        running(&mut |sampled| {
+            note(sampled.sites);
+            let key = sampled.key;
+            if recordings.iter().any(|it| it.key == key) {
+                return;
+            }
+            match has_room(recordings).then(|| (sampled.make)(key)).flatten() {
+                Some(log) => recordings.push(Recording {
+                    key,
+                    base: Base::UNKNOWN,
+                    log,
+                }),
+                None => (sampled.lose)(key),
+            }
+        });
+        note_change(recordings);
+    }
+    for recording in recordings {
+        note(Sites(recording.log.sampling()));
+    }
+    (least < NonZeroU64::MAX).then_some(least)
+}
+
+/// Tells all lines of execution that want a sample that one was lost, since the thread is ending.
+#[cold]
+fn lose_running() {
+    if let Some(running) = RUNNING.get()
+        && RECORDINGS.try_with(|_| ()).is_err()
+    {
+        running(&mut |sampled| (sampled.lose)(sampled.key));
+    }
+}
+
+/// Returns whether it was recorded anywhere.
 fn record(
     recordings: &mut [Recording],
     start: &Start,
     counts: Counts,
     by_chance: Option<&Countdown>,
-) {
+) -> bool {
     let is_only = recordings.len() == 1;
     // Walked once for all, if one of them wants it.
     let mut stack = Stack::UNKNOWN;
     let mut is_walked = false;
     for Recording { key, base, log } in recordings {
-        if matches!(log, Log::ToMake(_)) && by_chance.is_none() {
-            continue;
-        }
-        let Some(log) = log.get() else { continue };
         if let Some(chosen) = log.choose(*key, counts, by_chance) {
-            if by_chance.is_some() {
-                IS_READY.set(false);
-            }
             if !is_walked {
                 let end = if is_only { &*base } else { &Base::UNKNOWN };
                 stack.walk(start, end);
@@ -556,4 +500,5 @@ fn record(
             log.add(chosen, counts, &mut stack, extent);
         }
     }
+    is_walked
 }

@@ -18,15 +18,13 @@ pub(super) enum Sampling {
     Mean(NonZeroU64),
 }
 
-/// Chooses among what a thread allocates, for all recordings of samples that it adds to.
+/// Draws how many bytes a thread may allocate up to the next sample, for all recordings of samples that it adds to.
 ///
 /// The process is that of the least of their means. It has no memory, so it can go on through any number of
 /// recordings, and begin anew at any time.
 pub(super) struct Countdown {
     /// 0 if there is none.
     mean: Cell<u64>,
-    /// How many more bytes are not chosen.
-    left: Cell<u64>,
     random: Cell<u64>,
 }
 
@@ -34,7 +32,6 @@ impl Countdown {
     pub(super) const fn new() -> Self {
         Self {
             mean: Cell::new(0),
-            left: Cell::new(0),
             random: Cell::new(0),
         }
     }
@@ -42,33 +39,28 @@ impl Countdown {
     /// Makes it random. Without this, it chooses the same each time.
     pub(super) fn seed(&self, seed: u64) {
         self.random.set(seed);
-        self.mean.set(0);
     }
 
     pub(super) fn is_seeded(&self) -> bool {
         self.random.get() != 0
     }
 
-    /// Sets the least mean of the recordings.
-    pub(super) fn choose_by(&self, mean: NonZeroU64) {
-        if self.mean.replace(mean.get()) != mean.get() {
-            self.left.set(self.draw());
-        }
+    pub(super) fn mean(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.mean.get())
     }
 
-    /// Returns whether an allocation of so many bytes is chosen.
-    #[inline]
-    pub(super) fn chooses(&self, bytes: u64) -> bool {
-        let left = self.left.get().checked_sub(bytes);
-        self.left.set(left.unwrap_or_else(|| self.draw()));
-        left.is_none()
+    /// Begins anew, with the least mean of the recordings; without one, nothing is chosen. Returns how many bytes are
+    /// not.
+    pub(super) fn begin(&self, mean: Option<NonZeroU64>) -> u64 {
+        self.mean.set(mean.map_or(0, NonZeroU64::get));
+        mean.map_or(u64::MAX, |mean| self.draw(mean))
     }
 
     /// Returns for how many allocations one stands that was chosen, in a recording of this mean, which is not below
     /// the least; `None` if the recording leaves it out.
     pub(super) fn weight(&self, bytes: u64, mean: NonZeroU64) -> Option<f64> {
         let wanted = probability(bytes, mean);
-        let is_in = match NonZeroU64::new(self.mean.get()) {
+        let is_in = match self.mean() {
             Some(least) if least < mean => self.uniform() * probability(bytes, least) <= wanted,
             _ => true,
         };
@@ -76,9 +68,9 @@ impl Countdown {
     }
 
     /// Draws the bytes up to the next one that is chosen.
-    fn draw(&self) -> u64 {
+    fn draw(&self, mean: NonZeroU64) -> u64 {
         #[expect(clippy::cast_precision_loss, reason = "a random number")]
-        let bytes = -self.uniform().ln() * self.mean.get() as f64;
+        let bytes = -self.uniform().ln() * mean.get() as f64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -114,6 +106,7 @@ pub(super) fn probability(bytes: u64, mean: NonZeroU64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "statistics")]
 mod tests {
     use super::*;
+    use crate::hot;
 
     const MEAN: NonZeroU64 = NonZeroU64::new(512 << 10).unwrap();
 
@@ -141,11 +134,15 @@ mod tests {
         for seed in 1..=RUNS {
             let countdown = Countdown::new();
             countdown.seed(seed);
-            countdown.choose_by(least);
+            hot::set_left(countdown.begin(Some(least)));
             let mut estimate = 0.0;
             for size in sizes() {
-                let weight = { countdown.chooses(size) }.then(|| countdown.weight(size, MEAN));
-                if let Some(weight) = weight.flatten() {
+                if hot::try_subtract(size) {
+                    continue;
+                }
+                let weight = countdown.weight(size, MEAN);
+                hot::set_left(countdown.begin(Some(least)));
+                if let Some(weight) = weight {
                     let size = size as f64;
                     estimate += size * weight;
                     estimated += size * size * weight * (weight - 1.0) / RUNS as f64;
@@ -177,8 +174,8 @@ mod tests {
         let is_chosen = |seed: &u64| {
             let countdown = Countdown::new();
             countdown.seed(*seed);
-            countdown.choose_by(MEAN);
-            countdown.chooses(MEAN.get() / 10)
+            hot::set_left(countdown.begin(Some(MEAN)));
+            !hot::try_subtract(MEAN.get() / 10)
         };
         // 9.5 per cent of 10,000; the standard deviation is 29.
         let chosen = (1..=10_000).filter(is_chosen).count();

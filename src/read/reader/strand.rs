@@ -289,14 +289,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the sites of a strand that nobody runs, or this thread.
+/// Reads the sites of a strand that nobody records now, or this thread.
 #[cfg(feature = "sites")]
 fn read_sites(strand: &Strand) -> Option<Vec<(Option<CallId>, Site)>> {
     let key = strand.sites.key()?;
-    strand
-        .sites
-        .look_at_rest(sites)
-        .or_else(|| SiteLog::look(key, sites))
+    strand.sites.look_at_rest(sites).or_else(|| {
+        let mut here = SiteLog::look(key, sites)?;
+        // Those of earlier visits.
+        here.extend(strand.sites.look(sites).unwrap_or_default());
+        Some(here)
+    })
 }
 
 /// Returns the sites of a log, each with its call.

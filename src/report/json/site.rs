@@ -87,13 +87,17 @@ impl<'de> Deserialize<'de> for SitesInJson<'_> {
 
 impl<'a> Parts<'a> {
     fn of(sites: &'a [SiteReport]) -> Self {
+        // Most sites share their frames, so their texts are hashed once.
+        let mut shared: HashMap<*const Frame, usize> = HashMap::new();
         let mut numbers: HashMap<&Frame, usize> = HashMap::new();
         let mut frames = Vec::new();
         let mut place = |site: &'a SiteReport| {
             let of_site = site.frames.iter().map(|frame| {
-                *numbers.entry(frame).or_insert_with(|| {
-                    frames.push(FrameInJson::of(frame));
-                    frames.len() - 1
+                *shared.entry(Arc::as_ptr(frame)).or_insert_with(|| {
+                    *numbers.entry(frame).or_insert_with(|| {
+                        frames.push(FrameInJson::of(frame));
+                        frames.len() - 1
+                    })
                 })
             });
             PlaceInJson {

@@ -5,13 +5,13 @@
 //! 3.6 to 7.6 µs, framehop 0.3 to 2.4 µs, following frame pointers 0.04 µs, which most binaries do not have. The
 //! [rules](super::rules) that were found take 0.1 µs.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::thread;
 
 use framehop::FrameAddress;
 
-use crate::sites::of_thread::OfThread;
-use crate::thread::exclude;
+use crate::overhead::{Overhead, exclude};
 
 use super::modules;
 use super::registers::Start;
@@ -21,7 +21,7 @@ use super::tables::{self, Cache, Tables};
 
 thread_local! {
     /// Made before it is needed, since that takes memory.
-    static WALKER: OfThread<Option<Walker>> = const { OfThread::new(None) };
+    static WALKER: RefCell<Overhead<Option<Walker>>> = const { RefCell::new(Overhead::new(None)) };
 }
 
 /// The space on the stack that a walk must find, so that it does not overflow where the program would not.
@@ -63,7 +63,7 @@ fn prepare_after(changes: u64) {
         };
         let known = walker.as_ref().map(|it| it.tables.changes);
         if known.is_none_or(|known| known < changes) {
-            *walker = Tables::after(changes).and_then(Walker::new);
+            **walker = Tables::after(changes).and_then(Walker::new);
         }
     });
 }
@@ -104,7 +104,7 @@ impl Stack {
     /// was walked, or 64 frames. There are none if this thread has not [prepared](prepare) it, or is on a stack that
     /// is not its own.
     pub(in crate::sites) fn walk(&mut self, start: &Start, base: &Base) {
-        let walk = |walker: &OfThread<Option<Walker>>| {
+        let walk = |walker: &RefCell<Overhead<Option<Walker>>>| {
             if let Ok(mut walker) = walker.try_borrow_mut()
                 && let Some(walker) = walker.as_mut()
             {
