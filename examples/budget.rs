@@ -2,7 +2,7 @@
 //!
 //! [`budget`] checks a function whenever it runs. [`Budget`] checks any closure, such as a part of a test.
 //! `cargo test -p tracer-examples --test budget_tests` runs the tests below.
-//! `cargo run -p tracer-examples --example budget --features budget` ends in a panic, with the message of a breach.
+//! `cargo run -p tracer-examples --example budget --features sites` ends in a panic, with the message of a breach.
 
 use tracer::alloc::Budget;
 use tracer::{Counting, budget, traced};

@@ -37,7 +37,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, spawn_blocking};
-use tracer::recorder::{Arming, Policy, Recorder};
+use tracer::recorder::{Policy, Recorder};
 use tracer::tower::{RecorderLayer, RequestId};
 use tracer::web::Page;
 use tracer::{Counting, Report, call, in_current_trace, traced};
@@ -179,8 +179,10 @@ impl Database {
 
 /// Keeps and prints every request. Under load it prints nothing, and keeps only requests that stand out.
 fn recorder(is_under_load: bool) -> Result<Recorder, Box<dyn Error>> {
+    let builder = Recorder::builder();
     // If a request allocates much more than usual, the next ones of its route record which lines do.
-    let builder = Recorder::builder().arm(Arming::default());
+    #[cfg(feature = "sites")]
+    let builder = builder.arm(tracer::recorder::Arming::default());
     let recorder = if is_under_load {
         builder.policy(Policy::default().slower_than(Duration::from_millis(50)))
     } else {

@@ -60,7 +60,7 @@ fn threads() {
 }
 
 #[test]
-#[cfg(feature = "budget")]
+#[cfg(feature = "sites")]
 fn budget() {
     let output = run("budget", &[]);
     let told = "\
