@@ -1,5 +1,7 @@
 //! The command `tracer` as a process: its output, its files, its exit status.
 
+#[path = "command/find.rs"]
+mod find;
 #[cfg(target_os = "linux")]
 #[path = "command/symbolize.rs"]
 mod symbolize;
@@ -149,8 +151,6 @@ fn show_as_lines_and_as_trees() {
         (&["--plain", "--slowest", "2"], &[&first, &third]),
         (&["--plain", "--heaviest", "1"], &[&second]),
         (&["--plain", "--heaviest", "9"], &[&second, &third, &first]),
-        // `store` failed in the second report, but `handle` did not.
-        (&["--plain", "--failed"], &[]),
         (&["--plain", "--slowest", "0"], &[]),
     ] {
         let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
@@ -1041,8 +1041,12 @@ fn bad_arguments() {
             "error: the following required arguments were not provided:\n  --to <FORMAT>\n",
         ),
         (
-            &["show", "--slowest", "1", "--failed"],
-            "error: the argument '--slowest <N>' cannot be used with '--failed'\n",
+            &["show", "--slowest", "1", "--heaviest", "1"],
+            "error: the argument '--slowest <N>' cannot be used with '--heaviest <N>'\n",
+        ),
+        (
+            &["show", "--failed", "--cancelled"],
+            "error: the argument '--failed' cannot be used with '--cancelled'\n",
         ),
         (
             &["show", "--tree", "--plain"],
