@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Serialize;
 
-use crate::recorder::{RouteStatistics, Statistics};
+use crate::recorder::{Recorder, RouteStatistics, Statistics};
 use crate::report::Report;
 use crate::report::units::{bytes, count, or_unknown, time};
 
@@ -19,7 +19,7 @@ use super::requests::{Bucket, bytes_allocated, list, name, wall};
 use super::{Asked, Mounted, charts, json, layout};
 
 /// Number of entries of each list.
-const MOST: usize = 10;
+pub(super) const MOST: usize = 10;
 
 #[derive(Serialize)]
 struct OverviewInJson<'a> {
@@ -31,15 +31,37 @@ struct OverviewInJson<'a> {
     heaviest: Vec<KeptInJson>,
 }
 
-pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
-    let statistics = page.recorder.statistics();
-    let routes = page.recorder.routes();
-    let kept = page.recorder.kept();
-    let mut slowest = kept.clone();
-    slowest.sort_by_key(|report| Reverse(wall(report)));
-    let mut heaviest = kept.clone();
-    heaviest.retain(|report| bytes_allocated(report) > 0);
-    heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
+/// The kept requests, by how slow and how heavy they are.
+pub(super) struct Worst {
+    pub(super) slowest: Vec<Arc<Report>>,
+    pub(super) heaviest: Vec<Arc<Report>>,
+}
+
+impl Worst {
+    pub(super) fn of(kept: &[Arc<Report>]) -> Self {
+        let mut slowest = kept.to_vec();
+        slowest.sort_by_key(|report| Reverse(wall(report)));
+        let mut heaviest = kept.to_vec();
+        heaviest.retain(|report| bytes_allocated(report) > 0);
+        heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
+        Self { slowest, heaviest }
+    }
+
+    pub(super) fn lists(&self, page: &Mounted, asked: &Asked) -> Markup {
+        html! {
+            @for (title, reports) in [("Slowest", &self.slowest), ("Heaviest", &self.heaviest)] {
+                h2 { (title) }
+                (list(page, asked, title, reports, MOST))
+            }
+        }
+    }
+}
+
+pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Response {
+    let statistics = recorder.statistics();
+    let routes = recorder.routes();
+    let kept = recorder.kept();
+    let worst = Worst::of(&kept);
     let groups = Groups::of(page, None, &routes);
     if asked.is_json {
         let content = OverviewInJson {
@@ -47,8 +69,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
             statistics: StatisticsInJson::of(&statistics),
             routes: routes.iter().map(RouteInJson::of).collect(),
             failures: groups.in_json(MOST),
-            slowest: KeptInJson::first(&slowest, MOST),
-            heaviest: KeptInJson::first(&heaviest, MOST),
+            slowest: KeptInJson::first(&worst.slowest, MOST),
+            heaviest: KeptInJson::first(&worst.heaviest, MOST),
         };
         return json::page("overview", content);
     }
@@ -62,11 +84,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         @if routes.is_empty() { p { "No request has begun yet." } }
         @else { (routes_table(asked, &routes, &kept)) }
         h2 { "Failures" }
-        (groups.table(asked, MOST, true))
-        @for (title, reports) in [("Slowest", &slowest), ("Heaviest", &heaviest)] {
-            h2 { (title) }
-            (list(page, asked, title, reports, MOST))
-        }
+        (groups.table(page, asked, MOST, true))
+        (worst.lists(page, asked))
     };
     layout::page(asked, "Overview", None, &content).into_response()
 }

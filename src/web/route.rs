@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use crate::hotspots::By;
-use crate::recorder::{Reason, RouteStatistics};
+use crate::recorder::{Reason, Recorder, RouteStatistics};
 use crate::report::Report;
 use crate::report::units::{count, time};
 
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, RouteInJson};
-use super::layout::{encoded, shown};
-use super::requests::{self, Bucket, list};
+use super::layout::encoded;
+use super::requests::{self, Bucket, list, title};
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of entries of each list.
@@ -37,15 +37,15 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         )
     })?;
     let route = page.route(name)?;
-    let mut kept = page.recorder.kept();
+    let mut kept = page.source.kept();
     kept.retain(|report| requests::name(report) == name);
     let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
-    let groups = Groups::of(page, Some(name), std::slice::from_ref(&route));
+    let groups = Groups::of(page, Some(name), route.as_slice());
     if asked.is_json {
         let content = OneRouteInJson {
-            route: RouteInJson::of(&route),
+            route: { route.as_ref() }.map_or_else(|| RouteInJson::of_files(name), RouteInJson::of),
             failures: groups.in_json(MOST_GROUPS),
             in_memory: kept.len(),
             requests: KeptInJson::first(&kept, MOST),
@@ -54,17 +54,43 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     }
     let search = asked.link(&format!("/search?route={}", encoded(name)));
     let content = html! {
-        h1 { (shown(name)) }
+        h1 { (title(name)) }
         ul.facts {
-            li { "Ended " b { (count(route.ended)) } }
-            li { "Kept " b { (count(route.kept)) } }
-            li { "Not kept " b { (count(route.not_kept)) } }
-            li { "Dropped " b { (count(route.dropped)) } }
-            li { "In flight " b { (count(route.in_flight)) } }
-            li { a href=(search) { "Search" } }
+            @if let Some(route) = &route {
+                li { "Ended " b { (count(route.ended)) } }
+                li { "Kept " b { (count(route.kept)) } }
+                li { "Not kept " b { (count(route.not_kept)) } }
+                li { "Dropped " b { (count(route.dropped)) } }
+                li { "In flight " b { (count(route.in_flight)) } }
+            } @else { li { "In memory " b { (count(kept.len() as u64)) } } }
+            @if !name.is_empty() { li { a href=(search) { "Search" } } }
             li { a href=(hotspots) { "Hotspots" } }
         }
-        (arming(page, &route))
+        @if let Some(route) = &route {
+            (arming(page, route))
+            (recent(route))
+        }
+        @if groups.failures.failures > 0 {
+            h2 { "Failures" }
+            (groups.table(page, asked, MOST_GROUPS, false))
+        }
+        @if !with_lines.is_empty() {
+            h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }
+            p { a href=(lines) { "Lines that allocate" } }
+            (list(page, asked, "Armed", &with_lines, MOST))
+        }
+        @if kept.is_empty() { p { "None of it is in memory." } }
+        @for Bucket { title, anchor, reports } in &Bucket::of(&kept) {
+            h2 id=(anchor) { "Kept, " (title) " (" (count(reports.len() as u64)) ")" }
+            (list(page, asked, title, reports, MOST))
+        }
+    };
+    Ok(layout::page(asked, &title(name), None, &content).into_response())
+}
+
+/// Shows the figures of the last minutes.
+fn recent(route: &RouteStatistics) -> Markup {
+    html! {
         p.faint { "Of the last minutes:" }
         ul.facts {
             li { "Failed " b.bad[route.failed > 0] { (count(route.failed)) } }
@@ -79,22 +105,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { (charts::allocations(&route.allocates_bins)) }
             }
         }
-        @if groups.failures.failures > 0 {
-            h2 { "Failures" }
-            (groups.table(asked, MOST_GROUPS, false))
-        }
-        @if !with_lines.is_empty() {
-            h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }
-            p { a href=(lines) { "Lines that allocate" } }
-            (list(page, asked, "Armed", &with_lines, MOST))
-        }
-        @if kept.is_empty() { p { "None of it is in memory." } }
-        @for Bucket { title, anchor, reports } in &Bucket::of(&kept) {
-            h2 id=(anchor) { "Kept, " (title) " (" (count(reports.len() as u64)) ")" }
-            (list(page, asked, title, reports, MOST))
-        }
-    };
-    Ok(layout::page(asked, &shown(name), None, &content).into_response())
+    }
 }
 
 /// Returns whether the report's route was armed.
@@ -105,7 +116,7 @@ fn is_armed(report: &Report) -> bool {
 
 /// Shows how far an armed route has come, or the line of code that arms it: the page itself changes nothing.
 fn arming(page: &Mounted, route: &RouteStatistics) -> Markup {
-    let arms_itself = page.recorder.arms_itself();
+    let arms_itself = page.source.recorder().and_then(Recorder::arms_itself);
     let by_hand = format!("recorder.arm({:?})", route.name);
     html! {
         @if let Some(armed) = route.armed {

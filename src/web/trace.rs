@@ -9,14 +9,13 @@ use serde::Serialize;
 
 use crate::export::{Format, UnknownFormat};
 use crate::hotspots::By;
-use crate::report::json::report::unix_ns;
 use crate::report::names::Names;
 use crate::report::text::messages_below;
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, encoded, shown};
-use super::requests::{ending, name, reasons};
+use super::requests::{ending, name, reasons, title};
 use super::{Asked, Mounted, Refused, charts, find, json, layout, lines, number, when};
 
 /// Number of calls that are shown; the exports have all of them.
@@ -36,9 +35,7 @@ fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     let started: Option<i64> = started
         .map(|it| number(it, "time in nanoseconds"))
         .transpose()?;
-    let in_memory = page.recorder.get(trace);
-    let is_it = |it: &Arc<Report>| started.is_none_or(|started| unix_ns(it.started) == started);
-    if let Some(report) = in_memory.filter(is_it) {
+    if let Some(report) = page.source.get(trace, started) {
         return Ok(report);
     }
     let Some(started) = started else {
@@ -103,7 +100,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let name = name(&report);
     let text = text(&report);
     let content = html! {
-        h1 { a href=(asked.route(name)) { (shown(name)) }
+        h1 { a href=(asked.route(name)) { (title(name)) }
             @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
         (facts(page, &report))
         (waterfall(&report))
@@ -118,7 +115,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     };
     Ok(layout::page(
         asked,
-        &format!("{} {}", shown(name), report.trace),
+        &format!("{} {}", title(name), report.trace),
         None,
         &content,
     )
@@ -148,6 +145,14 @@ fn facts(page: &Mounted, report: &Report) -> Markup {
                 @if let Some(id) = report.trace_id { li.faint { "trace id " b #trace-id { (id) } } }
                 @if let Some(id) = report.parent_span { li.faint { "called by span " b { (id) } } }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
+            }
+        } @else {
+            ul.facts {
+                li { (ending(report.outcome())) }
+                li { b { (time(report.elapsed)) } }
+                li { "allocates " b { (or_unknown(report.total, |it| format!("{} ({})", count(it.allocates()), bytes(it.bytes_allocated)))) } }
+                li { "no recorder kept it" }
+                li.faint { (when::shown(report.started)) }
             }
         }
         @if !page.links.is_empty() {
