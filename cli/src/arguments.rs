@@ -22,6 +22,13 @@ pub(crate) enum Command {
     /// Shows those that all given options find. They mean what the search of the page does. Exits with 1
     /// if none is found.
     Show(Show),
+    /// Show files on the page of a recorder, in a browser on this machine
+    ///
+    /// Prints the address of the page, with the token that opens it. The newest requests are in memory:
+    /// lists, failures and hotspots are of these. The search covers all. Files are read again when they
+    /// have changed. Lines that are no reports are passed over and counted.
+    #[cfg(feature = "serve")]
+    Serve(Serve),
     /// Show which functions take or allocate the most
     Hotspots(Hotspots),
     /// Draw a flame graph, as SVG
@@ -160,6 +167,20 @@ impl Find {
             _ => query,
         })
     }
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Files with one report per line, also those that a service is writing
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Listen on this port of 127.0.0.1; 0 is one that is free
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Keep the newest requests in at most this much memory, in MiB; reading takes as much again
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) memory_mib: u32,
 }
 
 #[derive(Args)]

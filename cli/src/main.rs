@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Show(arguments) => commands::show::run(&arguments),
         Command::Hotspots(arguments) => commands::hotspots::run(&arguments),
         Command::Flamegraph(arguments) => commands::flamegraph::run(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
         Command::Symbolize(arguments) => commands::symbolize::run(&arguments),

@@ -2,6 +2,9 @@
 
 #[path = "command/find.rs"]
 mod find;
+#[cfg(feature = "serve")]
+#[path = "command/serve.rs"]
+mod serve;
 #[cfg(target_os = "linux")]
 #[path = "command/symbolize.rs"]
 mod symbolize;
