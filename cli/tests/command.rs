@@ -953,7 +953,7 @@ mod outputs {
 
     /// Returns whether this process ignores a signal, as the commands that it starts then do: under
     /// `nohup`, say.
-    fn is_ignored(signal: u32) -> bool {
+    pub(super) fn is_ignored(signal: u32) -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -62,7 +62,7 @@ struct Read {
 pub struct ArchiveContents {
     /// The number of files that were read, without those that have been removed since, and each once.
     pub files: usize,
-    /// The reports in the files.
+    /// The reports in the files. Copies of reports that are in memory are not counted.
     pub reports: u64,
     /// How many of them are in memory, the newest.
     pub in_memory: usize,
@@ -116,7 +116,7 @@ impl Archive {
     /// Reads files of reports.
     ///
     /// The newest reports are kept in at most `memory_bytes`, and while the files are read, their lines in as much
-    /// again. 100 MB take about half a second.
+    /// again. 100 MB take some 0.2 s of a processor.
     ///
     /// Lines that are no reports are passed over and [counted](ArchiveContents::unreadable). A last line without an end is
     /// taken as one that is being written.
@@ -178,6 +178,8 @@ impl Archive {
             let is_as_before = files.len() == read.files.len()
                 && pairs.all(|(now, before)| now.is_unchanged(before));
             if !is_as_before {
+                // Before the new ones are read, so that both are never there.
+                read.newest = Vec::new().into();
                 *read = Read::of(files, &names, self.memory_bytes).0;
             }
         });

@@ -371,6 +371,9 @@ fn a_signal_ends_it_at_once() {
     use std::os::unix::process::ExitStatusExt as _;
     let folder = Folder::with(&[("a.jsonl", &request(1, 0, "\"ok\""))]);
     for (signal, number) in [("INT", 2), ("TERM", 15)] {
+        if crate::outputs::is_ignored(number) {
+            continue;
+        }
         let mut served = Served::start(&folder, &["a.jsonl"]);
         // A browser keeps its connection.
         let address = served.address.trim_start_matches("http://").to_owned();
@@ -384,7 +387,10 @@ fn a_signal_ends_it_at_once() {
             .args(["-s", signal, &id])
             .status();
         assert!(killed.unwrap().success());
-        assert_eq!(served.child.wait().unwrap().signal(), Some(number));
+        assert_eq!(
+            served.child.wait().unwrap().signal(),
+            Some(number.cast_signed())
+        );
         assert_eq!(folder.names(), ["a.jsonl"]);
     }
 }
