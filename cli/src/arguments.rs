@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracer::export;
 use tracer::hotspots::{By, Rule};
+use tracer::search::{Outcomes, Query, QueryError};
 
 /// Show what reports of the tracer have recorded, from files of JSON lines
 #[derive(Parser)]
@@ -17,7 +18,17 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show reports one by one
-    Show(Show),
+    ///
+    /// Shows those that all given options find. They mean what the search of the page does. Exits with 1
+    /// if none is found.
+    Show(Box<Show>),
+    /// Show files on the page of a recorder, in a browser on this machine
+    ///
+    /// Prints the address of the page, with the token that opens it. The newest requests are in memory:
+    /// lists, failures and hotspots are of these. The search covers all. Files are read again when they
+    /// have changed. Lines that are no reports are passed over and counted.
+    #[cfg(feature = "serve")]
+    Serve(Serve),
     /// Show which functions take or allocate the most
     Hotspots(Hotspots),
     /// Draw a flame graph, as SVG
@@ -71,10 +82,6 @@ pub(crate) struct Output {
 }
 
 #[derive(Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of the command line"
-)]
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) input: Input,
@@ -93,12 +100,90 @@ pub(crate) struct Show {
     /// Only the N requests that allocated the most bytes, the most first
     #[arg(long, value_name = "N", group = "which")]
     pub(crate) heaviest: Option<usize>,
+    #[command(flatten)]
+    pub(crate) find: Find,
+}
+
+/// What requests have in common. The values of [`Value`] were checked when they were parsed.
+#[derive(Args)]
+pub(crate) struct Find {
+    /// Only the request with this id
+    #[arg(long, value_parser = value("id"))]
+    pub(crate) id: Option<Value>,
+    /// Only requests of the trace with this id, 32 hexadecimal digits
+    #[arg(long, value_name = "ID", value_parser = value("trace_id"))]
+    pub(crate) trace_id: Option<Value>,
+    /// Only requests of this name: of this route
+    #[arg(long, value_parser = value("route"))]
+    pub(crate) name: Option<Value>,
+    /// Only requests that ended at this time or later: `2026-11-29T17:05:00Z`, or a time ago: `10m`,
+    /// `2h`, `7d`
+    #[arg(long, value_name = "TIME", value_parser = value("since"))]
+    pub(crate) since: Option<Value>,
+    /// Only requests that began before this time
+    #[arg(long, value_name = "TIME", value_parser = value("until"))]
+    pub(crate) until: Option<Value>,
+    /// Only requests with this text in an id, a label or a message of theirs or of a call; letters match
+    /// in either case
+    #[arg(long, value_name = "TEXT", value_parser = value("text"))]
+    pub(crate) grep: Option<Value>,
+    /// Only requests that took longer: `250us`, `30ms`, `1.5s`, `2m`
+    #[arg(long, value_name = "TIME", value_parser = value("slower"))]
+    pub(crate) slower_than: Option<Value>,
+    /// Only requests that allocated more bytes: `100kB`, `1.5MiB`
+    #[arg(long, value_name = "SIZE", value_parser = value("heavier"))]
+    pub(crate) heavier_than: Option<Value>,
     /// Only requests that failed or panicked
-    #[arg(long, group = "which")]
+    #[arg(long, group = "outcome")]
     pub(crate) failed: bool,
     /// Only requests that were cancelled
-    #[arg(long, group = "which")]
+    #[arg(long, group = "outcome")]
     pub(crate) cancelled: bool,
+}
+
+/// A value of a query's parameter.
+#[derive(Clone)]
+pub(crate) struct Value {
+    parameter: &'static str,
+    value: String,
+}
+
+impl Find {
+    pub(crate) fn query(&self) -> Result<Query, QueryError> {
+        let values = [
+            &self.id,
+            &self.trace_id,
+            &self.name,
+            &self.since,
+            &self.until,
+            &self.grep,
+            &self.slower_than,
+            &self.heavier_than,
+        ];
+        let mut query = Query::new();
+        for Value { parameter, value } in values.into_iter().flatten() {
+            query = query.with(parameter, value)?;
+        }
+        Ok(match (self.failed, self.cancelled) {
+            (true, _) => query.outcome(Outcomes::Failure),
+            (_, true) => query.outcome(Outcomes::Cancelled),
+            _ => query,
+        })
+    }
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Files with one report per line, also those that a service is writing
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Listen on this port of 127.0.0.1; 0 is one that is free
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Keep the newest requests in at most this much memory, in MiB; reading takes as much again
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) memory_mib: u32,
 }
 
 #[derive(Args)]
@@ -192,6 +277,19 @@ pub(crate) struct Symbolize {
     pub(crate) binaries: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Parses a value of a query's parameter. An empty one is refused, since a query without it would find all.
+fn value(parameter: &'static str) -> impl Fn(&str) -> Result<Value, String> + Clone {
+    move |value| {
+        if value.trim().is_empty() {
+            return Err("expected a value that is not empty".to_owned());
+        }
+        let with = Query::new().with(parameter, value);
+        with.map_err(|error| error.expected())?;
+        let value = value.to_owned();
+        Ok(Value { parameter, value })
+    }
 }
 
 /// Parses a figure. The help shows the names.

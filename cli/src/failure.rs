@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Output(String, io::Error),
     /// The request can't be met with these reports.
     Impossible(String),
+    /// None of the reports is what `show` looks for; there are this many.
+    NoneFound(u64),
     /// A rule of `diff` is broken; the message is out already.
     RuleBroken,
 }
@@ -28,6 +30,12 @@ impl Failure {
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// Returns `1 line` or `2 lines`.
+pub(crate) fn plural(number: u64, of: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{end}")
 }
 
 /// Writes a message to standard error, if there is one.
@@ -50,6 +58,10 @@ impl fmt::Display for Failure {
             }
             Self::Input(name, error) | Self::Output(name, error) => write!(f, "{name}: {error}"),
             Self::Impossible(why) => f.write_str(why),
+            Self::NoneFound(reports) => {
+                let reports = plural(*reports, "report");
+                write!(f, "no request is found: looked at {reports}")
+            }
             Self::RuleBroken => f.write_str("a rule is broken"),
         }
     }

@@ -114,10 +114,7 @@ impl Reports {
     fn finish(&mut self) {
         self.bar.finish_and_clear();
         if std::mem::take(&mut self.skip_bad) {
-            let lines = match self.passed_over {
-                1 => "1 line".to_owned(),
-                lines => format!("{lines} lines"),
-            };
+            let lines = failure::plural(self.passed_over, "line");
             failure::say(&format_args!("passed over {lines}"));
         }
     }

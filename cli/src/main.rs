@@ -1,7 +1,7 @@
 //! `tracer`: shows and compares reports, from files of JSON lines.
 //!
-//! Exits with 0; with 1 if `diff` finds a rule broken; with 2 if the input or the arguments are bad, and
-//! then no file is half written. If the reader of its output has ended, it exits silently with 141, as a
+//! Exits with 0; with 1 if `diff` finds a rule broken, or `show` nothing that was looked for; with 2 if the
+//! input or the arguments are bad, and then no file is half written. If the reader of its output has ended, it exits silently with 141, as a
 //! shell shows the signal of a closed pipe.
 
 #![forbid(unsafe_code)]
@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Show(arguments) => commands::show::run(&arguments),
         Command::Hotspots(arguments) => commands::hotspots::run(&arguments),
         Command::Flamegraph(arguments) => commands::flamegraph::run(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
         Command::Symbolize(arguments) => commands::symbolize::run(&arguments),
@@ -36,7 +38,8 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_closed_pipe() => ExitCode::from(CLOSED_PIPE),
         Err(failure) => {
             failure::say(&failure);
-            ExitCode::from(2)
+            let is_none_found = matches!(failure, Failure::NoneFound(_));
+            ExitCode::from(if is_none_found { 1 } else { 2 })
         }
     }
 }

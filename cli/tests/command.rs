@@ -1,5 +1,10 @@
 //! The command `tracer` as a process: its output, its files, its exit status.
 
+#[path = "command/find.rs"]
+mod find;
+#[cfg(feature = "serve")]
+#[path = "command/serve.rs"]
+mod serve;
 #[cfg(target_os = "linux")]
 #[path = "command/symbolize.rs"]
 mod symbolize;
@@ -176,8 +181,6 @@ fn show_as_lines_and_as_trees() {
         (&["--plain", "--slowest", "2"], &[&first, &third]),
         (&["--plain", "--heaviest", "1"], &[&second]),
         (&["--plain", "--heaviest", "9"], &[&second, &third, &first]),
-        // `store` failed in the second report, but `handle` did not.
-        (&["--plain", "--failed"], &[]),
         (&["--plain", "--slowest", "0"], &[]),
     ] {
         let ran = folder.run(&[&["show", "traces.jsonl"], arguments].concat());
@@ -977,7 +980,7 @@ mod outputs {
 
     /// Returns whether this process ignores a signal, as the commands that it starts then do: under
     /// `nohup`, say.
-    fn is_ignored(signal: u32) -> bool {
+    pub(super) fn is_ignored(signal: u32) -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
@@ -1068,8 +1071,12 @@ fn bad_arguments() {
             "error: the following required arguments were not provided:\n  --to <FORMAT>\n",
         ),
         (
-            &["show", "--slowest", "1", "--failed"],
-            "error: the argument '--slowest <N>' cannot be used with '--failed'\n",
+            &["show", "--slowest", "1", "--heaviest", "1"],
+            "error: the argument '--slowest <N>' cannot be used with '--heaviest <N>'\n",
+        ),
+        (
+            &["show", "--failed", "--cancelled"],
+            "error: the argument '--failed' cannot be used with '--cancelled'\n",
         ),
         (
             &["show", "--tree", "--plain"],

@@ -108,6 +108,8 @@ pub use arming::Arming;
 #[cfg(feature = "tower")]
 pub(crate) use bounded::bounded;
 pub use builder::{Builder, StartError};
+#[cfg(any(feature = "otlp", feature = "web"))]
+pub(crate) use bytes::bytes_of;
 pub use dump::RequestInFlight;
 #[cfg(feature = "metrics")]
 pub(crate) use ever::{ALLOCATIONS, BYTES, Histogram, WALL_NS};
@@ -127,7 +129,6 @@ pub(crate) use stripe::Ending;
 pub(crate) use weak::WeakRecorder;
 #[cfg(feature = "otlp")]
 pub(crate) use {
-    bytes::bytes_of,
     process_lock::ProcessLock,
     sinks::{Attach, Attached, Later, SinkCounts, Taken},
     worker::has_memory,

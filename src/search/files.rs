@@ -68,7 +68,8 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    fn open(path: &Path) -> io::Result<Option<Self>> {
+    /// Opens a file; `None` if it is no regular one.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
         // Before it is opened: that would wait for a pipe's writer.
         if !path.metadata()?.is_file() {
             return Ok(None);
@@ -78,17 +79,24 @@ impl OpenFile {
         Ok(metadata.is_file().then_some(Self { file, metadata }))
     }
 
+    /// Returns whether both are one file.
     #[cfg(unix)]
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         let id = |it: &Metadata| (it.dev(), it.ino());
         id(&self.metadata) == id(&other.metadata)
     }
 
     #[cfg(not(unix))]
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let created = |it: &Metadata| it.created().ok();
         created(&self.metadata).is_some() && created(&self.metadata) == created(&other.metadata)
+    }
+
+    /// Returns whether the file is as it was when the other one was opened.
+    pub(crate) fn is_unchanged(&self, since: &Self) -> bool {
+        let state = |it: &Metadata| (it.len(), it.modified().ok());
+        self.is_same(since) && state(&self.metadata) == state(&since.metadata)
     }
 
     fn bytes(&self) -> u64 {
@@ -114,18 +122,25 @@ impl Progress {
     }
 }
 
+/// The place of a line: the file's among the files that are read, and the line's number, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) file: usize,
+    pub(crate) line: u64,
+}
+
 /// What became of a line.
-pub(super) enum Line {
+pub(crate) enum Line {
     Read,
     Unreadable,
 }
 
 /// Calls `look` with each whole line of the files until it breaks or the time is over. A last line without an end is
-/// being written.
-pub(super) fn each_line(
+/// being written, unless it is a whole report.
+pub(crate) fn each_line(
     files: &[OpenFile],
     time: Duration,
-    mut look: impl FnMut(&[u8]) -> ControlFlow<(), Line>,
+    mut look: impl FnMut(&[u8], Place) -> ControlFlow<(), Line>,
 ) -> Progress {
     let end = Instant::now().checked_add(time);
     let is_over = || end.is_some_and(|end| Instant::now() >= end);
@@ -135,7 +150,8 @@ pub(super) fn each_line(
         ..Progress::default()
     };
     let mut line = Vec::new();
-    for open in files {
+    for (file, open) in files.iter().enumerate() {
+        let mut place = Place { file, line: 0 };
         let mut input = BufReader::with_capacity(256 << 10, (&open.file).take(open.bytes()));
         loop {
             if is_over() {
@@ -151,16 +167,21 @@ pub(super) fn each_line(
                 break;
             }
             progress.bytes += read;
+            place.line += 1;
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            if !line.ends_with(b"\n") {
-                progress.unreadable += u64::from(line.len() >= MOST_LINE);
+            let is_ended = line.ends_with(b"\n");
+            let is_too_long = !is_ended && line.len() >= MOST_LINE;
+            if is_too_long || !(is_ended || line.ends_with(b"}")) {
+                progress.unreadable += u64::from(is_too_long);
                 continue;
             }
-            match look(&line) {
+            match look(&line, place) {
                 ControlFlow::Continue(Line::Read) => {}
-                ControlFlow::Continue(Line::Unreadable) => progress.unreadable += 1,
+                ControlFlow::Continue(Line::Unreadable) => {
+                    progress.unreadable += u64::from(is_ended);
+                }
                 ControlFlow::Break(()) => return progress,
             }
         }
@@ -191,7 +212,7 @@ mod tests {
 
     fn lines(files: &[OpenFile], time: Duration) -> (Vec<String>, Progress) {
         let mut lines = Vec::new();
-        let progress = each_line(files, time, |line| {
+        let progress = each_line(files, time, |line, _| {
             lines.push(String::from_utf8_lossy(line).trim().to_owned());
             ControlFlow::Continue(Line::Read)
         });
@@ -236,10 +257,25 @@ mod tests {
     }
 
     #[test]
+    fn a_last_line_without_an_end_is_read_if_it_may_be_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "\n{1}\n\n{2}").unwrap();
+        let mut places = Vec::new();
+        let progress = each_line(&Files::new(path, 1).open(), MINUTE, |line, place| {
+            places.push((line.to_owned(), place.line));
+            ControlFlow::Continue(Line::Unreadable)
+        });
+        assert_eq!(places, [(b"{1}\n".to_vec(), 2), (b"{2}".to_vec(), 4)]);
+        // It may be half of a line that is being written.
+        assert_eq!((progress.unreadable, progress.bytes), (1, 9));
+    }
+
+    #[test]
     fn a_line_that_is_too_long_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let long = "x".repeat(2 * MOST_LINE);
+        let long = "}".repeat(2 * MOST_LINE);
         fs::write(&path, format!("1\n{long}\n2\n{long}")).unwrap();
         let (read, progress) = lines(&Files::new(path, 1).open(), MINUTE);
         assert_eq!(read, ["1", "2"]);

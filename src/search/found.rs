@@ -143,7 +143,7 @@ impl<'a> Search<'a> {
     pub(crate) fn files(&mut self, files: &[OpenFile], time: Duration) -> Progress {
         let query = self.query;
         let filter = LineFilter::of(query);
-        each_line(files, time, |line| {
+        each_line(files, time, |line, _| {
             if filter.may_find(line) {
                 return ControlFlow::Continue(self.line(line));
             }
@@ -205,7 +205,7 @@ pub(crate) fn report_in(
     let digits = started_unix_ns.to_string();
     let digits = memchr::memmem::Finder::new(&digits);
     let mut report = None;
-    let progress = each_line(files, time, |line| {
+    let progress = each_line(files, time, |line, _| {
         if digits.find(line).is_none() {
             return ControlFlow::Continue(Line::Read);
         }

@@ -46,6 +46,18 @@ impl QueryError {
         }
     }
 
+    /// Returns what was expected instead, such as `expected a time such as 250us, 30ms, 1.5s, 2m`: for messages that
+    /// name the parameter in their own way.
+    pub fn expected(&self) -> String {
+        match &self.problem {
+            Problem::NotUtf8 => "expected UTF-8, percent-encoded".to_owned(),
+            Problem::Repeated => "expected it once".to_owned(),
+            Problem::TooLong(_) => format!("expected {} bytes at most", count(MOST_BYTES as u64)),
+            Problem::Unknown(known) => format!("expected {}", known.join(", ")),
+            Problem::Unexpected(_, expected) => format!("expected {expected}"),
+        }
+    }
+
     /// Makes the error of a parameter that has another value than was expected.
     pub(crate) fn unexpected(parameter: &str, value: &str, expected: impl Into<String>) -> Self {
         let problem = Problem::Unexpected(shown(value), expected.into());
@@ -104,20 +116,25 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 impl Parameters {
     /// Reads the query of a URL.
     pub(crate) fn of(query: &str) -> Result<Self, QueryError> {
-        let mut parameters: Vec<(String, String)> = Vec::new();
+        let mut parameters = Self::default();
         for pair in query.split('&').filter(|it| !it.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(name).ok_or_else(|| QueryError::new(name, Problem::NotUtf8))?;
             let value = decoded(value).ok_or_else(|| QueryError::new(&name, Problem::NotUtf8))?;
-            if parameters.iter().any(|(it, _)| *it == name) {
-                return Err(QueryError::new(&name, Problem::Repeated));
-            }
-            if value.len() > MOST_BYTES {
-                return Err(QueryError::new(&name, Problem::TooLong(value.len())));
-            }
-            parameters.push((name, value));
+            parameters.add(name, value)?;
         }
-        Ok(Self(parameters))
+        Ok(parameters)
+    }
+
+    fn add(&mut self, name: String, value: String) -> Result<(), QueryError> {
+        if self.0.iter().any(|(it, _)| *it == name) {
+            return Err(QueryError::new(&name, Problem::Repeated));
+        }
+        if value.len() > MOST_BYTES {
+            return Err(QueryError::new(&name, Problem::TooLong(value.len())));
+        }
+        self.0.push((name, value));
+        Ok(())
     }
 
     /// Returns a value that is not empty.
@@ -161,8 +178,35 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 impl Query {
+    /// Sets a parameter of the [module](super)'s list. An empty value changes nothing, as that of a form.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such parameter, or the value is not what the parameter takes.
+    ///
+    /// ```
+    /// use tracer::search::Query;
+    ///
+    /// let query = Query::new().with("route", "GET /a")?.with("slower", "250ms")?;
+    /// assert_eq!(query.to_string(), "route=GET%20%2Fa&slower=250ms");
+    ///
+    /// let error = query.with("slower", "250").unwrap_err();
+    /// assert_eq!(error.expected(), "expected a time such as 250us, 30ms, 1.5s, 2m");
+    /// # Ok::<(), tracer::search::QueryError>(())
+    /// ```
+    pub fn with(self, parameter: &str, value: &str) -> Result<Self, QueryError> {
+        let mut parameters = Parameters::default();
+        parameters.add(parameter.to_owned(), value.to_owned())?;
+        parameters.check(&[])?;
+        self.with_all(&parameters)
+    }
+
     pub(crate) fn of(parameters: &Parameters) -> Result<Self, QueryError> {
-        let mut query = Self::new();
+        Self::new().with_all(parameters)
+    }
+
+    fn with_all(self, parameters: &Parameters) -> Result<Self, QueryError> {
+        let mut query = self;
         for (name, set) in [
             ("id", Self::id as fn(Self, &str) -> Self),
             ("text", Self::text),
@@ -174,22 +218,28 @@ impl Query {
             }
         }
         let digits = "32 hexadecimal digits, not all 0";
-        query.trace_id = parameters.read("trace_id", digits, |it| {
+        let trace_id = parameters.read("trace_id", digits, |it| {
             let digits = it.trim().replace('-', "").to_ascii_lowercase();
             digits.parse().ok()
         })?;
         let names = Outcomes::ALL.map(Outcomes::name).join(", ");
-        query.outcome = parameters.read("outcome", format!("one of {names}"), |value| {
+        let outcome = parameters.read("outcome", format!("one of {names}"), |value| {
             Outcomes::ALL.into_iter().find(|it| it.name() == value)
         })?;
-        query.slower = parameters.read("slower", values::EXPECTED_TIME, |it| {
+        let slower = parameters.read("slower", values::EXPECTED_TIME, |it| {
             values::duration(it.trim())
         })?;
-        query.heavier = parameters.read("heavier", values::EXPECTED_SIZE, |it| {
+        let heavier = parameters.read("heavier", values::EXPECTED_SIZE, |it| {
             values::bytes(it.trim())
         })?;
-        query.since = parameters.read("since", When::EXPECTED, |it| When::parse(it.trim()))?;
-        query.until = parameters.read("until", When::EXPECTED, |it| When::parse(it.trim()))?;
+        let since = parameters.read("since", When::EXPECTED, |it| When::parse(it.trim()))?;
+        let until = parameters.read("until", When::EXPECTED, |it| When::parse(it.trim()))?;
+        query.trace_id = trace_id.or(query.trace_id);
+        query.outcome = outcome.or(query.outcome);
+        query.slower = slower.or(query.slower);
+        query.heavier = heavier.or(query.heavier);
+        query.since = since.or(query.since);
+        query.until = until.or(query.until);
         Ok(query)
     }
 

@@ -15,7 +15,7 @@ use crate::report::units::{bytes, count, or_unknown, plural, time};
 use super::json::ComparisonInJson;
 use super::layout::{cell, shown};
 use super::pairs::{Pair, Side, pairs};
-use super::requests::{ending, name, wall};
+use super::requests::{ending, name, title, wall};
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of paths that are shown.
@@ -52,9 +52,15 @@ pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Re
     Ok(shown_beside(page, asked, &[report, typical]))
 }
 
+/// Returns the typical requests of a request's route; none if that is in files.
+fn all_typical(page: &Mounted, report: &Report) -> Vec<Arc<Report>> {
+    let recorder = page.source.recorder();
+    recorder.map_or_else(Vec::new, |it| it.typical(name(report)))
+}
+
 /// Returns the last typical request before this one, or else the first one after it.
 fn typical(page: &Mounted, report: &Report) -> Option<Arc<Report>> {
-    let mut typical = page.recorder.typical(name(report));
+    let mut typical = all_typical(page, report);
     typical.retain(|it| it.trace != report.trace);
     let before = typical.iter().find(|it| it.started <= report.started);
     before.or(typical.last()).cloned()
@@ -90,12 +96,12 @@ fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Re
         let most = pairs.len().min(MOST);
         return json::page("compare", ComparisonInJson::of(reports, &pairs[..most]));
     }
-    let mut others = page.recorder.typical(name(a));
+    let mut others = all_typical(page, a);
     others.retain(|it| it.trace != a.trace && it.trace != b.trace);
     let content = html! {
         h1 { "Comparison" }
         @if name(a) != name(b) { p.warm { "These are requests of two routes." } }
-        (requests(asked, reports))
+        (requests(page, asked, reports))
         @if !others.is_empty() {
             p { "Compare A with the typical request of"
                 @for other in others.iter().take(MOST_TYPICAL) {
@@ -110,7 +116,7 @@ fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Re
 }
 
 /// Makes the table of both requests as a whole.
-fn requests(asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup {
+fn requests(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Requests" {
             table.list {
@@ -122,7 +128,7 @@ fn requests(asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup {
                         tr {
                             th.text {
                                 (key(class)) b { (side) } " "
-                                a href=(asked.trace(report.trace)) { (shown(name(report))) }
+                                a href=(asked.link(&page.path_of(report.trace, report.started, true))) { (title(name(report))) }
                                 @if let Some(request) = &report.request {
                                     @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
                                     @if request.reasons.is_empty() { span.usual { "typical of its route" } }

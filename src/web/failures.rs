@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Serialize;
 
-use crate::recorder::RouteStatistics;
+use crate::recorder::{Recorder, RouteStatistics};
+use crate::report::Report;
 use crate::report::units::{bytes, count, percent, plural, time};
 use crate::search::groups::{Failures, Group};
 
@@ -23,6 +24,8 @@ pub(super) struct Groups {
     pub(super) failures: Failures,
     /// How many requests of each route have ended.
     ended: HashMap<String, u64>,
+    /// Whether it is known how many requests have ended.
+    is_of_recorder: bool,
     /// Whether failures are missing that are no longer in memory, or were never there.
     is_at_least: bool,
 }
@@ -30,17 +33,20 @@ pub(super) struct Groups {
 impl Groups {
     /// Groups the failures in memory, of one route or of all.
     pub(super) fn of(page: &Mounted, route: Option<&str>, routes: &[RouteStatistics]) -> Self {
-        let statistics = page.recorder.statistics();
+        let recorder = page.source.recorder();
+        let statistics = recorder.map(Recorder::statistics);
         let ended = routes.iter().map(|it| (it.name.clone(), it.ended));
         Self {
-            failures: Failures::of(&page.recorder.kept(), route),
+            failures: Failures::of(&page.source.kept(), route),
             ended: ended.collect(),
-            is_at_least: statistics.evicted + statistics.dropped > 0,
+            is_of_recorder: recorder.is_some(),
+            is_at_least: statistics.is_some_and(|it| it.evicted + it.dropped > 0),
         }
     }
 
-    fn ended(&self, group: &Group) -> u64 {
-        self.ended.get(&group.route).copied().unwrap_or(0)
+    fn ended(&self, group: &Group) -> Option<u64> {
+        let ended = || self.ended.get(&group.route).copied().unwrap_or(0);
+        self.is_of_recorder.then(ended)
     }
 
     pub(super) fn in_json(&self, most: usize) -> Vec<GroupInJson<'_>> {
@@ -51,7 +57,13 @@ impl Groups {
     }
 
     /// Makes the table of the first groups.
-    pub(super) fn table(&self, asked: &Asked, most: usize, with_route: bool) -> Markup {
+    pub(super) fn table(
+        &self,
+        page: &Mounted,
+        asked: &Asked,
+        most: usize,
+        with_route: bool,
+    ) -> Markup {
         let groups = &self.failures.groups;
         html! {
             @if groups.is_empty() { p.faint { "No failure is kept." } }
@@ -60,9 +72,9 @@ impl Groups {
                 div.wide tabindex="0" role="region" aria-label="Failures" {
                     table.failures {
                         thead { tr {
-                            th.text { "Failure" } th { "Kept" } th { "Share" } th { "First" } th { "Last" } th.text { "Look at" }
+                            th.text { "Failure" } th { "Kept" } @if self.is_of_recorder { th { "Share" } } th { "First" } th { "Last" } th.text { "Look at" }
                         } }
-                        tbody { @for group in groups.iter().take(most) { (self.row(asked, group, with_route)) } }
+                        tbody { @for group in groups.iter().take(most) { (self.row(page, asked, group, with_route)) } }
                     }
                 }
                 @if groups.len() > most {
@@ -75,9 +87,9 @@ impl Groups {
         }
     }
 
-    fn row(&self, asked: &Asked, group: &Group, with_route: bool) -> Markup {
+    fn row(&self, page: &Mounted, asked: &Asked, group: &Group, with_route: bool) -> Markup {
         let all = asked.link(&format!("/search?{}", group.query()));
-        let to = |trace: u64| asked.link(&format!("/trace/{trace}"));
+        let to = |it: &Report| asked.link(&page.path_of(it.trace, it.started, true));
         let ended = self.ended(group);
         let heaviest = bytes_allocated(&group.heaviest);
         html! {
@@ -87,16 +99,18 @@ impl Groups {
                     @if with_route { span.usual { (shown(&group.route)) } }
                 }
                 (cell("Kept", &count(group.failures)))
-                td data-of="Share" {
-                    @if self.is_at_least { "at least " } (percent(group.failures, ended))
-                    span.usual { "of " (count(ended)) }
+                @if let Some(ended) = ended {
+                    td data-of="Share" {
+                        @if self.is_at_least { "at least " } (percent(group.failures, ended))
+                        span.usual { "of " (count(ended)) }
+                    }
                 }
                 td.text data-of="First" { (asked.when().time_ago(group.first)) }
                 td.text data-of="Last" { (asked.when().time_ago(group.newest.started)) }
                 td.text data-of="Look at" {
-                    span { a href=(to(group.newest.trace)) { "newest" } } " "
-                    span { a href=(to(group.slowest.trace)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "
-                    span { a href=(to(group.heaviest.trace)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } } }
+                    span { a href=(to(&group.newest)) { "newest" } } " "
+                    span { a href=(to(&group.slowest)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "
+                    span { a href=(to(&group.heaviest)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } } }
                 }
             }
         }
@@ -112,7 +126,8 @@ struct FailuresInJson<'a> {
 }
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
-    let routes = page.recorder.routes();
+    let routes = page.source.recorder().map(Recorder::routes);
+    let routes = routes.unwrap_or_default();
     let groups = Groups::of(page, None, &routes);
     if asked.is_json {
         let content = FailuresInJson {
@@ -125,7 +140,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     }
     let content = html! {
         h1 { "Failures" }
-        (groups.table(asked, MOST, true))
+        (groups.table(page, asked, MOST, true))
     };
     layout::page(asked, "Failures", None, &content).into_response()
 }

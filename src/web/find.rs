@@ -1,4 +1,4 @@
-//! Finds kept requests in memory and in the recorder's files.
+//! Finds kept requests in memory and in files.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -63,9 +63,9 @@ pub(super) struct Results {
 }
 
 impl Mounted {
-    /// Looks into the recorder's files, if there are any.
+    /// Looks into the files, if there are any.
     fn in_files(&self, look: impl FnOnce(&[OpenFile]) -> Progress) -> InFiles {
-        let files = self.recorder.open_files();
+        let files = self.source.open_files();
         if files.is_empty() {
             return InFiles::None;
         }
@@ -85,7 +85,7 @@ impl Mounted {
         with_files: bool,
     ) -> Results {
         let mut search = Search::new(query, now, order, most);
-        search.memory(&self.recorder.kept());
+        search.memory(&self.source.kept());
         let in_files = if with_files {
             self.in_files(|files| search.files(files, MOST_TIME))
         } else {
@@ -113,16 +113,20 @@ impl Mounted {
         });
         (report, in_files)
     }
-}
 
-/// Returns the path of a request's page. That of one in a file has the time of its beginning, since other
-/// processes have given the trace's number to other requests.
-pub(super) fn path(found: &Found) -> String {
-    let head = &found.head;
-    if found.is_in_memory {
-        format!("/trace/{}", head.trace)
-    } else {
-        format!("/trace/{}?started={}", head.trace, unix_ns(head.started))
+    /// Returns the path of a request's page. That of one in a file has the time of its beginning, since other
+    /// processes have given the trace's number to other requests.
+    pub(super) fn path_of(&self, trace: u64, started: SystemTime, is_in_memory: bool) -> String {
+        if is_in_memory && self.source.recorder().is_some() {
+            format!("/trace/{trace}")
+        } else {
+            format!("/trace/{trace}?started={}", unix_ns(started))
+        }
+    }
+
+    pub(super) fn path_of_found(&self, found: &Found) -> String {
+        let Found { head, is_in_memory } = found;
+        self.path_of(head.trace, head.started, *is_in_memory)
     }
 }
 
@@ -160,7 +164,7 @@ fn go(page: &Mounted, asked: &Asked, query: &str) -> Result<Response, Refused> {
     }
     let there = match &results.found[..] {
         [] => return Err(nothing(&query, results.in_files)),
-        [one] => path(one),
+        [one] => page.path_of_found(one),
         [..] => format!("/search?{query}"),
     };
     let format = if asked.get("format").is_some() {

@@ -51,7 +51,7 @@ fn route<'a>(page: &Mounted, asked: &'a Asked) -> Result<Option<&'a str>, Refuse
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     let by = by(asked)?;
     let route = route(page, asked)?;
-    let hotspots = page.recorder.hotspots(route);
+    let hotspots = page.source.hotspots(route);
     let functions = hotspots.functions(by);
     if asked.is_json {
         let most = functions.len().min(MOST_IN_JSON);
@@ -66,7 +66,11 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     };
     let content = html! {
         h1 { "Hotspots" @if let Some(route) = route { " of " (shown(route)) } }
-        p.faint { "Over all " (count(hotspots.reports())) " requests of the last minutes, kept or not. Self: without the calls inside." }
+        p.faint {
+            @if page.source.recorder().is_some() { "Over all " (count(hotspots.reports())) " requests of the last minutes, kept or not. " }
+            @else { "Over the " (plural(hotspots.reports(), "kept request")) " in memory. " }
+            "Self: without the calls inside."
+        }
         nav aria-label="Figures" {
             @for (figure, name) in FIGURES {
                 @let here = asked.link(&query(figure));
@@ -88,7 +92,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
 
 /// The section of the lines that allocate, if a kept request has them.
 fn of_lines(page: &Mounted, route: Option<&str>, by: By, asked: &Asked, here: &str) -> Markup {
-    let hotspots = lines::hotspots(&page.recorder, route);
+    let hotspots = lines::hotspots(&page.source.kept(), route);
     let flames = Flames::of(by, hotspots.paths());
     html! {
         @if flames.whole() > 0 {

@@ -10,7 +10,7 @@ use crate::report::names::Names;
 use crate::report::units::{count, or_unknown, time};
 
 use super::layout::{cell, shown};
-use super::{Asked, Mounted, json, layout};
+use super::{Asked, Mounted, Refused, json, layout};
 
 const AGAIN_SECONDS: u32 = 2;
 /// Number of requests that are shown, the oldest first.
@@ -22,14 +22,14 @@ struct InFlightInJson<Requests> {
     requests: Requests,
 }
 
-pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
-    let (in_flight, count_of_all) = page.recorder.oldest_in_flight(MOST);
+pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
+    let (in_flight, count_of_all) = page.recorder()?.oldest_in_flight(MOST);
     if asked.is_json {
         let content = InFlightInJson {
             in_flight: count_of_all,
             requests: in_flight.iter().map(json::in_flight).collect::<Vec<_>>(),
         };
-        return json::page("in-flight", content);
+        return Ok(json::page("in-flight", content));
     }
     let open = in_flight.iter().flat_map(|request| &request.now.open);
     let names = Names::of(open.map(|call| (&*call.module, &*call.name)));
@@ -74,7 +74,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
             @if count_of_all > in_flight.len() { p.faint { "And " (count((count_of_all - in_flight.len()) as u64)) " more." } }
         }
     };
-    layout::page(asked, "In flight", again, &content).into_response()
+    Ok(layout::page(asked, "In flight", again, &content).into_response())
 }
 
 fn began(asked: &Asked, age: Duration) -> Markup {

@@ -170,14 +170,21 @@ impl<'a> StatisticsInJson<'a> {
 #[derive(Serialize)]
 pub(super) struct RouteInJson<'a> {
     name: &'a str,
+    #[serde(flatten)]
+    counts: Option<RouteCountsInJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    armed: Option<String>,
+}
+
+/// What is known of all requests of a route.
+#[derive(Serialize)]
+struct RouteCountsInJson {
     in_flight: u64,
     ended: u64,
     kept: u64,
     not_kept: u64,
     dropped: u64,
     recent: RecentInJson,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    armed: Option<String>,
 }
 
 /// The requests of the last minutes.
@@ -200,6 +207,15 @@ struct RecentInJson {
 }
 
 impl<'a> RouteInJson<'a> {
+    /// Makes that of a route in files, of which only kept requests are known.
+    pub(super) fn of_files(name: &'a str) -> Self {
+        Self {
+            name,
+            counts: None,
+            armed: None,
+        }
+    }
+
     pub(super) fn of(it: &'a RouteStatistics) -> Self {
         let bins = it.wall_bins.iter();
         let in_ns = |(from, to, count): &(Duration, Duration, u64)| {
@@ -208,23 +224,25 @@ impl<'a> RouteInJson<'a> {
         let wall = it.wall.map(|it| it.map(nanoseconds));
         Self {
             name: &it.name,
-            in_flight: it.in_flight,
-            ended: it.ended,
-            kept: it.kept,
-            not_kept: it.not_kept,
-            dropped: it.dropped,
-            recent: RecentInJson {
-                ended: it.recent,
-                failed: it.failed,
-                panicked: it.panicked,
-                cancelled: it.cancelled,
-                total: it.total.map(CountsInJson::of),
-                wall_ns: wall.map(PercentilesInJson::of),
-                allocates: it.allocates.map(PercentilesInJson::of),
-                bytes: it.bytes.map(PercentilesInJson::of),
-                wall_bins_ns: bins.map(in_ns).collect(),
-                allocates_bins: it.allocates_bins.clone(),
-            },
+            counts: Some(RouteCountsInJson {
+                in_flight: it.in_flight,
+                ended: it.ended,
+                kept: it.kept,
+                not_kept: it.not_kept,
+                dropped: it.dropped,
+                recent: RecentInJson {
+                    ended: it.recent,
+                    failed: it.failed,
+                    panicked: it.panicked,
+                    cancelled: it.cancelled,
+                    total: it.total.map(CountsInJson::of),
+                    wall_ns: wall.map(PercentilesInJson::of),
+                    allocates: it.allocates.map(PercentilesInJson::of),
+                    bytes: it.bytes.map(PercentilesInJson::of),
+                    wall_bins_ns: bins.map(in_ns).collect(),
+                    allocates_bins: it.allocates_bins.clone(),
+                },
+            }),
             armed: it.armed.map(|it| it.to_string()),
         }
     }
@@ -327,18 +345,21 @@ pub(super) struct GroupInJson<'a> {
     route: &'a str,
     message: &'a str,
     failures: u64,
-    route_ended: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route_ended: Option<u64>,
     first_started_unix_ns: i64,
     last_started_unix_ns: i64,
     newest: u64,
     slowest: u64,
+    slowest_started_unix_ns: i64,
     heaviest: u64,
+    heaviest_started_unix_ns: i64,
     query: String,
 }
 
 impl<'a> GroupInJson<'a> {
-    /// `ended`: the number of requests of the route that have ended.
-    pub(super) fn of(it: &'a Group, ended: u64) -> Self {
+    /// `ended`: the number of requests of the route that have ended, if it is known.
+    pub(super) fn of(it: &'a Group, ended: Option<u64>) -> Self {
         Self {
             route: &it.route,
             message: &it.message,
@@ -348,7 +369,9 @@ impl<'a> GroupInJson<'a> {
             last_started_unix_ns: unix_ns(it.newest.started),
             newest: it.newest.trace,
             slowest: it.slowest.trace,
+            slowest_started_unix_ns: unix_ns(it.slowest.started),
             heaviest: it.heaviest.trace,
+            heaviest_started_unix_ns: unix_ns(it.heaviest.started),
             query: it.query().to_string(),
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn page(
                 header {
                     strong { "tracer" }
                     nav aria-label="Pages" {
-                        @for (page, name) in pages {
+                        @for (page, name) in pages.into_iter().filter(|(page, _)| *page != "/in-flight" || !asked.is_of_files) {
                             @if name == title { a href=(link(page)) aria-current="page" { (name) } }
                             @else { a href=(link(page)) { (name) } }
                         }

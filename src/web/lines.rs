@@ -1,9 +1,10 @@
 //! The lines that allocate, of the kept requests that have allocation sites.
 
+use std::sync::Arc;
+
 use maud::{Markup, html};
 
 use crate::hotspots::{By, Frame, Hotspot, Hotspots};
-use crate::recorder::Recorder;
 use crate::report::units::{bytes, count, or_unknown, percent, plural};
 use crate::report::{CallReport, FoldedReport, Report, SiteReport};
 
@@ -15,12 +16,12 @@ const MOST: usize = 15;
 const MOST_IN_CALL: usize = 3;
 
 /// Returns the hotspots, down to the lines, of the kept requests of a route that have sites, or of all routes.
-pub(super) fn hotspots(recorder: &Recorder, route: Option<&str>) -> Hotspots {
+pub(super) fn hotspots(kept: &[Arc<Report>], route: Option<&str>) -> Hotspots {
     let mut hotspots = Hotspots::with_sites();
-    for report in recorder.kept() {
+    for report in kept {
         let name = report.request.as_ref().map(|request| &*request.name);
-        if has_sites(&report) && (route.is_none() || route == name) {
-            hotspots.add(&report);
+        if has_sites(report) && (route.is_none() || route == name) {
+            hotspots.add(report);
         }
     }
     hotspots

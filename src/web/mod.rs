@@ -57,6 +57,8 @@
 //! `Content-Security-Policy` enforces. It leads to other hosts only by [links](Page::link) that you add. All text from outside is escaped.
 //!
 //! Times are local, by the machine's time zone; each page states its offset from UTC.
+//! A page of [files](Archive) shows what was recorded elsewhere: [`Page::of_archive`], which the command `tracer serve`
+//! mounts. What only a recorder knows is left out there.
 //!
 //! `nest_service` serves `/debug/traces` and `/debug/traces/`; `nest` serves the first only.
 //!
@@ -72,7 +74,7 @@
 //! | `/trace/N` | one request; `/trace/N/json` and so on in each [`Format`](crate::export::Format) |
 //! | `/trace/N/compare`, `/compare?a=N&b=M` | one request beside a [typical one](Recorder::typical); any two requests |
 //! | `/hotspots` | all requests of the last minutes, by function, with a flame graph |
-//! | `/in-flight` | requests that have not ended |
+//! | `/in-flight` | requests that have not ended; not of files |
 //! | `/metrics` | with the feature `metrics`: text for Prometheus |
 //!
 //! Requests are found in memory and, if the recorder writes [files](crate::recorder::Builder::file), there. A search
@@ -85,9 +87,11 @@
 //! [docs/page-json.md]: https://github.com/dead-simple/tracer/blob/main/docs/page-json.md
 
 mod access;
+mod archive;
 mod charts;
 mod compare;
 mod failures;
+mod files;
 mod find;
 mod flames;
 mod hotspots;
@@ -104,6 +108,7 @@ mod repeated;
 mod requests;
 mod route;
 mod search;
+mod source;
 mod timeline;
 mod token;
 mod trace;
@@ -127,9 +132,11 @@ use crate::report::Report;
 use access::{AccessRule, Admitted, TOKEN};
 use find::Searches;
 use links::Links;
+use source::Source;
 use token::Token;
 use when::When;
 
+pub use archive::{Archive, ArchiveContents, ArchiveError};
 pub use links::LinkError;
 pub use token::TokenError;
 
@@ -137,7 +144,7 @@ pub use token::TokenError;
 /// [module](self).
 #[derive(Clone)]
 pub struct Page {
-    recorder: Recorder,
+    source: Source,
     token: Token,
     links: Links,
 }
@@ -149,13 +156,28 @@ impl Page {
     ///
     /// If the operating system returns no random numbers.
     pub fn new(recorder: Recorder) -> Result<Self, TokenError> {
-        let token = Token::random()?;
+        Ok(Self::of(Source::Recorder(recorder), Token::random()?))
+    }
+
+    /// Makes a page of files, with a new token: what was recorded elsewhere.
+    ///
+    /// It shows kept requests, as files have no others: no requests in flight, no counts and percentiles of all
+    /// requests. Hotspots are those of the kept requests in memory.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system returns no random numbers.
+    pub fn of_archive(archive: Archive) -> Result<Self, TokenError> {
+        Ok(Self::of(Source::Archive(archive), Token::random()?))
+    }
+
+    fn of(source: Source, token: Token) -> Self {
         let links = Links::default();
-        Ok(Self {
-            recorder,
+        Self {
+            source,
             token,
             links,
-        })
+        }
     }
 
     /// Makes a page with this token, for a token that outlives a restart.
@@ -176,13 +198,7 @@ impl Page {
     /// );
     /// ```
     pub fn with_token(recorder: Recorder, token: &str) -> Result<Self, TokenError> {
-        let token = Token::given(token)?;
-        let links = Links::default();
-        Ok(Self {
-            recorder,
-            token,
-            links,
-        })
+        Ok(Self::of(Source::Recorder(recorder), Token::given(token)?))
     }
 
     /// Adds a link to another tool beside each kept request and on its page: `template` with the values of
@@ -242,7 +258,7 @@ impl Page {
         S: Clone + Send + Sync + 'static,
     {
         build(
-            self.recorder.clone(),
+            self.source.clone(),
             AccessRule::Token(self.token.clone()),
             self.links.clone(),
         )
@@ -258,7 +274,7 @@ impl Page {
         S: Clone + Send + Sync + 'static,
     {
         let rule = AccessRule::Custom(Arc::new(may_see));
-        build(self.recorder.clone(), rule, self.links.clone())
+        build(self.source.clone(), rule, self.links.clone())
     }
 }
 
@@ -279,15 +295,15 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let rule = AccessRule::Custom(Arc::new(may_see));
-    build(recorder, rule, Links::default())
+    build(Source::Recorder(recorder), rule, Links::default())
 }
 
-fn build<S>(recorder: Recorder, rule: AccessRule, links: Links) -> Router<S>
+fn build<S>(source: Source, rule: AccessRule, links: Links) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let page = Mounted {
-        recorder,
+        source,
         rule: Arc::new(rule),
         links,
         searches: Searches::default(),
@@ -295,7 +311,7 @@ where
     let nowhere = async |State(page), parts| answer(page, parts, nowhere).await;
     let unchanged = async |State(page), parts| answer(page, parts, unchanged).await;
     let router = Router::new()
-        .route("/", shown(|page, asked| Ok(overview::page(page, asked))))
+        .route("/", shown(|page, asked| Ok(overview(page, asked))))
         .route("/route", shown(route::page))
         .route("/trace/{number}", shown(trace::page))
         .route("/trace/{number}/compare", shown(compare::with_typical))
@@ -309,17 +325,11 @@ where
         )
         .route("/id/{*id}", shown(find::by_id))
         .route("/trace-id/{*id}", shown(find::by_trace_id))
-        .route(
-            "/in-flight",
-            shown(|page, asked| Ok(in_flight::page(page, asked))),
-        )
+        .route("/in-flight", shown(in_flight::page))
         .route("/icon.svg", shown(|_, _| Ok(layout::icon())))
         .route("/style.css", shown(|_, _| Ok(layout::style())));
     #[cfg(feature = "metrics")]
-    let router = router.route(
-        "/metrics",
-        shown(|page, asked| Ok(metrics::page(page, asked))),
-    );
+    let router = router.route("/metrics", shown(metrics::page));
     router
         .fallback(nowhere)
         .method_not_allowed_fallback(unchanged)
@@ -329,17 +339,17 @@ where
 /// A page and where it is mounted.
 #[derive(Clone)]
 struct Mounted {
-    recorder: Recorder,
+    source: Source,
     rule: Arc<AccessRule>,
     links: Links,
     searches: Searches,
 }
 
 impl Mounted {
-    /// Returns the report of the trace with this number.
+    /// Returns the report in memory of the trace with this number.
     fn report(&self, text: &str) -> Result<Arc<Report>, Refused> {
         let trace = number(text, "trace")?;
-        self.recorder.get(trace).ok_or_else(|| {
+        self.source.get(trace, None).ok_or_else(|| {
             let why = format!(
                 "Trace {trace} is not in memory: it was not kept, or others have taken its place."
             );
@@ -347,9 +357,26 @@ impl Mounted {
         })
     }
 
-    /// Returns the statistics of the route of this name.
-    fn route(&self, name: &str) -> Result<RouteStatistics, Refused> {
-        self.recorder.route(name).ok_or_else(|| {
+    /// Returns the recorder, for a page that files can't have.
+    fn recorder(&self) -> Result<&Recorder, Refused> {
+        self.source.recorder().ok_or_else(|| {
+            let why =
+                "This page needs the recorder of a running service: files have kept requests only.";
+            Refused(StatusCode::NOT_FOUND, why.to_owned())
+        })
+    }
+
+    /// Returns the statistics of the route of this name; `None` if they are not known, since it is in files.
+    fn route(&self, name: &str) -> Result<Option<RouteStatistics>, Refused> {
+        let found = match &self.source {
+            Source::Recorder(recorder) => recorder.route(name).map(Some),
+            Source::Archive(archive) => {
+                let newest = archive.newest();
+                let mut names = newest.iter().map(|it| requests::name(it));
+                names.any(|it| it == name).then_some(None)
+            }
+        };
+        found.ok_or_else(|| {
             let name = layout::shown(&crate::recorder::bounded(name));
             let why = format!("There is no route “{name}”.");
             Refused(StatusCode::NOT_FOUND, why)
@@ -374,6 +401,8 @@ struct Asked {
     is_json: bool,
     /// Of the moment at which the page is made.
     when: OnceLock<When>,
+    /// Whether the page is of files, and not of a recorder.
+    is_of_files: bool,
 }
 
 /// Error that is shown instead of a page: its status and the reason.
@@ -412,6 +441,7 @@ impl Asked {
             raw_path,
             is_json: false,
             when: OnceLock::new(),
+            is_of_files: false,
         };
         asked.is_json = match asked.get("format") {
             Some(format) => format == "json",
@@ -493,6 +523,13 @@ fn shown(show: Show) -> MethodRouter<Mounted> {
     get(async move |State(page), parts| answer(page, parts, show).await)
 }
 
+fn overview(page: &Mounted, asked: &Asked) -> Response {
+    match &page.source {
+        Source::Recorder(recorder) => overview::page(page, asked, recorder),
+        Source::Archive(archive) => files::page(page, asked, &archive.contents()),
+    }
+}
+
 fn nowhere(_: &Mounted, _: &Asked) -> Result<Response, Refused> {
     let why = "There is no page at this address.".to_owned();
     Err(Refused(StatusCode::NOT_FOUND, why))
@@ -505,10 +542,14 @@ fn unchanged(_: &Mounted, _: &Asked) -> Result<Response, Refused> {
 
 /// Serves a response to authorised clients. Its allocations are in no request's figures.
 async fn answer(page: Mounted, parts: Parts, show: Show) -> Response {
-    let asked = Asked::of(&parts);
+    let mut asked = Asked::of(&parts);
+    asked.is_of_files = page.source.recorder().is_none();
     let admitted = page.rule.admit(&parts, &asked);
     let answer = move || match admitted {
         Ok(Admitted::Shown) => {
+            if !matches!(&*asked.raw_path, "/style.css" | "/icon.svg") {
+                page.source.refresh();
+            }
             let shown = show(&page, &asked);
             shown.unwrap_or_else(|refused| refused.page(&asked))
         }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Serialize;
 
-use crate::recorder::{RouteStatistics, Statistics};
+use crate::recorder::{Recorder, RouteStatistics, Statistics};
 use crate::report::Report;
 use crate::report::units::{bytes, count, or_unknown, time};
 
@@ -20,7 +20,7 @@ use super::timeline::Timeline;
 use super::{Asked, Mounted, charts, json, layout};
 
 /// Number of entries of each list.
-const MOST: usize = 10;
+pub(super) const MOST: usize = 10;
 
 #[derive(Serialize)]
 struct OverviewInJson<'a> {
@@ -32,15 +32,37 @@ struct OverviewInJson<'a> {
     heaviest: Vec<KeptInJson>,
 }
 
-pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
-    let statistics = page.recorder.statistics();
-    let routes = page.recorder.routes();
-    let kept = page.recorder.kept();
-    let mut slowest = kept.clone();
-    slowest.sort_by_key(|report| Reverse(wall(report)));
-    let mut heaviest = kept.clone();
-    heaviest.retain(|report| bytes_allocated(report) > 0);
-    heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
+/// The kept requests, by how slow and how heavy they are.
+pub(super) struct Worst {
+    pub(super) slowest: Vec<Arc<Report>>,
+    pub(super) heaviest: Vec<Arc<Report>>,
+}
+
+impl Worst {
+    pub(super) fn of(kept: &[Arc<Report>]) -> Self {
+        let mut slowest = kept.to_vec();
+        slowest.sort_by_key(|report| Reverse(wall(report)));
+        let mut heaviest = kept.to_vec();
+        heaviest.retain(|report| bytes_allocated(report) > 0);
+        heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
+        Self { slowest, heaviest }
+    }
+
+    pub(super) fn lists(&self, page: &Mounted, asked: &Asked) -> Markup {
+        html! {
+            @for (title, reports) in [("Slowest", &self.slowest), ("Heaviest", &self.heaviest)] {
+                h2 { (title) }
+                (list(page, asked, title, reports, MOST))
+            }
+        }
+    }
+}
+
+pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Response {
+    let statistics = recorder.statistics();
+    let routes = recorder.routes();
+    let kept = recorder.kept();
+    let worst = Worst::of(&kept);
     let groups = Groups::of(page, None, &routes);
     if asked.is_json {
         let content = OverviewInJson {
@@ -48,8 +70,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
             statistics: StatisticsInJson::of(&statistics),
             routes: routes.iter().map(RouteInJson::of).collect(),
             failures: groups.in_json(MOST),
-            slowest: KeptInJson::first(&slowest, MOST),
-            heaviest: KeptInJson::first(&heaviest, MOST),
+            slowest: KeptInJson::first(&worst.slowest, MOST),
+            heaviest: KeptInJson::first(&worst.heaviest, MOST),
         };
         return json::page("overview", content);
     }
@@ -61,13 +83,10 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
         }
         h2 { "Routes" }
         @if routes.is_empty() { p { "No request has begun yet." } }
-        @else { (routes_table(page, asked, &routes, &kept)) }
+        @else { (routes_table(recorder, asked, &routes, &kept)) }
         h2 { "Failures" }
-        (groups.table(asked, MOST, true))
-        @for (title, reports) in [("Slowest", &slowest), ("Heaviest", &heaviest)] {
-            h2 { (title) }
-            (list(page, asked, title, reports, MOST))
-        }
+        (groups.table(page, asked, MOST, true))
+        (worst.lists(page, asked))
         @if cfg!(feature = "metrics") {
             p.faint { "Figures of all requests since the start, for Prometheus: " a href=(asked.link("/metrics")) { "metrics" } "." }
         }
@@ -101,7 +120,7 @@ fn facts(statistics: &Statistics) -> Markup {
 }
 
 fn routes_table(
-    page: &Mounted,
+    recorder: &Recorder,
     asked: &Asked,
     routes: &[RouteStatistics],
     kept: &[Arc<Report>],
@@ -127,7 +146,7 @@ fn routes_table(
                 }
                 tbody {
                     @for route in routes {
-                        (route_row(page, asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
+                        (route_row(recorder, asked, route, by_route.get(&*route.name).map_or(&[], Vec::as_slice)))
                     }
                 }
             }
@@ -136,12 +155,12 @@ fn routes_table(
 }
 
 fn route_row(
-    page: &Mounted,
+    recorder: &Recorder,
     asked: &Asked,
     route: &RouteStatistics,
     kept: &[&Arc<Report>],
 ) -> Markup {
-    let minutes = page.recorder.minutes(&route.name);
+    let minutes = recorder.minutes(&route.name);
     let errors = route.failed + route.panicked;
     let here = asked.route(&route.name);
     let (wall, allocates) = (route.wall.as_ref(), route.allocates.as_ref());

@@ -13,7 +13,7 @@ use crate::search::found::Found;
 use crate::store::ids::TraceId;
 
 use super::layout::{beside_usual, cell, shown};
-use super::{Asked, Mounted, find};
+use super::{Asked, Mounted};
 
 /// Kept requests of one route whose times share a power of ten.
 pub(super) struct Bucket {
@@ -76,9 +76,18 @@ pub(super) fn bytes_allocated(report: &Report) -> u64 {
     report.total.map_or(0, |total| total.bytes_allocated)
 }
 
-/// Returns the name of a request's route.
+/// Returns the name of a request's route, or an empty one of a report that is not of a recorder.
 pub(super) fn name(report: &Report) -> &str {
     report.request.as_ref().map_or("", |it| &it.name)
+}
+
+/// Returns the name of a route as it is shown.
+pub(super) fn title(name: &str) -> String {
+    if name.is_empty() {
+        "(no route)".to_owned()
+    } else {
+        shown(name)
+    }
 }
 
 /// Makes a list of the first requests, with a title.
@@ -100,7 +109,7 @@ pub(super) fn list(
                     } }
                     tbody {
                         @for report in reports.iter().take(most) {
-                            (row(page, asked, &Row::of(report)))
+                            (row(page, asked, &Row::of(page, report)))
                         }
                     }
                 }
@@ -115,6 +124,9 @@ pub(super) struct Row<'a> {
     request: Option<&'a Request>,
     trace_id: Option<TraceId>,
     started: SystemTime,
+    wall: Duration,
+    /// `None` if it is known from the calls only, and these were not read.
+    outcome: Option<&'a Outcome>,
     total: Option<Counts>,
     /// The path of its page.
     path: String,
@@ -122,53 +134,56 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(report: &'a Report) -> Self {
+    fn of(page: &Mounted, report: &'a Report) -> Self {
         Self {
             request: report.request.as_deref(),
             trace_id: report.trace_id,
             started: report.started,
+            wall: wall(report),
+            outcome: Some(report.outcome()),
             total: report.total,
-            path: format!("/trace/{}", report.trace),
+            path: page.path_of(report.trace, report.started, true),
             is_in_memory: true,
         }
     }
 
-    pub(super) fn of_found(found: &'a Found) -> Self {
+    pub(super) fn of_found(page: &Mounted, found: &'a Found) -> Self {
         Self {
             request: found.head.request.as_deref(),
             trace_id: found.head.trace_id,
             started: found.head.started,
+            wall: found.head.wall(),
+            outcome: found.head.request.as_ref().map(|it| &it.outcome),
             total: found.head.total,
-            path: find::path(found),
+            path: page.path_of_found(found),
             is_in_memory: found.is_in_memory,
         }
     }
 }
 
 pub(super) fn row(page: &Mounted, asked: &Asked, row: &Row<'_>) -> Markup {
-    let Some(request) = row.request else {
-        return html! {};
-    };
-    let compared = request.compared.as_ref();
+    let request = row.request;
+    let compared = request.and_then(|it| it.compared.as_ref());
+    let id = request.and_then(|it| it.id.as_deref());
     let allocates = or_unknown(row.total, |it| count(it.allocates()));
     let usual = compared.and_then(|it| it.usual_allocates);
     html! {
         tr {
             th.text {
-                a href=(asked.link(&row.path)) { (shown(&request.name)) }
-                @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
-                (page.links.of(row.trace_id, request.id.as_deref()))
+                a href=(asked.link(&row.path)) { (title(request.map_or("", |it| &it.name))) }
+                @if let Some(id) = id { " " span.faint { (shown(id)) } }
+                (page.links.of(row.trace_id, id))
                 @if let Some(id) = row.trace_id { span.usual { "trace " (id) } }
                 @if !row.is_in_memory { span.usual { "in a file" } }
             }
             td.text data-of="When" { (asked.when().time_ago(row.started)) }
-            (beside_usual("Time", &time(request.wall), compared.map(|it| time(it.usual_wall.p50)),
+            (beside_usual("Time", &time(row.wall), compared.map(|it| time(it.usual_wall.p50)),
                 compared.is_some_and(Compared::wall_stands_out)))
             (beside_usual("Allocates", &allocates, usual.map(|it| count(it.p50)),
                 compared.is_some_and(Compared::allocates_stand_out)))
             (cell("Bytes", &or_unknown(row.total, |it| bytes(it.bytes_allocated))))
-            td.text data-of="Outcome" { (ending(&request.outcome)) }
-            td.text data-of="Kept because" { (reasons(request)) }
+            td.text data-of="Outcome" { @if let Some(outcome) = row.outcome { (ending(outcome)) } }
+            td.text data-of="Kept because" { @if let Some(request) = request { (reasons(request)) } }
         }
     }
 }

@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use crate::hotspots::By;
-use crate::recorder::{Reason, RouteStatistics};
+use crate::recorder::{Reason, Recorder, RouteStatistics};
 use crate::report::Report;
 use crate::report::units::{count, time};
 
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, MinuteInJson, RouteInJson};
-use super::layout::{encoded, shown};
-use super::requests::{self, Bucket, list};
+use super::layout::encoded;
+use super::requests::{self, Bucket, list, title};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
@@ -41,20 +41,22 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         )
     })?;
     let route = page.route(name)?;
-    let mut kept = page.recorder.kept();
+    let mut kept = page.source.kept();
     kept.retain(|report| requests::name(report) == name);
-    let (minutes, typical) = (page.recorder.minutes(name), page.recorder.typical(name));
+    let recorder = page.source.recorder();
+    let last = recorder.map(|it| (it.minutes(name), it.typical(name)));
+    let (minutes, typical) = last.unwrap_or_default();
     // One that is no longer in memory is not marked.
     let here = asked
         .get("trace")
-        .and_then(|it| page.recorder.get(it.parse().ok()?));
+        .and_then(|it| page.source.get(it.parse().ok()?, None));
     let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
-    let groups = Groups::of(page, Some(name), std::slice::from_ref(&route));
+    let groups = Groups::of(page, Some(name), route.as_slice());
     if asked.is_json {
         let content = OneRouteInJson {
-            route: RouteInJson::of(&route),
+            route: { route.as_ref() }.map_or_else(|| RouteInJson::of_files(name), RouteInJson::of),
             minutes: minutes.iter().map(MinuteInJson::of).collect(),
             failures: groups.in_json(MOST_GROUPS),
             typical: KeptInJson::first(&typical, typical.len()),
@@ -65,36 +67,27 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     }
     let search = asked.link(&format!("/search?route={}", encoded(name)));
     let content = html! {
-        h1 { (shown(name)) }
+        h1 { (title(name)) }
         ul.facts {
-            li { "Ended " b { (count(route.ended)) } }
-            li { "Kept " b { (count(route.kept)) } }
-            li { "Not kept " b { (count(route.not_kept)) } }
-            li { "Dropped " b { (count(route.dropped)) } }
-            li { "In flight " b { (count(route.in_flight)) } }
-            li { a href=(search) { "Search" } }
+            @if let Some(route) = &route {
+                li { "Ended " b { (count(route.ended)) } }
+                li { "Kept " b { (count(route.kept)) } }
+                li { "Not kept " b { (count(route.not_kept)) } }
+                li { "Dropped " b { (count(route.dropped)) } }
+                li { "In flight " b { (count(route.in_flight)) } }
+            } @else { li { "In memory " b { (count(kept.len() as u64)) } } }
+            @if !name.is_empty() { li { a href=(search) { "Search" } } }
             li { a href=(hotspots) { "Hotspots" } }
         }
-        (arming(page, &route))
-        p.faint { "Of the last minutes:" }
-        ul.facts {
-            li { "Failed " b.bad[route.failed > 0] { (count(route.failed)) } }
-            li { "Panicked " b.bad[route.panicked > 0] { (count(route.panicked)) } }
-            li { "Cancelled " b.bad[route.cancelled > 0] { (count(route.cancelled)) } }
-            @if let Some(wall) = &route.wall {
-                li { "p50 " b { (time(wall.p50)) } ", p95 " b { (time(wall.p95)) } ", p99 " b { (time(wall.p99)) } }
-                li { (charts::times(&route.wall_bins)) }
-            }
-            @if let Some(allocates) = &route.allocates {
-                li { "allocates p50 " b { (count(allocates.p50)) } ", p95 " b { (count(allocates.p95)) } ", p99 " b { (count(allocates.p99)) } }
-                li { (charts::allocations(&route.allocates_bins)) }
-            }
+        @if let Some(route) = &route {
+            (arming(page, route))
+            (recent(route))
+            h2 #minutes { "The last hours" }
+            (Timeline::of(asked, &minutes, &kept).draw(here.as_deref()))
         }
-        h2 #minutes { "The last hours" }
-        (Timeline::of(asked, &minutes, &kept).draw(here.as_deref()))
         @if groups.failures.count > 0 {
             h2 { "Failures" }
-            (groups.table(asked, MOST_GROUPS, false))
+            (groups.table(page, asked, MOST_GROUPS, false))
         }
         @if !typical.is_empty() {
             h2 { "Typical" }
@@ -112,7 +105,27 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
             (list(page, asked, title, reports, MOST))
         }
     };
-    Ok(layout::page(asked, &shown(name), None, &content).into_response())
+    Ok(layout::page(asked, &title(name), None, &content).into_response())
+}
+
+/// Shows the figures of the last minutes.
+fn recent(route: &RouteStatistics) -> Markup {
+    html! {
+        p.faint { "Of the last minutes:" }
+        ul.facts {
+            li { "Failed " b.bad[route.failed > 0] { (count(route.failed)) } }
+            li { "Panicked " b.bad[route.panicked > 0] { (count(route.panicked)) } }
+            li { "Cancelled " b.bad[route.cancelled > 0] { (count(route.cancelled)) } }
+            @if let Some(wall) = &route.wall {
+                li { "p50 " b { (time(wall.p50)) } ", p95 " b { (time(wall.p95)) } ", p99 " b { (time(wall.p99)) } }
+                li { (charts::times(&route.wall_bins)) }
+            }
+            @if let Some(allocates) = &route.allocates {
+                li { "allocates p50 " b { (count(allocates.p50)) } ", p95 " b { (count(allocates.p95)) } ", p99 " b { (count(allocates.p99)) } }
+                li { (charts::allocations(&route.allocates_bins)) }
+            }
+        }
+    }
 }
 
 /// Returns whether the report's route was armed.
@@ -123,7 +136,7 @@ fn is_armed(report: &Report) -> bool {
 
 /// Shows how far an armed route has come, or the line of code that arms it: the page itself changes nothing.
 fn arming(page: &Mounted, route: &RouteStatistics) -> Markup {
-    let arms_itself = page.recorder.arms_itself();
+    let arms_itself = page.source.recorder().and_then(Recorder::arms_itself);
     let by_hand = format!("recorder.arm({:?})", route.name);
     html! {
         @if let Some(armed) = route.armed {

@@ -20,6 +20,8 @@ use super::{Asked, Mounted, Refused, json, layout, requests};
 
 /// Number of requests on a page.
 const ON_PAGE: usize = 50;
+/// Number of routes that the form offers.
+const MOST_ROUTES: usize = 500;
 /// The most pages.
 const MOST_PAGES: usize = 40;
 
@@ -135,7 +137,7 @@ fn form(page: &Mounted, asked: &Asked, state: &State) -> Markup {
             (field("trace_id", "Trace id", ""))
             (field("text", "Text in ids, labels, messages", ""))
             (field("route", "Route", ""))
-            datalist #routes { @for route in page.recorder.routes() { option value=(field_value(&route.name)) {} } }
+            datalist #routes { @for route in page.source.route_names().into_iter().take(MOST_ROUTES) { option value=(field_value(&route)) {} } }
             label { "Outcome "
                 select name="outcome" {
                     option value="" { "any" }
@@ -215,7 +217,7 @@ fn table(page: &Mounted, asked: &Asked, state: &State, results: &Results) -> Mar
                         th.text[is_text] aria-sort=[sorted(by)] { @if let Some(by) = by { (sort(title, by)) } @else { (title) } }
                     }
                 } }
-                tbody { @for found in &results.found { (requests::row(page, asked, &Row::of_found(found))) } }
+                tbody { @for found in &results.found { (requests::row(page, asked, &Row::of_found(page, found))) } }
             }
         }
     }

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::export::{Format, UnknownFormat};
 use crate::hotspots::By;
-use crate::report::json::report::unix_ns;
 use crate::report::names::Names;
 use crate::report::outline::{Entry, Outline};
 use crate::report::text::messages_below;
@@ -19,7 +18,7 @@ use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, encoded, indent, kept, peak, shown};
-use super::requests::{ending, name, reasons};
+use super::requests::{ending, name, reasons, title};
 use super::{
     Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
 };
@@ -41,8 +40,7 @@ fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
     };
     let trace = number(text, "trace")?;
     let started: i64 = number(started, "time in nanoseconds")?;
-    let in_memory = page.recorder.get(trace);
-    if let Some(report) = in_memory.filter(|it| unix_ns(it.started) == started) {
+    if let Some(report) = page.source.get(trace, Some(started)) {
         return Ok(report);
     }
     let (report, in_files) = page.report_in_files(trace, started);
@@ -98,14 +96,18 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         .get("started")
         .map(|it| format!("?started={}", encoded(it)));
     let started = started.unwrap_or_default();
+    let part = format!(
+        "{here}{started}{}from=",
+        if started.is_empty() { "?" } else { "&" }
+    );
     let name = name(&report);
     let text = text(&report);
     let content = html! {
-        h1 { a href=(asked.route(name)) { (shown(name)) }
+        h1 { a href=(asked.route(name)) { (title(name)) }
             @if let Some(id) = report.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } } }
         (facts(page, asked, &report))
         (compare::links(page, asked, &report))
-        (waterfall(&report, first_shown(asked)?, &here))
+        (waterfall(&report, first_shown(asked)?, &part))
         p { "Take it away: "
             @for (place, format) in Format::ALL.iter().enumerate() {
                 @if place > 0 { ", " }
@@ -117,7 +119,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     };
     Ok(layout::page(
         asked,
-        &format!("{} {}", shown(name), report.trace),
+        &format!("{} {}", title(name), report.trace),
         None,
         &content,
     )
@@ -131,7 +133,8 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
             @let compared = request.compared.as_ref();
             ul.facts {
                 li { (when.time(report.started)) " "
-                    a href=(format!("{}&trace={}#minutes", asked.route(&request.name), report.trace)) { (when.ago(report.started)) } }
+                    @if asked.is_of_files { (when.ago(report.started)) }
+                    @else { a href=(format!("{}&trace={}#minutes", asked.route(&request.name), report.trace)) { (when.ago(report.started)) } } }
                 li { (ending(&request.outcome)) }
                 li.warm[compared.is_some_and(Compared::wall_stands_out)] {
                     b { (time(request.wall)) }
@@ -156,6 +159,14 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
                 @if let Some(id) = report.trace_id { li.faint { "trace id " b #trace-id { (id) } } }
                 @if let Some(id) = report.parent_span { li.faint { "called by span " b { (id) } } }
                 @for (label, value) in &request.labels { li.faint { (shown(label)) " " b { (shown(value)) } } }
+            }
+        } @else {
+            ul.facts {
+                li { (ending(report.outcome())) }
+                li { b { (time(report.elapsed)) } }
+                li { "allocates " b { (or_unknown(report.total, |it| format!("{} ({})", count(it.allocates()), bytes(it.bytes_allocated)))) } }
+                li { "no recorder kept it" }
+                li { (when.time(report.started)) " " (when.ago(report.started)) }
             }
         }
         @if !page.links.is_empty() {
@@ -197,9 +208,11 @@ fn first_shown(asked: &Asked) -> Result<usize, Refused> {
 }
 
 /// Makes links to the other parts of a long list, named by where they stand.
-fn parts(stand: &str, from: usize, of: usize, here: &str) -> Markup {
+///
+/// `part`: the address of a part, without the number of its first line.
+fn parts(stand: &str, from: usize, of: usize, part: &str) -> Markup {
     let to = from.saturating_add(MOST).min(of);
-    let link = |from: usize| format!("{here}?from={from}#calls");
+    let link = |from: usize| format!("{part}{from}#calls");
     html! {
         @if of > MOST {
             nav aria-label=(format!("Parts, {stand}")) {
@@ -213,7 +226,7 @@ fn parts(stand: &str, from: usize, of: usize, here: &str) -> Markup {
 }
 
 /// `from`: how many lines are left out before the first one.
-fn waterfall(report: &Report, from: usize, here: &str) -> Markup {
+fn waterfall(report: &Report, from: usize, part: &str) -> Markup {
     let lines = in_order(&Outline::of(report));
     let (names, is_message_below) = (Names::in_report(report), messages_below(report));
     let request = report.request.as_ref().map(|it| it.wall);
@@ -224,7 +237,7 @@ fn waterfall(report: &Report, from: usize, here: &str) -> Markup {
     let left = Cell::new(MOST_REPEATED);
     html! {
         h2 #calls { "Calls" }
-        (parts("above", from, lines.len(), here))
+        (parts("above", from, lines.len(), part))
         @if lines.is_empty() { p.faint { "No call was recorded." } }
         @else {
             div.wide tabindex="0" role="region" aria-label="Calls" {
@@ -251,7 +264,7 @@ fn waterfall(report: &Report, from: usize, here: &str) -> Markup {
                 }
             }
             (legend(report, &lines))
-            (parts("below", from, lines.len(), here))
+            (parts("below", from, lines.len(), part))
         }
     }
 }

@@ -4,5 +4,7 @@ pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod flamegraph;
 pub(crate) mod hotspots;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod symbolize;

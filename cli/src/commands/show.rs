@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::SystemTime;
 
-use tracer::{Outcome, Report};
+use tracer::Report;
 
 use crate::arguments::Show;
 use crate::failure::Failure;
@@ -12,19 +13,41 @@ use crate::input;
 use crate::output::stdout_failed;
 
 pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
-    let reports = input::reports(&arguments.input);
+    let query = arguments.find.query();
+    let query = query.map_err(|error| Failure::Impossible(error.to_string()))?;
+    let now = SystemTime::now();
+    let (mut read, mut found) = (0, 0_u64);
+    let mut reports = input::reports(&arguments.input).filter(|report| {
+        let Ok(report) = report else { return true };
+        let is_it = query.matches(report, now);
+        read += 1;
+        found += u64::from(is_it);
+        is_it
+    });
+    show(&mut reports, arguments)?;
+    drop(reports);
+    if found == 0 && !query.is_empty() {
+        return Err(Failure::NoneFound(read));
+    }
+    Ok(())
+}
+
+fn show(
+    reports: &mut dyn Iterator<Item = Result<Report, Failure>>,
+    arguments: &Show,
+) -> Result<(), Failure> {
     let mut shown = Shown::default();
     let (most, weight): (_, fn(&Report) -> u128) = match (arguments.slowest, arguments.heaviest) {
-        (Some(most), _) => (most, |report| report.elapsed.as_nanos()),
+        (Some(most), _) => (most, |report| {
+            let of_request = report.request.as_ref().map(|it| it.wall);
+            of_request.unwrap_or(report.elapsed).as_nanos()
+        }),
         (_, Some(most)) => (most, |report| {
             report.total.map_or(0, |total| total.bytes_allocated.into())
         }),
         _ => {
             for report in reports {
-                let report = report?;
-                if is_asked_for(&report, arguments) {
-                    shown.show(&report, arguments)?;
-                }
+                shown.show(&report?, arguments)?;
             }
             return Ok(());
         }
@@ -40,15 +63,6 @@ pub(crate) fn run(arguments: &Show) -> Result<(), Failure> {
     }
     let mut kept = kept.values();
     kept.try_for_each(|report| shown.show(report, arguments))
-}
-
-/// Decides by the request's outcome: an error in a call inside may have been handled.
-fn is_asked_for(report: &Report, arguments: &Show) -> bool {
-    match report.outcome() {
-        Outcome::Failed(_) | Outcome::Panicked => !arguments.cancelled,
-        Outcome::Cancelled => !arguments.failed,
-        Outcome::Ok | Outcome::Running => !arguments.failed && !arguments.cancelled,
-    }
 }
 
 /// Shows reports, with empty lines between them.

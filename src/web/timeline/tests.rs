@@ -19,6 +19,7 @@ fn asked() -> Asked {
         raw_query: String::new(),
         raw_path: String::new(),
         is_json: false,
+        is_of_files: false,
         when: std::sync::OnceLock::new(),
     };
     let _ = asked.when.set(When::utc(now()));
