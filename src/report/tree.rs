@@ -25,6 +25,7 @@ use super::{CallReport, CheckpointReport, Compared, FoldedReport, Outcome, Repor
 pub struct Tree<'a> {
     report: &'a Report,
     is_coloured: bool,
+    columns: Option<usize>,
 }
 
 impl<'a> Tree<'a> {
@@ -32,6 +33,7 @@ impl<'a> Tree<'a> {
         Self {
             report,
             is_coloured: false,
+            columns: None,
         }
     }
 
@@ -53,11 +55,50 @@ impl<'a> Tree<'a> {
         self.is_coloured = yes;
         self
     }
+
+    /// Leaves out figures, the least important first, such that they take at most half of a line of so many
+    /// characters, and the calls have the rest; all are shown by default. Lines are not cut.
+    ///
+    /// ```
+    /// let trace = tracer::Trace::new();
+    /// let scope = trace.inject();
+    /// tracer::call!("load").stop();
+    /// drop(scope);
+    /// let report = trace.report();
+    /// let headings = |tree: tracer::report::Tree<'_>| tree.to_string().lines().nth(1).map(str::to_owned);
+    /// assert!(headings(report.tree()).unwrap().contains("self-bytes"));
+    /// assert!(!headings(report.tree().within(80)).unwrap().contains("self-bytes"));
+    /// ```
+    pub fn within(mut self, columns: usize) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    /// Returns the widths of the columns of figures; `None` for those that are left out.
+    fn widths(&self, rows: &[Row]) -> [Option<usize>; COLUMNS] {
+        let mut widths = HEADINGS.map(|heading| heading.chars().count());
+        for row in rows {
+            for (width, figure) in widths.iter_mut().zip(&row.figures) {
+                *width = (*width).max(figure.chars().count());
+            }
+        }
+        let mut widths = widths.map(Some);
+        if let Some(columns) = self.columns {
+            for place in LEAST_FIRST {
+                let taken: usize = widths.iter().flatten().map(|width| width + 2).sum();
+                if taken <= columns / 2 {
+                    break;
+                }
+                widths[place] = None;
+            }
+        }
+        widths
+    }
 }
 
 impl Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self.report, f, self.is_coloured)
+        write(self, f)
     }
 }
 
@@ -71,6 +112,8 @@ const HEADINGS: [&str; COLUMNS] = [
     "self-bytes",
     "peak",
 ];
+/// Places in [`HEADINGS`], in the order in which a narrow tree leaves them out.
+const LEAST_FIRST: [usize; COLUMNS] = [1, 5, 3, 6, 4, 2, 0];
 const HEAVY: &str = "\x1b[1m";
 const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
@@ -83,7 +126,8 @@ struct Row {
     colour: Option<&'static str>,
 }
 
-fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Result {
+fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
+    let report = tree.report;
     if let Some(request) = &report.request {
         writeln!(out, "{request}")?;
     }
@@ -101,18 +145,13 @@ fn write(report: &Report, out: &mut impl Write, is_coloured: bool) -> fmt::Resul
     let bytes = or_unknown(report.total.as_ref(), |it| count(it.bytes_allocated));
     writeln!(out, " ({bytes} bytes){}", Subscriber(report))?;
     let rows = rows(report);
-    let mut widths = HEADINGS.map(|heading| heading.chars().count());
-    for row in &rows {
-        for (width, figure) in widths.iter_mut().zip(&row.figures) {
-            *width = (*width).max(figure.chars().count());
-        }
-    }
+    let widths = tree.widths(&rows);
     if !rows.is_empty() {
         write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
         writeln!(out)?;
     }
     for row in &rows {
-        let colour = row.colour.filter(|_| is_coloured);
+        let colour = row.colour.filter(|_| tree.is_coloured);
         out.write_str(colour.unwrap_or_default())?;
         write_row(out, &row.figures, &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
@@ -156,14 +195,15 @@ fn write_legend(report: &Report, out: &mut impl Write) -> fmt::Result {
 fn write_row(
     out: &mut impl Write,
     figures: &[String; COLUMNS],
-    widths: &[usize; COLUMNS],
+    widths: &[Option<usize>; COLUMNS],
     text: &str,
 ) -> fmt::Result {
-    for (index, (figure, width)) in figures.iter().zip(widths).enumerate() {
-        let gap = if index == 0 { "" } else { "  " };
-        write!(out, "{gap}{figure:>width$}")?;
+    for (figure, width) in figures.iter().zip(widths) {
+        if let Some(width) = width {
+            write!(out, "{figure:>width$}  ")?;
+        }
     }
-    write!(out, "  {text}")
+    out.write_str(text)
 }
 
 /// Deeper levels are not indented further, so that lines of a deep recursion stay short.
