@@ -20,6 +20,8 @@ use super::{Asked, Mounted, charts, json, layout};
 
 /// Number of entries of each list.
 const MOST: usize = 10;
+/// Number of the newest requests, in JSON only: for programs that look again and again.
+const MOST_NEWEST: usize = 100;
 
 #[derive(Serialize)]
 struct OverviewInJson<'a> {
@@ -29,6 +31,8 @@ struct OverviewInJson<'a> {
     failures: Vec<GroupInJson<'a>>,
     slowest: Vec<KeptInJson>,
     heaviest: Vec<KeptInJson>,
+    newest: Vec<KeptInJson>,
+    newest_failures: Vec<KeptInJson>,
 }
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
@@ -42,6 +46,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
     heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
     let groups = Groups::of(page, None, &routes);
     if asked.is_json {
+        let failures = kept.iter().filter(|it| it.outcome().is_failure());
+        let failures: Vec<_> = failures.take(MOST_NEWEST).cloned().collect();
         let content = OverviewInJson {
             counted: alloc_counter::is_installed(),
             statistics: StatisticsInJson::of(&statistics),
@@ -49,6 +55,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
             failures: groups.in_json(MOST),
             slowest: KeptInJson::first(&slowest, MOST),
             heaviest: KeptInJson::first(&heaviest, MOST),
+            newest: KeptInJson::first(&kept, MOST_NEWEST),
+            newest_failures: KeptInJson::first(&failures, MOST_NEWEST),
         };
         return json::page("overview", content);
     }
