@@ -795,6 +795,13 @@ fn every_page_is_json_too() {
     for (name, value) in slowest.as_object().unwrap() {
         assert_eq!(&whole[name], value, "{name}");
     }
+    let newest = { overview["newest"].as_array().unwrap().iter() }.map(|it| &it["trace"]);
+    let kept = site.recorder.kept();
+    let last = kept.iter().take(100).map(|it| it.trace);
+    assert!(newest.eq(last.map(Value::from).collect::<Vec<_>>().iter()));
+    let failures = overview["newest_failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0]["request"]["outcome"], "failed");
     let in_flight = json(&site, "/in-flight");
     assert_eq!(
         (&in_flight["in_flight"], &in_flight["requests"][0]["name"]),
