@@ -6,3 +6,5 @@ pub(crate) mod flamegraph;
 pub(crate) mod hotspots;
 pub(crate) mod show;
 pub(crate) mod symbolize;
+#[cfg(feature = "top")]
+pub(crate) mod top;
