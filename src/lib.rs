@@ -280,6 +280,13 @@ pub mod __private {
     };
 }
 
+/// Items that the package `tracer-cli` shows texts and figures with.
+#[doc(hidden)]
+pub mod __command {
+    pub use crate::report::escape::Escaped;
+    pub use crate::report::units::{bytes, count, time};
+}
+
 /// The code blocks of the README and of the guides are tests.
 #[cfg(all(
     doctest,

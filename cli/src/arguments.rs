@@ -45,6 +45,13 @@ pub(crate) enum Command {
     /// For reports from a machine without debug information, whose frames have module, build id and
     /// offset. Frames belong to a binary if they have its build id; the others stay as they are.
     Symbolize(Symbolize),
+    /// Watch a running service, or a file, in the terminal
+    ///
+    /// Shows routes, requests in flight, the newest kept requests and failures, and the tree of each. The
+    /// keys are those of htop; F1 shows them. Of a file, the figures of routes are sums over the requests
+    /// that it has, not over all that there were.
+    #[cfg(feature = "top")]
+    Top(Top),
 }
 
 /// The source of reports.
@@ -290,6 +297,42 @@ fn value(parameter: &'static str) -> impl Fn(&str) -> Result<Value, String> + Cl
         let value = value.to_owned();
         Ok(Value { parameter, value })
     }
+}
+
+#[cfg(feature = "top")]
+#[derive(Args)]
+pub(crate) struct Top {
+    /// The address of a recorder's page, as the service prints it, or a file with one report per line
+    #[arg(value_name = "URL|FILE")]
+    pub(crate) source: PathBuf,
+    /// The page's token, if it is not in the address. Other users of this machine see it: the environment
+    /// variable `TRACER_TOKEN` hides it from them
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    /// The time between two looks, from 100ms to 1h
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    pub(crate) every: std::time::Duration,
+}
+
+/// Parses a time with its unit.
+#[cfg(feature = "top")]
+fn interval(text: &str) -> Result<std::time::Duration, String> {
+    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let seconds = match unit.trim() {
+        "ms" => Some(0.001),
+        "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    let number: Option<f64> = number.parse().ok();
+    let time = seconds
+        .zip(number)
+        .map(|(seconds, number)| seconds * number);
+    let time = time.filter(|time| (0.1..=3600.0).contains(time));
+    let time = time.map(std::time::Duration::from_secs_f64);
+    time.ok_or_else(|| "expected a time from 100ms to 1h, such as 500ms, 2s or 1m".to_owned())
 }
 
 /// Parses a figure. The help shows the names.

@@ -12,6 +12,8 @@ mod destination;
 mod failure;
 mod input;
 mod output;
+#[cfg(feature = "top")]
+mod top;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
         Command::Symbolize(arguments) => commands::symbolize::run(&arguments),
+        #[cfg(feature = "top")]
+        Command::Top(arguments) => commands::top::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Write as _};
 
 /// Displays a text on one line: control characters, bidirectional controls and invisible characters are
 /// escaped as in Rust (`\n`, `\u{1b}`); everything else is unchanged.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Returns a number as `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -27,14 +27,14 @@ pub(crate) fn or_unknown<T>(figure: Option<T>, show: impl FnOnce(T) -> String) -
 }
 
 /// Returns a time with at least three digits and the unit: `0 ns`, `12.3 ms`, `1,234 s`.
-pub(crate) fn time(duration: Duration) -> String {
+pub fn time(duration: Duration) -> String {
     let ns = duration.as_nanos();
     let ns = u64::try_from(ns).unwrap_or(u64::MAX);
     scaled(ns, 1000, &["ns", "µs", "ms", "s"])
 }
 
 /// Returns a size with at least three digits and the unit: `0 B`, `12.3 KiB`.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 

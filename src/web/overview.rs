@@ -21,6 +21,8 @@ use super::{Asked, Mounted, charts, json, layout};
 
 /// Number of entries of each list.
 pub(super) const MOST: usize = 10;
+/// Number of the newest requests, in JSON only: for programs that look again and again.
+const MOST_NEWEST: usize = 100;
 
 #[derive(Serialize)]
 struct OverviewInJson<'a> {
@@ -30,6 +32,8 @@ struct OverviewInJson<'a> {
     failures: Vec<GroupInJson<'a>>,
     slowest: Vec<KeptInJson>,
     heaviest: Vec<KeptInJson>,
+    newest: Vec<KeptInJson>,
+    newest_failures: Vec<KeptInJson>,
 }
 
 /// The kept requests, by how slow and how heavy they are.
@@ -65,6 +69,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Respon
     let worst = Worst::of(&kept);
     let groups = Groups::of(page, None, &routes);
     if asked.is_json {
+        let failures = kept.iter().filter(|it| it.outcome().is_failure());
+        let failures: Vec<_> = failures.take(MOST_NEWEST).cloned().collect();
         let content = OverviewInJson {
             counted: alloc_counter::is_installed(),
             statistics: StatisticsInJson::of(&statistics),
@@ -72,6 +78,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Respon
             failures: groups.in_json(MOST),
             slowest: KeptInJson::first(&worst.slowest, MOST),
             heaviest: KeptInJson::first(&worst.heaviest, MOST),
+            newest: KeptInJson::first(&kept, MOST_NEWEST),
+            newest_failures: KeptInJson::first(&failures, MOST_NEWEST),
         };
         return json::page("overview", content);
     }

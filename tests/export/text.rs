@@ -134,6 +134,17 @@ trace 7: 14.0 ms, allocates 2,005 (1,236,567 bytes)
 calls recorded: 7, folded: 2, not recorded: 1, memory: 8,192 bytes, times grown: 1,234"
     );
     assert_eq!(report.tree().to_string(), format!("{report:#}"));
+    // Of a narrow terminal's width, the figures take half at most.
+    let narrow = report.tree().within(80).to_string();
+    let lines: Vec<_> = narrow.lines().skip(1).take(4).collect();
+    assert_eq!(
+        lines.join("\n"),
+        "   wall  allocates      bytes  call\n\
+         1.23 ms      2,005  1,236,567  f1 [ca7a87c4-58d0-4fdf-857c-ef49fc3bf271] user=é\\n\\u{1b}[2J rows=3 @ work\\u{7}er #1\n\
+         77.2 µs          0          0  ├─ f2\n\
+         1.50 ms      2,000      2,000  ├─ · validate"
+    );
+    assert!(report.tree().within(0).to_string().contains("\ncall\nf1 "));
 }
 
 #[test]

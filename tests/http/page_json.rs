@@ -74,6 +74,13 @@ fn every_page_is_json_too() {
     for (name, value) in slowest.as_object().unwrap() {
         assert_eq!(&whole[name], value, "{name}");
     }
+    let newest = { overview["newest"].as_array().unwrap().iter() }.map(|it| &it["trace"]);
+    let kept = site.recorder.kept();
+    let last = kept.iter().take(100).map(|it| it.trace);
+    assert!(newest.eq(last.map(serde_json::Value::from).collect::<Vec<_>>().iter()));
+    let failures = overview["newest_failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0]["request"]["outcome"], "failed");
     let of_route = json(&site, &format!("/route?name={route}"));
     let of_minutes = |field: &str| {
         let minutes = of_route["minutes"].as_array().unwrap().iter();

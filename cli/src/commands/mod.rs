@@ -8,3 +8,5 @@ pub(crate) mod hotspots;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod symbolize;
+#[cfg(feature = "top")]
+pub(crate) mod top;

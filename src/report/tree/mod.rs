@@ -41,6 +41,7 @@ pub struct Tree<'a> {
     report: &'a Report,
     is_coloured: bool,
     is_unfolded: bool,
+    columns: Option<usize>,
 }
 
 impl<'a> Tree<'a> {
@@ -49,6 +50,7 @@ impl<'a> Tree<'a> {
             report,
             is_coloured: false,
             is_unfolded: false,
+            columns: None,
         }
     }
 
@@ -91,6 +93,48 @@ impl<'a> Tree<'a> {
         self.is_coloured = yes;
         self
     }
+
+    /// Leaves out figures, the least important first, such that they take at most half of a line of so many
+    /// characters, and the calls have the rest; all are shown by default. Lines are not cut.
+    ///
+    /// ```
+    /// let trace = tracer::Trace::new();
+    /// let scope = trace.inject();
+    /// tracer::call!("load").stop();
+    /// drop(scope);
+    /// let report = trace.report();
+    /// let headings = |tree: tracer::report::Tree<'_>| tree.to_string().lines().nth(1).map(str::to_owned);
+    /// assert!(headings(report.tree()).unwrap().contains("self-bytes"));
+    /// assert!(!headings(report.tree().within(80)).unwrap().contains("self-bytes"));
+    /// ```
+    pub fn within(mut self, columns: usize) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    /// Returns the widths of the columns of figures; `None` for those that are left out.
+    fn widths(&self, rows: &[Row<'_>], shows_kept: bool) -> [Option<usize>; COLUMNS] {
+        let mut widths = HEADINGS.map(|heading| heading.chars().count());
+        for row in rows {
+            for (width, figure) in widths.iter_mut().zip(&row.figures) {
+                *width = (*width).max(figure.chars().count());
+            }
+        }
+        let mut widths = widths.map(Some);
+        if !shows_kept {
+            widths[KEEPS] = None;
+        }
+        if let Some(columns) = self.columns {
+            for place in LEAST_FIRST {
+                let taken: usize = widths.iter().flatten().map(|width| width + 2).sum();
+                if taken <= columns / 2 {
+                    break;
+                }
+                widths[place] = None;
+            }
+        }
+        widths
+    }
 }
 
 impl Display for Tree<'_> {
@@ -112,6 +156,8 @@ const HEADINGS: [&str; COLUMNS] = [
 ];
 /// The last column, which is not always there.
 const KEEPS: usize = COLUMNS - 1;
+/// Places in [`HEADINGS`], in the order in which a narrow tree leaves them out.
+const LEAST_FIRST: [usize; COLUMNS] = [1, 5, 3, 6, 4, 2, KEEPS, 0];
 const HEAVY: &str = "\x1b[1m";
 const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
@@ -149,7 +195,6 @@ fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
         write!(out, ", keeps {bytes}")?;
     }
     let shows_kept = shows_kept(report);
-    let columns = if shows_kept { COLUMNS } else { KEEPS };
     writeln!(out, "{}", Subscriber(report))?;
     let outline = if tree.is_unfolded {
         Outline::unfolded(report)
@@ -157,25 +202,15 @@ fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
         Outline::of(report)
     };
     let rows = Lines::of(report, shows_kept).rows(&outline);
-    let mut widths = HEADINGS.map(|heading| heading.chars().count());
-    for row in &rows {
-        for (width, figure) in widths.iter_mut().zip(&row.figures) {
-            *width = (*width).max(figure.chars().count());
-        }
-    }
+    let widths = tree.widths(&rows, shows_kept);
     if !rows.is_empty() {
-        write_row(
-            out,
-            &HEADINGS.map(str::to_owned)[..columns],
-            &widths,
-            "call",
-        )?;
+        write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
         writeln!(out)?;
     }
     for row in &rows {
         let colour = row.colour.filter(|_| tree.is_coloured);
         out.write_str(colour.unwrap_or_default())?;
-        write_row(out, &row.figures[..columns], &widths, &row.text)?;
+        write_row(out, &row.figures, &widths, &row.text)?;
         writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
     }
     write_facts(report, out)?;
@@ -230,15 +265,16 @@ fn write_legend(rows: &[Row<'_>], out: &mut impl Write) -> fmt::Result {
 
 fn write_row(
     out: &mut impl Write,
-    figures: &[String],
-    widths: &[usize; COLUMNS],
+    figures: &[String; COLUMNS],
+    widths: &[Option<usize>; COLUMNS],
     text: &str,
 ) -> fmt::Result {
-    for (index, (figure, width)) in figures.iter().zip(widths).enumerate() {
-        let gap = if index == 0 { "" } else { "  " };
-        write!(out, "{gap}{figure:>width$}")?;
+    for (figure, width) in figures.iter().zip(widths) {
+        if let Some(width) = width {
+            write!(out, "{figure:>width$}  ")?;
+        }
     }
-    write!(out, "  {text}")
+    out.write_str(text)
 }
 
 /// Displays a thread as `worker #3`.

@@ -1,0 +1,173 @@
+//! One trace that is open: its tree as lines, and which of them are shown.
+
+use tracer::Report;
+
+use super::keys::Motion;
+use super::model::{Key, Problem};
+use super::rows::contains;
+use super::text;
+
+/// How a line of the tree stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Plain,
+    Heavy,
+    Bad,
+    Faint,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) look: Look,
+}
+
+pub(crate) struct OpenTrace {
+    pub(crate) key: Key,
+    /// Whether the source has to be asked for it; a request in flight is shown as it was when it was opened.
+    pub(crate) is_kept: bool,
+    /// A line above the tree, if the report has no request.
+    title: Option<String>,
+    report: Option<Report>,
+    pub(crate) problem: Option<Problem>,
+    pub(crate) lines: Vec<Line>,
+    /// The width for which the lines were made.
+    width: usize,
+    /// The first line and the first column that are shown.
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    /// The line that was found.
+    pub(crate) found: Option<usize>,
+}
+
+/// Columns by which a trace is scrolled sideways.
+const SIDEWAYS: usize = 8;
+
+/// The most lines that the request takes above its tree.
+const MOST_OF_REQUEST: usize = 4;
+
+impl OpenTrace {
+    pub(crate) fn kept(key: Key) -> Self {
+        Self {
+            key,
+            is_kept: true,
+            title: None,
+            report: None,
+            problem: None,
+            lines: Vec::new(),
+            width: 0,
+            top: 0,
+            left: 0,
+            found: None,
+        }
+    }
+
+    pub(crate) fn running(key: Key, title: &str, report: Report) -> Self {
+        Self {
+            is_kept: false,
+            title: Some(format!("{title}: in flight, as it was when it was opened")),
+            report: Some(report),
+            ..Self::kept(key)
+        }
+    }
+
+    pub(crate) fn take(&mut self, report: Result<Report, Problem>) {
+        match report {
+            Ok(report) => {
+                (self.report, self.problem) = (Some(report), None);
+                self.width = 0;
+            }
+            Err(problem) => self.problem = Some(problem),
+        }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.report.is_some()
+    }
+
+    /// Makes the lines, if the width has changed.
+    pub(crate) fn lay_out(&mut self, width: usize) {
+        let Some(report) = self.report.as_ref().filter(|_| self.width != width) else {
+            return;
+        };
+        self.width = width;
+        let tree = report.tree().colour(true).within(width).to_string();
+        let title = self.title.iter().map(|title| Line {
+            text: title.clone(),
+            look: Look::Plain,
+        });
+        self.lines = title.collect();
+        let mut lines = tree.lines();
+        if report.request.is_some() {
+            // The line of the request, which may have a long message.
+            let of_request = lines.next().unwrap_or_default();
+            let needed = text::width(of_request).div_ceil(width.max(1));
+            let wrapped = text::wrapped(of_request, width, needed.clamp(1, MOST_OF_REQUEST));
+            self.lines.extend(wrapped.map(|it| line(&it)));
+        }
+        self.lines.extend(lines.map(line));
+        self.top = self.top.min(self.lines.len().saturating_sub(1));
+        self.found = None;
+    }
+
+    pub(crate) fn moved(&mut self, motion: Motion, page: usize) {
+        let last = self.lines.len().saturating_sub(page);
+        self.top = match motion {
+            Motion::Up => self.top.saturating_sub(1),
+            Motion::Down => self.top + 1,
+            Motion::PageUp => self.top.saturating_sub(page),
+            Motion::PageDown => self.top + page,
+            Motion::First => 0,
+            Motion::Last => last,
+            Motion::Left | Motion::Right => self.top,
+        };
+        self.top = self.top.min(last);
+        match motion {
+            Motion::Left => self.left = self.left.saturating_sub(SIDEWAYS),
+            Motion::Right => {
+                let longest = self.lines.iter().map(|it| it.text.chars().count()).max();
+                self.left = (self.left + SIDEWAYS).min(longest.unwrap_or(0));
+            }
+            Motion::First => self.left = 0,
+            _ => {}
+        }
+    }
+
+    /// Goes to the next line with the text, from so many lines after the one that was found before.
+    pub(crate) fn find(&mut self, text: &str, skipped: usize) {
+        if text.is_empty() {
+            self.found = None;
+            return;
+        }
+        let count = self.lines.len();
+        let begin = self.found.map_or(self.top, |found| found + skipped);
+        let mut places = (0..count).map(|step| (begin + step) % count);
+        self.found = places.find(|place| contains(&self.lines[*place].text, text));
+        if let Some(found) = self.found {
+            // Not at the very top, so that the calls around are seen, too.
+            self.top = found.saturating_sub(2);
+        }
+    }
+}
+
+/// Reads a line of the coloured tree: a sequence for the whole line, or none. Text from outside is escaped there.
+fn line(text: &str) -> Line {
+    let coloured = text
+        .strip_prefix("\x1b[")
+        .and_then(|rest| rest.split_once('m'));
+    let Some((colour, rest)) = coloured else {
+        return Line {
+            text: text.to_owned(),
+            look: Look::Plain,
+        };
+    };
+    Line {
+        text: rest.trim_end_matches("\x1b[0m").to_owned(),
+        look: match colour {
+            "1" => Look::Heavy,
+            "31" => Look::Bad,
+            "2" => Look::Faint,
+            _ => Look::Plain,
+        },
+    }
+}

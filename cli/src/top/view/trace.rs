@@ -1,0 +1,29 @@
+//! One trace: the lines of its tree.
+
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::style::{Colours, Look};
+use crate::top::text::cut;
+use crate::top::trace::{self, OpenTrace};
+
+pub(super) fn lines(trace: &OpenTrace, place: Rect, colours: Colours) -> Vec<Line<'static>> {
+    let (of, height) = (usize::from(place.width), usize::from(place.height));
+    let shown = trace.lines.iter().enumerate().skip(trace.top).take(height);
+    shown
+        .map(|(number, line)| {
+            let text = cut(&line.text, trace.left, of);
+            let style = if trace.found == Some(number) {
+                colours.selected()
+            } else {
+                colours.of(match line.look {
+                    trace::Look::Plain => Look::Plain,
+                    trace::Look::Heavy => Look::Heavy,
+                    trace::Look::Bad => Look::Bad,
+                    trace::Look::Faint => Look::Faint,
+                })
+            };
+            Line::styled(text, style)
+        })
+        .collect()
+}
