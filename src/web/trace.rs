@@ -201,7 +201,7 @@ fn in_order(outline: &Outline<'_>) -> Vec<Line> {
 
 /// Returns the number of the first line that is asked for, from 0.
 fn first_shown(asked: &Asked) -> Result<usize, Refused> {
-    let first = asked
+    let first: u64 = asked
         .get("from")
         .map_or(Ok(0), |text| number(text, "place of a line"))?;
     Ok(usize::try_from(first).unwrap_or(usize::MAX))

@@ -76,7 +76,12 @@ impl SiteLog {
                 walk::prepare_first();
                 Base::here()
             }),
-            Sampling::First(_) | Sampling::Mean(_) => Base::UNKNOWN,
+            Sampling::First(_) => {
+                exclude(walk::prepare_first);
+                Base::UNKNOWN
+            }
+            // Prepared for by the mean.
+            Sampling::Mean(_) => Base::UNKNOWN,
         };
         super::enter(self, key, base)
     }

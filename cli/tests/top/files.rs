@@ -29,8 +29,10 @@ fn handle(steps: usize) {
     (0..steps).for_each(step);
 }
 
-#[traced("{number}")]
-fn step(number: usize) {}
+/// Failed calls have lines of their own.
+fn step(number: usize) {
+    tracer::call!("{number}").fail("no");
+}
 
 #[test]
 fn a_file_with_hostile_names_that_grows() {
