@@ -110,19 +110,13 @@ pub(super) fn beside_usual(
     }
 }
 
-/// Returns the bytes that are kept.
-pub(super) fn kept(net_bytes: i64) -> String {
-    let sign = if net_bytes < 0 { "-" } else { "" };
-    format!("{sign}{}", bytes(net_bytes.unsigned_abs()))
-}
-
 /// Makes the cell with the peak, and what is kept of it.
 pub(super) fn peak(peak_bytes: Option<u64>, total: Option<Counts>) -> Markup {
     let net_bytes = total.map_or(0, |total| total.net_bytes());
     html! {
         td data-of="Peak" {
             (or_unknown(peak_bytes, bytes))
-            @if net_bytes > 0 { span.usual { "keeps " (kept(net_bytes)) } }
+            @if net_bytes > 0 { span.usual { "keeps " (bytes(net_bytes.unsigned_abs())) } }
         }
     }
 }

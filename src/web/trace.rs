@@ -17,7 +17,7 @@ use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, cell, encoded, indent, kept, peak, shown};
+use super::layout::{beside_usual, cell, encoded, indent, peak, shown};
 use super::requests::{ending, name, reasons, title};
 use super::{
     Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
@@ -147,7 +147,8 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
                 }
                 @if let Some(net_bytes) = report.total.map(|it| it.net_bytes()) {
                     li.warm[compared.is_some_and(Compared::net_bytes_stand_out)] {
-                        "keeps " b { (kept(net_bytes)) }
+                        @if net_bytes < 0 { "returns " } @else { "keeps " }
+                        b { (bytes(net_bytes.unsigned_abs())) }
                         @if let Some(usual) = compared.and_then(|it| it.usual_net_bytes) { span.faint { " (usual " (bytes(usual.p50)) ", p99 " (bytes(usual.p99)) ")" } }
                     }
                 }
