@@ -22,7 +22,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::event::Event;
 
 use crate::failure::Failure;
 
@@ -32,7 +32,7 @@ use file::Reports;
 use model::Source;
 use page::Page;
 use state::State;
-use terminal::{Screen, Signals};
+use terminal::{Events, Screen, Signals};
 use view::{Colours, Now};
 
 pub(crate) use address::VARIABLE as TOKEN_VARIABLE;
@@ -103,6 +103,7 @@ fn show(
     let failed = |error: io::Error| Failure::Output("the terminal".to_owned(), error);
     let mut state = State::new(watched.name, watched.is_live, every);
     let fetcher = Fetcher::start(watched.source, every).map_err(failed)?;
+    let events = Events::read().map_err(failed)?;
     let colours = Colours::of_environment();
     let mut wanted = Wanted::default();
     let mut drawn: Option<Instant> = None;
@@ -128,15 +129,17 @@ fn show(
             draw(&mut screen, &mut state, colours).map_err(failed)?;
             drawn = Some(Instant::now());
         }
-        let mut is_event = event::poll(TICK).map_err(failed)?;
-        while is_event {
-            if let Event::Key(key) = event::read().map_err(failed)?
+        let mut within = TICK;
+        while !state.is_over
+            && let Some(event) = events.next(within).map_err(failed)?
+        {
+            if let Event::Key(key) = event
                 && let Some(action) = keys::action(key, state.mode())
             {
                 state.apply(action, now().unix_ns);
             }
             drawn = None;
-            is_event = !state.is_over && event::poll(Duration::ZERO).map_err(failed)?;
+            within = Duration::ZERO;
         }
     }
     Ok(())

@@ -4,8 +4,12 @@ use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event};
 
 use crate::failure::Failure;
 
@@ -34,6 +38,41 @@ impl Drop for Screen {
         // If the terminal is gone, nothing is to be restored.
         let _ = ratatui::try_restore();
         let _ = self.terminal.show_cursor();
+    }
+}
+
+/// What is typed. A thread of its own reads it: crossterm's reading does not return once the terminal is gone, and would
+/// keep the command from ending.
+pub(crate) struct Events(Receiver<io::Result<Event>>);
+
+impl Events {
+    /// The most that wait to be taken.
+    const MOST: usize = 64;
+
+    pub(crate) fn read() -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(Self::MOST);
+        let read = move || {
+            loop {
+                let event = event::read();
+                let has_failed = event.is_err();
+                if sender.send(event).is_err() || has_failed {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(read)?;
+        Ok(Self(receiver))
+    }
+
+    /// Returns the next one, if it comes within this time.
+    pub(crate) fn next(&self, within: Duration) -> io::Result<Option<Event>> {
+        match self.0.recv_timeout(within) {
+            Ok(event) => event.map(Some),
+            Err(RecvTimeoutError::Timeout) if io::stdin().is_terminal() => Ok(None),
+            Err(_) => Err(io::Error::other("it is gone")),
+        }
     }
 }
 

@@ -77,3 +77,13 @@ fn a_file_with_hostile_names_that_grows() {
         assert!(!left.raw.contains(sequence), "{sequence:?}");
     }
 }
+
+#[test]
+fn it_ends_if_the_terminal_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traces.jsonl");
+    append(&path, "GET /a", 0);
+    let terminal = Terminal::run(&[path.to_str().unwrap()], &[], (80, 24));
+    terminal.wait_for(&["GET /a"]);
+    assert!(!terminal.hang_up().success());
+}

@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write};
 use std::num::NonZero;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     output: Arc<Mutex<Output>>,
     reader: Option<std::thread::JoinHandle<()>>,
+    is_hung_up: Arc<AtomicBool>,
     before: String,
 }
 
@@ -82,9 +85,13 @@ impl Terminal {
             raw: Vec::new(),
         }));
         let taken = Arc::clone(&output);
+        let is_hung_up = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&is_hung_up);
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+            while !is_over.load(Relaxed)
+                && let Ok(length @ 1..) = reader.read(&mut buffer)
+            {
                 let mut output = taken.lock().unwrap();
                 output.screen.process(&buffer[..length]);
                 output.raw.extend_from_slice(&buffer[..length]);
@@ -97,6 +104,7 @@ impl Terminal {
             child,
             output,
             reader: Some(reader),
+            is_hung_up,
             before,
         }
     }
@@ -149,6 +157,23 @@ impl Terminal {
             .args(["-s", name, &process])
             .status();
         assert!(kill.unwrap().success());
+    }
+
+    /// Closes the terminal, as a connection that is lost does, and waits for the command's end.
+    pub(crate) fn hang_up(self) -> ExitStatus {
+        self.is_hung_up.store(true, Relaxed);
+        // The command draws anew, so that the reader returns.
+        self.resize(70, 20);
+        let Self {
+            master,
+            keys,
+            mut child,
+            reader,
+            ..
+        } = self;
+        reader.unwrap().join().unwrap();
+        drop((master, keys));
+        child.wait().unwrap()
     }
 
     /// Waits for the command's end, and checks that the terminal is as it was before.
