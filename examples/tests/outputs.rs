@@ -100,9 +100,9 @@ bytes allocates site
 in budget::evens at budget.rs:21
 16 1 budget::select at budget.rs:27
 in budget::evens at budget.rs:21
-what ran inside: trace 2: TIME, allocates 3 (64 bytes)
-wall busy allocates self-allocs bytes self-bytes peak call
-TIME TIME 3 3 64 64 64 select @ main #1
+what ran inside: trace 2: TIME, allocates 3 (64 bytes), keeps 64 bytes
+wall busy allocates self-allocs bytes self-bytes peak keeps call
+TIME TIME 3 3 64 64 64 64 select @ main #1
 calls recorded: 1, memory: 4,096 bytes
 note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
 "
@@ -200,14 +200,14 @@ message: \"an order needs an item\"
 
 POST /shop.Orders/Place [second] path=/shop.Orders/Place status=200 sent=0 frames=0: TIME · \
 failed: grpc-status 9: an order needs an item · kept: everything
-trace N ID: TIME, allocates N (N bytes)
+trace N ID: TIME, allocates N (N bytes), keeps N bytes
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N place @ tokio-rt-worker #N
 calls recorded: N memory: N bytes
 
 POST /shop.Orders/Place [first] path=/shop.Orders/Place status=200 sent=15 frames=1: TIME · \
 kept: everything
-trace N ID: TIME, allocates N (N bytes)
+trace N ID: TIME, allocates N (N bytes), keeps N bytes
 wall busy allocates self-allocs bytes self-bytes peak call
 TIME TIME N N N N N place @ tokio-rt-worker #N
 calls recorded: N memory: N bytes
