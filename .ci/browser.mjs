@@ -90,7 +90,7 @@ async function everyPage(tab, site, most, look) {
     const number = (counted.get(kind(url)) ?? 0) + 1
     if (number > most) continue
     counted.set(kind(url), number)
-    if (/\/trace\/\d+\/(?!compare$)\w+$/.test(url)) {
+    if (/\/metrics$|\/trace\/\d+\/(?!compare$)[\w-]+$/.test(url)) {
       const answer = await fetch(url, site.authorized)
       assert.equal(answer.status, 200, url)
       const content = await answer.text()
@@ -447,7 +447,7 @@ async function loaded(browser) {
     if (name === 'laptop-light') await pictured(browser, site)
     const kinds = [...counted.keys()].map(it => it.replace('/debug/traces', '')).sort()
     // `tests/http/page_links.rs` checks that a trace has a link to each format.
-    const isExport = kind => /^\/trace\/N\/(?!compare)/.test(kind)
+    const isExport = kind => /^\/metrics$|^\/trace\/N\/(?!compare)/.test(kind)
     assert(kinds.some(isExport), `${name}: no export among ${kinds}`)
     assert.deepEqual(kinds.filter(kind => !isExport(kind)), ['', '/failures', '/hotspots', '/in-flight', '/route', '/search', '/trace/N', '/trace/N/compare'], name)
     assert.deepEqual(tab.wrong, [], name)
