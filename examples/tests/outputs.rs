@@ -1,7 +1,9 @@
 //! The output of the small examples.
 
 use crate::http::ask;
-use crate::process::{Running, printed, run, stderr, stdout};
+use crate::process::{Running, printed};
+#[cfg(feature = "sites")]
+use crate::process::{run, stderr, stdout};
 use crate::text::{without_numbers, without_times};
 
 #[test]
