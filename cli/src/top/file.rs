@@ -116,12 +116,13 @@ impl Reports {
     ///
     /// If there is none, or it has not one report per line but something else.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        // Before it is opened: that would wait for a pipe's writer.
+        if !path.metadata()?.is_file() {
             let why = "expected a file with one report per line, or the address of a page";
             return Err(io::Error::other(why));
         }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
         Ok(Self {
             path: path.to_owned(),
             input: BufReader::with_capacity(1 << 20, file),
