@@ -159,7 +159,7 @@ impl Reports {
             let is_too_long = !is_whole && size == MOST_BYTES;
             if is_too_long {
                 line = Vec::new();
-                size += skip_line(&mut self.input)?;
+                size += self.input.skip_until(b'\n')? as u64;
             }
             let report = serde_json::from_slice::<Report>(&line);
             if report.is_err() && !is_whole && !is_too_long {
@@ -317,21 +317,6 @@ fn record(histogram: &mut Histogram<u32>, figure: u64) {
     // The histogram grows as needed, up to this.
     let added = histogram.record(figure.min(1 << 60));
     debug_assert!(added.is_ok(), "{added:?}");
-}
-
-/// Passes over the rest of a line. Returns its length in bytes.
-fn skip_line(input: &mut BufReader<File>) -> io::Result<u64> {
-    let mut passed = 0;
-    loop {
-        let buffer = input.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let length = end.map_or(buffer.len(), |end| end + 1);
-        input.consume(length);
-        passed += length as u64;
-        if end.is_some() || length == 0 {
-            return Ok(passed);
-        }
-    }
 }
 
 fn kept(report: &Report) -> Kept {
