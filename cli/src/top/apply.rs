@@ -64,10 +64,8 @@ impl State {
         };
         let last = self.columns().figures.len();
         let place = match action {
-            Action::Move(Motion::Up) => place.saturating_sub(1),
-            Action::Move(Motion::Down) => (place + 1).min(last),
-            Action::Move(Motion::First | Motion::PageUp) => 0,
-            Action::Move(Motion::Last | Motion::PageDown) => last,
+            // The menu is one page.
+            Action::Move(motion) => motion.from(place, last, last),
             Action::Open => {
                 self.list_state_mut().order = Order {
                     column: place,
@@ -172,15 +170,7 @@ impl State {
         }
         let rows = self.rows(now_unix_ns);
         let at = self.list_state().selected(&rows);
-        let to = match motion {
-            Motion::Up => at.saturating_sub(1),
-            Motion::Down => at + 1,
-            Motion::PageUp => at.saturating_sub(page),
-            Motion::PageDown => at + page,
-            Motion::First => 0,
-            Motion::Last => rows.len(),
-            Motion::Left | Motion::Right => at,
-        };
+        let to = motion.from(at, page, rows.len());
         self.list_state_mut().select(&rows, to);
     }
 

@@ -112,16 +112,7 @@ impl OpenTrace {
 
     pub(crate) fn moved(&mut self, motion: Motion, page: usize) {
         let last = self.lines.len().saturating_sub(page);
-        self.top = match motion {
-            Motion::Up => self.top.saturating_sub(1),
-            Motion::Down => self.top + 1,
-            Motion::PageUp => self.top.saturating_sub(page),
-            Motion::PageDown => self.top + page,
-            Motion::First => 0,
-            Motion::Last => last,
-            Motion::Left | Motion::Right => self.top,
-        };
-        self.top = self.top.min(last);
+        self.top = motion.from(self.top, page, last);
         match motion {
             Motion::Left => self.left = self.left.saturating_sub(SIDEWAYS),
             Motion::Right => {
