@@ -5,16 +5,7 @@ use tracer::Report;
 use super::keys::Motion;
 use super::model::{Key, Problem};
 use super::rows::contains;
-use super::text;
-
-/// How a line of the tree stands out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    Plain,
-    Heavy,
-    Bad,
-    Faint,
-}
+use super::text::{self, Look};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::style::{Colours, Look};
+use super::style::Colours;
 use super::{Now, width};
-use crate::top::rows::{Row, Tone};
+use crate::top::rows::Row;
 use crate::top::state::{List, State};
-use crate::top::text::cut;
+use crate::top::text::{Look, cut};
 
 const GAP: usize = 2;
 
@@ -80,11 +80,7 @@ pub(super) fn lines(state: &State, now: Now, place: Rect, colours: Colours) -> V
                 let line = line + &" ".repeat(pad);
                 return Line::styled(line, colours.selected());
             }
-            let look = match row.tone {
-                Tone::Plain => Look::Plain,
-                Tone::Bad => Look::Bad,
-            };
-            Line::styled(line, colours.of(look))
+            Line::styled(line, colours.of(row.look))
         })
         .collect()
 }

@@ -16,7 +16,7 @@ use tracer::__command::{bytes, count};
 
 use super::rows::per_second;
 use super::state::{Input, List, State};
-use super::text::{ago, cut, escaped, width, wrapped};
+use super::text::{Look, ago, cut, escaped, width, wrapped};
 
 pub(crate) use style::Colours;
 
@@ -225,36 +225,36 @@ fn path(state: &State) -> String {
 }
 
 /// Returns the line above the keys: what is typed, what is wrong, or what has to be known.
-fn status(state: &State, now: Now) -> Option<(String, style::Look)> {
+fn status(state: &State, now: Now) -> Option<(String, Look)> {
     if let Some(input) = &state.input {
         let text = match input {
             Input::Search(text) => format!("Search: {}_", escaped(text)),
             Input::Filter(text) => format!("Filter: {}_", escaped(text)),
         };
-        return Some((text, style::Look::Typed));
+        return Some((text, Look::Typed));
     }
     let age = |at: Instant| ago(now.at.saturating_duration_since(at).as_secs());
     if let Some((problem, at)) = state.trouble() {
         let age = at.map_or_else(String::new, |at| format!("{} old: ", age(at)));
-        return Some((format!("! {age}{problem}"), style::Look::Bad));
+        return Some((format!("! {age}{problem}"), Look::Bad));
     }
     if let Some(at) = state.late_since(now.at) {
         let text = format!("! {} old: expected an answer by now", age(at));
-        return Some((text, style::Look::Bad));
+        return Some((text, Look::Bad));
     }
     let filter = &state.list_state().filter;
     if !filter.is_empty() && state.trace.is_none() {
         let text = format!("Only lines with {} (Esc: all)", escaped(filter));
-        return Some((text, style::Look::Typed));
+        return Some((text, Look::Typed));
     }
     if state.is_waiting() {
-        return Some(("Waiting for the answer…".to_owned(), style::Look::Faint));
+        return Some(("Waiting for the answer…".to_owned(), Look::Faint));
     }
     if state.trace.is_some() {
         return None;
     }
     let note = state.overview.data.as_ref()?.note.as_ref()?;
-    Some((format!("! {note}"), style::Look::Bad))
+    Some((format!("! {note}"), Look::Bad))
 }
 
 fn keys(state: &State, columns: usize, colours: Colours) -> Line<'static> {
