@@ -5,6 +5,7 @@ mod popup;
 mod style;
 mod trace;
 
+use std::cell::LazyCell;
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -116,15 +117,17 @@ pub(crate) fn page(state: &State, now: Now, area: Rect) -> usize {
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, now: Now, colours: Colours) {
     let area = frame.area();
     let columns = usize::from(area.width);
+    // Not needed for a trace.
+    let table = LazyCell::new(|| list::Table::new(state, now, columns));
     for (part, place) in places(state, now, area) {
         let lines = match part {
             Part::Title => vec![title(state, columns).into()],
             Part::Totals => vec![totals(state).into()],
             Part::Tabs => vec![tabs(state, columns)],
-            Part::Heading => vec![list::heading(state, now, columns, colours)],
+            Part::Heading => vec![list::heading(state, &table, columns, colours)],
             Part::Body => match &state.trace {
                 Some(trace) => trace::lines(trace, place, colours),
-                None => list::lines(state, now, place, colours),
+                None => list::lines(state, &table, place, colours),
             },
             Part::Status => {
                 let (text, style) = status(state, now).unwrap_or_default();
