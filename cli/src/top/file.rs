@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use tracer::__command::count;
 use tracer::Report;
 
-use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals};
+use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals, unix_ns};
 use super::text::escaped;
 
 /// Longer lines are passed over.
@@ -335,13 +335,6 @@ fn kept(report: &Report) -> Kept {
         bytes: report.total.map(|it| it.bytes_allocated),
         outcome: report.outcome().clone(),
         reasons: request.map(|it| it.reasons.clone()).unwrap_or_default(),
-    }
-}
-
-fn unix_ns(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |it| -it),
     }
 }
 
