@@ -197,7 +197,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::fetch::{Answer, Wanted};
-    use super::super::model::{Overview, Route};
+    use super::super::model::{Overview, Problem, Route};
     use super::*;
 
     fn answer(routes: &[(&str, u64)]) -> Answer {
@@ -239,6 +239,31 @@ mod tests {
         // An answer for what is no longer open.
         state.take(Answer::Route("b".to_owned(), Ok(Vec::new())), now);
         assert!(state.is_waiting());
+    }
+
+    #[test]
+    fn a_trace_is_asked_for_until_it_is_there_each_time_it_is_opened() {
+        let (mut state, now) = state();
+        let key = Key {
+            started_unix_ns: 5,
+            trace: 7,
+        };
+        let report = || Box::new(tracer::Trace::new().report());
+        for _ in 0..2 {
+            state.trace = Some(OpenTrace::kept(key));
+            assert_eq!(state.wanted().trace, Some(key));
+            let problem = Problem("no".to_owned());
+            state.take(Answer::Trace(key, Err(problem)), now);
+            assert_eq!(state.wanted().trace, Some(key));
+            state.take(Answer::Trace(key, Ok(report())), now);
+            assert!(!state.is_waiting());
+            assert_eq!(state.wanted(), Wanted::default());
+            // It may be opened again before anything else is asked for.
+            state.apply(Action::Back, 0);
+        }
+        let report = tracer::Trace::new().report();
+        state.trace = Some(OpenTrace::running(key, "a", report));
+        assert_eq!(state.wanted(), Wanted::default());
     }
 
     #[test]

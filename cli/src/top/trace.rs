@@ -15,10 +15,9 @@ pub(crate) struct Line {
 
 pub(crate) struct OpenTrace {
     pub(crate) key: Key,
-    /// Whether the source has to be asked for it; a request in flight is shown as it was when it was opened.
-    pub(crate) is_kept: bool,
     /// A line above the tree, if the report has no request.
     title: Option<String>,
+    /// Not there yet, unless it is that of a request in flight, which is shown as it was when it was opened.
     report: Option<Report>,
     pub(crate) problem: Option<Problem>,
     pub(crate) lines: Vec<Line>,
@@ -41,7 +40,6 @@ impl OpenTrace {
     pub(crate) fn kept(key: Key) -> Self {
         Self {
             key,
-            is_kept: true,
             title: None,
             report: None,
             problem: None,
@@ -55,7 +53,6 @@ impl OpenTrace {
 
     pub(crate) fn running(key: Key, title: &str, report: Report) -> Self {
         Self {
-            is_kept: false,
             title: Some(format!("{title}: in flight, as it was when it was opened")),
             report: Some(report),
             ..Self::kept(key)
