@@ -9,6 +9,7 @@
 #[cfg(feature = "criterion")]
 mod curves;
 pub mod futures;
+pub mod http;
 pub mod processor;
 #[cfg(feature = "criterion")]
 mod race;

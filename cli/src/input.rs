@@ -163,7 +163,8 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     Ok(Box::new(file))
 }
 
-fn name(path: &Path) -> String {
+/// Returns a file's name for messages.
+pub(crate) fn name(path: &Path) -> String {
     if path == Path::new(STDIN) {
         return "standard input".to_owned();
     }

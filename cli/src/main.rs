@@ -1,8 +1,8 @@
 //! `tracer`: shows and compares reports, from files of JSON lines.
 //!
 //! Exits with 0; with 1 if `diff` finds a rule broken, or `show` nothing that was looked for; with 2 if the
-//! input or the arguments are bad, and then no file is half written. If the reader of its output has ended, it exits silently with 141, as a
-//! shell shows the signal of a closed pipe.
+//! input or the arguments are bad, and then no file is half written. If the reader of its output has ended,
+//! it exits silently with 141, as a shell shows the signal of a closed pipe.
 
 #![forbid(unsafe_code)]
 

@@ -218,6 +218,12 @@ fn kept(trace: u64, outcome: &str, of_call: &str) -> String {
     line(trace, 1, 1000, of_call).replacen(r#""trace""#, &request, 1)
 }
 
+/// Returns the report of a request that began some seconds after 2025-11-24T00:00:00Z.
+fn kept_at(trace: u64, seconds: u64, outcome: &str) -> String {
+    let started = format!("\"started_unix_ns\":{}000000000", 1_763_942_400 + seconds);
+    kept(trace, outcome, "\"ok\"").replace("\"started_unix_ns\":1763942400000000000", &started)
+}
+
 #[test]
 fn a_request_is_listed_by_its_own_outcome() {
     let lines = [

@@ -1,6 +1,6 @@
 //! Which certificates a connection to the collector takes.
 
-use super::environment::{Environment, Found};
+use super::environment::{Environment, Found, or_else};
 use super::error::SettingError;
 
 /// Files in PEM.
@@ -25,17 +25,9 @@ pub(super) struct Identity {
 impl Certificates {
     /// Adds what the environment sets and code does not.
     pub(super) fn or(self, environment: &Environment<'_>) -> Result<Self, SettingError> {
-        let authority = match self.authority {
-            Some(given) => Some(given),
-            None => environment.of_traces("CERTIFICATE")?,
-        };
-        let identity = match self.identity {
-            Some(given) => Some(given),
-            None => identity(environment)?,
-        };
         Ok(Self {
-            authority,
-            identity,
+            authority: or_else(self.authority, || environment.of_traces("CERTIFICATE"))?,
+            identity: or_else(self.identity, || identity(environment))?,
         })
     }
 }

@@ -59,10 +59,10 @@ impl<'a> Environment<'a> {
 
     /// Returns the setting for traces, or else that for all signals.
     pub(super) fn of_traces(&self, setting: &str) -> Result<Option<Found>, SettingError> {
-        match self.get(&format!("OTEL_EXPORTER_OTLP_TRACES_{setting}"))? {
-            Some(found) => Ok(Some(found)),
-            None => self.get(&format!("OTEL_EXPORTER_OTLP_{setting}")),
-        }
+        let of_traces = self.get(&format!("OTEL_EXPORTER_OTLP_TRACES_{setting}"))?;
+        or_else(of_traces, || {
+            self.get(&format!("OTEL_EXPORTER_OTLP_{setting}"))
+        })
     }
 
     /// Returns the URL, and whether it is the base of those for all signals.
@@ -140,6 +140,17 @@ impl<'a> Environment<'a> {
         };
         let list = list(&found.value);
         list.ok_or_else(|| found.error("`key=value`, with commas between, percent-encoded"))
+    }
+}
+
+/// Returns a setting that comes first, or else the other one.
+pub(super) fn or_else<T>(
+    first: Option<T>,
+    other: impl FnOnce() -> Result<Option<T>, SettingError>,
+) -> Result<Option<T>, SettingError> {
+    match first {
+        Some(first) => Ok(Some(first)),
+        None => other(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::export::otlp::Resource;
 
 use super::certificates::Certificates;
 use super::endpoint::{Endpoint, Transport};
-use super::environment::{Environment, Found};
+use super::environment::{Environment, Found, or_else};
 use super::error::SettingError;
 use super::tls::Tls;
 use super::{Compression, Protocol};
@@ -70,14 +70,9 @@ impl Given {
         &mut self,
         environment: &Environment<'_>,
     ) -> Result<Settings, SettingError> {
-        let protocol = match self.protocol {
-            Some(protocol) => protocol,
-            None => environment.protocol()?.unwrap_or(Protocol::HttpProtobuf),
-        };
-        let endpoint = match self.endpoint.take() {
-            Some(given) => Some(given),
-            None => environment.endpoint()?,
-        };
+        let protocol = or_else(self.protocol, || environment.protocol())?;
+        let protocol = protocol.unwrap_or(Protocol::HttpProtobuf);
+        let endpoint = or_else(self.endpoint.take(), || environment.endpoint())?;
         let (url, is_base) = endpoint.unwrap_or_else(|| {
             let url = Endpoint::default(protocol);
             (found("the default endpoint", url), true)
@@ -94,14 +89,8 @@ impl Given {
         } else {
             None
         };
-        let compression = match self.compression {
-            Some(compression) => compression,
-            None => environment.compression()?.unwrap_or(Compression::None),
-        };
-        let timeout = match self.timeout {
-            Some(timeout) => timeout,
-            None => environment.timeout()?.unwrap_or(Duration::from_secs(10)),
-        };
+        let compression = or_else(self.compression, || environment.compression())?;
+        let timeout = or_else(self.timeout, || environment.timeout())?;
         let mut headers = HeaderMap::new();
         if let Some((found, list)) = environment.headers()? {
             for (name, value) in &list {
@@ -115,18 +104,15 @@ impl Given {
         }
         let mut attributes = environment.attributes()?;
         attributes.append(&mut self.attributes);
-        let service_name = match self.service_name.take() {
-            Some(name) => Some(name),
-            None => environment.service_name()?,
-        };
+        let service_name = or_else(self.service_name.take(), || environment.service_name())?;
         attributes.extend(service_name.map(|name| ("service.name".to_owned(), name)));
         Ok(Settings {
             endpoint,
             tls,
             protocol,
-            compression,
+            compression: compression.unwrap_or(Compression::None),
             headers,
-            timeout,
+            timeout: timeout.unwrap_or(Duration::from_secs(10)),
             resource: Resource::new(attributes.into_iter()),
             buffer_bytes: self.buffer_bytes,
             batch_bytes: self.batch_bytes,

@@ -3,29 +3,25 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::rt::Executor;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Tasks of the sender's runtime, which runs only while something is sent: one that is left to end by itself would
 /// hold its connection until the next batch.
 #[derive(Clone, Default)]
-pub(super) struct Tasks(Arc<Mutex<Vec<JoinHandle<()>>>>);
+pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
     pub(super) fn spawn<T>(&self, task: impl Future<Output = T> + Send + 'static) {
-        let task = tokio::spawn(async { _ = task.await });
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task);
+        // Those that have ended leave the set.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async { _ = task.await });
     }
 
     /// Ends all, and waits for that. None of them is running: the runtime has one thread.
     pub(super) async fn end(&self) {
-        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            task.abort();
-            // It was cancelled, or had ended.
-            let _ = task.await;
-        }
+        let mut tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
     }
 }
 

@@ -10,6 +10,7 @@ use tracer::web::{Archive, ArchiveContents, Page};
 
 use crate::arguments::Serve;
 use crate::failure::{self, Failure};
+use crate::input;
 use crate::output::stdout_failed;
 
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
@@ -60,10 +61,10 @@ fn listen(port: u16) -> io::Result<(TcpListener, SocketAddr, Runtime)> {
 fn say_contents(contents: &ArchiveContents) {
     if contents.unreadable > 0 {
         let lines = failure::plural(contents.unreadable, "line");
-        let first = contents.first_unreadable.as_ref().map(|(path, line)| {
-            let path = path.display().to_string();
-            format!(", the first in {}: line {line}", path.escape_debug())
-        });
+        let first = contents
+            .first_unreadable
+            .as_ref()
+            .map(|(path, line)| format!(", the first in {}: line {line}", input::name(path)));
         let first = first.unwrap_or_default();
         failure::say(&format_args!("passed over {lines}{first}"));
     }

@@ -64,10 +64,8 @@ impl State {
         };
         let last = self.columns().figures.len();
         let place = match action {
-            Action::Move(Motion::Up) => place.saturating_sub(1),
-            Action::Move(Motion::Down) => (place + 1).min(last),
-            Action::Move(Motion::First | Motion::PageUp) => 0,
-            Action::Move(Motion::Last | Motion::PageDown) => last,
+            // The menu is one page.
+            Action::Move(motion) => motion.from(place, last, last),
             Action::Open => {
                 self.list_state_mut().order = Order {
                     column: place,
@@ -172,15 +170,7 @@ impl State {
         }
         let rows = self.rows(now_unix_ns);
         let at = self.list_state().selected(&rows);
-        let to = match motion {
-            Motion::Up => at.saturating_sub(1),
-            Motion::Down => at + 1,
-            Motion::PageUp => at.saturating_sub(page),
-            Motion::PageDown => at + page,
-            Motion::First => 0,
-            Motion::Last => rows.len(),
-            Motion::Left | Motion::Right => at,
-        };
+        let to = motion.from(at, page, rows.len());
         self.list_state_mut().select(&rows, to);
     }
 
@@ -207,7 +197,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::fetch::{Answer, Wanted};
-    use super::super::model::{Overview, Route};
+    use super::super::model::{Overview, Problem, Route};
     use super::*;
 
     fn answer(routes: &[(&str, u64)]) -> Answer {
@@ -249,6 +239,31 @@ mod tests {
         // An answer for what is no longer open.
         state.take(Answer::Route("b".to_owned(), Ok(Vec::new())), now);
         assert!(state.is_waiting());
+    }
+
+    #[test]
+    fn a_trace_is_asked_for_until_it_is_there_each_time_it_is_opened() {
+        let (mut state, now) = state();
+        let key = Key {
+            started_unix_ns: 5,
+            trace: 7,
+        };
+        let report = || Box::new(tracer::Trace::new().report());
+        for _ in 0..2 {
+            state.trace = Some(OpenTrace::kept(key));
+            assert_eq!(state.wanted().trace, Some(key));
+            let problem = Problem("no".to_owned());
+            state.take(Answer::Trace(key, Err(problem)), now);
+            assert_eq!(state.wanted().trace, Some(key));
+            state.take(Answer::Trace(key, Ok(report())), now);
+            assert!(!state.is_waiting());
+            assert_eq!(state.wanted(), Wanted::default());
+            // It may be opened again before anything else is asked for.
+            state.apply(Action::Back, 0);
+        }
+        let report = tracer::Trace::new().report();
+        state.trace = Some(OpenTrace::running(key, "a", report));
+        assert_eq!(state.wanted(), Wanted::default());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::model::{InFlight, Kept, Key, Overview, Problem, Source};
 pub(crate) struct Wanted {
     pub(crate) in_flight: bool,
     pub(crate) route: Option<String>,
+    /// Until it is there: it doesn't change.
     pub(crate) trace: Option<Key>,
 }
 
@@ -46,7 +47,6 @@ impl Fetcher {
             source,
             every,
             answers: answer,
-            fetched: None,
         };
         let thread = std::thread::Builder::new().name("fetch".to_owned());
         // Not joined: a question may take seconds, and the command ends at once.
@@ -73,8 +73,6 @@ struct Fetch {
     source: Box<dyn Source>,
     every: Duration,
     answers: SyncSender<Answer>,
-    /// The trace that was fetched: it doesn't change.
-    fetched: Option<Key>,
 }
 
 /// Error that nobody wants answers any more.
@@ -121,14 +119,11 @@ impl Fetch {
 
     /// Fetches what was not wanted before.
     fn details(&mut self, wanted: &Wanted, before: &Wanted) -> Result<(), Unwanted> {
-        if let Some(key) = wanted.trace {
-            if self.fetched != Some(key) {
-                let report = self.source.trace(key).map(Box::new);
-                self.fetched = report.is_ok().then_some(key);
-                self.tell(Answer::Trace(key, report))?;
-            }
-        } else {
-            self.fetched = None;
+        if let Some(key) = wanted.trace
+            && wanted.trace != before.trace
+        {
+            let report = self.source.trace(key).map(Box::new);
+            self.tell(Answer::Trace(key, report))?;
         }
         if let Some(name) = &wanted.route
             && wanted.route != before.route

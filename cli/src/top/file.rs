@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use tracer::__command::count;
 use tracer::Report;
 
-use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals};
+use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals, unix_ns};
 use super::text::escaped;
 
 /// Longer lines are passed over.
@@ -116,12 +116,13 @@ impl Reports {
     ///
     /// If there is none, or it has not one report per line but something else.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        // Before it is opened: that would wait for a pipe's writer.
+        if !path.metadata()?.is_file() {
             let why = "expected a file with one report per line, or the address of a page";
             return Err(io::Error::other(why));
         }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
         Ok(Self {
             path: path.to_owned(),
             input: BufReader::with_capacity(1 << 20, file),
@@ -158,7 +159,7 @@ impl Reports {
             let is_too_long = !is_whole && size == MOST_BYTES;
             if is_too_long {
                 line = Vec::new();
-                size += skip_line(&mut self.input)?;
+                size += self.input.skip_until(b'\n')? as u64;
             }
             let report = serde_json::from_slice::<Report>(&line);
             if report.is_err() && !is_whole && !is_too_long {
@@ -318,21 +319,6 @@ fn record(histogram: &mut Histogram<u32>, figure: u64) {
     debug_assert!(added.is_ok(), "{added:?}");
 }
 
-/// Passes over the rest of a line. Returns its length in bytes.
-fn skip_line(input: &mut BufReader<File>) -> io::Result<u64> {
-    let mut passed = 0;
-    loop {
-        let buffer = input.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let length = end.map_or(buffer.len(), |end| end + 1);
-        input.consume(length);
-        passed += length as u64;
-        if end.is_some() || length == 0 {
-            return Ok(passed);
-        }
-    }
-}
-
 fn kept(report: &Report) -> Kept {
     let request = report.request.as_deref();
     let first = report.calls.first().map(|it| it.name.as_ref());
@@ -349,13 +335,6 @@ fn kept(report: &Report) -> Kept {
         bytes: report.total.map(|it| it.bytes_allocated),
         outcome: report.outcome().clone(),
         reasons: request.map(|it| it.reasons.clone()).unwrap_or_default(),
-    }
-}
-
-fn unix_ns(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |it| -it),
     }
 }
 

@@ -46,6 +46,22 @@ pub(crate) enum Motion {
     Right,
 }
 
+impl Motion {
+    /// Returns the place to which it goes from this one, among those up to `last`.
+    pub(crate) fn from(self, at: usize, page: usize, last: usize) -> usize {
+        let to = match self {
+            Self::Up => at.saturating_sub(1),
+            Self::Down => at + 1,
+            Self::PageUp => at.saturating_sub(page),
+            Self::PageDown => at + page,
+            Self::First => 0,
+            Self::Last => last,
+            Self::Left | Self::Right => at,
+        };
+        to.min(last)
+    }
+}
+
 /// What the help shows: keys, and what they do.
 pub(crate) const HELP: [(&str, &str); 11] = [
     ("Up Down PgUp PgDn Home End", "move"),

@@ -20,7 +20,7 @@ mod view;
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use ratatui::crossterm::event::Event;
 
@@ -29,7 +29,7 @@ use crate::failure::Failure;
 use address::Address;
 use fetch::{Fetcher, Wanted};
 use file::Reports;
-use model::Source;
+use model::{Source, unix_ns};
 use page::Page;
 use state::State;
 use terminal::{Events, Screen, Signals};
@@ -159,10 +159,8 @@ fn draw(screen: &mut Screen, state: &mut State, colours: Colours) -> io::Result<
 }
 
 fn now() -> Now {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let unix_ns = since.map_or(0, |it| i64::try_from(it.as_nanos()).unwrap_or(i64::MAX));
     Now {
         at: Instant::now(),
-        unix_ns,
+        unix_ns: unix_ns(SystemTime::now()),
     }
 }

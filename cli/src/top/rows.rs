@@ -8,7 +8,7 @@ use tracer::__command::{bytes, count, time};
 use tracer::{CallReport, Outcome};
 
 use super::model::{Kept, Key, Route, Running};
-use super::text::{ago, escaped};
+use super::text::{Look, ago, escaped};
 
 /// A column of figures. Columns with a lower rank stay longer when the screen is narrow.
 #[derive(Clone, Copy, Debug)]
@@ -91,12 +91,6 @@ pub(crate) enum Target {
     Running(Key),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
-    Plain,
-    Bad,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Figure {
     pub(crate) shown: String,
@@ -110,7 +104,7 @@ pub(crate) struct Row {
     pub(crate) figures: Vec<Figure>,
     /// Without characters that move the cursor.
     pub(crate) text: String,
-    pub(crate) tone: Tone,
+    pub(crate) look: Look,
 }
 
 /// By which column rows are sorted; the last one is the text.
@@ -171,10 +165,10 @@ pub(crate) fn of_route(it: &Route, rates: &HashMap<String, u64>, is_live: bool) 
         target: Target::Route(it.name.clone()),
         figures,
         text: escaped(&it.name),
-        tone: if it.failed > 0 {
-            Tone::Bad
+        look: if it.failed > 0 {
+            Look::Bad
         } else {
-            Tone::Plain
+            Look::Plain
         },
     }
 }
@@ -189,7 +183,7 @@ pub(crate) fn of_running(it: &Running) -> Row {
         target: Target::Running(it.key),
         figures: vec![duration(Some(it.age)), number(it.allocates), size(it.bytes)],
         text,
-        tone: Tone::Plain,
+        look: Look::Plain,
     }
 }
 
@@ -235,10 +229,10 @@ pub(crate) fn of_kept(it: &Kept, now_unix_ns: i64) -> Row {
             size(it.bytes),
         ],
         text,
-        tone: if it.is_failure() {
-            Tone::Bad
+        look: if it.is_failure() {
+            Look::Bad
         } else {
-            Tone::Plain
+            Look::Plain
         },
     }
 }
@@ -311,7 +305,7 @@ mod tests {
             target: Target::Route(text.to_owned()),
             figures: vec![number(value)],
             text: text.to_owned(),
-            tone: Tone::Plain,
+            look: Look::Plain,
         }
     }
 

@@ -265,21 +265,15 @@ fn outcome(name: &str, message: String) -> Outcome {
 
 /// Makes a report of the open calls, so that they are shown as those of a kept request.
 fn running(it: RunningOnPage) -> Result<Running, Problem> {
-    let counts: Option<CountsOnPage> = it
-        .total
-        .as_ref()
-        .and_then(|total| CountsOnPage::deserialize(total).ok());
-    let mut report = json!({
+    let report = json!({
         "tracer_report": 1,
         "trace": it.trace,
         "started_unix_ns": it.started_unix_ns,
         "elapsed_ns": it.age_ns,
         "memory_bytes": 0,
+        "total": it.total,
         "calls": it.open,
     });
-    if let Some(total) = it.total {
-        report["total"] = total;
-    }
     let report = Report::deserialize(report).map_err(|why| {
         let why = why.to_string();
         Problem(format!(
@@ -296,8 +290,8 @@ fn running(it: RunningOnPage) -> Result<Running, Problem> {
         route: it.name,
         id: it.id,
         age: Duration::from_nanos(it.age_ns),
-        allocates: counts.as_ref().map(CountsOnPage::allocates),
-        bytes: counts.as_ref().map(|it| it.bytes_allocated),
+        allocates: report.total.map(|it| it.allocates()),
+        bytes: report.total.map(|it| it.bytes_allocated),
         report,
     })
 }

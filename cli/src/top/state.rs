@@ -220,7 +220,7 @@ impl State {
 
     /// Returns what the source has to be asked for.
     pub(crate) fn wanted(&self) -> Wanted {
-        let trace = self.trace.as_ref().filter(|it| it.is_kept);
+        let trace = self.trace.as_ref().filter(|it| !it.is_there());
         Wanted {
             in_flight: self.is_live && self.list() == List::InFlight && self.trace.is_none(),
             route: self.route.clone(),
@@ -268,7 +268,7 @@ impl State {
         }
     }
 
-    /// Takes an answer. What is no longer open is passed over.
+    /// Takes an answer. What is no longer open, or there already, is passed over.
     pub(crate) fn take(&mut self, answer: Answer, now: Instant) {
         match answer {
             Answer::Overview(overview) => {
@@ -282,7 +282,8 @@ impl State {
                 self.of_route.take(requests, now);
             }
             Answer::Trace(key, report) => {
-                if let Some(trace) = self.trace.as_mut().filter(|it| it.key == key) {
+                let missing = |it: &&mut OpenTrace| it.key == key && !it.is_there();
+                if let Some(trace) = self.trace.as_mut().filter(missing) {
                     trace.take(report.map(|it| *it));
                 }
             }

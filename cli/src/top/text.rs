@@ -1,8 +1,19 @@
-//! Text from outside on a line of the screen.
+//! Text from outside on a line of the screen, and how the line looks.
 
 use ratatui::style::Style;
 use ratatui::text::Span;
 use tracer::__command::Escaped;
+
+/// How a line stands out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Look {
+    #[default]
+    Plain,
+    Bad,
+    Heavy,
+    Faint,
+    Typed,
+}
 
 /// Longer texts are cut before they are measured.
 const MOST_BYTES: usize = 4096;

@@ -5,16 +5,7 @@ use tracer::Report;
 use super::keys::Motion;
 use super::model::{Key, Problem};
 use super::rows::contains;
-use super::text;
-
-/// How a line of the tree stands out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    Plain,
-    Heavy,
-    Bad,
-    Faint,
-}
+use super::text::{self, Look};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -24,10 +15,9 @@ pub(crate) struct Line {
 
 pub(crate) struct OpenTrace {
     pub(crate) key: Key,
-    /// Whether the source has to be asked for it; a request in flight is shown as it was when it was opened.
-    pub(crate) is_kept: bool,
     /// A line above the tree, if the report has no request.
     title: Option<String>,
+    /// Not there yet, unless it is that of a request in flight, which is shown as it was when it was opened.
     report: Option<Report>,
     pub(crate) problem: Option<Problem>,
     pub(crate) lines: Vec<Line>,
@@ -50,7 +40,6 @@ impl OpenTrace {
     pub(crate) fn kept(key: Key) -> Self {
         Self {
             key,
-            is_kept: true,
             title: None,
             report: None,
             problem: None,
@@ -64,7 +53,6 @@ impl OpenTrace {
 
     pub(crate) fn running(key: Key, title: &str, report: Report) -> Self {
         Self {
-            is_kept: false,
             title: Some(format!("{title}: in flight, as it was when it was opened")),
             report: Some(report),
             ..Self::kept(key)
@@ -112,16 +100,7 @@ impl OpenTrace {
 
     pub(crate) fn moved(&mut self, motion: Motion, page: usize) {
         let last = self.lines.len().saturating_sub(page);
-        self.top = match motion {
-            Motion::Up => self.top.saturating_sub(1),
-            Motion::Down => self.top + 1,
-            Motion::PageUp => self.top.saturating_sub(page),
-            Motion::PageDown => self.top + page,
-            Motion::First => 0,
-            Motion::Last => last,
-            Motion::Left | Motion::Right => self.top,
-        };
-        self.top = self.top.min(last);
+        self.top = motion.from(self.top, page, last);
         match motion {
             Motion::Left => self.left = self.left.saturating_sub(SIDEWAYS),
             Motion::Right => {

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr};
 
 use serde_json::Value;
 
-use crate::{FAILED, Folder, command, kept, line};
+use crate::{FAILED, Folder, command, kept_at, line};
 
 /// The command, while it serves.
 struct Served {
@@ -75,12 +75,6 @@ impl Served {
     }
 }
 
-/// Returns the report of a request that began some seconds after the first.
-fn request(trace: u64, seconds: u64, outcome: &str) -> String {
-    let started = format!("\"started_unix_ns\":{}000000000", 1_763_942_400 + seconds);
-    kept(trace, outcome, "\"ok\"").replace("\"started_unix_ns\":1763942400000000000", &started)
-}
-
 /// Returns the ids of the requests of a page.
 fn ids(requests: &Value) -> Vec<&str> {
     let requests = requests.as_array().unwrap().iter();
@@ -91,9 +85,9 @@ fn ids(requests: &Value) -> Vec<&str> {
 
 #[test]
 fn files_are_shown_as_the_page_of_a_recorder_shows_its_requests() {
-    let first = request(1, 0, FAILED) + &request(2, 1, "\"ok\"");
+    let first = kept_at(1, 0, FAILED) + &kept_at(2, 1, "\"ok\"");
     // Another process: its first trace has the same number.
-    let second = request(1, 100, "\"panicked\"").replace("\"id\":\"1\"", "\"id\":\"other\"");
+    let second = kept_at(1, 100, "\"panicked\"").replace("\"id\":\"1\"", "\"id\":\"other\"");
     let folder = Folder::with(&[
         ("a.jsonl", &first),
         ("b.jsonl", &second),
@@ -170,7 +164,7 @@ fn files_are_shown_as_the_page_of_a_recorder_shows_its_requests() {
 
 #[test]
 fn only_a_client_on_this_machine_with_the_token_sees_it() {
-    let folder = Folder::with(&[("a.jsonl", &request(1, 0, "\"ok\""))]);
+    let folder = Folder::with(&[("a.jsonl", &kept_at(1, 0, "\"ok\""))]);
     let served = Served::start(&folder, &["a.jsonl"]);
     assert!(
         served.address.starts_with("http://127.0.0.1:"),
@@ -194,7 +188,7 @@ fn only_a_client_on_this_machine_with_the_token_sees_it() {
 #[test]
 fn the_newest_are_in_memory_and_a_search_covers_all() {
     // Not in the order of their beginnings, as requests end in another one.
-    let text: String = (0..2000).rev().map(|it| request(it, it, FAILED)).collect();
+    let text: String = (0..2000).rev().map(|it| kept_at(it, it, FAILED)).collect();
     let folder = Folder::with(&[("a.jsonl", &text)]);
     let mut served = Served::start(&folder, &["a.jsonl", "--memory-mib", "1"]);
     let overview = served.json("/");
@@ -224,7 +218,7 @@ fn the_newest_are_in_memory_and_a_search_covers_all() {
 
 #[test]
 fn a_file_that_grows_and_is_rotated_is_read_again() {
-    let folder = Folder::with(&[("a.jsonl", &request(1, 0, "\"ok\""))]);
+    let folder = Folder::with(&[("a.jsonl", &kept_at(1, 0, "\"ok\""))]);
     let served = Served::start(&folder, &["a.jsonl", "a.jsonl.1"]);
     // The second file is not there yet.
     assert_eq!(served.address, "");
@@ -239,7 +233,7 @@ fn a_file_that_grows_and_is_rotated_is_read_again() {
         .append(true)
         .open(folder.path("a.jsonl"))
         .unwrap();
-    let half = request(2, 1, "\"ok\"");
+    let half = kept_at(2, 1, "\"ok\"");
     let (start, end) = half.split_at(200);
     file.write_all(start.as_bytes()).unwrap();
     assert_eq!(shown(), "1");
@@ -250,7 +244,7 @@ fn a_file_that_grows_and_is_rotated_is_read_again() {
     file.write_all(b"\n").unwrap();
     fs::rename(folder.path("a.jsonl"), folder.path("a.jsonl.1")).unwrap();
     assert_eq!(shown(), "2 1");
-    fs::write(folder.path("a.jsonl"), request(3, 2, "\"ok\"")).unwrap();
+    fs::write(folder.path("a.jsonl"), kept_at(3, 2, "\"ok\"")).unwrap();
     assert_eq!(shown(), "3 2 1");
     fs::remove_file(folder.path("a.jsonl.1")).unwrap();
     assert_eq!(shown(), "3");
@@ -265,9 +259,9 @@ fn a_file_that_grows_and_is_rotated_is_read_again() {
 
 #[test]
 fn lines_that_are_no_reports_are_passed_over_and_named() {
-    let good = request(1, 0, "\"ok\"");
+    let good = kept_at(1, 0, "\"ok\"");
     // The head of the second is that of a report.
-    let bad = request(2, 1, "\"ok\"").replace("\"strand\":0", "\"strand\":-1");
+    let bad = kept_at(2, 1, "\"ok\"").replace("\"strand\":0", "\"strand\":-1");
     let text = format!("{good}\n{bad}<script>alert(1)</script>\n{good}");
     let folder = Folder::with(&[("<b>.jsonl", &text)]);
     let mut served = Served::start(&folder, &["<b>.jsonl"]);
@@ -310,7 +304,7 @@ fn reports_without_a_recorder_are_shown_without_what_it_adds() {
 #[test]
 fn what_can_not_be_served_is_named() {
     let folder = Folder::with(&[
-        ("a.jsonl", &request(1, 0, "\"ok\"")),
+        ("a.jsonl", &kept_at(1, 0, "\"ok\"")),
         ("empty.jsonl", ""),
         ("notes.txt", "one\ntwo\n"),
     ]);
@@ -369,7 +363,7 @@ fn what_can_not_be_served_is_named() {
 #[test]
 fn a_signal_ends_it_at_once() {
     use std::os::unix::process::ExitStatusExt as _;
-    let folder = Folder::with(&[("a.jsonl", &request(1, 0, "\"ok\""))]);
+    let folder = Folder::with(&[("a.jsonl", &kept_at(1, 0, "\"ok\""))]);
     for (signal, number) in [("INT", 2), ("TERM", 15)] {
         if crate::outputs::is_ignored(number) {
             continue;

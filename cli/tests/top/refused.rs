@@ -117,6 +117,18 @@ fn without_a_terminal_it_says_what_was_expected() {
         of_folder,
         "tracer: .: expected a file with one report per line, or the address of a page\n"
     );
+    // Not opened: that would wait for somebody who writes to it.
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    assert_eq!(
+        run(&[pipe.to_str().unwrap()]),
+        format!(
+            "tracer: {}: expected a file with one report per line, or the address of a page\n",
+            pipe.display()
+        )
+    );
     let of_time = run(&["a.jsonl", "--every", "0s"]);
     assert!(
         of_time.contains("expected a time from 100ms to 1h"),

@@ -1,11 +1,13 @@
 //! A collector that fails in one way.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tracer_benches::http::receive;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -117,7 +119,9 @@ fn serve(stream: TcpStream, fault: Fault, state: &State) -> io::Result<()> {
     }
     let mut input = BufReader::new(stream);
     for number in 0.. {
-        receive(&mut input)?;
+        if !receive(&mut input)? {
+            break;
+        }
         if fault == Fault::Slow {
             std::thread::sleep(Duration::from_secs(5));
         }
@@ -138,24 +142,5 @@ fn serve(stream: TcpStream, fault: Fault, state: &State) -> io::Result<()> {
             _ => out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?,
         }
     }
-    Ok(())
-}
-
-/// Reads a request to its end.
-fn receive(input: &mut BufReader<TcpStream>) -> io::Result<()> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if input.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    io::copy(&mut input.take(length), &mut io::sink())?;
     Ok(())
 }

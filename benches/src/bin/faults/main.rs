@@ -157,14 +157,8 @@ fn main() -> ExitCode {
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for ((name, fault), mut it) in kinds.into_iter().zip(outcomes) {
         it.latencies.sort();
-        let at = |part: f64| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a place in a list"
-            )]
-            let place = ((it.latencies.len() - 1) as f64 * part) as usize;
+        let at = |of_hundred: usize| {
+            let place = (it.latencies.len() - 1) * of_hundred / 100;
             it.latencies[place].as_micros()
         };
         let counts = match fault {
@@ -174,8 +168,8 @@ fn main() -> ExitCode {
         let megabytes = it.own_bytes / 100_000;
         println!(
             "| {name} | {} | {} | {}.{} | {} | {counts} |",
-            at(0.5),
-            at(0.99),
+            at(50),
+            at(99),
             megabytes / 10,
             megabytes % 10,
             it.kept

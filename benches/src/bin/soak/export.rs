@@ -1,13 +1,14 @@
 //! A thousand kept requests of twenty calls a second, sent to a collector in this process that takes all. None
 //! may be lost.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use tracer::call;
 use tracer::otlp::Exporter;
 use tracer::recorder::{Policy, Recorder};
+use tracer_benches::http::receive;
 
 const A_SECOND: u32 = 1000;
 const CALLS: u32 = 20;
@@ -75,23 +76,10 @@ fn request(recorder: &Recorder) {
 fn take_all(stream: TcpStream) -> std::io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut input = BufReader::new(stream);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if input.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().map_err(std::io::Error::other)?;
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        std::io::copy(&mut (&mut input).take(length), &mut std::io::sink())?;
+    while receive(&mut input)? {
         out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
     }
+    Ok(())
 }
 
 /// Returns how long a thread of this process has run on a processor, if the system tells.

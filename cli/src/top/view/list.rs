@@ -5,15 +5,29 @@ use std::fmt::Write as _;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::style::{Colours, Look};
+use super::style::Colours;
 use super::{Now, width};
-use crate::top::rows::{Row, Tone};
+use crate::top::rows::Row;
 use crate::top::state::{List, State};
-use crate::top::text::cut;
+use crate::top::text::{Look, cut};
 
 const GAP: usize = 2;
 
-/// Returns the widths of the columns of figures; `None` for those for which there is no room.
+/// What the heading and the lines are made of.
+pub(super) struct Table {
+    rows: Vec<Row>,
+    /// Of the columns of figures; `None` for those for which there is no room.
+    widths: Vec<Option<usize>>,
+}
+
+impl Table {
+    pub(super) fn new(state: &State, now: Now, of: usize) -> Self {
+        let rows = state.rows(now.unix_ns);
+        let widths = widths(state, &rows, of);
+        Self { rows, widths }
+    }
+}
+
 fn widths(state: &State, rows: &[Row], of: usize) -> Vec<Option<usize>> {
     let (columns, order) = (state.columns(), state.list_state().order);
     let figures = columns.figures.iter().enumerate();
@@ -39,8 +53,8 @@ fn widths(state: &State, rows: &[Row], of: usize) -> Vec<Option<usize>> {
     }
 }
 
-pub(super) fn heading(state: &State, now: Now, of: usize, colours: Colours) -> Line<'static> {
-    let (columns, rows) = (state.columns(), state.rows(now.unix_ns));
+pub(super) fn heading(state: &State, table: &Table, of: usize, colours: Colours) -> Line<'static> {
+    let columns = state.columns();
     let order = state.list_state().order;
     let mark = if order.is_descending { "▼" } else { "▲" };
     let mut line = String::new();
@@ -48,8 +62,7 @@ pub(super) fn heading(state: &State, now: Now, of: usize, colours: Colours) -> L
         let mark = if place == order.column { mark } else { "" };
         format!("{heading}{mark}")
     };
-    let widths = widths(state, &rows, of);
-    for (place, (column, width)) in columns.figures.iter().zip(widths).enumerate() {
+    for (place, (column, width)) in columns.figures.iter().zip(&table.widths).enumerate() {
         if let Some(width) = width {
             let _ = write!(line, "{:>width$}  ", marked(place, column.heading));
         }
@@ -59,32 +72,32 @@ pub(super) fn heading(state: &State, now: Now, of: usize, colours: Colours) -> L
     Line::styled(line, colours.heading())
 }
 
-pub(super) fn lines(state: &State, now: Now, place: Rect, colours: Colours) -> Vec<Line<'static>> {
-    let rows = state.rows(now.unix_ns);
+pub(super) fn lines(
+    state: &State,
+    table: &Table,
+    place: Rect,
+    colours: Colours,
+) -> Vec<Line<'static>> {
+    let Table { rows, widths } = table;
     let (of, height) = (usize::from(place.width), usize::from(place.height));
     if rows.is_empty() {
         let why = cut(nothing(state), 0, of);
         return vec![Line::styled(why, colours.of(Look::Faint))];
     }
-    let widths = widths(state, &rows, of);
-    let selected = state.list_state().selected(&rows);
+    let selected = state.list_state().selected(rows);
     // The selected row is in the middle, unless the list begins or ends there.
     let most = rows.len().saturating_sub(height);
     let top = selected.saturating_sub(height / 2).min(most);
     let shown = rows.iter().enumerate().skip(top).take(height);
     shown
         .map(|(number, row)| {
-            let line = line(row, &widths, of);
+            let line = line(row, widths, of);
             if number == selected {
                 let pad = of.saturating_sub(width(&line));
                 let line = line + &" ".repeat(pad);
                 return Line::styled(line, colours.selected());
             }
-            let look = match row.tone {
-                Tone::Plain => Look::Plain,
-                Tone::Bad => Look::Bad,
-            };
-            Line::styled(line, colours.of(look))
+            Line::styled(line, colours.of(row.look))
         })
         .collect()
 }

@@ -5,6 +5,7 @@ mod popup;
 mod style;
 mod trace;
 
+use std::cell::LazyCell;
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use tracer::__command::{bytes, count};
 
 use super::rows::per_second;
 use super::state::{Input, List, State};
-use super::text::{ago, cut, escaped, width, wrapped};
+use super::text::{Look, ago, cut, escaped, width, wrapped};
 
 pub(crate) use style::Colours;
 
@@ -116,15 +117,17 @@ pub(crate) fn page(state: &State, now: Now, area: Rect) -> usize {
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, now: Now, colours: Colours) {
     let area = frame.area();
     let columns = usize::from(area.width);
+    // Not needed for a trace.
+    let table = LazyCell::new(|| list::Table::new(state, now, columns));
     for (part, place) in places(state, now, area) {
         let lines = match part {
             Part::Title => vec![title(state, columns).into()],
             Part::Totals => vec![totals(state).into()],
             Part::Tabs => vec![tabs(state, columns)],
-            Part::Heading => vec![list::heading(state, now, columns, colours)],
+            Part::Heading => vec![list::heading(state, &table, columns, colours)],
             Part::Body => match &state.trace {
                 Some(trace) => trace::lines(trace, place, colours),
-                None => list::lines(state, now, place, colours),
+                None => list::lines(state, &table, place, colours),
             },
             Part::Status => {
                 let (text, style) = status(state, now).unwrap_or_default();
@@ -225,36 +228,36 @@ fn path(state: &State) -> String {
 }
 
 /// Returns the line above the keys: what is typed, what is wrong, or what has to be known.
-fn status(state: &State, now: Now) -> Option<(String, style::Look)> {
+fn status(state: &State, now: Now) -> Option<(String, Look)> {
     if let Some(input) = &state.input {
         let text = match input {
             Input::Search(text) => format!("Search: {}_", escaped(text)),
             Input::Filter(text) => format!("Filter: {}_", escaped(text)),
         };
-        return Some((text, style::Look::Typed));
+        return Some((text, Look::Typed));
     }
     let age = |at: Instant| ago(now.at.saturating_duration_since(at).as_secs());
     if let Some((problem, at)) = state.trouble() {
         let age = at.map_or_else(String::new, |at| format!("{} old: ", age(at)));
-        return Some((format!("! {age}{problem}"), style::Look::Bad));
+        return Some((format!("! {age}{problem}"), Look::Bad));
     }
     if let Some(at) = state.late_since(now.at) {
         let text = format!("! {} old: expected an answer by now", age(at));
-        return Some((text, style::Look::Bad));
+        return Some((text, Look::Bad));
     }
     let filter = &state.list_state().filter;
     if !filter.is_empty() && state.trace.is_none() {
         let text = format!("Only lines with {} (Esc: all)", escaped(filter));
-        return Some((text, style::Look::Typed));
+        return Some((text, Look::Typed));
     }
     if state.is_waiting() {
-        return Some(("Waiting for the answer…".to_owned(), style::Look::Faint));
+        return Some(("Waiting for the answer…".to_owned(), Look::Faint));
     }
     if state.trace.is_some() {
         return None;
     }
     let note = state.overview.data.as_ref()?.note.as_ref()?;
-    Some((format!("! {note}"), style::Look::Bad))
+    Some((format!("! {note}"), Look::Bad))
 }
 
 fn keys(state: &State, columns: usize, colours: Colours) -> Line<'static> {

@@ -2,16 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// How a line stands out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Look {
-    #[default]
-    Plain,
-    Bad,
-    Heavy,
-    Faint,
-    Typed,
-}
+use crate::top::text::Look;
 
 /// Whether there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::style::{Colours, Look};
+use super::style::Colours;
 use crate::top::text::cut;
-use crate::top::trace::{self, OpenTrace};
+use crate::top::trace::OpenTrace;
 
 pub(super) fn lines(trace: &OpenTrace, place: Rect, colours: Colours) -> Vec<Line<'static>> {
     let (of, height) = (usize::from(place.width), usize::from(place.height));
@@ -16,12 +16,7 @@ pub(super) fn lines(trace: &OpenTrace, place: Rect, colours: Colours) -> Vec<Lin
             let style = if trace.found == Some(number) {
                 colours.selected()
             } else {
-                colours.of(match line.look {
-                    trace::Look::Plain => Look::Plain,
-                    trace::Look::Heavy => Look::Heavy,
-                    trace::Look::Bad => Look::Bad,
-                    trace::Look::Faint => Look::Faint,
-                })
+                colours.of(line.look)
             };
             Line::styled(text, style)
         })
