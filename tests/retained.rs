@@ -2,6 +2,9 @@
 //!
 //! One test, because the oracle counts the whole process: no other thread of libtest runs meanwhile.
 
+#[path = "common/pause.rs"]
+mod pause;
+
 use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -11,6 +14,8 @@ use std::thread;
 use stats_alloc::StatsAlloc;
 use tracer::alloc::process;
 use tracer::{Counting, InCurrentTrace, Report, Trace, call, in_current_trace, traced};
+
+use pause::pause;
 
 static INNER: StatsAlloc<System> = StatsAlloc::system();
 
@@ -162,20 +167,6 @@ fn in_rayons_jobs() {
     });
 }
 
-/// Is polled twice. Unlike tokio's `yield_now`, it doesn't let the worker allocate for itself.
-async fn yields() {
-    let mut is_first = true;
-    std::future::poll_fn(|context| {
-        if std::mem::take(&mut is_first) {
-            context.waker().wake_by_ref();
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(())
-        }
-    })
-    .await;
-}
-
 fn in_tasks() {
     // On one thread, a task's own block is freed where the task is awaited.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -211,7 +202,7 @@ fn in_tasks() {
             runtime.spawn(trace.instrument(async move {
                 let mut kept = makes(size);
                 for _ in 0..size {
-                    yields().await;
+                    pause(1).await;
                     let more = kept.capacity() + 1;
                     kept = grows(kept, more);
                 }

@@ -76,13 +76,11 @@ enum Look {
 #[cold]
 #[inline(never)]
 fn count_beside(operation: Operation, old: usize, new: usize) -> Look {
-    if hot::take_back(old, new) {
+    if let Some(slot) = hot::take_back(old, new) {
         // The path is open, and too little was left.
         #[cfg(not(feature = "sites"))]
         hot::set_left(hot::UNBOUNDED);
-        if let Some(slot) = hot::slot() {
-            slot.count(operation, old, new);
-        }
+        slot.count(operation, old, new);
         return Look::Sampled;
     }
     thread::note_installed();

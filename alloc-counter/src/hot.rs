@@ -93,6 +93,11 @@ impl Path {
         self.left.get() > 0
     }
 
+    #[inline]
+    fn open_slot(&self) -> Option<&'static Slot> {
+        self.is_open().then(|| self.slot.get())
+    }
+
     /// Subtracts bytes; `false` if none are left.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the path of every allocation")]
@@ -135,20 +140,20 @@ pub(crate) fn try_count(operation: Operation, old: usize, new: usize) -> bool {
     may_count
 }
 
-/// Takes back what [`try_count`] has subtracted for an operation that it did not count. Returns whether the path is
-/// open: then there was too little left.
-pub(crate) fn take_back(old: usize, new: usize) -> bool {
+/// Takes back what [`try_count`] has subtracted for an operation that it did not count. Returns the slot to count into,
+/// if the path is open: then there was too little left.
+pub(crate) fn take_back(old: usize, new: usize) -> Option<&'static Slot> {
     PATH.with(|path| {
         let growth = new.saturating_sub(old) as u64;
         path.left.set(path.left.get().wrapping_add(growth));
-        path.is_open()
+        path.open_slot()
     })
 }
 
 /// Returns the slot to count into, if the path is open.
 #[inline]
 pub(crate) fn slot() -> Option<&'static Slot> {
-    PATH.with(|path| path.is_open().then(|| path.slot.get()))
+    PATH.with(Path::open_slot)
 }
 
 /// Returns whose memory it is that the thread allocates.

@@ -452,6 +452,17 @@ fn a_log_of_a_sample_is_made_at_its_first_site() {
     assert_eq!((leave(1), LOST.get()), (None, 1));
 }
 
+/// The recording has prepared the thread for samples, but not told it which lines there are.
+#[test]
+fn a_line_has_samples_on_a_thread_that_has_recorded_samples_before() {
+    use lines::{enter, leave};
+    const OFTEN: Sites = Sites::sampled(1000);
+    OFTEN.record(|| ());
+    enter(1, OFTEN);
+    drop(block(1 << 20));
+    assert_eq!(leave(1), Some((1 << 20, 1)));
+}
+
 /// Nothing is chosen by chance and then forgotten: what the thread does between the lines, how often it comes to them,
 /// and which others it enters meanwhile, leaves the estimates right on average and their spread as it is.
 #[test]

@@ -176,7 +176,7 @@ impl Open {
 }
 
 fn fork_inside_calls(round: u64, show: &impl Fn(&Open)) {
-    let (mut here, mut there) = UnixStream::pair().unwrap();
+    let (here, mut there) = UnixStream::pair().unwrap();
     here.set_read_timeout(Some(BOUND)).unwrap();
     let open = Open::new(round);
     show(&open);
@@ -189,19 +189,26 @@ fn fork_inside_calls(round: u64, show: &impl Fn(&Open)) {
         Fork::Parent(child) => {
             drop(there);
             go_on(open, round, 4);
-            let mut printed = String::new();
-            if let Err(error) = here.read_to_string(&mut printed) {
-                println!("round {round}, child {child}: {error}; it printed {printed:?}");
-                // A blocked child would keep this test's output open.
-                let _ = Command::new("kill")
-                    .args(["-9", &child.to_string()])
-                    .status();
-                exit(1);
-            }
-            assert_eq!(fork::waitpid(child).unwrap(), 0, "round {round}: {printed}");
+            let printed = await_child(child, here, round);
             assert!(printed.ends_with("\n\tcall child: done\n"), "{printed}");
         }
     }
+}
+
+/// Waits for a child that succeeds, and returns what it has told. One that takes longer than `here` waits for it is
+/// blocked: it is killed, and the test fails.
+pub(crate) fn await_child(child: i32, mut here: UnixStream, round: u64) -> String {
+    let mut told = String::new();
+    if let Err(error) = here.read_to_string(&mut told) {
+        println!("round {round}, child {child}: {error}; it told {told:?}");
+        // A blocked child would keep this test's output open.
+        let _ = Command::new("kill")
+            .args(["-9", &child.to_string()])
+            .status();
+        exit(1);
+    }
+    assert_eq!(fork::waitpid(child).unwrap(), 0, "round {round}: {told}");
+    told
 }
 
 fn in_child(open: Open, round: u64, parent: &mut UnixStream) {

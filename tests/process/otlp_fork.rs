@@ -11,6 +11,8 @@ use fork::Fork;
 use tracer::otlp::{Exporter, Protocol};
 use tracer::recorder::{Policy, Recorder};
 
+use super::fork::await_child;
+
 /// A child that takes longer is blocked.
 const BOUND: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(60 * 60);
@@ -89,7 +91,7 @@ pub(crate) fn the_child_neither_sends_the_parents_batch_nor_hangs() {
     let recorders = [waiting, sending];
 
     for round in 0..10 {
-        let (mut here, mut there) = UnixStream::pair().unwrap();
+        let (here, mut there) = UnixStream::pair().unwrap();
         here.set_read_timeout(Some(BOUND)).unwrap();
         match fork::fork().unwrap() {
             Fork::Child => {
@@ -102,9 +104,7 @@ pub(crate) fn the_child_neither_sends_the_parents_batch_nor_hangs() {
             }
             Fork::Parent(child) => {
                 drop(there);
-                let mut told = String::new();
-                here.read_to_string(&mut told).unwrap();
-                assert_eq!(fork::waitpid(child).unwrap(), 0, "round {round}: {told}");
+                await_child(child, here, round);
             }
         }
     }

@@ -1,10 +1,10 @@
 //! A fork while other threads end requests: the child, in which the recorder's threads don't exist, is
 //! not blocked.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, exit};
+use std::process::exit;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use fork::Fork;
 use tracer::call;
 use tracer::recorder::{Policy, Recorder};
+
+use super::fork::await_child;
 
 const FORKS: u64 = 100;
 /// A child that takes longer is blocked: its work takes a millisecond, and it waits for a lock or two.
@@ -60,7 +62,7 @@ pub(crate) fn others_end_requests() {
             });
         }
         for round in 0..FORKS {
-            let (mut here, mut there) = UnixStream::pair().unwrap();
+            let (here, mut there) = UnixStream::pair().unwrap();
             here.set_read_timeout(Some(BOUND)).unwrap();
             let mine = recorder.clone();
             match fork::fork().unwrap() {
@@ -72,16 +74,7 @@ pub(crate) fn others_end_requests() {
                 }
                 Fork::Parent(child) => {
                     drop(there);
-                    let mut told = String::new();
-                    if let Err(error) = here.read_to_string(&mut told) {
-                        println!("round {round}, child {child}: {error}");
-                        let kill = Command::new("kill")
-                            .args(["-9", &child.to_string()])
-                            .status();
-                        drop(kill);
-                        exit(1);
-                    }
-                    assert_eq!(fork::waitpid(child).unwrap(), 0, "round {round}: {told}");
+                    await_child(child, here, round);
                 }
             }
         }

@@ -1,17 +1,15 @@
 //! Budgets over a trace, with work on other threads and in tasks.
 
-use std::future::poll_fn;
 use std::hint::black_box;
-use std::mem::take;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
-use std::task::Poll;
 use std::thread;
 
 use tracer::alloc::{Budget, Exceeded, measure};
 use tracer::{InCurrentTrace, Trace, call, in_current_trace, traced};
 
 use crate::common::allocate;
+use crate::pause::pause;
 
 fn bytes(size: usize) -> Vec<u8> {
     black_box(Vec::with_capacity(black_box(size)))
@@ -165,20 +163,6 @@ fn tasks_of_a_runtime_of_one_thread_are_balanced() {
     });
 }
 
-/// Is polled twice. Unlike tokio's `yield_now`, it doesn't let the worker allocate for itself.
-async fn yields() {
-    let mut is_first = true;
-    poll_fn(|context| {
-        if take(&mut is_first) {
-            context.waker().wake_by_ref();
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-}
-
 #[test]
 fn a_future_that_moves_among_threads_is_counted_wherever_it_is_polled() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -191,7 +175,7 @@ fn a_future_that_moves_among_threads_is_counted_wherever_it_is_polled() {
         runtime.spawn(limits.check_future(async move {
             for _ in 0..5 {
                 allocate(2);
-                yields().await;
+                pause(1).await;
             }
             bytes(size)
         }))

@@ -6,6 +6,8 @@ mod boxes;
 mod common;
 #[path = "../common/lines.rs"]
 mod lines;
+#[path = "../common/pause.rs"]
+mod pause;
 
 mod budgets;
 mod carry;

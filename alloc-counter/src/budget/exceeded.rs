@@ -26,11 +26,7 @@ struct Line {
 
 impl Line {
     fn holds(&self) -> bool {
-        match self.limit {
-            Limit::Any => true,
-            Limit::AtMost(most) => self.happened.is_some_and(|it| it <= most.into()),
-            Limit::Exactly(exactly) => self.happened == Some(exactly.into()),
-        }
+        self.limit.allows(self.happened)
     }
 
     /// Whether less happened than an exact limit says.
@@ -160,12 +156,11 @@ impl fmt::Display for Figures<'_> {
             "exceeded"
         };
         write!(f, "allocation budget {what} at {place}")?;
-        let is_kept = |line: &Line| line.name == "kept bytes";
-        // Of interest only if it is limited.
-        for line in lines
-            .iter()
-            .filter(|it| !is_kept(it) || it.limit != Limit::Any)
-        {
+        for (which, line) in lines.iter().enumerate() {
+            // Of interest only if they are limited.
+            if which == RETAINED_BYTES && line.limit == Limit::Any {
+                continue;
+            }
             let but = if line.holds() { "and" } else { "but" };
             write!(f, "\n  {:<11}   {}, {but} ", line.name, line.limit)?;
             match line.happened {

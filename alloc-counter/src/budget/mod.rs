@@ -216,9 +216,8 @@ impl Budget {
 }
 
 /// The limit of one figure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
-    #[default]
     Any,
     AtMost(u64),
     Exactly(u64),
@@ -227,23 +226,11 @@ enum Limit {
 impl Limit {
     /// Returns whether a figure is within the limit. An unknown one is within none.
     #[inline]
-    fn allows(self, happened: Option<u64>) -> bool {
+    fn allows(self, happened: Option<i128>) -> bool {
         match self {
             Self::Any => true,
-            Self::AtMost(most) => happened.is_some_and(|happened| happened <= most),
-            Self::Exactly(exactly) => happened == Some(exactly),
-        }
-    }
-
-    /// Returns whether a signed figure is within the limit.
-    #[inline]
-    fn allows_net(self, happened: i64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::AtMost(most) => {
-                u64::try_from(happened).is_ok_and(|it| it <= most) || happened < 0
-            }
-            Self::Exactly(exactly) => u64::try_from(happened) == Ok(exactly),
+            Self::AtMost(most) => happened.is_some_and(|happened| happened <= most.into()),
+            Self::Exactly(exactly) => happened == Some(exactly.into()),
         }
     }
 }
@@ -267,21 +254,18 @@ struct Happened {
 impl Happened {
     #[inline]
     fn is_within(self, allowed: Budget) -> bool {
-        allowed
-            .limit(ALLOCATIONS)
-            .allows(Some(self.counts.allocates()))
-            && allowed
-                .limit(BYTES)
-                .allows(Some(self.counts.bytes_allocated))
-            && allowed.limit(PEAK_BYTES).allows(self.peak_bytes)
-            && allowed
-                .limit(RETAINED_BYTES)
-                .allows_net(self.counts.net_bytes())
+        let Self { counts, peak_bytes } = self;
+        let limit = |which| allowed.limit(which);
+        // Only the last is signed. For the others, the comparison is optimised to one of 64 bits.
+        limit(ALLOCATIONS).allows(Some(counts.allocates().into()))
+            && limit(BYTES).allows(Some(counts.bytes_allocated.into()))
+            && limit(PEAK_BYTES).allows(peak_bytes.map(i128::from))
+            && limit(RETAINED_BYTES).allows(Some(counts.net_bytes().into()))
     }
 }
 
-/// Writes the limits on allocations, bytes and peaks as those of the attribute `#[budget]` of the crate `tracer`: `allocations == 14, peak <=
-/// 65536`.
+/// Writes the limits on allocations, bytes and peaks as those of the attribute `#[budget]` of the crate `tracer`:
+/// `allocations == 14, peak <= 65536`.
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = [

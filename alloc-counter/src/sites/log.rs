@@ -49,7 +49,7 @@ impl SiteLog {
     /// the log was entered. It must neither allocate nor panic.
     ///
     /// Reads the tables of the modules if some were loaded since; not for a [sample](Sites::sampled), for which
-    /// [`enter`](Self::enter) does so after each site that was recorded.
+    /// [`enter`](Self::enter) does so.
     pub fn new(sites: Sites, room: SiteRoom, owner: fn(u64) -> Owner) -> Self {
         if !matches!(sites.0, Sampling::Mean(_)) {
             exclude(walk::prepare);

@@ -330,8 +330,15 @@ fn get_ready(mean: NonZeroU64) {
         if least.is_none() {
             hot::set_left(countdown.begin(Some(mean)));
         }
-        READY_FOR.set(least.unwrap_or(mean).get());
+        note_ready_for(least.or(Some(mean)));
     });
+}
+
+/// Notes by which mean samples are taken, if the thread has what it needs for them. That includes the function that
+/// passes lines of execution, which the first of them brings: until then, a recording may have prepared all the rest.
+fn note_ready_for(mean: Option<NonZeroU64>) {
+    let ready_for = mean.filter(|_| RUNNING.get().is_some());
+    READY_FOR.set(ready_for.map_or(UNREADY, NonZeroU64::get));
 }
 
 /// Adds to a log on this thread from now on; returns it if the thread can't.
@@ -429,8 +436,7 @@ pub(crate) fn note(operation: Operation, old: usize, new: usize, is_sampled: boo
                 }
                 hot::set_left(countdown.begin(mean));
                 let is_ready = noted == Some(false);
-                let ready_for = mean.filter(|_| is_ready);
-                READY_FOR.set(ready_for.map_or(UNREADY, NonZeroU64::get));
+                note_ready_for(mean.filter(|_| is_ready));
             }
         });
     });

@@ -4,7 +4,6 @@ use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::recorder::armed::ArmedRoute;
-use crate::recorder::baseline::Baseline;
 use crate::recorder::route::Route;
 use crate::recorder::shared::Shared;
 use crate::recorder::worker::has_memory;
@@ -61,11 +60,10 @@ pub(in crate::recorder) fn watch(shared: &Shared, route: &Route, total: &Counts,
 
 /// Returns the figures of the route's recent requests; `None` if there is another reader.
 fn usual(shared: &Shared, route: &Route, now: u64) -> Option<Usual> {
-    let mut usual = Usual::default();
-    let add = |baseline: &Baseline| usual.add(baseline);
     let window = shared.window(now);
-    shared.stripes.try_read_route(route.number, window, add)?;
-    Some(usual)
+    shared
+        .stripes
+        .try_sum_route(route.number, window, Usual::add)
 }
 
 /// Returns how far the route has come if it is armed.

@@ -128,10 +128,10 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
 #[cold]
 fn is_typical(shared: &Shared, route: &Route, figures: [u64; 2], now: u64) -> bool {
     let recent = || {
-        let (window, mut recent) = (shared.window(now), Recent::default());
-        let stripes = &shared.stripes;
-        stripes.try_read_route(route.number, window, |baseline| recent.add(baseline))?;
-        Some(recent)
+        let window = shared.window(now);
+        shared
+            .stripes
+            .try_sum_route(route.number, window, Recent::add)
     };
     route.typical.choose(figures, now, shared.window_ns, recent)
 }

@@ -209,8 +209,13 @@ impl Stripes {
     }
 
     /// Reads the aggregates of each stripe. `look` must not begin another read.
-    pub(super) fn read(&self, mut look: impl FnMut(&mut Aggregates)) {
+    pub(super) fn read(&self, look: impl FnMut(&mut Aggregates)) {
         let _reader = self.reader.take();
+        self.look_at_aggregates(look);
+    }
+
+    /// Looks at the aggregates of each stripe. The caller is the reader.
+    fn look_at_aggregates(&self, mut look: impl FnMut(&mut Aggregates)) {
         for stripe in &self.all {
             if let Some(mut aggregates) = stripe.aggregates.take() {
                 look(&mut aggregates);
@@ -241,22 +246,21 @@ impl Stripes {
         });
     }
 
-    /// Reads the route's baseline as [`read_route`](Self::read_route) does; `None` if there is a reader.
-    pub(super) fn try_read_route(
+    /// Adds up the route's baseline of each stripe, as it is in this window of time; `None` if there is a reader.
+    pub(super) fn try_sum_route<T: Default>(
         &self,
         route: usize,
         window: u64,
-        mut look: impl FnMut(&Baseline),
-    ) -> Option<()> {
+        add: impl Fn(&mut T, &Baseline),
+    ) -> Option<T> {
         let _reader = self.reader.try_take()?;
-        for stripe in &self.all {
-            if let Some(mut aggregates) = stripe.aggregates.take()
-                && let Some(baseline) = aggregates.get(route, window)
-            {
-                look(baseline);
+        let mut sum = T::default();
+        self.look_at_aggregates(|aggregates| {
+            if let Some(baseline) = aggregates.get(route, window) {
+                add(&mut sum, baseline);
             }
-        }
-        Some(())
+        });
+        Some(sum)
     }
 
     /// Moves the sums of the present minute to the route's minutes, from each stripe.
