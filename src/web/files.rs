@@ -88,7 +88,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked, contents: &ArchiveContents) ->
     let kept = page.source.kept();
     let routes = OfRoute::of(&kept);
     let worst = Worst::of(&kept);
-    let groups = Groups::of(page, None, &[]);
+    let groups = Groups::of(&kept, None, None);
     if asked.is_json {
         let content = OverviewInJson {
             files: FilesInJson {

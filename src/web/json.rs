@@ -73,11 +73,14 @@ pub(super) struct KeptInJson {
 
 impl KeptInJson {
     /// Makes the list of the first reports in memory.
-    pub(super) fn first(reports: &[Arc<Report>], most: usize) -> Vec<Self> {
-        let first = reports.iter().take(most);
-        { first.map(|it| Head::of(it)) }
-            .map(|head| Self {
-                head,
+    pub(super) fn first<'a>(
+        reports: impl IntoIterator<Item = &'a Arc<Report>>,
+        most: usize,
+    ) -> Vec<Self> {
+        let first = reports.into_iter().take(most);
+        first
+            .map(|it| Self {
+                head: Head::of(it),
                 in_memory: true,
             })
             .collect()

@@ -67,10 +67,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Respon
     let routes = recorder.routes();
     let kept = recorder.kept();
     let worst = Worst::of(&kept);
-    let groups = Groups::of(page, None, &routes);
+    let groups = Groups::of(&kept, None, Some((&statistics, &routes)));
     if asked.is_json {
         let failures = kept.iter().filter(|it| it.outcome().is_failure());
-        let failures: Vec<_> = failures.take(MOST_NEWEST).cloned().collect();
         let content = OverviewInJson {
             counted: alloc_counter::is_installed(),
             statistics: StatisticsInJson::of(&statistics),
@@ -79,7 +78,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Respon
             slowest: KeptInJson::first(&worst.slowest, MOST),
             heaviest: KeptInJson::first(&worst.heaviest, MOST),
             newest: KeptInJson::first(&kept, MOST_NEWEST),
-            newest_failures: KeptInJson::first(&failures, MOST_NEWEST),
+            newest_failures: KeptInJson::first(failures, MOST_NEWEST),
         };
         return json::page("overview", content);
     }
