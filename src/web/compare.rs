@@ -15,7 +15,7 @@ use crate::report::units::{bytes, count, or_unknown, plural, time};
 use super::json::ComparisonInJson;
 use super::layout::{cell, shown};
 use super::pairs::{Pair, Side, pairs};
-use super::requests::{ending, name, title, wall};
+use super::requests::{ending, title};
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of paths that are shown.
@@ -55,7 +55,7 @@ pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Re
 /// Returns the typical requests of a request's route; none if that is in files.
 fn all_typical(page: &Mounted, report: &Report) -> Vec<Arc<Report>> {
     let recorder = page.source.recorder();
-    recorder.map_or_else(Vec::new, |it| it.typical(name(report)))
+    recorder.map_or_else(Vec::new, |it| it.typical(report.name()))
 }
 
 /// Returns the last typical request before this one, or else the first one after it.
@@ -70,7 +70,7 @@ fn none_typical(report: &Report) -> String {
     format!(
         "No other typical request of “{}” is in memory. The recorder takes one every few minutes, as soon as there \
          are 20 requests to know what is usual.",
-        shown(name(report))
+        shown(report.name())
     )
 }
 
@@ -100,7 +100,7 @@ fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Re
     others.retain(|it| it.trace != a.trace && it.trace != b.trace);
     let content = html! {
         h1 { "Comparison" }
-        @if name(a) != name(b) { p.warm { "These are requests of two routes." } }
+        @if a.name() != b.name() { p.warm { "These are requests of two routes." } }
         (requests(page, asked, reports))
         @if !others.is_empty() {
             p { "Compare A with the typical request of"
@@ -128,14 +128,14 @@ fn requests(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup
                         tr {
                             th.text {
                                 (key(class)) b { (side) } " "
-                                a href=(asked.link(&page.path_of(report.trace, report.started, true))) { (title(name(report))) }
+                                a href=(asked.link(&page.path_of(report.trace, report.started, true))) { (title(report.name())) }
                                 @if let Some(request) = &report.request {
                                     @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
                                     @if request.reasons.is_empty() { span.usual { "typical of its route" } }
                                 }
                             }
                             td.text data-of="When" { (asked.when().time_ago(report.started)) }
-                            (cell("Time", &time(wall(report))))
+                            (cell("Time", &time(report.wall())))
                             (cell("Allocates", &or_unknown(report.total, |it| count(it.allocates()))))
                             (cell("Bytes", &or_unknown(report.total, |it| bytes(it.bytes_allocated))))
                             td.text data-of="Outcome" { @if let Some(request) = &report.request { (ending(&request.outcome)) } }
@@ -191,7 +191,7 @@ fn calls(reports: [&Report; 2]) -> Markup {
 
 /// Returns the length of the axis.
 fn axis(reports: [&Report; 2]) -> Duration {
-    let length = |report: &Report| wall(report).max(report.elapsed);
+    let length = |report: &Report| report.wall().max(report.elapsed);
     reports.map(length).into_iter().max().unwrap_or_default()
 }
 

@@ -14,7 +14,6 @@ use crate::search::groups::{Failures, Group};
 
 use super::json::GroupInJson;
 use super::layout::{cell, shown};
-use super::requests::{bytes_allocated, wall};
 use super::{Asked, Mounted, json, layout};
 
 /// Number of groups that are shown.
@@ -93,7 +92,7 @@ impl<'a> Groups<'a> {
         let all = asked.link(&format!("/search?{}", group.query()));
         let to = |it: &Report| asked.link(&page.path_of(it.trace, it.started, true));
         let ended = self.ended(group);
-        let heaviest = bytes_allocated(&group.heaviest);
+        let heaviest = group.heaviest.bytes_allocated();
         html! {
             tr {
                 th.text {
@@ -111,7 +110,7 @@ impl<'a> Groups<'a> {
                 td.text data-of="Last" { (asked.when().time_ago(group.newest.started)) }
                 td.text data-of="Look at" {
                     span { a href=(to(&group.newest)) { "newest" } } " "
-                    span { a href=(to(&group.slowest)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "
+                    span { a href=(to(&group.slowest)) { "slowest" } " " span.faint { (time(group.slowest.wall())) } } " "
                     span { a href=(to(&group.heaviest)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } } }
                 }
             }

@@ -15,7 +15,7 @@ use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson};
 use super::layout::{cell, shown};
 use super::overview::{MOST, Worst};
-use super::requests::{Bucket, name, title};
+use super::requests::{Bucket, title};
 use super::{Asked, Mounted, json, layout};
 
 /// Number of routes that are shown. A recorder bounds theirs, but files may have any.
@@ -34,7 +34,7 @@ impl OfRoute {
     fn of(kept: &[Arc<Report>]) -> BTreeMap<&str, Self> {
         let mut routes = BTreeMap::new();
         for report in kept {
-            let route = routes.entry(name(report)).or_insert_with(|| Self {
+            let route = routes.entry(report.name()).or_insert_with(|| Self {
                 kept: Vec::new(),
                 failed: 0,
                 panicked: 0,

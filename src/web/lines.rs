@@ -19,8 +19,7 @@ const MOST_IN_CALL: usize = 3;
 pub(super) fn hotspots(kept: &[Arc<Report>], route: Option<&str>) -> Hotspots {
     let mut hotspots = Hotspots::with_sites();
     for report in kept {
-        let name = report.request.as_ref().map(|request| &*request.name);
-        if has_sites(report) && (route.is_none() || route == name) {
+        if has_sites(report) && route.is_none_or(|route| route == report.name()) {
             hotspots.add(report);
         }
     }

@@ -214,7 +214,7 @@ impl Mounted {
             Source::Recorder(recorder) => recorder.route(name).map(Some),
             Source::Archive(archive) => {
                 let newest = archive.newest();
-                let mut names = newest.iter().map(|it| requests::name(it));
+                let mut names = newest.iter().map(|it| it.name());
                 names.any(|it| it == name).then_some(None)
             }
         };

@@ -15,7 +15,7 @@ use crate::report::units::{bytes, count, or_unknown, time};
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, RouteInJson, StatisticsInJson};
 use super::layout::{cell, shown};
-use super::requests::{Bucket, bytes_allocated, list, name, wall};
+use super::requests::{Bucket, list};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, charts, json, layout};
 
@@ -45,10 +45,10 @@ pub(super) struct Worst {
 impl Worst {
     pub(super) fn of(kept: &[Arc<Report>]) -> Self {
         let mut slowest = kept.to_vec();
-        slowest.sort_by_key(|report| Reverse(wall(report)));
+        slowest.sort_by_key(|report| Reverse(report.wall()));
         let mut heaviest = kept.to_vec();
-        heaviest.retain(|report| bytes_allocated(report) > 0);
-        heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
+        heaviest.retain(|report| report.bytes_allocated() > 0);
+        heaviest.sort_by_key(|report| Reverse(report.bytes_allocated()));
         Self { slowest, heaviest }
     }
 
@@ -134,7 +134,7 @@ fn routes_table(
 ) -> Markup {
     let mut by_route: HashMap<&str, Vec<&Arc<Report>>> = HashMap::new();
     for report in kept {
-        by_route.entry(name(report)).or_default().push(report);
+        by_route.entry(report.name()).or_default().push(report);
     }
     html! {
         p.faint { "Errors, times and allocations are those of the last minutes; kept are those in memory, by their time." }

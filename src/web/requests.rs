@@ -44,7 +44,7 @@ impl Bucket {
             })
             .collect();
         for report in kept {
-            let wall = wall(report);
+            let wall = report.wall();
             let place = BUCKETS.partition_point(|(_, end)| *end <= wall);
             buckets[place.min(BUCKETS.len() - 1)]
                 .reports
@@ -55,30 +55,17 @@ impl Bucket {
     }
 }
 
-pub(super) fn wall(report: &Report) -> Duration {
-    report.request.as_ref().map_or(report.elapsed, |it| it.wall)
-}
-
 /// Returns when the request ended.
 pub(super) fn ended(report: &Report) -> SystemTime {
     report
         .started
-        .checked_add(wall(report))
+        .checked_add(report.wall())
         .unwrap_or(report.started)
 }
 
 pub(super) fn is_ok(report: &Report) -> bool {
     let request = report.request.as_ref();
     request.is_none_or(|it| it.outcome == Outcome::Ok)
-}
-
-pub(super) fn bytes_allocated(report: &Report) -> u64 {
-    report.total.map_or(0, |total| total.bytes_allocated)
-}
-
-/// Returns the name of a request's route, or an empty one of a report that is not of a recorder.
-pub(super) fn name(report: &Report) -> &str {
-    report.request.as_ref().map_or("", |it| &it.name)
 }
 
 /// Returns the name of a route as it is shown.
@@ -139,7 +126,7 @@ impl<'a> Row<'a> {
             request: report.request.as_deref(),
             trace_id: report.trace_id,
             started: report.started,
-            wall: wall(report),
+            wall: report.wall(),
             outcome: Some(report.outcome()),
             total: report.total,
             path: page.path_of(report.trace, report.started, true),

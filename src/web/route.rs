@@ -13,7 +13,7 @@ use crate::report::units::{count, time};
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, MinuteInJson, RouteInJson};
 use super::layout::encoded;
-use super::requests::{self, Bucket, list, title};
+use super::requests::{Bucket, list, title};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
@@ -42,7 +42,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     })?;
     let route = page.route(name)?;
     let mut kept = page.source.kept();
-    kept.retain(|report| requests::name(report) == name);
+    kept.retain(|report| report.name() == name);
     let recorder = page.source.recorder();
     let last = recorder.map(|it| (it.minutes(name), it.typical(name)));
     let (minutes, typical) = last.unwrap_or_default();

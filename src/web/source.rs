@@ -9,7 +9,6 @@ use crate::report::json::report::unix_ns;
 use crate::search::files::OpenFile;
 
 use super::archive::Archive;
-use super::requests::name;
 
 #[derive(Clone)]
 pub(super) enum Source {
@@ -54,7 +53,7 @@ impl Source {
             Self::Recorder(recorder) => recorder.routes().into_iter().map(|it| it.name).collect(),
             Self::Archive(archive) => {
                 let newest = archive.newest();
-                let mut names: Vec<_> = newest.iter().map(|it| name(it).to_owned()).collect();
+                let mut names: Vec<_> = newest.iter().map(|it| it.name().to_owned()).collect();
                 names.sort_unstable();
                 names.dedup();
                 names
@@ -70,7 +69,7 @@ impl Source {
                 let mut hotspots = Hotspots::new();
                 let newest = archive.newest();
                 let of_route =
-                    { newest.iter() }.filter(|it| route.is_none_or(|route| route == name(it)));
+                    { newest.iter() }.filter(|it| route.is_none_or(|route| route == it.name()));
                 of_route.for_each(|it| hotspots.add(it));
                 hotspots
             }

@@ -18,7 +18,7 @@ use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, cell, encoded, indent, peak, shown};
-use super::requests::{ending, name, reasons, title};
+use super::requests::{ending, reasons, title};
 use super::{
     Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
 };
@@ -100,7 +100,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         "{here}{started}{}from=",
         if started.is_empty() { "?" } else { "&" }
     );
-    let name = name(&report);
+    let name = report.name();
     let text = text(&report);
     let content = html! {
         h1 { a href=(asked.route(name)) { (title(name)) }
@@ -230,10 +230,8 @@ fn parts(stand: &str, from: usize, of: usize, part: &str) -> Markup {
 fn waterfall(report: &Report, from: usize, part: &str) -> Markup {
     let lines = in_order(&Outline::of(report));
     let (names, is_message_below) = (Names::in_report(report), messages_below(report));
-    let request = report.request.as_ref().map(|it| it.wall);
-    let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
-    let whole = whole.as_nanos();
-    let heap = report.total.map_or(0, |it| it.bytes_allocated);
+    let whole = report.wall().max(report.elapsed).as_nanos();
+    let heap = report.bytes_allocated();
     // Of the calls that lines with several of them list.
     let left = Cell::new(MOST_REPEATED);
     html! {

@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::report::units::{count, or_unknown, plural, time};
 
 use super::layout::{cell, shown};
-use super::requests::{ended, is_ok, wall};
+use super::requests::{ended, is_ok};
 use super::when::When;
 use super::{Asked, charts};
 
@@ -233,7 +233,7 @@ impl<'a> Timeline<'a> {
 
     fn times(&self, here: Option<&Report>) -> Markup {
         let figures = self.figures(|it| Some((nanoseconds(it.p99_wall), p99(it))));
-        let marks = self.marks(|report| Some((nanoseconds(wall(report)), time(wall(report)))));
+        let marks = self.marks(|report| Some((nanoseconds(report.wall()), time(report.wall()))));
         let scale = Scale::decades(&figures, &marks, |ns| {
             // A power of ten.
             time(Duration::from_nanos(ns))
@@ -393,8 +393,8 @@ impl<'a> Timeline<'a> {
                                 (cell("Allocates", &or_unknown(minute.allocates, count)))
                                 (cell("A request", &or_unknown(per_request(minute), count)))
                                 td.text {
-                                    @if let Some(slowest) = kept.iter().max_by_key(|report| wall(report)) {
-                                        a href=(self.asked.trace(slowest.trace)) { (time(wall(slowest))) }
+                                    @if let Some(slowest) = kept.iter().max_by_key(|report| report.wall()) {
+                                        a href=(self.asked.trace(slowest.trace)) { (time(slowest.wall())) }
                                         @if let Some(id) = slowest.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } }
                                     }
                                 }
