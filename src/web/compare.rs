@@ -13,15 +13,13 @@ use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, plural, time};
 
 use super::json::ComparisonInJson;
-use super::layout::{cell, shown};
+use super::layout::{callsite, cell, indent, shown};
 use super::pairs::{Pair, Side, pairs};
 use super::requests::{ending, title};
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of paths that are shown.
 const MOST: usize = 1000;
-/// Deeper levels are not indented further.
-const MAX_INDENT: usize = 24;
 /// Number of typical requests to which there are links.
 const MOST_TYPICAL: usize = 6;
 /// A difference is marked if it is at least this part of the larger request.
@@ -209,11 +207,10 @@ fn row(pair: &Pair<'_>, names: &Names<'_>, limits: &Limits) -> Markup {
     let more = allocates[0]
         .zip(allocates[1])
         .map(|(a, b)| (a.cmp(&b), a.abs_diff(b)));
-    let indent = "\u{2003}".repeat(pair.depth.min(MAX_INDENT));
-    let place = format!("{}::{} {}:{}", pair.module, pair.name, pair.file, pair.line);
+    let indent = indent(pair.depth);
     html! {
         tr {
-            th.text.tree title=(shown(&place)) {
+            th.text.tree title=(callsite(pair.module, pair.name, pair.file, pair.line)) {
                 (indent) (shown(&names.get(pair.module, pair.name)))
                 (what_differs(pair, &indent))
             }

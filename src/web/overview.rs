@@ -14,7 +14,7 @@ use crate::report::units::{bytes, count, or_unknown, time};
 
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, RouteInJson, StatisticsInJson};
-use super::layout::{cell, shown};
+use super::layout::{cell, shown, with_more};
 use super::requests::{Bucket, list};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, charts, json, layout};
@@ -191,20 +191,8 @@ fn route_row(
             (cell("p99", &or_unknown(allocates, |it| count(it.p99))))
             (cell("Bytes p50", &or_unknown(route.bytes, |it| bytes(it.p50))))
             td.text.buckets data-of="Kept" {
-                @for bucket in Bucket::of(kept.iter().copied()) {
-                    a href=(format!("{here}#{}", bucket.anchor)) { (bucket.title) ": " b { (count(bucket.reports.len() as u64)) } } " "
-                }
+                (Bucket::links(&here, kept.iter().copied()))
             }
-        }
-    }
-}
-
-/// Makes a table cell with a number, and another one below it unless it is 0.
-fn with_more(of: &str, number: u64, is_bad: bool, more_of: &str, more: u64) -> Markup {
-    html! {
-        td.bad[is_bad] data-of=(of) {
-            (count(number))
-            @if more > 0 { span.usual { (more_of) " " (count(more)) } }
         }
     }
 }

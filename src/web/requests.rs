@@ -12,7 +12,7 @@ use crate::report::{Compared, Outcome, Report, Request};
 use crate::search::found::Found;
 use crate::store::ids::TraceId;
 
-use super::layout::{beside_usual, cell, shown};
+use super::layout::{and_more, beside_usual, cell, shown};
 use super::{Asked, Mounted};
 
 /// Kept requests of one route whose times share a power of ten.
@@ -52,6 +52,15 @@ impl Bucket {
         }
         buckets.retain(|bucket| !bucket.reports.is_empty());
         buckets
+    }
+
+    /// Makes links to the groups on the route's page, which is `here`.
+    pub(super) fn links<'a>(here: &str, kept: impl IntoIterator<Item = &'a Arc<Report>>) -> Markup {
+        html! {
+            @for Self { title, anchor, reports } in Self::of(kept) {
+                a href=(format!("{here}#{anchor}")) { (title) ": " b { (count(reports.len() as u64)) } } " "
+            }
+        }
     }
 }
 
@@ -101,7 +110,7 @@ pub(super) fn list(
                     }
                 }
             }
-            @if reports.len() > most { p.faint { "And " (count((reports.len() - most) as u64)) " more." } }
+            (and_more(reports.len(), most))
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, cell, encoded, indent, peak, shown};
+use super::layout::{beside_usual, callsite, cell, encoded, indent, peak, shown};
 use super::requests::{ending, reasons, title};
 use super::{
     Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
@@ -91,7 +91,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         }
         return Ok(json::page("trace", TraceInJson { report: &report }));
     }
-    let here = asked.link(&format!("/trace/{}", report.trace));
+    let here = asked.trace(report.trace);
     let started = asked
         .get("started")
         .map(|it| format!("?started={}", encoded(it)));
@@ -360,7 +360,7 @@ fn row(
     let (from, to) = (start.as_nanos(), stop.as_nanos());
     html! {
         tr {
-            th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
+            th.text.tree title=(callsite(&call.module, &call.name, &call.file, call.line)) {
                 (what(call, names, &indent(depth)))
             }
             td.text.when data-of="When" {

@@ -11,6 +11,7 @@ use maud::{Markup, html};
 
 use crate::recorder::Minute;
 use crate::report::Report;
+use crate::report::duration::nanoseconds;
 use crate::report::units::{count, or_unknown, plural, time};
 
 use super::layout::{cell, shown};
@@ -423,10 +424,6 @@ fn per_request(minute: &Minute) -> Option<u64> {
 fn p99(minute: &Minute) -> String {
     let bound = if minute.p99_is_bound { "≤ " } else { "" };
     format!("{bound}{}", time(minute.p99_wall))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Returns the number of the minute of a moment, since the epoch.
