@@ -72,11 +72,6 @@ pub(super) fn ended(report: &Report) -> SystemTime {
         .unwrap_or(report.started)
 }
 
-pub(super) fn is_ok(report: &Report) -> bool {
-    let request = report.request.as_ref();
-    request.is_none_or(|it| it.outcome == Outcome::Ok)
-}
-
 /// Returns the name of a route as it is shown.
 pub(super) fn title(name: &str) -> String {
     if name.is_empty() {

@@ -15,7 +15,7 @@ use crate::report::duration::nanoseconds;
 use crate::report::units::{count, or_unknown, plural, time};
 
 use super::layout::{cell, shown};
-use super::requests::{ended, is_ok};
+use super::requests::ended;
 use super::when::When;
 use super::{Asked, charts};
 
@@ -219,7 +219,8 @@ impl<'a> Timeline<'a> {
 
     fn errors(&self, here: Option<&Report>) -> Markup {
         let figures = self.figures(|it| Some((errors(it), plural(errors(it), "error"))));
-        let marks = self.marks(|report| (!is_ok(report)).then(|| (1, "failed".to_owned())));
+        let marks = self
+            .marks(|report| { report.outcome().is_failure() }.then(|| (1, "failed".to_owned())));
         let sum = figures.iter().map(|it| it.value).sum();
         let chart = Chart {
             title: "Errors",
