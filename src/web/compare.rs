@@ -16,7 +16,7 @@ use super::json::ComparisonInJson;
 use super::layout::{callsite, cell, indent, shown};
 use super::pairs::{Pair, Side, pairs};
 use super::requests::{ending, title};
-use super::{Asked, Mounted, Refused, charts, json, layout};
+use super::{Asked, Mounted, Refused, charts, json, layout, trace};
 
 /// Number of paths that are shown.
 const MOST: usize = 1000;
@@ -36,7 +36,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 format!("There is no {name}: expected ?a= and &b= with the numbers of two traces.");
             Refused(StatusCode::BAD_REQUEST, why)
         })?;
-        page.report(text)
+        page.report(text, asked.get(&format!("{name}_started")))
     };
     let reports = [side("a")?, side("b")?];
     Ok(shown_beside(page, asked, &reports))
@@ -44,7 +44,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
 
 /// Shows a request and a typical one of its route.
 pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = page.report(asked.path.first().map_or("", String::as_str))?;
+    let report = trace::report(page, asked)?;
     let typical = typical(page, &report)
         .ok_or_else(|| Refused(StatusCode::NOT_FOUND, none_typical(&report)))?;
     Ok(shown_beside(page, asked, &[report, typical]))
@@ -59,9 +59,14 @@ fn all_typical(page: &Mounted, report: &Report) -> Vec<Arc<Report>> {
 /// Returns the last typical request before this one, or else the first one after it.
 fn typical(page: &Mounted, report: &Report) -> Option<Arc<Report>> {
     let mut typical = all_typical(page, report);
-    typical.retain(|it| it.trace != report.trace);
+    typical.retain(|it| is_other(it, report));
     let before = typical.iter().find(|it| it.started <= report.started);
     before.or(typical.last()).cloned()
+}
+
+/// Returns whether these are two requests. Those of two processes may have one number.
+fn is_other(one: &Report, other: &Report) -> bool {
+    (one.trace, one.started) != (other.trace, other.started)
 }
 
 fn none_typical(report: &Report) -> String {
@@ -75,11 +80,14 @@ fn none_typical(report: &Report) -> String {
 /// Makes the links from a request to comparisons.
 pub(super) fn links(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
     let here = asked.trace(report.trace);
+    let started = page.started_of(report);
+    let query = started.map_or_else(String::new, |it| format!("?started={it}"));
     html! {
         form.inline action=(asked.link("/compare")) {
             "Compare with "
-            @if typical(page, report).is_some() { a href=(format!("{here}/compare")) { "a typical request" } " or " }
+            @if typical(page, report).is_some() { a href=(format!("{here}/compare{query}")) { "a typical request" } " or " }
             input type="hidden" name="a" value=(report.trace);
+            @if let Some(started) = started { input type="hidden" name="a_started" value=(started); }
             label { "trace " input name="b" inputmode="numeric" size="8" required; }
             " " button { "Compare" }
         }
@@ -95,7 +103,9 @@ fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Re
         return json::page("compare", ComparisonInJson::of(reports, &pairs[..most]));
     }
     let mut others = all_typical(page, a);
-    others.retain(|it| it.trace != a.trace && it.trace != b.trace);
+    others.retain(|it| is_other(it, a) && is_other(it, b));
+    let started = page.started_of(a);
+    let started = started.map_or_else(String::new, |it| format!("&a_started={it}"));
     let content = html! {
         h1 { "Comparison" }
         @if a.name() != b.name() { p.warm { "These are requests of two routes." } }
@@ -103,7 +113,7 @@ fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Re
         @if !others.is_empty() {
             p { "Compare A with the typical request of"
                 @for other in others.iter().take(MOST_TYPICAL) {
-                    " " a href=(asked.link(&format!("/compare?a={}&b={}", a.trace, other.trace))) { (asked.when().time(other.started)) }
+                    " " a href=(asked.link(&format!("/compare?a={}{started}&b={}", a.trace, other.trace))) { (asked.when().time(other.started)) }
                 }
             }
         }
@@ -126,7 +136,7 @@ fn requests(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup
                         tr {
                             th.text {
                                 (key(class)) b { (side) } " "
-                                a href=(asked.link(&page.path_of(report.trace, report.started, true))) { (title(report.name())) }
+                                a href=(asked.link(&page.path_of(report.trace, report.started, page.started_of(report).is_none()))) { (title(report.name())) }
                                 @if let Some(request) = &report.request {
                                     @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
                                     @if request.reasons.is_empty() { span.usual { "typical of its route" } }

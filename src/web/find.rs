@@ -114,6 +114,15 @@ impl Mounted {
         (report, in_files)
     }
 
+    /// Returns the beginning of a request, in nanoseconds since 1970, if it is not in the memory of a recorder: then it is
+    /// needed to find it, as in [`path_of`](Self::path_of).
+    pub(super) fn started_of(&self, report: &Report) -> Option<i64> {
+        let started = unix_ns(report.started);
+        let is_in_memory = || self.source.get(report.trace, Some(started)).is_some();
+        let is_recorded = self.source.recorder().is_some() && is_in_memory();
+        (!is_recorded).then_some(started)
+    }
+
     /// Returns the path of a request's page. That of one in a file has the time of its beginning, since other
     /// processes have given the trace's number to other requests.
     pub(super) fn path_of(&self, trace: u64, started: SystemTime, is_in_memory: bool) -> String {

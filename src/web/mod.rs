@@ -188,15 +188,25 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// Returns the report in memory of the trace with this number.
-    fn report(&self, text: &str) -> Result<Arc<Report>, Refused> {
+    /// Returns the report of the trace with this number: one in memory, or also one in a file if its beginning is
+    /// given, in nanoseconds since 1970.
+    fn report(&self, text: &str, started: Option<&str>) -> Result<Arc<Report>, Refused> {
         let trace = number(text, "trace")?;
-        self.source.get(trace, None).ok_or_else(|| {
-            let why = format!(
-                "Trace {trace} is not in memory: it was not kept, or others have taken its place."
-            );
-            Refused(StatusCode::NOT_FOUND, why)
-        })
+        let Some(started) = started else {
+            return self.source.get(trace, None).ok_or_else(|| {
+                let why = format!(
+                    "Trace {trace} is not in memory: it was not kept, or others have taken its place."
+                );
+                Refused(StatusCode::NOT_FOUND, why)
+            });
+        };
+        let started = number(started, "time in nanoseconds")?;
+        if let Some(report) = self.source.get(trace, Some(started)) {
+            return Ok(report);
+        }
+        let (report, in_files) = self.report_in_files(trace, started);
+        let why = || find::missing(&format!("Trace {trace} of that time is not kept"), in_files);
+        report.map(Arc::new).ok_or_else(why)
     }
 
     /// Returns the recorder, for a page that files can't have.

@@ -19,9 +19,7 @@ use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
 use super::layout::{beside_usual, callsite, cell, encoded, indent, peak, shown};
 use super::requests::{ending, reasons, title};
-use super::{
-    Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
-};
+use super::{Asked, Mounted, Refused, charts, compare, json, layout, lines, number, repeated};
 
 /// Number of lines that are shown at once; the exports have all calls.
 const MOST: usize = 1000;
@@ -32,20 +30,10 @@ const MOST_TEXT: usize = 256 << 10;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
-/// Returns the report of the trace with this number, which is in memory, or in a file if its beginning is given.
-fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
-    let text = asked.path.first().map_or("", String::as_str);
-    let Some(started) = asked.get("started") else {
-        return page.report(text);
-    };
-    let trace = number(text, "trace")?;
-    let started: i64 = number(started, "time in nanoseconds")?;
-    if let Some(report) = page.source.get(trace, Some(started)) {
-        return Ok(report);
-    }
-    let (report, in_files) = page.report_in_files(trace, started);
-    let why = || find::missing(&format!("Trace {trace} of that time is not kept"), in_files);
-    report.map(Arc::new).ok_or_else(why)
+/// Returns the report of the trace in the path.
+pub(super) fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
+    let number = asked.path.first().map_or("", String::as_str);
+    page.report(number, asked.get("started"))
 }
 
 /// Serves the report in a [`Format`]: plain text is shown, others are downloaded.
@@ -133,7 +121,7 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
             @let compared = request.compared.as_ref();
             ul.facts {
                 li { (when.time(report.started)) " "
-                    @if asked.is_of_files { (when.ago(report.started)) }
+                    @if page.started_of(report).is_some() { (when.ago(report.started)) }
                     @else { a href=(format!("{}&trace={}#minutes", asked.route(&request.name), report.trace)) { (when.ago(report.started)) } } }
                 li { (ending(&request.outcome)) }
                 li.warm[compared.is_some_and(Compared::wall_stands_out)] {

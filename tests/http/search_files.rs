@@ -117,6 +117,55 @@ fn an_id_leads_straight_to_its_request() {
 }
 
 #[test]
+fn a_request_in_a_file_is_compared_with_one_in_memory() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("traces.jsonl");
+    let before = recorder(Some((&path, Rotation::default())));
+    record(&before, "GET /", "earlier", 2, Some("lost"));
+    assert!(before.flush(PATIENCE));
+    let earlier = before.kept()[0].clone();
+    drop(before);
+    let site = site(recorder(Some((&path, Rotation::default()))));
+    record(&site.recorder, "GET /", "now", 1, None);
+    assert!(site.recorder.flush(PATIENCE));
+    let now = &site.recorder.kept()[0];
+    let get = |path: &str| site.get(&format!("/debug/traces{path}"), "");
+
+    let unix_ns = { earlier.started.duration_since(UNIX_EPOCH) }
+        .unwrap()
+        .as_nanos();
+    let there = format!("/trace/{}?started={unix_ns}", earlier.trace);
+    let (_, page) = get(&there);
+    let field = format!("name=\"a_started\" value=\"{unix_ns}\"");
+    assert!(page.contains(&field), "{page}");
+    // The charts have no mark for it.
+    assert!(!page.contains("#minutes"), "{page}");
+    let both = format!(
+        "/compare?a={}&a_started={unix_ns}&b={}",
+        earlier.trace, now.trace
+    );
+    let (head, page) = get(&both);
+    assert_eq!(status(&head), "200", "{page}");
+    for path in [there, format!("/trace/{}", now.trace)] {
+        let link = format!("href=\"/debug/traces{path}\"");
+        assert!(page.contains(&link), "{link}: {page}");
+    }
+    for (path, code) in [
+        (both.replace("a_started=", "a_started=x"), "400"),
+        (
+            both.replace(&format!("a_started={unix_ns}"), "a_started=7"),
+            "404",
+        ),
+        (
+            format!("/compare?a={}&b={}", earlier.trace, now.trace),
+            "404",
+        ),
+    ] {
+        assert_eq!(status(&get(&path).0), code, "{path}");
+    }
+}
+
+#[test]
 fn files_are_searched_while_they_are_written_and_rotated() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("traces.jsonl");
