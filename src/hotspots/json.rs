@@ -11,10 +11,11 @@ use crate::report::duration::nanoseconds;
 use crate::report::json::counts::CountsInJson;
 #[cfg(feature = "tables")]
 use crate::report::json::escaping;
+use crate::report::json::request::PercentilesInJson;
 
 #[cfg(feature = "tables")]
 use super::Table;
-use super::{Frame, Hotspot, Hotspots, Path, Percentiles, Totals};
+use super::{Frame, Hotspot, Hotspots, Path, Totals};
 
 /// Version of the schema that is written.
 #[cfg(feature = "tables")]
@@ -185,20 +186,5 @@ impl TotalsInJson {
             net_bytes: totals.net_bytes,
             peak_bytes: totals.peak_bytes,
         }
-    }
-}
-
-#[derive(Serialize)]
-struct PercentilesInJson {
-    p50: u64,
-    p95: u64,
-    p99: u64,
-    max: u64,
-}
-
-impl PercentilesInJson {
-    fn of(percentiles: Percentiles<u64>) -> Self {
-        let Percentiles { p50, p95, p99, max } = percentiles;
-        Self { p50, p95, p99, max }
     }
 }

@@ -279,6 +279,24 @@ impl Outcome {
 static FAILED: Outcome = Outcome::Failed(String::new());
 
 impl Report {
+    /// Returns the name of the request's route; an empty one of a report without a request.
+    #[cfg(feature = "search")]
+    pub(crate) fn name(&self) -> &str {
+        self.request.as_ref().map_or("", |it| &it.name)
+    }
+
+    /// Returns the time of the request, or, without one, that to the end of the last call.
+    #[cfg(feature = "search")]
+    pub(crate) fn wall(&self) -> Duration {
+        self.request.as_ref().map_or(self.elapsed, |it| it.wall)
+    }
+
+    /// Returns the bytes that the trace allocated; 0 if nothing was counted.
+    #[cfg(feature = "web")]
+    pub(crate) fn bytes_allocated(&self) -> u64 {
+        self.total.map_or(0, |total| total.bytes_allocated)
+    }
+
     /// Returns how the request ended: the outcome that its recorder has, or, without
     /// [`request`](Self::request), that of the outermost calls.
     ///

@@ -38,11 +38,9 @@ impl Files {
                 0 => self.path.clone(),
                 number => before(&self.path, number),
             };
-            if let Ok(Some(file)) = OpenFile::open(&path) {
+            if let Ok(Some(file)) = OpenFile::open(path) {
                 missing = 0;
-                if !files.iter().any(|it| it.is_same(&file)) {
-                    files.push(file);
-                }
+                file.add_to(&mut files);
             } else {
                 missing += 1;
             }
@@ -63,32 +61,49 @@ fn before(path: &Path, number: u32) -> PathBuf {
 
 /// A file of reports, as long as it was when it was opened.
 pub(crate) struct OpenFile {
+    path: PathBuf,
     file: File,
     metadata: Metadata,
 }
 
 impl OpenFile {
     /// Opens a file; `None` if it is no regular one.
-    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<Option<Self>> {
         // Before it is opened: that would wait for a pipe's writer.
         if !path.metadata()?.is_file() {
             return Ok(None);
         }
-        let file = File::open(path)?;
+        let file = File::open(&path)?;
         let metadata = file.metadata()?;
-        Ok(metadata.is_file().then_some(Self { file, metadata }))
+        Ok(metadata.is_file().then_some(Self {
+            path,
+            file,
+            metadata,
+        }))
+    }
+
+    /// Returns the path under which it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds the file to others, unless it is one of them.
+    pub(crate) fn add_to(self, files: &mut Vec<Self>) {
+        if !files.iter().any(|it| it.is_same(&self)) {
+            files.push(self);
+        }
     }
 
     /// Returns whether both are one file.
     #[cfg(unix)]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    fn is_same(&self, other: &Self) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         let id = |it: &Metadata| (it.dev(), it.ino());
         id(&self.metadata) == id(&other.metadata)
     }
 
     #[cfg(not(unix))]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    fn is_same(&self, other: &Self) -> bool {
         let created = |it: &Metadata| it.created().ok();
         created(&self.metadata).is_some() && created(&self.metadata) == created(&other.metadata)
     }

@@ -70,6 +70,12 @@ impl Column {
 }
 
 impl Order {
+    /// The newest first.
+    pub(crate) const NEWEST: Self = Self {
+        by: Column::Started,
+        is_ascending: false,
+    };
+
     fn compare(self, one: &Head, other: &Head) -> Ordering {
         let total = |head: &Head| head.total.unwrap_or_default();
         let order = match self.by {

@@ -43,7 +43,7 @@ impl Failures {
         let mut all = Self::default();
         let mut places: HashMap<(&str, String), usize> = HashMap::new();
         for report in reports {
-            let name = report.request.as_ref().map_or("", |it| &*it.name);
+            let name = report.name();
             if route.is_some_and(|it| it != name) {
                 continue;
             }
@@ -81,17 +81,15 @@ impl Group {
     }
 
     fn add(&mut self, report: &Arc<Report>) {
-        let wall = |it: &Report| it.request.as_ref().map_or(it.elapsed, |it| it.wall);
-        let bytes = |it: &Report| it.total.map_or(0, |it| it.bytes_allocated);
         self.failures += 1;
         self.first = self.first.min(report.started);
         if report.started > self.newest.started {
             self.newest = Arc::clone(report);
         }
-        if wall(report) > wall(&self.slowest) {
+        if report.wall() > self.slowest.wall() {
             self.slowest = Arc::clone(report);
         }
-        if bytes(report) > bytes(&self.heaviest) {
+        if report.bytes_allocated() > self.heaviest.bytes_allocated() {
             self.heaviest = Arc::clone(report);
         }
     }

@@ -189,11 +189,11 @@ impl Query {
     /// Returns whether it finds this request. A time ago is one before `now`.
     pub fn matches(&self, report: &Report, now: SystemTime) -> bool {
         let facts = Facts {
-            request: report.request.as_deref(),
+            name: report.name(),
             outcome: report.outcome(),
             trace_id: report.trace_id,
             started: report.started,
-            elapsed: report.elapsed,
+            wall: report.wall(),
             bytes: report.total.map(|it| it.bytes_allocated),
         };
         self.matches_facts(&facts, now) && self.matches_id(report) && self.matches_text(report)
@@ -204,11 +204,11 @@ impl Query {
     pub(super) fn matches_head(&self, head: &Head, now: SystemTime) -> Option<bool> {
         let request = head.request.as_deref()?;
         let facts = Facts {
-            request: Some(request),
+            name: head.name(),
             outcome: &request.outcome,
             trace_id: head.trace_id,
             started: head.started,
-            elapsed: head.elapsed,
+            wall: head.wall(),
             bytes: head.total.map(|it| it.bytes_allocated),
         };
         let is_it = self.matches_facts(&facts, now) && self.is_id(request.id.as_deref());
@@ -219,13 +219,11 @@ impl Query {
     }
 
     fn matches_facts(&self, facts: &Facts<'_>, now: SystemTime) -> bool {
-        let wall = facts.request.map_or(facts.elapsed, |it| it.wall);
-        let ended = || facts.started.checked_add(wall).unwrap_or(facts.started);
-        let name = facts.request.map_or("", |it| &*it.name);
+        let ended = || { facts.started.checked_add(facts.wall) }.unwrap_or(facts.started);
         self.trace_id.is_none_or(|it| facts.trace_id == Some(it))
-            && self.route.as_ref().is_none_or(|it| it == name)
+            && self.route.as_ref().is_none_or(|it| it == facts.name)
             && self.outcome.is_none_or(|it| it.has(facts.outcome))
-            && self.slower.is_none_or(|it| wall > it)
+            && self.slower.is_none_or(|it| facts.wall > it)
             && { self.heavier }.is_none_or(|it| facts.bytes.is_some_and(|bytes| bytes > it))
             && self.since.is_none_or(|it| ended() >= it.seen_from(now))
             && self
@@ -272,11 +270,11 @@ impl Query {
 
 /// What a query looks at besides ids and texts.
 struct Facts<'a> {
-    request: Option<&'a Request>,
+    name: &'a str,
     outcome: &'a Outcome,
     trace_id: Option<TraceId>,
     started: SystemTime,
-    elapsed: Duration,
+    wall: Duration,
     bytes: Option<u64>,
 }
 

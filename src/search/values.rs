@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
+use crate::report::duration::nanoseconds;
+
 /// A moment: a point in time, or a time ago.
 ///
 /// As a text: RFC 3339 (`2026-11-29T17:05:00Z`, `2026-11-29 18:05:00.250+01:00`), or a time ago (`90s`, `10m`, `2h`,
@@ -95,8 +97,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 
 /// Writes a time in the largest unit in which it is a whole number; up to 584 years.
 pub(super) fn shown(time: Duration) -> String {
-    let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    whole(ns, &TIMES)
+    whole(nanoseconds(time), &TIMES)
 }
 
 pub(super) fn shown_bytes(bytes: u64) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,6 @@ use crate::recorder::bytes_of;
 use crate::report::Report;
 use crate::report::escape::Escaped;
 use crate::report::json::head::Head;
-use crate::report::json::report::unix_ns;
 use crate::search::files::{Line, OpenFile, Place, each_line};
 
 /// Files of reports, for a [page](super::Page::of_archive) that shows them away from the service that wrote them.
@@ -129,19 +128,16 @@ impl Archive {
         memory_bytes: usize,
     ) -> Result<Self, ArchiveError> {
         let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
-        let mut files: Vec<OpenFile> = Vec::new();
-        let mut names = Vec::new();
+        let mut files = Vec::new();
         for path in &paths {
             let failed = |problem| ArchiveError {
                 path: path.clone(),
                 problem,
             };
-            let file = OpenFile::open(path).map_err(|error| failed(Problem::Unopened(error)))?;
+            let file = OpenFile::open(path.clone());
+            let file = file.map_err(|error| failed(Problem::Unopened(error)))?;
             let file = file.ok_or_else(|| failed(Problem::NotFile))?;
-            if !files.iter().any(|it| it.is_same(&file)) {
-                files.push(file);
-                names.push(&**path);
-            }
+            file.add_to(&mut files);
         }
         let Some(first) = paths.first() else {
             return Err(ArchiveError {
@@ -149,8 +145,9 @@ impl Archive {
                 problem: Problem::NoFiles,
             });
         };
-        let (read, bad) = Read::of(files, &names, memory_bytes);
+        let (read, bad) = Read::of(files, memory_bytes);
         // An empty file among others may be the recorder's lock, or one that is about to be written.
+        let bad = bad.map(|file| read.files[file].path());
         if let Some(path) = bad.or((read.contents.reports == 0).then_some(&**first)) {
             return Err(ArchiveError {
                 path: path.to_owned(),
@@ -171,7 +168,7 @@ impl Archive {
 
     /// Reads the files again if they have changed.
     pub(super) fn refresh(&self) {
-        let (files, names) = self.open_named();
+        let files = self.open_files();
         // The lock is held meanwhile: others wait for what they would have to read as well.
         self.with(|read| {
             let mut pairs = files.iter().zip(&read.files);
@@ -180,41 +177,25 @@ impl Archive {
             if !is_as_before {
                 // Before the new ones are read, so that both are never there.
                 read.newest = Vec::new().into();
-                *read = Read::of(files, &names, self.memory_bytes).0;
+                *read = Read::of(files, self.memory_bytes).0;
             }
         });
     }
 
     /// Opens the files that are there, each once.
     pub(super) fn open_files(&self) -> Vec<OpenFile> {
-        self.open_named().0
-    }
-
-    fn open_named(&self) -> (Vec<OpenFile>, Vec<&Path>) {
-        let (mut files, mut names) = (Vec::<OpenFile>::new(), Vec::new());
+        let mut files = Vec::new();
         for path in &*self.paths {
-            if let Ok(Some(file)) = OpenFile::open(path)
-                && !files.iter().any(|it| it.is_same(&file))
-            {
-                files.push(file);
-                names.push(&**path);
+            if let Ok(Some(file)) = OpenFile::open(path.clone()) {
+                file.add_to(&mut files);
             }
         }
-        (files, names)
+        files
     }
 
     /// Returns the reports in memory, the newest first.
     pub(super) fn newest(&self) -> Arc<[Arc<Report>]> {
         self.with(|read| Arc::clone(&read.newest))
-    }
-
-    /// Returns the report of a trace that is in memory: that which started at this time, or the newest, since each
-    /// process has a trace of each number.
-    pub(super) fn get(&self, trace: u64, started_unix_ns: Option<i64>) -> Option<Arc<Report>> {
-        let newest = self.newest();
-        let is_then = |it: &Report| started_unix_ns.is_none_or(|then| unix_ns(it.started) == then);
-        let found = newest.iter().find(|it| it.trace == trace && is_then(it));
-        found.cloned()
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Read) -> T) -> T {
@@ -223,8 +204,8 @@ impl Archive {
 }
 
 impl Read {
-    /// Reads files, and returns also the name of the first that has lines and no report.
-    fn of<'a>(files: Vec<OpenFile>, names: &[&'a Path], most: usize) -> (Self, Option<&'a Path>) {
+    /// Reads files, and returns also the place of the first that has lines and no report.
+    fn of(files: Vec<OpenFile>, most: usize) -> (Self, Option<usize>) {
         let mut newest = Newest::new(most);
         let mut first_unreadable = None;
         // Whether each has reports, and other lines.
@@ -244,7 +225,7 @@ impl Read {
         let reports = newest.reports;
         let (newest, bad) = newest.parsed();
         let first_unreadable = first_unreadable.into_iter().chain(bad.iter().copied());
-        let name = |it: Place| (names[it.file].to_owned(), it.line);
+        let name = |it: Place| (files[it.file].path().to_owned(), it.line);
         let contents = ArchiveContents {
             files: files.len(),
             reports: reports - bad.len() as u64,
@@ -258,7 +239,7 @@ impl Read {
             contents,
             newest: newest.into(),
         };
-        (read, without.map(|file| names[file]))
+        (read, without)
     }
 }
 

@@ -13,15 +13,13 @@ use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, plural, time};
 
 use super::json::ComparisonInJson;
-use super::layout::{cell, shown};
+use super::layout::{callsite, cell, indent, shown};
 use super::pairs::{Pair, Side, pairs};
-use super::requests::{ending, name, title, wall};
-use super::{Asked, Mounted, Refused, charts, json, layout};
+use super::requests::{ending, title};
+use super::{Asked, Mounted, Refused, charts, json, layout, trace};
 
 /// Number of paths that are shown.
 const MOST: usize = 1000;
-/// Deeper levels are not indented further.
-const MAX_INDENT: usize = 24;
 /// Number of typical requests to which there are links.
 const MOST_TYPICAL: usize = 6;
 /// A difference is marked if it is at least this part of the larger request.
@@ -38,7 +36,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 format!("There is no {name}: expected ?a= and &b= with the numbers of two traces.");
             Refused(StatusCode::BAD_REQUEST, why)
         })?;
-        page.report(text)
+        page.report(text, asked.get(&format!("{name}_started")))
     };
     let reports = [side("a")?, side("b")?];
     Ok(shown_beside(page, asked, &reports))
@@ -46,7 +44,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
 
 /// Shows a request and a typical one of its route.
 pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = page.report(asked.path.first().map_or("", String::as_str))?;
+    let report = trace::report(page, asked)?;
     let typical = typical(page, &report)
         .ok_or_else(|| Refused(StatusCode::NOT_FOUND, none_typical(&report)))?;
     Ok(shown_beside(page, asked, &[report, typical]))
@@ -55,33 +53,41 @@ pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Re
 /// Returns the typical requests of a request's route; none if that is in files.
 fn all_typical(page: &Mounted, report: &Report) -> Vec<Arc<Report>> {
     let recorder = page.source.recorder();
-    recorder.map_or_else(Vec::new, |it| it.typical(name(report)))
+    recorder.map_or_else(Vec::new, |it| it.typical(report.name()))
 }
 
 /// Returns the last typical request before this one, or else the first one after it.
 fn typical(page: &Mounted, report: &Report) -> Option<Arc<Report>> {
     let mut typical = all_typical(page, report);
-    typical.retain(|it| it.trace != report.trace);
+    typical.retain(|it| is_other(it, report));
     let before = typical.iter().find(|it| it.started <= report.started);
     before.or(typical.last()).cloned()
+}
+
+/// Returns whether these are two requests. Those of two processes may have one number.
+fn is_other(one: &Report, other: &Report) -> bool {
+    (one.trace, one.started) != (other.trace, other.started)
 }
 
 fn none_typical(report: &Report) -> String {
     format!(
         "No other typical request of “{}” is in memory. The recorder takes one every few minutes, as soon as there \
          are 20 requests to know what is usual.",
-        shown(name(report))
+        shown(report.name())
     )
 }
 
 /// Makes the links from a request to comparisons.
 pub(super) fn links(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
     let here = asked.trace(report.trace);
+    let started = page.started_of(report);
+    let query = started.map_or_else(String::new, |it| format!("?started={it}"));
     html! {
         form.inline action=(asked.link("/compare")) {
             "Compare with "
-            @if typical(page, report).is_some() { a href=(format!("{here}/compare")) { "a typical request" } " or " }
+            @if typical(page, report).is_some() { a href=(format!("{here}/compare{query}")) { "a typical request" } " or " }
             input type="hidden" name="a" value=(report.trace);
+            @if let Some(started) = started { input type="hidden" name="a_started" value=(started); }
             label { "trace " input name="b" inputmode="numeric" size="8" required; }
             " " button { "Compare" }
         }
@@ -97,15 +103,17 @@ fn shown_beside(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Re
         return json::page("compare", ComparisonInJson::of(reports, &pairs[..most]));
     }
     let mut others = all_typical(page, a);
-    others.retain(|it| it.trace != a.trace && it.trace != b.trace);
+    others.retain(|it| is_other(it, a) && is_other(it, b));
+    let started = page.started_of(a);
+    let started = started.map_or_else(String::new, |it| format!("&a_started={it}"));
     let content = html! {
         h1 { "Comparison" }
-        @if name(a) != name(b) { p.warm { "These are requests of two routes." } }
+        @if a.name() != b.name() { p.warm { "These are requests of two routes." } }
         (requests(page, asked, reports))
         @if !others.is_empty() {
             p { "Compare A with the typical request of"
                 @for other in others.iter().take(MOST_TYPICAL) {
-                    " " a href=(asked.link(&format!("/compare?a={}&b={}", a.trace, other.trace))) { (asked.when().time(other.started)) }
+                    " " a href=(asked.link(&format!("/compare?a={}{started}&b={}", a.trace, other.trace))) { (asked.when().time(other.started)) }
                 }
             }
         }
@@ -128,14 +136,14 @@ fn requests(page: &Mounted, asked: &Asked, reports: &[Arc<Report>; 2]) -> Markup
                         tr {
                             th.text {
                                 (key(class)) b { (side) } " "
-                                a href=(asked.link(&page.path_of(report.trace, report.started, true))) { (title(name(report))) }
+                                a href=(asked.link(&page.path_of(report.trace, report.started, page.started_of(report).is_none()))) { (title(report.name())) }
                                 @if let Some(request) = &report.request {
                                     @if let Some(id) = &request.id { " " span.faint { (shown(id)) } }
                                     @if request.reasons.is_empty() { span.usual { "typical of its route" } }
                                 }
                             }
                             td.text data-of="When" { (asked.when().time_ago(report.started)) }
-                            (cell("Time", &time(wall(report))))
+                            (cell("Time", &time(report.wall())))
                             (cell("Allocates", &or_unknown(report.total, |it| count(it.allocates()))))
                             (cell("Bytes", &or_unknown(report.total, |it| bytes(it.bytes_allocated))))
                             td.text data-of="Outcome" { @if let Some(request) = &report.request { (ending(&request.outcome)) } }
@@ -191,7 +199,7 @@ fn calls(reports: [&Report; 2]) -> Markup {
 
 /// Returns the length of the axis.
 fn axis(reports: [&Report; 2]) -> Duration {
-    let length = |report: &Report| wall(report).max(report.elapsed);
+    let length = |report: &Report| report.wall().max(report.elapsed);
     reports.map(length).into_iter().max().unwrap_or_default()
 }
 
@@ -209,11 +217,10 @@ fn row(pair: &Pair<'_>, names: &Names<'_>, limits: &Limits) -> Markup {
     let more = allocates[0]
         .zip(allocates[1])
         .map(|(a, b)| (a.cmp(&b), a.abs_diff(b)));
-    let indent = "\u{2003}".repeat(pair.depth.min(MAX_INDENT));
-    let place = format!("{}::{} {}:{}", pair.module, pair.name, pair.file, pair.line);
+    let indent = indent(pair.depth);
     html! {
         tr {
-            th.text.tree title=(shown(&place)) {
+            th.text.tree title=(callsite(pair.module, pair.name, pair.file, pair.line)) {
                 (indent) (shown(&names.get(pair.module, pair.name)))
                 (what_differs(pair, &indent))
             }

@@ -1,52 +1,53 @@
 //! Failures that are the same, in groups.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Serialize;
 
-use crate::recorder::{Recorder, RouteStatistics};
+use crate::recorder::{RouteStatistics, Statistics};
 use crate::report::Report;
 use crate::report::units::{bytes, count, percent, plural, time};
 use crate::search::groups::{Failures, Group};
 
 use super::json::GroupInJson;
 use super::layout::{cell, shown};
-use super::requests::{bytes_allocated, wall};
 use super::{Asked, Mounted, json, layout};
 
 /// Number of groups that are shown.
 const MOST: usize = 200;
 
 /// Groups, with what is known of all requests.
-pub(super) struct Groups {
+pub(super) struct Groups<'a> {
     pub(super) failures: Failures,
-    /// How many requests of each route have ended.
-    ended: HashMap<String, u64>,
-    /// Whether it is known how many requests have ended.
-    is_of_recorder: bool,
+    /// How many requests of each route have ended; `None` if only kept requests are known.
+    ended: Option<HashMap<&'a str, u64>>,
     /// Whether failures are missing that are no longer in memory, or were never there.
     is_at_least: bool,
 }
 
-impl Groups {
-    /// Groups the failures in memory, of one route or of all.
-    pub(super) fn of(page: &Mounted, route: Option<&str>, routes: &[RouteStatistics]) -> Self {
-        let recorder = page.source.recorder();
-        let statistics = recorder.map(Recorder::statistics);
-        let ended = routes.iter().map(|it| (it.name.clone(), it.ended));
+impl<'a> Groups<'a> {
+    /// Groups the failures among the requests in memory, of one route or of all. `known`: what a recorder knows of all
+    /// requests, those that were not kept included.
+    pub(super) fn of(
+        kept: &[Arc<Report>],
+        route: Option<&str>,
+        known: Option<(&Statistics, &'a [RouteStatistics])>,
+    ) -> Self {
+        let ended =
+            |routes: &'a [RouteStatistics]| routes.iter().map(|it| (&*it.name, it.ended)).collect();
         Self {
-            failures: Failures::of(&page.source.kept(), route),
-            ended: ended.collect(),
-            is_of_recorder: recorder.is_some(),
-            is_at_least: statistics.is_some_and(|it| it.evicted + it.dropped > 0),
+            failures: Failures::of(kept, route),
+            ended: known.map(|(_, routes)| ended(routes)),
+            is_at_least: known.is_some_and(|(all, _)| all.evicted + all.dropped > 0),
         }
     }
 
     fn ended(&self, group: &Group) -> Option<u64> {
-        let ended = || self.ended.get(&group.route).copied().unwrap_or(0);
-        self.is_of_recorder.then(ended)
+        let ended = self.ended.as_ref()?;
+        Some(ended.get(&*group.route).copied().unwrap_or(0))
     }
 
     pub(super) fn in_json(&self, most: usize) -> Vec<GroupInJson<'_>> {
@@ -72,7 +73,7 @@ impl Groups {
                 div.wide tabindex="0" role="region" aria-label="Failures" {
                     table.failures {
                         thead { tr {
-                            th.text { "Failure" } th { "Kept" } @if self.is_of_recorder { th { "Share" } } th { "First" } th { "Last" } th.text { "Look at" }
+                            th.text { "Failure" } th { "Kept" } @if self.ended.is_some() { th { "Share" } } th { "First" } th { "Last" } th.text { "Look at" }
                         } }
                         tbody { @for group in groups.iter().take(most) { (self.row(page, asked, group, with_route)) } }
                     }
@@ -91,7 +92,7 @@ impl Groups {
         let all = asked.link(&format!("/search?{}", group.query()));
         let to = |it: &Report| asked.link(&page.path_of(it.trace, it.started, true));
         let ended = self.ended(group);
-        let heaviest = bytes_allocated(&group.heaviest);
+        let heaviest = group.heaviest.bytes_allocated();
         html! {
             tr {
                 th.text {
@@ -109,7 +110,7 @@ impl Groups {
                 td.text data-of="Last" { (asked.when().time_ago(group.newest.started)) }
                 td.text data-of="Look at" {
                     span { a href=(to(&group.newest)) { "newest" } } " "
-                    span { a href=(to(&group.slowest)) { "slowest" } " " span.faint { (time(wall(&group.slowest))) } } " "
+                    span { a href=(to(&group.slowest)) { "slowest" } " " span.faint { (time(group.slowest.wall())) } } " "
                     span { a href=(to(&group.heaviest)) { "heaviest" } @if heaviest > 0 { " " span.faint { (bytes(heaviest)) } } }
                 }
             }
@@ -126,9 +127,10 @@ struct FailuresInJson<'a> {
 }
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Response {
-    let routes = page.source.recorder().map(Recorder::routes);
-    let routes = routes.unwrap_or_default();
-    let groups = Groups::of(page, None, &routes);
+    let known = page.source.recorder();
+    let known = known.map(|it| (it.statistics(), it.routes()));
+    let known = known.as_ref().map(|(all, routes)| (all, &**routes));
+    let groups = Groups::of(&page.source.kept(), None, known);
     if asked.is_json {
         let content = FailuresInJson {
             failures: groups.failures.count,

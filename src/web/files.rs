@@ -13,9 +13,9 @@ use crate::report::{Compared, Outcome, Report};
 use super::archive::ArchiveContents;
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson};
-use super::layout::{cell, shown};
+use super::layout::{cell, shown, with_more};
 use super::overview::{MOST, Worst};
-use super::requests::{Bucket, name, title};
+use super::requests::{Bucket, title};
 use super::{Asked, Mounted, json, layout};
 
 /// Number of routes that are shown. A recorder bounds theirs, but files may have any.
@@ -34,7 +34,7 @@ impl OfRoute {
     fn of(kept: &[Arc<Report>]) -> BTreeMap<&str, Self> {
         let mut routes = BTreeMap::new();
         for report in kept {
-            let route = routes.entry(name(report)).or_insert_with(|| Self {
+            let route = routes.entry(report.name()).or_insert_with(|| Self {
                 kept: Vec::new(),
                 failed: 0,
                 panicked: 0,
@@ -88,7 +88,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked, contents: &ArchiveContents) ->
     let kept = page.source.kept();
     let routes = OfRoute::of(&kept);
     let worst = Worst::of(&kept);
-    let groups = Groups::of(page, None, &[]);
+    let groups = Groups::of(&kept, None, None);
     if asked.is_json {
         let content = OverviewInJson {
             files: FilesInJson {
@@ -182,18 +182,13 @@ fn route_row(asked: &Asked, name: &str, route: &OfRoute) -> Markup {
         tr {
             th.text { a href=(here) { (title(name)) } }
             (cell("Kept", &count(route.kept.len() as u64)))
-            td.bad[failures > 0] data-of="Failures" {
-                (count(failures))
-                @if route.cancelled > 0 { span.usual { "cancelled " (count(route.cancelled)) } }
-            }
+            (with_more("Failures", failures, failures > 0, "cancelled", route.cancelled))
             (cell("Usual time p50", &or_unknown(wall, |it| time(it.p50))))
             (cell("Usual time p99", &or_unknown(wall, |it| time(it.p99))))
             (cell("Usually allocates p50", &or_unknown(allocates, |it| count(it.p50))))
             (cell("Usually allocates p99", &or_unknown(allocates, |it| count(it.p99))))
             td.text.buckets data-of="Kept, by time" {
-                @for bucket in Bucket::of(&route.kept) {
-                    a href=(format!("{here}#{}", bucket.anchor)) { (bucket.title) ": " b { (count(bucket.reports.len() as u64)) } } " "
-                }
+                (Bucket::links(&here, &route.kept))
             }
         }
     }

@@ -13,10 +13,10 @@ use crate::report::json::report::unix_ns;
 use crate::report::units::{bytes, plural};
 use crate::search::Query;
 use crate::search::files::{OpenFile, Progress};
-use crate::search::found::{Column, Found, Order, Search, report_in};
+use crate::search::found::{Found, Order, Search, report_in};
 use crate::search::parse::QueryError;
 
-use super::layout::{encoded, shown};
+use super::layout::shown;
 use super::{Asked, Mounted, Refused};
 
 /// How many searches of files run at once; a search takes a thread and the memory of a line.
@@ -114,6 +114,15 @@ impl Mounted {
         (report, in_files)
     }
 
+    /// Returns the beginning of a request, in nanoseconds since 1970, if it is not in the memory of a recorder: then it is
+    /// needed to find it, as in [`path_of`](Self::path_of).
+    pub(super) fn started_of(&self, report: &Report) -> Option<i64> {
+        let started = unix_ns(report.started);
+        let is_in_memory = || self.source.get(report.trace, Some(started)).is_some();
+        let is_recorded = self.source.recorder().is_some() && is_in_memory();
+        (!is_recorded).then_some(started)
+    }
+
     /// Returns the path of a request's page. That of one in a file has the time of its beginning, since other
     /// processes have given the trace's number to other requests.
     pub(super) fn path_of(&self, trace: u64, started: SystemTime, is_in_memory: bool) -> String {
@@ -132,35 +141,33 @@ impl Mounted {
 
 /// Redirects to the request with this id.
 pub(super) fn by_id(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let id = asked.rest("/id/")?;
-    if id.trim().is_empty() {
-        let why = "expected /id/ and a request's id".to_owned();
-        return Err(Refused(StatusCode::BAD_REQUEST, why));
-    }
-    go(page, asked, &format!("id={}", encoded(&id)))
+    go(page, asked, "/id/", "a request's id", "id")
 }
 
 /// Redirects to the request of this trace.
 pub(super) fn by_trace_id(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let id = asked.rest("/trace-id/")?;
-    if id.trim().is_empty() {
-        let why = "expected /trace-id/ and a trace's id".to_owned();
-        return Err(Refused(StatusCode::BAD_REQUEST, why));
-    }
-    go(page, asked, &format!("trace_id={}", encoded(&id)))
+    go(page, asked, "/trace-id/", "a trace's id", "trace_id")
 }
 
-/// Redirects to the only request that a query finds, or to the list of several.
-fn go(page: &Mounted, asked: &Asked, query: &str) -> Result<Response, Refused> {
-    let query: Query = query.parse()?;
-    let newest = Order {
-        by: Column::Started,
-        is_ascending: false,
-    };
+/// Redirects to the only request that has what stands `after` this in the path as its `parameter`, or to the list of
+/// several.
+fn go(
+    page: &Mounted,
+    asked: &Asked,
+    after: &str,
+    expected: &str,
+    parameter: &str,
+) -> Result<Response, Refused> {
+    let id = asked.rest(after)?;
+    if id.trim().is_empty() {
+        let why = format!("expected {after} and {expected}");
+        return Err(Refused(StatusCode::BAD_REQUEST, why));
+    }
+    let query = Query::new().with(parameter, &id)?;
     let now = SystemTime::now();
-    let mut results = page.find(&query, now, newest, 2, false);
+    let mut results = page.find(&query, now, Order::NEWEST, 2, false);
     if results.matched == 0 {
-        results = page.find(&query, now, newest, 2, true);
+        results = page.find(&query, now, Order::NEWEST, 2, true);
     }
     let there = match &results.found[..] {
         [] => return Err(nothing(&query, results.in_files)),

@@ -11,7 +11,7 @@ use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 
 use super::flames::Flames;
 use super::json::ByInJson;
-use super::layout::{cell, encoded, shown};
+use super::layout::{and_more, cell, encoded, shown};
 use super::{Asked, Mounted, Refused, json, layout, lines};
 
 /// Number of functions that are shown.
@@ -166,6 +166,6 @@ fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: u64) -> Ma
                 }
             }
         }
-        @if functions.len() > MOST { p.faint { "And " (count((functions.len() - MOST) as u64)) " more." } }
+        (and_more(functions.len(), MOST))
     }
 }

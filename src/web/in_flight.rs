@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::report::names::Names;
 use crate::report::units::{count, or_unknown, time};
 
-use super::layout::{cell, shown};
+use super::layout::{and_more, cell, shown};
 use super::{Asked, Mounted, Refused, json, layout};
 
 const AGAIN_SECONDS: u32 = 2;
@@ -71,7 +71,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                     }
                 }
             }
-            @if count_of_all > in_flight.len() { p.faint { "And " (count((count_of_all - in_flight.len()) as u64)) " more." } }
+            (and_more(count_of_all, in_flight.len()))
         }
     };
     Ok(layout::page(asked, "In flight", again, &content).into_response())

@@ -10,12 +10,13 @@ use serde::Serialize;
 use crate::hotspots::By;
 use crate::hotspots::json::HotspotsInJson;
 use crate::recorder::{Minute, RequestInFlight, RouteStatistics, SinkStatistics, Statistics};
+use crate::report::Report;
 use crate::report::duration::nanoseconds;
 use crate::report::json::counts::CountsInJson;
 use crate::report::json::head::Head;
 use crate::report::json::report::unix_ns;
+use crate::report::json::request::PercentilesInJson;
 use crate::report::json::{calls, escaping};
-use crate::report::{Percentiles, Report};
 use crate::search::groups::Group;
 use crate::store::ids::TraceId;
 
@@ -73,29 +74,17 @@ pub(super) struct KeptInJson {
 
 impl KeptInJson {
     /// Makes the list of the first reports in memory.
-    pub(super) fn first(reports: &[Arc<Report>], most: usize) -> Vec<Self> {
-        let first = reports.iter().take(most);
-        { first.map(|it| Head::of(it)) }
-            .map(|head| Self {
-                head,
+    pub(super) fn first<'a>(
+        reports: impl IntoIterator<Item = &'a Arc<Report>>,
+        most: usize,
+    ) -> Vec<Self> {
+        let first = reports.into_iter().take(most);
+        first
+            .map(|it| Self {
+                head: Head::of(it),
                 in_memory: true,
             })
             .collect()
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct PercentilesInJson {
-    p50: u64,
-    p95: u64,
-    p99: u64,
-    max: u64,
-}
-
-impl PercentilesInJson {
-    fn of(it: Percentiles<u64>) -> Self {
-        let Percentiles { p50, p95, p99, max } = it;
-        Self { p50, p95, p99, max }
     }
 }
 

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::report::escape::{Escaped, is_dangerous};
-use crate::report::units::{bytes, or_unknown};
+use crate::report::units::{bytes, count, or_unknown};
 
 use super::Asked;
 
@@ -95,6 +95,21 @@ pub(super) fn cell(of: &str, figure: &str) -> Markup {
     html! { td data-of=(of) { (figure) } }
 }
 
+/// Makes a table cell with a number, and another one below it unless it is 0.
+pub(super) fn with_more(of: &str, number: u64, is_bad: bool, more_of: &str, more: u64) -> Markup {
+    html! {
+        td.bad[is_bad] data-of=(of) {
+            (count(number))
+            @if more > 0 { span.usual { (more_of) " " (count(more)) } }
+        }
+    }
+}
+
+/// Says how many entries of a list are not shown, if there are such.
+pub(super) fn and_more(all: usize, shown: usize) -> Markup {
+    html! { @if all > shown { p.faint { "And " (count((all - shown) as u64)) " more." } } }
+}
+
 /// Makes a table cell with a figure and the usual one below it.
 pub(super) fn beside_usual(
     of: &str,
@@ -127,6 +142,11 @@ const MAX_INDENT: usize = 24;
 /// Returns the space before the name of a call inside this number of others.
 pub(super) fn indent(depth: usize) -> String {
     "\u{2003}".repeat(depth.min(MAX_INDENT))
+}
+
+/// Returns a call's name with its module, and its place in the code.
+pub(super) fn callsite(module: &str, name: &str, file: &str, line: u32) -> String {
+    shown(&format!("{module}::{name} {file}:{line}"))
 }
 
 /// Escapes a text from outside, on one line.

@@ -8,7 +8,7 @@ use crate::hotspots::{By, Frame, Hotspot, Hotspots};
 use crate::report::units::{bytes, count, or_unknown, percent, plural};
 use crate::report::{CallReport, FoldedReport, Report, SiteReport};
 
-use super::layout::{cell, shown};
+use super::layout::{and_more, cell, shown};
 
 /// Number of lines that the table shows.
 const MOST: usize = 15;
@@ -19,8 +19,7 @@ const MOST_IN_CALL: usize = 3;
 pub(super) fn hotspots(kept: &[Arc<Report>], route: Option<&str>) -> Hotspots {
     let mut hotspots = Hotspots::with_sites();
     for report in kept {
-        let name = report.request.as_ref().map(|request| &*request.name);
-        if has_sites(report) && (route.is_none() || route == name) {
+        if has_sites(report) && route.is_none_or(|route| route == report.name()) {
             hotspots.add(report);
         }
     }
@@ -44,7 +43,7 @@ pub(super) fn table(hotspots: &Hotspots, by: By, whole: u64) -> Markup {
                 tbody { @for line in lines.iter().take(MOST) { (row(line, by, whole)) } }
             }
         }
-        @if lines.len() > MOST { p.faint { "And " (count((lines.len() - MOST) as u64)) " more." } }
+        (and_more(lines.len(), MOST))
     }
 }
 

@@ -88,6 +88,7 @@
 
 mod access;
 mod archive;
+mod asked;
 mod charts;
 mod compare;
 mod failures;
@@ -105,6 +106,7 @@ mod metrics;
 mod overview;
 mod page;
 mod pairs;
+mod refused;
 mod repeated;
 mod requests;
 mod route;
@@ -115,25 +117,24 @@ mod token;
 mod trace;
 mod when;
 
-use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{NestedPath, OriginalUri, State};
+use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use percent_encoding::percent_decode_str;
 
 use crate::recorder::{Recorder, RouteStatistics};
 use crate::report::Report;
 
 use access::{AccessRule, Admitted, TOKEN};
+use asked::Asked;
 use find::Searches;
 use links::Links;
+use refused::{Refused, number};
 use source::Source;
-use when::When;
 
 pub use archive::{Archive, ArchiveContents, ArchiveError};
 pub use links::LinkError;
@@ -188,15 +189,25 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// Returns the report in memory of the trace with this number.
-    fn report(&self, text: &str) -> Result<Arc<Report>, Refused> {
+    /// Returns the report of the trace with this number: one in memory, or also one in a file if its beginning is
+    /// given, in nanoseconds since 1970.
+    fn report(&self, text: &str, started: Option<&str>) -> Result<Arc<Report>, Refused> {
         let trace = number(text, "trace")?;
-        self.source.get(trace, None).ok_or_else(|| {
-            let why = format!(
-                "Trace {trace} is not in memory: it was not kept, or others have taken its place."
-            );
-            Refused(StatusCode::NOT_FOUND, why)
-        })
+        let Some(started) = started else {
+            return self.source.get(trace, None).ok_or_else(|| {
+                let why = format!(
+                    "Trace {trace} is not in memory: it was not kept, or others have taken its place."
+                );
+                Refused(StatusCode::NOT_FOUND, why)
+            });
+        };
+        let started = number(started, "time in nanoseconds")?;
+        if let Some(report) = self.source.get(trace, Some(started)) {
+            return Ok(report);
+        }
+        let (report, in_files) = self.report_in_files(trace, started);
+        let why = || find::missing(&format!("Trace {trace} of that time is not kept"), in_files);
+        report.map(Arc::new).ok_or_else(why)
     }
 
     /// Returns the recorder, for a page that files can't have.
@@ -214,7 +225,7 @@ impl Mounted {
             Source::Recorder(recorder) => recorder.route(name).map(Some),
             Source::Archive(archive) => {
                 let newest = archive.newest();
-                let mut names = newest.iter().map(|it| requests::name(it));
+                let mut names = newest.iter().map(|it| it.name());
                 names.any(|it| it == name).then_some(None)
             }
         };
@@ -224,138 +235,6 @@ impl Mounted {
             Refused(StatusCode::NOT_FOUND, why)
         })
     }
-}
-
-/// A request for a page.
-struct Asked {
-    /// The path under which the page is mounted, which is also the overview's.
-    base: String,
-    home: String,
-    /// The whole path.
-    here: String,
-    /// The parameters of the path.
-    path: Vec<String>,
-    query: Vec<(String, String)>,
-    raw_query: String,
-    /// Below the page's address.
-    raw_path: String,
-    /// Whether the response is JSON.
-    is_json: bool,
-    /// Of the moment at which the page is made.
-    when: OnceLock<When>,
-    /// Whether the page is of files, and not of a recorder.
-    is_of_files: bool,
-}
-
-/// Error that is shown instead of a page: its status and the reason.
-struct Refused(StatusCode, String);
-
-impl Asked {
-    fn of(parts: &Parts) -> Self {
-        let path = parts.uri.path();
-        let asked = parts.extensions.get::<OriginalUri>();
-        let asked = asked.map_or(path, |asked| asked.0.path());
-        // A path that begins with two slashes would be another host's address.
-        let here = format!("/{}", asked.trim_start_matches('/'));
-        // From the request, as the path where the page is mounted may have parameters.
-        let base = asked.strip_suffix(path).unwrap_or(asked);
-        let base = base.trim_end_matches('/').to_owned();
-        let nested = parts.extensions.get::<NestedPath>();
-        let has_slash = nested.is_some_and(|nested| nested.as_str().ends_with('/'));
-        let home = if has_slash || base.is_empty() {
-            format!("{base}/")
-        } else {
-            base.clone()
-        };
-        let raw_path = path.to_owned();
-        let path = path.trim_start_matches('/').split('/').skip(1);
-        let raw_query = parts.uri.query().unwrap_or_default();
-        let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(
-            &format!("/?{raw_query}").parse().unwrap_or_default(),
-        );
-        let mut asked = Self {
-            base,
-            home,
-            here,
-            path: path.map(str::to_owned).collect(),
-            query: query.map(|it| it.0).unwrap_or_default(),
-            raw_query: raw_query.to_owned(),
-            raw_path,
-            is_json: false,
-            when: OnceLock::new(),
-            is_of_files: false,
-        };
-        asked.is_json = match asked.get("format") {
-            Some(format) => format == "json",
-            None => accepts_json(&parts.headers),
-        };
-        asked
-    }
-
-    /// Returns the rest of the path, decoded.
-    fn rest(&self, after: &str) -> Result<String, Refused> {
-        let rest = self.raw_path.strip_prefix(after).unwrap_or_default();
-        let rest = percent_decode_str(rest).decode_utf8();
-        rest.map(Cow::into_owned).map_err(|_| {
-            let why = format!("expected UTF-8, percent-encoded, after {after}");
-            Refused(StatusCode::BAD_REQUEST, why)
-        })
-    }
-
-    /// Returns the moment at which the page is made: that of the first call.
-    fn when(&self) -> &When {
-        self.when.get_or_init(When::now)
-    }
-
-    /// Returns the value of a query parameter, the last one if it is repeated.
-    fn get(&self, name: &str) -> Option<&str> {
-        let mut query = self.query.iter().rev();
-        query
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| &**value)
-    }
-
-    /// Returns this address without one of the parameters.
-    fn without(&self, parameter: &str) -> String {
-        let query = self.query.iter().filter(|(name, _)| name != parameter);
-        let query: Vec<_> = query
-            .map(|(name, value)| format!("{}={}", layout::encoded(name), layout::encoded(value)))
-            .collect();
-        match &*query.join("&") {
-            "" => self.here.clone(),
-            query => format!("{}?{query}", self.here),
-        }
-    }
-
-    /// Returns the path of one of the pages.
-    fn link(&self, page: &str) -> String {
-        format!("{}{page}", self.base)
-    }
-
-    /// Returns the path of a request's page.
-    fn trace(&self, trace: u64) -> String {
-        self.link(&format!("/trace/{trace}"))
-    }
-
-    /// Returns the path of a route's page.
-    fn route(&self, name: &str) -> String {
-        self.link(&format!("/route?name={}", layout::encoded(name)))
-    }
-}
-
-/// Returns whether a client asks for JSON and not, as browsers do, for HTML.
-fn accepts_json(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).into_iter();
-    let ranges = values
-        .filter_map(|it| it.to_str().ok())
-        .flat_map(|it| it.split(','));
-    let types = ranges.map(|it| it.split(';').next().unwrap_or_default().trim());
-    let (mut json, mut html) = (false, false);
-    for it in types {
-        json |= it.eq_ignore_ascii_case("application/json");
-        html |= it.eq_ignore_ascii_case("text/html");
-    }
-    json && !html
 }
 
 type Show = fn(&Mounted, &Asked) -> Result<Response, Refused>;
@@ -430,59 +309,4 @@ async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
     }
     let answered = tokio::task::spawn_blocking(answer).await;
     answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-impl Refused {
-    fn page(self, asked: &Asked) -> Response {
-        let Self(status, why) = self;
-        if asked.is_json {
-            return json::error(status, &why);
-        }
-        let reason = status.canonical_reason().unwrap_or_default();
-        let content = maud::html! {
-            h1 { (status.as_u16()) " " (reason) }
-            p { (why) }
-        };
-        (status, layout::page(asked, reason, None, &content)).into_response()
-    }
-
-    /// Makes the response for unauthorised clients, without links and anything about the recorder.
-    fn page_outside(self, asked: &Asked) -> Response {
-        let Self(status, why) = self;
-        let reason = status.canonical_reason().unwrap_or_default();
-        let asks_for_token = status == StatusCode::UNAUTHORIZED;
-        let content = maud::html! {
-            h1 { (status.as_u16()) " " (reason) }
-            p { (why.as_str()) }
-            @if asks_for_token {
-                form action=(asked.here) {
-                    label { "Token " input type="password" name=(TOKEN) required autofocus; }
-                    " " button { "Open" }
-                }
-            }
-        };
-        let mut response = if asked.is_json {
-            json::error(status, &why)
-        } else {
-            (status, layout::bare(reason, &content)).into_response()
-        };
-        if asks_for_token {
-            let scheme = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, scheme);
-        }
-        response
-    }
-}
-
-/// Parses a number of the path or the query.
-fn number<T: std::str::FromStr>(text: &str, of: &str) -> Result<T, Refused> {
-    text.parse().map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        Refused(
-            StatusCode::BAD_REQUEST,
-            format!("“{shown}” is no {of}: expected a whole number"),
-        )
-    })
 }

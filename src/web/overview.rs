@@ -14,8 +14,8 @@ use crate::report::units::{bytes, count, or_unknown, time};
 
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, RouteInJson, StatisticsInJson};
-use super::layout::{cell, shown};
-use super::requests::{Bucket, bytes_allocated, list, name, wall};
+use super::layout::{cell, shown, with_more};
+use super::requests::{Bucket, list};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, charts, json, layout};
 
@@ -45,10 +45,10 @@ pub(super) struct Worst {
 impl Worst {
     pub(super) fn of(kept: &[Arc<Report>]) -> Self {
         let mut slowest = kept.to_vec();
-        slowest.sort_by_key(|report| Reverse(wall(report)));
+        slowest.sort_by_key(|report| Reverse(report.wall()));
         let mut heaviest = kept.to_vec();
-        heaviest.retain(|report| bytes_allocated(report) > 0);
-        heaviest.sort_by_key(|report| Reverse(bytes_allocated(report)));
+        heaviest.retain(|report| report.bytes_allocated() > 0);
+        heaviest.sort_by_key(|report| Reverse(report.bytes_allocated()));
         Self { slowest, heaviest }
     }
 
@@ -67,10 +67,9 @@ pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Respon
     let routes = recorder.routes();
     let kept = recorder.kept();
     let worst = Worst::of(&kept);
-    let groups = Groups::of(page, None, &routes);
+    let groups = Groups::of(&kept, None, Some((&statistics, &routes)));
     if asked.is_json {
         let failures = kept.iter().filter(|it| it.outcome().is_failure());
-        let failures: Vec<_> = failures.take(MOST_NEWEST).cloned().collect();
         let content = OverviewInJson {
             counted: alloc_counter::is_installed(),
             statistics: StatisticsInJson::of(&statistics),
@@ -79,7 +78,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked, recorder: &Recorder) -> Respon
             slowest: KeptInJson::first(&worst.slowest, MOST),
             heaviest: KeptInJson::first(&worst.heaviest, MOST),
             newest: KeptInJson::first(&kept, MOST_NEWEST),
-            newest_failures: KeptInJson::first(&failures, MOST_NEWEST),
+            newest_failures: KeptInJson::first(failures, MOST_NEWEST),
         };
         return json::page("overview", content);
     }
@@ -135,7 +134,7 @@ fn routes_table(
 ) -> Markup {
     let mut by_route: HashMap<&str, Vec<&Arc<Report>>> = HashMap::new();
     for report in kept {
-        by_route.entry(name(report)).or_default().push(report);
+        by_route.entry(report.name()).or_default().push(report);
     }
     html! {
         p.faint { "Errors, times and allocations are those of the last minutes; kept are those in memory, by their time." }
@@ -192,20 +191,8 @@ fn route_row(
             (cell("p99", &or_unknown(allocates, |it| count(it.p99))))
             (cell("Bytes p50", &or_unknown(route.bytes, |it| bytes(it.p50))))
             td.text.buckets data-of="Kept" {
-                @for bucket in Bucket::of(kept.iter().copied()) {
-                    a href=(format!("{here}#{}", bucket.anchor)) { (bucket.title) ": " b { (count(bucket.reports.len() as u64)) } } " "
-                }
+                (Bucket::links(&here, kept.iter().copied()))
             }
-        }
-    }
-}
-
-/// Makes a table cell with a number, and another one below it unless it is 0.
-fn with_more(of: &str, number: u64, is_bad: bool, more_of: &str, more: u64) -> Markup {
-    html! {
-        td.bad[is_bad] data-of=(of) {
-            (count(number))
-            @if more > 0 { span.usual { (more_of) " " (count(more)) } }
         }
     }
 }

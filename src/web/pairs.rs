@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::report::{CallReport, FoldedReport, Outcome, Report};
+use crate::report::{CallReport, FoldedReport, Report};
 
 use super::charts;
 
@@ -153,9 +153,8 @@ impl<'a> Paths<'a> {
 
 impl Side {
     fn add_call(&mut self, call: &CallReport, whole: Duration) {
-        let is_failure = matches!(call.outcome, Outcome::Failed(_) | Outcome::Panicked);
         let total = call.total.map(|total| total.allocates());
-        self.add(1, u64::from(is_failure), call.wall, total);
+        self.add(1, u64::from(call.outcome.is_failure()), call.wall, total);
         let at = |time: Duration| charts::part(time.as_nanos(), whole.as_nanos());
         let (from, to) = (at(call.start), at(call.start.saturating_add(call.wall)));
         // Calls stand in order of start.

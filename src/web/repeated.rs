@@ -10,7 +10,7 @@ use crate::report::together::{CheckpointsTogether, Together};
 use crate::report::units::{bytes, count, or_unknown, time};
 use crate::report::{CallReport, Compared};
 
-use super::layout::{cell, indent, peak, shown};
+use super::layout::{callsite, cell, indent, peak, shown};
 use super::{charts, lines};
 
 /// Number of calls that a row lists.
@@ -31,13 +31,9 @@ pub(super) fn row(
     let (start, stop) = (first.start.as_nanos(), together.stop().as_nanos());
     let own = together.self_counts.map_or(0, |it| it.bytes_allocated);
     let indent = indent(depth);
-    let place = format!(
-        "{}::{} {}:{}",
-        first.module, first.name, first.file, first.line
-    );
     html! {
         tr.repeated {
-            th.text.tree title=(shown(&place)) { (what(together, names, &indent, is_inside, left)) }
+            th.text.tree title=(callsite(&first.module, &first.name, &first.file, first.line)) { (what(together, names, &indent, is_inside, left)) }
             td.text.when data-of="When" {
                 (charts::bar("time", charts::part(start, whole), charts::part(stop, whole), &[]))
                 span.usual { "from " (time(first.start)) span.unseen { ", level " (depth + 1) } }

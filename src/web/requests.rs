@@ -12,7 +12,7 @@ use crate::report::{Compared, Outcome, Report, Request};
 use crate::search::found::Found;
 use crate::store::ids::TraceId;
 
-use super::layout::{beside_usual, cell, shown};
+use super::layout::{and_more, beside_usual, cell, shown};
 use super::{Asked, Mounted};
 
 /// Kept requests of one route whose times share a power of ten.
@@ -44,7 +44,7 @@ impl Bucket {
             })
             .collect();
         for report in kept {
-            let wall = wall(report);
+            let wall = report.wall();
             let place = BUCKETS.partition_point(|(_, end)| *end <= wall);
             buckets[place.min(BUCKETS.len() - 1)]
                 .reports
@@ -53,32 +53,23 @@ impl Bucket {
         buckets.retain(|bucket| !bucket.reports.is_empty());
         buckets
     }
-}
 
-pub(super) fn wall(report: &Report) -> Duration {
-    report.request.as_ref().map_or(report.elapsed, |it| it.wall)
+    /// Makes links to the groups on the route's page, which is `here`.
+    pub(super) fn links<'a>(here: &str, kept: impl IntoIterator<Item = &'a Arc<Report>>) -> Markup {
+        html! {
+            @for Self { title, anchor, reports } in Self::of(kept) {
+                a href=(format!("{here}#{anchor}")) { (title) ": " b { (count(reports.len() as u64)) } } " "
+            }
+        }
+    }
 }
 
 /// Returns when the request ended.
 pub(super) fn ended(report: &Report) -> SystemTime {
     report
         .started
-        .checked_add(wall(report))
+        .checked_add(report.wall())
         .unwrap_or(report.started)
-}
-
-pub(super) fn is_ok(report: &Report) -> bool {
-    let request = report.request.as_ref();
-    request.is_none_or(|it| it.outcome == Outcome::Ok)
-}
-
-pub(super) fn bytes_allocated(report: &Report) -> u64 {
-    report.total.map_or(0, |total| total.bytes_allocated)
-}
-
-/// Returns the name of a request's route, or an empty one of a report that is not of a recorder.
-pub(super) fn name(report: &Report) -> &str {
-    report.request.as_ref().map_or("", |it| &it.name)
 }
 
 /// Returns the name of a route as it is shown.
@@ -114,7 +105,7 @@ pub(super) fn list(
                     }
                 }
             }
-            @if reports.len() > most { p.faint { "And " (count((reports.len() - most) as u64)) " more." } }
+            (and_more(reports.len(), most))
         }
     }
 }
@@ -139,7 +130,7 @@ impl<'a> Row<'a> {
             request: report.request.as_deref(),
             trace_id: report.trace_id,
             started: report.started,
-            wall: wall(report),
+            wall: report.wall(),
             outcome: Some(report.outcome()),
             total: report.total,
             path: page.path_of(report.trace, report.started, true),

@@ -13,7 +13,7 @@ use crate::report::units::{count, time};
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, MinuteInJson, RouteInJson};
 use super::layout::encoded;
-use super::requests::{self, Bucket, list, title};
+use super::requests::{Bucket, list, title};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, Refused, charts, json, layout};
 
@@ -42,18 +42,13 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     })?;
     let route = page.route(name)?;
     let mut kept = page.source.kept();
-    kept.retain(|report| requests::name(report) == name);
+    kept.retain(|report| report.name() == name);
     let recorder = page.source.recorder();
     let last = recorder.map(|it| (it.minutes(name), it.typical(name)));
     let (minutes, typical) = last.unwrap_or_default();
-    // One that is no longer in memory is not marked.
-    let here = asked
-        .get("trace")
-        .and_then(|it| page.source.get(it.parse().ok()?, None));
-    let with_lines: Vec<_> = { kept.iter() }.filter(|it| is_armed(it)).cloned().collect();
-    let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
-    let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
-    let groups = Groups::of(page, Some(name), route.as_slice());
+    let statistics = recorder.map(Recorder::statistics);
+    let known = statistics.as_ref().map(|all| (all, route.as_slice()));
+    let groups = Groups::of(&kept, Some(name), known);
     if asked.is_json {
         let content = OneRouteInJson {
             route: { route.as_ref() }.map_or_else(|| RouteInJson::of_files(name), RouteInJson::of),
@@ -65,6 +60,17 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         };
         return Ok(json::page("route", content));
     }
+    // One that is no longer in memory is not marked.
+    let here = asked
+        .get("trace")
+        .and_then(|it| page.source.get(it.parse().ok()?, None));
+    let armed = Reason::Armed.to_string();
+    let with_lines: Vec<_> = { kept.iter() }
+        .filter(|it| is_kept_as(it, &armed))
+        .cloned()
+        .collect();
+    let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
+    let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
     let search = asked.link(&format!("/search?route={}", encoded(name)));
     let content = html! {
         h1 { (title(name)) }
@@ -128,10 +134,9 @@ fn recent(route: &RouteStatistics) -> Markup {
     }
 }
 
-/// Returns whether the report's route was armed.
-fn is_armed(report: &Report) -> bool {
-    let armed = Reason::Armed.to_string();
-    { report.request.as_ref() }.is_some_and(|request| request.reasons.contains(&armed))
+/// Returns whether this is a reason for which the request was kept.
+fn is_kept_as(report: &Report, reason: &String) -> bool {
+    { report.request.as_ref() }.is_some_and(|request| request.reasons.contains(reason))
 }
 
 /// Shows how far an armed route has come, or the line of code that arms it: the page itself changes nothing.

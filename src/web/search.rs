@@ -68,11 +68,7 @@ impl State {
     fn link(&self, asked: &Asked, order: Order, page: usize) -> String {
         let mut parts = vec![self.query.to_string()];
         parts.retain(|it| !it.is_empty());
-        let newest = Order {
-            by: Column::Started,
-            is_ascending: false,
-        };
-        if order != newest {
+        if order != Order::NEWEST {
             parts.push(format!("sort={}", order.by.name()));
             parts.push(format!("order={}", order_name(order)));
         }
@@ -156,7 +152,7 @@ fn form(page: &Mounted, asked: &Asked, state: &State) -> Markup {
             @if let Some(failure) = value("failure") {
                 p { "Failure: " b { (shown(failure)) } input type="hidden" name="failure" value=(field_value(failure)); }
             }
-            @if state.order.by != Column::Started || state.order.is_ascending {
+            @if state.order != Order::NEWEST {
                 input type="hidden" name="sort" value=(state.order.by.name());
                 input type="hidden" name="order" value=(order_name(state.order));
             }

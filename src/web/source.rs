@@ -9,7 +9,6 @@ use crate::report::json::report::unix_ns;
 use crate::search::files::OpenFile;
 
 use super::archive::Archive;
-use super::requests::name;
 
 #[derive(Clone)]
 pub(super) enum Source {
@@ -35,16 +34,17 @@ impl Source {
         }
     }
 
-    /// Returns a kept request in memory.
+    /// Returns a kept request in memory: that which started at this time, or the newest one of this number, since each
+    /// process that wrote files has a trace of each number.
     pub(super) fn get(&self, trace: u64, started_unix_ns: Option<i64>) -> Option<Arc<Report>> {
+        let is_then = |it: &Report| started_unix_ns.is_none_or(|then| unix_ns(it.started) == then);
         match self {
-            Self::Recorder(recorder) => {
-                let is_then = |it: &Arc<Report>| {
-                    started_unix_ns.is_none_or(|then| unix_ns(it.started) == then)
-                };
-                recorder.get(trace).filter(is_then)
+            Self::Recorder(recorder) => recorder.get(trace).filter(|it| is_then(it)),
+            Self::Archive(archive) => {
+                let newest = archive.newest();
+                let found = newest.iter().find(|it| it.trace == trace && is_then(it));
+                found.cloned()
             }
-            Self::Archive(archive) => archive.get(trace, started_unix_ns),
         }
     }
 
@@ -54,7 +54,7 @@ impl Source {
             Self::Recorder(recorder) => recorder.routes().into_iter().map(|it| it.name).collect(),
             Self::Archive(archive) => {
                 let newest = archive.newest();
-                let mut names: Vec<_> = newest.iter().map(|it| name(it).to_owned()).collect();
+                let mut names: Vec<_> = newest.iter().map(|it| it.name().to_owned()).collect();
                 names.sort_unstable();
                 names.dedup();
                 names
@@ -70,7 +70,7 @@ impl Source {
                 let mut hotspots = Hotspots::new();
                 let newest = archive.newest();
                 let of_route =
-                    { newest.iter() }.filter(|it| route.is_none_or(|route| route == name(it)));
+                    { newest.iter() }.filter(|it| route.is_none_or(|route| route == it.name()));
                 of_route.for_each(|it| hotspots.add(it));
                 hotspots
             }

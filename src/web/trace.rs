@@ -17,11 +17,9 @@ use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, cell, encoded, indent, peak, shown};
-use super::requests::{ending, name, reasons, title};
-use super::{
-    Asked, Mounted, Refused, charts, compare, find, json, layout, lines, number, repeated,
-};
+use super::layout::{beside_usual, callsite, cell, encoded, indent, peak, shown};
+use super::requests::{ending, reasons, title};
+use super::{Asked, Mounted, Refused, charts, compare, json, layout, lines, number, repeated};
 
 /// Number of lines that are shown at once; the exports have all calls.
 const MOST: usize = 1000;
@@ -32,20 +30,10 @@ const MOST_TEXT: usize = 256 << 10;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
-/// Returns the report of the trace with this number, which is in memory, or in a file if its beginning is given.
-fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
-    let text = asked.path.first().map_or("", String::as_str);
-    let Some(started) = asked.get("started") else {
-        return page.report(text);
-    };
-    let trace = number(text, "trace")?;
-    let started: i64 = number(started, "time in nanoseconds")?;
-    if let Some(report) = page.source.get(trace, Some(started)) {
-        return Ok(report);
-    }
-    let (report, in_files) = page.report_in_files(trace, started);
-    let why = || find::missing(&format!("Trace {trace} of that time is not kept"), in_files);
-    report.map(Arc::new).ok_or_else(why)
+/// Returns the report of the trace in the path.
+pub(super) fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
+    let number = asked.path.first().map_or("", String::as_str);
+    page.report(number, asked.get("started"))
 }
 
 /// Serves the report in a [`Format`]: plain text is shown, others are downloaded.
@@ -91,7 +79,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         }
         return Ok(json::page("trace", TraceInJson { report: &report }));
     }
-    let here = asked.link(&format!("/trace/{}", report.trace));
+    let here = asked.trace(report.trace);
     let started = asked
         .get("started")
         .map(|it| format!("?started={}", encoded(it)));
@@ -100,7 +88,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         "{here}{started}{}from=",
         if started.is_empty() { "?" } else { "&" }
     );
-    let name = name(&report);
+    let name = report.name();
     let text = text(&report);
     let content = html! {
         h1 { a href=(asked.route(name)) { (title(name)) }
@@ -133,7 +121,7 @@ fn facts(page: &Mounted, asked: &Asked, report: &Report) -> Markup {
             @let compared = request.compared.as_ref();
             ul.facts {
                 li { (when.time(report.started)) " "
-                    @if asked.is_of_files { (when.ago(report.started)) }
+                    @if page.started_of(report).is_some() { (when.ago(report.started)) }
                     @else { a href=(format!("{}&trace={}#minutes", asked.route(&request.name), report.trace)) { (when.ago(report.started)) } } }
                 li { (ending(&request.outcome)) }
                 li.warm[compared.is_some_and(Compared::wall_stands_out)] {
@@ -230,10 +218,8 @@ fn parts(stand: &str, from: usize, of: usize, part: &str) -> Markup {
 fn waterfall(report: &Report, from: usize, part: &str) -> Markup {
     let lines = in_order(&Outline::of(report));
     let (names, is_message_below) = (Names::in_report(report), messages_below(report));
-    let request = report.request.as_ref().map(|it| it.wall);
-    let whole = request.map_or(report.elapsed, |wall| wall.max(report.elapsed));
-    let whole = whole.as_nanos();
-    let heap = report.total.map_or(0, |it| it.bytes_allocated);
+    let whole = report.wall().max(report.elapsed).as_nanos();
+    let heap = report.bytes_allocated();
     // Of the calls that lines with several of them list.
     let left = Cell::new(MOST_REPEATED);
     html! {
@@ -362,7 +348,7 @@ fn row(
     let (from, to) = (start.as_nanos(), stop.as_nanos());
     html! {
         tr {
-            th.text.tree title=(shown(&format!("{}::{} {}:{}", call.module, call.name, call.file, call.line))) {
+            th.text.tree title=(callsite(&call.module, &call.name, &call.file, call.line)) {
                 (what(call, names, &indent(depth)))
             }
             td.text.when data-of="When" {

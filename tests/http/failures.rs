@@ -4,11 +4,12 @@ use serde_json::Value;
 use tracer::Outcome;
 
 use crate::PATIENCE;
-use crate::search::{ids, json, record, recorder, site};
+use crate::search::{ids, json, record, recorder};
+use crate::site::Site;
 
 #[test]
 fn equal_failures_are_one_group() {
-    let site = site(recorder(None));
+    let site = Site::mounted(recorder(None));
     let recorder = &site.recorder;
     for number in 0..28 {
         let message = format!("CHECK constraint 'c{number}' failed for order {number}");

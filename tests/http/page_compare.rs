@@ -9,14 +9,6 @@ use crate::PATIENCE;
 use crate::common::allocate;
 use crate::site::Site;
 
-fn site(recorder: Recorder) -> Site {
-    Site::with(
-        recorder,
-        |page| axum::Router::new().nest("/debug/traces", page),
-        true,
-    )
-}
-
 fn everything() -> Recorder {
     let policy = Policy::none().when("everything", |_| true);
     Recorder::builder().policy(policy).start().unwrap()
@@ -80,7 +72,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn calls_are_compared_by_path() {
-    let site = site(everything());
+    let site = Site::mounted(everything());
     let (few, many) = (
         request(&site.recorder, 1, false),
         request(&site.recorder, 40, true),
@@ -118,7 +110,7 @@ fn calls_are_compared_by_path() {
 #[test]
 fn a_request_is_compared_with_a_typical_one() {
     let policy = Policy::none().failed();
-    let site = site(Recorder::builder().policy(policy).start().unwrap());
+    let site = Site::mounted(Recorder::builder().policy(policy).start().unwrap());
     let end = Instant::now() + PATIENCE;
     while site.recorder.typical("GET /orders").is_empty() {
         request(&site.recorder, 1, false);
@@ -160,7 +152,7 @@ fn a_request_is_compared_with_a_typical_one() {
 
 #[test]
 fn what_can_not_be_compared_is_named() {
-    let site = site(
+    let site = Site::mounted(
         Recorder::builder()
             .policy(Policy::none().slower_than(Duration::ZERO))
             .memory_bytes(64 << 10)

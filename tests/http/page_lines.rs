@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 
-use axum::Router;
 use tracer::alloc::Sites;
 use tracer::recorder::{Policy, Recorder};
 use tracer::traced;
@@ -30,8 +29,7 @@ fn site(sites: Option<Sites>) -> Site {
         builder = builder.sites(sites);
     }
     let recorder = builder.start().unwrap();
-    let mount = |page| Router::new().nest("/debug/traces", page);
-    let site = Site::with(recorder, mount, true);
+    let site = Site::mounted(recorder);
     for name in ["GET /a", "GET /b"] {
         let mut recording = site.recorder.begin(name);
         let scope = recording.inject();

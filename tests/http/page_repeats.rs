@@ -5,7 +5,7 @@ use tracer::{Limits, call};
 
 use crate::PATIENCE;
 use crate::common::allocate;
-use crate::site::{Site, recorder};
+use crate::site::Site;
 
 fn query(id: u32, table: &str) {
     let query = call!("{id}", table = table);
@@ -60,11 +60,7 @@ fn without_times(html: &str) -> String {
 
 #[test]
 fn equal_siblings_are_one_row_that_lists_them() {
-    let site = Site::with(
-        recorder(),
-        |page| axum::Router::new().nest("/debug/traces", page),
-        true,
-    );
+    let site = Site::new();
     record(&site.recorder, 9);
     let page = page(&site);
     let rows: Vec<_> = page.split("<tr class=\"repeated\">").skip(1).collect();
@@ -100,11 +96,7 @@ fn equal_siblings_are_one_row_that_lists_them() {
 
 #[test]
 fn seven_equal_siblings_have_a_row_each() {
-    let site = Site::with(
-        recorder(),
-        |page| axum::Router::new().nest("/debug/traces", page),
-        true,
-    );
+    let site = Site::new();
     record(&site.recorder, 7);
     let page = page(&site);
     assert!(!page.contains("<details><summary>\u{2003}"), "{page}");
@@ -123,11 +115,7 @@ fn ten_thousand_calls_take_little_room() {
         .memory_bytes(64 << 20)
         .start()
         .unwrap();
-    let site = Site::with(
-        recorder,
-        |page| axum::Router::new().nest("/debug/traces", page),
-        true,
-    );
+    let site = Site::mounted(recorder);
     record(&site.recorder, 4_999);
     let report = site.recorder.kept()[0].clone();
     assert_eq!((report.calls.len(), report.folded.len()), (9_999, 0));

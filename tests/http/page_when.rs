@@ -29,11 +29,7 @@ fn site() -> Site {
         .policy(Policy::none().failed())
         .start()
         .unwrap();
-    let site = Site::with(
-        recorder,
-        |page| axum::Router::new().nest("/debug/traces", page),
-        true,
-    );
+    let site = Site::mounted(recorder);
     for number in 0..40 {
         let mut recording = site.recorder.begin("GET /<b>");
         recording.id(format_args!("id-{number}"));
@@ -160,11 +156,7 @@ fn a_trace_of_many_calls_is_shown_in_parts() {
         .policy(Policy::none().slower_than(Duration::ZERO))
         .start()
         .unwrap();
-    let site = Site::with(
-        recorder,
-        |page| axum::Router::new().nest("/debug/traces", page),
-        true,
-    );
+    let site = Site::mounted(recorder);
     let recording = site.recorder.begin("loop");
     let scope = recording.inject();
     for number in 0..2500 {

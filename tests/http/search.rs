@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use jiff::Timestamp;
 use serde_json::Value;
 use tracer::Outcome;
@@ -24,11 +23,6 @@ pub(crate) fn recorder(file: Option<(&Path, Rotation)>) -> Recorder {
         builder = builder.file(path, rotation);
     }
     builder.start().unwrap()
-}
-
-pub(crate) fn site(recorder: Recorder) -> Site {
-    let mount = |page| Router::new().nest("/debug/traces", page);
-    Site::with(recorder, mount, true)
 }
 
 /// Records a request that fails with a message, if there is one.
@@ -73,7 +67,7 @@ pub(crate) fn ids(site: &Site, query: &str) -> Vec<String> {
 /// Records four requests, one after the other, and once more if the clock that tells their beginnings disagrees.
 fn site_of_four() -> Site {
     loop {
-        let site = site(recorder(None));
+        let site = Site::mounted(recorder(None));
         let recorder = &site.recorder;
         record(recorder, "GET /a", "a-1", 1, None);
         record(recorder, "GET /a", "a-2", 5000, Some("no row 7"));
@@ -166,7 +160,7 @@ fn each_parameter_narrows_what_is_found() {
 
 #[test]
 fn results_are_sorted_and_paged_by_links() {
-    let site = site(recorder(None));
+    let site = Site::mounted(recorder(None));
     for number in 0..120 {
         record(
             &site.recorder,
@@ -230,7 +224,7 @@ fn results_are_sorted_and_paged_by_links() {
 
 #[test]
 fn wrong_queries_are_refused_with_what_was_expected() {
-    let site = site(recorder(None));
+    let site = Site::mounted(recorder(None));
     for (query, told) in [
         (
             "id=%FF",
@@ -291,7 +285,7 @@ fn wrong_queries_are_refused_with_what_was_expected() {
 
 #[test]
 fn hostile_texts_stay_texts() {
-    let site = site(recorder(None));
+    let site = Site::mounted(recorder(None));
     record(
         &site.recorder,
         &format!("GET /{HOSTILE}"),

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use tracer::recorder::{Policy, Recorder, Rotation};
 
 use crate::PATIENCE;
-use crate::search::{HOSTILE, ids, json, record, recorder, site};
-use crate::site::{status, values};
+use crate::search::{HOSTILE, ids, json, record, recorder};
+use crate::site::{Site, status, values};
 
 fn location(head: &str) -> &str {
     assert_eq!(status(head), "303", "{head}");
@@ -28,7 +28,7 @@ fn an_id_leads_straight_to_its_request() {
     assert!(before.flush(PATIENCE));
     let earlier = before.kept();
     drop(before);
-    let site = site(recorder(Some((&path, Rotation::default()))));
+    let site = Site::mounted(recorder(Some((&path, Rotation::default()))));
     record(&site.recorder, "GET /", HOSTILE, 1, None);
     assert!(site.recorder.flush(PATIENCE));
     let now = &site.recorder.kept()[0];
@@ -117,6 +117,55 @@ fn an_id_leads_straight_to_its_request() {
 }
 
 #[test]
+fn a_request_in_a_file_is_compared_with_one_in_memory() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("traces.jsonl");
+    let before = recorder(Some((&path, Rotation::default())));
+    record(&before, "GET /", "earlier", 2, Some("lost"));
+    assert!(before.flush(PATIENCE));
+    let earlier = before.kept()[0].clone();
+    drop(before);
+    let site = Site::mounted(recorder(Some((&path, Rotation::default()))));
+    record(&site.recorder, "GET /", "now", 1, None);
+    assert!(site.recorder.flush(PATIENCE));
+    let now = &site.recorder.kept()[0];
+    let get = |path: &str| site.get(&format!("/debug/traces{path}"), "");
+
+    let unix_ns = { earlier.started.duration_since(UNIX_EPOCH) }
+        .unwrap()
+        .as_nanos();
+    let there = format!("/trace/{}?started={unix_ns}", earlier.trace);
+    let (_, page) = get(&there);
+    let field = format!("name=\"a_started\" value=\"{unix_ns}\"");
+    assert!(page.contains(&field), "{page}");
+    // The charts have no mark for it.
+    assert!(!page.contains("#minutes"), "{page}");
+    let both = format!(
+        "/compare?a={}&a_started={unix_ns}&b={}",
+        earlier.trace, now.trace
+    );
+    let (head, page) = get(&both);
+    assert_eq!(status(&head), "200", "{page}");
+    for path in [there, format!("/trace/{}", now.trace)] {
+        let link = format!("href=\"/debug/traces{path}\"");
+        assert!(page.contains(&link), "{link}: {page}");
+    }
+    for (path, code) in [
+        (both.replace("a_started=", "a_started=x"), "400"),
+        (
+            both.replace(&format!("a_started={unix_ns}"), "a_started=7"),
+            "404",
+        ),
+        (
+            format!("/compare?a={}&b={}", earlier.trace, now.trace),
+            "404",
+        ),
+    ] {
+        assert_eq!(status(&get(&path).0), code, "{path}");
+    }
+}
+
+#[test]
 fn files_are_searched_while_they_are_written_and_rotated() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("traces.jsonl");
@@ -125,7 +174,7 @@ fn files_are_searched_while_they_are_written_and_rotated() {
     // Room for some of them in memory only.
     let recorder = Recorder::builder().policy(policy).memory_bytes(64 << 10);
     let recorder = recorder.file(&path, rotation).start().unwrap();
-    let site = site(recorder.clone());
+    let site = Site::mounted(recorder.clone());
     let writer = std::thread::spawn(move || {
         for number in 0..1_500 {
             record(
@@ -202,7 +251,7 @@ fn files_that_were_cut_or_damaged_are_searched_as_far_as_they_go() {
     std::fs::write(folder.path().join("traces.jsonl.1"), damaged).unwrap();
     // Beyond the number of files.
     std::fs::write(folder.path().join("traces.jsonl.4"), &text).unwrap();
-    let site = site(recorder(Some((&path, Rotation::default()))));
+    let site = Site::mounted(recorder(Some((&path, Rotation::default()))));
     let found = json(&site, "/search");
     let seen = |found: &Value| {
         let requests = found["requests"].as_array().unwrap().iter();
@@ -251,7 +300,7 @@ fn a_pipe_is_not_read() {
         .write(true)
         .open(&path)
         .unwrap();
-    let site = site(recorder(Some((&path, Rotation::default()))));
+    let site = Site::mounted(recorder(Some((&path, Rotation::default()))));
     record(&site.recorder, "GET /", "1", 1, None);
     assert!(site.recorder.flush(PATIENCE));
     let found = json(&site, "/search");

@@ -70,7 +70,13 @@ impl Site {
     }
 
     pub(crate) fn new() -> Self {
-        Self::of(|page| Router::new().nest("/debug/traces", page), true)
+        Self::mounted(recorder())
+    }
+
+    /// Serves the page of a recorder below `/debug/traces`.
+    pub(crate) fn mounted(recorder: Recorder) -> Self {
+        let mount = |page| Router::new().nest("/debug/traces", page);
+        Self::with(recorder, mount, true)
     }
 
     /// Sends a request with the token, and returns the head and the body of the response.

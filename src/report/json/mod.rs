@@ -117,7 +117,7 @@ mod lines;
 mod list;
 mod parts;
 pub(crate) mod report;
-mod request;
+pub(crate) mod request;
 mod site;
 
 use std::io;

@@ -50,7 +50,7 @@ pub(super) struct ComparedInJson {
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "percentiles")]
-struct PercentilesInJson {
+pub(crate) struct PercentilesInJson {
     p50: u64,
     p95: u64,
     p99: u64,
@@ -120,7 +120,7 @@ impl ComparedInJson {
 }
 
 impl PercentilesInJson {
-    fn of(percentiles: Percentiles<u64>) -> Self {
+    pub(crate) fn of(percentiles: Percentiles<u64>) -> Self {
         let Percentiles { p50, p95, p99, max } = percentiles;
         Self { p50, p95, p99, max }
     }

@@ -11,10 +11,11 @@ use maud::{Markup, html};
 
 use crate::recorder::Minute;
 use crate::report::Report;
+use crate::report::duration::nanoseconds;
 use crate::report::units::{count, or_unknown, plural, time};
 
 use super::layout::{cell, shown};
-use super::requests::{ended, is_ok, wall};
+use super::requests::ended;
 use super::when::When;
 use super::{Asked, charts};
 
@@ -218,7 +219,8 @@ impl<'a> Timeline<'a> {
 
     fn errors(&self, here: Option<&Report>) -> Markup {
         let figures = self.figures(|it| Some((errors(it), plural(errors(it), "error"))));
-        let marks = self.marks(|report| (!is_ok(report)).then(|| (1, "failed".to_owned())));
+        let marks = self
+            .marks(|report| { report.outcome().is_failure() }.then(|| (1, "failed".to_owned())));
         let sum = figures.iter().map(|it| it.value).sum();
         let chart = Chart {
             title: "Errors",
@@ -233,7 +235,7 @@ impl<'a> Timeline<'a> {
 
     fn times(&self, here: Option<&Report>) -> Markup {
         let figures = self.figures(|it| Some((nanoseconds(it.p99_wall), p99(it))));
-        let marks = self.marks(|report| Some((nanoseconds(wall(report)), time(wall(report)))));
+        let marks = self.marks(|report| Some((nanoseconds(report.wall()), time(report.wall()))));
         let scale = Scale::decades(&figures, &marks, |ns| {
             // A power of ten.
             time(Duration::from_nanos(ns))
@@ -393,8 +395,8 @@ impl<'a> Timeline<'a> {
                                 (cell("Allocates", &or_unknown(minute.allocates, count)))
                                 (cell("A request", &or_unknown(per_request(minute), count)))
                                 td.text {
-                                    @if let Some(slowest) = kept.iter().max_by_key(|report| wall(report)) {
-                                        a href=(self.asked.trace(slowest.trace)) { (time(wall(slowest))) }
+                                    @if let Some(slowest) = kept.iter().max_by_key(|report| report.wall()) {
+                                        a href=(self.asked.trace(slowest.trace)) { (time(slowest.wall())) }
                                         @if let Some(id) = slowest.request.as_ref().and_then(|it| it.id.as_ref()) { " " span.faint { (shown(id)) } }
                                     }
                                 }
@@ -423,10 +425,6 @@ fn per_request(minute: &Minute) -> Option<u64> {
 fn p99(minute: &Minute) -> String {
     let bound = if minute.p99_is_bound { "≤ " } else { "" };
     format!("{bound}{}", time(minute.p99_wall))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Returns the number of the minute of a moment, since the epoch.

@@ -1,5 +1,6 @@
 //! Charts as they are drawn.
 
+use crate::report::{Outcome, Request};
 use crate::store::trace::Trace;
 
 use super::*;
@@ -69,6 +70,32 @@ fn figures_are_drawn_at_their_minutes_and_gaps_stay_empty() {
     assert!(
         all.contains("Not shown: 3 requests in minutes that are yet to come."),
         "{all}"
+    );
+}
+
+#[test]
+fn errors_lead_to_requests_that_failed_and_not_to_cancelled_ones() {
+    let minutes = [minute(60, 10, 1, Duration::from_millis(40))];
+    let asked = asked();
+    let marks = |outcome: Outcome| {
+        let mut report = kept()[0].as_ref().clone();
+        report.request = Some(Box::new(Request {
+            name: "GET /".to_owned(),
+            id: None,
+            labels: Vec::new(),
+            wall: report.elapsed,
+            outcome,
+            reasons: Vec::new(),
+            compared: None,
+        }));
+        let kept = [Arc::new(report)];
+        let chart = Timeline::of(&asked, &minutes, &kept).errors(None);
+        chart.into_string().matches("<circle").count()
+    };
+    assert_eq!(marks(Outcome::Failed(String::new())), 1);
+    assert_eq!(
+        (marks(Outcome::Panicked), marks(Outcome::Cancelled)),
+        (1, 0)
     );
 }
 
