@@ -175,7 +175,7 @@ impl Recorder {
     }
 
     #[cfg(feature = "tower")]
-    pub(crate) fn begin_with_id(&self, name: &str, id: Id) -> Recording {
+    pub(crate) fn begin_with_id(&self, name: &str, id: &str) -> Recording {
         Recording::begin(&self.inner.shared, name, Some(id))
     }
 

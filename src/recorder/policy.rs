@@ -323,6 +323,13 @@ impl Policy {
         self.rules.iter().any(|rule| rule.applies_already(so_far))
     }
 
+    /// Returns whether it has a rule of the program, which may look at all of an [`Ended`].
+    pub(super) fn asks(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| matches!(rule, KeepRule::When(..)))
+    }
+
     pub(super) fn extremes(&self) -> (Extremes, Extremes) {
         (self.slowest, self.heaviest)
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use alloc_counter::Counts;
 #[cfg(feature = "sites")]
 use alloc_counter::Sites;
+#[cfg(feature = "recorder")]
+use arrayvec::ArrayString;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
@@ -19,6 +21,8 @@ use crate::store::identity::{self, OwnIds};
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::paths::PATHS;
+#[cfg(feature = "recorder")]
+use crate::store::request_id::{AtomicId, MAX_ID_BYTES};
 use crate::store::strand::{STRANDS, Strand};
 #[cfg(feature = "propagation")]
 use crate::store::tracestate::Tracestate;
@@ -78,6 +82,8 @@ pub(crate) struct TraceState {
     folding: FoldingStrands,
     #[cfg(feature = "propagation")]
     caller: AtomicCaller,
+    #[cfg(feature = "recorder")]
+    request_id: AtomicId,
 }
 
 impl TraceState {
@@ -92,6 +98,8 @@ impl TraceState {
             folding: FoldingStrands::new(),
             #[cfg(feature = "propagation")]
             caller: AtomicCaller::new(),
+            #[cfg(feature = "recorder")]
+            request_id: AtomicId::new(),
         }
     }
 
@@ -302,6 +310,20 @@ impl Trace {
         if let Some(state) = self.state {
             state.caller.note_kept_downstream();
         }
+    }
+
+    /// Sets the id of the request that the trace records. Only its recording does. Returns `false` if the trace is
+    /// empty.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn set_request_id(&self, id: &str) -> bool {
+        let state = self.state.map(|state| state.request_id.set(id));
+        state.is_some()
+    }
+
+    /// Returns the id of the request that the trace records, if it has one.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn request_id(&self) -> Option<ArrayString<MAX_ID_BYTES>> {
+        self.state?.request_id.get()
     }
 
     /// Returns whether a service that was called has kept its part of the trace.
@@ -593,6 +615,8 @@ fn recycle(state: &'static Member<TraceState>) {
     state.allowance.paths.clear();
     #[cfg(feature = "propagation")]
     state.caller.clear();
+    #[cfg(feature = "recorder")]
+    state.request_id.clear();
     TRACES.give(state);
 }
 

@@ -4,21 +4,20 @@ use std::fmt::{self, Display, Write};
 
 use arrayvec::ArrayString;
 use axum::extract::{MatchedPath, OriginalUri};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode;
 
 use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
 use crate::primitives::text::{character_boundary, unless_it_panics};
 use crate::propagation;
-use crate::recorder::{Recorder, Recording, bounded};
+use crate::recorder::{Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 use crate::write::execution::Execution;
 
 use super::kept::{self, Tells};
-use super::{Options, RequestId};
+use super::{NameBy, Options, id};
 
 /// A request in flight. If it is dropped before it has ended, it is cancelled.
 pub(super) struct Exchange {
@@ -50,37 +49,70 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// Longer names and paths are cut.
 type Name = ArrayString<256>;
 
+/// The head of a request. It stays where it is, since to take a request apart moves all of it.
+pub(super) struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn of<T>(request: &'a Request<T>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+
+    /// Returns the path that the client asked for. A nested router of axum gets only the rest of it.
+    fn whole_path(&self) -> &'a str {
+        let asked = self.extensions.get::<OriginalUri>();
+        asked.map_or(self.uri, |asked| &asked.0).path()
+    }
+}
+
 impl Exchange {
-    /// Returns `None` if memory ran out: then the request is not recorded, and counts as dropped.
+    /// Begins a request, which has this name if the program's own rule gave one. Returns `None` if memory ran out:
+    /// then the request is not recorded, and counts as dropped.
     pub(super) fn begin(
-        recorder: &Recorder,
         options: &Options,
-        parts: &Parts,
-        id: &RequestId,
+        name_given: Option<String>,
+        head: &Head<'_>,
     ) -> Option<Shared> {
         alloc_counter::exclude(|| {
-            let recording = match named_by(options, parts) {
-                Some(name) => recorder.begin_with_id(&name, id.copy()),
-                None => recorder.begin_with_id(&name(options, parts), id.copy()),
-            };
+            let recorder = &options.recorder;
+            let recording = id::with(
+                head.headers.get(&options.id_header),
+                |id| match name_given {
+                    Some(name) => recorder.begin_with_id(&name, id),
+                    None => recorder.begin_with_id(&name(options, head), id),
+                },
+            );
             if options.continues {
-                propagation::continue_from(&parts.headers, recording.trace());
+                propagation::continue_from(head.headers, recording.trace());
             }
             let exchange = Boxed::new(Self {
                 execution: Execution::begin(recording.trace()),
                 recording: Some(recording),
-                path: cut(whole_path(parts)),
-                method: parts.method.clone(),
+                path: Name::new(),
+                method: head.method.clone(),
                 status: None,
                 length: None,
                 sent_bytes: 0,
                 frames: 0,
                 is_body_asked_for: false,
-                tells: Tells::of(options.tells_kept, &parts.headers),
+                tells: Tells::of(options.tells_kept, head.headers),
                 is_polled: false,
             });
             match exchange {
-                Ok(exchange) => Some(Own::new(exchange)),
+                Ok(mut exchange) => {
+                    // In its place, since it is long.
+                    let _ = exchange.path.write_str(&bounded(head.whole_path()));
+                    Some(Own::new(exchange))
+                }
                 Err(mut exchange) => {
                     if let Some(recording) = exchange.recording.take() {
                         exchange.execution = Execution::none();
@@ -271,37 +303,24 @@ impl Drop for Exchange {
     }
 }
 
-/// Returns the name that the program's own rule gives.
-fn named_by(options: &Options, parts: &Parts) -> Option<String> {
-    let name_by = options.name_by.as_deref()?;
-    unless_it_panics(|| name_by(parts))?
-}
-
-/// Returns the path that the client asked for. A nested router of axum gets only the rest of it.
-fn whole_path(parts: &Parts) -> &str {
-    let asked = parts.extensions.get::<OriginalUri>();
-    asked.map_or(&parts.uri, |asked| &asked.0).path()
-}
-
-/// Cuts a text to the length of a name.
-fn cut(text: &str) -> Name {
-    let mut cut = Name::new();
-    // `bounded` leaves no more than fits.
-    let _ = cut.write_str(&bounded(text));
-    cut
+/// Returns the name that the program's own rule gives. It gets the request's parts, which are put together again.
+pub(super) fn named_by<T>(name_by: &NameBy, request: Request<T>) -> (Option<String>, Request<T>) {
+    let (parts, body) = request.into_parts();
+    let name = alloc_counter::exclude(|| unless_it_panics(|| name_by(&parts)).flatten());
+    (name, Request::from_parts(parts, body))
 }
 
 /// Returns method and route.
-fn name(options: &Options, parts: &Parts) -> Name {
+fn name(options: &Options, head: &Head<'_>) -> Name {
     let mut name = Name::new();
     let mut append = |text: &str| {
         let room = name.remaining_capacity();
         let _ = name.write_str(&text[..character_boundary(text.as_bytes(), room)]);
     };
-    append(known(&parts.method).unwrap_or("HTTP"));
-    let route = parts.extensions.get::<MatchedPath>();
+    append(known(head.method).unwrap_or("HTTP"));
+    let route = head.extensions.get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
-    let path = parts.uri.path();
+    let path = head.uri.path();
     // A route that matches everything is not a gRPC method.
     let is_known = || route.is_some_and(|route| !route.contains("{*"));
     let route = if options.is_grpc && !is_known() && is_grpc_method(path) {
@@ -312,7 +331,7 @@ fn name(options: &Options, parts: &Parts) -> Name {
     if let Some(route) = route {
         append(" ");
         append(route);
-    } else if parts.extensions.get::<OriginalUri>().is_some() {
+    } else if head.extensions.get::<OriginalUri>().is_some() {
         // An axum router has no route for it.
         append(" (no route)");
     }

@@ -43,9 +43,10 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
     let route = shared.routes.at(recording.route);
     let now = clock::nanoseconds(now);
+    let id = { shared.policy.asks() }.then(|| recording.current_id());
     let ended = Ended {
         name: &route.name,
-        id: recording.id.as_deref(),
+        id: id.as_ref().and_then(Option::as_deref),
         wall,
         outcome: &outcome,
         total: shared.is_counted.then_some(summary.total),
@@ -151,7 +152,7 @@ fn hand_over(
     let finished = Finished {
         trace: recording.trace.clone(),
         route: recording.route,
-        id: recording.id.take(),
+        id: recording.current_id(),
         labels: std::mem::take(&mut recording.labels),
         footprint: Footprint::of(&recording.trace),
         wall,
