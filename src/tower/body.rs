@@ -10,6 +10,8 @@ use http::header::{self, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::propagation::find;
+
 use super::exchange::Shared;
 use super::kept;
 
@@ -73,7 +75,7 @@ impl<B> RecordedBody<B> {
 /// Returns the `content-length`. After that many bytes an HTTP/1 server polls no more, and does not wait
 /// for the end of the stream.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let length = headers.get(header::CONTENT_LENGTH)?;
+    let length = find(headers, &header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }
 

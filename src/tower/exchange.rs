@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
 use crate::primitives::text::{character_boundary, unless_it_panics};
-use crate::propagation;
+use crate::propagation::{self, find};
 use crate::recorder::{Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
@@ -85,7 +85,7 @@ impl Exchange {
         alloc_counter::exclude(|| {
             let recorder = &options.recorder;
             let recording = id::with(
-                head.headers.get(&options.id_header),
+                find(head.headers, &options.id_header),
                 |id| match name_given {
                     Some(name) => recorder.begin_with_id(&name, id),
                     None => recorder.begin_with_id(&name(options, head), id),
@@ -129,6 +129,7 @@ impl Exchange {
     }
 
     /// Runs a part of the service in the request's trace. If it panics, the request has panicked.
+    #[inline]
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.is_polled = true;
         let value = self.execution.run(work);
@@ -208,7 +209,7 @@ impl Exchange {
 
     /// Takes the gRPC status from the trailers, or from the head of a response without a body.
     pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
-        let status = headers.get(&GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
+        let status = find(headers, &GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
         if let (Some(status), Some(recording)) = (status, &mut self.recording) {
             let message = headers.get(&GRPC_MESSAGE);
             let status = String::from_utf8_lossy(status.as_bytes());
@@ -270,11 +271,11 @@ impl Exchange {
 
     /// Ends the request. Returns whether it is kept.
     pub(super) fn end(&mut self) -> bool {
-        let Some(recording) = self.recording.take() else {
+        let Some(recording) = &mut self.recording else {
             return false;
         };
         self.execution = Execution::none();
-        recording.finish_with(|recording| {
+        let is_kept = recording.finish_with(|recording| {
             if known(&self.method).is_none() {
                 recording.label("method", &self.method);
             }
@@ -284,7 +285,9 @@ impl Exchange {
                 recording.label("sent", self.sent_bytes);
                 recording.label("frames", self.frames);
             }
-        })
+        });
+        self.recording = None;
+        is_kept
     }
 }
 

@@ -251,10 +251,10 @@ where
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let options = &*self.layer.options;
-        let (name, request) = match &options.name_by {
-            Some(name_by) => named_by(&**name_by, request),
-            None => (None, request),
-        };
+        let (mut request, mut name) = (request, None);
+        if let Some(name_by) = &options.name_by {
+            (name, request) = named_by(&**name_by, request);
+        }
         let mut exchange = Exchange::begin(options, name, &Head::of(&request));
         // The work of the service before it returns a future belongs to the request, too.
         let call = || self.inner.call(request);

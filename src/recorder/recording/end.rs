@@ -1,9 +1,9 @@
 //! The end of a request: its figures go into the baseline, and the policy decides whether it is kept.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::clock;
+use crate::primitives::fallible::Boxed;
 use crate::read::footprint::Footprint;
 use crate::read::summary::Summary;
 #[cfg(feature = "sites")]
@@ -25,18 +25,22 @@ use super::Recording;
 pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recording)) -> bool {
     recording.is_over = true;
     let now = clock::ticks();
-    let shared = Arc::clone(&recording.shared);
+    let shared = &*recording.shared;
     let stripes = &shared.stripes;
     // A rule of the program may end another request meanwhile; that one finds no spare summary.
     let spare = stripes.aggregates().and_then(|mut it| it.spare.take());
-    let mut summary = spare.unwrap_or_else(Summary::new);
+    let mut spare = spare.map_or_else(|| Boxed::new(Summary::new()), Ok);
+    let summary = match &mut spare {
+        Ok(boxed) => &mut **boxed,
+        Err(unboxed) => unboxed,
+    };
     summary.read(&recording.trace);
     let wall = clock::between(recording.started, now);
     let outcome = recording.outcome.take().unwrap_or_else(|| {
         if std::thread::panicking() && !recording.was_panicking {
             Outcome::Panicked
         } else {
-            outcome_of(&summary)
+            outcome_of(summary)
         }
     });
     let ending = Ending::of(&outcome);
@@ -62,7 +66,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let is_armed = false;
     #[cfg(feature = "sites")]
     if !is_armed {
-        arming::watch(&shared, route, &summary.total, now);
+        arming::watch(shared, route, &summary.total, now);
     }
     // An armed request takes longer by what it records, and is kept in any case.
     let slowest = Some(&route.slowest).filter(|_| !is_armed);
@@ -71,7 +75,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         .policy
         .judge(&ended, tops, now, &shared.policy_panics);
     if is_armed {
-        verdict.add(Some(Reason::Armed));
+        verdict.add(Reason::Armed);
     }
     let window = shared.window(now);
     drop(recording.active.and_then(|active| stripes.remove(active)));
@@ -87,7 +91,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
             quota,
         }) = aggregates.of(recording.route)
         {
-            baseline.add(&summary, wall_ns, &outcome, window, scratch, quota);
+            baseline.add(summary, wall_ns, &outcome, window, scratch, quota);
             minute.add(now, wall_ns, &outcome, &total, &route.minutes, quota);
         } else {
             aggregates.lose(calls);
@@ -95,7 +99,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         if !verdict.is_kept {
             stripes.count(&mut aggregates, recording.route, Fate::NotKept, ending);
         }
-        let other = aggregates.spare.replace(summary);
+        let other = spare.map(|spare| aggregates.spare.replace(spare));
         drop(aggregates);
         drop(other);
     }
@@ -103,7 +107,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let is_typical = !is_armed
         && outcome == Outcome::Ok
         && route.typical.is_wanted(now)
-        && is_typical(&shared, route, [wall_ns, total.allocates()], now);
+        && is_typical(shared, route, [wall_ns, total.allocates()], now);
     if !verdict.is_kept && !is_typical {
         return false;
     }
@@ -119,6 +123,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         Ok(()) => Fate::Kept,
         Err(why) => Fate::Dropped(why),
     };
+    let stripes = &recording.shared.stripes;
     if let Some(mut aggregates) = stripes.aggregates() {
         stripes.count(&mut aggregates, recording.route, fate, ending);
     }

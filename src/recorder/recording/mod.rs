@@ -258,8 +258,10 @@ impl Recording {
 
     /// Ends the request. If it is kept, `describe` labels it before. Returns whether it is kept.
     #[cfg(feature = "tower")]
-    pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) -> bool {
-        alloc_counter::exclude(|| end(&mut self, describe))
+    ///
+    /// In place, to be dropped by the owner: it is a large value.
+    pub(crate) fn finish_with(&mut self, describe: impl FnOnce(&mut Self)) -> bool {
+        alloc_counter::exclude(|| end(self, describe))
     }
 
     /// Returns whether the request will be kept, whatever happens from now on, unless there is no room for it.
