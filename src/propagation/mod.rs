@@ -71,9 +71,9 @@ use context::{TRACEPARENT, TRACESTATE};
 use members::Others;
 
 pub use body::PropagatedBody;
+pub use context::TraceContext;
 #[cfg(feature = "tower")]
 pub(crate) use context::find;
-pub use context::TraceContext;
 pub use layer::{Propagated, PropagatedFuture, PropagationLayer};
 pub use traceparent::TraceparentError;
 

@@ -185,13 +185,17 @@ fn hand_over(
 /// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only
 /// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
 fn outcome_of(summary: &Summary) -> Outcome {
-    let ends = || summary.outermost().map(|call| call.end);
-    match ends().filter(|end| end.is_failure()).max() {
+    let severity = |end: &OutcomeKind| match end {
+        OutcomeKind::Cancelled => 0,
+        OutcomeKind::Running | OutcomeKind::Ok => 1,
+        OutcomeKind::Failed => 2,
+        OutcomeKind::Panicked => 3,
+    };
+    let ends = summary.outermost().map(|call| call.end);
+    match ends.max_by_key(severity) {
+        None | Some(OutcomeKind::Running | OutcomeKind::Ok) => Outcome::Ok,
+        Some(OutcomeKind::Failed) => Outcome::Failed(String::new()),
         Some(OutcomeKind::Panicked) => Outcome::Panicked,
-        Some(_) => Outcome::Failed(String::new()),
-        None if ends().count() > 0 && ends().all(|end| end == OutcomeKind::Cancelled) => {
-            Outcome::Cancelled
-        }
-        None => Outcome::Ok,
+        Some(OutcomeKind::Cancelled) => Outcome::Cancelled,
     }
 }
