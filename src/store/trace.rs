@@ -425,8 +425,9 @@ impl Trace {
 
     /// Ends a strand of this trace. A folding one is added up and given back.
     pub(crate) fn end(&self, strand: &'static Member<Strand>) {
-        strand.end();
-        if let Some(state) = self.state.filter(|_| strand.is_folding()) {
+        let Some(state) = self.state else { return };
+        strand.end(state.allowance);
+        if strand.is_folding() {
             state.folding.end(strand, state.allowance);
         }
     }
