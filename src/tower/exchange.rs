@@ -1,25 +1,27 @@
 //! `Exchange`: one HTTP request and its response, while they are recorded.
 
 use std::fmt::{self, Display, Write};
+use std::ops::{Deref, DerefMut};
 
 use arrayvec::ArrayString;
 use axum::extract::{MatchedPath, OriginalUri};
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode;
 
-use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
+use crate::primitives::spares::Spares;
 use crate::primitives::text::{character_boundary, unless_it_panics};
 use crate::propagation::{self, find};
 use crate::recorder::{Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
+use crate::write::context::Entered;
 use crate::write::execution::Execution;
 
 use super::kept::{self, Tells};
 use super::{NameBy, Options, id};
 
-/// A request in flight. If it is dropped before it has ended, it is cancelled.
+/// A request in flight. If its [`Shared`] is dropped before it has ended, it is cancelled.
 pub(super) struct Exchange {
     /// `None` when the request is over.
     recording: Option<Recording>,
@@ -40,7 +42,42 @@ pub(super) struct Exchange {
 }
 
 /// An exchange, as it goes from the service to the future and on to the body.
-pub(super) type Shared = Own<Boxed<Exchange>>;
+pub(super) struct Shared(Option<Boxed<Exchange>>);
+
+static SPARES: Spares<Exchange> = Spares::new();
+
+impl Deref for Shared {
+    type Target = Exchange;
+
+    #[inline]
+    fn deref(&self) -> &Exchange {
+        match &self.0 {
+            Some(exchange) => exchange,
+            None => unreachable!("it is there until the drop"),
+        }
+    }
+}
+
+impl DerefMut for Shared {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Exchange {
+        match &mut self.0 {
+            Some(exchange) => exchange,
+            None => unreachable!("it is there until the drop"),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(mut exchange) = self.0.take() {
+            alloc_counter::exclude(|| {
+                exchange.end_early();
+                SPARES.give(exchange);
+            });
+        }
+    }
+}
 
 /// <https://grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html>
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -88,40 +125,54 @@ impl Exchange {
                 find(head.headers, &options.id_header),
                 |id| match name_given {
                     Some(name) => recorder.begin_with_id(&name, id),
-                    None => recorder.begin_with_id(&name(options, head), id),
+                    None => {
+                        let mut name = Name::new();
+                        write_name(&mut name, options, head);
+                        recorder.begin_with_id(&name, id)
+                    }
                 },
             );
+            let Some(mut exchange) = SPARES.take_or_make(Self::idle) else {
+                recording.lose();
+                return None;
+            };
+            let trace = recording.trace();
             if options.continues {
-                propagation::continue_from(head.headers, recording.trace());
+                propagation::continue_from(head.headers, trace);
             }
-            let exchange = Boxed::new(Self {
-                execution: Execution::begin(recording.trace()),
-                recording: Some(recording),
-                path: Name::new(),
-                method: head.method.clone(),
-                status: None,
-                length: None,
-                sent_bytes: 0,
-                frames: 0,
-                is_body_asked_for: false,
-                tells: Tells::of(options.tells_kept, head.headers),
-                is_polled: false,
-            });
-            match exchange {
-                Ok(mut exchange) => {
-                    // In its place, since it is long.
-                    let _ = exchange.path.write_str(&bounded(head.whole_path()));
-                    Some(Own::new(exchange))
-                }
-                Err(mut exchange) => {
-                    if let Some(recording) = exchange.recording.take() {
-                        exchange.execution = Execution::none();
-                        recording.lose();
-                    }
-                    None
-                }
-            }
+            // In their places, since all of it is long.
+            let it = &mut *exchange;
+            it.execution = Execution::begin(trace);
+            it.recording = Some(recording);
+            it.path.clear();
+            // `bounded` leaves no more than fits.
+            let _ = it.path.write_str(&bounded(head.whole_path()));
+            it.method.clone_from(head.method);
+            it.status = None;
+            it.length = None;
+            (it.sent_bytes, it.frames) = (0, 0);
+            it.is_body_asked_for = false;
+            it.tells = Tells::of(options.tells_kept, head.headers);
+            it.is_polled = false;
+            Some(Shared(Some(exchange)))
         })
+    }
+
+    /// Returns an exchange without a request.
+    fn idle() -> Self {
+        Self {
+            recording: None,
+            execution: Execution::none(),
+            path: Name::new(),
+            method: Method::GET,
+            status: None,
+            length: None,
+            sent_bytes: 0,
+            frames: 0,
+            is_body_asked_for: false,
+            tells: Tells::Nowhere,
+            is_polled: false,
+        }
     }
 
     pub(super) fn trace(&self) -> &Trace {
@@ -131,10 +182,23 @@ impl Exchange {
     /// Runs a part of the service in the request's trace. If it panics, the request has panicked.
     #[inline]
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        self.is_polled = true;
-        let value = self.execution.run(work);
-        self.is_polled = false;
+        let polling = self.begin_poll();
+        let value = work();
+        self.end_poll(polling);
         value
+    }
+
+    /// Begins what [`run`](Self::run) does. If [`end_poll`](Self::end_poll) does not follow, the request has panicked.
+    #[inline]
+    pub(super) fn begin_poll(&mut self) -> Option<Entered> {
+        self.is_polled = true;
+        self.execution.enter()
+    }
+
+    #[inline]
+    pub(super) fn end_poll(&mut self, polling: Option<Entered>) {
+        drop(polling);
+        self.is_polled = false;
     }
 
     /// Drops a part of the service in the request's trace. If the response was not finished, the calls
@@ -289,10 +353,9 @@ impl Exchange {
         self.recording = None;
         is_kept
     }
-}
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
+    /// Ends the request, if it has not ended, because it is dropped.
+    fn end_early(&mut self) {
         let is_cancelled = self.is_cancelled();
         if let Some(recording) = &mut self.recording {
             if self.is_polled {
@@ -313,9 +376,8 @@ pub(super) fn named_by<T>(name_by: &NameBy, request: Request<T>) -> (Option<Stri
     (name, Request::from_parts(parts, body))
 }
 
-/// Returns method and route.
-fn name(options: &Options, head: &Head<'_>) -> Name {
-    let mut name = Name::new();
+/// Writes method and route.
+fn write_name(name: &mut Name, options: &Options, head: &Head<'_>) {
     let mut append = |text: &str| {
         let room = name.remaining_capacity();
         let _ = name.write_str(&text[..character_boundary(text.as_bytes(), room)]);
@@ -338,7 +400,6 @@ fn name(options: &Options, head: &Head<'_>) -> Name {
         // An axum router has no route for it.
         append(" (no route)");
     }
-    name
 }
 
 /// The methods of <https://www.rfc-editor.org/rfc/rfc9110#section-9> and

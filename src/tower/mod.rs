@@ -249,19 +249,20 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<In>) -> Self::Future {
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let options = &*self.layer.options;
-        let (mut request, mut name) = (request, None);
+        let mut name = None;
         if let Some(name_by) = &options.name_by {
             (name, request) = named_by(&**name_by, request);
         }
         let mut exchange = Exchange::begin(options, name, &Head::of(&request));
-        // The work of the service before it returns a future belongs to the request, too.
-        let call = || self.inner.call(request);
-        let future = match &mut exchange {
-            Some(exchange) => exchange.run(call),
-            None => call(),
-        };
+        // The work of the service before it returns a future belongs to the request, too. Not in a closure, which
+        // would be another place for the request to move to.
+        let polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);
+        let future = self.inner.call(request);
+        if let Some(exchange) = &mut exchange {
+            exchange.end_poll(polling);
+        }
         ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }

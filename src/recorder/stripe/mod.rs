@@ -9,14 +9,12 @@ mod aggregates;
 mod begun;
 mod counts;
 
-use std::cell::Cell;
 use std::sync::MutexGuard;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
 use crate::primitives::cut::Moments;
+use crate::primitives::spares::place_of_thread;
 
 use super::baseline::Baseline;
 #[cfg(feature = "metrics")]
@@ -104,17 +102,7 @@ impl Stripes {
 
     /// Returns the number of this thread's stripe.
     fn here(&self) -> usize {
-        thread_local! {
-            static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
-        }
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        let place = PLACE.get();
-        if place != usize::MAX {
-            return place % self.all.len();
-        }
-        let place = THREADS.fetch_add(1, Relaxed);
-        PLACE.set(place);
-        place % self.all.len()
+        place_of_thread() % self.all.len()
     }
 
     /// Locks a part of this thread's stripe, or of one that is free. `None` if the lock is lost in a
@@ -124,6 +112,19 @@ impl Stripes {
         part: impl Fn(&Stripe) -> &ProcessLock<T>,
     ) -> Option<(usize, MutexGuard<'_, T>)> {
         let here = self.here();
+        // Mostly the first one, and without a division.
+        if let Some(free) = part(&self.all[here]).try_take() {
+            return Some((here, free));
+        }
+        self.any_other(here, part)
+    }
+
+    #[cold]
+    fn any_other<T>(
+        &self,
+        here: usize,
+        part: impl Fn(&Stripe) -> &ProcessLock<T>,
+    ) -> Option<(usize, MutexGuard<'_, T>)> {
         for _ in 0..ROUNDS {
             for offset in 0..self.all.len() {
                 let place = (here + offset) % self.all.len();
