@@ -22,7 +22,7 @@ use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::paths::PATHS;
 #[cfg(feature = "recorder")]
-use crate::store::request_id::{AtomicId, MAX_ID_BYTES};
+use crate::store::request_id::{MAX_ID_BYTES, RequestId};
 use crate::store::strand::{STRANDS, Strand};
 #[cfg(feature = "propagation")]
 use crate::store::tracestate::Tracestate;
@@ -83,7 +83,7 @@ pub(crate) struct TraceState {
     #[cfg(feature = "propagation")]
     caller: AtomicCaller,
     #[cfg(feature = "recorder")]
-    request_id: AtomicId,
+    request_id: RequestId,
 }
 
 impl TraceState {
@@ -99,7 +99,7 @@ impl TraceState {
             #[cfg(feature = "propagation")]
             caller: AtomicCaller::new(),
             #[cfg(feature = "recorder")]
-            request_id: AtomicId::new(),
+            request_id: RequestId::new(),
         }
     }
 
@@ -313,17 +313,17 @@ impl Trace {
     }
 
     /// Sets the id of the request that the trace records. Only its recording does. Returns `false` if the trace is
-    /// empty.
+    /// empty, or if there is no memory.
     #[cfg(feature = "recorder")]
     pub(crate) fn set_request_id(&self, id: &str) -> bool {
-        let state = self.state.map(|state| state.request_id.set(id));
-        state.is_some()
+        self.state
+            .is_some_and(|state| state.request_id.set(state.id.load(Relaxed), id))
     }
 
     /// Returns the id of the request that the trace records, if it has one.
     #[cfg(feature = "recorder")]
     pub(crate) fn request_id(&self) -> Option<ArrayString<MAX_ID_BYTES>> {
-        self.state?.request_id.get()
+        self.state?.request_id.get(self.id())
     }
 
     /// Returns whether a service that was called has kept its part of the trace.
@@ -494,6 +494,8 @@ impl Trace {
         let held = TRACES.held_bytes() + ALLOWANCES.held_bytes();
         #[cfg(feature = "propagation")]
         let held = held + Tracestate::held_bytes();
+        #[cfg(feature = "recorder")]
+        let held = held + RequestId::held_bytes();
         held
     }
 
@@ -616,8 +618,6 @@ fn recycle(state: &'static Member<TraceState>) {
     state.allowance.paths.clear();
     #[cfg(feature = "propagation")]
     state.caller.clear();
-    #[cfg(feature = "recorder")]
-    state.request_id.clear();
     TRACES.give(state);
 }
 

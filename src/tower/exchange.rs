@@ -10,9 +10,9 @@ use percent_encoding::percent_decode;
 
 use crate::primitives::fallible::Boxed;
 use crate::primitives::spares::Spares;
-use crate::primitives::text::{character_boundary, unless_it_panics};
+use crate::primitives::text::unless_it_panics;
 use crate::propagation::{self, find};
-use crate::recorder::{Recording, bounded};
+use crate::recorder::{Name, Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 use crate::write::context::Entered;
@@ -28,7 +28,7 @@ pub(super) struct Exchange {
     /// The execution in which the service runs, until the request is over.
     execution: Execution,
     /// A copy, since the request's own path keeps all bytes that were read from the client with it.
-    path: Name,
+    path: ArrayString<256>,
     method: Method,
     status: Option<StatusCode>,
     /// The length of the response's body in bytes, if it is known.
@@ -83,9 +83,6 @@ impl Drop for Shared {
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Longer names and paths are cut.
-type Name = ArrayString<256>;
-
 /// The head of a request. It stays where it is, since to take a request apart moves all of it.
 pub(super) struct Head<'a> {
     method: &'a Method,
@@ -124,12 +121,8 @@ impl Exchange {
             let recording = id::with(
                 find(head.headers, &options.id_header),
                 |id| match name_given {
-                    Some(name) => recorder.begin_with_id(&name, id),
-                    None => {
-                        let mut name = Name::new();
-                        write_name(&mut name, options, head);
-                        recorder.begin_with_id(&name, id)
-                    }
+                    Some(name) => recorder.begin_with_id(Name::of(&name), id),
+                    None => recorder.begin_with_id(name(options, head), id),
                 },
             );
             let Some(mut exchange) = SPARES.take_or_make(Self::idle) else {
@@ -163,7 +156,7 @@ impl Exchange {
         Self {
             recording: None,
             execution: Execution::none(),
-            path: Name::new(),
+            path: ArrayString::new(),
             method: Method::GET,
             status: None,
             length: None,
@@ -376,13 +369,9 @@ pub(super) fn named_by<T>(name_by: &NameBy, request: Request<T>) -> (Option<Stri
     (name, Request::from_parts(parts, body))
 }
 
-/// Writes method and route.
-fn write_name(name: &mut Name, options: &Options, head: &Head<'_>) {
-    let mut append = |text: &str| {
-        let room = name.remaining_capacity();
-        let _ = name.write_str(&text[..character_boundary(text.as_bytes(), room)]);
-    };
-    append(known(head.method).unwrap_or("HTTP"));
+/// Returns method and route.
+fn name<'a>(options: &Options, head: &Head<'a>) -> Name<'a> {
+    let method = known(head.method).unwrap_or("HTTP");
     let route = head.extensions.get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
     let path = head.uri.path();
@@ -393,13 +382,14 @@ fn write_name(name: &mut Name, options: &Options, head: &Head<'_>) {
     } else {
         route
     };
-    if let Some(route) = route {
-        append(" ");
-        append(route);
+    Name::of_parts(if let Some(route) = route {
+        [method, " ", route]
     } else if head.extensions.get::<OriginalUri>().is_some() {
         // An axum router has no route for it.
-        append(" (no route)");
-    }
+        [method, " (no route)", ""]
+    } else {
+        [method, "", ""]
+    })
 }
 
 /// The methods of <https://www.rfc-editor.org/rfc/rfc9110#section-9> and

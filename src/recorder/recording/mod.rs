@@ -19,6 +19,7 @@ use crate::write::current::Scope;
 use super::arming::{self, ArmedPlace};
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
+use super::name::Name;
 #[cfg(feature = "tower")]
 use super::policy::SoFar;
 #[cfg(feature = "tower")]
@@ -67,15 +68,15 @@ pub struct Recording {
 const MAX_LABELS: usize = 32;
 
 impl Recording {
-    pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<&str>) -> Self {
+    pub(super) fn begin(shared: &Arc<Shared>, name: Name<'_>, id: Option<&str>) -> Self {
         alloc_counter::exclude(|| {
             let trace = shared.traces.build();
             let id = id.and_then(|id| own_id(&trace, id));
             let started = trace.started().unwrap_or_else(clock::ticks);
             let (routes, stripes) = (&shared.routes, &shared.stripes);
-            let look_up = || {
+            let look_up = |name: &str| {
                 let make_room = |number| stripes.make_room(number);
-                routes.get(&bounded(name), &shared.policy, make_room)
+                routes.get(name, &shared.policy, make_room)
             };
             let make = |route| Active {
                 route,

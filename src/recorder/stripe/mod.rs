@@ -21,6 +21,7 @@ use super::baseline::Baseline;
 use super::ever::Ever;
 use super::id::Id;
 use super::minutes::Minutes;
+use super::name::Name;
 use super::process_lock::ProcessLock;
 use super::route::{Route, Routes};
 
@@ -142,19 +143,27 @@ impl Stripes {
     /// no memory or the lock is lost in a forked process.
     pub(super) fn begin(
         &self,
-        name: &str,
+        name: Name<'_>,
         routes: &Routes,
-        look_up: impl FnOnce() -> usize,
+        look_up: impl FnOnce(&str) -> usize,
         make: impl FnOnce(usize) -> Active,
     ) -> (usize, Option<ActiveId>) {
         let mut free = self.any(|it| &it.begun);
-        let known = { free.as_ref() }.and_then(|(_, begun)| begun.known.find(name, routes));
-        let route = known.unwrap_or_else(|| {
-            drop(free.take());
-            let route = look_up();
-            free = self.any(|it| &it.begun);
+        let recent = { free.as_ref() }.and_then(|(_, begun)| begun.known.find_recent(name, routes));
+        let route = recent.unwrap_or_else(|| {
+            let text = name.text();
+            let known = { free.as_ref() }.and_then(|(_, begun)| begun.known.find(&text, routes));
+            let route = known.unwrap_or_else(|| {
+                drop(free.take());
+                let route = look_up(&text);
+                free = self.any(|it| &it.begun);
+                route
+            });
             if let Some((_, begun)) = &mut free {
-                begun.known.remember(route, routes);
+                if known.is_none() {
+                    begun.known.remember(route, routes);
+                }
+                begun.known.note_recent(name, route);
             }
             route
         });
