@@ -76,8 +76,54 @@ pub(super) struct SoFar<'a> {
 #[derive(Clone)]
 pub struct Policy {
     rules: Programs<Vec<KeepRule>>,
+    quick: Quick,
     slowest: Extremes,
     heaviest: Extremes,
+}
+
+/// What tells of most requests quickly that no rule applies to them.
+#[derive(Clone, Copy)]
+struct Quick {
+    /// The least limit of time.
+    slower_than: Duration,
+    /// The rules about outcomes.
+    failed: bool,
+    panicked: bool,
+    cancelled: bool,
+    /// There are rules of other kinds.
+    others: bool,
+}
+
+impl Quick {
+    const NONE: Self = Self {
+        slower_than: Duration::MAX,
+        failed: false,
+        panicked: false,
+        cancelled: false,
+        others: false,
+    };
+
+    fn add(&mut self, rule: &KeepRule) {
+        match rule {
+            KeepRule::SlowerThan(limit) => self.slower_than = self.slower_than.min(*limit),
+            KeepRule::Failed => self.failed = true,
+            KeepRule::Panicked => self.panicked = true,
+            KeepRule::Cancelled => self.cancelled = true,
+            _ => self.others = true,
+        }
+    }
+
+    /// Returns whether a rule may apply. If not, none does.
+    #[inline]
+    fn may_apply(self, ended: &Ended<'_>) -> bool {
+        let by_outcome = match ended.outcome {
+            Outcome::Ok | Outcome::Running => false,
+            Outcome::Failed(_) => self.failed,
+            Outcome::Panicked => self.panicked,
+            Outcome::Cancelled => self.cancelled,
+        };
+        by_outcome || self.others || ended.wall > self.slower_than
+    }
 }
 
 /// A rule that looks at one request alone. Those that compare it with others are [`Extremes`].
@@ -185,12 +231,14 @@ impl Policy {
     pub const fn none() -> Self {
         Self {
             rules: Programs::new(Vec::new()),
+            quick: Quick::NONE,
             slowest: Extremes::NONE,
             heaviest: Extremes::NONE,
         }
     }
 
     fn rule(mut self, rule: KeepRule) -> Self {
+        self.quick.add(&rule);
         self.rules.push(rule);
         self
     }
@@ -344,8 +392,9 @@ impl Policy {
         panics: &AtomicU64,
     ) -> Verdict {
         let mut verdict = Verdict::default();
-        for rule in self.rules.iter() {
-            if rule.applies(ended, panics) {
+        if self.quick.may_apply(ended) {
+            let rules = self.rules.iter();
+            for rule in rules.filter(|rule| rule.applies(ended, panics)) {
                 verdict.add(rule.reason(ended));
             }
         }

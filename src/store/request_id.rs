@@ -148,7 +148,7 @@ mod tests {
         let texts = ["0".repeat(100), "1".repeat(50)];
         id.set(1, &texts[0]);
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..20_000).for_each(|turn| drop(id.set(1, &texts[turn % 2]))));
+            scope.spawn(|| (0..20_000).for_each(|turn| assert!(id.set(1, &texts[turn % 2]))));
             for _ in 0..20_000 {
                 let seen = id.get(1);
                 assert!(

@@ -106,13 +106,6 @@ impl TraceState {
     fn take() -> Option<&'static Member<Self>> {
         TRACES.take_or_make(|| ALLOWANCES.take(Allowance::new).map(Self::new))
     }
-
-    fn strands(&self) -> impl Iterator<Item = &'static Member<Strand>> {
-        let newest = STRANDS.get(self.newest.load(Acquire));
-        std::iter::successors(newest, |strand| {
-            STRANDS.get(strand.next_in_trace.load(Relaxed))
-        })
-    }
 }
 
 impl Trace {
@@ -521,7 +514,12 @@ impl Trace {
 
     /// Returns the strands, the newest first.
     pub(crate) fn strands_newest_first(&self) -> impl Iterator<Item = &'static Member<Strand>> {
-        self.state.iter().flat_map(|state| state.strands())
+        let newest = self
+            .state
+            .map_or(Number::NONE, |state| state.newest.load(Acquire));
+        std::iter::successors(STRANDS.get(newest), |strand| {
+            STRANDS.get(strand.next_in_trace.load(Relaxed))
+        })
     }
 
     /// Returns the strands, in order of creation.
