@@ -28,7 +28,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
@@ -61,7 +61,7 @@ fn service(database: Database, recorder: Recorder, page: &Page) -> Router {
 
 async fn handle(
     State(database): State<Database>,
-    Extension(request_id): Extension<RequestId>,
+    request_id: RequestId,
     body: Body,
 ) -> Result<(StatusCode, String), Refusal> {
     let call = call!("{request_id}");

@@ -18,5 +18,7 @@ pub(crate) mod table;
 pub(crate) mod cut;
 #[cfg(feature = "recorder")]
 pub(crate) mod fallible;
+#[cfg(feature = "recorder")]
+pub(crate) mod spares;
 #[cfg(any(all(feature = "recorder", feature = "sites"), all(loom, test)))]
 pub(crate) mod turns;

@@ -86,6 +86,10 @@ impl<T> Directory<T> {
 
     #[inline]
     pub(crate) fn get(&self, number: Number) -> Option<&'static T> {
+        // Found in no segment either, but lists end with it.
+        if number == Number::NONE {
+            return None;
+        }
         let (segment, index, _) = Self::place(number);
         self.segments
             .get(segment)?
@@ -197,6 +201,7 @@ impl<T> Pool<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, number: Number) -> Option<&'static Member<T>> {
         self.members.get(number)
     }

@@ -110,6 +110,15 @@ impl<const STEP: u32> SeqLock<STEP> {
         }
     }
 
+    /// Reads the words once, given the word beside them; `None` if `read` returns it, or if they change meanwhile.
+    #[inline]
+    pub(crate) fn try_read<T>(&self, read: impl FnOnce(u32) -> Option<T>) -> Option<T> {
+        let before = self.0.load(Acquire);
+        let words = read(before)?;
+        fence(Acquire);
+        (!Self::is_changing(before) && self.word() == before).then_some(words)
+    }
+
     /// Returns whether the words have not changed since this was the word beside them. If so, all that
     /// was read since, of these words and of others that change only after them, is consistent.
     pub(crate) fn is_still(&self, word: u32) -> bool {

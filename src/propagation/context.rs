@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use arrayvec::ArrayVec;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::store::caller::{Caller, SAMPLED};
 use crate::store::ids::{SpanId, TraceId};
@@ -163,7 +163,7 @@ impl fmt::Display for TraceContext {
 /// Returns the caller that a request names.
 #[inline]
 pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
-    let value = headers.get(&TRACEPARENT)?;
+    let value = find(headers, &TRACEPARENT)?;
     // Most requests have no name twice.
     let is_alone = headers.len() == headers.keys_len()
         || headers.get_all(&TRACEPARENT).iter().nth(1).is_none();
@@ -174,22 +174,21 @@ pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
     }
 }
 
-/// Returns whether a request has a `tracestate`. Of few headers, comparing each costs less than the hash of a name.
-#[cfg(feature = "tower")]
+/// Returns the first value of a header. Of few headers, comparing each costs less than the hash of a name.
 #[inline]
-pub(super) fn has_tracestate(headers: &HeaderMap) -> bool {
+pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     const FEW: usize = 12;
     if headers.keys_len() > FEW {
-        headers.contains_key(&TRACESTATE)
-    } else {
-        headers.keys().any(|name| *name == TRACESTATE)
+        return headers.get(name);
     }
+    let mut all = headers.iter();
+    all.find_map(|(it, value)| (it == name).then_some(value))
 }
 
 /// Returns what is sent on of a request's `tracestate`.
 pub(super) fn tracestate_of(headers: &HeaderMap) -> Others {
     let values = headers.get_all(&TRACESTATE).iter();
-    combined(values.map(http::HeaderValue::as_bytes))
+    combined(values.map(HeaderValue::as_bytes))
 }
 
 /// Returns the trace as the callee's caller, from the handle's call.

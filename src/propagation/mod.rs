@@ -72,6 +72,8 @@ use members::Others;
 
 pub use body::PropagatedBody;
 pub use context::TraceContext;
+#[cfg(feature = "tower")]
+pub(crate) use context::find;
 pub use layer::{Propagated, PropagatedFuture, PropagationLayer};
 pub use traceparent::TraceparentError;
 
@@ -134,7 +136,7 @@ fn says_kept(headers: &HeaderMap) -> bool {
 #[inline]
 pub(crate) fn continue_from(headers: &HeaderMap, trace: &Trace) {
     if let Some(caller) = context::caller_of(headers) {
-        let tracestate = if context::has_tracestate(headers) {
+        let tracestate = if find(headers, &TRACESTATE).is_some() {
             context::tracestate_of(headers)
         } else {
             Others::new()

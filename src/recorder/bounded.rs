@@ -5,9 +5,11 @@ use std::ops::Deref;
 use arrayvec::ArrayString;
 
 use crate::primitives::text;
+use crate::store::request_id::MAX_ID_BYTES;
 
 /// The most bytes of a name, an id, and a label's name and value.
 pub(super) const MAX_TEXT_BYTES: usize = 256;
+const _: () = assert!(MAX_TEXT_BYTES <= MAX_ID_BYTES);
 
 /// A text as it is kept: whole or cut.
 #[expect(

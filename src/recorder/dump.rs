@@ -34,7 +34,7 @@ impl RequestInFlight {
         let report = active.trace.report();
         Self {
             name: shared.routes.at(active.route).name.clone(),
-            id: active.id.as_deref().map(str::to_owned),
+            id: active.id(),
             now: InFlight::of(active.trace.age(), report),
         }
     }

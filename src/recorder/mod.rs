@@ -64,6 +64,7 @@ mod file_lock;
 mod finished;
 mod id;
 mod minutes;
+mod name;
 mod policy;
 mod process_lock;
 mod queue;
@@ -97,6 +98,8 @@ use crate::primitives::excluded::Own;
 use crate::report::Compared;
 use crate::report::Report;
 
+#[cfg(not(feature = "tower"))]
+use name::Name;
 #[cfg(not(feature = "otlp"))]
 use process_lock::ProcessLock;
 use shared::Shared;
@@ -114,8 +117,6 @@ pub use dump::RequestInFlight;
 #[cfg(feature = "metrics")]
 pub(crate) use ever::{ALLOCATIONS, BYTES, Histogram, WALL_NS};
 pub use file::Rotation;
-#[cfg(feature = "tower")]
-pub(crate) use id::Id;
 pub use minutes::Minute;
 pub use policy::{Ended, Policy, Reason};
 #[cfg(feature = "metrics")]
@@ -127,6 +128,8 @@ pub use statistics::{RouteStatistics, Statistics};
 pub(crate) use stripe::Ending;
 #[cfg(feature = "sentry")]
 pub(crate) use weak::WeakRecorder;
+#[cfg(feature = "tower")]
+pub(crate) use {id::Id, name::Name};
 #[cfg(feature = "otlp")]
 pub(crate) use {
     process_lock::ProcessLock,
@@ -171,11 +174,11 @@ impl Recorder {
     ///
     /// Cost: a fraction of a microsecond.
     pub fn begin(&self, name: &str) -> Recording {
-        Recording::begin(&self.inner.shared, name, None)
+        Recording::begin(&self.inner.shared, Name::of(name), None)
     }
 
     #[cfg(feature = "tower")]
-    pub(crate) fn begin_with_id(&self, name: &str, id: Id) -> Recording {
+    pub(crate) fn begin_with_id(&self, name: Name<'_>, id: &str) -> Recording {
         Recording::begin(&self.inner.shared, name, Some(id))
     }
 

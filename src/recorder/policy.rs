@@ -76,8 +76,54 @@ pub(super) struct SoFar<'a> {
 #[derive(Clone)]
 pub struct Policy {
     rules: Programs<Vec<KeepRule>>,
+    quick: Quick,
     slowest: Extremes,
     heaviest: Extremes,
+}
+
+/// What tells of most requests quickly that no rule applies to them.
+#[derive(Clone, Copy)]
+struct Quick {
+    /// The least limit of time.
+    slower_than: Duration,
+    /// The rules about outcomes.
+    failed: bool,
+    panicked: bool,
+    cancelled: bool,
+    /// There are rules of other kinds.
+    others: bool,
+}
+
+impl Quick {
+    const NONE: Self = Self {
+        slower_than: Duration::MAX,
+        failed: false,
+        panicked: false,
+        cancelled: false,
+        others: false,
+    };
+
+    fn add(&mut self, rule: &KeepRule) {
+        match rule {
+            KeepRule::SlowerThan(limit) => self.slower_than = self.slower_than.min(*limit),
+            KeepRule::Failed => self.failed = true,
+            KeepRule::Panicked => self.panicked = true,
+            KeepRule::Cancelled => self.cancelled = true,
+            _ => self.others = true,
+        }
+    }
+
+    /// Returns whether a rule may apply. If not, none does.
+    #[inline]
+    fn may_apply(self, ended: &Ended<'_>) -> bool {
+        let by_outcome = match ended.outcome {
+            Outcome::Ok | Outcome::Running => false,
+            Outcome::Failed(_) => self.failed,
+            Outcome::Panicked => self.panicked,
+            Outcome::Cancelled => self.cancelled,
+        };
+        by_outcome || self.others || ended.wall > self.slower_than
+    }
 }
 
 /// A rule that looks at one request alone. Those that compare it with others are [`Extremes`].
@@ -185,12 +231,14 @@ impl Policy {
     pub const fn none() -> Self {
         Self {
             rules: Programs::new(Vec::new()),
+            quick: Quick::NONE,
             slowest: Extremes::NONE,
             heaviest: Extremes::NONE,
         }
     }
 
     fn rule(mut self, rule: KeepRule) -> Self {
+        self.quick.add(&rule);
         self.rules.push(rule);
         self
     }
@@ -323,6 +371,13 @@ impl Policy {
         self.rules.iter().any(|rule| rule.applies_already(so_far))
     }
 
+    /// Returns whether it has a rule of the program, which may look at all of an [`Ended`].
+    pub(super) fn asks(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| matches!(rule, KeepRule::When(..)))
+    }
+
     pub(super) fn extremes(&self) -> (Extremes, Extremes) {
         (self.slowest, self.heaviest)
     }
@@ -337,15 +392,18 @@ impl Policy {
         panics: &AtomicU64,
     ) -> Verdict {
         let mut verdict = Verdict::default();
-        for rule in self.rules.iter() {
-            verdict.add(rule.judge(ended, panics));
+        if self.quick.may_apply(ended) {
+            let rules = self.rules.iter();
+            for rule in rules.filter(|rule| rule.applies(ended, panics)) {
+                verdict.add(rule.reason(ended));
+            }
         }
         if slowest.is_some_and(|it| it.admits(nanoseconds(ended.wall), now)) {
-            verdict.add(Some(Reason::Slowest));
+            verdict.add(Reason::Slowest);
         }
         let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
         if bytes > 0 && heaviest.admits(bytes, now) {
-            verdict.add(Some(Reason::Heaviest));
+            verdict.add(Reason::Heaviest);
         }
         if verdict.reasons.len() > 1 {
             verdict.reasons.sort_unstable();
@@ -364,8 +422,8 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn add(&mut self, reason: Option<Reason>) {
-        let Some(reason) = reason else { return };
+    #[cold]
+    pub(super) fn add(&mut self, reason: Reason) {
         self.is_kept = true;
         if self.reasons.try_reserve(1).is_ok() {
             self.reasons.push(reason);
@@ -374,39 +432,45 @@ impl Verdict {
 }
 
 impl KeepRule {
-    fn judge(&self, ended: &Ended<'_>, panics: &AtomicU64) -> Option<Reason> {
+    fn applies(&self, ended: &Ended<'_>, panics: &AtomicU64) -> bool {
         let over = |figure: Option<u64>, limit: &u64| figure.is_some_and(|it| it > *limit);
         let total = ended.total.as_ref();
-        let (applies, reason) = match self {
-            Self::SlowerThan(limit) => (ended.wall > *limit, Reason::SlowerThan(*limit)),
-            Self::Failed => (matches!(ended.outcome, Outcome::Failed(_)), Reason::Failed),
-            Self::Panicked => (*ended.outcome == Outcome::Panicked, Reason::Panicked),
-            Self::Cancelled => (*ended.outcome == Outcome::Cancelled, Reason::Cancelled),
-            Self::ClientErrors => {
-                let status = ended.status.filter(|status| (400..500).contains(status));
-                return status.map(Reason::ClientError);
-            }
-            Self::AllocatesOver(limit) => (
-                over(total.map(Counts::allocates), limit),
-                Reason::AllocatesOver(*limit),
-            ),
-            Self::BytesOver(limit) => (
-                over(total.map(|total| total.bytes_allocated), limit),
-                Reason::BytesOver(*limit),
-            ),
-            Self::PeakOver(limit) => (over(ended.peak_bytes, limit), Reason::PeakOver(*limit)),
+        match self {
+            Self::SlowerThan(limit) => ended.wall > *limit,
+            Self::Failed => matches!(ended.outcome, Outcome::Failed(_)),
+            Self::Panicked => *ended.outcome == Outcome::Panicked,
+            Self::Cancelled => *ended.outcome == Outcome::Cancelled,
+            Self::ClientErrors => ended.status.is_some_and(|it| (400..500).contains(&it)),
+            Self::AllocatesOver(limit) => over(total.map(Counts::allocates), limit),
+            Self::BytesOver(limit) => over(total.map(|total| total.bytes_allocated), limit),
+            Self::PeakOver(limit) => over(ended.peak_bytes, limit),
             Self::RetainsOver(limit) => {
                 let net = total.and_then(|total| u64::try_from(total.net_bytes()).ok());
-                (over(net, limit), Reason::RetainsOver(*limit))
+                over(net, limit)
             }
-            Self::KeptDownstream => (ended.kept_downstream, Reason::KeptDownstream),
-            Self::SampledUpstream => (ended.sampled_upstream, Reason::SampledUpstream),
-            Self::When(name, condition) => {
-                let applies = says(&**condition, ended, panics);
-                return applies.then(|| Reason::Rule(Arc::clone(name)));
-            }
-        };
-        applies.then_some(reason)
+            Self::KeptDownstream => ended.kept_downstream,
+            Self::SampledUpstream => ended.sampled_upstream,
+            Self::When(_, condition) => says(&**condition, ended, panics),
+        }
+    }
+
+    /// Returns the reason for which it keeps a request to which it applies.
+    #[cold]
+    fn reason(&self, ended: &Ended<'_>) -> Reason {
+        match self {
+            Self::SlowerThan(limit) => Reason::SlowerThan(*limit),
+            Self::Failed => Reason::Failed,
+            Self::Panicked => Reason::Panicked,
+            Self::Cancelled => Reason::Cancelled,
+            Self::ClientErrors => Reason::ClientError(ended.status.unwrap_or_default()),
+            Self::AllocatesOver(limit) => Reason::AllocatesOver(*limit),
+            Self::BytesOver(limit) => Reason::BytesOver(*limit),
+            Self::PeakOver(limit) => Reason::PeakOver(*limit),
+            Self::RetainsOver(limit) => Reason::RetainsOver(*limit),
+            Self::KeptDownstream => Reason::KeptDownstream,
+            Self::SampledUpstream => Reason::SampledUpstream,
+            Self::When(name, _) => Reason::Rule(Arc::clone(name)),
+        }
     }
 
     /// Returns whether it will apply, whatever happens from now on.

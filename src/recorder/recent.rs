@@ -72,7 +72,7 @@ impl Recent {
             for window in windows {
                 sums.add(&window.sums);
             }
-            (callsite, parent, sums)
+            (callsite, parent, sums.in_nanoseconds())
         });
         let requests = baseline.requests();
         Self {

@@ -10,6 +10,7 @@ use crate::primitives::text::copied;
 #[cfg(feature = "sites")]
 use super::arming::Watch;
 use super::minutes::{MinutePool, Minutes};
+use super::name::Name;
 use super::policy::Policy;
 use super::process_lock::ProcessLock;
 use super::top::Top;
@@ -62,9 +63,25 @@ pub(super) struct Routes {
 pub(super) struct Known {
     numbers: HashTable<usize>,
     hasher: DefaultHashBuilder,
+    /// Some that were found last, by the [place](Name::place) of the name. The name tells whether it is the one.
+    recent: [usize; RECENT],
 }
 
+const RECENT: usize = 16;
+
 impl Known {
+    /// Finds a route without the hash of its name, if it was [noted](Self::note_recent).
+    #[inline]
+    pub(super) fn find_recent(&self, name: Name<'_>, routes: &Routes) -> Option<usize> {
+        let number = self.recent[name.place(RECENT)];
+        name.is(&routes.at(number).name).then_some(number)
+    }
+
+    /// Lets [`find_recent`](Self::find_recent) find a route, until one with another name takes its place.
+    pub(super) fn note_recent(&mut self, name: Name<'_>, number: usize) {
+        self.recent[name.place(RECENT)] = number;
+    }
+
     pub(super) fn find(&self, name: &str, routes: &Routes) -> Option<usize> {
         let is_it = |number: &usize| routes.at(*number).name == name;
         self.numbers

@@ -72,13 +72,25 @@ impl Sketch {
     /// Counts a value. Takes memory for bins from `quota`. Returns `false` if there is none for the
     /// value's bin.
     pub(super) fn record(&mut self, value: u64, quota: &mut Quota) -> bool {
+        self.record_within(value) || self.extend_to(bin_of(value), 1, quota)
+    }
+
+    /// Counts a value as [`record`](Self::record) does. Returns `false` if memory must be taken for the value's bin:
+    /// then it is to be [extended](Self::extend) for it.
+    #[inline]
+    pub(super) fn record_within(&mut self, value: u64) -> bool {
         self.max = self.max.max(value);
         self.count += 1;
         if value == 0 {
             self.zeros += 1;
             return true;
         }
-        self.put(bin_of(value), 1, quota)
+        self.put_within(bin_of(value), 1)
+    }
+
+    /// Takes memory for the bin of a value that was counted, but for which there was none.
+    pub(super) fn extend(&mut self, value: u64, quota: &mut Quota) -> bool {
+        self.extend_to(bin_of(value), 1, quota)
     }
 
     /// Counts this many zeros.
@@ -88,14 +100,18 @@ impl Sketch {
     }
 
     /// Counts `by` values in a bin, whose number is that of the narrowest bins.
-    #[inline]
     fn put(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
+        self.put_within(bin, by) || self.extend_to(bin, by, quota)
+    }
+
+    /// Counts `by` values in a bin, if there is memory for it.
+    #[inline]
+    fn put_within(&mut self, bin: usize, by: u32) -> bool {
         let place = (bin >> self.wider).checked_sub(self.first);
-        if let Some(count) = place.and_then(|place| self.bins.get_mut(place)) {
-            *count = count.saturating_add(by);
-            return true;
-        }
-        self.extend_to(bin, by, quota)
+        let count = place.and_then(|place| self.bins.get_mut(place));
+        let Some(count) = count else { return false };
+        *count = count.saturating_add(by);
+        true
     }
 
     #[cold]

@@ -34,6 +34,6 @@ impl WeakRecorder {
         let shared = self.shared.upgrade()?;
         let active = shared.stripes.find(trace, may_wait)?;
         let name = shared.routes.at(active.route).name.clone();
-        Some((name, active.id.as_deref().map(str::to_owned)))
+        Some((name, active.id()))
     }
 }

@@ -45,7 +45,7 @@ impl RequestsInWindow {
 /// Figures of the calls of one path, in one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallsInWindow {
-    /// Times are in nanoseconds.
+    /// Times are in ticks.
     pub(super) sums: Sums,
     /// For each request with such a call: the number of these calls, their summed time in nanoseconds,
     /// and how often they allocated.
@@ -55,22 +55,14 @@ pub(super) struct CallsInWindow {
 }
 
 impl CallsInWindow {
-    /// Adds the figures of one request's calls, in ticks. Returns `false` if there is no memory for all
-    /// of them.
-    pub(super) fn add(&mut self, now: &Sums, quota: &mut Quota) -> bool {
-        let now = Sums {
-            wall: clock::nanoseconds(now.wall),
-            busy: clock::nanoseconds(now.busy),
-            ..*now
-        };
-        self.sums.add(&now);
-        if now.calls == 0 {
-            // Folded calls that are still open.
-            return true;
-        }
-        let calls_fit = self.per_request.record(now.calls, quota);
-        let wall_fits = self.wall.record(now.wall, quota);
-        let allocates_fit = self.allocates.record(now.total.allocates(), quota);
+    /// Adds one request that has such calls, which are in the sums. Returns `false` if there is no memory for
+    /// all of its figures.
+    #[inline]
+    pub(super) fn add_request(&mut self, request: OfRequest, quota: &mut Quota) -> bool {
+        let wall = clock::nanoseconds(request.wall);
+        let calls_fit = self.per_request.record(request.calls, quota);
+        let wall_fits = self.wall.record(wall, quota);
+        let allocates_fit = self.allocates.record(request.allocates, quota);
         calls_fit && wall_fits && allocates_fit
     }
 
@@ -94,6 +86,24 @@ impl CallsInWindow {
     }
 }
 
+/// Figures of one request's calls of one path.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OfRequest {
+    pub(super) calls: u64,
+    /// In ticks.
+    wall: u64,
+    allocates: u64,
+}
+
+impl OfRequest {
+    #[inline]
+    pub(super) fn add(&mut self, sums: &Sums) {
+        self.calls += sums.calls;
+        self.wall = self.wall.saturating_add(sums.wall);
+        self.allocates += sums.total.allocates();
+    }
+}
+
 /// Sums of several calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
@@ -107,6 +117,16 @@ pub(super) struct Sums {
 }
 
 impl Sums {
+    /// Returns the sums with times in nanoseconds instead of ticks.
+    pub(super) fn in_nanoseconds(self) -> Self {
+        Self {
+            wall: clock::nanoseconds(self.wall),
+            busy: clock::nanoseconds(self.busy),
+            ..self
+        }
+    }
+
+    #[inline]
     pub(super) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.failures += other.failures;

@@ -82,10 +82,16 @@ impl Meter {
     }
 
     /// Runs the meter with this thread's counters. Without counters it stays as it is.
-    #[inline]
     pub(crate) fn run(&self, local: Option<Local>, now: u64) {
-        let Some(local) = local else { return };
-        let offset = ThreadReading::new(local.counts(), now).offset_from(self.boundary());
+        if let Some(local) = local {
+            self.run_from(local, local.counts(), now);
+        }
+    }
+
+    /// Runs the meter with this thread's counters, which have just been read.
+    #[inline]
+    pub(crate) fn run_from(&self, local: Local, counts: Counts, now: u64) {
+        let offset = ThreadReading::new(counts, now).offset_from(self.boundary());
         self.version.change(|| {
             self.offset.store(offset.counts, offset.ticks);
             self.remote.store(Some(local.remote()));

@@ -33,6 +33,9 @@ pub(crate) mod strand;
 pub(crate) mod folding;
 pub(crate) mod identity;
 
+#[cfg(feature = "recorder")]
+pub(crate) mod request_id;
+
 #[cfg(feature = "propagation")]
 pub(crate) mod caller;
 #[cfg(feature = "propagation")]

@@ -89,6 +89,13 @@ impl RecordState {
         Self(kind as u32)
     }
 
+    /// Returns whether it is a call that is not folded.
+    #[inline]
+    pub(crate) const fn is_recorded_call(self) -> bool {
+        self.0 & (Self::KIND | Self::FOLDED) == RecordKind::Call as u32
+    }
+
+    #[inline]
     pub(crate) fn kind(self) -> RecordKind {
         match self.0 & Self::KIND {
             0 => RecordKind::Call,
@@ -100,6 +107,7 @@ impl RecordState {
         }
     }
 
+    #[inline]
     pub(crate) fn outcome(self) -> OutcomeKind {
         match (self.0 & Self::OUTCOME) >> Self::OUTCOME_SHIFT {
             0 => OutcomeKind::Running,

@@ -84,14 +84,12 @@ impl Aside {
         self.calls_left.store(calls_left, Relaxed);
     }
 
-    pub(crate) fn tail(&self) -> Option<&'static Member<Chunk>> {
-        CHUNKS.get(self.tail.load(Relaxed))
-    }
-
+    #[inline]
     pub(crate) fn innermost(&self) -> Address {
         Address::from_bits(self.innermost.load(Relaxed))
     }
 
+    #[inline]
     pub(crate) fn calls_left(&self) -> u32 {
         self.calls_left.load(Relaxed)
     }
@@ -188,6 +186,16 @@ impl Strand {
         STRANDS.give(this);
     }
 
+    /// Returns the chunk that the saved position fills.
+    #[inline]
+    pub(crate) fn tail(&self) -> Option<&'static Member<Chunk>> {
+        let tail = self.aside.tail.load(Relaxed);
+        if tail == self.first.number() {
+            return Some(self.first);
+        }
+        CHUNKS.get(tail)
+    }
+
     pub(crate) fn is_folding(&self) -> bool {
         self.is_folding.load(Relaxed)
     }
@@ -196,11 +204,14 @@ impl Strand {
         self.is_over.load(Relaxed)
     }
 
-    /// Ends the execution. Returns the calls that it did not need to the trace.
-    pub(crate) fn end(&self) {
+    /// Ends the execution. Returns the calls that it did not need to the trace, whose allowance this is.
+    pub(crate) fn end(&self, allowance: &Allowance) {
         self.is_over.store(true, Relaxed);
-        if let Some(allowance) = self.allowance() {
-            allowance.return_calls(self.aside.calls_left.swap(0, Relaxed));
+        // No thread runs it any more.
+        let calls = self.aside.calls_left();
+        if calls > 0 {
+            self.aside.calls_left.store(0, Relaxed);
+            allowance.return_calls(calls);
         }
     }
 
@@ -312,7 +323,14 @@ impl Strand {
     /// Converts the readings in the running calls' records into the strand's own, since the thread's
     /// mean nothing after this visit. Each is converted once: all readings inside a call that has the
     /// thread's are the thread's, too.
+    #[inline]
     pub(crate) fn rebase(&self) {
+        if self.aside.innermost() != Address::NONE {
+            self.rebase_calls();
+        }
+    }
+
+    fn rebase_calls(&self) {
         let mut next = self.aside.innermost().call();
         while let Some(call) = next {
             let record = call.record;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use alloc_counter::Counts;
 #[cfg(feature = "sites")]
 use alloc_counter::Sites;
+#[cfg(feature = "recorder")]
+use arrayvec::ArrayString;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
@@ -19,6 +21,8 @@ use crate::store::identity::{self, OwnIds};
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::limits::{ALLOWANCES, Allowance, Limits};
 use crate::store::paths::PATHS;
+#[cfg(feature = "recorder")]
+use crate::store::request_id::{MAX_ID_BYTES, RequestId};
 use crate::store::strand::{STRANDS, Strand};
 #[cfg(feature = "propagation")]
 use crate::store::tracestate::Tracestate;
@@ -78,6 +82,8 @@ pub(crate) struct TraceState {
     folding: FoldingStrands,
     #[cfg(feature = "propagation")]
     caller: AtomicCaller,
+    #[cfg(feature = "recorder")]
+    request_id: RequestId,
 }
 
 impl TraceState {
@@ -92,18 +98,13 @@ impl TraceState {
             folding: FoldingStrands::new(),
             #[cfg(feature = "propagation")]
             caller: AtomicCaller::new(),
+            #[cfg(feature = "recorder")]
+            request_id: RequestId::new(),
         }
     }
 
     fn take() -> Option<&'static Member<Self>> {
         TRACES.take_or_make(|| ALLOWANCES.take(Allowance::new).map(Self::new))
-    }
-
-    fn strands(&self) -> impl Iterator<Item = &'static Member<Strand>> {
-        let newest = STRANDS.get(self.newest.load(Acquire));
-        std::iter::successors(newest, |strand| {
-            STRANDS.get(strand.next_in_trace.load(Relaxed))
-        })
     }
 }
 
@@ -304,6 +305,20 @@ impl Trace {
         }
     }
 
+    /// Sets the id of the request that the trace records. Only its recording does. Returns `false` if the trace is
+    /// empty, or if there is no memory.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn set_request_id(&self, id: &str) -> bool {
+        self.state
+            .is_some_and(|state| state.request_id.set(state.id.load(Relaxed), id))
+    }
+
+    /// Returns the id of the request that the trace records, if it has one.
+    #[cfg(feature = "recorder")]
+    pub(crate) fn request_id(&self) -> Option<ArrayString<MAX_ID_BYTES>> {
+        self.state?.request_id.get(self.id())
+    }
+
     /// Returns whether a service that was called has kept its part of the trace.
     #[cfg(feature = "recorder")]
     #[cfg_attr(
@@ -403,8 +418,9 @@ impl Trace {
 
     /// Ends a strand of this trace. A folding one is added up and given back.
     pub(crate) fn end(&self, strand: &'static Member<Strand>) {
-        strand.end();
-        if let Some(state) = self.state.filter(|_| strand.is_folding()) {
+        let Some(state) = self.state else { return };
+        strand.end(state.allowance);
+        if strand.is_folding() {
             state.folding.end(strand, state.allowance);
         }
     }
@@ -471,6 +487,8 @@ impl Trace {
         let held = TRACES.held_bytes() + ALLOWANCES.held_bytes();
         #[cfg(feature = "propagation")]
         let held = held + Tracestate::held_bytes();
+        #[cfg(feature = "recorder")]
+        let held = held + RequestId::held_bytes();
         held
     }
 
@@ -496,7 +514,12 @@ impl Trace {
 
     /// Returns the strands, the newest first.
     pub(crate) fn strands_newest_first(&self) -> impl Iterator<Item = &'static Member<Strand>> {
-        self.state.iter().flat_map(|state| state.strands())
+        let newest = self
+            .state
+            .map_or(Number::NONE, |state| state.newest.load(Acquire));
+        std::iter::successors(STRANDS.get(newest), |strand| {
+            STRANDS.get(strand.next_in_trace.load(Relaxed))
+        })
     }
 
     /// Returns the strands, in order of creation.

@@ -5,9 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf as _;
+use http::Response;
 use http::header::{self, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use crate::propagation::find;
 
 use super::exchange::Shared;
 use super::kept;
@@ -35,25 +38,26 @@ pin_project! {
 }
 
 impl<B: Body> RecordedBody<B> {
-    pub(super) fn new(body: B, headers: &mut HeaderMap, mut exchange: Shared) -> Self {
+    /// Puts the body of a response into one that is recorded.
+    pub(super) fn in_response(mut response: Response<B>, mut exchange: Shared) -> Response<Self> {
         // The head takes precedence, since it is what the client was promised.
-        let length = content_length(headers);
-        exchange.expects(length.or_else(|| body.size_hint().exact()));
+        let length = content_length(response.headers());
+        exchange.expects(length.or_else(|| response.body().size_hint().exact()));
         let has_no_body = exchange.ends_with_head();
-        let is_over = has_no_body || body.is_end_stream();
+        let is_over = has_no_body || response.body().is_end_stream();
         if is_over && !has_no_body {
             exchange.body_ends();
         }
         if is_over {
-            exchange.end_with_head(headers);
+            exchange.end_with_head(response.headers_mut());
         } else {
-            exchange.tell_in_head(headers);
+            exchange.tell_in_head(response.headers_mut());
         }
-        Self {
+        response.map(|body| Self {
             exchange: (!is_over).then_some(exchange),
             body: Some(body),
             tells_kept: false,
-        }
+        })
     }
 }
 
@@ -71,7 +75,7 @@ impl<B> RecordedBody<B> {
 /// Returns the `content-length`. After that many bytes an HTTP/1 server polls no more, and does not wait
 /// for the end of the stream.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let length = headers.get(header::CONTENT_LENGTH)?;
+    let length = find(headers, &header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }
 

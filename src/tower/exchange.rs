@@ -1,33 +1,34 @@
 //! `Exchange`: one HTTP request and its response, while they are recorded.
 
 use std::fmt::{self, Display, Write};
+use std::ops::{Deref, DerefMut};
 
 use arrayvec::ArrayString;
 use axum::extract::{MatchedPath, OriginalUri};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode;
 
-use crate::primitives::excluded::Own;
 use crate::primitives::fallible::Boxed;
-use crate::primitives::text::{character_boundary, unless_it_panics};
-use crate::propagation;
-use crate::recorder::{Recorder, Recording, bounded};
+use crate::primitives::spares::Spares;
+use crate::primitives::text::unless_it_panics;
+use crate::propagation::{self, find};
+use crate::recorder::{Name, Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
+use crate::write::context::Entered;
 use crate::write::execution::Execution;
 
 use super::kept::{self, Tells};
-use super::{Options, RequestId};
+use super::{NameBy, Options, id};
 
-/// A request in flight. If it is dropped before it has ended, it is cancelled.
+/// A request in flight. If its [`Shared`] is dropped before it has ended, it is cancelled.
 pub(super) struct Exchange {
     /// `None` when the request is over.
     recording: Option<Recording>,
     /// The execution in which the service runs, until the request is over.
     execution: Execution,
     /// A copy, since the request's own path keeps all bytes that were read from the client with it.
-    path: Name,
+    path: ArrayString<256>,
     method: Method,
     status: Option<StatusCode>,
     /// The length of the response's body in bytes, if it is known.
@@ -41,55 +42,130 @@ pub(super) struct Exchange {
 }
 
 /// An exchange, as it goes from the service to the future and on to the body.
-pub(super) type Shared = Own<Boxed<Exchange>>;
+pub(super) struct Shared(Option<Boxed<Exchange>>);
+
+static SPARES: Spares<Exchange> = Spares::new();
+
+impl Deref for Shared {
+    type Target = Exchange;
+
+    #[inline]
+    fn deref(&self) -> &Exchange {
+        match &self.0 {
+            Some(exchange) => exchange,
+            None => unreachable!("it is there until the drop"),
+        }
+    }
+}
+
+impl DerefMut for Shared {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Exchange {
+        match &mut self.0 {
+            Some(exchange) => exchange,
+            None => unreachable!("it is there until the drop"),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(mut exchange) = self.0.take() {
+            alloc_counter::exclude(|| {
+                exchange.end_early();
+                SPARES.give(exchange);
+            });
+        }
+    }
+}
 
 /// <https://grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html>
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Longer names and paths are cut.
-type Name = ArrayString<256>;
+/// The head of a request. It stays where it is, since to take a request apart moves all of it.
+pub(super) struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn of<T>(request: &'a Request<T>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+
+    /// Returns the path that the client asked for. A nested router of axum gets only the rest of it.
+    fn whole_path(&self) -> &'a str {
+        let asked = self.extensions.get::<OriginalUri>();
+        asked.map_or(self.uri, |asked| &asked.0).path()
+    }
+}
 
 impl Exchange {
-    /// Returns `None` if memory ran out: then the request is not recorded, and counts as dropped.
+    /// Begins a request, which has this name if the program's own rule gave one. Returns `None` if memory ran out:
+    /// then the request is not recorded, and counts as dropped.
     pub(super) fn begin(
-        recorder: &Recorder,
         options: &Options,
-        parts: &Parts,
-        id: &RequestId,
+        name_given: Option<String>,
+        head: &Head<'_>,
     ) -> Option<Shared> {
         alloc_counter::exclude(|| {
-            let recording = match named_by(options, parts) {
-                Some(name) => recorder.begin_with_id(&name, id.copy()),
-                None => recorder.begin_with_id(&name(options, parts), id.copy()),
+            let recorder = &options.recorder;
+            let recording = id::with(
+                find(head.headers, &options.id_header),
+                |id| match name_given {
+                    Some(name) => recorder.begin_with_id(Name::of(&name), id),
+                    None => recorder.begin_with_id(name(options, head), id),
+                },
+            );
+            let Some(mut exchange) = SPARES.take_or_make(Self::idle) else {
+                recording.lose();
+                return None;
             };
+            let trace = recording.trace();
             if options.continues {
-                propagation::continue_from(&parts.headers, recording.trace());
+                propagation::continue_from(head.headers, trace);
             }
-            let exchange = Boxed::new(Self {
-                execution: Execution::begin(recording.trace()),
-                recording: Some(recording),
-                path: cut(whole_path(parts)),
-                method: parts.method.clone(),
-                status: None,
-                length: None,
-                sent_bytes: 0,
-                frames: 0,
-                is_body_asked_for: false,
-                tells: Tells::of(options.tells_kept, &parts.headers),
-                is_polled: false,
-            });
-            match exchange {
-                Ok(exchange) => Some(Own::new(exchange)),
-                Err(mut exchange) => {
-                    if let Some(recording) = exchange.recording.take() {
-                        exchange.execution = Execution::none();
-                        recording.lose();
-                    }
-                    None
-                }
-            }
+            // In their places, since all of it is long.
+            let it = &mut *exchange;
+            it.execution = Execution::begin(trace);
+            it.recording = Some(recording);
+            it.path.clear();
+            // `bounded` leaves no more than fits.
+            let _ = it.path.write_str(&bounded(head.whole_path()));
+            it.method.clone_from(head.method);
+            it.status = None;
+            it.length = None;
+            (it.sent_bytes, it.frames) = (0, 0);
+            it.is_body_asked_for = false;
+            it.tells = Tells::of(options.tells_kept, head.headers);
+            it.is_polled = false;
+            Some(Shared(Some(exchange)))
         })
+    }
+
+    /// Returns an exchange without a request.
+    fn idle() -> Self {
+        Self {
+            recording: None,
+            execution: Execution::none(),
+            path: ArrayString::new(),
+            method: Method::GET,
+            status: None,
+            length: None,
+            sent_bytes: 0,
+            frames: 0,
+            is_body_asked_for: false,
+            tells: Tells::Nowhere,
+            is_polled: false,
+        }
     }
 
     pub(super) fn trace(&self) -> &Trace {
@@ -97,11 +173,25 @@ impl Exchange {
     }
 
     /// Runs a part of the service in the request's trace. If it panics, the request has panicked.
+    #[inline]
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        self.is_polled = true;
-        let value = self.execution.run(work);
-        self.is_polled = false;
+        let polling = self.begin_poll();
+        let value = work();
+        self.end_poll(polling);
         value
+    }
+
+    /// Begins what [`run`](Self::run) does. If [`end_poll`](Self::end_poll) does not follow, the request has panicked.
+    #[inline]
+    pub(super) fn begin_poll(&mut self) -> Option<Entered> {
+        self.is_polled = true;
+        self.execution.enter()
+    }
+
+    #[inline]
+    pub(super) fn end_poll(&mut self, polling: Option<Entered>) {
+        drop(polling);
+        self.is_polled = false;
     }
 
     /// Drops a part of the service in the request's trace. If the response was not finished, the calls
@@ -176,7 +266,7 @@ impl Exchange {
 
     /// Takes the gRPC status from the trailers, or from the head of a response without a body.
     pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
-        let status = headers.get(&GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
+        let status = find(headers, &GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
         if let (Some(status), Some(recording)) = (status, &mut self.recording) {
             let message = headers.get(&GRPC_MESSAGE);
             let status = String::from_utf8_lossy(status.as_bytes());
@@ -238,11 +328,11 @@ impl Exchange {
 
     /// Ends the request. Returns whether it is kept.
     pub(super) fn end(&mut self) -> bool {
-        let Some(recording) = self.recording.take() else {
+        let Some(recording) = &mut self.recording else {
             return false;
         };
         self.execution = Execution::none();
-        recording.finish_with(|recording| {
+        let is_kept = recording.finish_with(|recording| {
             if known(&self.method).is_none() {
                 recording.label("method", &self.method);
             }
@@ -252,12 +342,13 @@ impl Exchange {
                 recording.label("sent", self.sent_bytes);
                 recording.label("frames", self.frames);
             }
-        })
+        });
+        self.recording = None;
+        is_kept
     }
-}
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
+    /// Ends the request, if it has not ended, because it is dropped.
+    fn end_early(&mut self) {
         let is_cancelled = self.is_cancelled();
         if let Some(recording) = &mut self.recording {
             if self.is_polled {
@@ -271,37 +362,19 @@ impl Drop for Exchange {
     }
 }
 
-/// Returns the name that the program's own rule gives.
-fn named_by(options: &Options, parts: &Parts) -> Option<String> {
-    let name_by = options.name_by.as_deref()?;
-    unless_it_panics(|| name_by(parts))?
-}
-
-/// Returns the path that the client asked for. A nested router of axum gets only the rest of it.
-fn whole_path(parts: &Parts) -> &str {
-    let asked = parts.extensions.get::<OriginalUri>();
-    asked.map_or(&parts.uri, |asked| &asked.0).path()
-}
-
-/// Cuts a text to the length of a name.
-fn cut(text: &str) -> Name {
-    let mut cut = Name::new();
-    // `bounded` leaves no more than fits.
-    let _ = cut.write_str(&bounded(text));
-    cut
+/// Returns the name that the program's own rule gives. It gets the request's parts, which are put together again.
+pub(super) fn named_by<T>(name_by: &NameBy, request: Request<T>) -> (Option<String>, Request<T>) {
+    let (parts, body) = request.into_parts();
+    let name = alloc_counter::exclude(|| unless_it_panics(|| name_by(&parts)).flatten());
+    (name, Request::from_parts(parts, body))
 }
 
 /// Returns method and route.
-fn name(options: &Options, parts: &Parts) -> Name {
-    let mut name = Name::new();
-    let mut append = |text: &str| {
-        let room = name.remaining_capacity();
-        let _ = name.write_str(&text[..character_boundary(text.as_bytes(), room)]);
-    };
-    append(known(&parts.method).unwrap_or("HTTP"));
-    let route = parts.extensions.get::<MatchedPath>();
+fn name<'a>(options: &Options, head: &Head<'a>) -> Name<'a> {
+    let method = known(head.method).unwrap_or("HTTP");
+    let route = head.extensions.get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
-    let path = parts.uri.path();
+    let path = head.uri.path();
     // A route that matches everything is not a gRPC method.
     let is_known = || route.is_some_and(|route| !route.contains("{*"));
     let route = if options.is_grpc && !is_known() && is_grpc_method(path) {
@@ -309,14 +382,14 @@ fn name(options: &Options, parts: &Parts) -> Name {
     } else {
         route
     };
-    if let Some(route) = route {
-        append(" ");
-        append(route);
-    } else if parts.extensions.get::<OriginalUri>().is_some() {
+    Name::of_parts(if let Some(route) = route {
+        [method, " ", route]
+    } else if head.extensions.get::<OriginalUri>().is_some() {
         // An axum router has no route for it.
-        append(" (no route)");
-    }
-    name
+        [method, " (no route)", ""]
+    } else {
+        [method, "", ""]
+    })
 }
 
 /// The methods of <https://www.rfc-editor.org/rfc/rfc9110#section-9> and

@@ -83,13 +83,12 @@ where
         };
         Poll::Ready(match answer {
             Ok(response) => {
-                let (mut parts, body) = response.into_parts();
-                exchange.answer(parts.status, &parts.headers);
+                let mut response = response;
+                exchange.answer(response.status(), response.headers());
                 if *this.has_server_timing {
-                    tell_timing(exchange.trace(), &mut parts.headers);
+                    tell_timing(exchange.trace(), response.headers_mut());
                 }
-                let body = RecordedBody::new(body, &mut parts.headers, exchange);
-                Ok(Response::from_parts(parts, body))
+                Ok(RecordedBody::in_response(response, exchange))
             }
             Err(error) => {
                 exchange.fail(&error);

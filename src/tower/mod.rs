@@ -23,9 +23,8 @@
 //!   [gRPC](RecorderLayer::grpc) service the path takes the route's place: `POST /shop.Orders/Place`.
 //!   [`name_by`](RecorderLayer::name_by) overrides all this. It is known when the request begins, so an armed
 //!   route (feature `sites`) records which lines allocate from the beginning.
-//! - The **id** is that of the header `x-request-id`, or is made. Handlers find it as the extension
-//!   [`RequestId`]. The allocations for the extension are counted in the request, but in none of its
-//!   calls.
+//! - The **id** is that of the header `x-request-id`, or is made. [`RequestId`] is an extractor for handlers, and
+//!   [`RequestId::current`] returns it wherever the request's trace is current.
 //! - A request **fails** with a status of 500 or more, with a `grpc-status` other than 0, with an error
 //!   of the service or of the response's body, and with a body that has fewer or more bytes than its
 //!   `content-length` promises. If a call failed, its message follows the status. A status of 400 to 499
@@ -87,11 +86,9 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::primitives::excluded::Own;
-use crate::primitives::fallible::is_some_left;
 use crate::recorder::Recorder;
 
-use exchange::Exchange;
+use exchange::{Exchange, Head, named_by};
 
 pub use body::RecordedBody;
 pub use future::ResponseFuture;
@@ -102,13 +99,14 @@ pub use id::RequestId;
 #[doc(alias = "middleware")]
 #[derive(Clone)]
 pub struct RecorderLayer {
-    recorder: Recorder,
+    // One handle, since axum clones the service for each request.
     options: Arc<Options>,
 }
 
 #[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "settings, each by itself")]
 struct Options {
+    recorder: Recorder,
     id_header: HeaderName,
     has_server_timing: bool,
     is_grpc: bool,
@@ -123,8 +121,8 @@ impl RecorderLayer {
     /// Returns a layer that records each request.
     pub fn new(recorder: Recorder) -> Self {
         Self {
-            recorder,
             options: Arc::new(Options {
+                recorder,
                 id_header: HeaderName::from_static("x-request-id"),
                 has_server_timing: false,
                 is_grpc: false,
@@ -251,24 +249,20 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<In>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let RecorderLayer { recorder, options } = &self.layer;
-        let header = parts.headers.get(&options.id_header);
-        let id = Own::new(alloc_counter::exclude(|| RequestId::of(header)));
-        let mut exchange = Exchange::begin(recorder, options, &parts, &id);
-        // The work of the service before it returns a future belongs to the request, too. So does the
-        // extension, since the request's handler frees it.
-        let call = || {
-            if is_some_left() {
-                parts.extensions.insert(id.again());
-            }
-            self.inner.call(Request::from_parts(parts, body))
-        };
-        let future = match &mut exchange {
-            Some(exchange) => exchange.run(call),
-            None => call(),
-        };
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
+        let options = &*self.layer.options;
+        let mut name = None;
+        if let Some(name_by) = &options.name_by {
+            (name, request) = named_by(&**name_by, request);
+        }
+        let mut exchange = Exchange::begin(options, name, &Head::of(&request));
+        // The work of the service before it returns a future belongs to the request, too. Not in a closure, which
+        // would be another place for the request to move to.
+        let polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);
+        let future = self.inner.call(request);
+        if let Some(exchange) = &mut exchange {
+            exchange.end_poll(polling);
+        }
         ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }

@@ -22,22 +22,34 @@ use crate::write::sites;
 fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     let local = Local::current();
     let now = clock::ticks();
-    let trace = strand.trace.load(Relaxed);
     let outer = here.strand();
-    draw_boundary(here, local);
     if outer.is_some() {
-        here.put_aside();
-        let counting = entered(here)
-            .find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
-        pause(strand, counting, local, now);
+        go_over(here, strand, local, now);
     }
     strand.below.store(number(outer), Relaxed);
-    let window = local.map(Local::open_window);
-    strand.meter.run(local, now);
+    let window = local.map(|local| {
+        let counts = local.counts();
+        if outer.is_none() {
+            local.take_peak_at(counts.net_bytes());
+        }
+        let window = local.open_window();
+        strand.meter.run_from(local, counts, now);
+        window
+    });
     here.take_up(Some(strand));
     #[cfg(feature = "sites")]
     sites::enter(strand);
     window
+}
+
+/// Leaves the current strand as it is, to enter another one over it.
+fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
+    draw_boundary(here, local);
+    here.put_aside();
+    let trace = strand.trace.load(Relaxed);
+    let counting =
+        entered(here).find(|other| other.trace.load(Relaxed) == trace && other.meter.is_running());
+    pause(strand, counting, local, now);
 }
 
 fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
@@ -145,6 +157,7 @@ pub(crate) fn draw_boundary_here() {
 }
 
 /// Detaches a strand that has been put aside from this thread's counters.
+#[inline]
 pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
     strand.rebase();
     if !strand.meter.pause(local, now) {

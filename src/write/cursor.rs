@@ -84,7 +84,7 @@ impl Position {
     pub(crate) fn take_up(&self, strand: Option<&'static Member<Strand>>) {
         self.strand.set(strand);
         let aside = strand.map(|strand| &strand.aside);
-        let tail = aside.and_then(Aside::tail);
+        let tail = strand.and_then(|strand| strand.tail());
         self.tail.set(tail);
         let innermost = aside.and_then(|aside| aside.innermost().call_near(tail));
         self.innermost.set(innermost);

@@ -7,10 +7,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
+use axum::routing::get;
 use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
 use tower::{Layer, ServiceExt};
-use tracer::tower::RecorderLayer;
-use tracer::{Outcome, Report};
+use tracer::tower::{RecorderLayer, RequestId};
+use tracer::{Outcome, Report, in_current_trace};
 
 use crate::PATIENCE;
 use crate::server::{Server, app, label, outcome, recorder, request};
@@ -75,6 +77,62 @@ fn an_id_that_is_no_text_is_replaced() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn the_id_is_where_the_trace_is_current() {
+    let inside = || RequestId::current().map(|id| id.to_string());
+    let routes = Router::new()
+        .route("/", get(async |id: RequestId| id.as_str().to_owned()))
+        .route(
+            "/optional",
+            get(async |id: Option<RequestId>| format!("{:?}", id.map(|it| it.to_string()))),
+        )
+        .route(
+            "/inside",
+            get(async move || {
+                let along = spawn_blocking(in_current_trace(inside)).await.unwrap();
+                let elsewhere = spawn_blocking(inside).await.unwrap();
+                format!("{:?} {along:?} {elsewhere:?}", inside())
+            }),
+        );
+    let recorded = routes.clone().layer(RecorderLayer::new(recorder()));
+    let runtime = Runtime::new().unwrap();
+    let send = |app: &Router, path: &str| {
+        let request = Request::get(path).header("x-request-id", "id 7");
+        let answer = app.clone().oneshot(request.body(Body::empty()).unwrap());
+        runtime.block_on(async {
+            let (head, body) = answer.await.unwrap().into_parts();
+            let body = axum::body::to_bytes(body, 1000).await.unwrap();
+            (
+                head.status.as_u16(),
+                String::from_utf8(body.into()).unwrap(),
+            )
+        })
+    };
+    assert_eq!(send(&recorded, "/"), (200, "id 7".to_owned()));
+    assert_eq!(send(&recorded, "/optional").1, "Some(\"id 7\")");
+    assert_eq!(
+        send(&recorded, "/inside").1,
+        "Some(\"id 7\") Some(\"id 7\") None"
+    );
+    assert_eq!(send(&routes, "/").0, 500);
+    assert_eq!(send(&routes, "/optional").1, "None");
+    assert_eq!(send(&routes, "/inside").1, "None None None");
+}
+
+#[test]
+fn names_in_one_place_of_memory_are_told_apart() {
+    let recorder = recorder();
+    // The text of a name is mostly the route's own, always in one place.
+    let mut name = String::from("0000");
+    for number in 0..500 {
+        name.replace_range(.., &format!("{:04}", number % 50));
+        recorder.begin(&name).finish();
+    }
+    let routes = recorder.routes();
+    assert_eq!(routes.len(), 50);
+    assert!(routes.iter().all(|it| it.ended == 10), "{routes:?}");
 }
 
 #[test]

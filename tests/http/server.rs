@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::extract::Extension;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -53,7 +52,7 @@ pub(crate) fn app() -> Router {
     Router::new()
         .route(
             "/orders/{id}",
-            get(async |Extension(id): Extension<RequestId>| {
+            get(async |id: RequestId| {
                 work(5);
                 id.to_string()
             }),

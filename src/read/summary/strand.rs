@@ -2,9 +2,9 @@
 
 use crate::primitives::clock;
 use crate::store::address::Address;
-use crate::store::record::{RecordedCall, View};
+use crate::store::record::{MoveRecord, RecordedCall};
 use crate::store::remote::{RemoteKind, RemoteOperation};
-use crate::store::state::OutcomeKind;
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 
@@ -18,15 +18,16 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     // One for all running calls.
     let mut reading = None;
     for (address, record) in strand.records() {
-        match record.view(record.state()) {
-            View::Call(call) => add_call(strand, of_strand, (address, call), &mut reading, calls),
-            View::Move(it) => {
-                let before = calls.index(it.before()).or(of_strand);
-                if let Some(call) = calls.index(it.call()) {
-                    moves.add(call, it.moment(), before);
-                }
+        let state = record.state();
+        if state.is_recorded_call() {
+            let call = RecordedCall::of(record);
+            add_call(strand, of_strand, (address, call), &mut reading, calls);
+        } else if state.kind() == RecordKind::Move {
+            let it = MoveRecord::of(record);
+            let before = calls.index(it.before()).or(of_strand);
+            if let Some(call) = calls.index(it.call()) {
+                moves.add(call, it.moment(), before);
             }
-            _ => {}
         }
     }
     strand.mailbox.look(|operations| {
@@ -50,14 +51,10 @@ fn add_call(
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
-    let (state, stop, figures) = strand.read_record(*record);
-    let used = match figures {
-        Figures::Used(used) => used,
-        running @ Figures::Started(_) => {
-            running.used_at(*reading.get_or_insert_with(|| strand.meter.read().0))
-        }
+    let (state, stop, used) = match record.read_stopped() {
+        Some(stopped) => stopped,
+        None => read_open(strand, record, reading),
     };
-    let stop = stop.unwrap_or_else(clock::ticks);
     if !calls.has_room(1) {
         return;
     }
@@ -78,6 +75,23 @@ fn add_call(
     };
     call.end(state.outcome());
     calls.push(address, call);
+}
+
+/// Reads a call that was open a moment ago. If it still is, it has stopped now.
+#[cold]
+fn read_open(
+    strand: &Strand,
+    record: RecordedCall,
+    reading: &mut Option<Reading>,
+) -> (RecordState, u64, Usage) {
+    let (state, stop, figures) = strand.read_record(*record);
+    let used = match figures {
+        Figures::Used(used) => used,
+        running @ Figures::Started(_) => {
+            running.used_at(*reading.get_or_insert_with(|| strand.meter.read().0))
+        }
+    };
+    (state, stop.unwrap_or_else(clock::ticks), used)
 }
 
 /// Returns the peak of a call that used this much; 0 if some level of the strand is not known.

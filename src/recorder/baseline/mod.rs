@@ -96,9 +96,12 @@ impl Baseline {
             ),
         ];
         for (sketch, figure) in figures {
+            if sketch.record_within(figure) {
+                continue;
+            }
             let share = (Self::RESERVED_BYTES / Self::SKETCHES).saturating_sub(sketch.bytes());
             let fits = quota.with_reserve(&mut self.reserve, share, |quota| {
-                sketch.record(figure, quota)
+                sketch.extend(figure, quota)
             });
             if !fits {
                 // This figure is of a whole request; nothing is missing from the paths.

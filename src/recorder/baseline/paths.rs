@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::primitives::pool::Number;
 use crate::read::summary::{CallSummary, Summary};
 use crate::recorder::quota::Quota;
-use crate::recorder::window::{CallsInWindow, Sums};
+use crate::recorder::window::{CallsInWindow, OfRequest, Sums};
 
 /// The paths, by number. Each stands after the path that leads to it.
 #[derive(Debug)]
@@ -29,9 +29,8 @@ pub(super) struct Node {
     parent: u32,
     /// The path of the call that came after this path's last one.
     next: u32,
-    /// The figures of the request that is being added, in ticks; `None` until it has a call on this
-    /// path.
-    now: Option<Sums>,
+    /// The figures of the request that is being added; of no calls until it has one on this path.
+    now: OfRequest,
     pub(super) windows: [CallsInWindow; 2],
 }
 
@@ -104,17 +103,19 @@ impl PathTable {
             }
             paths.push(path);
             let node = &mut self.nodes[path as usize];
-            if node.now.is_none() {
+            let sums = sums(call);
+            // Folded calls that are still open are none yet.
+            if node.now.calls == 0 && sums.calls > 0 {
                 touched.push(path);
             }
-            node.now.get_or_insert_default().add(&sums(call));
+            node.now.add(&sums);
+            node.windows[0].sums.add(&sums);
             (before, guess) = (path, node.next);
         }
         for path in touched.drain(..) {
             let node = &mut self.nodes[path as usize];
-            if let Some(now) = node.now.take()
-                && !node.windows[0].add(&now, quota)
-            {
+            let now = std::mem::take(&mut node.now);
+            if !node.windows[0].add_request(now, quota) {
                 lost += now.calls;
             }
         }
@@ -166,7 +167,7 @@ impl PathTable {
             callsite,
             parent,
             next: NOWHERE,
-            now: None,
+            now: OfRequest::default(),
             windows: Default::default(),
         });
         let hash_of = |number: &u32| nodes[*number as usize].hash(hasher);

@@ -1,9 +1,9 @@
 //! The end of a request: its figures go into the baseline, and the policy decides whether it is kept.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::clock;
+use crate::primitives::fallible::Boxed;
 use crate::read::footprint::Footprint;
 use crate::read::summary::Summary;
 #[cfg(feature = "sites")]
@@ -25,27 +25,32 @@ use super::Recording;
 pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recording)) -> bool {
     recording.is_over = true;
     let now = clock::ticks();
-    let shared = Arc::clone(&recording.shared);
+    let shared = &*recording.shared;
     let stripes = &shared.stripes;
     // A rule of the program may end another request meanwhile; that one finds no spare summary.
     let spare = stripes.aggregates().and_then(|mut it| it.spare.take());
-    let mut summary = spare.unwrap_or_else(Summary::new);
+    let mut spare = spare.map_or_else(|| Boxed::new(Summary::new()), Ok);
+    let summary = match &mut spare {
+        Ok(boxed) => &mut **boxed,
+        Err(unboxed) => unboxed,
+    };
     summary.read(&recording.trace);
     let wall = clock::between(recording.started, now);
     let outcome = recording.outcome.take().unwrap_or_else(|| {
         if std::thread::panicking() && !recording.was_panicking {
             Outcome::Panicked
         } else {
-            outcome_of(&summary)
+            outcome_of(summary)
         }
     });
     let ending = Ending::of(&outcome);
     let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
     let route = shared.routes.at(recording.route);
     let now = clock::nanoseconds(now);
+    let id = { shared.policy.asks() }.then(|| recording.current_id());
     let ended = Ended {
         name: &route.name,
-        id: recording.id.as_deref(),
+        id: id.as_ref().and_then(Option::as_deref),
         wall,
         outcome: &outcome,
         total: shared.is_counted.then_some(summary.total),
@@ -61,7 +66,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let is_armed = false;
     #[cfg(feature = "sites")]
     if !is_armed {
-        arming::watch(&shared, route, &summary.total, now);
+        arming::watch(shared, route, &summary.total, now);
     }
     // An armed request takes longer by what it records, and is kept in any case.
     let slowest = Some(&route.slowest).filter(|_| !is_armed);
@@ -70,7 +75,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         .policy
         .judge(&ended, tops, now, &shared.policy_panics);
     if is_armed {
-        verdict.add(Some(Reason::Armed));
+        verdict.add(Reason::Armed);
     }
     let window = shared.window(now);
     drop(recording.active.and_then(|active| stripes.remove(active)));
@@ -86,7 +91,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
             quota,
         }) = aggregates.of(recording.route)
         {
-            baseline.add(&summary, wall_ns, &outcome, window, scratch, quota);
+            baseline.add(summary, wall_ns, &outcome, window, scratch, quota);
             minute.add(now, wall_ns, &outcome, &total, &route.minutes, quota);
         } else {
             aggregates.lose(calls);
@@ -94,7 +99,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         if !verdict.is_kept {
             stripes.count(&mut aggregates, recording.route, Fate::NotKept, ending);
         }
-        let other = aggregates.spare.replace(summary);
+        let other = spare.map(|spare| aggregates.spare.replace(spare));
         drop(aggregates);
         drop(other);
     }
@@ -102,7 +107,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let is_typical = !is_armed
         && outcome == Outcome::Ok
         && route.typical.is_wanted(now)
-        && is_typical(&shared, route, [wall_ns, total.allocates()], now);
+        && is_typical(shared, route, [wall_ns, total.allocates()], now);
     if !verdict.is_kept && !is_typical {
         return false;
     }
@@ -118,6 +123,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         Ok(()) => Fate::Kept,
         Err(why) => Fate::Dropped(why),
     };
+    let stripes = &recording.shared.stripes;
     if let Some(mut aggregates) = stripes.aggregates() {
         stripes.count(&mut aggregates, recording.route, fate, ending);
     }
@@ -151,7 +157,7 @@ fn hand_over(
     let finished = Finished {
         trace: recording.trace.clone(),
         route: recording.route,
-        id: recording.id.take(),
+        id: recording.current_id(),
         labels: std::mem::take(&mut recording.labels),
         footprint: Footprint::of(&recording.trace),
         wall,
@@ -179,13 +185,17 @@ fn hand_over(
 /// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only
 /// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
 fn outcome_of(summary: &Summary) -> Outcome {
-    let ends = || summary.outermost().map(|call| call.end);
-    match ends().filter(|end| end.is_failure()).max() {
+    let severity = |end: &OutcomeKind| match end {
+        OutcomeKind::Cancelled => 0,
+        OutcomeKind::Running | OutcomeKind::Ok => 1,
+        OutcomeKind::Failed => 2,
+        OutcomeKind::Panicked => 3,
+    };
+    let ends = summary.outermost().map(|call| call.end);
+    match ends.max_by_key(severity) {
+        None | Some(OutcomeKind::Running | OutcomeKind::Ok) => Outcome::Ok,
+        Some(OutcomeKind::Failed) => Outcome::Failed(String::new()),
         Some(OutcomeKind::Panicked) => Outcome::Panicked,
-        Some(_) => Outcome::Failed(String::new()),
-        None if ends().count() > 0 && ends().all(|end| end == OutcomeKind::Cancelled) => {
-            Outcome::Cancelled
-        }
-        None => Outcome::Ok,
+        Some(OutcomeKind::Cancelled) => Outcome::Cancelled,
     }
 }

@@ -19,6 +19,7 @@ use crate::write::current::Scope;
 use super::arming::{self, ArmedPlace};
 use super::bounded::{MAX_TEXT_BYTES, bounded};
 use super::id::Id;
+use super::name::Name;
 #[cfg(feature = "tower")]
 use super::policy::SoFar;
 #[cfg(feature = "tower")]
@@ -44,6 +45,7 @@ pub struct Recording {
     started: u64,
     /// The route's number.
     route: usize,
+    /// Its id, if the trace is an empty one. Otherwise the trace has it.
     id: Option<Id>,
     labels: Vec<(Cow<'static, str>, String)>,
     /// The outcome that the program set.
@@ -66,18 +68,19 @@ pub struct Recording {
 const MAX_LABELS: usize = 32;
 
 impl Recording {
-    pub(super) fn begin(shared: &Arc<Shared>, name: &str, id: Option<Id>) -> Self {
+    pub(super) fn begin(shared: &Arc<Shared>, name: Name<'_>, id: Option<&str>) -> Self {
         alloc_counter::exclude(|| {
             let trace = shared.traces.build();
+            let id = id.and_then(|id| own_id(&trace, id));
             let started = trace.started().unwrap_or_else(clock::ticks);
             let (routes, stripes) = (&shared.routes, &shared.stripes);
-            let look_up = || {
+            let look_up = |name: &str| {
                 let make_room = |number| stripes.make_room(number);
-                routes.get(&bounded(name), &shared.policy, make_room)
+                routes.get(name, &shared.policy, make_room)
             };
             let make = |route| Active {
                 route,
-                id: id.as_deref().map(Id::new),
+                id: id.clone(),
                 trace: trace.clone(),
             };
             let (route, active) = stripes.begin(name, routes, look_up, make);
@@ -160,12 +163,17 @@ impl Recording {
     /// Sets the request's id. An id longer than 256 bytes is cut.
     pub fn id(&mut self, id: impl Display) {
         alloc_counter::exclude(|| {
-            let id = Id::new(text::Text::of(&id).as_str());
-            if let Some(active) = self.active {
-                self.shared.stripes.identify(active, Id::new(&id));
+            self.id = own_id(&self.trace, text::Text::of(&id).as_str());
+            if let (Some(active), Some(id)) = (self.active, &self.id) {
+                self.shared.stripes.identify(active, id.clone());
             }
-            self.id = Some(id);
         });
+    }
+
+    /// Returns the request's id. Allocates if it is a long one.
+    fn current_id(&self) -> Option<Id> {
+        let of_trace = || Some(Id::new(&self.trace.request_id()?));
+        self.id.clone().or_else(of_trace)
     }
 
     /// Adds a label to the request, or replaces the label of this name. At most 32 labels are kept. A
@@ -251,8 +259,10 @@ impl Recording {
 
     /// Ends the request. If it is kept, `describe` labels it before. Returns whether it is kept.
     #[cfg(feature = "tower")]
-    pub(crate) fn finish_with(mut self, describe: impl FnOnce(&mut Self)) -> bool {
-        alloc_counter::exclude(|| end(&mut self, describe))
+    ///
+    /// In place, to be dropped by the owner: it is a large value.
+    pub(crate) fn finish_with(&mut self, describe: impl FnOnce(&mut Self)) -> bool {
+        alloc_counter::exclude(|| end(self, describe))
     }
 
     /// Returns whether the request will be kept, whatever happens from now on, unless there is no room for it.
@@ -305,10 +315,16 @@ impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording")
             .field("name", &self.current_name())
-            .field("id", &self.id)
+            .field("id", &self.current_id())
             .field("trace", &self.trace)
             .finish_non_exhaustive()
     }
+}
+
+/// Sets the id of a trace's request. If the trace is empty, returns the id: it belongs elsewhere.
+fn own_id(trace: &Trace, id: &str) -> Option<Id> {
+    let id = bounded(id);
+    (!trace.set_request_id(&id)).then(|| Id::new(&id))
 }
 
 /// Returns a failure with the kept part of its message; without a message if there is no memory.

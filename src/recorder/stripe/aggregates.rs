@@ -52,7 +52,7 @@ pub(crate) struct Aggregates {
     scratch: Scratch,
     /// A summary, kept for its memory. It can't be a thread-local: one with a destructor allocates in a
     /// way that can't fail.
-    pub(crate) spare: Option<Summary>,
+    pub(crate) spare: Option<Boxed<Summary>>,
     /// Calls of requests whose names have no baseline, because there was no memory.
     lost: u64,
     /// The memory that all this may take.

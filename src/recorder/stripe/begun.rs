@@ -24,8 +24,17 @@ pub(super) struct Begun {
 pub(crate) struct Active {
     /// The route's number.
     pub(crate) route: usize,
+    /// Its id, if the trace is an empty one. Otherwise the trace has it.
     pub(crate) id: Option<Id>,
     pub(crate) trace: Trace,
+}
+
+impl Active {
+    /// Returns the request's id.
+    pub(crate) fn id(&self) -> Option<String> {
+        let id = self.id.as_deref().map(str::to_owned);
+        id.or_else(|| Some(self.trace.request_id()?.as_str().to_owned()))
+    }
 }
 
 impl Begun {

@@ -9,20 +9,19 @@ mod aggregates;
 mod begun;
 mod counts;
 
-use std::cell::Cell;
 use std::sync::MutexGuard;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
 use crate::primitives::cut::Moments;
+use crate::primitives::spares::place_of_thread;
 
 use super::baseline::Baseline;
 #[cfg(feature = "metrics")]
 use super::ever::Ever;
 use super::id::Id;
 use super::minutes::Minutes;
+use super::name::Name;
 use super::process_lock::ProcessLock;
 use super::route::{Route, Routes};
 
@@ -104,17 +103,7 @@ impl Stripes {
 
     /// Returns the number of this thread's stripe.
     fn here(&self) -> usize {
-        thread_local! {
-            static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
-        }
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        let place = PLACE.get();
-        if place != usize::MAX {
-            return place % self.all.len();
-        }
-        let place = THREADS.fetch_add(1, Relaxed);
-        PLACE.set(place);
-        place % self.all.len()
+        place_of_thread() % self.all.len()
     }
 
     /// Locks a part of this thread's stripe, or of one that is free. `None` if the lock is lost in a
@@ -124,6 +113,19 @@ impl Stripes {
         part: impl Fn(&Stripe) -> &ProcessLock<T>,
     ) -> Option<(usize, MutexGuard<'_, T>)> {
         let here = self.here();
+        // Mostly the first one, and without a division.
+        if let Some(free) = part(&self.all[here]).try_take() {
+            return Some((here, free));
+        }
+        self.any_other(here, part)
+    }
+
+    #[cold]
+    fn any_other<T>(
+        &self,
+        here: usize,
+        part: impl Fn(&Stripe) -> &ProcessLock<T>,
+    ) -> Option<(usize, MutexGuard<'_, T>)> {
         for _ in 0..ROUNDS {
             for offset in 0..self.all.len() {
                 let place = (here + offset) % self.all.len();
@@ -141,19 +143,27 @@ impl Stripes {
     /// no memory or the lock is lost in a forked process.
     pub(super) fn begin(
         &self,
-        name: &str,
+        name: Name<'_>,
         routes: &Routes,
-        look_up: impl FnOnce() -> usize,
+        look_up: impl FnOnce(&str) -> usize,
         make: impl FnOnce(usize) -> Active,
     ) -> (usize, Option<ActiveId>) {
         let mut free = self.any(|it| &it.begun);
-        let known = { free.as_ref() }.and_then(|(_, begun)| begun.known.find(name, routes));
-        let route = known.unwrap_or_else(|| {
-            drop(free.take());
-            let route = look_up();
-            free = self.any(|it| &it.begun);
+        let recent = { free.as_ref() }.and_then(|(_, begun)| begun.known.find_recent(name, routes));
+        let route = recent.unwrap_or_else(|| {
+            let text = name.text();
+            let known = { free.as_ref() }.and_then(|(_, begun)| begun.known.find(&text, routes));
+            let route = known.unwrap_or_else(|| {
+                drop(free.take());
+                let route = look_up(&text);
+                free = self.any(|it| &it.begun);
+                route
+            });
             if let Some((_, begun)) = &mut free {
-                begun.known.remember(route, routes);
+                if known.is_none() {
+                    begun.known.remember(route, routes);
+                }
+                begun.known.note_recent(name, route);
             }
             route
         });

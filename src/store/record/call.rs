@@ -337,6 +337,17 @@ impl CallRecord {
         self.0.words[STOP].store(stop, Release);
     }
 
+    /// Reads the state, the moment of stopping, and the usage of a call that has stopped; `None` if it has not, or
+    /// if it is being written.
+    #[inline]
+    pub(crate) fn read_stopped(self) -> Option<(RecordState, u64, Usage)> {
+        self.0.state.try_read(|state| {
+            let state = RecordState::from_bits(state);
+            let stop = stopped(self.0.words[STOP].load(Acquire))?;
+            state.holds_usage().then(|| (state, stop, self.0.used()))
+        })
+    }
+
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.
     #[inline]
     pub(crate) fn read(self) -> (RecordState, Option<u64>, Figures) {

@@ -1,14 +1,19 @@
 //! A request to an axum router, and the cost that a layer around its routes adds. There is neither a
 //! socket nor a runtime, because nothing waits.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
+use tower::layer::layer_fn;
+use tower::util::MapResponse;
 use tower_http::trace::TraceLayer;
 use tracer::tower::RecorderLayer;
 use tracer_benches::requests::answer;
@@ -29,6 +34,35 @@ pub(crate) fn plain() -> u64 {
 
 pub(crate) fn empty_middleware() -> u64 {
     answers(router(nothing).layer(from_fn(pass)))
+}
+
+/// What every layer costs that has a body of its own: axum boxes the service, its future and the body.
+pub(crate) fn empty_layer() -> u64 {
+    let wrap = |response: Response| response.map(Wrapped);
+    answers(router(nothing).layer(layer_fn(move |inner| MapResponse::new(inner, wrap))))
+}
+
+/// A body around a body.
+struct Wrapped(Body);
+
+impl HttpBody for Wrapped {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.size_hint()
+    }
 }
 
 pub(crate) fn trace_layer() -> u64 {

@@ -242,6 +242,12 @@ const KINDS: &[Kind] = &[
     all("trace-id", "`fetch().trace_id()`", propagation::trace_id),
     over(
         "router",
+        "router-empty-layer",
+        "– a layer adds that puts the body into another one and does nothing else",
+        http::empty_layer,
+    ),
+    over(
+        "router",
         "router-middleware",
         "– an empty axum middleware adds",
         http::empty_middleware,
