@@ -1,27 +1,51 @@
 //! Escapes text from outside for a terminal or a line of a log.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display, Write};
 
 /// Displays a text on one line: control characters, bidirectional controls and invisible characters are
 /// escaped as in Rust (`\n`, `\u{1b}`); everything else is unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.chars().any(is_dangerous) {
-            return f.write_str(self.0);
+impl Escaped<'_> {
+    /// Appends the text.
+    #[inline]
+    pub(crate) fn push_to(self, text: &mut String) {
+        if self.is_unchanged() {
+            text.push_str(self.0);
+        } else {
+            // Writing to a string can't fail.
+            let _ = self.write_escaped(text);
         }
+    }
+
+    /// Returns whether nothing is escaped. Most texts are visible ASCII, of which only bytes are looked at.
+    fn is_unchanged(self) -> bool {
+        let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
+        self.0.bytes().all(is_visible) || !self.0.chars().any(is_dangerous)
+    }
+
+    #[cold]
+    fn write_escaped(self, out: &mut impl Write) -> fmt::Result {
         for character in self.0.chars() {
             if character.is_control() {
-                write!(f, "{}", character.escape_debug())?;
+                write!(out, "{}", character.escape_debug())?;
             } else if is_dangerous(character) {
-                write!(f, "{}", character.escape_unicode())?;
+                write!(out, "{}", character.escape_unicode())?;
             } else {
-                f.write_char(character)?;
+                out.write_char(character)?;
             }
         }
         Ok(())
+    }
+}
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_unchanged() {
+            return f.write_str(self.0);
+        }
+        self.write_escaped(f)
     }
 }
 

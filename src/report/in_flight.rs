@@ -1,11 +1,11 @@
 //! Traces in flight, as plain data.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
 use alloc_counter::Counts;
 
-use crate::report::duration::Exactly;
+use crate::report::duration::push_exactly;
 use crate::report::{CallReport, Outcome, Report, text};
 use crate::store::ids::TraceId;
 use crate::store::trace::Trace;
@@ -90,14 +90,18 @@ impl InFlight {
 
 impl fmt::Display for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "trace {}", self.trace)?;
+        let mut text = format!("trace {}", self.trace);
         if let Some(id) = self.trace_id {
-            write!(f, " {id}")?;
+            // Writing to a string can't fail.
+            let _ = write!(text, " {id}");
         }
-        write!(f, ": {} running", Exactly(self.age))?;
-        text::write_allocates(self.total.as_ref(), f)?;
-        self.open
-            .iter()
-            .try_for_each(|call| text::write_call(call, f))
+        text.push_str(": ");
+        push_exactly(self.age, &mut text);
+        text.push_str(" running");
+        text::push_allocates(self.total.as_ref(), &mut text);
+        for call in &self.open {
+            text::push_call(call, &mut text);
+        }
+        f.write_str(&text)
     }
 }

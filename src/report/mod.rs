@@ -1,6 +1,7 @@
 //! Reports: what a trace recorded, as plain data.
 
 mod assemble;
+mod digits;
 pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod in_flight;
@@ -356,7 +357,7 @@ impl fmt::Display for Report {
         if f.alternate() {
             self.tree().fmt(f)
         } else {
-            text::write(self, f)
+            f.write_str(&text::lines(self))
         }
     }
 }

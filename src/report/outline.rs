@@ -28,19 +28,67 @@ pub(crate) enum Entry {
 pub(crate) struct Outline<'a> {
     report: &'a Report,
     is_unfolded: bool,
-    /// By call, the calls and the folded calls inside.
-    inside: Vec<Inside>,
-    outermost: Inside,
-    /// By path of folded calls, those inside.
-    within: Vec<Vec<usize>>,
+    /// Calls, in those around them.
+    calls: Siblings,
+    /// Paths of folded calls, in calls.
+    folded: Siblings,
+    /// Paths of folded calls, in others.
+    within: Siblings,
     /// By call, whether it and all inside stopped without a failure. Empty if no entry can be of several calls.
     is_quiet: Vec<bool>,
 }
 
-#[derive(Clone, Default)]
-struct Inside {
-    calls: Vec<usize>,
-    folded: Vec<usize>,
+/// Indexes, grouped by what is around them, in two lists for all groups.
+#[derive(Default)]
+struct Siblings {
+    /// Where each group begins in the list of all, and where the last one ends. Empty if no group has members.
+    starts: Vec<usize>,
+    all: Vec<usize>,
+}
+
+/// The group of those that are in no call. A call's index and 1 is the group of those inside.
+const OUTERMOST: usize = 0;
+
+impl Siblings {
+    /// Puts the indexes up to `count` into their groups, of which there are so many as `groups`; one without a group is left out.
+    fn of(groups: usize, count: usize, group: impl Fn(usize) -> Option<usize>) -> Self {
+        if count == 0 {
+            return Self::default();
+        }
+        let mut starts = vec![0; groups + 1];
+        for index in 0..count {
+            if let Some(group) = group(index) {
+                starts[group] += 1;
+            }
+        }
+        let mut end = 0;
+        for start in &mut starts {
+            end += *start;
+            *start = end;
+        }
+        // Each group is filled from its end.
+        let mut all = vec![0; end];
+        for index in (0..count).rev() {
+            if let Some(group) = group(index) {
+                starts[group] -= 1;
+                all[starts[group]] = index;
+            }
+        }
+        Self { starts, all }
+    }
+
+    fn of_group(&self, group: usize) -> &[usize] {
+        match self.starts.get(group..group + 2) {
+            Some([start, end]) => &self.all[*start..*end],
+            _ => &[],
+        }
+    }
+
+    /// Returns the size of the largest group.
+    fn most(&self) -> usize {
+        let sizes = self.starts.windows(2).map(|it| it[1] - it[0]);
+        sizes.max().unwrap_or(0)
+    }
 }
 
 /// A place in the code.
@@ -57,8 +105,7 @@ fn of_folded(folded: &FoldedReport) -> Callsite<'_> {
 impl<'a> Outline<'a> {
     pub(crate) fn of(report: &'a Report) -> Self {
         let mut outline = Self::unfolded(report);
-        let inside = outline.inside.iter().chain([&outline.outermost]);
-        outline.is_unfolded = inside.map(|it| it.calls.len()).max() < Some(MANY);
+        outline.is_unfolded = outline.calls.most() < MANY;
         if !outline.is_unfolded {
             outline.is_quiet = quiet(report);
         }
@@ -67,54 +114,51 @@ impl<'a> Outline<'a> {
 
     /// Makes an outline with an entry for each call.
     pub(crate) fn unfolded(report: &'a Report) -> Self {
-        let mut inside = vec![Inside::default(); report.calls.len()];
-        let mut within = vec![Vec::new(); report.folded.len()];
-        let mut outermost = Inside::default();
+        let (calls, folded) = (&report.calls, &report.folded);
+        let groups = calls.len() + 1;
         // A report may come from a file; only what comes before something can be above it.
-        for (index, call) in report.calls.iter().enumerate() {
-            let parent = call.parent.filter(|parent| *parent < index);
-            let around = parent.map_or(&mut outermost, |parent| &mut inside[parent]);
-            around.calls.push(index);
-        }
-        for (index, folded) in report.folded.iter().enumerate() {
-            let around = folded.within.filter(|within| *within < index);
-            let list = match (around, folded.parent) {
-                (Some(around), _) => within.get_mut(around),
-                (None, Some(parent)) => inside.get_mut(parent).map(|it| &mut it.folded),
-                (None, None) => None,
-            };
-            list.unwrap_or(&mut outermost.folded).push(index);
-        }
+        let around = |index: usize| {
+            let parent = calls[index].parent.filter(|parent| *parent < index);
+            Some(parent.map_or(OUTERMOST, |parent| parent + 1))
+        };
+        let within = |index: usize| folded[index].within.filter(|within| *within < index);
+        let parent = |index: usize| {
+            let parent = folded[index].parent.filter(|parent| *parent < calls.len());
+            let group = parent.map_or(OUTERMOST, |parent| parent + 1);
+            within(index).is_none().then_some(group)
+        };
         Self {
             report,
             is_unfolded: true,
-            inside,
-            outermost,
-            within,
+            calls: Siblings::of(groups, calls.len(), around),
+            folded: Siblings::of(groups, folded.len(), parent),
+            within: Siblings::of(folded.len(), folded.len(), within),
             is_quiet: Vec::new(),
         }
     }
 
-    /// Returns the entries that are in no call.
-    pub(crate) fn outermost(&self) -> Vec<Entry> {
-        self.entries(&self.outermost)
+    /// Appends the entries that are in no call.
+    pub(crate) fn push_outermost(&self, entries: &mut Vec<Entry>) {
+        self.push_group(OUTERMOST, entries);
     }
 
-    /// Returns the entries inside an entry: calls in order of start, then folded calls.
-    pub(crate) fn inside(&self, entry: &Entry) -> Vec<Entry> {
+    /// Appends the entries inside an entry: calls in order of start, then folded calls.
+    pub(crate) fn push_inside(&self, entry: &Entry, entries: &mut Vec<Entry>) {
         match entry {
-            Entry::Call(call) => self.entries(&self.inside[*call]),
+            Entry::Call(call) => self.push_group(call + 1, entries),
             Entry::Repeated(calls) => {
-                let inside = || calls.iter().map(|call| &self.inside[*call]);
-                let mut all: Vec<usize> = inside().flat_map(|it| &it.calls).copied().collect();
+                let groups = || calls.iter().map(|call| call + 1);
+                let inside = groups().flat_map(|group| self.calls.of_group(group));
+                let mut all: Vec<usize> = inside.copied().collect();
                 all.sort_unstable();
-                let groups = self.by_callsite(&all).into_iter().map(Entry::Repeated);
-                let folded = inside().flat_map(|it| &it.folded).copied();
-                groups.chain(self.merged(folded)).collect()
+                entries.extend(self.by_callsite(&all).into_iter().map(Entry::Repeated));
+                let folded = groups().flat_map(|group| self.folded.of_group(group));
+                entries.extend(self.merged(folded.copied()));
             }
             Entry::Folded(first, others) => {
                 let paths = [first].into_iter().chain(others);
-                self.merged(paths.flat_map(|path| &self.within[*path]).copied())
+                let within = paths.flat_map(|path| self.within.of_group(*path));
+                entries.extend(self.merged(within.copied()));
             }
         }
     }
@@ -129,29 +173,31 @@ impl<'a> Outline<'a> {
         first.map_or(Duration::MAX, |first| self.report.calls[*first].start)
     }
 
-    fn entries(&self, inside: &Inside) -> Vec<Entry> {
-        let folded = inside
-            .folded
-            .iter()
-            .map(|path| Entry::Folded(*path, Vec::new()));
-        if self.is_unfolded || inside.calls.len() < MANY {
-            let calls = inside.calls.iter().copied().map(Entry::Call);
-            return calls.chain(folded).collect();
+    fn push_group(&self, group: usize, entries: &mut Vec<Entry>) {
+        let calls = self.calls.of_group(group);
+        if self.is_unfolded || calls.len() < MANY {
+            entries.extend(calls.iter().copied().map(Entry::Call));
+        } else {
+            self.push_grouped(calls, entries);
         }
+        let folded = self.folded.of_group(group).iter();
+        entries.extend(folded.map(|path| Entry::Folded(*path, Vec::new())));
+    }
+
+    fn push_grouped(&self, calls: &[usize], entries: &mut Vec<Entry>) {
         let (quiet, mut alone): (Vec<_>, Vec<_>) =
-            inside.calls.iter().partition(|call| self.is_quiet[**call]);
-        let mut entries = Vec::new();
+            calls.iter().partition(|call| self.is_quiet[**call]);
+        let mut sorted = Vec::new();
         for group in self.by_callsite(&quiet) {
             if group.len() < MANY {
                 alone.extend(group);
             } else {
-                entries.push((group[0], Entry::Repeated(group)));
+                sorted.push((group[0], Entry::Repeated(group)));
             }
         }
-        entries.extend(alone.into_iter().map(|call| (call, Entry::Call(call))));
-        entries.sort_unstable_by_key(|(first, _)| *first);
-        let entries = entries.into_iter().map(|(_, entry)| entry);
-        entries.chain(folded).collect()
+        sorted.extend(alone.into_iter().map(|call| (call, Entry::Call(call))));
+        sorted.sort_unstable_by_key(|(first, _)| *first);
+        entries.extend(sorted.into_iter().map(|(_, entry)| entry));
     }
 
     /// Groups calls by callsite, in the order of their first ones.

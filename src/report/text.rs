@@ -1,67 +1,81 @@
 //! The report as text: a line for each call, in order of start. It is what `{}` shows.
 
-use std::fmt::{self, Display, Write};
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write as _};
 
 use alloc_counter::Counts;
 
-use super::duration::Exactly;
+use super::digits;
+use super::duration::push_exactly;
 use super::escape::Escaped;
 use super::units::plural;
 use super::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-pub(super) fn write(report: &Report, out: &mut impl Write) -> fmt::Result {
+/// About the bytes of a line.
+const LINE: usize = 64;
+
+/// Returns the lines.
+pub(super) fn lines(report: &Report) -> String {
+    let checkpoints = report.calls.iter().map(|call| call.checkpoints.len());
+    let lines = 1 + report.calls.len() + checkpoints.sum::<usize>() + report.folded.len();
+    let mut text = String::with_capacity(LINE * lines);
     if let Some(request) = &report.request {
-        writeln!(out, "{request}")?;
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{request}");
     }
-    write!(
-        out,
-        "allocates at call stack: {}{}, detailed call stack:",
-        report.grown,
-        Subscriber(report)
-    )?;
+    text.push_str("allocates at call stack: ");
+    digits::push(report.grown, &mut text);
+    if report.subscriber.is_some() {
+        let _ = write!(text, "{}", Subscriber(report));
+    }
+    text.push_str(", detailed call stack:");
     if report.calls.is_empty() && report.folded.is_empty() {
-        out.write_str(" ~")?;
+        text.push_str(" ~");
     }
     for call in &report.calls {
-        write_call(call, out)?;
+        push_call(call, &mut text);
     }
     for folded in &report.folded {
-        let name = Escaped(&folded.name);
-        write!(out, "\n\tfolded {name}: {}", Exactly(folded.wall))?;
-        write_allocates(folded.total.as_ref(), out)?;
-        write!(out, ", calls: {}{}", folded.calls, Failures(folded))?;
+        text.push_str("\n\tfolded ");
+        Escaped(&folded.name).push_to(&mut text);
+        text.push_str(": ");
+        push_exactly(folded.wall, &mut text);
+        push_allocates(folded.total.as_ref(), &mut text);
+        let _ = write!(text, ", calls: {}{}", folded.calls, Failures(folded));
     }
     if report.dropped > 0 {
-        write!(out, "\n\t~ {} not recorded: limit reached", report.dropped)?;
+        let _ = write!(text, "\n\t~ {} not recorded: limit reached", report.dropped);
     }
-    Ok(())
+    text
 }
 
-/// Writes a call and its checkpoints, each on its own line.
-pub(crate) fn write_call(call: &CallReport, out: &mut impl Write) -> fmt::Result {
-    write!(out, "\n\tcall {}: {}", Title::of(call), Exactly(call.wall))?;
+/// Appends a call and its checkpoints, each on its own line.
+pub(crate) fn push_call(call: &CallReport, text: &mut String) {
+    text.push_str("\n\tcall ");
+    push_title(&call.name, call, text);
+    text.push_str(": ");
+    push_exactly(call.wall, text);
     if call.outcome == Outcome::Running {
-        out.write_str(" running")?;
+        text.push_str(" running");
     }
-    write_allocates(call.total.as_ref(), out)?;
-    if let Some(ending) = ending(call) {
-        write!(out, ", {ending}")?;
-    }
+    push_allocates(call.total.as_ref(), text);
+    push_ending(call, text);
     if let Some(compared) = &call.compared {
-        write!(out, " · {}", Beside::of(compared))?;
+        let _ = write!(text, " · {}", Beside::of(compared));
     }
     for checkpoint in &call.checkpoints {
-        let name = Escaped(&checkpoint.name);
-        let wall = Exactly(checkpoint.wall);
-        write!(out, "\n\t\tcheckpoint [{name}]: {wall}")?;
+        text.push_str("\n\t\tcheckpoint [");
+        Escaped(&checkpoint.name).push_to(text);
+        text.push_str("]: ");
+        push_exactly(checkpoint.wall, text);
     }
-    Ok(())
 }
 
-pub(crate) fn write_allocates(total: Option<&Counts>, out: &mut impl Write) -> fmt::Result {
+pub(crate) fn push_allocates(total: Option<&Counts>, text: &mut String) {
+    text.push_str(", allocates: ");
     match total {
-        Some(total) => write!(out, ", allocates: {}", total.allocates()),
-        None => out.write_str(", allocates: n/a"),
+        Some(total) => digits::push(total.allocates(), text),
+        None => text.push_str("n/a"),
     }
 }
 
@@ -79,33 +93,27 @@ impl Display for Subscriber<'_> {
     }
 }
 
-/// A call's name, id and labels: `handle [ca7a87c4] rows=3`.
-pub(crate) struct Title<'a> {
-    name: &'a str,
-    call: &'a CallReport,
+/// Appends a call's name, id and labels: `handle [ca7a87c4] rows=3`. The name may be another one than its own.
+pub(crate) fn push_title(name: &str, call: &CallReport, text: &mut String) {
+    Escaped(name).push_to(text);
+    if let Some(id) = call.id.as_ref().filter(|id| !id.is_empty()) {
+        text.push_str(" [");
+        Escaped(id).push_to(text);
+        text.push(']');
+    }
+    push_labels(call.labels.iter(), text);
 }
 
-impl<'a> Title<'a> {
-    pub(crate) fn of(call: &'a CallReport) -> Self {
-        Self::named(&call.name, call)
-    }
-
-    /// Makes a title with another name than the call's own.
-    pub(crate) fn named(name: &'a str, call: &'a CallReport) -> Self {
-        Self { name, call }
-    }
-}
-
-impl Display for Title<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Escaped(self.name))?;
-        if let Some(id) = self.call.id.as_ref().filter(|id| !id.is_empty()) {
-            write!(f, " [{}]", Escaped(id))?;
-        }
-        for (name, value) in &self.call.labels {
-            write!(f, " {}={}", Escaped(name), Escaped(value))?;
-        }
-        Ok(())
+/// Appends labels: ` rows=3 user=7`.
+pub(super) fn push_labels<'a>(
+    labels: impl Iterator<Item = &'a (Cow<'static, str>, String)>,
+    text: &mut String,
+) {
+    for (name, value) in labels {
+        text.push(' ');
+        Escaped(name).push_to(text);
+        text.push('=');
+        Escaped(value).push_to(text);
     }
 }
 
@@ -173,19 +181,23 @@ impl Display for Failures<'_> {
     }
 }
 
-/// Displays how a call ended, unless it simply stopped.
-pub(super) fn ending(call: &CallReport) -> Option<String> {
-    let outcome = match &call.outcome {
-        Outcome::Ok | Outcome::Running => None,
-        Outcome::Failed(why) => Some(format!("failed: {}", Escaped(why))),
-        Outcome::Panicked => Some("panicked".to_owned()),
-        Outcome::Cancelled => Some("cancelled".to_owned()),
-    };
-    let marks = [(call.moved, "moved"), (call.partial, "partial")];
-    let marks = marks.into_iter().filter(|(is_so, _)| *is_so);
-    let marks = marks.map(|(_, mark)| mark.to_owned());
-    let all: Vec<String> = outcome.into_iter().chain(marks).collect();
-    (!all.is_empty()).then(|| all.join(", "))
+/// Appends how a call ended, unless it simply stopped: `, failed: no such order, partial`.
+pub(super) fn push_ending(call: &CallReport, text: &mut String) {
+    match &call.outcome {
+        Outcome::Ok | Outcome::Running => {}
+        Outcome::Failed(why) => {
+            text.push_str(", failed: ");
+            Escaped(why).push_to(text);
+        }
+        Outcome::Panicked => text.push_str(", panicked"),
+        Outcome::Cancelled => text.push_str(", cancelled"),
+    }
+    if call.moved {
+        text.push_str(", moved");
+    }
+    if call.partial {
+        text.push_str(", partial");
+    }
 }
 
 /// Returns, for each call, whether it failed with the message of a call below it: an error that is

@@ -7,7 +7,7 @@ use crate::read;
 use crate::store::trace::Trace;
 use crate::write::context;
 
-use super::{Report, assemble};
+use super::{Report, assemble, text, tree};
 
 impl Trace {
     /// Returns what the trace has recorded until now. May be called on any thread at any time, also while
@@ -49,17 +49,12 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let alternate = f.alternate();
         let text = Own::new(alloc_counter::exclude(|| {
-            use fmt::Write as _;
             let report = self.report();
-            // Enough for most reports.
-            let mut text = String::with_capacity(128 * (report.calls.len() + 1));
-            // Writing to a string can't fail.
-            let _ = if alternate {
-                write!(text, "{report:#}")
+            if alternate {
+                tree::text(&report.tree())
             } else {
-                write!(text, "{report}")
-            };
-            text
+                text::lines(&report)
+            }
         }));
         f.write_str(&text)
     }

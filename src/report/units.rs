@@ -2,71 +2,96 @@
 
 use std::time::Duration;
 
+use super::digits;
+use super::duration::nanoseconds;
+
 /// Returns a number as `1,234,567`.
 pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    made(|text| push_count(number, text))
+}
+
+/// Appends a number as `1,234,567`.
+pub(crate) fn push_count(number: u64, text: &mut String) {
+    digits::push_grouped(number, ",", text);
+}
+
+fn made(push: impl FnOnce(&mut String)) -> String {
+    // Enough for most figures.
+    let mut text = String::with_capacity(16);
+    push(&mut text);
+    text
 }
 
 /// Returns a number with a noun: `1 call`, `1,234 calls`.
 pub(crate) fn plural(number: u64, thing: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{ending}", count(number))
+    made(|text| {
+        push_count(number, text);
+        text.extend([" ", thing, ending]);
+    })
 }
 
 /// Returns a figure, or `n/a` if it is not known.
+#[cfg(feature = "web")]
 pub(crate) fn or_unknown<T>(figure: Option<T>, show: impl FnOnce(T) -> String) -> String {
     figure.map_or_else(|| "n/a".to_owned(), show)
 }
 
 /// Returns a time with at least three digits and the unit: `0 ns`, `12.3 ms`, `1,234 s`.
 pub fn time(duration: Duration) -> String {
-    let ns = duration.as_nanos();
-    let ns = u64::try_from(ns).unwrap_or(u64::MAX);
-    scaled(ns, 1000, &["ns", "µs", "ms", "s"])
+    made(|text| push_time(duration, text))
+}
+
+/// Appends a time as [`time`] returns it.
+pub(crate) fn push_time(duration: Duration, text: &mut String) {
+    let units = &["ns", "µs", "ms", "s"];
+    push_scaled(nanoseconds(duration), 1000, units, text);
 }
 
 /// Returns a size with at least three digits and the unit: `0 B`, `12.3 KiB`.
 pub fn bytes(bytes: u64) -> String {
-    scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB"])
+    let units = &["B", "KiB", "MiB", "GiB", "TiB"];
+    made(|text| push_scaled(bytes, 1024, units, text))
 }
 
-/// Returns a figure in the largest unit that it reaches, rounded half up.
-fn scaled(number: u64, base: u64, units: &[&str]) -> String {
-    let [smallest, larger @ ..] = units else {
-        return count(number);
-    };
-    if number < base {
-        return format!("{} {smallest}", count(number));
-    }
-    let mut divisor: u64 = 1;
-    let mut shown = String::new();
-    for unit in larger {
+/// Appends a figure in the largest unit that it reaches, rounded half up.
+fn push_scaled(number: u64, base: u64, units: &[&str], text: &mut String) {
+    let (mut unit, mut divisor) = (0, 1);
+    while unit + 1 < units.len() && rounded(number, 1, divisor) >= base {
         divisor *= base;
-        let rounded = |places: u64| {
-            let rounded = u128::from(number) * u128::from(places) + u128::from(divisor / 2);
-            u64::try_from(rounded / u128::from(divisor)).unwrap_or(u64::MAX)
-        };
-        let (hundredths, tenths, whole) = (rounded(100), rounded(10), rounded(1));
-        shown = if hundredths < 1000 {
-            format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100)
-        } else if tenths < 1000 {
-            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        unit += 1;
+    }
+    let hundredths = rounded(number, 100, divisor);
+    if unit == 0 {
+        push_count(number, text);
+    } else if hundredths < 1000 {
+        digits::push(hundredths / 100, text);
+        text.push('.');
+        digits::push_two(hundredths % 100, text);
+    } else {
+        let tenths = rounded(number, 10, divisor);
+        if tenths < 1000 {
+            digits::push(tenths / 10, text);
+            text.push('.');
+            digits::push(tenths % 10, text);
         } else {
-            format!("{} {unit}", count(whole))
-        };
-        if whole < base {
-            break;
+            push_count(rounded(number, 1, divisor), text);
         }
     }
-    shown
+    text.push(' ');
+    text.push_str(units[unit]);
+}
+
+/// Returns a part of a number, of which there are `places` in `divisor`, rounded half up.
+fn rounded(number: u64, places: u64, divisor: u64) -> u64 {
+    let scaled = number.checked_mul(places);
+    match scaled.and_then(|it| it.checked_add(divisor / 2)) {
+        Some(scaled) => scaled / divisor,
+        None => {
+            let scaled = u128::from(number) * u128::from(places) + u128::from(divisor / 2);
+            u64::try_from(scaled / u128::from(divisor)).unwrap_or(u64::MAX)
+        }
+    }
 }
 
 /// Returns a share as `12.3%`, rounded half up; `0.0%` of a whole of 0.

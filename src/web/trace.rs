@@ -166,12 +166,15 @@ type Line = (Entry, (usize, bool));
 /// Returns the lines, each after the line around it, siblings in order of start, and folded calls last.
 fn in_order(outline: &Outline<'_>) -> Vec<Line> {
     let (mut lines, mut folded) = (Vec::new(), Vec::new());
-    let outermost = outline.outermost().into_iter().rev();
-    let mut next: Vec<_> = outermost.map(|entry| (entry, (0, false))).collect();
+    let mut inside = Vec::new();
+    outline.push_outermost(&mut inside);
+    let mut next: Vec<_> = { inside.drain(..).rev() }
+        .map(|entry| (entry, (0, false)))
+        .collect();
     while let Some((entry, (depth, is_inside))) = next.pop() {
         let place = (depth + 1, matches!(entry, Entry::Repeated(_)));
-        let inside = outline.inside(&entry).into_iter().rev();
-        next.extend(inside.map(|entry| (entry, place)));
+        outline.push_inside(&entry, &mut inside);
+        next.extend(inside.drain(..).rev().map(|entry| (entry, place)));
         let of_its_kind = match &entry {
             Entry::Folded(..) => &mut folded,
             Entry::Call(_) | Entry::Repeated(_) => &mut lines,

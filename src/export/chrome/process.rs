@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::report::text::Title;
+use crate::report::text::push_title;
 use crate::report::tree::OnThread;
 use crate::report::{CheckpointReport, Report};
 
@@ -225,8 +225,10 @@ fn folded(report: &Report) -> BTreeMap<Option<usize>, Vec<FoldedArgs<'_>>> {
 
 /// Returns `trace 7: handle [ca7a87c4]`.
 fn title(report: &Report) -> String {
-    match report.calls.first() {
-        Some(call) => format!("trace {}: {}", report.trace, Title::of(call)),
-        None => format!("trace {}", report.trace),
+    let mut title = format!("trace {}", report.trace);
+    if let Some(call) = report.calls.first() {
+        title.push_str(": ");
+        push_title(&call.name, call, &mut title);
     }
+    title
 }

@@ -2,17 +2,23 @@
 //! [`Report`] chooses between it and the lines of `text.rs`.
 
 mod rows;
+mod table;
+mod walk;
 
 use std::fmt::{self, Display, Write};
 use std::io::IsTerminal;
 
+use alloc_counter::Counts;
+
+use super::digits;
 use super::escape::Escaped;
 use super::outline::Outline;
-use super::text::{Beside, Subscriber};
-use super::units::{count, or_unknown, plural, time};
+use super::text::Subscriber;
+use super::units::{plural, push_count, push_time};
 use super::{Compared, Report, Thread};
 
 use rows::Lines;
+use table::{Figure, GAP, Table};
 
 /// Tree of a [`Report`], for people; made by [`Report::tree`].
 ///
@@ -113,12 +119,10 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns the widths of the columns of figures; `None` for those that are left out.
-    fn widths(&self, rows: &[Row<'_>], shows_kept: bool) -> [Option<usize>; COLUMNS] {
-        let mut widths = HEADINGS.map(|heading| heading.chars().count());
-        for row in rows {
-            for (width, figure) in widths.iter_mut().zip(&row.figures) {
-                *width = (*width).max(figure.chars().count());
-            }
+    fn widths(&self, table: &Table, shows_kept: bool) -> [Option<usize>; COLUMNS] {
+        let mut widths = HEADINGS.map(str::len);
+        for (width, figures) in widths.iter_mut().zip(table.widths()) {
+            *width = (*width).max(figures);
         }
         let mut widths = widths.map(Some);
         if !shows_kept {
@@ -126,7 +130,7 @@ impl<'a> Tree<'a> {
         }
         if let Some(columns) = self.columns {
             for place in LEAST_FIRST {
-                let taken: usize = widths.iter().flatten().map(|width| width + 2).sum();
+                let taken: usize = widths.iter().flatten().map(|width| width + GAP).sum();
                 if taken <= columns / 2 {
                     break;
                 }
@@ -139,7 +143,7 @@ impl<'a> Tree<'a> {
 
 impl Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self, f)
+        f.write_str(&text(self))
     }
 }
 
@@ -163,58 +167,55 @@ const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// One line: its figures, and the text behind them.
-struct Row<'a> {
-    figures: [String; COLUMNS],
-    text: String,
-    colour: Option<&'static str>,
-    /// The comparison in the text.
-    beside: Option<Beside<'a>>,
-}
-
-fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
+/// Returns the tree as a text.
+pub(super) fn text(tree: &Tree<'_>) -> String {
     let report = tree.report;
-    if let Some(request) = &report.request {
-        writeln!(out, "{request}")?;
-    }
-    write!(out, "trace {}", report.trace)?;
-    // A report without a request has no use for it: it leaves the process by a recorder.
-    if let (Some(id), Some(_)) = (report.trace_id, &report.request) {
-        write!(out, " {id}")?;
-    }
-    write!(out, ": {}", time(report.elapsed))?;
-    write!(
-        out,
-        ", allocates {}",
-        or_unknown(report.total.as_ref(), |it| count(it.allocates()))
-    )?;
-    let bytes = or_unknown(report.total.as_ref(), |it| count(it.bytes_allocated));
-    write!(out, " ({bytes} bytes)")?;
-    if let Some(net_bytes) = report.total.map(|it| it.net_bytes()).filter(|net| *net > 0) {
-        let bytes = plural(net_bytes.unsigned_abs(), "byte");
-        write!(out, ", keeps {bytes}")?;
-    }
     let shows_kept = shows_kept(report);
-    writeln!(out, "{}", Subscriber(report))?;
     let outline = if tree.is_unfolded {
         Outline::unfolded(report)
     } else {
         Outline::of(report)
     };
-    let rows = Lines::of(report, shows_kept).rows(&outline);
-    let widths = tree.widths(&rows, shows_kept);
-    if !rows.is_empty() {
-        write_row(out, &HEADINGS.map(str::to_owned), &widths, "call")?;
-        writeln!(out)?;
+    let table = Lines::of(report, shows_kept).table(&outline);
+    let mut text = String::with_capacity(128);
+    push_head(report, &mut text);
+    if !table.is_empty() {
+        let widths = tree.widths(&table, shows_kept);
+        table.push_to(&widths, tree.is_coloured, &mut text);
     }
-    for row in &rows {
-        let colour = row.colour.filter(|_| tree.is_coloured);
-        out.write_str(colour.unwrap_or_default())?;
-        write_row(out, &row.figures, &widths, &row.text)?;
-        writeln!(out, "{}", if colour.is_some() { PLAIN } else { "" })?;
+    push_facts(report, &mut text);
+    table.marks.push_to(&mut text);
+    text
+}
+
+/// Appends the first lines: the request and the trace.
+fn push_head(report: &Report, text: &mut String) {
+    // Writing to a string can't fail.
+    if let Some(request) = &report.request {
+        let _ = writeln!(text, "{request}");
     }
-    write_facts(report, out)?;
-    write_legend(&rows, out)
+    text.push_str("trace ");
+    digits::push(report.trace, text);
+    // A report without a request has no use for it: it leaves the process by a recorder.
+    if let (Some(id), Some(_)) = (report.trace_id, &report.request) {
+        let _ = write!(text, " {id}");
+    }
+    text.push_str(": ");
+    push_time(report.elapsed, text);
+    text.push_str(", allocates ");
+    let total = report.total.as_ref();
+    Figure::of(total, Counts::allocates).push_to(text);
+    text.push_str(" (");
+    Figure::of(total, |it| it.bytes_allocated).push_to(text);
+    text.push_str(" bytes)");
+    if let Some(net_bytes) = total.map(Counts::net_bytes).filter(|net| *net > 0) {
+        let bytes = plural(net_bytes.unsigned_abs(), "byte");
+        let _ = write!(text, ", keeps {bytes}");
+    }
+    if report.subscriber.is_some() {
+        let _ = write!(text, "{}", Subscriber(report));
+    }
+    text.push('\n');
 }
 
 /// Returns whether it is of interest which calls keep memory. Most requests keep a little: a response is freed after
@@ -226,65 +227,48 @@ fn shows_kept(report: &Report) -> bool {
     }
 }
 
-/// Writes the last lines: what was recorded and the memory that it took.
-fn write_facts(report: &Report, out: &mut impl Write) -> fmt::Result {
+/// Appends the last line: what was recorded and the memory that it took.
+fn push_facts(report: &Report, text: &mut String) {
     match report.calls.len() {
-        0 => out.write_str("no calls recorded")?,
-        calls => write!(out, "calls recorded: {}", count(calls as u64))?,
+        0 => text.push_str("no calls recorded"),
+        calls => {
+            text.push_str("calls recorded: ");
+            push_count(calls as u64, text);
+        }
     }
     let folded = { report.folded.iter() }.map(|folded| folded.calls);
     for (fact, figure, unit) in [
-        ("folded", folded.fold(0, u64::saturating_add), ""),
-        ("not recorded", report.dropped, ""),
-        ("memory", report.memory_bytes, " bytes"),
-        ("times grown", report.grown, ""),
+        (", folded: ", folded.fold(0, u64::saturating_add), ""),
+        (", not recorded: ", report.dropped, ""),
+        (", memory: ", report.memory_bytes, " bytes"),
+        (", times grown: ", report.grown, ""),
     ] {
         if figure > 0 {
-            write!(out, ", {fact}: {}{unit}", count(figure))?;
+            text.push_str(fact);
+            push_count(figure, text);
+            text.push_str(unit);
         }
     }
-    Ok(())
-}
-
-/// Writes what the marks of comparisons mean, for those that are in the tree.
-fn write_legend(rows: &[Row<'_>], out: &mut impl Write) -> fmt::Result {
-    let besides = || rows.iter().filter_map(|row| row.beside.as_ref());
-    if besides().any(|it| it.compared.stands_out()) {
-        out.write_str("\n▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one")?;
-    }
-    if besides().any(Beside::is_of_others_too) {
-        out.write_str("\nall: the calls of this path together, of which this is the first")?;
-    }
-    if besides().any(|it| it.says_n_plus_one) {
-        out.write_str(
-            "\nN+1: many calls where requests usually have one to three, often a query in a loop",
-        )?;
-    }
-    Ok(())
-}
-
-fn write_row(
-    out: &mut impl Write,
-    figures: &[String; COLUMNS],
-    widths: &[Option<usize>; COLUMNS],
-    text: &str,
-) -> fmt::Result {
-    for (figure, width) in figures.iter().zip(widths) {
-        if let Some(width) = width {
-            write!(out, "{figure:>width$}  ")?;
-        }
-    }
-    out.write_str(text)
 }
 
 /// Displays a thread as `worker #3`.
 pub(crate) struct OnThread<'a>(pub(crate) &'a Thread);
 
+impl OnThread<'_> {
+    pub(crate) fn push_to(&self, text: &mut String) {
+        match &self.0.name {
+            Some(name) => Escaped(name).push_to(text),
+            None => text.push_str("thread"),
+        }
+        text.push_str(" #");
+        digits::push(self.0.number.into(), text);
+    }
+}
+
 impl Display for OnThread<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.name {
-            Some(name) => write!(f, "{} #{}", Escaped(name), self.0.number),
-            None => write!(f, "thread #{}", self.0.number),
-        }
+        let mut text = String::new();
+        self.push_to(&mut text);
+        f.write_str(&text)
     }
 }
