@@ -9,6 +9,9 @@ use serde_json::error::Category;
 use crate::report::Report;
 use crate::report::escape::Escaped;
 
+#[cfg(feature = "hotspots")]
+use super::sums::{Sums, ToSum};
+
 /// Reports from lines of JSON, read one at a time. It needs the memory of the largest report, and 1 MiB
 /// for its line.
 ///
@@ -59,7 +62,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn next_report(&mut self) -> Result<Option<Report>, Problem> {
+    /// Reads the next line that is not blank, or its start; `None` at the end.
+    fn next_line(&mut self) -> Result<Option<Line>, Problem> {
         loop {
             self.number += 1;
             self.line.clear();
@@ -74,13 +78,65 @@ impl<R: BufRead> Lines<R> {
             }
             let is_blank = self.line.trim_ascii().is_empty();
             if !is_all {
-                if let Some(report) = self.parse_long(is_blank, Self::MAX_BYTES)? {
-                    return Ok(Some(report));
-                }
-            } else if !is_blank {
-                return parse(&self.line).map(Some);
+                return Ok(Some(Line::Long { is_blank }));
+            }
+            if !is_blank {
+                return Ok(Some(Line::Whole));
             }
         }
+    }
+
+    fn next_report(&mut self) -> Result<Option<Report>, Problem> {
+        loop {
+            match self.next_line()? {
+                None => return Ok(None),
+                Some(Line::Whole) => return parse(&self.line).map(Some),
+                Some(Line::Long { is_blank }) => {
+                    if let Some(report) = self.parse_long(is_blank, Self::MAX_BYTES)? {
+                        return Ok(Some(report));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands the next report to `add`, as sums if that is possible; `None` at the end.
+    #[cfg(feature = "hotspots")]
+    pub(crate) fn next_sums(&mut self, add: impl FnOnce(ToSum<'_>)) -> Option<Result<(), Error>> {
+        self.next_with(|lines| {
+            loop {
+                match lines.next_line()? {
+                    None => return Ok(None),
+                    Some(Line::Whole) => {
+                        let text = utf8(&lines.line)?;
+                        add(match Sums::written(text) {
+                            Some(sums) => ToSum::Sums(sums),
+                            None => ToSum::Report(Box::new(parse_any(text)?)),
+                        });
+                        return Ok(Some(()));
+                    }
+                    Some(Line::Long { is_blank }) => {
+                        if let Some(report) = lines.parse_long(is_blank, Self::MAX_BYTES)? {
+                            add(ToSum::Report(Box::new(report)));
+                            return Ok(Some(()));
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn next_with<T>(
+        &mut self,
+        next: impl FnOnce(&mut Self) -> Result<Option<T>, Problem>,
+    ) -> Option<Result<T, Error>> {
+        if self.is_over {
+            return None;
+        }
+        let next = next(self);
+        self.is_over = matches!(next, Ok(None) | Err(Problem::Input(_)));
+        let line = self.number;
+        next.map_err(|problem| Error { line, problem }).transpose()
     }
 
     /// Parses a line whose start has been read; `None` if all of it is blank.
@@ -122,6 +178,15 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
+/// A line that was read.
+enum Line {
+    Whole,
+    /// Only its start was read.
+    Long {
+        is_blank: bool,
+    },
+}
+
 /// The rest of a line.
 struct Rest<'a, R> {
     input: &'a mut R,
@@ -153,10 +218,19 @@ impl<R: BufRead> Read for Rest<'_, R> {
 }
 
 fn parse(line: &[u8]) -> Result<Report, Problem> {
-    let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        Err(error) => return Err(Problem::NotUtf8(error.valid_up_to() + 1)),
-    };
+    let text = utf8(line)?;
+    match Report::written(text) {
+        Some(report) => Ok(report),
+        None => parse_any(text),
+    }
+}
+
+fn utf8(line: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(line).map_err(|error| Problem::NotUtf8(error.valid_up_to() + 1))
+}
+
+/// Parses a line that anyone may have written.
+fn parse_any(text: &str) -> Result<Report, Problem> {
     serde_json::from_str(text).map_err(|error| {
         if error.classify() == Category::Eof {
             Problem::BreaksOff(text.trim_end().len())
@@ -170,13 +244,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     type Item = Result<Report, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let next = self.next_report();
-        self.is_over = matches!(next, Ok(None) | Err(Problem::Input(_)));
-        let line = self.number;
-        next.map_err(|problem| Error { line, problem }).transpose()
+        self.next_with(Self::next_report)
     }
 }
 
