@@ -343,6 +343,62 @@ fn added_line_by_line_is_as_added_as_reports() {
 }
 
 #[test]
+fn long_lines_are_added_in_less_memory_than_a_report() {
+    let report = traced(&Trace::with_capacity(10_000), || {
+        for _ in 0..4_000 {
+            leaf(1);
+        }
+    });
+    let mut line = Vec::new();
+    json::write_line(&report, &mut line).unwrap();
+    assert!(line.len() > 1 << 20);
+    let mut whole = Hotspots::new();
+    whole.add(&report);
+    let add = |input: &[u8]| {
+        let mut hotspots = Hotspots::new();
+        let measured = tracer::alloc::measure(|| {
+            let mut lines = json::Lines::new(input);
+            let added = hotspots.add_next(&mut lines).unwrap();
+            (added, hotspots.add_next(&mut lines).is_none())
+        });
+        let (added, is_over) = measured.value;
+        assert!(is_over);
+        (hotspots, added, measured.peak_bytes.unwrap())
+    };
+    let (hotspots, added, peak) = add(&line);
+    added.unwrap();
+    assert_eq!(lines(&hotspots), lines(&whole));
+    // The line and the sums of the calls; both lists grow by doubling.
+    let most = 2 * line.len() + 2 * 4_000 * size_of::<tracer::CallReport>();
+    assert!(peak < most as u64, "{peak}, {most}");
+    // Without its end, and damaged before or after the first mebibyte, it is what it is as a report.
+    let text = String::from_utf8(line).unwrap();
+    let places = [text.find("calls").unwrap(), text.rfind("outcome").unwrap()];
+    let damaged = places.map(|at| [&text[..at], "\u{e9}", &text[at..]].concat());
+    let cut = text[..text.len() - 100].to_owned();
+    for text in [
+        text.trim_end(),
+        &damaged[0],
+        &damaged[1],
+        &cut,
+        &format!("{cut}\r\n"),
+    ] {
+        let mut reports = json::Lines::new(text.as_bytes());
+        let (hotspots, added, _) = add(text.as_bytes());
+        let read = reports.next().unwrap();
+        assert_eq!(hotspots.reports(), u64::from(read.is_ok()));
+        assert_eq!(
+            added.map_err(|error| error.to_string()),
+            read.map(|_| ()).map_err(|error| error.to_string())
+        );
+    }
+    // What is no report is not read into memory.
+    let text = format!("{{\"tracer_report\":1,\"trace\":{}", "x".repeat(8 << 20));
+    let (_, added, peak) = add(text.as_bytes());
+    assert!(added.is_err() && peak < 3 << 20, "{peak}");
+}
+
+#[test]
 fn of_no_reports() {
     let hotspots = Hotspots::new();
     assert!(hotspots.functions(By::Time).is_empty() && hotspots.paths().is_empty());

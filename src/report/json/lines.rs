@@ -9,9 +9,6 @@ use serde_json::error::Category;
 use crate::report::Report;
 use crate::report::escape::Escaped;
 
-#[cfg(feature = "hotspots")]
-use super::sums::{Sums, ToSum};
-
 /// Reports from lines of JSON, read one at a time. It needs the memory of the largest report, and 1 MiB
 /// for its line.
 ///
@@ -20,8 +17,9 @@ use super::sums::{Sums, ToSum};
 /// file. An error of the input itself is the last item.
 #[derive(Debug)]
 pub struct Lines<R> {
-    input: R,
-    line: Vec<u8>,
+    pub(super) input: R,
+    /// The line that was read last, or its start.
+    pub(super) line: Vec<u8>,
     number: u64,
     is_over: bool,
 }
@@ -63,7 +61,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Reads the next line that is not blank, or its start; `None` at the end.
-    fn next_line(&mut self) -> Result<Option<Line>, Problem> {
+    pub(super) fn next_line(&mut self) -> Result<Option<Line>, Problem> {
         loop {
             self.number += 1;
             self.line.clear();
@@ -92,7 +90,7 @@ impl<R: BufRead> Lines<R> {
                 None => return Ok(None),
                 Some(Line::Whole) => return parse(&self.line).map(Some),
                 Some(Line::Long { is_blank }) => {
-                    if let Some(report) = self.parse_long(is_blank, Self::MAX_BYTES)? {
+                    if let Some(report) = self.parse_long(is_blank, false, Self::MAX_BYTES)? {
                         return Ok(Some(report));
                     }
                 }
@@ -100,33 +98,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Hands the next report to `add`, as sums if that is possible; `None` at the end.
-    #[cfg(feature = "hotspots")]
-    pub(crate) fn next_sums(&mut self, add: impl FnOnce(ToSum<'_>)) -> Option<Result<(), Error>> {
-        self.next_with(|lines| {
-            loop {
-                match lines.next_line()? {
-                    None => return Ok(None),
-                    Some(Line::Whole) => {
-                        let text = utf8(&lines.line)?;
-                        add(match Sums::written(text) {
-                            Some(sums) => ToSum::Sums(sums),
-                            None => ToSum::Report(Box::new(parse_any(text)?)),
-                        });
-                        return Ok(Some(()));
-                    }
-                    Some(Line::Long { is_blank }) => {
-                        if let Some(report) = lines.parse_long(is_blank, Self::MAX_BYTES)? {
-                            add(ToSum::Report(Box::new(report)));
-                            return Ok(Some(()));
-                        }
-                    }
-                }
-            }
-        })
-    }
-
-    fn next_with<T>(
+    pub(super) fn next_with<T>(
         &mut self,
         next: impl FnOnce(&mut Self) -> Result<Option<T>, Problem>,
     ) -> Option<Result<T, Error>> {
@@ -139,14 +111,20 @@ impl<R: BufRead> Lines<R> {
         next.map_err(|problem| Error { line, problem }).transpose()
     }
 
-    /// Parses a line whose start has been read; `None` if all of it is blank.
-    fn parse_long(&mut self, is_blank: bool, most: usize) -> Result<Option<Report>, Problem> {
+    /// Parses a line whose start has been read, or all of it (`is_over`) without its end; `None` if all of it is
+    /// blank.
+    pub(super) fn parse_long(
+        &mut self,
+        is_blank: bool,
+        is_over: bool,
+        most: usize,
+    ) -> Result<Option<Report>, Problem> {
         let mut rest = Rest {
             input: &mut self.input,
             bytes: self.line.len(),
             most,
             is_blank,
-            is_over: false,
+            is_over,
         };
         let text = io::BufReader::with_capacity(64 << 10, self.line.chain(&mut rest));
         let mut json = serde_json::Deserializer::from_reader(text);
@@ -179,7 +157,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// A line that was read.
-enum Line {
+pub(super) enum Line {
     Whole,
     /// Only its start was read.
     Long {
@@ -225,12 +203,12 @@ fn parse(line: &[u8]) -> Result<Report, Problem> {
     }
 }
 
-fn utf8(line: &[u8]) -> Result<&str, Problem> {
+pub(super) fn utf8(line: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(line).map_err(|error| Problem::NotUtf8(error.valid_up_to() + 1))
 }
 
 /// Parses a line that anyone may have written.
-fn parse_any(text: &str) -> Result<Report, Problem> {
+pub(super) fn parse_any(text: &str) -> Result<Report, Problem> {
     serde_json::from_str(text).map_err(|error| {
         if error.classify() == Category::Eof {
             Problem::BreaksOff(text.trim_end().len())
@@ -257,7 +235,7 @@ pub struct Error {
 }
 
 #[derive(Debug)]
-enum Problem {
+pub(super) enum Problem {
     Input(io::Error),
     TooLong,
     /// The line is not UTF-8 at this byte.
@@ -357,7 +335,7 @@ mod tests {
             let mut lines = Lines::new(input);
             lines.line = input[..BUFFERED].to_vec();
             lines.input = &input[BUFFERED..];
-            let problem = lines.parse_long(false, most).unwrap_err();
+            let problem = lines.parse_long(false, false, most).unwrap_err();
             assert_eq!(Error { line: 1, problem }.to_string(), told);
             assert_eq!(lines.input, b"next\n");
         }

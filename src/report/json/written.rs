@@ -178,6 +178,12 @@ impl<'a> Written<'a> {
         Some(value)
     }
 
+    /// Returns how many bytes are left.
+    #[cfg(feature = "hotspots")]
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Returns whether the line ends here.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.rest, "" | "\n" | "\r\n")
