@@ -1,7 +1,7 @@
 //! The cost of reading reports and adding them up, per call.
 //!
-//! `tracer hotspots` reads lines, parses them and adds up the reports. The rivals are these steps, to
-//! show the share of each.
+//! `tracer hotspots` reads lines and adds them up, without a report if the crate wrote the line. The rivals are
+//! that, and the steps by way of a report, to show the share of each.
 
 use std::hint::black_box;
 
@@ -18,6 +18,7 @@ fn main() {
     let ten = Sample::of(10);
     let thousand = Sample::of(1_000);
     let mut both = Hotspots::new();
+    let (mut lines, mut short_lines) = (Hotspots::new(), Hotspots::new());
     Race::new("a call, in a report of 1,000")
         .timed("added up", |times| thousand.add(times, &thousand.report))
         .timed("added up, read back from JSON", |times| {
@@ -28,6 +29,11 @@ fn main() {
                 if let Some(report) = thousand.parse() {
                     both.add(&report);
                 }
+            })
+        })
+        .timed("a line added up", |times| {
+            thousand.each(times, || {
+                lines.add_next(&mut json::Lines::new(&thousand.line[..]))
             })
         })
         .timed("parsed", |times| thousand.each(times, || thousand.parse()))
@@ -46,6 +52,11 @@ fn main() {
         .timed("added up", |times| ten.add(times, &ten.report))
         .timed("added up, read back from JSON", |times| {
             ten.add(times, &ten.read_back)
+        })
+        .timed("a line added up", |times| {
+            ten.each(times, || {
+                short_lines.add_next(&mut json::Lines::new(&ten.line[..]))
+            })
         })
         .timed("parsed", |times| ten.each(times, || ten.parse()))
         .timed("passed over by serde_json", |times| {

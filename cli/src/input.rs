@@ -23,14 +23,14 @@ pub(crate) fn reports(input: &Input) -> Reports {
 }
 
 /// Adds up all reports.
-pub(crate) fn hotspots(reports: Reports, sites: Sites) -> Result<Hotspots, Failure> {
+pub(crate) fn hotspots(mut reports: Reports, sites: Sites) -> Result<Hotspots, Failure> {
     let mut hotspots = if sites.sites {
         Hotspots::with_sites()
     } else {
         Hotspots::new()
     };
-    for report in reports {
-        hotspots.add(&report?);
+    while let Some(added) = reports.next_by(|lines| hotspots.add_next(lines)) {
+        added?;
     }
     Ok(hotspots)
 }
@@ -52,9 +52,11 @@ pub(crate) struct Reports {
 
 struct Source {
     name: String,
-    lines: json::Lines<BufReader<ProgressBarIter<Box<dyn Read>>>>,
+    lines: Lines,
     has_reports: bool,
 }
+
+type Lines = json::Lines<BufReader<ProgressBarIter<Box<dyn Read>>>>;
 
 impl Reports {
     pub(crate) fn of(files: Vec<PathBuf>, leniency: &Leniency) -> Self {
@@ -82,7 +84,24 @@ impl Reports {
         }
     }
 
-    fn next_report(&mut self) -> Result<Option<Report>, Failure> {
+    /// Reads the next report by `read`, which returns what comes of it, and `None` at the end of a file.
+    fn next_by<T>(
+        &mut self,
+        read: impl FnMut(&mut Lines) -> Option<Result<T, json::Error>>,
+    ) -> Option<Result<T, Failure>> {
+        self.show_bar();
+        let next = self.read(read).transpose();
+        if matches!(next, Some(Err(_))) {
+            self.finish();
+            (self.files, self.current) = (Vec::new().into_iter(), None);
+        }
+        next
+    }
+
+    fn read<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Lines) -> Option<Result<T, json::Error>>,
+    ) -> Result<Option<T>, Failure> {
         loop {
             let Some(source) = &mut self.current else {
                 let Some(file) = self.files.next() else {
@@ -92,10 +111,10 @@ impl Reports {
                 self.current = Some(Source::open(&file, &self.bar)?);
                 continue;
             };
-            match source.lines.next() {
-                Some(Ok(report)) => {
+            match read(&mut source.lines) {
+                Some(Ok(read)) => {
                     source.has_reports = true;
-                    return Ok(Some(report));
+                    return Ok(Some(read));
                 }
                 Some(Err(error)) if self.skip_bad && !error.is_io() => self.passed_over += 1,
                 Some(Err(error)) => return Err(Failure::Line(source.name.clone(), error)),
@@ -124,13 +143,7 @@ impl Iterator for Reports {
     type Item = Result<Report, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.show_bar();
-        let next = self.next_report().transpose();
-        if matches!(next, Some(Err(_))) {
-            self.finish();
-            (self.files, self.current) = (Vec::new().into_iter(), None);
-        }
-        next
+        self.next_by(Iterator::next)
     }
 }
 

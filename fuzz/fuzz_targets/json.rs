@@ -38,10 +38,25 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         .sum();
     if calls <= MOST_CALLS {
         // One figure for each input, because all of them take ten times as long.
-        draw(&reports, By::ALL[input.len() % By::ALL.len()]);
+        let by = By::ALL[input.len() % By::ALL.len()];
+        draw(&reports, by);
+        adds_lines(input, &reports, by);
     }
     Corpus::Keep
 });
+
+/// Lines are added up as the reports that are read from them.
+fn adds_lines(input: &[u8], reports: &[Report], by: By) {
+    let mut added = Hotspots::new();
+    let mut lines = json::Lines::new(input);
+    while added.add_next(&mut lines).is_some() {}
+    let all = hotspots(reports);
+    let shown = |it: &Hotspots| {
+        let figures = (it.reports(), it.counts(), it.outside_calls());
+        format!("{figures:?} {:?} {:?}", it.functions(by), it.paths())
+    };
+    assert_eq!(shown(&added), shown(&all));
+}
 
 fn says_where(message: &str, input: &[u8]) {
     assert!(!message.chars().any(is_dangerous), "{message:?}");

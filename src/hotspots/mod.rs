@@ -4,6 +4,7 @@
 //! number of reports, in memory that grows with the number of distinct paths only. The feature `tables`
 //! adds tables, and [`Diff`] with its rules.
 
+mod add;
 mod by;
 mod functions;
 mod paths;
@@ -37,8 +38,6 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::report::Report;
-use crate::report::duration::nanoseconds;
 use crate::report::escape::Escaped;
 #[cfg(any(feature = "tables", feature = "web"))]
 use crate::report::names::Names;
@@ -149,7 +148,7 @@ pub struct Hotspot<'a> {
     pub frame: Frame<'a>,
     /// Totals of its calls.
     pub totals: &'a Totals,
-    /// Distribution of the times from start to stop, without [folded](Report::folded) calls, of which
+    /// Distribution of the times from start to stop, without [folded](crate::Report::folded) calls, of which
     /// only sums are known; `None` if all calls were folded.
     pub wall: Option<Percentiles<Duration>>,
     /// Distribution of the requests for memory of a call, calls inside included, without folded calls;
@@ -183,76 +182,12 @@ impl Hotspots {
     /// A function of a site is a [`Frame`] with [`is_site`](Frame::is_site). Those of the standard library are left
     /// out. A line has what was allocated there as its own figures, and a call keeps what was allocated at no
     /// recorded site. Estimated figures are estimated here, too. Look up the sites of a report before you add it:
-    /// [`Report::resolved`].
+    /// [`Report::resolved`](crate::Report::resolved).
     pub fn with_sites() -> Self {
         Self {
             has_sites: true,
             ..Self::default()
         }
-    }
-
-    /// Adds a report.
-    pub fn add(&mut self, report: &Report) {
-        self.reports += 1;
-        add_counts(&mut self.counts, report.total);
-        self.places.clear();
-        // Children come after their parents, and in order of start.
-        for call in &report.calls {
-            // The fields are public, so a parent may be any number.
-            let parent = call.parent.filter(|parent| *parent < self.places.len());
-            let function = self.functions.number(Frame {
-                name: &call.name,
-                module: &call.module,
-                file: &call.file,
-                line: call.line,
-                is_site: false,
-            });
-            let around = parent.map(|parent| self.places[parent]);
-            let path = self.paths.number(around, function);
-            // Not the totals of the outermost calls: what a call did after it moved is not in its parent.
-            self.in_calls += call.self_counts.unwrap_or_default();
-            self.places.push(path);
-        }
-        for (call, path) in report.calls.iter().zip(&self.places) {
-            let node = self.paths.get_mut(*path);
-            node.totals.add_call(call, node.is_within);
-            let function = self.functions.get_mut(node.function);
-            function.totals.add_call(call, node.is_within);
-            function.wall.record(nanoseconds(call.wall));
-            if let Some(total) = call.total {
-                function.allocates.record(total.allocates());
-            }
-        }
-        let folded = self.add_folded(report);
-        if self.has_sites {
-            self.add_sites(report, &folded);
-        }
-    }
-
-    /// Returns the paths of the folded calls.
-    fn add_folded(&mut self, report: &Report) -> Vec<usize> {
-        let mut folded_paths: Vec<usize> = Vec::with_capacity(report.folded.len());
-        for folded in &report.folded {
-            let function = self.functions.number(Frame {
-                name: &folded.name,
-                module: &folded.module,
-                file: &folded.file,
-                line: folded.line,
-                is_site: false,
-            });
-            let around = match folded.within {
-                Some(within) => folded_paths.get(within),
-                None => folded.parent.and_then(|parent| self.places.get(parent)),
-            };
-            let path = self.paths.number(around.copied(), function);
-            self.in_calls += folded.self_counts.unwrap_or_default();
-            folded_paths.push(path);
-            let node = self.paths.get_mut(path);
-            node.totals.add_folded(folded, node.is_within);
-            let function = self.functions.get_mut(function);
-            function.totals.add_folded(folded, node.is_within);
-        }
-        folded_paths
     }
 
     /// Adds the hotspots of other reports.

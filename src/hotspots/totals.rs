@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use alloc_counter::Counts;
 
-use crate::report::{CallReport, FoldedReport, Outcome};
+use crate::report::FoldedReport;
+use crate::report::call_sum::CallSum;
 
 /// Totals of several calls.
 ///
@@ -39,7 +40,7 @@ pub struct Totals {
     pub net_bytes: Option<i64>,
     /// Highest peak of a single call, in live bytes above those at its start.
     pub peak_bytes: Option<u64>,
-    /// Number of calls of which some figure is not exact: see [`partial`](CallReport::partial). Peaks of
+    /// Number of calls of which some figure is not exact: see [`partial`](crate::CallReport::partial). Peaks of
     /// [folded](crate::Report::folded) calls are not known.
     pub partial: u64,
     /// What sites have in their figures and was not yet in `self_counts`: an estimate may be above what was
@@ -49,10 +50,10 @@ pub struct Totals {
 
 impl Totals {
     /// `is_within`: the call is inside a call of the same function.
-    pub(super) fn add_call(&mut self, call: &CallReport, is_within: bool) {
+    pub(super) fn add_call(&mut self, call: &CallSum<'_>, is_within: bool) {
         self.calls += 1;
-        self.failures += u64::from(call.outcome.is_failure());
-        self.cancelled += u64::from(call.outcome == Outcome::Cancelled);
+        self.failures += u64::from(call.is_failure);
+        self.cancelled += u64::from(call.is_cancelled);
         self.self_wall = self.self_wall.saturating_add(call.self_wall);
         self.self_busy = self.self_busy.saturating_add(call.self_busy);
         self.add_own(call.self_counts);

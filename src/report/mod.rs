@@ -1,6 +1,8 @@
 //! Reports: what a trace recorded, as plain data.
 
 mod assemble;
+#[cfg(feature = "hotspots")]
+pub(crate) mod call_sum;
 mod digits;
 pub(crate) mod duration;
 pub(crate) mod escape;

@@ -3,6 +3,7 @@
 use std::sync::Barrier;
 
 use tracer::hotspots::{By, Hotspots, Path, Totals};
+use tracer::report::json;
 use tracer::{Limits, Outcome, Report, Trace, call};
 
 use crate::boxes::boxes;
@@ -278,6 +279,123 @@ fn merged_is_as_added_together() {
         assert_eq!((left.frame, left.totals), (whole.frame, whole.totals));
         assert_eq!((left.wall, left.allocates), (whole.wall, whole.allocates));
     }
+}
+
+#[test]
+fn added_line_by_line_is_as_added_as_reports() {
+    let limits = Limits::default().calls(3);
+    let folded = traced(&Trace::with_limits(10, limits), || {
+        first_flow();
+        second_flow();
+        leaf(7);
+    });
+    let recursive = traced(&Trace::new(), || {
+        let _call = call!("a \"quoted\" id", path = "src\\main.rs");
+        first_flow();
+        call!("inside").checkpoint("now");
+    });
+    let (mut whole, mut by_line) = (Hotspots::new(), Hotspots::new());
+    let mut file = Vec::new();
+    for report in [&folded, &recursive] {
+        whole.add(report);
+        json::write_line(report, &mut file).unwrap();
+    }
+    // By another writer: with spaces, and in another order.
+    let value: serde_json::Value = serde_json::to_value(&recursive).unwrap();
+    let other = serde_json::to_string_pretty(&value).unwrap();
+    file.extend_from_slice(other.replace('\n', " ").as_bytes());
+    whole.add(&recursive);
+    // A report whose last call is damaged.
+    file.push(b'\n');
+    let mut bad = serde_json::to_string(&recursive).unwrap();
+    let last = bad.rfind("\"outcome\":\"ok\"").unwrap();
+    bad.replace_range(last.., "\"outcome\":\"fine\"}]}");
+    file.extend_from_slice(bad.as_bytes());
+    file.extend_from_slice(b"\n\n");
+    json::write_line(&folded, &mut file).unwrap();
+    whole.add(&folded);
+    let mut reports = json::Lines::new(&file[..]);
+    let mut lines_to_add = json::Lines::new(&file[..]);
+    while let Some(report) = reports.next() {
+        let added = by_line.add_next(&mut lines_to_add).unwrap();
+        assert_eq!(
+            report.map(|_| ()).map_err(|error| error.to_string()),
+            added.map_err(|error| error.to_string())
+        );
+    }
+    assert!(by_line.add_next(&mut lines_to_add).is_none());
+    assert_eq!((by_line.reports(), whole.reports()), (4, 4));
+    assert_eq!(
+        (by_line.counts(), by_line.outside_calls()),
+        (whole.counts(), whole.outside_calls())
+    );
+    assert_eq!(lines(&by_line), lines(&whole));
+    for by in By::ALL {
+        assert_eq!(
+            format!("{:?}", by_line.functions(by)),
+            format!("{:?}", whole.functions(by))
+        );
+    }
+    assert_eq!(
+        format!("{:?}", by_line.paths()),
+        format!("{:?}", whole.paths())
+    );
+}
+
+#[test]
+fn long_lines_are_added_in_less_memory_than_a_report() {
+    let report = traced(&Trace::with_capacity(10_000), || {
+        for _ in 0..4_000 {
+            leaf(1);
+        }
+    });
+    let mut line = Vec::new();
+    json::write_line(&report, &mut line).unwrap();
+    assert!(line.len() > 1 << 20);
+    let mut whole = Hotspots::new();
+    whole.add(&report);
+    let add = |input: &[u8]| {
+        let mut hotspots = Hotspots::new();
+        let measured = tracer::alloc::measure(|| {
+            let mut lines = json::Lines::new(input);
+            let added = hotspots.add_next(&mut lines).unwrap();
+            (added, hotspots.add_next(&mut lines).is_none())
+        });
+        let (added, is_over) = measured.value;
+        assert!(is_over);
+        (hotspots, added, measured.peak_bytes.unwrap())
+    };
+    let (hotspots, added, peak) = add(&line);
+    added.unwrap();
+    assert_eq!(lines(&hotspots), lines(&whole));
+    // The line and the sums of the calls; both lists grow by doubling.
+    let most = 2 * line.len() + 2 * 4_000 * size_of::<tracer::CallReport>();
+    assert!(peak < most as u64, "{peak}, {most}");
+    // Without its end, and damaged before or after the first mebibyte, it is what it is as a report.
+    let text = String::from_utf8(line).unwrap();
+    let places = [text.find("calls").unwrap(), text.rfind("outcome").unwrap()];
+    let damaged = places.map(|at| [&text[..at], "\u{e9}", &text[at..]].concat());
+    let cut = text[..text.len() - 100].to_owned();
+    for text in [
+        text.trim_end(),
+        &damaged[0],
+        &damaged[1],
+        &cut,
+        &format!("{cut}\r\n"),
+    ] {
+        let mut reports = json::Lines::new(text.as_bytes());
+        let (hotspots, added, _) = add(text.as_bytes());
+        let read = reports.next().unwrap();
+        assert_eq!(hotspots.reports(), u64::from(read.is_ok()));
+        assert_eq!(
+            added.map_err(|error| error.to_string()),
+            read.map(|_| ()).map_err(|error| error.to_string())
+        );
+    }
+    // What is no report is not read into memory.
+    let text = format!("{{\"tracer_report\":1,\"trace\":{}", "x".repeat(8 << 20));
+    let (_, added, peak) = add(text.as_bytes());
+    assert!(added.is_err() && peak < 3 << 20, "{peak}");
 }
 
 #[test]

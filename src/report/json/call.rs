@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "hotspots")]
+use crate::report::call_sum::CallSum;
 use crate::report::duration::nanoseconds;
 use crate::report::{CallReport, CheckpointReport, Thread};
 use crate::store::ids::SpanId;
 
 use super::counts::CountsInJson;
 use super::list::Part;
-use super::parts::{Labels, OutcomeInJson, borrowed, is_false, is_no_net, net_bytes, owned};
+use super::parts::{
+    Labels, OutcomeInJson, borrowed, is_false, is_no_net, net_bytes, owned, written_id,
+};
 use super::request::ComparedInJson;
 use super::site::SitesInJson;
+use super::written::Written;
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a call")]
@@ -136,6 +141,66 @@ impl<'a> CallInJson<'a> {
         }
     }
 
+    /// Reads the fields in the order in which they are written.
+    pub(super) fn written(line: &mut Written<'a>) -> Option<Self> {
+        let call = Self {
+            name: line.field(r#"{"name":"#, Written::text)?,
+            module: line.field(r#","module":"#, Written::text)?,
+            file: line.field(r#","file":"#, Written::text)?,
+            line: line.field(r#","line":"#, Written::small_number)?,
+            id: line.if_there(r#","id":"#, Written::text)?,
+            labels: { line.if_there(r#","labels":"#, Labels::written)? }.unwrap_or_default(),
+            parent: line.if_there(r#","parent":"#, Written::small_number)?,
+            span_id: line.if_there(r#","span_id":"#, written_id)?,
+            strand: line.field(r#","strand":"#, Written::small_number)?,
+            thread: line.field(r#","thread":"#, ThreadInJson::written)?,
+            start_ns: line.field(r#","start_ns":"#, Written::number)?,
+            wall_ns: line.field(r#","wall_ns":"#, Written::number)?,
+            self_wall_ns: line.if_there(r#","self_wall_ns":"#, Written::number)?,
+            busy_ns: line.field(r#","busy_ns":"#, Written::number)?,
+            self_busy_ns: line.field(r#","self_busy_ns":"#, Written::number)?,
+            total: line.if_there(r#","total":"#, CountsInJson::written)?,
+            own: line.if_there(r#","self":"#, CountsInJson::written)?,
+            net_bytes: line.if_there(r#","net_bytes":"#, Written::signed)?,
+            peak_bytes: line.if_there(r#","peak_bytes":"#, Written::number)?,
+            outcome: line.field(r#","outcome":"#, OutcomeInJson::written)?,
+            message: line.if_there(r#","message":"#, Written::text)?,
+            compared: line.if_there(r#","compared":"#, ComparedInJson::written)?,
+            moved: line.has(r#","moved":true"#),
+            partial: line.has(r#","partial":true"#),
+            checkpoints: line
+                .if_there(r#","checkpoints":"#, |line| {
+                    line.list(CheckpointInJson::written)
+                })?
+                .unwrap_or_default(),
+            sites: line.if_there(r#","sites":"#, Written::value)?,
+        };
+        line.pass("}")?;
+        Some(call)
+    }
+
+    /// Returns what sums need of it; `None` if its self time is missing and follows from all calls.
+    #[cfg(feature = "hotspots")]
+    pub(super) fn into_sum(self) -> Option<CallSum<'a>> {
+        Some(CallSum {
+            name: self.name,
+            module: self.module,
+            file: self.file,
+            line: self.line,
+            parent: self.parent,
+            wall: Duration::from_nanos(self.wall_ns),
+            busy: Duration::from_nanos(self.busy_ns),
+            self_wall: Duration::from_nanos(self.self_wall_ns?),
+            self_busy: Duration::from_nanos(self.self_busy_ns),
+            total: self.total.map(CountsInJson::into_counts),
+            self_counts: self.own.map(CountsInJson::into_counts),
+            peak_bytes: self.peak_bytes,
+            is_failure: self.outcome.is_failure(),
+            is_cancelled: self.outcome == OutcomeInJson::Cancelled,
+            partial: self.partial,
+        })
+    }
+
     fn into_call(self) -> CallReport {
         CallReport {
             name: owned(self.name),
@@ -172,6 +237,17 @@ impl<'a> CallInJson<'a> {
     }
 }
 
+impl<'a> ThreadInJson<'a> {
+    fn written(line: &mut Written<'a>) -> Option<Self> {
+        let thread = Self {
+            number: line.field(r#"{"number":"#, Written::small_number)?,
+            name: line.if_there(r#","name":"#, Written::text)?,
+        };
+        line.pass("}")?;
+        Some(thread)
+    }
+}
+
 impl<'a> CheckpointInJson<'a> {
     fn of(checkpoint: &'a CheckpointReport) -> Self {
         Self {
@@ -180,6 +256,17 @@ impl<'a> CheckpointInJson<'a> {
             wall_ns: nanoseconds(checkpoint.wall),
             counts: checkpoint.counts.map(CountsInJson::of),
         }
+    }
+
+    fn written(line: &mut Written<'a>) -> Option<Self> {
+        let checkpoint = Self {
+            name: line.field(r#"{"name":"#, Written::text)?,
+            at_ns: line.field(r#","at_ns":"#, Written::number)?,
+            wall_ns: line.field(r#","wall_ns":"#, Written::number)?,
+            counts: line.if_there(r#","counts":"#, CountsInJson::written)?,
+        };
+        line.pass("}")?;
+        Some(checkpoint)
     }
 
     fn into_checkpoint(self) -> CheckpointReport {

@@ -3,6 +3,8 @@
 use alloc_counter::Counts;
 use serde::{Deserialize, Serialize};
 
+use super::written::Written;
+
 /// Counts, field by field.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(expecting = "counts")]
@@ -23,6 +25,19 @@ impl CountsInJson {
             bytes_allocated: counts.bytes_allocated,
             bytes_deallocated: counts.bytes_deallocated,
         }
+    }
+
+    #[inline]
+    pub(super) fn written(line: &mut Written<'_>) -> Option<Self> {
+        let counts = Self {
+            allocations: line.field(r#"{"allocations":"#, Written::number)?,
+            reallocations: line.field(r#","reallocations":"#, Written::number)?,
+            deallocations: line.field(r#","deallocations":"#, Written::number)?,
+            bytes_allocated: line.field(r#","bytes_allocated":"#, Written::number)?,
+            bytes_deallocated: line.field(r#","bytes_deallocated":"#, Written::number)?,
+        };
+        line.pass("}")?;
+        Some(counts)
     }
 
     pub(super) fn into_counts(self) -> Counts {

@@ -12,6 +12,7 @@ use super::counts::CountsInJson;
 use super::list::Part;
 use super::parts::{borrowed, is_false, is_no_net, is_zero, net_bytes, owned};
 use super::site::SitesInJson;
+use super::written::Written;
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a sum of folded calls")]
@@ -91,6 +92,34 @@ impl<'a> FoldedInJson<'a> {
             partial: folded.partial,
             sites: folded.sites.as_deref().map(SitesInJson::Written),
         }
+    }
+
+    /// Reads the fields in the order in which they are written.
+    pub(super) fn written(line: &mut Written<'a>) -> Option<Self> {
+        let folded = Self {
+            name: line.field(r#"{"name":"#, Written::text)?,
+            module: line.field(r#","module":"#, Written::text)?,
+            file: line.field(r#","file":"#, Written::text)?,
+            line: line.field(r#","line":"#, Written::small_number)?,
+            parent: line.if_there(r#","parent":"#, Written::small_number)?,
+            within: line.if_there(r#","within":"#, Written::small_number)?,
+            calls: line.field(r#","calls":"#, Written::number)?,
+            running: line.number_or_zero(r#","running":"#)?,
+            failures: line.number_or_zero(r#","failures":"#)?,
+            cancelled: line.number_or_zero(r#","cancelled":"#)?,
+            wall_ns: line.field(r#","wall_ns":"#, Written::number)?,
+            self_wall_ns: line.number_or_zero(r#","self_wall_ns":"#)?,
+            busy_ns: line.field(r#","busy_ns":"#, Written::number)?,
+            self_busy_ns: line.number_or_zero(r#","self_busy_ns":"#)?,
+            total: line.if_there(r#","total":"#, CountsInJson::written)?,
+            own: line.if_there(r#","self":"#, CountsInJson::written)?,
+            net_bytes: line.if_there(r#","net_bytes":"#, Written::signed)?,
+            moved: line.has(r#","moved":true"#),
+            partial: line.has(r#","partial":true"#),
+            sites: line.if_there(r#","sites":"#, Written::value)?,
+        };
+        line.pass("}")?;
+        Some(folded)
     }
 
     fn into_folded(self) -> FoldedReport {

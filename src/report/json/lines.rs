@@ -17,8 +17,9 @@ use crate::report::escape::Escaped;
 /// file. An error of the input itself is the last item.
 #[derive(Debug)]
 pub struct Lines<R> {
-    input: R,
-    line: Vec<u8>,
+    pub(super) input: R,
+    /// The line that was read last, or its start.
+    pub(super) line: Vec<u8>,
     number: u64,
     is_over: bool,
 }
@@ -59,7 +60,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn next_report(&mut self) -> Result<Option<Report>, Problem> {
+    /// Reads the next line that is not blank, or its start; `None` at the end.
+    pub(super) fn next_line(&mut self) -> Result<Option<Line>, Problem> {
         loop {
             self.number += 1;
             self.line.clear();
@@ -74,23 +76,55 @@ impl<R: BufRead> Lines<R> {
             }
             let is_blank = self.line.trim_ascii().is_empty();
             if !is_all {
-                if let Some(report) = self.parse_long(is_blank, Self::MAX_BYTES)? {
-                    return Ok(Some(report));
-                }
-            } else if !is_blank {
-                return parse(&self.line).map(Some);
+                return Ok(Some(Line::Long { is_blank }));
+            }
+            if !is_blank {
+                return Ok(Some(Line::Whole));
             }
         }
     }
 
-    /// Parses a line whose start has been read; `None` if all of it is blank.
-    fn parse_long(&mut self, is_blank: bool, most: usize) -> Result<Option<Report>, Problem> {
+    fn next_report(&mut self) -> Result<Option<Report>, Problem> {
+        loop {
+            match self.next_line()? {
+                None => return Ok(None),
+                Some(Line::Whole) => return parse(&self.line).map(Some),
+                Some(Line::Long { is_blank }) => {
+                    if let Some(report) = self.parse_long(is_blank, false, Self::MAX_BYTES)? {
+                        return Ok(Some(report));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn next_with<T>(
+        &mut self,
+        next: impl FnOnce(&mut Self) -> Result<Option<T>, Problem>,
+    ) -> Option<Result<T, Error>> {
+        if self.is_over {
+            return None;
+        }
+        let next = next(self);
+        self.is_over = matches!(next, Ok(None) | Err(Problem::Input(_)));
+        let line = self.number;
+        next.map_err(|problem| Error { line, problem }).transpose()
+    }
+
+    /// Parses a line whose start has been read, or all of it (`is_over`) without its end; `None` if all of it is
+    /// blank.
+    pub(super) fn parse_long(
+        &mut self,
+        is_blank: bool,
+        is_over: bool,
+        most: usize,
+    ) -> Result<Option<Report>, Problem> {
         let mut rest = Rest {
             input: &mut self.input,
             bytes: self.line.len(),
             most,
             is_blank,
-            is_over: false,
+            is_over,
         };
         let text = io::BufReader::with_capacity(64 << 10, self.line.chain(&mut rest));
         let mut json = serde_json::Deserializer::from_reader(text);
@@ -120,6 +154,15 @@ impl<R: BufRead> Lines<R> {
             _ => Err(Problem::NotReport(error)),
         }
     }
+}
+
+/// A line that was read.
+pub(super) enum Line {
+    Whole,
+    /// Only its start was read.
+    Long {
+        is_blank: bool,
+    },
 }
 
 /// The rest of a line.
@@ -153,10 +196,19 @@ impl<R: BufRead> Read for Rest<'_, R> {
 }
 
 fn parse(line: &[u8]) -> Result<Report, Problem> {
-    let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        Err(error) => return Err(Problem::NotUtf8(error.valid_up_to() + 1)),
-    };
+    let text = utf8(line)?;
+    match Report::written(text) {
+        Some(report) => Ok(report),
+        None => parse_any(text),
+    }
+}
+
+pub(super) fn utf8(line: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(line).map_err(|error| Problem::NotUtf8(error.valid_up_to() + 1))
+}
+
+/// Parses a line that anyone may have written.
+pub(super) fn parse_any(text: &str) -> Result<Report, Problem> {
     serde_json::from_str(text).map_err(|error| {
         if error.classify() == Category::Eof {
             Problem::BreaksOff(text.trim_end().len())
@@ -170,13 +222,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     type Item = Result<Report, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let next = self.next_report();
-        self.is_over = matches!(next, Ok(None) | Err(Problem::Input(_)));
-        let line = self.number;
-        next.map_err(|problem| Error { line, problem }).transpose()
+        self.next_with(Self::next_report)
     }
 }
 
@@ -189,7 +235,7 @@ pub struct Error {
 }
 
 #[derive(Debug)]
-enum Problem {
+pub(super) enum Problem {
     Input(io::Error),
     TooLong,
     /// The line is not UTF-8 at this byte.
@@ -289,7 +335,7 @@ mod tests {
             let mut lines = Lines::new(input);
             lines.line = input[..BUFFERED].to_vec();
             lines.input = &input[BUFFERED..];
-            let problem = lines.parse_long(false, most).unwrap_err();
+            let problem = lines.parse_long(false, false, most).unwrap_err();
             assert_eq!(Error { line: 1, problem }.to_string(), told);
             assert_eq!(lines.input, b"next\n");
         }

@@ -106,6 +106,8 @@
 //! jq -c '.calls[] | select(.name == "store" and .wall_ns > 10000000) | [.id, .wall_ns]' traces.jsonl
 //! ```
 
+#[cfg(all(test, feature = "hotspots"))]
+mod agreement;
 mod call;
 pub(crate) mod counts;
 pub(crate) mod escaping;
@@ -119,12 +121,17 @@ mod parts;
 pub(crate) mod report;
 pub(crate) mod request;
 mod site;
+#[cfg(feature = "hotspots")]
+mod sums;
+mod written;
 
 use std::io;
 
 use crate::report::Report;
 
 pub use lines::{Error, Lines};
+#[cfg(feature = "hotspots")]
+pub(crate) use sums::ToSum;
 
 /// The version of the schema that is written, and the only one that is read.
 const VERSION: u64 = 1;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use alloc_counter::Counts;
 use serde::de::{MapAccess, Visitor};
@@ -9,6 +10,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::Outcome;
+
+use super::written::Written;
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +35,23 @@ impl OutcomeInJson {
         }
     }
 
+    #[inline]
+    pub(super) fn written(line: &mut Written<'_>) -> Option<Self> {
+        let written = [
+            (r#""ok""#, Self::Ok),
+            (r#""failed""#, Self::Failed),
+            (r#""panicked""#, Self::Panicked),
+            (r#""cancelled""#, Self::Cancelled),
+            (r#""running""#, Self::Running),
+        ];
+        { written.into_iter() }.find_map(|(text, outcome)| line.has(text).then_some(outcome))
+    }
+
+    #[cfg(feature = "hotspots")]
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Panicked)
+    }
+
     pub(super) fn into_outcome(self, message: Option<Cow<'_, str>>) -> Outcome {
         match self {
             Self::Ok => Outcome::Ok,
@@ -52,6 +72,18 @@ impl<'a> Labels<'a> {
         let labels = labels.iter();
         let labels = labels.map(|(name, value)| (borrowed(name), borrowed(value)));
         Self(labels.collect())
+    }
+
+    pub(super) fn written(line: &mut Written<'a>) -> Option<Self> {
+        let mut labels = Vec::new();
+        line.pass("{")?;
+        loop {
+            labels.push((line.text()?, line.field(":", Written::text)?));
+            if line.has("}") {
+                return Some(Self(labels));
+            }
+            line.pass(",")?;
+        }
     }
 
     pub(super) fn into_labels(self) -> Vec<(Cow<'static, str>, String)> {
@@ -103,6 +135,12 @@ impl<'de> Visitor<'de> for LabelsVisitor {
         }
         Ok(Labels(labels))
     }
+}
+
+/// Reads an id, which is a string of digits.
+#[inline]
+pub(super) fn written_id<T: FromStr>(line: &mut Written<'_>) -> Option<T> {
+    line.text()?.parse().ok()
 }
 
 pub(super) fn borrowed(text: &str) -> Cow<'_, str> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "hotspots")]
+use alloc_counter::Counts;
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -12,11 +14,14 @@ use crate::report::{CallReport, FoldedReport, Report};
 use crate::store::ids::{SpanId, TraceId};
 
 use super::VERSION;
+use super::call::CallInJson;
 use super::counts::CountsInJson;
-use super::list::List;
-use super::parts::{is_no_net, is_zero, net_bytes};
+use super::folded::FoldedInJson;
+use super::list::{List, Part};
+use super::parts::{is_no_net, is_zero, net_bytes, written_id};
 use super::request::RequestInJson;
 use super::site::SitesInJson;
+use super::written::Written;
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,9 +36,26 @@ impl<'de> Deserialize<'de> for Report {
     }
 }
 
+impl Report {
+    /// Reads the report on a line that this crate wrote; `None` if another one wrote it, or if it is not a report of
+    /// the present version.
+    pub(super) fn written(line: &str) -> Option<Self> {
+        let mut line = Written::new(line);
+        let call = |call| Some(CallReport::from_json(call));
+        let (report, calls, folded) =
+            ReportInJson::written(&mut line, call, FoldedReport::from_json)?;
+        let report = ReportInJson {
+            calls: List::Read(calls),
+            folded: List::Read(folded),
+            ..report
+        };
+        report.into_report().ok()
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a report")]
-struct ReportInJson<'a> {
+pub(super) struct ReportInJson<'a> {
     // First, so that another version is found before any other error.
     tracer_report: SchemaVersion,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +94,12 @@ struct ReportInJson<'a> {
 
 /// The version of the schema; there is only one so far.
 pub(super) struct SchemaVersion;
+
+impl SchemaVersion {
+    fn written(line: &mut Written<'_>) -> Option<Self> {
+        (line.number()? == VERSION).then_some(Self)
+    }
+}
 
 impl Serialize for SchemaVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -116,28 +144,59 @@ impl<'a> ReportInJson<'a> {
         }
     }
 
-    /// Converts to a report, and checks that indexes are valid: a parent comes before its calls.
+    /// Reads the fields in the order in which they are written. Calls and paths are converted one by one, and
+    /// returned beside the rest.
+    pub(super) fn written<C, F>(
+        line: &mut Written<'a>,
+        call: impl Fn(CallInJson<'a>) -> Option<C>,
+        folded: impl Fn(FoldedInJson<'a>) -> F,
+    ) -> Option<(Self, Vec<C>, Vec<F>)> {
+        let (calls, sums);
+        line.pass("{")?;
+        let report = Self {
+            tracer_report: line.field(r#""tracer_report":"#, SchemaVersion::written)?,
+            request: line.if_there(r#","request":"#, RequestInJson::written)?,
+            trace: line.field(r#","trace":"#, Written::number)?,
+            trace_id: line.if_there(r#","trace_id":"#, written_id)?,
+            span_id: line.if_there(r#","span_id":"#, written_id)?,
+            parent_span: line.if_there(r#","parent_span":"#, written_id)?,
+            tracestate: line.if_there(r#","tracestate":"#, Written::text)?,
+            started_unix_ns: line.field(r#","started_unix_ns":"#, Written::signed)?,
+            elapsed_ns: line.field(r#","elapsed_ns":"#, Written::number)?,
+            grown: line.number_or_zero(r#","grown":"#)?,
+            dropped: line.number_or_zero(r#","dropped":"#)?,
+            memory_bytes: line.field(r#","memory_bytes":"#, Written::number)?,
+            total: line.if_there(r#","total":"#, CountsInJson::written)?,
+            net_bytes: line.if_there(r#","net_bytes":"#, Written::signed)?,
+            subscriber: line.if_there(r#","subscriber":"#, CountsInJson::written)?,
+            calls: {
+                let one = |line: &mut Written<'a>| call(CallInJson::written(line)?);
+                calls = line.field(r#","calls":"#, |line| line.list(one))?;
+                List::default()
+            },
+            folded: {
+                let one = |line: &mut Written<'a>| FoldedInJson::written(line).map(&folded);
+                let all = line.if_there(r#","folded":"#, |line| line.list(one))?;
+                sums = all.unwrap_or_default();
+                List::default()
+            },
+            sites: line.if_there(r#","sites":"#, Written::value)?,
+            sites_not_recorded: line
+                .if_there(r#","sites_not_recorded":"#, CountsInJson::written)?,
+        };
+        line.pass("}")?;
+        line.is_over().then_some((report, calls, sums))
+    }
+
+    #[cfg(feature = "hotspots")]
+    pub(super) fn into_total(self) -> Option<Counts> {
+        self.total.map(CountsInJson::into_counts)
+    }
+
+    /// Converts to a report, and checks that indexes are valid.
     fn into_report(self) -> Result<Report, String> {
-        let calls = self.calls.all().len();
-        for (place, call) in self.calls.all().iter().enumerate() {
-            if let Some(parent) = call.parent.filter(|parent| *parent >= place) {
-                return Err(format!(
-                    "calls[{place}].parent is {parent}: expected the index of a call before it"
-                ));
-            }
-        }
-        for (place, folded) in self.folded.all().iter().enumerate() {
-            if let Some(parent) = folded.parent.filter(|parent| *parent >= calls) {
-                return Err(format!(
-                    "folded[{place}].parent is {parent}: expected the index of one of {calls} calls"
-                ));
-            }
-            if let Some(within) = folded.within.filter(|within| *within >= place) {
-                return Err(format!(
-                    "folded[{place}].within is {within}: expected the index of a path before it"
-                ));
-            }
-        }
+        let parents = self.calls.all().iter().map(|call| call.parent);
+        check_indexes(parents, self.folded.all())?;
         let mut calls = self.calls.into_read();
         if calls.iter().any(|call| call.self_wall == Duration::MAX) {
             set_self_walls(&mut calls);
@@ -162,6 +221,34 @@ impl<'a> ReportInJson<'a> {
             sites_not_recorded: self.sites_not_recorded.map(CountsInJson::into_counts),
         })
     }
+}
+
+/// Checks that a parent comes before its calls. `parents` are those of the calls.
+pub(super) fn check_indexes(
+    parents: impl ExactSizeIterator<Item = Option<usize>>,
+    folded: &[FoldedReport],
+) -> Result<(), String> {
+    let calls = parents.len();
+    for (place, parent) in parents.enumerate() {
+        if let Some(parent) = parent.filter(|parent| *parent >= place) {
+            return Err(format!(
+                "calls[{place}].parent is {parent}: expected the index of a call before it"
+            ));
+        }
+    }
+    for (place, folded) in folded.iter().enumerate() {
+        if let Some(parent) = folded.parent.filter(|parent| *parent >= calls) {
+            return Err(format!(
+                "folded[{place}].parent is {parent}: expected the index of one of {calls} calls"
+            ));
+        }
+        if let Some(within) = folded.within.filter(|within| *within >= place) {
+            return Err(format!(
+                "folded[{place}].within is {within}: expected the index of a path before it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the time in nanoseconds since 1970, within the years 1677 to 2262.

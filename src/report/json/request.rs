@@ -9,6 +9,7 @@ use crate::report::duration::nanoseconds;
 use crate::report::{Compared, Percentiles, Request};
 
 use super::parts::{Labels, OutcomeInJson, borrowed};
+use super::written::Written;
 
 #[derive(Serialize, Deserialize)]
 #[serde(expecting = "a request")]
@@ -72,6 +73,23 @@ impl<'a> RequestInJson<'a> {
         }
     }
 
+    pub(super) fn written(line: &mut Written<'a>) -> Option<Self> {
+        let request = Self {
+            name: line.field(r#"{"name":"#, Written::text)?,
+            id: line.if_there(r#","id":"#, Written::text)?,
+            labels: { line.if_there(r#","labels":"#, Labels::written)? }.unwrap_or_default(),
+            wall_ns: line.field(r#","wall_ns":"#, Written::number)?,
+            outcome: line.field(r#","outcome":"#, OutcomeInJson::written)?,
+            message: line.if_there(r#","message":"#, Written::text)?,
+            reasons: line.field(r#","reasons":"#, |line| {
+                line.list(|line| line.text().map(Cow::into_owned))
+            })?,
+            compared: line.if_there(r#","compared":"#, ComparedInJson::written)?,
+        };
+        line.pass("}")?;
+        Some(request)
+    }
+
     pub(super) fn into_request(self) -> Request {
         Request {
             name: self.name.into_owned(),
@@ -101,6 +119,23 @@ impl ComparedInJson {
         }
     }
 
+    pub(super) fn written(line: &mut Written<'_>) -> Option<Self> {
+        let compared = Self {
+            calls: line.field(r#"{"calls":"#, Written::number)?,
+            wall_ns: line.field(r#","wall_ns":"#, Written::number)?,
+            allocates: line.if_there(r#","allocates":"#, Written::number)?,
+            net_bytes: line.if_there(r#","net_bytes":"#, Written::signed)?,
+            of: line.field(r#","of":"#, Written::number)?,
+            requests: line.field(r#","requests":"#, Written::number)?,
+            usual_calls: line.field(r#","usual_calls":"#, PercentilesInJson::written)?,
+            usual_wall_ns: line.field(r#","usual_wall_ns":"#, PercentilesInJson::written)?,
+            usual_allocates: line.if_there(r#","usual_allocates":"#, PercentilesInJson::written)?,
+            usual_net_bytes: line.if_there(r#","usual_net_bytes":"#, PercentilesInJson::written)?,
+        };
+        line.pass("}")?;
+        Some(compared)
+    }
+
     pub(super) fn into_compared(self) -> Compared {
         Compared {
             calls: self.calls,
@@ -123,6 +158,17 @@ impl PercentilesInJson {
     pub(crate) fn of(percentiles: Percentiles<u64>) -> Self {
         let Percentiles { p50, p95, p99, max } = percentiles;
         Self { p50, p95, p99, max }
+    }
+
+    fn written(line: &mut Written<'_>) -> Option<Self> {
+        let percentiles = Self {
+            p50: line.field(r#"{"p50":"#, Written::number)?,
+            p95: line.field(r#","p95":"#, Written::number)?,
+            p99: line.field(r#","p99":"#, Written::number)?,
+            max: line.field(r#","max":"#, Written::number)?,
+        };
+        line.pass("}")?;
+        Some(percentiles)
     }
 
     fn into_percentiles(self) -> Percentiles<u64> {
