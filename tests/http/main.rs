@@ -18,6 +18,7 @@ mod page;
 mod page_access;
 mod page_compare;
 mod page_elsewhere;
+mod page_hotspots;
 mod page_json;
 mod page_lines;
 mod page_links;
