@@ -95,6 +95,7 @@ mod failures;
 mod files;
 mod find;
 mod flames;
+mod followed;
 mod hotspots;
 mod in_flight;
 mod json;
