@@ -1,6 +1,8 @@
 //! The command line.
 
 use std::path::PathBuf;
+#[cfg(feature = "top")]
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracer::export;
@@ -311,27 +313,15 @@ pub(crate) struct Top {
     pub(crate) token: Option<String>,
     /// The time between two looks, from 100ms to 1h
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
-    pub(crate) every: std::time::Duration,
+    pub(crate) every: Duration,
 }
 
 /// Parses a time with its unit.
 #[cfg(feature = "top")]
-fn interval(text: &str) -> Result<std::time::Duration, String> {
-    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.');
-    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
-    let seconds = match unit.trim() {
-        "ms" => Some(0.001),
-        "s" => Some(1.0),
-        "m" | "min" => Some(60.0),
-        "h" => Some(3600.0),
-        _ => None,
-    };
-    let number: Option<f64> = number.parse().ok();
-    let time = seconds
-        .zip(number)
-        .map(|(seconds, number)| seconds * number);
-    let time = time.filter(|time| (0.1..=3600.0).contains(time));
-    let time = time.map(std::time::Duration::from_secs_f64);
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = tracer::__command::duration(text);
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let time = time.filter(|time| allowed.contains(time));
     time.ok_or_else(|| "expected a time from 100ms to 1h, such as 500ms, 2s or 1m".to_owned())
 }
 

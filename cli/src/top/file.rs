@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tracer::__command::count;
+use tracer::__command::{count, unix_ns};
 use tracer::Report;
 
-use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals, unix_ns};
+use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals};
 use super::text::escaped;
 
 /// Longer lines are passed over.
