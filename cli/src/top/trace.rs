@@ -23,6 +23,10 @@ pub(crate) struct OpenTrace {
     pub(crate) lines: Vec<Line>,
     /// The width for which the lines were made.
     width: usize,
+    /// Whether each of several equal calls has a line of its own.
+    pub(crate) is_unfolded: bool,
+    /// Whether there are such calls.
+    pub(crate) is_foldable: bool,
     /// The first line and the first column that are shown.
     pub(crate) top: usize,
     pub(crate) left: usize,
@@ -32,6 +36,9 @@ pub(crate) struct OpenTrace {
 
 /// Columns by which a trace is scrolled sideways.
 const SIDEWAYS: usize = 8;
+
+/// As the width, before the lines are made.
+const NOT_LAID_OUT: usize = usize::MAX;
 
 /// The most lines that the request takes above its tree.
 const MOST_OF_REQUEST: usize = 4;
@@ -44,7 +51,9 @@ impl OpenTrace {
             report: None,
             problem: None,
             lines: Vec::new(),
-            width: 0,
+            width: NOT_LAID_OUT,
+            is_unfolded: false,
+            is_foldable: false,
             top: 0,
             left: 0,
             found: None,
@@ -63,7 +72,7 @@ impl OpenTrace {
         match report {
             Ok(report) => {
                 (self.report, self.problem) = (Some(report), None);
-                self.width = 0;
+                self.width = NOT_LAID_OUT;
             }
             Err(problem) => self.problem = Some(problem),
         }
@@ -79,7 +88,12 @@ impl OpenTrace {
             return;
         };
         self.width = width;
-        let tree = report.tree().colour(true).within(width).to_string();
+        let tree = || report.tree().colour(true).within(width);
+        let unfolded = tree().unfolded().to_string();
+        let folded = tree().to_string();
+        // Of as many lines, none is of several calls.
+        self.is_foldable = folded.lines().count() != unfolded.lines().count();
+        let tree = if self.is_unfolded { unfolded } else { folded };
         let title = self.title.iter().map(|title| Line {
             text: title.clone(),
             look: Look::Plain,
@@ -96,6 +110,28 @@ impl OpenTrace {
         self.lines.extend(lines.map(line));
         self.top = self.top.min(self.lines.len().saturating_sub(1));
         self.found = None;
+    }
+
+    /// Unfolds the lines of several calls, or folds them. The line at the top stays, or is the last one before it that
+    /// is still there.
+    pub(crate) fn unfold(&mut self, yes: bool) {
+        if !self.is_foldable || self.is_unfolded == yes {
+            return;
+        }
+        let before = std::mem::take(&mut self.lines);
+        let width = std::mem::replace(&mut self.width, NOT_LAID_OUT);
+        self.is_unfolded = yes;
+        self.lay_out(width);
+        let names = names_of(&self.lines);
+        let before = names_of(&before);
+        let top = before.iter().take(self.top + 1).enumerate().rev();
+        let mut top = top.filter_map(|(place, name)| {
+            // Of equal ones, the same from the top.
+            let number = before[..place].iter().filter(|it| *it == name).count();
+            let same = { names.iter().enumerate() }.filter(|(_, it)| *it == name);
+            same.take(number + 1).last().map(|(place, _)| place)
+        });
+        self.top = top.next().unwrap_or(0);
     }
 
     pub(crate) fn moved(&mut self, motion: Motion, page: usize) {
@@ -127,6 +163,19 @@ impl OpenTrace {
             self.top = found.saturating_sub(2);
         }
     }
+}
+
+/// Returns the lines without the figures, whose columns are as wide as those that are shown.
+fn names_of(lines: &[Line]) -> Vec<&str> {
+    let heading = lines.iter().find(|line| line.text.ends_with("  call"));
+    let figures = heading.map_or(0, |line| line.text.len() - "call".len());
+    let name = |line: &'_ Line| {
+        let places = line.text.char_indices().nth(figures);
+        places.map_or(0, |(place, _)| place)
+    };
+    { lines.iter() }
+        .map(|line| &line.text[name(line)..])
+        .collect()
 }
 
 /// Reads a line of the coloured tree: a sequence for the whole line, or none. Text from outside is escaped there.
