@@ -4,6 +4,7 @@ use std::path::PathBuf;
 #[cfg(feature = "top")]
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracer::export;
 use tracer::hotspots::{By, Rule};
@@ -17,6 +18,30 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// The most characters of an argument that a message shows.
+const MOST_SHOWN: usize = 60;
+
+impl Arguments {
+    /// Parses the process's arguments, or ends it with a message.
+    pub(crate) fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            for kind in [
+                ContextKind::InvalidValue,
+                ContextKind::InvalidArg,
+                ContextKind::InvalidSubcommand,
+            ] {
+                if let Some(ContextValue::String(text)) = error.get(kind)
+                    && text.chars().count() > MOST_SHOWN
+                {
+                    let start: String = text.chars().take(MOST_SHOWN).collect();
+                    error.insert(kind, ContextValue::String(start + "…"));
+                }
+            }
+            error.exit()
+        })
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show reports one by one
@@ -27,8 +52,8 @@ pub(crate) enum Command {
     /// Show files on the page of a recorder, in a browser on this machine
     ///
     /// Prints the address of the page, with the token that opens it. The newest requests are in memory:
-    /// lists, failures and hotspots are of these. The search covers all. Files are read again when they
-    /// have changed. Lines that are no reports are passed over and counted.
+    /// lists, failures and hotspots are of these. The search covers all. What is added to the files is read
+    /// when a page is asked for. Lines that are no reports are passed over and counted.
     #[cfg(feature = "serve")]
     Serve(Serve),
     /// Show which functions take or allocate the most
