@@ -237,6 +237,13 @@ impl<'a> Lines<'a> {
             (Some(thread), _) => _ = write!(text, " @ {}", OnThread(thread)),
             (None, threads) => _ = write!(text, " @ {threads} threads"),
         }
+        // What is unusual first: a terminal may cut the rest.
+        let beside = together.compared();
+        let (calls, is_inside) = (together.len(), around.is_repeated);
+        let beside = beside.map(|compared| Beside::in_tree(compared, calls, is_inside));
+        if let Some(beside) = &beside {
+            let _ = write!(text, " · {beside}");
+        }
         if together.len() > 1 {
             let (p50, max) = (time(together.each.p50), time(together.each.max));
             let _ = write!(text, " · {p50} each (p50), {max} (max)");
@@ -247,12 +254,6 @@ impl<'a> Lines<'a> {
         }
         text += if together.is_moved { ", moved" } else { "" };
         text += if together.is_partial { ", partial" } else { "" };
-        let beside = together.compared();
-        let (calls, is_inside) = (together.len(), around.is_repeated);
-        let beside = beside.map(|compared| Beside::in_tree(compared, calls, is_inside));
-        if let Some(beside) = &beside {
-            let _ = write!(text, " · {beside}");
-        }
         let (total, own) = (together.total.as_ref(), together.self_counts.as_ref());
         let (wall, busy, peak_bytes) = (together.wall, together.busy, together.peak_bytes);
         Row {
