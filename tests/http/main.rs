@@ -22,6 +22,7 @@ mod page_hotspots;
 mod page_json;
 mod page_lines;
 mod page_links;
+mod page_lists;
 mod page_repeats;
 mod page_when;
 mod propagation;
