@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::report::escape::Escaped;
 use crate::search::files::OpenFile;
 
-use super::followed::Followed;
+use super::followed::{ArchiveContents, Followed};
 
 /// Files of reports, for a [page](super::Page::of_archive) that shows them away from the service that wrote them.
 ///
@@ -43,22 +43,6 @@ use super::followed::Followed;
 pub struct Archive {
     paths: Arc<[PathBuf]>,
     followed: Arc<Mutex<Followed>>,
-}
-
-/// What is in the files of an [`Archive`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ArchiveContents {
-    /// The number of files that were read, without those that have been removed since, and each once.
-    pub files: usize,
-    /// The reports in the files. Copies of reports that are in memory are not counted.
-    pub reports: u64,
-    /// How many of them are in memory, the newest.
-    pub in_memory: usize,
-    /// Lines that are no reports. Of reports that are not in memory, only the part before the calls was read.
-    pub unreadable: u64,
-    /// The file of the first of them, and its number there, from 1; without those of more than 16 MiB.
-    pub first_unreadable: Option<(PathBuf, u64)>,
 }
 
 impl fmt::Debug for Archive {

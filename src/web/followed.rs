@@ -11,7 +11,21 @@ use crate::report::Report;
 use crate::report::json::head::Head;
 use crate::search::files::{Line, OpenFile, Place, Position, each_line_from};
 
-use super::archive::ArchiveContents;
+/// What is in the files of an [`Archive`](super::Archive).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArchiveContents {
+    /// The number of files that were read, without those that have been removed since, and each once.
+    pub files: usize,
+    /// The reports in the files. Copies of reports that are in memory are not counted.
+    pub reports: u64,
+    /// How many of them are in memory, the newest.
+    pub in_memory: usize,
+    /// Lines that are no reports. Of reports that are not in memory, only the part before the calls was read.
+    pub unreadable: u64,
+    /// The file of the first of them, and its number there, from 1; without those of more than 16 MiB.
+    pub first_unreadable: Option<(PathBuf, u64)>,
+}
 
 /// What identifies a report: a report that is in two files is kept once.
 type Key = (SystemTime, u64);

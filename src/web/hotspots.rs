@@ -88,8 +88,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
             }
             h2 { "Functions" }
             @if by == By::NetBytes {
-                p.faint { "Allocated and not freed when the call ended, calls inside included, so there are no shares: a function that "
-                    "frees what another one has kept has less than 0." }
+                p.faint { "Bytes that calls allocated and had not freed at their ends, with the calls inside, so there are no shares. "
+                    "Less than 0: a call freed what others had kept." }
             }
             (table(&functions, &names, by, flames.map(|it| it.whole())))
             @if by.is_of_sites() { (of_lines(page, route, by, asked, &query(by))) }

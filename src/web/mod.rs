@@ -89,6 +89,7 @@
 mod access;
 mod archive;
 mod asked;
+mod cells;
 mod charts;
 mod compare;
 mod failures;
@@ -116,6 +117,7 @@ mod source;
 mod timeline;
 mod token;
 mod trace;
+mod waterfall;
 mod when;
 
 use std::sync::Arc;
@@ -137,7 +139,8 @@ use links::Links;
 use refused::{Refused, number};
 use source::Source;
 
-pub use archive::{Archive, ArchiveContents, ArchiveError};
+pub use archive::{Archive, ArchiveError};
+pub use followed::ArchiveContents;
 pub use links::LinkError;
 pub use page::{Page, router_for};
 pub use token::TokenError;
