@@ -1,7 +1,6 @@
 //! One request: what is known of it, its calls as a [waterfall], and its exports.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,22 +12,17 @@ use crate::hotspots::By;
 use crate::report::units::{bytes, count, or_unknown, plural, time};
 use crate::report::{Compared, Report};
 
-use super::layout::{encoded, shown};
+use super::asked::encoded;
+use super::layout::shown;
 use super::requests::{ending, reasons, title};
 use super::{Asked, Mounted, Refused, compare, json, layout, waterfall};
 
 /// Bytes of text up to which the page includes it; there is a link to longer texts.
 const MOST_TEXT: usize = 256 << 10;
 
-/// Returns the report of the trace in the path.
-pub(super) fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
-    let number = asked.path.first().map_or("", String::as_str);
-    page.report(number, asked.get("started"))
-}
-
 /// Serves the report in a [`Format`]: plain text is shown, others are downloaded.
 pub(super) fn export(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = report(page, asked)?;
+    let report = page.asked_report(asked)?;
     let name = asked.path.get(1).map_or("", String::as_str);
     let failed = |why: String| Refused(StatusCode::NOT_FOUND, why);
     let format: Format = name
@@ -75,7 +69,7 @@ fn text(report: &Report) -> Option<String> {
 }
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = report(page, asked)?;
+    let report = page.asked_report(asked)?;
     if asked.is_json {
         #[derive(Serialize)]
         struct TraceInJson<'a> {
