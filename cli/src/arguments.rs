@@ -35,6 +35,8 @@ impl Arguments {
                 {
                     let start: String = text.chars().take(MOST_SHOWN).collect();
                     error.insert(kind, ContextValue::String(start + "…"));
+                    // It repeats the argument.
+                    error.insert(ContextKind::Suggested, ContextValue::None);
                 }
             }
             error.exit()

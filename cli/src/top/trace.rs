@@ -1,5 +1,7 @@
 //! One trace that is open: its tree as lines, and which of them are shown.
 
+use std::collections::HashMap;
+
 use tracer::Report;
 
 use super::keys::Motion;
@@ -82,7 +84,8 @@ impl OpenTrace {
         self.report.is_some()
     }
 
-    /// Makes the lines, if the width has changed.
+    /// Makes the lines, if the width has changed. The line at the top stays, or is the last one before it that is still
+    /// there.
     pub(crate) fn lay_out(&mut self, width: usize) {
         let Some(report) = self.report.as_ref().filter(|_| self.width != width) else {
             return;
@@ -98,7 +101,7 @@ impl OpenTrace {
             text: title.clone(),
             look: Look::Plain,
         });
-        self.lines = title.collect();
+        let before = std::mem::replace(&mut self.lines, title.collect());
         let mut lines = tree.lines();
         if report.request.is_some() {
             // The line of the request, which may have a long message.
@@ -108,30 +111,17 @@ impl OpenTrace {
             self.lines.extend(wrapped.map(|it| line(&it)));
         }
         self.lines.extend(lines.map(line));
-        self.top = self.top.min(self.lines.len().saturating_sub(1));
+        self.top = same_line(&before, self.top, &self.lines);
         self.found = None;
     }
 
-    /// Unfolds the lines of several calls, or folds them. The line at the top stays, or is the last one before it that
-    /// is still there.
+    /// Unfolds the lines of several calls, or folds them.
     pub(crate) fn unfold(&mut self, yes: bool) {
-        if !self.is_foldable || self.is_unfolded == yes {
-            return;
+        if self.is_foldable && self.is_unfolded != yes {
+            self.is_unfolded = yes;
+            let width = std::mem::replace(&mut self.width, NOT_LAID_OUT);
+            self.lay_out(width);
         }
-        let before = std::mem::take(&mut self.lines);
-        let width = std::mem::replace(&mut self.width, NOT_LAID_OUT);
-        self.is_unfolded = yes;
-        self.lay_out(width);
-        let names = names_of(&self.lines);
-        let before = names_of(&before);
-        let top = before.iter().take(self.top + 1).enumerate().rev();
-        let mut top = top.filter_map(|(place, name)| {
-            // Of equal ones, the same from the top.
-            let number = before[..place].iter().filter(|it| *it == name).count();
-            let same = { names.iter().enumerate() }.filter(|(_, it)| *it == name);
-            same.take(number + 1).last().map(|(place, _)| place)
-        });
-        self.top = top.next().unwrap_or(0);
     }
 
     pub(crate) fn moved(&mut self, motion: Motion, page: usize) {
@@ -163,6 +153,23 @@ impl OpenTrace {
             self.top = found.saturating_sub(2);
         }
     }
+}
+
+/// Returns the place of a line among those of another layout, or of the last one before it that is among them.
+fn same_line(before: &[Line], place: usize, now: &[Line]) -> usize {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, name) in names_of(now).into_iter().enumerate() {
+        places.entry(name).or_default().push(place);
+    }
+    let before = names_of(before);
+    let candidates = before.iter().take(place + 1).enumerate().rev();
+    let mut same = candidates.filter_map(|(place, name)| {
+        let same = places.get(name)?;
+        // Of equal ones, the one that is as many from the top.
+        let number = before[..place].iter().filter(|it| *it == name).count();
+        same.get(number).or(same.last()).copied()
+    });
+    same.next().unwrap_or(0)
 }
 
 /// Returns the lines without the figures, whose columns are as wide as those that are shown.
