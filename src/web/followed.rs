@@ -208,18 +208,16 @@ impl Followed {
         while let Some((key, kept)) = self.newest.pop_last() {
             let (report, size) = match kept {
                 Kept::Report(report, size) => (report, size),
-                Kept::Line(place, line) => match serde_json::from_slice::<Report>(&line) {
-                    Ok(report) => {
-                        let size = bytes_of(&report);
-                        (Arc::new(report), size)
-                    }
-                    Err(_) => {
+                Kept::Line(place, line) => {
+                    let Ok(report) = serde_json::from_slice::<Report>(&line) else {
                         lines.is_bad(place);
                         self.reports -= 1;
                         self.unreadable += 1;
                         continue;
-                    }
-                },
+                    };
+                    let size = bytes_of(&report);
+                    (Arc::new(report), size)
+                }
             };
             bytes += size;
             if bytes > self.most_bytes && !shown.is_empty() {

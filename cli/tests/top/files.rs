@@ -87,7 +87,7 @@ fn pages() {
     for _ in 0..3 {
         page();
     }
-    tracer::call!("after");
+    drop(tracer::call!("after"));
 }
 
 #[traced]
