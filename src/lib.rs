@@ -280,11 +280,15 @@ pub mod __private {
     };
 }
 
-/// Items that the package `tracer-cli` shows texts and figures with.
+/// Items with which the package `tracer-cli` reads and shows texts and figures.
 #[doc(hidden)]
 pub mod __command {
     pub use crate::report::escape::Escaped;
+    #[cfg(feature = "serde")]
+    pub use crate::report::json::report::unix_ns;
     pub use crate::report::units::{bytes, count, time};
+    #[cfg(feature = "search")]
+    pub use crate::search::values::duration;
 }
 
 /// The code blocks of the README and of the guides are tests.

@@ -1,7 +1,10 @@
 //! The command line.
 
 use std::path::PathBuf;
+#[cfg(feature = "top")]
+use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracer::export;
 use tracer::hotspots::{By, Rule};
@@ -15,6 +18,32 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// The most characters of an argument that a message shows.
+const MOST_SHOWN: usize = 60;
+
+impl Arguments {
+    /// Parses the process's arguments, or ends it with a message.
+    pub(crate) fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            for kind in [
+                ContextKind::InvalidValue,
+                ContextKind::InvalidArg,
+                ContextKind::InvalidSubcommand,
+            ] {
+                if let Some(ContextValue::String(text)) = error.get(kind)
+                    && text.chars().count() > MOST_SHOWN
+                {
+                    let start: String = text.chars().take(MOST_SHOWN).collect();
+                    error.insert(kind, ContextValue::String(start + "…"));
+                    // It repeats the argument.
+                    error.insert(ContextKind::Suggested, ContextValue::None);
+                }
+            }
+            error.exit()
+        })
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show reports one by one
@@ -25,8 +54,8 @@ pub(crate) enum Command {
     /// Show files on the page of a recorder, in a browser on this machine
     ///
     /// Prints the address of the page, with the token that opens it. The newest requests are in memory:
-    /// lists, failures and hotspots are of these. The search covers all. Files are read again when they
-    /// have changed. Lines that are no reports are passed over and counted.
+    /// lists, failures and hotspots are of these. The search covers all. What is added to the files is read
+    /// when a page is asked for. Lines that are no reports are passed over and counted.
     #[cfg(feature = "serve")]
     Serve(Serve),
     /// Show which functions take or allocate the most
@@ -311,27 +340,15 @@ pub(crate) struct Top {
     pub(crate) token: Option<String>,
     /// The time between two looks, from 100ms to 1h
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
-    pub(crate) every: std::time::Duration,
+    pub(crate) every: Duration,
 }
 
 /// Parses a time with its unit.
 #[cfg(feature = "top")]
-fn interval(text: &str) -> Result<std::time::Duration, String> {
-    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.');
-    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
-    let seconds = match unit.trim() {
-        "ms" => Some(0.001),
-        "s" => Some(1.0),
-        "m" | "min" => Some(60.0),
-        "h" => Some(3600.0),
-        _ => None,
-    };
-    let number: Option<f64> = number.parse().ok();
-    let time = seconds
-        .zip(number)
-        .map(|(seconds, number)| seconds * number);
-    let time = time.filter(|time| (0.1..=3600.0).contains(time));
-    let time = time.map(std::time::Duration::from_secs_f64);
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = tracer::__command::duration(text);
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let time = time.filter(|time| allowed.contains(time));
     time.ok_or_else(|| "expected a time from 100ms to 1h, such as 500ms, 2s or 1m".to_owned())
 }
 

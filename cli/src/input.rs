@@ -59,7 +59,11 @@ struct Source {
 type Lines = json::Lines<BufReader<ProgressBarIter<Box<dyn Read>>>>;
 
 impl Reports {
-    pub(crate) fn of(files: Vec<PathBuf>, leniency: &Leniency) -> Self {
+    pub(crate) fn of(mut files: Vec<PathBuf>, leniency: &Leniency) -> Self {
+        // A pattern such as `traces.jsonl*` also has the recorder's lock, which is always empty.
+        if files.iter().any(|file| !is_lock(file)) {
+            files.retain(|file| !is_lock(file));
+        }
         // `None` if one of them is not a regular file, whose length is unknown.
         let sizes = files.iter().map(|file| {
             let metadata = std::fs::metadata(file).ok();
@@ -145,6 +149,11 @@ impl Iterator for Reports {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_by(Iterator::next)
     }
+}
+
+fn is_lock(path: &Path) -> bool {
+    let is_empty = |it: Metadata| it.is_file() && it.len() == 0;
+    path.extension().is_some_and(|it| it == "lock") && path.metadata().is_ok_and(is_empty)
 }
 
 impl Source {

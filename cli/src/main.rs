@@ -17,13 +17,11 @@ mod top;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
+    let Arguments { command } = Arguments::of_process();
     let done = match command {
         Command::Show(arguments) => commands::show::run(&arguments),
         Command::Hotspots(arguments) => commands::hotspots::run(&arguments),

@@ -2,6 +2,11 @@
 
 #[path = "command/find.rs"]
 mod find;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+#[path = "command/grown.rs"]
+mod grown;
+#[path = "command/locks.rs"]
+mod locks;
 #[cfg(feature = "serve")]
 #[path = "command/serve.rs"]
 mod serve;

@@ -20,6 +20,9 @@ impl<'a> Names<'a> {
     /// Makes names for functions given by module and name, in any order, with repetitions.
     pub(crate) fn of(functions: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut functions: Vec<_> = functions.into_iter().collect();
+        // A trace of thousands of calls has few functions, and texts are compared faster than segments.
+        functions.sort_unstable();
+        functions.dedup();
         // Sorted by name and then by the module's segments from the last, so that the module with the
         // longest common end is a neighbour.
         functions.sort_unstable_by(|(module, name), (other_module, other_name)| {
@@ -31,7 +34,6 @@ impl<'a> Names<'a> {
                 segments(module).cmp(segments(other_module))
             })
         });
-        functions.dedup();
         let mut starts = HashMap::new();
         for (place, (module, name)) in functions.iter().enumerate() {
             let neighbours = [place.checked_sub(1), Some(place + 1)];

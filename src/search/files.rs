@@ -1,7 +1,7 @@
 //! Files of reports, read while a recorder writes and rotates them.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -96,14 +96,14 @@ impl OpenFile {
 
     /// Returns whether both are one file.
     #[cfg(unix)]
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         let id = |it: &Metadata| (it.dev(), it.ino());
         id(&self.metadata) == id(&other.metadata)
     }
 
     #[cfg(not(unix))]
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let created = |it: &Metadata| it.created().ok();
         created(&self.metadata).is_some() && created(&self.metadata) == created(&other.metadata)
     }
@@ -114,8 +114,51 @@ impl OpenFile {
         self.is_same(since) && state(&self.metadata) == state(&since.metadata)
     }
 
+    /// Returns whether only lines can have been added since the other one was opened and read to this position.
+    pub(crate) fn continues(&self, since: &Self, position: &Position) -> bool {
+        let has_grown = self.bytes() > since.bytes() || self.is_unchanged(since);
+        // A file that was cut and written again may be longer than before.
+        let sample = position.sample.as_ref();
+        has_grown
+            && sample.is_some_and(|it| {
+                self.sample_before(position.bytes)
+                    .is_ok_and(|now| now == *it)
+            })
+    }
+
     fn bytes(&self) -> u64 {
         self.metadata.len()
+    }
+
+    /// Reads what is at the beginning and before a place.
+    fn sample_before(&self, place: u64) -> io::Result<Vec<u8>> {
+        let mut sample = Vec::new();
+        let mut file = &self.file;
+        for from in [0, place.saturating_sub(SAMPLED)] {
+            file.seek(SeekFrom::Start(from))?;
+            let bytes = SAMPLED.min(place - from);
+            file.take(bytes).read_to_end(&mut sample)?;
+        }
+        Ok(sample)
+    }
+}
+
+/// How many bytes at the beginning, and how many before a position, are compared.
+const SAMPLED: u64 = 4096;
+
+/// How far a file was read: to the end of a line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Position {
+    bytes: u64,
+    lines: u64,
+    /// What is at the beginning of the file and before the position; `None` if that was not looked at.
+    sample: Option<Vec<u8>>,
+}
+
+impl Position {
+    /// Remembers some of what is before it in the file, which [`OpenFile::continues`] compares.
+    pub(crate) fn remember(&mut self, file: &OpenFile) {
+        self.sample = file.sample_before(self.bytes).ok();
     }
 }
 
@@ -129,6 +172,8 @@ pub(crate) struct Progress {
     pub(crate) of_bytes: u64,
     /// Lines that are no reports, or too long, among those that were looked at.
     pub(crate) unreadable: u64,
+    /// Those of them that may become readable: lines without an end, and files of which no more could be read.
+    pub(crate) unended: u64,
 }
 
 impl Progress {
@@ -155,6 +200,17 @@ pub(crate) enum Line {
 pub(crate) fn each_line(
     files: &[OpenFile],
     time: Duration,
+    look: impl FnMut(&[u8], Place) -> ControlFlow<(), Line>,
+) -> Progress {
+    let mut positions = vec![Position::default(); files.len()];
+    each_line_from(files, &mut positions, time, look)
+}
+
+/// As [`each_line`], from a position of each file on. Positions are moved past the last line that has an end.
+pub(crate) fn each_line_from(
+    files: &[OpenFile],
+    positions: &mut [Position],
+    time: Duration,
     mut look: impl FnMut(&[u8], Place) -> ControlFlow<(), Line>,
 ) -> Progress {
     let end = Instant::now().checked_add(time);
@@ -165,9 +221,20 @@ pub(crate) fn each_line(
         ..Progress::default()
     };
     let mut line = Vec::new();
-    for (file, open) in files.iter().enumerate() {
-        let mut place = Place { file, line: 0 };
-        let mut input = BufReader::with_capacity(256 << 10, (&open.file).take(open.bytes()));
+    for ((file, open), position) in files.iter().enumerate().zip(positions) {
+        let mut place = Place {
+            file,
+            line: position.lines,
+        };
+        let mut file = &open.file;
+        if file.seek(SeekFrom::Start(position.bytes)).is_err() {
+            progress.unreadable += 1;
+            progress.unended += 1;
+            continue;
+        }
+        let mut at = position.bytes;
+        let rest = file.take(open.bytes().saturating_sub(at));
+        let mut input = BufReader::with_capacity(256 << 10, rest);
         loop {
             if is_over() {
                 return progress;
@@ -176,6 +243,7 @@ pub(crate) fn each_line(
             // A file that can't be read is as one that ends here.
             let Ok(read) = next_line(&mut input, &mut line) else {
                 progress.unreadable += 1;
+                progress.unended += 1;
                 break;
             };
             if read == 0 {
@@ -183,13 +251,19 @@ pub(crate) fn each_line(
             }
             progress.bytes += read;
             place.line += 1;
+            at += read;
+            let has_newline = line.ends_with(b"\n");
+            let is_too_long = !has_newline && line.len() >= MOST_LINE;
+            let is_ended = has_newline || (is_too_long && at < open.bytes());
+            if is_ended {
+                (position.bytes, position.lines) = (at, place.line);
+            }
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let is_ended = line.ends_with(b"\n");
-            let is_too_long = !is_ended && line.len() >= MOST_LINE;
             if is_too_long || !(is_ended || line.ends_with(b"}")) {
                 progress.unreadable += u64::from(is_too_long);
+                progress.unended += u64::from(is_too_long && !is_ended);
                 continue;
             }
             match look(&line, place) {
@@ -254,6 +328,7 @@ mod tests {
             bytes: 21,
             of_bytes: 21,
             unreadable: 0,
+            unended: 0,
         };
         assert_eq!(progress, expected);
         // Written after it was opened, or cut.
@@ -287,6 +362,41 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_read_on_from_the_end_of_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let open = || OpenFile::open(path.clone()).unwrap().unwrap();
+        let mut positions = [Position::default()];
+        let mut read_on = |file: OpenFile| {
+            let mut lines = Vec::new();
+            let files = [file];
+            each_line_from(&files, &mut positions, MINUTE, |line, place| {
+                lines.push((String::from_utf8_lossy(line).trim().to_owned(), place.line));
+                ControlFlow::Continue(Line::Read)
+            });
+            let [file] = files;
+            positions[0].remember(&file);
+            (file, positions[0].clone(), lines)
+        };
+        let line = |text: &str, number| (text.to_owned(), number);
+        fs::write(&path, "{1}\n\n{2}").unwrap();
+        let (before, position, lines) = read_on(open());
+        assert_eq!(lines, [line("{1}", 1), line("{2}", 3)]);
+        // The last line had no end, so it is read again.
+        fs::write(&path, "{1}\n\n{2}, {3}\n").unwrap();
+        assert!(open().continues(&before, &position));
+        let (before, position, lines) = read_on(open());
+        assert_eq!(lines, [line("{2}, {3}", 3)]);
+        assert!(open().continues(&before, &position));
+        assert_eq!(read_on(open()).2, []);
+        // Cut; and written again, longer than before.
+        for text in ["{1}\n", "{1}\n\n{2}; {3}\n{4}\n", ""] {
+            fs::write(&path, text).unwrap();
+            assert!(!open().continues(&before, &position), "{text}");
+        }
+    }
+
+    #[test]
     fn a_line_that_is_too_long_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
@@ -294,7 +404,8 @@ mod tests {
         fs::write(&path, format!("1\n{long}\n2\n{long}")).unwrap();
         let (read, progress) = lines(&Files::new(path, 1).open(), MINUTE);
         assert_eq!(read, ["1", "2"]);
-        assert_eq!((progress.unreadable, progress.files), (2, 1));
+        assert_eq!((progress.unreadable, progress.unended), (2, 1));
+        assert_eq!(progress.files, 1);
         assert_eq!(progress.bytes, progress.of_bytes);
     }
 }

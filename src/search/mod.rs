@@ -28,7 +28,7 @@ mod line;
 mod needle;
 pub(crate) mod parse;
 pub(crate) mod query;
-mod values;
+pub(crate) mod values;
 
 pub use parse::QueryError;
 pub use query::{Outcomes, Query};

@@ -86,7 +86,7 @@ pub(super) const EXPECTED_TIME: &str = "a time such as 250us, 30ms, 1.5s, 2m";
 pub(super) const EXPECTED_SIZE: &str = "a size such as 100kB, 1.5MiB";
 
 /// Parses a time with a unit.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     amount(text, &TIMES).map(Duration::from_nanos)
 }
 

@@ -1,23 +1,21 @@
 //! Files of reports as what a page shows: the newest requests in memory, and a search over all of them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use crate::recorder::bytes_of;
 use crate::report::Report;
 use crate::report::escape::Escaped;
-use crate::report::json::head::Head;
-use crate::search::files::{Line, OpenFile, Place, each_line};
+use crate::search::files::OpenFile;
+
+use super::followed::{ArchiveContents, Followed};
 
 /// Files of reports, for a [page](super::Page::of_archive) that shows them away from the service that wrote them.
 ///
 /// The newest requests are in memory: lists, routes, groups of failures and hotspots are of these. A search, and the
-/// page of a request, also look into the files. Files are read again when they have changed.
+/// page of a request, also look into the files. Of files that have grown, the rest is read; if one was rotated away, cut or
+/// replaced, all are read again.
 ///
 /// A handle: it clones cheaply.
 ///
@@ -44,31 +42,7 @@ use crate::search::files::{Line, OpenFile, Place, each_line};
 #[derive(Clone)]
 pub struct Archive {
     paths: Arc<[PathBuf]>,
-    memory_bytes: usize,
-    read: Arc<Mutex<Read>>,
-}
-
-/// What the files had when they were last read.
-struct Read {
-    files: Vec<OpenFile>,
-    contents: ArchiveContents,
-    newest: Arc<[Arc<Report>]>,
-}
-
-/// What is in the files of an [`Archive`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ArchiveContents {
-    /// The number of files that were read, without those that have been removed since, and each once.
-    pub files: usize,
-    /// The reports in the files. Copies of reports that are in memory are not counted.
-    pub reports: u64,
-    /// How many of them are in memory, the newest.
-    pub in_memory: usize,
-    /// Lines that are no reports. Of reports that are not in memory, only the part before the calls was read.
-    pub unreadable: u64,
-    /// The file of the first of them, and its number there, from 1; without those of more than 16 MiB.
-    pub first_unreadable: Option<(PathBuf, u64)>,
+    followed: Arc<Mutex<Followed>>,
 }
 
 impl fmt::Debug for Archive {
@@ -145,10 +119,11 @@ impl Archive {
                 problem: Problem::NoFiles,
             });
         };
-        let (read, bad) = Read::of(files, memory_bytes);
+        let mut followed = Followed::new(memory_bytes);
+        let without = followed.follow(files);
+        let nothing = (followed.contents().reports == 0).then_some(first);
         // An empty file among others may be the recorder's lock, or one that is about to be written.
-        let bad = bad.map(|file| read.files[file].path());
-        if let Some(path) = bad.or((read.contents.reports == 0).then_some(&**first)) {
+        if let Some(path) = without.as_ref().or(nothing) {
             return Err(ArchiveError {
                 path: path.to_owned(),
                 problem: Problem::NoReports,
@@ -156,30 +131,20 @@ impl Archive {
         }
         Ok(Self {
             paths: paths.into(),
-            memory_bytes,
-            read: Arc::new(Mutex::new(read)),
+            followed: Arc::new(Mutex::new(followed)),
         })
     }
 
     /// Returns what is in the files, as they were last read.
     pub fn contents(&self) -> ArchiveContents {
-        self.with(|read| read.contents.clone())
+        self.with(|followed| followed.contents().clone())
     }
 
-    /// Reads the files again if they have changed.
+    /// Reads what has been added to the files, or all of them if they have changed otherwise.
     pub(super) fn refresh(&self) {
         let files = self.open_files();
         // The lock is held meanwhile: others wait for what they would have to read as well.
-        self.with(|read| {
-            let mut pairs = files.iter().zip(&read.files);
-            let is_as_before = files.len() == read.files.len()
-                && pairs.all(|(now, before)| now.is_unchanged(before));
-            if !is_as_before {
-                // Before the new ones are read, so that both are never there.
-                read.newest = Vec::new().into();
-                *read = Read::of(files, self.memory_bytes).0;
-            }
-        });
+        self.with(|followed| followed.follow(files));
     }
 
     /// Opens the files that are there, each once.
@@ -195,108 +160,11 @@ impl Archive {
 
     /// Returns the reports in memory, the newest first.
     pub(super) fn newest(&self) -> Arc<[Arc<Report>]> {
-        self.with(|read| Arc::clone(&read.newest))
+        self.with(|followed| followed.newest())
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Read) -> T) -> T {
-        f(&mut self.read.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Read {
-    /// Reads files, and returns also the place of the first that has lines and no report.
-    fn of(files: Vec<OpenFile>, most: usize) -> (Self, Option<usize>) {
-        let mut newest = Newest::new(most);
-        let mut first_unreadable = None;
-        // Whether each has reports, and other lines.
-        let mut has = vec![(false, false); files.len()];
-        let progress = each_line(&files, Duration::MAX, |line, place| {
-            let of_file = &mut has[place.file];
-            ControlFlow::Continue(if let Some(head) = Head::of_line(line) {
-                of_file.0 = true;
-                newest.add(&head, place, line);
-                Line::Read
-            } else {
-                of_file.1 = true;
-                first_unreadable.get_or_insert(place);
-                Line::Unreadable
-            })
-        });
-        let reports = newest.reports;
-        let (newest, bad) = newest.parsed();
-        let first_unreadable = first_unreadable.into_iter().chain(bad.iter().copied());
-        let name = |it: Place| (files[it.file].path().to_owned(), it.line);
-        let contents = ArchiveContents {
-            files: files.len(),
-            reports: reports - bad.len() as u64,
-            in_memory: newest.len(),
-            unreadable: progress.unreadable + bad.len() as u64,
-            first_unreadable: first_unreadable.min().map(name),
-        };
-        let without = has.iter().position(|it| *it == (false, true));
-        let read = Self {
-            files,
-            contents,
-            newest: newest.into(),
-        };
-        (read, without)
-    }
-}
-
-/// The newest reports, as lines.
-struct Newest {
-    most_bytes: usize,
-    bytes: usize,
-    /// By their beginnings. A report that is there twice is kept once.
-    lines: BTreeMap<(SystemTime, u64), (Place, Vec<u8>)>,
-    reports: u64,
-}
-
-impl Newest {
-    fn new(most_bytes: usize) -> Self {
-        Self {
-            most_bytes,
-            bytes: 0,
-            lines: BTreeMap::new(),
-            reports: 0,
-        }
-    }
-
-    fn add(&mut self, head: &Head, place: Place, line: &[u8]) {
-        let key = (head.started, head.trace);
-        let is_full = self.bytes + line.len() > self.most_bytes;
-        let oldest = self.lines.first_key_value().map(|(key, _)| *key);
-        if self.lines.contains_key(&key) {
-            return;
-        }
-        self.reports += 1;
-        if is_full && oldest.is_some_and(|it| key < it) {
-            return;
-        }
-        self.bytes += line.len();
-        self.lines.insert(key, (place, line.to_owned()));
-        while self.bytes > self.most_bytes && self.lines.len() > 1 {
-            if let Some((_, (_, line))) = self.lines.pop_first() {
-                self.bytes -= line.len();
-            }
-        }
-    }
-
-    /// Returns the reports, the newest first, and the places of lines that are none.
-    fn parsed(mut self) -> (Vec<Arc<Report>>, Vec<Place>) {
-        let (mut reports, mut bad) = (Vec::new(), Vec::new());
-        let mut bytes = 0;
-        while let Some((_, (place, line))) = self.lines.pop_last() {
-            let Ok(report) = serde_json::from_slice::<Report>(&line) else {
-                bad.push(place);
-                continue;
-            };
-            bytes += bytes_of(&report);
-            if bytes > self.most_bytes && !reports.is_empty() {
-                break;
-            }
-            reports.push(Arc::new(report));
-        }
-        (reports, bad)
+    fn with<T>(&self, f: impl FnOnce(&mut Followed) -> T) -> T {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        f(&mut followed)
     }
 }

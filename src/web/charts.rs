@@ -91,19 +91,21 @@ pub(super) fn pair(says: &str, figures: &[u64], parts: &[u64]) -> Markup {
     }
 }
 
-/// Draws a bar from one thousandth of the width to another, with marks. The bar and the marks have a
-/// minimum width, so that they are always visible.
-pub(super) fn bar(class: &str, from: u64, to: u64, marks: &[u64]) -> Markup {
-    let line = |class: &str, at: u64, from: u64, to: u64| {
-        let at = at.clamp(2, 998);
-        html! { line class=(class) x1=(at) x2=(at) y1=(from) y2=(to) vector-effect="non-scaling-stroke" {} }
+/// Draws a bar of a waterfall from one thousandth of the width to another, with marks. The style sheet has what all bars
+/// of a column have, as a trace has thousands, and an outline that keeps the narrowest visible.
+pub(super) fn bar(is_failed: bool, from: u64, to: u64, marks: &[u64]) -> Markup {
+    let percent = |thousandths: u64| format!("{}.{}%", thousandths / 10, thousandths % 10);
+    let at = |thousandths: u64| percent(thousandths.clamp(2, 998));
+    // Without a width nothing is drawn, not even the outline.
+    let width = match to.saturating_sub(from) {
+        0 => "1".to_owned(),
+        width => percent(width),
     };
     html! {
-        svg width="100%" height="14" viewBox="0 0 1000 14" preserveAspectRatio="none" aria-hidden="true" {
-            rect class="track" x="0" y="6" width="1000" height="2" {}
-            rect class=(class) x=(from) y="2" width=(to.saturating_sub(from)) height="10" {}
-            (line(class, from, 2, 12))
-            @for mark in marks { (line("mark", *mark, 0, 14)) }
+        svg aria-hidden="true" {
+            @if is_failed { rect class="failed" x=(at(from)) width=(width) {} }
+            @else { rect x=(at(from)) width=(width) {} }
+            @for mark in marks { line x1=(at(*mark)) x2=(at(*mark)) y2="14" {} }
         }
     }
 }

@@ -73,7 +73,7 @@ impl<'a> Groups<'a> {
                 div.wide tabindex="0" role="region" aria-label="Failures" {
                     table.failures {
                         thead { tr {
-                            th.text { "Failure" } th { "Kept" } @if self.ended.is_some() { th { "Share" } } th { "First" } th { "Last" } th.text { "Look at" }
+                            th.text { "Failure" } th { "Kept" } @if self.ended.is_some() { th { "Share" } } th.text { "First" } th.text { "Last" } th.text { "Look at" }
                         } }
                         tbody { @for group in groups.iter().take(most) { (self.row(page, asked, group, with_route)) } }
                     }

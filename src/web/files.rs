@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::report::units::{count, or_unknown, plural, time};
 use crate::report::{Compared, Outcome, Report};
 
-use super::archive::ArchiveContents;
 use super::failures::Groups;
+use super::followed::ArchiveContents;
 use super::json::{GroupInJson, KeptInJson};
 use super::layout::{cell, shown, with_more};
 use super::overview::{MOST, Worst};

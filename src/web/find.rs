@@ -260,6 +260,7 @@ mod tests {
             bytes: 1 << 20,
             of_bytes: 3 << 20,
             unreadable: 1,
+            unended: 0,
         };
         assert_eq!(
             searched(progress),

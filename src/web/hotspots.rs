@@ -20,10 +20,11 @@ const MOST: usize = 30;
 /// Number of functions in JSON.
 const MOST_IN_JSON: usize = 1000;
 
-const FIGURES: [(By, &str); 3] = [
+const FIGURES: [(By, &str); 4] = [
     (By::SelfTime, "Time"),
     (By::SelfAllocations, "Allocations"),
     (By::SelfBytes, "Bytes"),
+    (By::NetBytes, "Kept bytes"),
 ];
 
 fn by(asked: &Asked) -> Result<By, Refused> {
@@ -60,7 +61,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         return Ok(json::page("hotspots", ByInJson::of(by, route, content)));
     }
     let names = hotspots.names();
-    let flames = Flames::of(by, hotspots.paths());
+    // A bar is as wide as its own share and those of the calls inside.
+    let flames = by.own().map(|own| Flames::of(own, hotspots.paths()));
     let query = |by: By| {
         let route = route.map_or_else(String::new, |it| format!("&route={}", encoded(it)));
         format!("/hotspots?by={}{route}", by.name())
@@ -80,11 +82,17 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         }
         @if functions.is_empty() { p { "There was no call." } }
         @else {
-            h2 #flames { "Flame graph" }
-            @if flames.whole() == 0 { p { "There is nothing to draw: no call has any of it, or it is not counted." } }
-            @else { (flame_graph(&flames, &names, asked, &query(by), CALLS)) }
+            @if let Some(flames) = &flames {
+                h2 #flames { "Flame graph" }
+                @if flames.whole() == 0 { p { "There is nothing to draw: no call has any of it, or it is not counted." } }
+                @else { (flame_graph(flames, &names, asked, &query(by), CALLS)) }
+            }
             h2 { "Functions" }
-            (table(&functions, &names, by, flames.whole()))
+            @if by == By::NetBytes {
+                p.faint { "Bytes that calls allocated and had not freed at their ends, with the calls inside, so there are no shares. "
+                    "Less than 0: a call freed what others had kept." }
+            }
+            (table(&functions, &names, by, flames.map(|it| it.whole())))
             @if by.is_of_sites() { (of_lines(page, route, by, asked, &query(by))) }
         }
     };
@@ -94,7 +102,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
 /// The section of the lines that allocate, if a kept request has them.
 fn of_lines(page: &Mounted, route: Option<&str>, by: By, asked: &Asked, here: &str) -> Markup {
     let hotspots = lines::hotspots(&page.source.kept(), route);
-    let flames = Flames::of(by, hotspots.paths());
+    let flames = Flames::of(by.own().unwrap_or(by), hotspots.paths());
     html! {
         @if flames.whole() > 0 {
             h2 #lines { "Lines that allocate" }
@@ -135,13 +143,20 @@ fn flame_graph(
     }
 }
 
-fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: u64) -> Markup {
+fn net(net_bytes: i64) -> String {
+    let sign = if net_bytes < 0 { "-" } else { "" };
+    format!("{sign}{}", bytes(net_bytes.unsigned_abs()))
+}
+
+/// `whole`: that of which the figure's shares are shown.
+fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: Option<u64>) -> Markup {
+    let has_net = by == By::NetBytes || functions.iter().any(|it| By::NetBytes.of(it.totals) > 0);
     html! {
         div.wide tabindex="0" role="region" aria-label="Functions" {
             table.functions {
                 thead { tr {
-                    th.text { "Function" } th { "Share" } th { "Calls" } th { "Failures" } th { "Cancelled" } th { "Time" } th { "Self time" }
-                    th { "Allocates" } th { "Self allocates" } th { "Bytes" } th { "Self bytes" } th { "Peak" }
+                    th.text { "Function" } @if whole.is_some() { th { "Share" } } th { "Calls" } th { "Failures" } th { "Cancelled" } th { "Time" } th { "Self time" }
+                    th { "Allocates" } th { "Self allocates" } th { "Bytes" } th { "Self bytes" } @if has_net { th { "Keeps" } } th { "Peak" }
                 } }
                 tbody {
                     @for function in functions.iter().take(MOST) {
@@ -151,7 +166,7 @@ fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: u64) -> Ma
                                 (shown(&names.get(frame.module, frame.name)))
                                 span.usual { (shown(frame.file)) ":" (frame.line) }
                             }
-                            (cell("Share", &percent(by.of(totals), whole)))
+                            @if let Some(whole) = whole { (cell("Share", &percent(by.of(totals), whole))) }
                             (cell("Calls", &count(totals.calls)))
                             td.bad[totals.failures > 0] data-of="Failures" { (count(totals.failures)) }
                             (cell("Cancelled", &count(totals.cancelled)))
@@ -161,6 +176,7 @@ fn table(functions: &[Hotspot<'_>], names: &Names<'_>, by: By, whole: u64) -> Ma
                             (cell("Self allocates", &or_unknown(totals.self_counts, |it| count(it.allocates()))))
                             (cell("Bytes", &or_unknown(totals.total, |it| bytes(it.bytes_allocated))))
                             (cell("Self bytes", &or_unknown(totals.self_counts, |it| bytes(it.bytes_allocated))))
+                            @if has_net { (cell("Keeps", &or_unknown(totals.net_bytes, net))) }
                             (cell("Peak", &or_unknown(totals.peak_bytes, bytes)))
                         }
                     }

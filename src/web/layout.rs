@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use alloc_counter::Counts;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::report::escape::{Escaped, is_dangerous};
-use crate::report::units::{bytes, count, or_unknown};
+use crate::report::units::count;
 
 use super::Asked;
 
@@ -120,17 +119,6 @@ pub(super) fn beside_usual(
         td.warm[stands_out] data-of=(of) {
             (figure)
             @if let Some(usual) = usual { span.usual { "usual " (usual) } }
-        }
-    }
-}
-
-/// Makes the cell with the peak, and what is kept of it.
-pub(super) fn peak(peak_bytes: Option<u64>, total: Option<Counts>) -> Markup {
-    let net_bytes = total.map_or(0, |total| total.net_bytes());
-    html! {
-        td data-of="Peak" {
-            (or_unknown(peak_bytes, bytes))
-            @if net_bytes > 0 { span.usual { "keeps " (bytes(net_bytes.unsigned_abs())) } }
         }
     }
 }

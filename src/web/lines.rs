@@ -74,12 +74,12 @@ pub(super) fn of_call(sites: Option<&[SiteReport]>, indent: &str) -> Markup {
     html! {
         @for site in lines.iter().take(MOST_IN_CALL) {
             @let place = site.described();
-            span.usual title=(place) {
+            small title=(place) {
                 (indent) "▸ " (brief(site)) " " (site.shown_bytes()) " B, allocates " (count(site.allocates()))
             }
         }
         @if lines.len() > MOST_IN_CALL {
-            span.usual { (indent) "▸ " (plural((lines.len() - MOST_IN_CALL) as u64, "more line")) }
+            small { (indent) "▸ " (plural((lines.len() - MOST_IN_CALL) as u64, "more line")) }
         }
     }
 }

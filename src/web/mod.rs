@@ -89,12 +89,14 @@
 mod access;
 mod archive;
 mod asked;
+mod cells;
 mod charts;
 mod compare;
 mod failures;
 mod files;
 mod find;
 mod flames;
+mod followed;
 mod hotspots;
 mod in_flight;
 mod json;
@@ -115,6 +117,7 @@ mod source;
 mod timeline;
 mod token;
 mod trace;
+mod waterfall;
 mod when;
 
 use std::sync::Arc;
@@ -135,7 +138,8 @@ use find::Searches;
 use links::Links;
 use source::Source;
 
-pub use archive::{Archive, ArchiveContents, ArchiveError};
+pub use archive::{Archive, ArchiveError};
+pub use followed::ArchiveContents;
 pub use links::LinkError;
 pub use page::{Page, router_for};
 pub use token::TokenError;

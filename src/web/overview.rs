@@ -54,9 +54,9 @@ impl Worst {
 
     pub(super) fn lists(&self, page: &Mounted, asked: &Asked) -> Markup {
         html! {
-            @for (title, reports) in [("Slowest", &self.slowest), ("Heaviest", &self.heaviest)] {
+            @for (title, reports, sort) in [("Slowest", &self.slowest, "wall"), ("Heaviest", &self.heaviest, "bytes")] {
                 h2 { (title) }
-                (list(page, asked, title, reports, MOST))
+                (list(page, asked, title, reports, MOST, Some(&format!("/search?sort={sort}&order=descending"))))
             }
         }
     }

@@ -10,7 +10,8 @@ use crate::report::together::{CheckpointsTogether, Together};
 use crate::report::units::{bytes, count, or_unknown, time};
 use crate::report::{CallReport, Compared};
 
-use super::layout::{callsite, cell, indent, peak, shown};
+use super::cells::{level, peak, self_bytes};
+use super::layout::{callsite, indent, shown};
 use super::{charts, lines};
 
 /// Number of calls that a row lists.
@@ -29,32 +30,28 @@ pub(super) fn row(
 ) -> Markup {
     let first = together.first();
     let (start, stop) = (first.start.as_nanos(), together.stop().as_nanos());
-    let own = together.self_counts.map_or(0, |it| it.bytes_allocated);
     let indent = indent(depth);
     html! {
         tr.repeated {
-            th.text.tree title=(callsite(&first.module, &first.name, &first.file, first.line)) { (what(together, names, &indent, is_inside, left)) }
-            td.text.when data-of="When" {
-                (charts::bar("time", charts::part(start, whole), charts::part(stop, whole), &[]))
-                span.usual { "from " (time(first.start)) span.unseen { ", level " (depth + 1) } }
+            th.tree title=(callsite(&first.module, &first.name, &first.file, first.line)) { (what(together, names, &indent, is_inside, left)) }
+            td {
+                (charts::bar(false, charts::part(start, whole), charts::part(stop, whole), &[]))
+                small { "from " (time(first.start)) (level(depth)) }
             }
-            td data-of="Time" {
+            td {
                 (time(together.wall))
                 @if together.len() > 1 {
-                    span.usual title={ "p95 " (time(together.each.p95)) ", p99 " (time(together.each.p99)) } { "p50 " (time(together.each.p50)) }
-                    span.usual { "max " (time(together.each.max)) }
+                    small title={ "p95 " (time(together.each.p95)) ", p99 " (time(together.each.p99)) } { "p50 " (time(together.each.p50)) }
+                    small { "max " (time(together.each.max)) }
                 }
             }
-            (cell("Self busy", &time(together.self_busy)))
-            (cell("Allocates", &or_unknown(together.total, |it| count(it.allocates()))))
-            (cell("Self allocates", &or_unknown(together.self_counts, |it| count(it.allocates()))))
-            (cell("Bytes", &or_unknown(together.total, |it| bytes(it.bytes_allocated))))
-            td.text.when data-of="Self bytes" {
-                (charts::bar("heap", 0, charts::part(u128::from(own), u128::from(heap)), &[]))
-                span.usual { (or_unknown(together.self_counts, |it| bytes(it.bytes_allocated))) }
-            }
+            td { (time(together.self_busy)) }
+            td { (or_unknown(together.total, |it| count(it.allocates()))) }
+            td { (or_unknown(together.self_counts, |it| count(it.allocates()))) }
+            td { (or_unknown(together.total, |it| bytes(it.bytes_allocated))) }
+            (self_bytes(together.self_counts, heap))
             (peak(together.peak_bytes, together.total))
-            td.text data-of="Outcome" {
+            td {
                 "ok"
                 @if together.is_moved { span.faint { " moved" } }
                 @if together.is_partial { span.faint { " partial" } }
@@ -84,17 +81,17 @@ fn what(
                 @if listed < together.calls.len() { li { "and " (count((together.calls.len() - listed) as u64)) " more, in the text" } }
             }
         }
-        @for (label, value) in &shared { span.usual { (indent) (shown(label)) "=" (shown(value)) } }
-        @if at_once > 1 { span.usual { (indent) "up to " (count(at_once as u64)) " at once" } }
+        @for (label, value) in &shared { small { (indent) (shown(label)) "=" (shown(value)) } }
+        @if at_once > 1 { small { (indent) "up to " (count(at_once as u64)) " at once" } }
         @if let Some(it) = together.compared() { (beside(it, together.len(), indent, is_inside)) }
         (lines::of_call(Some(&together.sites()), indent))
-        @for it in &together.checkpoints() { span.usual { (indent) (checkpoints(it)) } }
+        @for it in &together.checkpoints() { small { (indent) (checkpoints(it)) } }
     }
 }
 
 fn beside(compared: &Compared, calls: u64, indent: &str, is_inside: bool) -> Markup {
     html! {
-        span.usual.warm[compared.stands_out()] {
+        small.warm[compared.stands_out()] {
             (indent)
             @if compared.is_n_plus_one() && !is_inside { b { "N+1" } ": " }
             @if compared.calls > calls { "all: " }

@@ -81,13 +81,14 @@ pub(super) fn title(name: &str) -> String {
     }
 }
 
-/// Makes a list of the first requests, with a title.
+/// Makes a list of the first requests, with a title. `all`: the search that finds all of them.
 pub(super) fn list(
     page: &Mounted,
     asked: &Asked,
     title: &str,
     reports: &[Arc<Report>],
     most: usize,
+    all: Option<&str>,
 ) -> Markup {
     html! {
         @if reports.is_empty() { p.faint { "No request is kept." } }
@@ -105,7 +106,10 @@ pub(super) fn list(
                     }
                 }
             }
-            (and_more(reports.len(), most))
+            @match all.filter(|_| reports.len() > most) {
+                Some(all) => p { a href=(asked.link(all)) { "And " (count((reports.len() - most) as u64)) " more" } },
+                None => (and_more(reports.len(), most)),
+            }
         }
     }
 }

@@ -71,7 +71,8 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         .collect();
     let hotspots = asked.link(&format!("/hotspots?route={}", encoded(name)));
     let lines = format!("{hotspots}&by={}", By::SelfBytes.name());
-    let search = asked.link(&format!("/search?route={}", encoded(name)));
+    // Requests without a recorder have no route to search for.
+    let search = (!name.is_empty()).then(|| format!("/search?route={}", encoded(name)));
     let content = html! {
         h1 { (title(name)) }
         ul.facts {
@@ -82,7 +83,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
                 li { "Dropped " b { (count(route.dropped)) } }
                 li { "In flight " b { (count(route.in_flight)) } }
             } @else { li { "In memory " b { (count(kept.len() as u64)) } } }
-            @if !name.is_empty() { li { a href=(search) { "Search" } } }
+            @if let Some(search) = &search { li { a href=(asked.link(search)) { "Search" } } }
             li { a href=(hotspots) { "Hotspots" } }
         }
         @if let Some(route) = &route {
@@ -98,17 +99,17 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
         @if !typical.is_empty() {
             h2 { "Typical" }
             p.faint { "Near the median of the last minutes when they ended, to compare others with." }
-            (list(page, asked, "Typical", &typical, MOST_TYPICAL))
+            (list(page, asked, "Typical", &typical, MOST_TYPICAL, None))
         }
         @if !with_lines.is_empty() {
             h2 #armed { "Armed (" (count(with_lines.len() as u64)) ")" }
             p { a href=(lines) { "Lines that allocate" } }
-            (list(page, asked, "Armed", &with_lines, MOST))
+            (list(page, asked, "Armed", &with_lines, MOST, None))
         }
         @if kept.is_empty() { p { "None of it is in memory." } }
         @for Bucket { title, anchor, reports } in &Bucket::of(&kept) {
             h2 id=(anchor) { "Kept, " (title) " (" (count(reports.len() as u64)) ")" }
-            (list(page, asked, title, reports, MOST))
+            (list(page, asked, title, reports, MOST, search.as_deref()))
         }
     };
     Ok(layout::page(asked, &title(name), None, &content).into_response())

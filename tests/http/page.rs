@@ -208,10 +208,9 @@ fn a_message_stands_at_the_call_that_failed_first() {
     let trace = site.recorder.kept()[0].trace;
     let (_, page) = site.get(&format!("/debug/traces/trace/{trace}"), "");
     let page = page.split("<textarea").next().unwrap();
-    let outcomes = page.split("data-of=\"Outcome\">").skip(1);
-    let outcomes: Vec<_> = outcomes
-        .map(|it| text(it.split("</td>").next().unwrap()))
-        .collect();
+    let rows = page.split("</td></tr>");
+    let outcomes = rows.filter_map(|it| it.rsplit_once("<td>"));
+    let outcomes: Vec<_> = outcomes.map(|(_, outcome)| text(outcome)).collect();
     assert_eq!(
         outcomes,
         [
@@ -221,6 +220,28 @@ fn a_message_stands_at_the_call_that_failed_first() {
             "failed: timed out"
         ]
     );
+}
+
+#[test]
+fn small_screens_have_the_names_of_a_waterfalls_columns_from_the_style_sheet() {
+    let site = Site::new();
+    site.work();
+    let trace = site.recorder.kept()[0].trace;
+    let (_, page) = site.get(&format!("/debug/traces/trace/{trace}"), "");
+    let (_, table) = page
+        .split_once("<table class=\"calls waterfall\">")
+        .unwrap();
+    let (head, _) = table.split_once("</thead>").unwrap();
+    let names: Vec<_> = head.split("<th>").skip(1).map(text).collect();
+    assert_eq!(names.len(), 10);
+    let (_, style) = site.get("/debug/traces/style.css", "");
+    for (place, name) in names.iter().enumerate().skip(1) {
+        let rule = format!(
+            ".waterfall td:nth-child({})::before {{ content: \"{name} \"; }}",
+            place + 1
+        );
+        assert!(style.contains(&rule), "{rule}");
+    }
 }
 
 #[test]

@@ -96,6 +96,11 @@ impl State {
             }
             Action::Open if self.trace.is_none() => self.open(now_unix_ns),
             Action::Back => self.back(),
+            Action::Unfold | Action::Fold => {
+                if let Some(trace) = &mut self.trace {
+                    trace.unfold(action == Action::Unfold);
+                }
+            }
             Action::Move(motion) => self.moved(motion, now_unix_ns),
             Action::NextTab => self.turn(1),
             Action::PreviousTab => self.turn(self.tabs().len() - 1),

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tracer::__command::count;
+use tracer::__command::{count, unix_ns};
 use tracer::Report;
 
-use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals, unix_ns};
+use super::model::{InFlight, Kept, Key, Overview, Problem, Route, Source, Totals};
 use super::text::escaped;
 
 /// Longer lines are passed over.
 const MOST_BYTES: u64 = 64 << 20;
+/// How many bytes at the beginning, and how many before the offset, are compared.
+const SAMPLED: u64 = 4096;
 /// How long one look reads.
 const SLICE: Duration = Duration::from_millis(500);
 /// Number of requests that are listed, of all and of each route.
@@ -30,6 +32,8 @@ pub(crate) struct Reports {
     input: BufReader<File>,
     /// What names the file, if another one may take its path.
     identity: Identity,
+    /// What was at its beginning and before the offset, when it was read.
+    sample: Vec<u8>,
     read: ReadSoFar,
 }
 
@@ -127,6 +131,7 @@ impl Reports {
             path: path.to_owned(),
             input: BufReader::with_capacity(1 << 20, file),
             identity: Identity::of(&metadata),
+            sample: Vec::new(),
             read: ReadSoFar::default(),
         })
     }
@@ -140,10 +145,26 @@ impl Reports {
     fn follow(&mut self) -> io::Result<u64> {
         let metadata = std::fs::metadata(&self.path)?;
         let length = metadata.len();
-        if Identity::of(&metadata) != self.identity || length < self.read.offset {
+        // A file that was cut and written again may be longer than before.
+        if Identity::of(&metadata) != self.identity
+            || length < self.read.offset
+            || self.sample()? != self.sample
+        {
             *self = Self::open(&self.path)?;
         }
         Ok(length)
+    }
+
+    /// Reads what is at the beginning and before the offset.
+    fn sample(&self) -> io::Result<Vec<u8>> {
+        let (mut file, end) = (self.input.get_ref(), self.read.offset);
+        let mut sample = Vec::new();
+        for from in [0, end.saturating_sub(SAMPLED)] {
+            file.seek(SeekFrom::Start(from))?;
+            file.take(SAMPLED.min(end - from))
+                .read_to_end(&mut sample)?;
+        }
+        Ok(sample)
     }
 
     /// Reads on, for a while. Returns whether there is more.
@@ -279,9 +300,11 @@ impl Sums {
 
 impl Source for Reports {
     fn overview(&mut self) -> Result<Overview, Problem> {
-        let read = self
-            .follow()
-            .and_then(|length| Ok((length, self.read_on(length)?)));
+        let read = self.follow().and_then(|length| {
+            let has_more = self.read_on(length)?;
+            self.sample = self.sample()?;
+            Ok((length, has_more))
+        });
         let (length, has_more) = read.map_err(|why| self.problem(&why))?;
         Ok(self.read.overview(length, has_more))
     }
@@ -399,6 +422,11 @@ mod tests {
         );
         std::fs::write(&path, line(6, 6000, 1, "ok").trim_end()).unwrap();
         assert_eq!(traces(&reports.overview().unwrap()), [6]);
+        // Cut and written again, longer than it was.
+        let longer = line(7, 7000, 1, "ok") + &line(8, 8000, 1, "ok");
+        std::fs::write(&path, longer).unwrap();
+        let overview = reports.overview().unwrap();
+        assert_eq!((traces(&overview), overview.note), (vec![8, 7], None));
         std::fs::remove_file(&path).unwrap();
         assert!(reports.overview().is_err());
     }

@@ -25,6 +25,9 @@ pub(crate) enum Action {
     /// Opens what is selected, or accepts what was typed.
     Open,
     Back,
+    /// Gives each of several equal calls of a trace a line of its own.
+    Unfold,
+    Fold,
     Move(Motion),
     NextTab,
     PreviousTab,
@@ -63,9 +66,10 @@ impl Motion {
 }
 
 /// What the help shows: keys, and what they do.
-pub(crate) const HELP: [(&str, &str); 11] = [
+pub(crate) const HELP: [(&str, &str); 12] = [
     ("Up Down PgUp PgDn Home End", "move"),
     ("Left Right", "scroll a trace sideways"),
+    ("+ -", "unfold, fold equal calls"),
     ("Tab, Shift-Tab, 1 to 4", "next, previous, this list"),
     ("Enter", "open: a route, a request"),
     ("Esc", "back; take the filter away"),
@@ -129,6 +133,8 @@ fn of_letter(typed: char) -> Option<Action> {
         '\\' => Action::Filter,
         '>' | '.' | '<' | ',' => Action::Sort,
         'I' => Action::Invert,
+        '+' | '=' => Action::Unfold,
+        '-' => Action::Fold,
         '1'..='9' => Action::Tab(usize::try_from(u32::from(typed) - u32::from('1')).ok()?),
         _ => return None,
     })
@@ -155,6 +161,8 @@ mod tests {
             (KeyCode::F(6), Action::Sort),
             (KeyCode::Char('>'), Action::Sort),
             (KeyCode::Char('I'), Action::Invert),
+            (KeyCode::Char('+'), Action::Unfold),
+            (KeyCode::Char('-'), Action::Fold),
             (KeyCode::Enter, Action::Open),
             (KeyCode::Esc, Action::Back),
             (KeyCode::F(10), Action::Quit),
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn letters_are_text_while_one_is_typed() {
-        for letter in ['q', '/', '?', '1', 'I'] {
+        for letter in ['q', '/', '?', '1', 'I', '+', '-'] {
             let typed = of(KeyCode::Char(letter), Mode::Input);
             assert_eq!(typed, Some(Action::Type(letter)));
         }

@@ -23,13 +23,14 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use ratatui::crossterm::event::Event;
+use tracer::__command::unix_ns;
 
 use crate::failure::Failure;
 
 use address::Address;
 use fetch::{Fetcher, Wanted};
 use file::Reports;
-use model::{Source, unix_ns};
+use model::Source;
 use page::Page;
 use state::State;
 use terminal::{Events, Screen, Signals};

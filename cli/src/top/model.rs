@@ -1,7 +1,7 @@
 //! What is shown: plain data, whether it comes from a page or from a file.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tracer::{Outcome, Report};
 
@@ -53,14 +53,6 @@ pub(crate) struct Route {
 pub(crate) struct Key {
     pub(crate) started_unix_ns: i64,
     pub(crate) trace: u64,
-}
-
-/// Returns a time in nanoseconds since 1970.
-pub(crate) fn unix_ns(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |it| -it),
-    }
 }
 
 /// A kept request, without its calls.

@@ -1,5 +1,7 @@
 //! One trace that is open: its tree as lines, and which of them are shown.
 
+use std::collections::HashMap;
+
 use tracer::Report;
 
 use super::keys::Motion;
@@ -23,6 +25,10 @@ pub(crate) struct OpenTrace {
     pub(crate) lines: Vec<Line>,
     /// The width for which the lines were made.
     width: usize,
+    /// Whether each of several equal calls has a line of its own.
+    pub(crate) is_unfolded: bool,
+    /// Whether there are such calls.
+    pub(crate) is_foldable: bool,
     /// The first line and the first column that are shown.
     pub(crate) top: usize,
     pub(crate) left: usize,
@@ -32,6 +38,9 @@ pub(crate) struct OpenTrace {
 
 /// Columns by which a trace is scrolled sideways.
 const SIDEWAYS: usize = 8;
+
+/// As the width, before the lines are made.
+const NOT_LAID_OUT: usize = usize::MAX;
 
 /// The most lines that the request takes above its tree.
 const MOST_OF_REQUEST: usize = 4;
@@ -44,7 +53,9 @@ impl OpenTrace {
             report: None,
             problem: None,
             lines: Vec::new(),
-            width: 0,
+            width: NOT_LAID_OUT,
+            is_unfolded: false,
+            is_foldable: false,
             top: 0,
             left: 0,
             found: None,
@@ -63,7 +74,7 @@ impl OpenTrace {
         match report {
             Ok(report) => {
                 (self.report, self.problem) = (Some(report), None);
-                self.width = 0;
+                self.width = NOT_LAID_OUT;
             }
             Err(problem) => self.problem = Some(problem),
         }
@@ -73,18 +84,24 @@ impl OpenTrace {
         self.report.is_some()
     }
 
-    /// Makes the lines, if the width has changed.
+    /// Makes the lines, if the width has changed. The line at the top stays, or is the last one before it that is still
+    /// there.
     pub(crate) fn lay_out(&mut self, width: usize) {
         let Some(report) = self.report.as_ref().filter(|_| self.width != width) else {
             return;
         };
         self.width = width;
-        let tree = report.tree().colour(true).within(width).to_string();
+        let tree = || report.tree().colour(true).within(width);
+        let unfolded = tree().unfolded().to_string();
+        let folded = tree().to_string();
+        // Of as many lines, none is of several calls.
+        self.is_foldable = folded.lines().count() != unfolded.lines().count();
+        let tree = if self.is_unfolded { unfolded } else { folded };
         let title = self.title.iter().map(|title| Line {
             text: title.clone(),
             look: Look::Plain,
         });
-        self.lines = title.collect();
+        let before = std::mem::replace(&mut self.lines, title.collect());
         let mut lines = tree.lines();
         if report.request.is_some() {
             // The line of the request, which may have a long message.
@@ -94,8 +111,17 @@ impl OpenTrace {
             self.lines.extend(wrapped.map(|it| line(&it)));
         }
         self.lines.extend(lines.map(line));
-        self.top = self.top.min(self.lines.len().saturating_sub(1));
+        self.top = same_line(&before, self.top, &self.lines);
         self.found = None;
+    }
+
+    /// Unfolds the lines of several calls, or folds them.
+    pub(crate) fn unfold(&mut self, yes: bool) {
+        if self.is_foldable && self.is_unfolded != yes {
+            self.is_unfolded = yes;
+            let width = std::mem::replace(&mut self.width, NOT_LAID_OUT);
+            self.lay_out(width);
+        }
     }
 
     pub(crate) fn moved(&mut self, motion: Motion, page: usize) {
@@ -127,6 +153,36 @@ impl OpenTrace {
             self.top = found.saturating_sub(2);
         }
     }
+}
+
+/// Returns the place of a line among those of another layout, or of the last one before it that is among them.
+fn same_line(before: &[Line], place: usize, now: &[Line]) -> usize {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, name) in names_of(now).into_iter().enumerate() {
+        places.entry(name).or_default().push(place);
+    }
+    let before = names_of(before);
+    let candidates = before.iter().take(place + 1).enumerate().rev();
+    let mut same = candidates.filter_map(|(place, name)| {
+        let same = places.get(name)?;
+        // Of equal ones, the one that is as many from the top.
+        let number = before[..place].iter().filter(|it| *it == name).count();
+        same.get(number).or(same.last()).copied()
+    });
+    same.next().unwrap_or(0)
+}
+
+/// Returns the lines without the figures, whose columns are as wide as those that are shown.
+fn names_of(lines: &[Line]) -> Vec<&str> {
+    let heading = lines.iter().find(|line| line.text.ends_with("  call"));
+    let figures = heading.map_or(0, |line| line.text.len() - "call".len());
+    let name = |line: &'_ Line| {
+        let places = line.text.char_indices().nth(figures);
+        places.map_or(0, |(place, _)| place)
+    };
+    { lines.iter() }
+        .map(|line| &line.text[name(line)..])
+        .collect()
 }
 
 /// Reads a line of the coloured tree: a sequence for the whole line, or none. Text from outside is escaped there.

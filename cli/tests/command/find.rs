@@ -157,10 +157,25 @@ fn a_wrong_value_is_named_with_its_option_and_what_was_expected() {
         assert_eq!(first, format!("error: {told}"));
     }
     let long = "x".repeat(100_000);
-    let ran = folder.run(&["show", "--grep", &long]);
-    let told = "for '--grep <TEXT>': expected 1,024 bytes at most";
-    assert_eq!((&*ran.out, ran.code), ("", Some(2)));
-    assert!(ran.errors.contains(told), "{}", ran.errors);
+    let cut = "x".repeat(60) + "…";
+    for (arguments, told) in [
+        (
+            &["show", "--grep", &long][..],
+            format!("invalid value '{cut}' for '--grep <TEXT>': expected 1,024 bytes at most"),
+        ),
+        (
+            &["hotspots", "--top", &long],
+            format!("invalid value '{cut}' for '--top <N>': invalid digit found in string"),
+        ),
+        (&[&*long], format!("unrecognized subcommand '{cut}'")),
+    ] {
+        let ran = folder.run(arguments);
+        assert_eq!((&*ran.out, ran.code), ("", Some(2)));
+        let first = ran.errors.lines().next().unwrap();
+        assert_eq!(first, format!("error: {told}"));
+    }
+    let ran = folder.run(&["show", &format!("--{long}")]);
+    assert!(ran.errors.len() < 1000, "{}", ran.errors);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::{FAILED, Folder, command, kept_at, line};
 
 /// The command, while it serves.
-struct Served {
-    child: Child,
+pub(crate) struct Served {
+    pub(crate) child: Child,
     address: String,
     token: String,
     errors: BufReader<ChildStderr>,
@@ -25,7 +25,7 @@ impl Drop for Served {
 }
 
 impl Served {
-    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Folder, arguments: &[&str]) -> Self {
         let arguments = [&["serve"], arguments].concat();
         let mut child = command(folder.0.path(), &arguments).spawn().unwrap();
         let mut line = String::new();
@@ -63,12 +63,12 @@ impl Served {
         (response.status().as_u16(), location, body)
     }
 
-    fn get(&self, path: &str) -> (u16, String, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String, String) {
         let bearer = format!("Bearer {}", self.token);
         self.get_with(path, &[("Authorization", &bearer)])
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         let gap = if path.contains('?') { '&' } else { '?' };
         let (_, _, body) = self.get(&format!("{path}{gap}format=json"));
         serde_json::from_str(&body).unwrap()
@@ -76,7 +76,7 @@ impl Served {
 }
 
 /// Returns the ids of the requests of a page.
-fn ids(requests: &Value) -> Vec<&str> {
+pub(crate) fn ids(requests: &Value) -> Vec<&str> {
     let requests = requests.as_array().unwrap().iter();
     requests
         .map(|it| it["request"]["id"].as_str().unwrap())

@@ -9,16 +9,20 @@ use tracer::recorder::{Policy, Recorder};
 use tracer::report::json;
 use tracer::traced;
 
-use super::terminal::{DOWN, ENTER, Terminal};
+use super::terminal::{DOWN, ENTER, F3, Terminal};
 
 /// A name that would set the terminal's title and clear it.
 const HOSTILE: &str = "GET /\u{1b}]0;title\u{7}\u{9b}2J漢字漢字";
 
 /// Appends a report of a request.
 fn append(path: &Path, name: &str, calls: usize) {
+    append_of(path, name, || handle(calls));
+}
+
+fn append_of(path: &Path, name: &str, handle: impl FnOnce()) {
     let policy = Policy::default().slower_than(Duration::ZERO);
     let recorder = Recorder::builder().policy(policy).start().unwrap();
-    recorder.record(name, || handle(calls));
+    recorder.record(name, handle);
     assert!(recorder.flush(Duration::from_secs(60)));
     let file = File::options().create(true).append(true).open(path);
     json::write_line(&recorder.kept()[0], file.unwrap()).unwrap();
@@ -76,6 +80,68 @@ fn a_file_with_hostile_names_that_grows() {
     ] {
         assert!(!left.raw.contains(sequence), "{sequence:?}");
     }
+}
+
+#[traced]
+fn pages() {
+    for _ in 0..3 {
+        page();
+    }
+    drop(tracer::call!("after"));
+}
+
+#[traced]
+fn page() {
+    (0..12).for_each(|number| drop(tracer::call!("{number}")));
+}
+
+#[test]
+fn equal_calls_are_unfolded_and_folded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traces.jsonl");
+    append_of(&path, "GET /pages", pages);
+    append(&path, "GET /one", 1);
+    let mut terminal = Terminal::run(&[path.to_str().unwrap()], &[], (100, 14));
+    terminal.wait_for(&["GET /pages"]);
+    terminal.press("2");
+    terminal.wait_for(&["2 Kept"]);
+    // Nothing to unfold.
+    terminal.press(ENTER);
+    let one = terminal.wait_for(&["step [0]", "Sideways"]);
+    assert!(!one.contains("Unfold"), "{one}");
+    terminal.press("+");
+    terminal.press("\x1b");
+    terminal.wait_for(&["EnterOpen"]);
+    terminal.press(DOWN);
+    terminal.press(ENTER);
+    terminal.wait_for(&["page ×12", "+Unfold"]);
+    terminal.press("+");
+    let unfolded = terminal.wait_for(&["page [0]", "page [1]", "-Fold"]);
+    assert!(!unfolded.contains("×12"), "{unfolded}");
+    // From within the last page's calls back to that page.
+    terminal.press("\x1b[F");
+    terminal.wait_for(&["page [11]", "calls recorded: 41"]);
+    terminal.press("-");
+    terminal.wait_for(&["page ×12", "[after]", "+Unfold"]);
+    // What was searched for is searched for in all lines.
+    terminal.press("+");
+    terminal.wait_for(&["-Fold"]);
+    terminal.press(F3);
+    terminal.press("[7]");
+    terminal.wait_for(&["Search: [7]_", "page [7]"]);
+    terminal.press(ENTER);
+    // The lines stay where they are.
+    terminal.resize(20, 5);
+    let is_small = |it: &str| it.lines().count() <= 5 && it.contains("EscBack");
+    terminal.wait_until("a tree of five lines", |it| {
+        is_small(it) && it.contains("│  ├─ pa")
+    });
+    terminal.press("-");
+    terminal.wait_until("a folded tree", |it| {
+        is_small(it) && it.contains("├─ page") && !it.contains("│  ├─")
+    });
+    terminal.press("q");
+    assert!(terminal.left().status.success());
 }
 
 #[test]

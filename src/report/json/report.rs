@@ -252,7 +252,7 @@ pub(super) fn check_indexes(
 }
 
 /// Returns the time in nanoseconds since 1970, within the years 1677 to 2262.
-pub(crate) fn unix_ns(time: SystemTime) -> i64 {
+pub fn unix_ns(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => {

@@ -144,6 +144,13 @@ impl<'a> Lines<'a> {
             (Some(thread), _) => _ = write!(text, " @ {}", OnThread(thread)),
             (None, threads) => _ = write!(text, " @ {threads} threads"),
         }
+        // What is unusual first: a terminal may cut the rest.
+        let beside = together.compared();
+        let (calls, is_inside) = (together.len(), around.is_repeated);
+        let beside = beside.map(|compared| Beside::in_tree(compared, calls, is_inside));
+        if let Some(beside) = &beside {
+            let _ = write!(text, " · {beside}");
+        }
         if together.len() > 1 {
             let (p50, max) = (time(together.each.p50), time(together.each.max));
             let _ = write!(text, " · {p50} each (p50), {max} (max)");
@@ -154,10 +161,8 @@ impl<'a> Lines<'a> {
         }
         text.push_str(if together.is_moved { ", moved" } else { "" });
         text.push_str(if together.is_partial { ", partial" } else { "" });
-        if let Some(compared) = together.compared() {
-            let beside = Beside::in_tree(compared, together.len(), around.is_repeated);
-            let _ = write!(text, " · {beside}");
-            table.marks.add(&beside);
+        if let Some(beside) = &beside {
+            table.marks.add(beside);
         }
     }
 

@@ -263,14 +263,19 @@ fn status(state: &State, now: Now) -> Option<(String, Look)> {
 fn keys(state: &State, columns: usize, colours: Colours) -> Line<'static> {
     let keys: &[(&str, &str)] = if state.input.is_some() {
         &[("Enter", "Done"), ("Esc", "Cancel"), ("F3", "Next")]
-    } else if state.trace.is_some() {
-        &[
-            ("Esc", "Back"),
-            ("F10", "Quit"),
-            ("F1", "Help"),
-            ("F3", "Search"),
-            ("←→", "Sideways"),
-        ]
+    } else if let Some(trace) = &state.trace {
+        let fold = match (trace.is_foldable, trace.is_unfolded) {
+            (false, _) => None,
+            (true, false) => Some(("+", "Unfold")),
+            (true, true) => Some(("-", "Fold")),
+        };
+        let keys = [("Esc", "Back"), ("F10", "Quit"), ("F1", "Help")];
+        let others = [("F3", "Search"), ("←→", "Sideways")];
+        &keys
+            .into_iter()
+            .chain(fold)
+            .chain(others)
+            .collect::<Vec<_>>()
     } else {
         &[
             ("F1", "Help"),

@@ -265,12 +265,13 @@ F1Help F10Quit EnterOpen EscBack TabNext F3Search F4Filter
     );
     shown.press(&[Action::Back, Action::Help]);
     assert_screen(
-        &shown.draw(60, 14),
+        &shown.draw(60, 15),
         r"
 t┌Keys────────────────────────────────────────────────────┐
 1│Up Down PgUp PgDn Home End  move                        │n
  │Left Right                  scroll a trace sideways     │
-R│Tab, Shift-Tab, 1 to 4      next, previous, this list   │
+R│+ -                         unfold, fold equal calls    │
+ │Tab, Shift-Tab, 1 to 4      next, previous, this list   │
  │Enter                       open: a route, a request    │
  │Esc                         back; take the filter away  │
  │F3 /                        search; F3 again: next      │
