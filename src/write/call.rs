@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use crate::primitives::text::Text;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
+use crate::store::formatted::Formatted;
 use crate::write::annotate;
 use crate::write::cursor;
 use crate::write::start_stop;
@@ -46,6 +47,19 @@ impl Call {
             Self(start_stop::start(callsite))
         } else {
             Self::none()
+        }
+    }
+
+    /// For the macros: starts a call with an id and no labels. A trace is current.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn start_with_id(callsite: &'static Callsite, id: fmt::Arguments<'_>) -> Self {
+        // Before anything is read: formatting is foreign code, and may trace.
+        let mut text = Formatted::new();
+        text.format(id);
+        match text.short() {
+            Some(short) => Self(start_stop::start_with_short(callsite, &short)),
+            None => Self(start_stop::start_with(callsite, text.long().as_bytes())),
         }
     }
 

@@ -36,13 +36,28 @@ pub(crate) fn start(callsite: &'static Callsite) -> Option<CallRef> {
 
 /// Starts a call with a text.
 pub(crate) fn start_with(callsite: &'static Callsite, text: &[u8]) -> Option<CallRef> {
-    if !std::thread::panicking()
-        && let Some(short) = ShortText::of(text)
-        && let Some(call) = cursor::here(|here| start_plainly(here, callsite, Some(&short)))
-    {
-        return Some(call);
+    match ShortText::of(text) {
+        Some(short) => start_with_short(callsite, &short),
+        None => start_otherwise(callsite, Some(TextOf::Long(text))),
     }
-    start_otherwise(callsite, Some(text))
+}
+
+/// Starts a call with a text that fits into its record.
+pub(crate) fn start_with_short(callsite: &'static Callsite, text: &ShortText) -> Option<CallRef> {
+    if std::thread::panicking() {
+        return start_otherwise(callsite, Some(TextOf::Short(text)));
+    }
+    match cursor::here(|here| start_plainly(here, callsite, Some(text))) {
+        None => start_otherwise(callsite, Some(TextOf::Short(text))),
+        started => started,
+    }
+}
+
+/// The text of a call.
+#[derive(Clone, Copy)]
+enum TextOf<'a> {
+    Short(&'a ShortText),
+    Long(&'a [u8]),
 }
 
 /// Starts a call as most start: in the chunk that is being filled, within a call that has been running since this
@@ -92,42 +107,53 @@ fn start_plainly(
 /// Starts any call, also a folded one. Returns `None` if no trace is current, or memory ran out.
 #[cold]
 #[inline(never)]
-fn start_otherwise(callsite: &'static Callsite, text: Option<&[u8]>) -> Option<CallRef> {
+fn start_otherwise(callsite: &'static Callsite, text: Option<TextOf<'_>>) -> Option<CallRef> {
     cursor::here(|here| {
         let strand = here.strand()?;
         if !here.may_open(strand) {
             return start_folded(here, strand, callsite);
         }
-        let short = text.and_then(ShortText::of);
-        if text.is_some() == short.is_some() && !std::thread::panicking() {
+        let short = match text {
+            None => None,
+            Some(TextOf::Short(short)) => Some(short),
+            Some(TextOf::Long(text)) => return start_with_long(here, strand, callsite, text),
+        };
+        if !std::thread::panicking() {
             // A page was full, or the thread or the callsite was new.
             here.tag();
             callsite.number();
             here.make_room(strand)?;
-            if let Some(call) = start_plainly(here, callsite, short.as_ref()) {
+            if let Some(call) = start_plainly(here, callsite, short) {
                 return Some(call);
             }
         }
-        start_alone(here, strand, callsite, (text, short))
+        start_alone(here, strand, callsite, (short, false))
     })
 }
 
-/// Starts a call that is not folded.
+/// Starts a call with a text in the records before it.
+fn start_with_long(
+    here: &Position,
+    strand: &Strand,
+    callsite: &'static Callsite,
+    text: &[u8],
+) -> Option<CallRef> {
+    let short = here.write_long_text(strand, text);
+    start_alone(here, strand, callsite, (short.as_ref(), short.is_none()))
+}
+
+/// Starts a call that is not folded. The text `is_long` if it is in the records before.
 #[inline(never)]
 fn start_alone(
     here: &Position,
     strand: &Strand,
     callsite: &'static Callsite,
-    (text, mut short): (Option<&[u8]>, Option<ShortText>),
+    (text, is_long): (Option<&ShortText>, bool),
 ) -> Option<CallRef> {
-    let mut state = RecordState::new(RecordKind::Call);
-    if let (Some(text), None) = (text, &short) {
-        short = here.write_long_text(strand, text);
-        state = state.long_text(short.is_none());
-    }
+    let state = RecordState::new(RecordKind::Call).long_text(is_long);
     let vacant = here.vacant_call(strand)?;
     let record = vacant.as_call();
-    if let Some(text) = &short {
+    if let Some(text) = text {
         record.write_text(text);
     }
     record.set_callsite(callsite.number());
