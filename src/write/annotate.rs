@@ -11,7 +11,7 @@ use crate::store::chunk::{CallRef, Vacant};
 use crate::store::remote::{RemoteCheckpoint, RemoteKind};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
-use crate::write::cursor::{self, Plain, Position};
+use crate::write::cursor::{self, Position};
 
 /// Sets a checkpoint. Inline only as far as the name is made ready, since the name is usually a literal.
 #[inline]
@@ -38,7 +38,7 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
 fn checkpoint_plainly(here: &Position, call: CallRef, name: &ShortText) -> bool {
     if here.is_innermost(call)
         && call.record.state().is_plain()
-        && let Some(Plain { local }) = here.plain()
+        && let Some(local) = here.plain()
         && let Some(vacant) = here.next_in_chunk()
     {
         let checkpoint = vacant.as_checkpoint();

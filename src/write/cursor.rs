@@ -42,16 +42,12 @@ pub(crate) struct Position {
     /// How many more calls may be recorded before the trace is asked again.
     calls_left: Cell<u32>,
     tag: Cell<Option<Tag>>,
-    /// The thread's counters and their number, while most calls start and stop in few steps:
-    /// see [`plain`](Self::plain).
+    /// See [`counting`](Self::counting).
     counters: Cell<Option<Local>>,
+    /// See [`plain`](Self::plain).
+    plain: Cell<Option<Local>>,
+    /// The number of the thread whose counters these are.
     thread: Cell<u64>,
-}
-
-/// What a call needs that starts or stops in few steps.
-pub(crate) struct Plain {
-    /// The counters that the strand's meter runs with.
-    pub(crate) local: Local,
 }
 
 impl Position {
@@ -64,33 +60,38 @@ impl Position {
             calls_left: Cell::new(0),
             tag: Cell::new(None),
             counters: Cell::new(None),
+            plain: Cell::new(None),
             thread: Cell::new(0),
         }
     }
 
-    /// Returns what calls need that start and stop in few steps. `None` unless the current strand counts, with
-    /// counters that the thread still has, no future of it is being dropped, the clock is the
-    /// [counter](clock::counter_ticks), and the thread has a [tag](Self::tag).
+    /// Returns the thread's counters if calls start and stop plainly: the current strand counts with counters that the
+    /// thread still has, no future of it is being dropped, and the thread has a [tag](Self::tag).
     #[inline]
-    pub(crate) fn plain(&self) -> Option<Plain> {
+    pub(crate) fn counting(&self) -> Option<Local> {
         let local = self.counters.get()?;
-        (local.thread() == self.thread.get()).then_some(Plain { local })
+        (local.thread() == self.thread.get()).then_some(local)
     }
 
-    /// Finds out anew what [`plain`](Self::plain) returns, given the thread's counters. To be called whenever the
-    /// strand, its meter or its [`cancelling`](Strand::cancelling) has changed.
+    /// Returns what [`counting`](Self::counting) does, if the clock is the [counter](clock::counter_ticks).
+    #[inline]
+    pub(crate) fn plain(&self) -> Option<Local> {
+        let local = self.plain.get()?;
+        (local.thread() == self.thread.get()).then_some(local)
+    }
+
+    /// Finds out anew what [`counting`](Self::counting) and [`plain`](Self::plain) return, given the thread's counters.
+    /// To be called whenever the strand, its meter or its [`cancelling`](Strand::cancelling) has changed.
     #[inline]
     pub(crate) fn review(&self, local: Option<Local>) {
         let is_plain = self.strand.get().is_some_and(|strand| {
             strand.meter.is_running() && strand.cancelling.get() == Cancelling::No
-        }) && clock::is_counter()
-            && self.tag.get().is_some();
-        match local {
-            Some(local) if is_plain => {
-                self.counters.set(Some(local));
-                self.thread.set(local.thread());
-            }
-            _ => self.counters.set(None),
+        }) && self.tag.get().is_some();
+        let local = local.filter(|_| is_plain);
+        self.counters.set(local);
+        self.plain.set(local.filter(|_| clock::is_counter()));
+        if let Some(local) = local {
+            self.thread.set(local.thread());
         }
     }
 

@@ -15,7 +15,7 @@ use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum;
 use crate::store::usage::{Figures, Reading, Start, Usage};
-use crate::write::cursor::{self, Plain, Position};
+use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{inside, leave_to_outer, outer, pop_to_parent, read, reparent, used};
 
@@ -28,7 +28,9 @@ pub(crate) fn start(callsite: &'static Callsite) -> Option<CallRef> {
     if std::thread::panicking() {
         return start_otherwise(callsite, None);
     }
-    match cursor::here(|here| start_plainly(here, callsite, None)) {
+    match cursor::here(|here| {
+        start_plainly(here, here.plain(), clock::counter_ticks, callsite, None)
+    }) {
         None => start_otherwise(callsite, None),
         started => started,
     }
@@ -47,7 +49,15 @@ pub(crate) fn start_with_short(callsite: &'static Callsite, text: &ShortText) ->
     if std::thread::panicking() {
         return start_otherwise(callsite, Some(TextOf::Short(text)));
     }
-    match cursor::here(|here| start_plainly(here, callsite, Some(text))) {
+    match cursor::here(|here| {
+        start_plainly(
+            here,
+            here.plain(),
+            clock::counter_ticks,
+            callsite,
+            Some(text),
+        )
+    }) {
         None => start_otherwise(callsite, Some(TextOf::Short(text))),
         started => started,
     }
@@ -63,15 +73,17 @@ enum TextOf<'a> {
 /// Starts a call as most start: in the chunk that is being filled, within a call that has been running since this
 /// visit to the strand, or in none. Returns `None` otherwise, and has done nothing.
 ///
-/// It calls nothing, so that the compiler saves no registers.
+/// With [`Position::plain`] and the ticks of the counter it calls nothing, so that the compiler saves no registers.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that starting most calls does")]
 fn start_plainly(
     here: &Position,
+    local: Option<Local>,
+    ticks: impl FnOnce() -> u64,
     callsite: &'static Callsite,
     text: Option<&ShortText>,
 ) -> Option<CallRef> {
-    let Plain { local } = here.plain()?;
+    let local = local?;
     let outer = here.innermost_record();
     if !outer.is_none_or(CallRecord::is_running_on_thread) {
         return None;
@@ -87,7 +99,7 @@ fn start_plainly(
         record.write_text(text);
     }
     record.set_callsite(callsite);
-    let start = clock::counter_ticks();
+    let start = ticks();
     record.open(&NewCall {
         state: RecordState::new(RecordKind::Call).of_thread(true),
         parent: here.innermost_address(),
@@ -119,11 +131,12 @@ fn start_otherwise(callsite: &'static Callsite, text: Option<TextOf<'_>>) -> Opt
             Some(TextOf::Long(text)) => return start_with_long(here, strand, callsite, text),
         };
         if !std::thread::panicking() {
-            // A page was full, or the thread or the callsite was new.
+            // A page was full, the thread or the callsite was new, or the clock is not the counter.
             here.tag();
             callsite.number();
             here.make_room(strand)?;
-            if let Some(call) = start_plainly(here, callsite, short) {
+            let local = here.counting();
+            if let Some(call) = start_plainly(here, local, clock::ticks, callsite, short) {
                 return Some(call);
             }
         }
@@ -232,7 +245,7 @@ pub(crate) fn stop(call: CallRef) {
 fn stop_plainly(here: &Position, call: CallRef) -> bool {
     let now = clock::counter_ticks();
     let outcome = |state: RecordState| (!state.has_failed()).then_some(OutcomeKind::Ok);
-    end_on_thread(here, call, (now, false), outcome)
+    end_on_thread(here, Position::plain, call, (now, false), outcome)
 }
 
 /// Stops a call that does not stop plainly.
@@ -242,7 +255,7 @@ fn stop_otherwise(call: CallRef) {
     let now = clock::ticks();
     cursor::here(|here| {
         let outcome = |state| here.strand().map(|strand| outcome(strand, state));
-        if !end_on_thread(here, call, (now, false), outcome) {
+        if !end_on_thread(here, Position::counting, call, (now, false), outcome) {
             stop_elsewhere(here, call, now);
         }
     });
@@ -253,17 +266,20 @@ fn stop_otherwise(call: CallRef) {
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn leave_on_thread(here: &Position, call: CallRef, now: u64) -> bool {
-    end_on_thread(here, call, (now, true), |state| Some(state.outcome()))
+    end_on_thread(here, Position::counting, call, (now, true), |state| {
+        Some(state.outcome())
+    })
 }
 
-/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, and calls stop
-/// [plainly](Position::plain), and the outcome is known. Most are. Otherwise returns `false`, and has done nothing.
+/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, calls stop
+/// [plainly](Position::counting), and the outcome is known. Most are. Otherwise returns `false`, and has done nothing.
 ///
 /// It calls nothing that returns to it, so that the compiler saves no registers.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that stopping a call does")]
 fn end_on_thread(
     here: &Position,
+    counters: impl FnOnce(&Position) -> Option<Local>,
     call: CallRef,
     (now, is_left): (u64, bool),
     outcome: impl FnOnce(RecordState) -> Option<OutcomeKind>,
@@ -272,7 +288,7 @@ fn end_on_thread(
     let state = record.state();
     if here.is_innermost(call)
         && state.is_plain()
-        && let Some(Plain { local }) = here.plain()
+        && let Some(local) = counters(here)
         && let Some(outcome) = outcome(state)
     {
         let outer = here.call_at(record.parent());
