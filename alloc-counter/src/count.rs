@@ -14,36 +14,42 @@ use crate::sites;
 use crate::slot::Operation;
 use crate::thread::{self, Standing};
 
-/// Counts what the allocator did on this thread to a block, whose size was the first and is now the
-/// second.
+/// Counts the operation on this thread that returned this block, and returns it. The block's size was the first and is
+/// now the second. If the block is null, the operation failed.
+///
+/// What is beside the hot path returns the block, too: so it is a tail call, and the path does not save the block.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the path of every allocation")]
-pub(crate) fn count(operation: Operation, old: usize, new: usize) {
-    if !hot::try_count(operation, old, new) {
-        match operation {
-            Operation::Allocate => note_allocation(new),
-            Operation::Free => note_free(old),
-            Operation::Resize => note_resize(old, new),
-        }
+pub(crate) fn count(block: *mut u8, operation: Operation, old: usize, new: usize) -> *mut u8 {
+    if block.is_null() {
+        thread::note_failure();
+    } else if !hot::try_count(operation, old, new) {
+        return match operation {
+            Operation::Resize => note_resize(block, old, new),
+            Operation::Allocate | Operation::Free => note_allocation(block, new),
+        };
     }
+    block
 }
 
 #[cold]
 #[inline(never)]
-fn note_allocation(bytes: usize) {
+fn note_allocation(block: *mut u8, bytes: usize) -> *mut u8 {
     count_and_look(Operation::Allocate, 0, bytes);
+    block
 }
 
 #[cold]
 #[inline(never)]
-fn note_free(bytes: usize) {
-    count_and_look(Operation::Free, bytes, 0);
-}
-
-#[cold]
-#[inline(never)]
-fn note_resize(old: usize, new: usize) {
+fn note_resize(block: *mut u8, old: usize, new: usize) -> *mut u8 {
     count_and_look(Operation::Resize, old, new);
+    block
+}
+
+/// Counts a free that [`try_count`](hot::try_count) did not count.
+#[cold]
+pub(crate) fn count_free_beside(bytes: usize) {
+    count_and_look(Operation::Free, bytes, 0);
 }
 
 #[inline(always)]

@@ -2,10 +2,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use crate::count::count;
+use crate::count::{count, count_free_beside};
 use crate::hot;
 use crate::slot::Operation;
-use crate::thread;
 
 /// A global allocator that forwards to another one and counts what succeeds.
 ///
@@ -48,6 +47,22 @@ impl<A> Counting<A> {
     }
 }
 
+impl<A: GlobalAlloc> Counting<A> {
+    /// Frees a block and counts beside the hot path. A tail call, so that the path saves no registers for it.
+    ///
+    /// # Safety
+    ///
+    /// That of [`GlobalAlloc::dealloc`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn dealloc_beside(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller upholds that `block` came from this allocator with this layout, and this
+        // allocator's blocks are the inner one's.
+        unsafe { self.inner.dealloc(block, layout) };
+        count_free_beside(layout.size());
+    }
+}
+
 // SAFETY: every block comes from the inner allocator and goes back to it with the layout that the
 // caller gave, unchanged, and its results are returned unchanged; so this is a correct allocator
 // if and only if the inner one is. `count` does not unwind: it reads and writes thread-locals
@@ -58,12 +73,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc` for this very layout.
         let block = unsafe { self.inner.alloc(layout) };
-        if block.is_null() {
-            thread::note_failure();
-        } else {
-            count(Operation::Allocate, 0, layout.size());
-        }
-        block
+        count(block, Operation::Allocate, 0, layout.size())
     }
 
     // Forwarded as `alloc_zeroed`: an inner allocator that gets zeroed pages from the system need not
@@ -72,12 +82,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc_zeroed` for this very layout.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if block.is_null() {
-            thread::note_failure();
-        } else {
-            count(Operation::Allocate, 0, layout.size());
-        }
-        block
+        count(block, Operation::Allocate, 0, layout.size())
     }
 
     #[inline]
@@ -89,19 +94,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
             return unsafe { self.inner.dealloc(block, layout) };
         }
         // SAFETY: as above.
-        unsafe { self.inner.dealloc(block, layout) };
-        count(Operation::Free, layout.size(), 0);
+        unsafe { self.dealloc_beside(block, layout) };
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as for `dealloc`; the caller also upholds the rules on `new_size`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        if moved.is_null() {
-            thread::note_failure();
-        } else {
-            count(Operation::Resize, layout.size(), new_size);
-        }
-        moved
+        count(moved, Operation::Resize, layout.size(), new_size)
     }
 }

@@ -64,6 +64,8 @@ mod region;
 
 mod budget;
 
+mod time_stamp;
+
 #[cfg(feature = "tracing")]
 pub mod subscriber;
 
@@ -84,6 +86,8 @@ pub use remote::Remote;
 pub use sites::{Module, Owner, Sampled, Site, SiteLog, SiteRoom, Sited, Sites, modules, sites};
 pub use slot::Window;
 pub use thread::{Local, is_installed};
+#[doc(hidden)]
+pub use time_stamp::time_stamp;
 
 /// The README's code block is a test.
 #[cfg(doctest)]

@@ -38,6 +38,8 @@ pub(crate) struct Slot {
     /// the first of them, or `i64::MIN` if the second is in use. In one cache line with the totals and
     /// the peak.
     settled: AtomicI64,
+    /// The owner's number, unique in the process; [`FREE`] or [`TAKEN`] between owners. In that line, too.
+    owner: AtomicU64,
     /// The highest level of the current window.
     high: AtomicI64,
     /// The highest level between the last boundary and the opening of a window since.
@@ -45,8 +47,6 @@ pub(crate) struct Slot {
     /// Number of open windows, and of those that were closed while another was open inside.
     windows: AtomicU32,
     misnested: AtomicU32,
-    /// The owner's number, unique in the process; [`FREE`] or [`TAKEN`] between owners.
-    owner: AtomicU64,
     /// The totals when the owner claimed the slot.
     inherited: Totals,
     /// The owner's overhead, which is not in the totals above.
@@ -295,7 +295,8 @@ impl Slot {
     }
 
     /// Raises the window's highest level to this peak. Returns the highest level since the last boundary.
-    #[cold]
+    // In place, so that a boundary needs no registers saved for a call.
+    #[inline]
     fn settle_peak(&self, peak: i64) -> i64 {
         let high = peak.max(self.high.load(Relaxed));
         self.high.store(high, Relaxed);

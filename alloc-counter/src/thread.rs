@@ -128,8 +128,8 @@ fn try_whether_installed() -> bool {
 
 /// The calling thread's counters, for code that takes many readings.
 ///
-/// Get it for each use and do not keep it: when the thread's thread-locals are destroyed, its counters
-/// go to another thread.
+/// Get it for each use: when the thread's thread-locals are destroyed, its counters go to another thread. If you keep
+/// it, compare [`thread`](Self::thread) before each use: it changes then, and no number is given twice.
 ///
 /// Cheaper than a [`Region`](crate::Region): a reading is five loads. It is made for tracers; tests use
 /// [`measure`](crate::measure) or [`Budget`](crate::Budget).

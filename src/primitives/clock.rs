@@ -1,6 +1,8 @@
 //! The clock: ticks, which cost one instruction to read, and their conversion.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use quanta::Clock;
@@ -9,10 +11,23 @@ use quanta::Clock;
 /// back to the operating system's clock if it does not.
 static CLOCK: OnceLock<Clock> = OnceLock::new();
 
+/// Whether that is the time-stamp counter, so that [`counter_ticks`] has the same ticks.
+static IS_COUNTER: AtomicBool = AtomicBool::new(false);
+
 #[cold]
 #[inline(never)]
 fn calibrate() -> &'static Clock {
-    alloc_counter::exclude(|| CLOCK.get_or_init(Clock::new))
+    let clock = alloc_counter::exclude(|| CLOCK.get_or_init(Clock::new));
+    IS_COUNTER.store(reads_counter(clock), Relaxed);
+    clock
+}
+
+/// The operating system's clock has nanoseconds, so converting them changes nothing. A counter of nanoseconds is
+/// taken for it.
+fn reads_counter(clock: &Clock) -> bool {
+    const LONG: u64 = 1 << 40;
+    let is_known = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+    is_known && clock.delta_as_nanos(0, LONG) != LONG
 }
 
 #[inline]
@@ -29,6 +44,20 @@ pub(crate) fn warm_up() {
 #[inline]
 pub(crate) fn ticks() -> u64 {
     clock().raw() | 1
+}
+
+/// Returns whether [`counter_ticks`] may be used instead of [`ticks`].
+#[inline]
+pub(crate) fn is_counter() -> bool {
+    IS_COUNTER.load(Relaxed)
+}
+
+/// Returns the ticks of the time-stamp counter, in one instruction and without a call. It counts from the
+/// processor's reset, so this is never 0.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one instruction")]
+pub(crate) fn counter_ticks() -> u64 {
+    alloc_counter::time_stamp()
 }
 
 /// Converts ticks to a duration.
@@ -55,4 +84,18 @@ pub(crate) fn wall_time(moment: u64) -> SystemTime {
     let age = between(moment, ticks());
     let now = SystemTime::now();
     now.checked_sub(age).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_ticks_are_those_of_the_clock() {
+        warm_up();
+        if is_counter() {
+            let moments = [ticks(), counter_ticks() | 1, ticks()];
+            assert!(moments.is_sorted(), "{moments:?}");
+        }
+    }
 }

@@ -120,22 +120,54 @@ impl Text {
             end,
             cut: false,
         };
-        let written = catch_unwind(AssertUnwindSafe(|| write!(limited, "{value}")));
-        let mark = match (limited.cut, written) {
-            (true, _) => CUT,
-            (false, Ok(Ok(()))) => return,
-            (false, Ok(Err(fmt::Error))) => BROKEN,
-            (false, Err(payload)) => {
-                drop_quietly(payload);
-                PANICKED
-            }
-        };
-        if room < mark.len() {
-            return;
+        let mark = mark_of(|| write!(limited, "{value}"));
+        let mark = if limited.cut { Some(CUT) } else { mark };
+        if let Some(mark) = mark
+            && room >= mark.len()
+        {
+            self.end_at(end, mark);
         }
+    }
+
+    /// Puts a mark at the end of a single text, which is shortened if it has no room for the mark.
+    pub(crate) fn end_with(&mut self, mark: &str) {
+        self.end_at(MAX_BYTES, mark);
+    }
+
+    fn end_at(&mut self, end: usize, mark: &str) {
         let keep = character_boundary(&self.bytes, end - mark.len());
         self.bytes.truncate(keep);
         self.bytes.extend(mark.bytes());
+    }
+
+    /// Appends bytes of a single text, which fit.
+    pub(crate) fn push(&mut self, part: &[u8]) {
+        let _ = self.bytes.try_extend_from_slice(part);
+    }
+}
+
+/// Writes as much of a single text as fits, and returns an error if that is not all.
+impl fmt::Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let mut limited = Limited {
+            bytes: &mut self.bytes,
+            end: MAX_BYTES,
+            cut: false,
+        };
+        limited.write_str(part)
+    }
+}
+
+/// Runs foreign code that writes a text. Returns what to mark the text with, if that failed or panicked.
+#[inline]
+pub(crate) fn mark_of(write: impl FnOnce() -> fmt::Result) -> Option<&'static str> {
+    match catch_unwind(AssertUnwindSafe(write)) {
+        Ok(Ok(())) => None,
+        Ok(Err(fmt::Error)) => Some(BROKEN),
+        Err(payload) => {
+            drop_quietly(payload);
+            Some(PANICKED)
+        }
     }
 }
 

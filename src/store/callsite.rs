@@ -239,12 +239,14 @@ impl Callsite {
 
     #[inline]
     pub(crate) fn number(&'static self) -> Number {
+        self.known_number().unwrap_or_else(|| self.register())
+    }
+
+    /// Returns the number, unless the callsite is yet to be registered.
+    #[inline]
+    pub(crate) fn known_number(&'static self) -> Option<Number> {
         let number = self.number.load(Acquire);
-        if number == Number::NONE {
-            self.register()
-        } else {
-            number
-        }
+        (number != Number::NONE).then_some(number)
     }
 
     #[cold]

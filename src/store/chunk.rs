@@ -208,7 +208,8 @@ impl Address {
         match chunk {
             _ if self == Self::NONE => None,
             Some(chunk) if chunk.key().address().is_beside(self) => Chunk::call(chunk, self),
-            _ => self.call(),
+            // In place, so that a stop needs no registers saved for a call.
+            _ => Chunk::call(self.chunk()?, self),
         }
     }
 }
@@ -219,15 +220,18 @@ impl Address {
 #[derive(Clone, Copy)]
 pub(crate) struct CallRef {
     pub(crate) record: CallRecord,
-    key: Key,
+    pub(crate) key: Key,
 }
 
 /// A chunk's generation in the upper half, an address in it in the lower. No two calls have equal keys until
 /// a chunk has been given back four billion times.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key(u64);
+pub(crate) struct Key(u64);
 
 impl Key {
+    /// No call's; its address is [`Address::NONE`].
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
     fn new(generation: u32, address: Address) -> Self {
         Self(u64::from(generation) << u32::BITS | u64::from(address.to_bits()))
     }
@@ -245,7 +249,7 @@ impl Key {
 
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
-    fn address(self) -> Address {
+    pub(crate) fn address(self) -> Address {
         Address::from_bits(self.0 as u32)
     }
 }

@@ -10,8 +10,10 @@ pub(crate) struct ShortText([u64; Self::WORDS]);
 impl ShortText {
     /// The words of a record that are left for it.
     pub(crate) const WORDS: usize = 5;
+    /// The bytes of these words.
+    pub(crate) const SIZE: usize = Self::WORDS * WORD_BYTES;
     /// The longest text that fits.
-    const MAX_BYTES: usize = Self::WORDS * WORD_BYTES - 1;
+    pub(crate) const MAX_BYTES: usize = Self::SIZE - 1;
 
     /// Returns `None` if the text is too long. For a literal, the compiler knows the result.
     #[inline]
@@ -19,12 +21,18 @@ impl ShortText {
         if text.len() > Self::MAX_BYTES {
             return None;
         }
-        let mut bytes = [0; Self::MAX_BYTES + 1];
+        let mut bytes = [0; Self::SIZE];
         bytes[0] = u8::try_from(text.len()).unwrap_or(0);
         bytes[1..=text.len()].copy_from_slice(text);
+        Some(Self::from_bytes(bytes))
+    }
+
+    /// Returns the text of these bytes, the first of which is its length.
+    #[inline]
+    pub(crate) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
         let (words, _) = bytes.as_chunks();
         let mut parts = words.iter().copied().map(u64::from_le_bytes);
-        Some(Self(std::array::from_fn(|_| parts.next().unwrap_or(0))))
+        Self(std::array::from_fn(|_| parts.next().unwrap_or(0)))
     }
 
     /// Cuts a text to the part that fits, with a mark at its end.
@@ -48,7 +56,7 @@ impl ShortText {
 
     /// Calls `read` with the text.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
-        let mut bytes = [0; Self::MAX_BYTES + 1];
+        let mut bytes = [0; Self::SIZE];
         let (parts, _) = bytes.as_chunks_mut();
         for (part, word) in parts.iter_mut().zip(self.0) {
             *part = word.to_le_bytes();

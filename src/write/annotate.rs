@@ -19,24 +19,52 @@ pub(crate) fn checkpoint(call: CallRef, name: &str) {
     let short = ShortText::of(name.as_bytes());
     cursor::here(|here| match &short {
         Some(short) => checkpoint_here(here, call, short, name),
-        None => checkpoint_elsewhere(here, call, name, clock::ticks()),
+        None => checkpoint_otherwise(here, call, name),
     });
 }
 
 #[inline(never)]
 fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str) {
+    if !checkpoint_plainly(here, call, short) {
+        checkpoint_otherwise(here, call, name);
+    }
+}
+
+/// Sets a checkpoint of the innermost call, in the visit to the strand in which it started, while calls stop
+/// [plainly](Position::plain). Otherwise returns `false`, and has done nothing. It calls nothing, so that the compiler
+/// saves no registers.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all that most checkpoints do")]
+fn checkpoint_plainly(here: &Position, call: CallRef, name: &ShortText) -> bool {
+    if here.is_innermost(call)
+        && call.record.state().is_plain()
+        && let Some(local) = here.plain()
+        && let Some(vacant) = here.next_in_chunk()
+    {
+        let checkpoint = vacant.as_checkpoint();
+        checkpoint.write(call.address(), clock::counter_ticks(), Some(name));
+        checkpoint.set_counts_since(call.record, local.totals());
+        vacant.publish();
+        return true;
+    }
+    false
+}
+
+#[cold]
+#[inline(never)]
+fn checkpoint_otherwise(here: &Position, call: CallRef, name: &str) {
     let moment = clock::ticks();
-    if let Some(strand) = here.strand_of(call)
+    if let Some(short) = ShortText::of(name.as_bytes())
+        && let Some(strand) = here.strand_of(call)
         && let Some(local) = Local::current()
         && call.record.state().is_plain()
     {
-        let Some(vacant) = here.vacant(strand) else {
-            return;
-        };
-        let checkpoint = vacant.as_checkpoint();
-        checkpoint.write(call.address(), moment, Some(short));
-        checkpoint.set_counts_since(call.record, local.totals());
-        vacant.publish();
+        if let Some(vacant) = here.vacant(strand) {
+            let checkpoint = vacant.as_checkpoint();
+            checkpoint.write(call.address(), moment, Some(&short));
+            checkpoint.set_counts_since(call.record, local.totals());
+            vacant.publish();
+        }
     } else {
         checkpoint_elsewhere(here, call, name, moment);
     }
@@ -44,8 +72,6 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
 
 /// Sets a checkpoint with a long name, of a call from an earlier visit to its strand, or of a call that
 /// does not run here.
-#[cold]
-#[inline(never)]
 fn checkpoint_elsewhere(here: &Position, call: CallRef, name: &str, moment: u64) {
     if call.record.state().is_folded() {
         return;

@@ -2,13 +2,12 @@
 
 use std::fmt::{self, Display};
 
-use crate::primitives::pool::Member;
 use crate::primitives::text::Text;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
-use crate::store::strand::Strand;
+use crate::store::formatted::Formatted;
 use crate::write::annotate;
-use crate::write::cursor::{self, Position};
+use crate::write::cursor;
 use crate::write::start_stop;
 
 /// Guard of one timed call, made by [`call!`](crate::call!) and [`#[traced]`](crate::traced): the call
@@ -44,20 +43,24 @@ impl Call {
     #[doc(hidden)]
     #[inline]
     pub fn start(callsite: &'static Callsite) -> Self {
-        cursor::here(|here| match here.strand() {
-            Some(strand) => Self::start_here(here, strand, callsite),
-            None => Self::none(),
-        })
+        if Self::is_enabled() {
+            Self(start_stop::start(callsite))
+        } else {
+            Self::none()
+        }
     }
 
-    /// Out of line, so that a function that opens a call grows by a load and a branch only.
+    /// For the macros: starts a call with an id and no labels. A trace is current.
+    #[doc(hidden)]
     #[inline(never)]
-    fn start_here(
-        here: &Position,
-        strand: &'static Member<Strand>,
-        callsite: &'static Callsite,
-    ) -> Self {
-        Self(start_stop::start(here, strand, callsite, None))
+    pub fn start_with_id(callsite: &'static Callsite, id: fmt::Arguments<'_>) -> Self {
+        // Before anything is read: formatting is foreign code, and may trace.
+        let mut text = Formatted::new();
+        text.format(id);
+        match text.short() {
+            Some(short) => Self(start_stop::start_with_short(callsite, &short)),
+            None => Self(start_stop::start_with(callsite, text.long().as_bytes())),
+        }
     }
 
     /// For the macros: starts a call with an id, labels, or both, as the callsite says.
@@ -72,13 +75,7 @@ impl Call {
         }
         // Before anything is read: formatting is foreign code, and may trace.
         let text = Text::of_call(id, labels);
-        Self::begin(callsite, Some(text.as_bytes()))
-    }
-
-    fn begin(callsite: &'static Callsite, text: Option<&[u8]>) -> Self {
-        Self(cursor::here(|here| {
-            start_stop::start(here, here.strand()?, callsite, text)
-        }))
+        Self(start_stop::start_with(callsite, text.as_bytes()))
     }
 
     /// Opens a call of the current trace at a callsite that was made by [`Callsite::new`] or
@@ -110,9 +107,12 @@ impl Call {
         if !Self::is_enabled() {
             return Self::none();
         }
+        if !callsite.has_texts() {
+            return Self(start_stop::start(callsite));
+        }
         // Before anything is read: formatting is foreign code, and may trace.
-        let text = { callsite.has_texts() }.then(|| callsite.write_texts(id, labels));
-        Self::begin(callsite, text.as_ref().map(Text::as_bytes))
+        let text = callsite.write_texts(id, labels);
+        Self(start_stop::start_with(callsite, text.as_bytes()))
     }
 
     /// Sets a checkpoint: a named moment, with the time and the allocations since the checkpoint before.

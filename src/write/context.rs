@@ -37,6 +37,7 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
         window
     });
     here.take_up(Some(strand));
+    here.review(local);
     #[cfg(feature = "sites")]
     sites::enter(strand);
     window
@@ -79,6 +80,7 @@ fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window
         leave_out_of_order(here, strand, local, now);
     }
     strand.below.store(Number::NONE, Relaxed);
+    here.review(local);
 }
 
 /// Folds the highest level since the last boundary into the innermost open call of the current strand.
@@ -141,9 +143,11 @@ pub(crate) fn within<T>(
     strand.lose_peaks();
     here.put_aside();
     here.take_up(Some(strand));
+    here.review(Local::current());
     let done = work();
     here.put_aside();
     here.take_up(current);
+    here.review(Local::current());
     done
 }
 

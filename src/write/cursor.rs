@@ -6,9 +6,13 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 
+use alloc_counter::Local;
+
+use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
-use crate::store::chunk::{CallRef, Chunk, Vacant};
+use crate::store::cancelling::Cancelling;
+use crate::store::chunk::{CallRef, Chunk, Key, Vacant};
 use crate::store::limits::Allowance;
 use crate::store::record::{CallRecord, TEXT_PIECE};
 use crate::store::short_text::ShortText;
@@ -32,10 +36,18 @@ pub(crate) fn here<T>(work: impl FnOnce(&Position) -> T) -> T {
 pub(crate) struct Position {
     strand: Cell<Option<&'static Member<Strand>>>,
     tail: Cell<Option<&'static Member<Chunk>>>,
-    innermost: Cell<Option<CallRef>>,
+    /// The innermost open call's record and key; [`Key::NONE`] if there is no call.
+    record: Cell<Option<CallRecord>>,
+    key: Cell<Key>,
     /// How many more calls may be recorded before the trace is asked again.
     calls_left: Cell<u32>,
     tag: Cell<Option<Tag>>,
+    /// See [`counting`](Self::counting).
+    counters: Cell<Option<Local>>,
+    /// See [`plain`](Self::plain).
+    plain: Cell<Option<Local>>,
+    /// The number of the thread whose counters these are.
+    thread: Cell<u64>,
 }
 
 impl Position {
@@ -43,10 +55,50 @@ impl Position {
         Self {
             strand: Cell::new(None),
             tail: Cell::new(None),
-            innermost: Cell::new(None),
+            record: Cell::new(None),
+            key: Cell::new(Key::NONE),
             calls_left: Cell::new(0),
             tag: Cell::new(None),
+            counters: Cell::new(None),
+            plain: Cell::new(None),
+            thread: Cell::new(0),
         }
+    }
+
+    /// Returns the thread's counters if calls start and stop plainly: the current strand counts with counters that the
+    /// thread still has, no future of it is being dropped, and the thread has a [tag](Self::tag).
+    #[inline]
+    pub(crate) fn counting(&self) -> Option<Local> {
+        let local = self.counters.get()?;
+        (local.thread() == self.thread.get()).then_some(local)
+    }
+
+    /// Returns what [`counting`](Self::counting) does, if the clock is the [counter](clock::counter_ticks).
+    #[inline]
+    pub(crate) fn plain(&self) -> Option<Local> {
+        let local = self.plain.get()?;
+        (local.thread() == self.thread.get()).then_some(local)
+    }
+
+    /// Finds out anew what [`counting`](Self::counting) and [`plain`](Self::plain) return, given the thread's counters.
+    /// To be called whenever the strand, its meter or its [`cancelling`](Strand::cancelling) has changed.
+    #[inline]
+    pub(crate) fn review(&self, local: Option<Local>) {
+        let is_plain = self.strand.get().is_some_and(|strand| {
+            strand.meter.is_running() && strand.cancelling.get() == Cancelling::No
+        }) && self.tag.get().is_some();
+        let local = local.filter(|_| is_plain);
+        self.counters.set(local);
+        self.plain.set(local.filter(|_| clock::is_counter()));
+        if let Some(local) = local {
+            self.thread.set(local.thread());
+        }
+    }
+
+    /// Returns the bits of the thread's [tag](Self::tag), which it has if calls start [plainly](Self::plain).
+    #[inline]
+    pub(crate) fn tag_bits(&self) -> u32 {
+        self.tag.get().map_or(0, Tag::to_bits)
     }
 
     /// Returns the thread's number and name.
@@ -55,6 +107,7 @@ impl Position {
         self.tag.get().unwrap_or_else(|| {
             let tag = Tag::new();
             self.tag.set(Some(tag));
+            self.review(Local::current());
             tag
         })
     }
@@ -75,9 +128,7 @@ impl Position {
     #[inline]
     pub(crate) fn strand_of(&self, call: CallRef) -> Option<&'static Member<Strand>> {
         let strand = self.strand.get()?;
-        let innermost = self.innermost.get();
-        let is_innermost = innermost.is_some_and(|innermost| innermost.is(call));
-        (is_innermost || call.strand() == Some(strand.number())).then_some(strand)
+        (self.is_innermost(call) || call.strand() == Some(strand.number())).then_some(strand)
     }
 
     /// Restores the position that was saved in the strand, and makes the strand current.
@@ -87,7 +138,7 @@ impl Position {
         let tail = strand.and_then(|strand| strand.tail());
         self.tail.set(tail);
         let innermost = aside.and_then(|aside| aside.innermost().call_near(tail));
-        self.innermost.set(innermost);
+        self.set_innermost(innermost);
         self.calls_left.set(aside.map_or(0, Aside::calls_left));
     }
 
@@ -95,7 +146,7 @@ impl Position {
     pub(crate) fn put_aside(&self) {
         if let Some(strand) = self.strand.get() {
             let tail = self.tail.get().map_or(Number::NONE, Member::number);
-            let innermost = Address::of(self.innermost.get());
+            let innermost = self.innermost_address();
             strand.aside.put(tail, innermost, self.calls_left.get());
         }
     }
@@ -103,25 +154,44 @@ impl Position {
     /// Returns the innermost open call of the current strand.
     #[inline]
     pub(crate) fn innermost(&self) -> Option<CallRef> {
-        self.innermost.get()
+        let key = self.key.get();
+        self.record.get().map(|record| CallRef { record, key })
+    }
+
+    /// Returns the record of the innermost open call.
+    #[inline]
+    pub(crate) fn innermost_record(&self) -> Option<CallRecord> {
+        self.record.get()
+    }
+
+    /// Returns the address of the innermost open call.
+    #[inline]
+    pub(crate) fn innermost_address(&self) -> Address {
+        self.key.get().address()
+    }
+
+    #[inline]
+    pub(crate) fn is_innermost(&self, call: CallRef) -> bool {
+        self.key.get() == call.key
     }
 
     /// Returns the innermost call or, if it has been stopped or suspended meanwhile, the nearest running
     /// call around it.
     #[inline]
     pub(crate) fn innermost_running(&self) -> Option<CallRef> {
-        running(self.innermost.get())
+        running(self.innermost())
     }
 
     #[inline]
     pub(crate) fn set_innermost(&self, call: Option<CallRef>) {
-        self.innermost.set(call);
+        self.record.set(call.map(|call| call.record));
+        self.key.set(call.map_or(Key::NONE, |call| call.key));
     }
 
     /// Sets the innermost call, which may be folded. Calls that are opened inside a folded call are
     /// folded too.
     pub(crate) fn go_into(&self, strand: &Strand, call: Option<CallRef>) {
-        self.innermost.set(call);
+        self.set_innermost(call);
         let calls = self.calls_left.get();
         let is_folded = call.is_some_and(|call| call.record.state().is_folded());
         if let (Some(allowance), true) = (strand.allowance(), is_folded && calls > 0) {
@@ -151,7 +221,7 @@ impl Position {
     #[inline(never)]
     fn refill(&self, strand: &Strand) -> bool {
         // Calls that are opened inside a folded call are folded too.
-        let innermost = self.innermost.get();
+        let innermost = self.innermost();
         let in_folded = innermost.is_some_and(|call| call.record.state().is_folded());
         if strand.is_folding() || in_folded {
             return false;
@@ -163,12 +233,34 @@ impl Position {
         calls > 0
     }
 
+    /// Returns the next place in the chunk; `None` if the chunk is full.
+    #[inline]
+    pub(crate) fn next_in_chunk(&self) -> Option<Vacant> {
+        Chunk::vacant(self.tail.get()?)
+    }
+
+    /// Takes one from `calls_left`; `false` if there is none.
+    #[inline]
+    pub(crate) fn take_call(&self) -> bool {
+        let left = self.calls_left.get();
+        if left > 0 {
+            self.calls_left.set(left - 1);
+        }
+        left > 0
+    }
+
     /// Returns the place for a call and takes one from `calls_left`. One must have been
     /// [allowed](Self::may_open).
     #[inline]
     pub(crate) fn vacant_call(&self, strand: &Strand) -> Option<Vacant> {
         self.calls_left.set(self.calls_left.get().wrapping_sub(1));
         self.vacant(strand)
+    }
+
+    /// Finds room for one more record; `None` if the trace holds as many as it may.
+    #[inline]
+    pub(crate) fn make_room(&self, strand: &Strand) -> Option<()> {
+        self.vacant(strand).map(drop)
     }
 
     /// Returns the place for one more record; `None` if the trace holds as many as it may.

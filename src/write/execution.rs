@@ -3,6 +3,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use alloc_counter::Local;
+
 use crate::primitives::pool::Member;
 use crate::store::address::Address;
 use crate::store::strand::Strand;
@@ -64,6 +66,7 @@ impl Execution {
         let entered = self.enter();
         if let (Some(strand), true) = (self.strand, is_cancelled) {
             strand.cancelling.begin();
+            cursor::here(|here| here.review(Local::current()));
         }
         entered
     }

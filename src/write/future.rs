@@ -188,9 +188,13 @@ impl Held {
         }
     }
 
+    /// Cancels the call, unless it has been stopped.
+    #[inline]
     pub(crate) fn begin_cancel(&mut self) {
-        self.take_up();
-        self.cancel = self.call.recorded().map(Cancel::begin);
+        if let Some(call) = self.call.recorded() {
+            self.take_up();
+            self.cancel = Some(Cancel::begin(call));
+        }
     }
 
     /// Suspends the call before the first poll: calls that are open within it are not the future's.
@@ -198,8 +202,16 @@ impl Held {
         self.aside = self.call.recorded().and_then(suspend::rest_alone);
     }
 
+    #[inline]
     fn take_up(&mut self) {
-        if let (Some(call), Some(innermost)) = (self.call.recorded(), self.aside) {
+        if let Some(innermost) = self.aside {
+            self.resume(innermost);
+        }
+    }
+
+    #[inline(never)]
+    fn resume(&mut self, innermost: CallRef) {
+        if let Some(call) = self.call.recorded() {
             if !suspend::resume(call, innermost) {
                 self.astray = true;
                 return;

@@ -109,13 +109,21 @@ macro_rules! __call {
             $crate::Call::none()
         }
     }};
-    (@open $place:tt [$($id:tt)+] [$(($label:ident, $value:expr))*]) => {{
-        $crate::__call!(@callsite $place true, [$($label)*]);
+    (@open $place:tt [$($id:tt)+] []) => {{
+        $crate::__call!(@callsite $place true, []);
+        if $crate::Call::is_enabled() {
+            $crate::Call::start_with_id(&__TRACER_CALLSITE, ::core::format_args!($($id)+))
+        } else {
+            $crate::Call::none()
+        }
+    }};
+    (@open $place:tt [$($id:tt)+] [$(($label:ident, $value:expr))+]) => {{
+        $crate::__call!(@callsite $place true, [$($label)+]);
         if $crate::Call::is_enabled() {
             $crate::Call::start_with(
                 &__TRACER_CALLSITE,
                 ::core::option::Option::Some(&::core::format_args!($($id)+)),
-                &[$(&$value),*],
+                &[$(&$value),+],
             )
         } else {
             $crate::Call::none()

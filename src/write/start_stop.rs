@@ -19,28 +19,154 @@ use crate::write::cursor::{self, Position};
 use crate::write::folded;
 use crate::write::nesting::{inside, leave_to_outer, outer, pop_to_parent, read, reparent, used};
 
-/// Starts a call within the innermost one. Returns `None` if memory ran out.
+/// Starts a call without a text within the innermost one. Returns `None` if no trace is current, or memory ran out.
+///
+/// Out of line, so that a function that opens a call grows by a load and a branch only.
+#[inline(never)]
+pub(crate) fn start(callsite: &'static Callsite) -> Option<CallRef> {
+    // First, while there is little to be kept over the call that this may be.
+    if std::thread::panicking() {
+        return start_otherwise(callsite, None);
+    }
+    match cursor::here(|here| {
+        start_plainly(here, here.plain(), clock::counter_ticks, callsite, None)
+    }) {
+        None => start_otherwise(callsite, None),
+        started => started,
+    }
+}
+
+/// Starts a call with a text.
+pub(crate) fn start_with(callsite: &'static Callsite, text: &[u8]) -> Option<CallRef> {
+    match ShortText::of(text) {
+        Some(short) => start_with_short(callsite, &short),
+        None => start_otherwise(callsite, Some(TextOf::Long(text))),
+    }
+}
+
+/// Starts a call with a text that fits into its record.
+pub(crate) fn start_with_short(callsite: &'static Callsite, text: &ShortText) -> Option<CallRef> {
+    if std::thread::panicking() {
+        return start_otherwise(callsite, Some(TextOf::Short(text)));
+    }
+    match cursor::here(|here| {
+        start_plainly(
+            here,
+            here.plain(),
+            clock::counter_ticks,
+            callsite,
+            Some(text),
+        )
+    }) {
+        None => start_otherwise(callsite, Some(TextOf::Short(text))),
+        started => started,
+    }
+}
+
+/// The text of a call.
+#[derive(Clone, Copy)]
+enum TextOf<'a> {
+    Short(&'a ShortText),
+    Long(&'a [u8]),
+}
+
+/// Starts a call as most start: in the chunk that is being filled, within a call that has been running since this
+/// visit to the strand, or in none. Returns `None` otherwise, and has done nothing.
+///
+/// With [`Position::plain`] and the ticks of the counter it calls nothing, so that the compiler saves no registers.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "once with a text, once without")]
-pub(crate) fn start(
+#[expect(clippy::inline_always, reason = "all that starting most calls does")]
+fn start_plainly(
     here: &Position,
-    strand: &'static Member<Strand>,
+    local: Option<Local>,
+    ticks: impl FnOnce() -> u64,
     callsite: &'static Callsite,
-    text: Option<&[u8]>,
+    text: Option<&ShortText>,
 ) -> Option<CallRef> {
-    if !here.may_open(strand) {
-        return start_folded(here, strand, callsite);
+    let local = local?;
+    let outer = here.innermost_record();
+    if !outer.is_none_or(CallRecord::is_running_on_thread) {
+        return None;
     }
-    let mut state = RecordState::new(RecordKind::Call);
-    let mut short = text.and_then(ShortText::of);
-    if let (Some(text), None) = (text, &short) {
-        short = here.write_long_text(strand, text);
-        state = state.long_text(short.is_none());
+    let callsite = callsite.known_number()?;
+    let vacant = here.next_in_chunk()?;
+    if !here.take_call() {
+        return None;
     }
-    let vacant = here.vacant_call(strand)?;
     let record = vacant.as_call();
     // Without a text, what the record's last owner left there is not read.
-    if let Some(text) = &short {
+    if let Some(text) = text {
+        record.write_text(text);
+    }
+    record.set_callsite(callsite);
+    let start = ticks();
+    record.open(&NewCall {
+        state: RecordState::new(RecordKind::Call).of_thread(true),
+        parent: here.innermost_address(),
+        thread: here.tag_bits(),
+        start,
+    });
+    let level = record.set_readings(start, local.totals());
+    let highest = local.take_peak_at(level);
+    if let Some(outer) = outer {
+        outer.raise_peak(highest);
+    }
+    let call = vacant.publish_call();
+    here.set_innermost(Some(call));
+    Some(call)
+}
+
+/// Starts any call, also a folded one. Returns `None` if no trace is current, or memory ran out.
+#[cold]
+#[inline(never)]
+fn start_otherwise(callsite: &'static Callsite, text: Option<TextOf<'_>>) -> Option<CallRef> {
+    cursor::here(|here| {
+        let strand = here.strand()?;
+        if !here.may_open(strand) {
+            return start_folded(here, strand, callsite);
+        }
+        let short = match text {
+            None => None,
+            Some(TextOf::Short(short)) => Some(short),
+            Some(TextOf::Long(text)) => return start_with_long(here, strand, callsite, text),
+        };
+        if !std::thread::panicking() {
+            // A page was full, the thread or the callsite was new, or the clock is not the counter.
+            here.tag();
+            callsite.number();
+            here.make_room(strand)?;
+            let local = here.counting();
+            if let Some(call) = start_plainly(here, local, clock::ticks, callsite, short) {
+                return Some(call);
+            }
+        }
+        start_alone(here, strand, callsite, (short, false))
+    })
+}
+
+/// Starts a call with a text in the records before it.
+fn start_with_long(
+    here: &Position,
+    strand: &Strand,
+    callsite: &'static Callsite,
+    text: &[u8],
+) -> Option<CallRef> {
+    let short = here.write_long_text(strand, text);
+    start_alone(here, strand, callsite, (short.as_ref(), short.is_none()))
+}
+
+/// Starts a call that is not folded. The text `is_long` if it is in the records before.
+#[inline(never)]
+fn start_alone(
+    here: &Position,
+    strand: &Strand,
+    callsite: &'static Callsite,
+    (text, is_long): (Option<&ShortText>, bool),
+) -> Option<CallRef> {
+    let state = RecordState::new(RecordKind::Call).long_text(is_long);
+    let vacant = here.vacant_call(strand)?;
+    let record = vacant.as_call();
+    if let Some(text) = text {
         record.write_text(text);
     }
     record.set_callsite(callsite.number());
@@ -54,8 +180,11 @@ pub(crate) fn start(
 /// is current, or memory ran out.
 #[cfg(feature = "tracing")]
 pub(crate) fn start_current(callsite: &'static Callsite, text: &[u8]) -> Option<CallRef> {
-    let text = callsite.has_texts().then_some(text);
-    cursor::here(|here| start(here, here.strand()?, callsite, text))
+    if callsite.has_texts() {
+        start_with(callsite, text)
+    } else {
+        start(callsite)
+    }
 }
 
 /// Starts a call beyond the trace's limit, or inside a folded one. Returns `None` if memory ran out.
@@ -75,38 +204,7 @@ fn start_folded(
 }
 
 /// Writes the start of a call within the innermost one.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "all that starting a call does")]
 fn begin(here: &Position, strand: &Strand, record: CallRecord, state: RecordState) {
-    // Most calls start within one that has been running since this visit to the strand, or in none,
-    // with counters, and neither during a panic nor while a future is dropped.
-    let outer = here.innermost();
-    if let Some(local) = Local::current()
-        && outer.is_none_or(|outer| outer.record.is_running_on_thread())
-        && strand.meter.is_running()
-        && strand.cancelling.get() == Cancelling::No
-        && !std::thread::panicking()
-    {
-        let start = clock::ticks();
-        record.open(&NewCall {
-            state: state.of_thread(true),
-            parent: Address::of(outer),
-            thread: here.tag().to_bits(),
-            start,
-        });
-        let level = record.set_readings(start, local.totals());
-        let highest = local.take_peak_at(level);
-        if let Some(outer) = outer {
-            outer.record.raise_peak(highest);
-        }
-    } else {
-        begin_otherwise(here, strand, record, state);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: RecordState) {
     let outer = here.innermost_running();
     let start = clock::ticks();
     let reading = read(strand, outer, Local::current(), start);
@@ -131,18 +229,36 @@ fn begin_otherwise(here: &Position, strand: &Strand, record: CallRecord, state: 
 }
 
 /// Stops a call, on whichever thread.
-#[inline]
-pub(crate) fn stop(call: CallRef) {
-    cursor::here(|here| stop_here(here, call));
-}
-
+///
 /// Out of line, so that the code at each call's end is short.
 #[inline(never)]
-fn stop_here(here: &Position, call: CallRef) {
-    let now = clock::ticks();
-    if !end_on_thread(here, call, (now, false), outcome) {
-        stop_elsewhere(here, call, now);
+pub(crate) fn stop(call: CallRef) {
+    // First, while there is little to be kept over the call that this may be.
+    if std::thread::panicking() || !cursor::here(|here| stop_plainly(here, call)) {
+        stop_otherwise(call);
     }
+}
+
+/// Stops a call as most stop: see [`end_on_thread`].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all that stopping most calls does")]
+fn stop_plainly(here: &Position, call: CallRef) -> bool {
+    let now = clock::counter_ticks();
+    let outcome = |state: RecordState| (!state.has_failed()).then_some(OutcomeKind::Ok);
+    end_on_thread(here, Position::plain, call, (now, false), outcome)
+}
+
+/// Stops a call that does not stop plainly.
+#[cold]
+#[inline(never)]
+fn stop_otherwise(call: CallRef) {
+    let now = clock::ticks();
+    cursor::here(|here| {
+        let outcome = |state| here.strand().map(|strand| outcome(strand, state));
+        if !end_on_thread(here, Position::counting, call, (now, false), outcome) {
+            stop_elsewhere(here, call, now);
+        }
+    });
 }
 
 /// Leaves the innermost call, as [`suspend::leave`](crate::write::suspend::leave) does. Returns `false` if
@@ -150,43 +266,57 @@ fn stop_here(here: &Position, call: CallRef) {
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn leave_on_thread(here: &Position, call: CallRef, now: u64) -> bool {
-    end_on_thread(here, call, (now, true), |_, state| state.outcome())
+    end_on_thread(here, Position::counting, call, (now, true), |state| {
+        Some(state.outcome())
+    })
 }
 
-/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, and
-/// the thread has its counters. Most are.
+/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, calls stop
+/// [plainly](Position::counting), and the outcome is known. Most are. Otherwise returns `false`, and has done nothing.
+///
+/// It calls nothing that returns to it, so that the compiler saves no registers.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that stopping a call does")]
 fn end_on_thread(
     here: &Position,
+    counters: impl FnOnce(&Position) -> Option<Local>,
     call: CallRef,
     (now, is_left): (u64, bool),
-    outcome: impl FnOnce(&Strand, RecordState) -> OutcomeKind,
+    outcome: impl FnOnce(RecordState) -> Option<OutcomeKind>,
 ) -> bool {
     let record = call.record;
-    // The thread has the counters that it had at the start, or none.
-    if let (Some(strand), Some(innermost)) = (here.strand(), here.innermost())
-        && innermost.is(call)
-        && let state = record.state()
+    let state = record.state();
+    if here.is_innermost(call)
         && state.is_plain()
-        && let Some(local) = Local::current()
+        && let Some(local) = counters(here)
+        && let Some(outcome) = outcome(state)
     {
-        let state = state.with_outcome(outcome(strand, state));
+        let outer = here.call_at(record.parent());
+        let state = state.with_outcome(outcome);
         let highest = record.close_on_thread(state, (now, is_left), local.totals(), |level| {
             local.take_peak_at(level)
         });
-        let outer = here.call_at(record.parent());
         if outer.is_none_or(|outer| outer.record.is_running_on_thread()) {
             here.set_innermost(outer);
             if let Some(outer) = outer {
                 outer.record.raise_peak(highest);
             }
         } else {
-            pop_to_parent(here, strand, call, strand.meter.level(highest));
+            pop_from_thread(here, call, highest);
         }
         return true;
     }
     false
+}
+
+/// Leaves a call to the call around it, which was not opened or resumed in this visit. The `highest` level is the
+/// thread's.
+#[cold]
+#[inline(never)]
+fn pop_from_thread(here: &Position, call: CallRef, highest: i64) {
+    if let Some(strand) = here.strand() {
+        pop_to_parent(here, strand, call, strand.meter.level(highest));
+    }
 }
 
 #[cold]

@@ -195,15 +195,16 @@ pub(crate) enum Cancel {
 
 impl Cancel {
     pub(crate) fn begin(call: CallRef) -> Self {
-        match cursor::here(|here| here.strand_of(call)) {
-            Some(strand) => Self::Here {
-                strand,
-                before: strand.cancelling.begin(),
-            },
+        cursor::here(|here| match here.strand_of(call) {
+            Some(strand) => {
+                let before = strand.cancelling.begin();
+                here.review(Local::current());
+                Self::Here { strand, before }
+            }
             None => Self::Remote {
                 was_panicking: std::thread::panicking(),
             },
-        }
+        })
     }
 
     /// Stops the call, even if the future's drop panics.
@@ -212,6 +213,7 @@ impl Cancel {
             Self::Here { strand, before } => {
                 stop(call);
                 strand.cancelling.set(before);
+                cursor::here(|here| here.review(Local::current()));
             }
             Self::Remote { was_panicking } => {
                 let end = if std::thread::panicking() && !was_panicking {

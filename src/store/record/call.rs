@@ -98,7 +98,8 @@ impl CallRecord {
 
     /// Writes an opening call's readings, one by one as they come, so that they stay in few registers.
     /// Returns the level.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the path of every call")]
     pub(crate) fn set_readings(self, now: u64, totals: impl Iterator<Item = u64>) -> i64 {
         let words = &self.0.words;
         words[BUSY].store(now, Relaxed);
@@ -134,11 +135,11 @@ impl CallRecord {
 
     #[inline]
     fn figures_in(self, state: RecordState) -> Figures {
-        let Usage { counts, busy, peak } = self.0.used();
-        let ticks = busy;
         if state.holds_usage() {
-            Figures::Used(Usage { counts, busy, peak })
-        } else if state.is_of_thread() {
+            return Figures::Used(self.0.used());
+        }
+        let (counts, ticks, peak) = self.0.figures();
+        if state.is_of_thread() {
             Figures::Started(Start::OfThread(ThreadReading {
                 counts,
                 ticks,
@@ -247,9 +248,10 @@ impl CallRecord {
     }
 
     /// Stops a call whose readings are those of this thread, or suspends it if it `is_left`: they become
-    /// amounts, one by one as the totals come. `highest` returns the highest level since the last boundary,
+    /// amounts, [negative](Record::used), one by one as the totals come. `highest` returns the highest level since the last boundary,
     /// given the level now. Returns the highest since the call's start.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the path of every call")]
     pub(crate) fn close_on_thread(
         self,
         state: RecordState,
@@ -261,18 +263,15 @@ impl CallRecord {
         let stop = if is_left { now | LEFT } else { now };
         self.rewrite(state.holding_usage(true).of_thread(false), || {
             words[STOP].store(stop, Relaxed);
-            let busy = now.wrapping_sub(words[BUSY].load(Relaxed));
-            words[BUSY].store(busy, Relaxed);
-            let (mut start, mut level) = (Level::default(), Level::default());
+            subtract(&words[BUSY], now);
+            let mut level = Level::default();
             for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
-                let at_start = word.load(Relaxed);
-                word.store(total.wrapping_sub(at_start), Relaxed);
+                subtract(word, total);
                 level.push(total);
-                start.push(at_start);
             }
             let highest = highest(level.bytes()).max(self.peak());
-            let peak = highest.wrapping_sub(start.bytes());
-            words[PEAK].store(peak.cast_unsigned(), Relaxed);
+            let above = highest.wrapping_sub(level.bytes());
+            words[PEAK].store(above.cast_unsigned(), Relaxed);
             highest
         })
     }
@@ -370,6 +369,13 @@ const LEFT: u64 = 1 << 63;
 #[inline]
 fn stopped(word: u64) -> Option<u64> {
     (word.cast_signed() > 0).then_some(word)
+}
+
+/// Subtracts from a word that only this thread changes: one instruction on x86-64.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one instruction")]
+fn subtract(word: &AtomicU64, amount: u64) {
+    word.store(word.load(Relaxed).wrapping_sub(amount), Relaxed);
 }
 
 /// The last two totals that went by: bytes allocated and bytes freed.

@@ -139,17 +139,31 @@ impl Record {
         self.set_counts(counts);
     }
 
+    /// Returns the readings of a running call.
     #[inline]
-    fn set_used(&self, used: Usage) {
-        self.set_figures(used.counts, used.busy, used.peak);
+    fn figures(&self) -> (Counts, u64, i64) {
+        let busy = self.words[BUSY].load(Relaxed);
+        (self.counts(), busy, self.peak())
     }
 
+    /// Writes amounts, as [`used`](Self::used) reads them.
+    #[inline]
+    fn set_used(&self, used: Usage) {
+        let peak = used.peak.wrapping_sub(used.counts.net_bytes());
+        let counts = Counts::ZERO - used.counts;
+        self.set_figures(counts, used.busy.wrapping_neg(), peak);
+    }
+
+    /// Returns amounts. They are negative in the words, the readings at the start less those at the end, since so a
+    /// stop subtracts in place. The peak is above the level at the end.
     #[inline]
     fn used(&self) -> Usage {
+        let (counts, busy, peak) = self.figures();
+        let counts = Counts::ZERO - counts;
         Usage {
-            counts: self.counts(),
-            busy: self.words[BUSY].load(Relaxed),
-            peak: self.peak(),
+            counts,
+            busy: busy.wrapping_neg(),
+            peak: peak.wrapping_add(counts.net_bytes()),
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) fn counting() -> u64 {
     alone(|| allocate(&ALLOCATOR))
 }
 
+#[inline(never)]
 #[expect(unsafe_code, reason = "only one allocator is the global one")]
 fn allocate(allocator: &impl GlobalAlloc) {
     let layout = black_box(Layout::new::<[u8; 64]>());
