@@ -93,6 +93,7 @@ pub(super) struct Entry {
 }
 
 /// A new span.
+#[derive(Clone, Copy)]
 pub(super) struct New {
     /// A number that no other span has.
     pub(super) serial: u64,
