@@ -82,6 +82,13 @@ pub fn take_counted() -> Counts {
     }
 }
 
+/// Returns whether [`take_counted`] would return anything.
+#[cfg(feature = "tracing")]
+#[inline]
+pub(crate) fn has_counted() -> bool {
+    HAS_COUNTED.get()
+}
+
 /// Runs `work` inside of [`exclude`] and counts what it allocates and frees as the program's: for
 /// values that the program handed to a measurement.
 ///

@@ -10,7 +10,7 @@ use tracing_subscriber::filter::FilterId;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::counts::Counts;
-use crate::overhead::{Excluding, exclude, take_counted};
+use crate::overhead::{Excluding, exclude, has_counted, take_counted};
 
 /// Is told what an [`Excluded`] subscriber allocates.
 ///
@@ -91,38 +91,47 @@ impl<S, A> Excluded<S, A> {
 impl<S, A: Account> Excluded<S, A> {
     #[inline]
     fn run<T>(&self, work: impl FnOnce(&S) -> T) -> T {
-        let _told = Told::start(&self.account);
-        work(&self.inner)
+        let _excluding = Excluding::start();
+        let before = self.account.before();
+        take_counted();
+        let untold = Untold {
+            account: &self.account,
+            before: Some(before),
+        };
+        let value = work(&self.inner);
+        untold.tell();
+        value
     }
 }
 
-/// Tells the account at the end, also by a panic.
-struct Told<'a, A: Account> {
+/// Tells the account if a panic unwinds.
+struct Untold<'a, A: Account> {
     account: &'a A,
     before: Option<A::Before>,
-    _excluding: Excluding,
 }
 
-impl<'a, A: Account> Told<'a, A> {
-    #[inline]
-    fn start(account: &'a A) -> Self {
-        let excluding = Excluding::start();
-        let before = Some(account.before());
-        take_counted();
-        Self {
-            account,
-            before,
-            _excluding: excluding,
+impl<A: Account> Untold<'_, A> {
+    /// Not in the drop, which is out of line.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "several times for each span")]
+    fn tell(mut self) {
+        let (account, before) = (self.account, self.before.take());
+        std::mem::forget(self);
+        if let Some(before) = before {
+            if has_counted() {
+                account.after(before, take_counted());
+            } else {
+                account.after(before, Counts::ZERO);
+            }
         }
     }
 }
 
-impl<A: Account> Drop for Told<'_, A> {
-    #[inline]
+impl<A: Account> Drop for Untold<'_, A> {
+    #[cold]
     fn drop(&mut self) {
-        let counts = take_counted();
         if let Some(before) = self.before.take() {
-            self.account.after(before, counts);
+            self.account.after(before, take_counted());
         }
     }
 }

@@ -72,6 +72,11 @@ impl<T> Table<T> {
         if self.more_len.load(Relaxed) == 0 {
             return None;
         }
+        self.get_more(id)
+    }
+
+    #[cold]
+    fn get_more(&self, id: u64) -> Option<&'static T> {
         let more = self.more.take()?;
         let found = more.iter().find(|(known, _)| *known == id);
         found.map(|(_, member)| *member)

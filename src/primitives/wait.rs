@@ -59,7 +59,19 @@ impl<T> Lock<T> {
     }
 
     /// Takes the lock; `None` if it is not unlocked within a bounded time.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Taken<'_, T>> {
+        if !cfg!(loom)
+            && let Ok(guard) = self.inner.try_lock()
+        {
+            let turns = &self.turns;
+            return Some(Taken { guard, turns });
+        }
+        self.wait()
+    }
+
+    #[cold]
+    fn wait(&self) -> Option<Taken<'_, T>> {
         let turns = &self.turns;
         if cfg!(loom) {
             let guard = self.inner.lock().ok()?;

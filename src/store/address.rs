@@ -11,7 +11,7 @@ pub(crate) struct Address(u32);
 
 impl Address {
     pub(crate) const NONE: Self = Self(u32::MAX);
-    const INDEX_BITS: u32 = 5;
+    pub(crate) const INDEX_BITS: u32 = 5;
     pub(crate) const MAX_IN_CHUNK: usize = 1 << Self::INDEX_BITS;
     const OF_PATH: u32 = (1 << Self::INDEX_BITS) - 1;
 

@@ -103,6 +103,13 @@ impl Chunk {
         })
     }
 
+    /// Returns whether this is the call's chunk, and was not given back since.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn has(&self, call: CallRef) -> bool {
+        self.key().is_beside(call.key)
+    }
+
     /// Empties the chunk. The caller holds the lock of the strand's mailbox.
     pub(crate) fn clear(&self) {
         self.head.len.store(0, Relaxed);
@@ -240,6 +247,13 @@ impl Key {
     #[inline]
     fn at(self, index: usize) -> Self {
         Self(self.0 | index as u64)
+    }
+
+    /// Returns whether both are in one chunk, in the same generation.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    fn is_beside(self, other: Self) -> bool {
+        (self.0 ^ other.0) >> Address::INDEX_BITS == 0
     }
 
     #[inline]

@@ -115,6 +115,7 @@ impl Meter {
 
     /// Returns a number that is another one each time that the meter is run or paused.
     #[cfg(feature = "tracing")]
+    #[inline]
     pub(crate) fn visit(&self) -> u32 {
         self.version.word()
     }

@@ -29,6 +29,9 @@ shared_static! {
 pub(crate) struct Strand {
     first: &'static Member<Chunk>,
     pub(crate) trace: AtomicNumber,
+    /// The trace's id: with it, a span need not look the trace up.
+    #[cfg(feature = "tracing")]
+    pub(crate) trace_id: AtomicU64,
     allowance: AtomicNumber,
     pub(crate) next_in_trace: AtomicNumber,
     /// Of a folding strand: the one before it in the trace's list of those.
@@ -100,6 +103,8 @@ impl Strand {
         Self {
             first,
             trace: AtomicNumber::none(),
+            #[cfg(feature = "tracing")]
+            trace_id: AtomicU64::new(0),
             allowance: AtomicNumber::none(),
             next_in_trace: AtomicNumber::none(),
             previous_in_trace: AtomicNumber::none(),

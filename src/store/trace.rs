@@ -406,6 +406,8 @@ impl Trace {
         let ordinal = state.strands.fetch_add(1, Relaxed);
         let trace = state.number();
         Strand::begin(strand, trace, Some(allowance), ordinal, parent, is_folding);
+        #[cfg(feature = "tracing")]
+        strand.trace_id.store(state.id.load(Relaxed), Relaxed);
         if is_folding {
             if !state.folding.begin(strand) {
                 Strand::recycle(strand);
@@ -556,12 +558,19 @@ impl WeakTrace {
         id: 0,
     };
 
+    /// Returns this name, or another one if it is that of no trace.
+    #[inline]
+    pub(crate) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.id == 0 { other() } else { self }
+    }
+
     /// Returns the name of the trace of a strand that runs.
     #[inline]
     pub(crate) fn of(strand: &Strand) -> Self {
-        let number = strand.trace.load(Relaxed);
-        let id = TRACES.get(number).map_or(0, |state| state.id.load(Relaxed));
-        Self { number, id }
+        Self {
+            number: strand.trace.load(Relaxed),
+            id: strand.trace_id.load(Relaxed),
+        }
     }
 
     /// Returns the trace's allowance, if the trace is this one; cheaper than a handle. The caller knows that

@@ -14,11 +14,12 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::primitives::pool::Member;
 use crate::primitives::table::Table;
 use crate::primitives::text::Text;
+use crate::store::callsite::Callsite;
 use crate::write::annotate;
 use crate::write::cursor::{self, Position};
 
 use super::fields;
-use super::span::{Place, Span, SpanRef, note_dropped};
+use super::span::{New, Place, Span, SpanRef, note_dropped};
 use super::subscriber;
 use super::thread::{self, Key, Spans};
 
@@ -152,71 +153,127 @@ impl CallLayer {
         }
     }
 
-    /// Adds a new span, if it is in a trace or begins a request.
+    /// Adds a new span of the current trace.
     #[inline(never)]
-    fn add(&self, attributes: &Attributes<'_>, id: &Id, nearest_seen: &dyn Fn() -> Option<Id>) {
-        let explicit = attributes.parent().and_then(|parent| {
-            let place = self.place_below(parent);
-            place.or_else(|| self.place_below(&nearest_seen()?))
-        });
-        let place = match explicit {
-            Some(place) => Some(place),
-            None if !is_traced() => None,
-            None => thread::here(|spans| spans.place(self.number))
-                .flatten()
-                .map(|place| Place {
-                    is_root: attributes.is_root(),
-                    ..place
-                }),
-        };
-        #[cfg(feature = "recorder")]
-        let mut request = None;
-        #[cfg(feature = "recorder")]
-        let place = place.or_else(|| {
-            request = self.requests.begin(attributes, &self.id_fields);
-            request.as_ref().map(super::requests::place)
-        });
-        let Some(place) = place.filter(|_| !self.is_second()) else {
-            return;
-        };
-        subscriber::note(|| Some(place.trace));
+    fn add_here(&self, attributes: &Attributes<'_>, id: &Id) {
         let metadata = attributes.metadata();
         let callsite = fields::callsite(metadata, &self.id_fields);
+        if callsite.has_texts() {
+            return self.add_with_texts(attributes, id, callsite);
+        }
+        let id = id.into_u64();
+        let is_added = thread::here(|spans| {
+            let new = spans.see_new(self.number, attributes.is_root())?;
+            subscriber::note(new.place.trace);
+            self.begin(spans, id, callsite, new, &[])
+        });
+        if is_added.flatten().is_none() {
+            note_dropped();
+        }
+    }
+
+    #[inline(never)]
+    fn add_with_texts(&self, attributes: &Attributes<'_>, id: &Id, callsite: &'static Callsite) {
+        let new = thread::here(|spans| spans.see_new(self.number, attributes.is_root()));
+        if let Some(new) = new.flatten() {
+            subscriber::note(new.place.trace);
+            self.add(attributes, id, callsite, new);
+        }
+    }
+
+    /// Adds a new span, whose place is known.
+    fn add(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        callsite: &'static Callsite,
+        new: New,
+    ) -> Option<&'static Member<Span>> {
+        let metadata = attributes.metadata();
         if fields::are_too_many(metadata) {
             note_dropped();
         }
         // Formatting is foreign code, and may open spans: nothing is locked or borrowed meanwhile.
+        let text = { callsite.has_texts() }
+            .then(|| fields::texts(callsite, |visit| attributes.record(visit)));
+        let text = text.as_ref().map_or(&[][..], Text::as_bytes);
         let id = id.into_u64();
-        let Some(serial) = thread::here(Spans::see_new) else {
-            return;
+        let added = thread::here(|spans| self.begin(spans, id, callsite, new, text));
+        let Some(span) = added.flatten() else {
+            note_dropped();
+            return None;
         };
-        let span = if callsite.has_texts() {
-            let text = fields::texts(callsite, |visit| attributes.record(visit));
-            Span::take(id, serial, callsite, place, text.as_bytes())
-        } else {
-            Span::take(id, serial, callsite, place, &[])
-        };
-        let Some(span) = span else {
-            return note_dropped();
-        };
-        #[cfg(feature = "recorder")]
-        if request.is_some()
-            && let Some(mut state) = span.state()
-        {
-            *state.request() = request;
-            if super::requests::Requests::awaits_answer(metadata) {
-                state.await_answer();
-            }
-        }
         if callsite.has_texts() && metadata.fields().field(fields::OTEL_STATUS).is_some() {
             fail_by_status(span, |visit| attributes.record(visit));
         }
+        Some(span)
+    }
+
+    /// Begins the state of a new span; `None` if there is no memory.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "once with texts, once without")]
+    fn begin(
+        &self,
+        spans: &mut Spans,
+        id: u64,
+        callsite: &'static Callsite,
+        new: New,
+        text: &[u8],
+    ) -> Option<&'static Member<Span>> {
+        let span = spans.take()?;
+        // If somebody was forked away with the lock, the state is not used again.
+        span.state()?.begin(callsite, new, text);
         if !self.spans.insert(id, span) {
-            note_dropped();
-            if let Some(state) = span.state() {
-                Span::give(span, state);
+            span.state()?.end();
+            spans.give(span);
+            return None;
+        }
+        Some(span)
+    }
+
+    /// Adds a new span that names its parent, or that is in no trace: it may begin a request.
+    #[cold]
+    fn add_elsewhere(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        nearest_seen: &dyn Fn() -> Option<Id>,
+    ) {
+        let explicit = { attributes.parent() }
+            .and_then(|parent| self.place_below_either(parent, nearest_seen));
+        let new = thread::here(|spans| match explicit {
+            Some(place) => Some(spans.see_new_at(place)),
+            None => spans.see_new(self.number, attributes.is_root()),
+        });
+        let callsite = || fields::callsite(attributes.metadata(), &self.id_fields);
+        if let Some(new) = new.flatten() {
+            subscriber::note(new.place.trace);
+            self.add(attributes, id, callsite(), new);
+            return;
+        }
+        #[cfg(feature = "recorder")]
+        if let Some(request) = self.requests.begin(attributes, &self.id_fields) {
+            let place = super::requests::place(&request);
+            subscriber::note(place.trace);
+            let new = thread::here(|spans| spans.see_new_at(place));
+            let added = new.and_then(|new| self.add(attributes, id, callsite(), new));
+            if let Some(mut state) = added.and_then(|span| span.state()) {
+                *state.request() = Some(request);
+                if super::requests::Requests::awaits_answer(attributes.metadata()) {
+                    state.await_answer();
+                }
             }
         }
+    }
+
+    #[cold]
+    fn place_below_either(
+        &self,
+        parent: &Id,
+        nearest_seen: &dyn Fn() -> Option<Id>,
+    ) -> Option<Place> {
+        let place = self.place_below(parent);
+        place.or_else(|| self.place_below(&nearest_seen()?))
     }
 
     /// Returns where a new span is that names its parent; `None` if that is in no trace.
@@ -228,31 +285,36 @@ impl CallLayer {
     }
 
     #[inline(never)]
-    fn enter(&self, key: Key, metadata: impl FnOnce() -> Option<&'static Metadata<'static>>) {
-        if !thread::is_outside() && thread::here(|spans| spans.enter_again(key)) != Some(false) {
-            return;
+    fn enter(&self, id: &Id, metadata: &dyn Fn() -> Option<&'static Metadata<'static>>) {
+        let key = self.key(id);
+        let span = self.spans.get(key.id);
+        if thread::here(|spans| spans.enter(key, span)) == Some(false) {
+            self.enter_unknown(key, metadata());
         }
-        if let Some(span) = self.spans.get(key.id)
-            && thread::here(|spans| spans.enter(key, span)) == Some(true)
-        {
-            return;
-        }
-        self.enter_unknown(key, metadata());
     }
 
     #[inline(never)]
-    fn close(&self, key: Key) {
-        if let Some(span) = self.spans.remove(key.id) {
-            subscriber::note(|| Some(span.state()?.trace()));
-            let mut request = None;
-            thread::here(|spans| spans.close(key, span, &mut request));
-            if request.is_some() {
-                subscriber::settle();
-            }
-            // A request ends here, while nothing is borrowed.
-        } else if !thread::is_outside() {
-            thread::here(|spans| spans.leave_closed(key));
+    fn leave(&self, id: &Id) {
+        let key = self.key(id);
+        thread::here(|spans| spans.leave(key));
+    }
+
+    #[inline(never)]
+    fn close(&self, id: &Id, span: &'static Member<Span>) {
+        let key = self.key(id);
+        let mut request = None;
+        thread::here(|spans| spans.close(key, span, subscriber::note, &mut request));
+        if request.is_some() {
+            subscriber::settle();
         }
+        // A request ends here, while nothing is borrowed.
+    }
+
+    /// Closes a span that has no state.
+    #[cold]
+    fn close_unknown(&self, id: &Id) {
+        let key = self.key(id);
+        thread::here(|spans| spans.leave_closed(key));
     }
 
     /// Enters a span that has no state, as a call of the current trace.
@@ -302,12 +364,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let may_be_traced = is_traced() || attributes.parent().is_some();
+        let names_parent = attributes.parent().is_some();
         #[cfg(feature = "recorder")]
-        let may_be_traced = may_be_traced || self.requests.recorder.is_some();
-        if may_be_traced {
+        let may_begin_request = self.requests.recorder.is_some();
+        #[cfg(not(feature = "recorder"))]
+        let may_begin_request = false;
+        if is_traced() && !names_parent {
+            if !self.is_second() {
+                self.add_here(attributes, id);
+            }
+        } else if (names_parent || may_begin_request) && !self.is_second() {
             // A filter may hide the parent from this layer.
-            self.add(attributes, id, &|| Some(context.span(id)?.parent()?.id()));
+            self.add_elsewhere(attributes, id, &|| Some(context.span(id)?.parent()?.id()));
         }
     }
 
@@ -315,10 +383,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         let Some(span) = self.spans.get(id.into_u64()) else {
             return;
         };
-        let Some(callsite) = span.state().map(|state| state.callsite()) else {
+        let known = span.state().map(|it| (it.callsite(), it.trace()));
+        let Some((callsite, trace)) = known else {
             return;
         };
-        subscriber::note(|| Some(span.state()?.trace()));
+        subscriber::note(trace);
         fields::each(
             callsite,
             |visit| values.record(visit),
@@ -381,23 +450,22 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        let key = self.key(id);
-        if is_traced() || !thread::is_outside() || self.spans.may_have(key.id) {
-            self.enter(key, || context.metadata(id));
+        if is_traced() || !thread::is_outside() || self.spans.may_have(id.into_u64()) {
+            self.enter(id, &|| context.metadata(id));
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
         if !thread::is_outside() {
-            let key = self.key(id);
-            thread::here(|spans| spans.leave(key));
+            self.leave(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        let key = self.key(&id);
-        if self.spans.may_have(key.id) || !thread::is_outside() {
-            self.close(key);
+        if let Some(span) = self.spans.remove(id.into_u64()) {
+            self.close(&id, span);
+        } else if !thread::is_outside() {
+            self.close_unknown(&id);
         }
     }
 }

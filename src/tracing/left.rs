@@ -65,6 +65,7 @@ pub(super) enum Strand {
 const IMMEDIATE_NANOSECONDS: u64 = 100_000_000;
 
 /// Returns the number of this thread.
+#[inline]
 pub(super) fn thread() -> u32 {
     cursor::here(|here| here.tag().to_bits())
 }
@@ -105,6 +106,12 @@ impl Left {
         };
         let entry = self.before.events..=self.inside;
         self.entries > 0 && polled.0 == self.thread && entry.contains(&polled.1)
+    }
+
+    /// Whether [`is_cancelled`](Self::is_cancelled) has to be asked.
+    #[inline]
+    pub(super) fn may_be_cancelled(&self) -> bool {
+        self.has_dropped || self.entries >= 2
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the

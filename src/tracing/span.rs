@@ -1,5 +1,10 @@
 //! A span that belongs to a trace: its place, its texts, and its visits.
 
+#![expect(
+    clippy::inline_always,
+    reason = "for each span, and copies what is passed otherwise"
+)]
+
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Pool};
 use crate::primitives::sync::shared_static;
@@ -17,7 +22,7 @@ use crate::write::execution::Execution;
 use crate::write::start_stop;
 
 use super::left::{self, Left, Seen};
-use super::visit::{EnteredVisit, Leave, Visit};
+use super::visit::{Leave, Visit};
 
 shared_static! {
     static SPANS: Pool<Span> = Pool::new();
@@ -46,8 +51,6 @@ pub(super) enum NoRequest {}
 pub(super) struct State {
     /// Another one each time that the state is used; 0 while it is free.
     serial: u64,
-    /// The subscriber's.
-    id: u64,
     callsite: &'static Callsite,
     place: Place,
     /// The texts of its calls, as the callsite has them.
@@ -57,6 +60,8 @@ pub(super) struct State {
     /// The first ones are in use.
     visits: Vec<Visit>,
     used: usize,
+    /// How many of these are entered.
+    entered: usize,
     /// The call that was started last.
     call: Option<CallRef>,
     pub(super) left: Left,
@@ -77,6 +82,24 @@ enum Answer {
     Given(u32),
 }
 
+/// How a span was entered.
+pub(super) struct Entry {
+    /// Of the visit.
+    pub(super) index: usize,
+    /// Dropped before the visit's execution: see [`Visit::leave`].
+    pub(super) entered: Option<Entered>,
+    /// Whether the span was left at once before.
+    pub(super) is_immediate: bool,
+}
+
+/// A new span.
+#[derive(Clone, Copy)]
+pub(super) struct New {
+    /// A number that no other span has.
+    pub(super) serial: u64,
+    pub(super) place: Place,
+}
+
 /// Where a span is.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -95,7 +118,6 @@ impl Span {
     fn new() -> Self {
         Self(Lock::new(State {
             serial: 0,
-            id: 0,
             callsite: &NO_CALLSITE,
             place: Place {
                 trace: WeakTrace::NONE,
@@ -107,6 +129,7 @@ impl Span {
             failure: None,
             visits: Vec::new(),
             used: 0,
+            entered: 0,
             call: None,
             left: Left::default(),
             is_closed: false,
@@ -115,48 +138,21 @@ impl Span {
         }))
     }
 
-    /// Takes a state for a new span; `None` if there is no memory.
-    pub(super) fn take(
-        id: u64,
-        serial: u64,
-        callsite: &'static Callsite,
-        place: Place,
-        text: &[u8],
-    ) -> Option<&'static Member<Self>> {
-        let span = SPANS.take(Self::new)?;
-        // If somebody was forked away with the lock, the state is not used again.
-        let mut state = span.0.take()?;
-        state.serial = serial;
-        state.id = id;
-        state.callsite = callsite;
-        state.place = place;
-        if !text.is_empty() {
-            state.set_text(text);
-        }
-        Some(span)
+    /// Takes a state from the pool; `None` if there is no memory.
+    #[cold]
+    pub(super) fn take() -> Option<&'static Member<Self>> {
+        SPANS.take(Self::new)
     }
 
-    #[inline]
+    /// Gives a state that is over to the pool.
+    #[cold]
+    pub(super) fn give(this: &'static Member<Self>) {
+        SPANS.give(this);
+    }
+
+    #[inline(always)]
     pub(super) fn state(&self) -> Option<Taken<'_, State>> {
         self.0.take()
-    }
-
-    /// Gives the state back, whose visits have ended.
-    pub(super) fn give(this: &'static Member<Self>, mut state: Taken<'_, State>) {
-        state.serial = 0;
-        state.place.around = None;
-        state.text.clear();
-        if state.failure.is_some() {
-            alloc_counter::exclude(|| state.failure = None);
-        }
-        state.used = 0;
-        state.call = None;
-        state.left.entries = 0;
-        state.left.has_dropped = false;
-        state.is_closed = false;
-        state.answer = Answer::Unknown;
-        drop(state);
-        SPANS.give(this);
     }
 }
 
@@ -170,7 +166,7 @@ impl SpanRef {
     }
 
     /// Takes the state; `None` if the span has been closed and its state is another span's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn state(self) -> Option<Taken<'static, State>> {
         let state = self.span.0.take()?;
         (state.serial == self.serial).then_some(state)
@@ -183,12 +179,46 @@ impl SpanRef {
         if let Some(mut state) = self.state() {
             state.left.has_dropped |= state.left.has_polled(inside)
                 && state.answer != Answer::Given(state.left.entries)
-                && !state.visits().iter().any(Visit::is_entered);
+                && !state.is_entered();
         }
     }
 }
 
 impl State {
+    /// Begins a new span.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, callsite: &'static Callsite, new: New, text: &[u8]) {
+        self.serial = new.serial;
+        self.callsite = callsite;
+        self.place = new.place;
+        if !text.is_empty() {
+            self.set_text(text);
+        }
+    }
+
+    /// Ends a span, whose visits have ended: the state may be another one's.
+    #[inline(always)]
+    pub(super) fn end(&mut self) {
+        self.serial = 0;
+        self.text.clear();
+        if self.failure.is_some() {
+            alloc_counter::exclude(|| self.failure = None);
+        }
+        self.used = 0;
+        self.call = None;
+        self.left.entries = 0;
+        self.left.has_dropped = false;
+        self.is_closed = false;
+        self.answer = Answer::Unknown;
+    }
+
+    /// Whether the span is entered, on whichever thread.
+    #[inline]
+    pub(super) fn is_entered(&self) -> bool {
+        self.entered > 0
+    }
+
+    #[inline]
     pub(super) fn serial(&self) -> u64 {
         self.serial
     }
@@ -273,6 +303,7 @@ impl State {
         }
     }
 
+    #[inline(always)]
     fn visits(&self) -> &[Visit] {
         &self.visits[..self.used]
     }
@@ -281,24 +312,33 @@ impl State {
         self.place.around
     }
 
+    #[inline(always)]
+    pub(super) fn visit(&self, index: usize) -> Option<&Visit> {
+        self.visits().get(index)
+    }
+
     /// Goes on with the visit that waits in the strand of this thread, or begins one if the strand is of
-    /// the span's trace and the span has no call yet.
-    #[inline]
-    pub(super) fn enter_here(&mut self, seen: Seen) -> Option<EnteredVisit> {
+    /// the span's trace and the span has no call yet. Returns which visit that is, and whether the span was
+    /// left at once before.
+    #[inline(always)]
+    pub(super) fn enter_here(&mut self, seen: Seen) -> Option<(usize, bool)> {
         let strand = cursor::here(Position::strand)?;
         if self.place.trace != WeakTrace::of(strand) {
             return None;
         }
-        let number = strand.number();
-        let is_here = |visit: &Visit| visit.waits_in(number);
-        if let Some(index) = self.visits().iter().position(is_here) {
-            return Some(self.enter_again(index, seen));
+        if self.used > 0 {
+            let number = strand.number();
+            let is_here = |visit: &Visit| visit.waits_in(number);
+            if let Some(index) = self.visits().iter().position(is_here) {
+                let Entry { is_immediate, .. } = self.enter_again(index, seen);
+                return Some((index, is_immediate));
+            }
+            // Its call is in another strand. A root has none below it.
+            if self.call.is_some() && !self.place.is_root {
+                return None;
+            }
         }
-        // Its call is in another strand. A root has none below it.
-        if self.call.is_some() && !self.place.is_root {
-            return None;
-        }
-        self.begin(Some(strand), None, None)
+        Some((self.begin_visit(Some(strand), None)?, false))
     }
 
     /// Goes on in a strand of the span's own that waits, or begins one; `None` if there is no trace any
@@ -306,7 +346,8 @@ impl State {
     ///
     /// A span that has a call already gets no second one: the strand is below its call. A root does not take
     /// its trace along.
-    pub(super) fn enter_own(&mut self, seen: Seen) -> Option<EnteredVisit> {
+    #[cold]
+    pub(super) fn enter_own(&mut self, seen: Seen) -> Option<Entry> {
         if self.place.is_root {
             return None;
         }
@@ -320,10 +361,15 @@ impl State {
         let strand = entered
             .as_ref()
             .and_then(|_| cursor::here(Position::strand));
-        self.begin(strand, Some(execution), entered)
+        let index = self.begin_visit(strand, Some(execution))?;
+        Some(Entry {
+            index,
+            entered,
+            is_immediate: false,
+        })
     }
 
-    fn enter_again(&mut self, index: usize, seen: Seen) -> EnteredVisit {
+    fn enter_again(&mut self, index: usize, seen: Seen) -> Entry {
         let visit = &mut self.visits[index];
         let strand = if visit.is_own() {
             left::Strand::Own
@@ -337,35 +383,37 @@ impl State {
             !visit.is_own() || (self.left.visit == index && self.left.turn == visit.turn());
         let is_immediate = is_untouched && self.left.is_recent(seen, &strand);
         self.left.has_dropped = false;
-        let entered = visit.enter();
-        EnteredVisit {
+        self.entered += 1;
+        Entry {
             index,
-            strand: visit.number(),
-            call_of_span: visit.call().or(self.call),
-            entered,
+            entered: visit.enter(),
             is_immediate,
         }
     }
 
-    /// Begins a visit in the strand of this thread; `None` if there is no memory for it.
-    fn begin(
+    /// Begins a visit in the strand of this thread. Returns which one it is; `None` if there is no memory for
+    /// it.
+    #[inline(always)]
+    fn begin_visit(
         &mut self,
         strand: Option<&'static Member<Strand>>,
         execution: Option<Execution>,
-        entered: Option<Entered>,
-    ) -> Option<EnteredVisit> {
+    ) -> Option<usize> {
         let index = self.used;
         if index == self.visits.len() {
             self.make_room()?;
         }
-        let is_another = execution.is_some() && self.call.is_some();
-        let strand_of_call = strand.filter(|_| !is_another);
-        let call =
-            strand_of_call.and_then(|_| start_stop::start_current(self.callsite, &self.text));
+        let has_call_elsewhere = execution.is_some() && self.call.is_some();
+        let call = if strand.is_some() && !has_call_elsewhere {
+            start_stop::start_current(self.callsite, &self.text)
+        } else {
+            None
+        };
         if call.is_some() {
             self.call = call;
         }
         self.used += 1;
+        self.entered += 1;
         self.visits[index].begin(strand, call, execution);
         self.left.has_dropped = false;
         if self.failure.is_some()
@@ -373,13 +421,7 @@ impl State {
         {
             self.fail_late(call);
         }
-        Some(EnteredVisit {
-            index,
-            strand: strand.map(Member::number),
-            call_of_span: call.or(self.call),
-            entered,
-            is_immediate: false,
-        })
+        Some(index)
     }
 
     #[cold]
@@ -397,27 +439,63 @@ impl State {
         }
     }
 
-    #[inline]
-    pub(super) fn leave(
+    #[inline(always)]
+    pub(super) fn leave(&mut self, index: usize, entered: Option<Entered>, how: Leave) {
+        if let Some(visit) = self.visits.get_mut(index) {
+            visit.leave(entered, how);
+            self.entered -= 1;
+        }
+    }
+
+    /// Notes that a visit was left, and what the thread had seen before the entry and after that.
+    #[inline(always)]
+    pub(super) fn note_left(
         &mut self,
         index: usize,
-        entered: Option<Entered>,
-        how: Leave,
-    ) -> Option<&mut Visit> {
-        let visit = self.visits.get_mut(index)?;
-        visit.leave(entered, how);
-        Some(visit)
+        [before, after]: [Seen; 2],
+        inside: u64,
+        is_immediate: bool,
+    ) {
+        let Some(visit) = self.visits.get(index) else {
+            return;
+        };
+        let left = &mut self.left;
+        left.polled = left.last();
+        left.entries += 1;
+        left.thread = left::thread();
+        left.before = before;
+        left.inside = inside;
+        left.after = after;
+        left.at = visit.left_at();
+        left.visit = index;
+        left.turn = visit.turn();
+        left.allocates_nothing = left.entries > 1 && visit.allocates_nothing();
+        left.is_immediate = is_immediate;
+        left.has_dropped = false;
     }
 
     /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
     /// another thread, which will then do this.
-    #[inline]
+    #[inline(always)]
     pub(super) fn close(&mut self, is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool) -> bool {
-        let visits = &mut self.visits[..self.used];
-        if visits.iter().any(Visit::is_entered) {
+        if self.is_entered() {
             self.is_closed = true;
             return false;
         }
+        let may_be_cancelled = self.left.may_be_cancelled() || self.answer != Answer::Unknown;
+        if may_be_cancelled {
+            self.close_maybe_cancelled(is_cancelled);
+        } else {
+            for visit in self.visits[..self.used].iter_mut().rev() {
+                visit.finish(false);
+            }
+        }
+        true
+    }
+
+    #[cold]
+    fn close_maybe_cancelled(&mut self, is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool) {
+        let visits = &mut self.visits[..self.used];
         let last = visits.get(self.left.visit);
         let turn = last.and_then(Visit::turn_if_not_over);
         let is_unanswered = self.answer == Answer::Awaited;
@@ -430,7 +508,6 @@ impl State {
             }
             visit.finish(is_cancelled);
         }
-        true
     }
 
     /// Whether the span was closed while it was entered.
@@ -441,14 +518,14 @@ impl State {
 
 /// Returns the call that is open on this thread, and its trace; `None` if no trace is current.
 #[inline]
-pub(super) fn place_here(around: Option<SpanRef>) -> Option<Place> {
+pub(super) fn place_here(around: Option<SpanRef>, is_root: bool) -> Option<Place> {
     cursor::here(|here| {
         let strand = here.strand()?;
         Some(Place {
             trace: WeakTrace::of(strand),
-            parent: context::open_in(here, strand),
+            parent: context::open_here(here, strand),
             around,
-            is_root: false,
+            is_root,
         })
     })
 }

@@ -14,19 +14,24 @@ use crate::write::cursor;
 
 use super::thread;
 
-thread_local! {
-    static TOLD: Cell<Told> = const { Cell::new(Told::Outside) };
+/// What the subscriber on this thread is being told.
+struct Told {
+    /// It is wrapped, and is being told something.
+    is_wrapped: Cell<bool>,
+    /// The trace of the span that it is told of, as far as the layer has seen that.
+    trace: Cell<WeakTrace>,
+    /// The trace to which this thread has added last.
+    added: Cell<WeakTrace>,
 }
 
-/// What the subscriber on this thread is being told.
-#[derive(Clone, Copy)]
-enum Told {
-    /// Nothing, or it is not wrapped.
-    Outside,
-    /// Something that the layer has not seen yet, or that is about no trace.
-    Unknown,
-    /// Something about a span of this trace.
-    Of(WeakTrace),
+thread_local! {
+    static TOLD: Told = const {
+        Told {
+            is_wrapped: Cell::new(false),
+            trace: Cell::new(WeakTrace::NONE),
+            added: Cell::new(WeakTrace::NONE),
+        }
+    };
 }
 
 /// A whole subscriber, whose memory is in no call: see [`subscriber`].
@@ -87,8 +92,9 @@ pub struct TraceAccount(());
 /// The thread's state before the subscriber was told of something.
 #[derive(Clone, Copy)]
 pub struct Before {
-    current: Option<WeakTrace>,
-    told: Told,
+    current: WeakTrace,
+    was_wrapped: bool,
+    told: WeakTrace,
 }
 
 impl std::fmt::Debug for Before {
@@ -102,21 +108,25 @@ impl Account for TraceAccount {
 
     #[inline]
     fn before(&self) -> Before {
-        Before {
+        TOLD.with(|told| Before {
             current: current(),
-            told: TOLD.replace(Told::Unknown),
-        }
+            was_wrapped: told.is_wrapped.replace(true),
+            told: told.trace.replace(WeakTrace::NONE),
+        })
     }
 
     #[inline]
     fn after(&self, before: Before, counts: Counts) {
-        let of_span = match TOLD.replace(before.told) {
-            Told::Of(trace) => Some(trace),
-            Told::Outside | Told::Unknown => None,
-        };
-        if let Some(trace) = before.current.or_else(current).or(of_span) {
-            add(trace, counts);
-        }
+        TOLD.with(|told| {
+            let of_span = told.trace.replace(before.told);
+            told.is_wrapped.set(before.was_wrapped);
+            let trace = before.current.or_else(|| current().or_else(|| of_span));
+            // Most often it has allocated nothing, and the trace knows that it is wrapped.
+            if trace != WeakTrace::NONE && (counts != Counts::ZERO || trace != told.added.get()) {
+                told.added.set(trace);
+                add(trace, counts);
+            }
+        });
     }
 
     #[inline]
@@ -128,32 +138,37 @@ impl Account for TraceAccount {
 /// Whether the subscriber that is being told of something is wrapped.
 #[inline]
 pub(super) fn is_wrapped() -> bool {
-    !matches!(TOLD.get(), Told::Outside)
+    TOLD.with(|told| told.is_wrapped.get())
 }
 
-/// Notes that the subscriber is being told of a span of this trace, which is asked for if it is wrapped.
+/// Notes that the subscriber is being told of a span of this trace.
 #[inline]
-pub(super) fn note(trace: impl FnOnce() -> Option<WeakTrace>) {
-    if is_wrapped()
-        && let Some(trace) = trace()
-    {
-        TOLD.set(Told::Of(trace));
-    }
+pub(super) fn note(trace: WeakTrace) {
+    TOLD.with(|told| {
+        if told.is_wrapped.get() {
+            told.trace.set(trace);
+        }
+    });
 }
 
 /// Adds what the subscriber has allocated until now to the trace that was noted, before it ends.
 pub(super) fn settle() {
-    if let Told::Of(trace) = TOLD.get() {
+    let trace = TOLD.with(|told| told.trace.get());
+    if is_wrapped() && trace != WeakTrace::NONE {
         add(trace, alloc_counter::take_counted());
     }
 }
 
 /// Returns the trace that is current on this thread.
 #[inline]
-fn current() -> Option<WeakTrace> {
-    cursor::here(|here| here.strand().map(|strand| WeakTrace::of(strand)))
+fn current() -> WeakTrace {
+    cursor::here(|here| {
+        here.strand()
+            .map_or(WeakTrace::NONE, |it| WeakTrace::of(it))
+    })
 }
 
+#[cold]
 fn add(trace: WeakTrace, counts: Counts) {
     let running = cursor::here(|here| {
         let strand = here.strand()?;

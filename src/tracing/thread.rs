@@ -1,16 +1,24 @@
 //! The spans that a thread has entered.
 
+#![expect(
+    clippy::inline_always,
+    reason = "for each span, and copies what is passed otherwise"
+)]
+
 use std::cell::{Cell, RefCell};
 
-use crate::primitives::pool::Member;
+use crate::primitives::pool::{Member, Number};
 use crate::primitives::wait::Taken;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
+use crate::store::trace::WeakTrace;
+use crate::write::context::Entered;
 use crate::write::cursor::{self, Position};
+use crate::write::start_stop;
 
-use super::left::{Left, Seen, thread};
-use super::span::{Place, Request, Span, SpanRef, State, note_dropped, place_here};
-use super::visit::{EnteredVisit, Leave, enter_unknown, leave_unknown};
+use super::left::{Seen, thread};
+use super::span::{Entry, New, Place, Request, Span, SpanRef, State, note_dropped, place_here};
+use super::visit::{Leave, Visit, leave_unknown};
 
 thread_local! {
     /// How many spans are entered. Without a destructor, so that it is a load.
@@ -22,10 +30,14 @@ thread_local! {
 /// The spans that this thread has entered, in this order.
 pub(super) struct Spans {
     running: Vec<Running>,
+    /// How many of these were made outside of all traces.
+    unknown: usize,
     seen: Seen,
     serial: u32,
     /// The span whose handle was cloned last, and how many events had been seen then.
     cloned: (u64, u64),
+    /// States for new spans, without a look at the pool.
+    spare: Vec<&'static Member<Span>>,
 }
 
 /// Which span of which layer.
@@ -37,18 +49,35 @@ pub(super) struct Key {
 
 struct Running {
     key: Key,
-    visit: EnteredVisit,
     /// `None` if the span was made outside of all traces.
     span: Option<SpanRef>,
+    /// The strand in which it was entered.
+    strand: Option<Number>,
+    /// The call in this strand, or else that of the span in another one.
+    call_of_span: Option<CallRef>,
+    /// Its visit.
+    entry: Entry,
     /// How often it is entered.
     depth: u32,
     was_panicking: bool,
     before: Seen,
 }
 
+impl Running {
+    /// Returns the call in the strand in which the span was entered.
+    #[cold]
+    fn call(&self) -> Option<CallRef> {
+        let is_here = |call: &CallRef| call.strand() == self.strand;
+        self.call_of_span.filter(is_here)
+    }
+}
+
 /// The most spans that a thread has entered at once, as guards may be leaked. Beyond that, spans are not
 /// recorded.
 const MOST: usize = 4096;
+
+/// The most states that a thread keeps for itself.
+const SPARE: usize = 16;
 
 /// Whether this thread has entered no span.
 #[inline]
@@ -57,7 +86,7 @@ pub(super) fn is_outside() -> bool {
 }
 
 /// Does something with the spans of this thread; `None` if the thread is ending.
-#[inline]
+#[inline(always)]
 pub(super) fn here<T>(work: impl FnOnce(&mut Spans) -> T) -> Option<T> {
     let spans = |spans: &RefCell<Spans>| spans.try_borrow_mut().ok().map(|mut it| work(&mut it));
     SPANS.try_with(spans).ok().flatten()
@@ -75,9 +104,38 @@ impl Spans {
     const fn new() -> Self {
         Self {
             running: Vec::new(),
+            unknown: 0,
             seen: Seen::NOTHING,
             serial: 0,
             cloned: (0, 0),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes a state for a new span; `None` if there is no memory.
+    #[inline(always)]
+    pub(super) fn take(&mut self) -> Option<&'static Member<Span>> {
+        self.spare.pop().or_else(Span::take)
+    }
+
+    /// Takes a state back.
+    #[inline(always)]
+    pub(super) fn give(&mut self, span: &'static Member<Span>) {
+        if self.spare.len() < self.spare.capacity() {
+            self.spare.push(span);
+        } else {
+            self.give_elsewhere(span);
+        }
+    }
+
+    #[cold]
+    fn give_elsewhere(&mut self, span: &'static Member<Span>) {
+        let spare = &mut self.spare;
+        let reserve = || spare.capacity() == 0 && spare.try_reserve_exact(SPARE).is_ok();
+        if alloc_counter::exclude(reserve) {
+            spare.push(span);
+        } else {
+            Span::give(span);
         }
     }
 
@@ -86,32 +144,36 @@ impl Spans {
         self.running.iter().rposition(|running| running.key == key)
     }
 
-    /// Returns where a new span of this layer is, if a trace is current on this thread.
-    #[inline]
-    pub(super) fn place(&self, layer: u32) -> Option<Place> {
+    /// Notes a new span of this layer, if a trace is current on this thread.
+    #[inline(always)]
+    pub(super) fn see_new(&mut self, layer: u32, is_root: bool) -> Option<New> {
         let mut of_layer = self.running.iter().rev().filter(|it| it.key.layer == layer);
-        place_here(of_layer.find_map(|running| running.span))
+        let around = of_layer.find_map(|running| running.span);
+        Some(self.see_new_at(place_here(around, is_root)?))
     }
 
-    /// Notes a new span. Returns a number that no other span has.
-    #[inline]
-    pub(super) fn see_new(&mut self) -> u64 {
+    /// Notes a new span at this place.
+    #[inline(always)]
+    pub(super) fn see_new_at(&mut self, place: Place) -> New {
         self.seen.events += 1;
         self.serial = self.serial.wrapping_add(1);
-        u64::from(thread()) << u32::BITS | u64::from(self.serial)
+        New {
+            serial: u64::from(thread()) << u32::BITS | u64::from(self.serial),
+            place,
+        }
     }
 
     /// Notes an event. Returns the call of the innermost span that has one; also as that of the strand, if
     /// the thread is in the strand of that span.
     pub(super) fn see_event(&mut self) -> (Option<CallRef>, Option<CallRef>) {
         self.seen.events += 1;
-        let mut visits = self.running.iter().rev().map(|running| &running.visit);
-        let Some(visit) = visits.find(|visit| visit.call_of_span.is_some()) else {
+        let mut running = self.running.iter().rev();
+        let Some(running) = running.find(|running| running.call_of_span.is_some()) else {
             return (None, None);
         };
         let strand = cursor::here(Position::strand).map(Member::number);
-        let of_strand = visit.call_of_span.filter(|_| visit.strand == strand);
-        (visit.call_of_span, of_strand)
+        let of_strand = running.call_of_span.filter(|_| running.strand == strand);
+        (running.call_of_span, of_strand)
     }
 
     /// Returns the innermost span.
@@ -122,7 +184,7 @@ impl Spans {
 
     /// Enters a span again that is entered on this thread.
     #[inline]
-    pub(super) fn enter_again(&mut self, key: Key) -> bool {
+    fn enter_again(&mut self, key: Key) -> bool {
         let Some(place) = self.position(key) else {
             return false;
         };
@@ -130,30 +192,61 @@ impl Spans {
         true
     }
 
-    /// Enters a span. `false` if it can't be recorded.
-    #[inline]
-    pub(super) fn enter(&mut self, key: Key, span: &'static Member<Span>) -> bool {
+    /// Enters a span, which has this state. `false` if it can't be recorded as that span.
+    #[inline(always)]
+    pub(super) fn enter(&mut self, key: Key, span: Option<&'static Member<Span>>) -> bool {
+        let state = span.and_then(|span| Some((span, span.state()?)));
+        let Some((span, mut state)) = state else {
+            return self.enter_again(key);
+        };
+        // Looks for the span only if it may be among those that are entered.
+        if (state.is_entered() || self.unknown > 0) && self.enter_again(key) {
+            return true;
+        }
         if !self.has_room() {
             return false;
         }
-        let Some(mut state) = span.state() else {
+        let Some((index, is_immediate)) = state.enter_here(self.seen) else {
+            return self.enter_own(key, span, state);
+        };
+        let entry = Entry {
+            index,
+            entered: None,
+            is_immediate,
+        };
+        self.push_entered(key, span, &state, entry);
+        true
+    }
+
+    /// Enters a span in a strand of its own.
+    #[cold]
+    fn enter_own(
+        &mut self,
+        key: Key,
+        span: &'static Member<Span>,
+        mut state: Taken<'_, State>,
+    ) -> bool {
+        let Some(entry) = state.enter_own(self.seen) else {
             return false;
         };
-        let seen = self.seen;
-        let visit = state.enter_here(seen).or_else(|| state.enter_own(seen));
-        let Some(visit) = visit else {
-            return false;
-        };
+        self.push_entered(key, span, &state, entry);
+        true
+    }
+
+    #[inline(always)]
+    fn push_entered(&mut self, key: Key, span: &'static Member<Span>, state: &State, entry: Entry) {
+        let visit = state.visit(entry.index);
         self.seen.events += 1;
         self.push(Running {
             key,
-            visit,
             span: Some(SpanRef::new(span, state.serial())),
+            strand: visit.and_then(Visit::number),
+            call_of_span: visit.and_then(Visit::call).or(state.call()),
+            entry,
             depth: 1,
             was_panicking: std::thread::panicking(),
             before: self.seen,
         });
-        true
     }
 
     /// Enters a span that was made outside of all traces, as a call of the current one.
@@ -162,23 +255,31 @@ impl Spans {
             return;
         }
         self.seen.events += 1;
+        self.unknown += 1;
+        let call_of_span = start_stop::start_current(callsite, &[]);
         self.push(Running {
             key,
-            visit: enter_unknown(callsite),
             span: None,
+            strand: cursor::here(Position::strand).map(Member::number),
+            call_of_span,
+            entry: Entry {
+                index: 0,
+                entered: None,
+                is_immediate: false,
+            },
             depth: 1,
             was_panicking: std::thread::panicking(),
             before: self.seen,
         });
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, running: Running) {
         self.running.push(running);
         ENTERED.set(self.running.len());
     }
 
-    #[inline]
+    #[inline(always)]
     fn has_room(&mut self) -> bool {
         self.running.len() < self.running.capacity() || self.make_room()
     }
@@ -194,7 +295,7 @@ impl Spans {
     }
 
     /// Leaves a span, if it was entered on this thread.
-    #[inline]
+    #[inline(always)]
     pub(super) fn leave(&mut self, key: Key) {
         if let Some(place) = self.position(key) {
             let running = &mut self.running[place];
@@ -205,52 +306,72 @@ impl Spans {
         }
     }
 
+    #[inline(always)]
     fn leave_at(&mut self, place: usize) {
+        let is_last = place + 1 == self.running.len();
+        let running = &mut self.running[place];
+        if is_last
+            && running.entry.entered.is_none()
+            && !std::thread::panicking()
+            && let Some(span) = running.span
+            && let Some(state) = span.state()
+        {
+            // Most spans are left like this.
+            self.leave_state(place, span, state, None, Leave::Suspend);
+        } else {
+            self.leave_otherwise(place);
+        }
+    }
+
+    #[cold]
+    fn leave_otherwise(&mut self, place: usize) {
         let how = self.how_to_leave(place);
-        if how == Leave::Alone && self.running[place].visit.entered.is_some() {
+        if how == Leave::Alone && self.running[place].entry.entered.is_some() {
             self.mark_above(place);
         }
         let running = &mut self.running[place];
-        let Some(mut state) = running.span.and_then(SpanRef::state) else {
-            return self.leave_without_state(place, how);
-        };
-        // The parts that are needed, since the whole would be copied.
-        let (key, span, before) = (running.key, running.span, running.before);
-        let (index, is_immediate) = (running.visit.index, running.visit.is_immediate);
-        let entered = running.visit.entered.take();
+        if let Some(span) = running.span
+            && let Some(state) = span.state()
+        {
+            let entered = running.entry.entered.take();
+            self.leave_state(place, span, state, entered, how);
+        } else {
+            self.leave_without_state(place, how);
+        }
+    }
+
+    #[inline(always)]
+    fn leave_state(
+        &mut self,
+        place: usize,
+        span: SpanRef,
+        mut state: Taken<'_, State>,
+        entered: Option<Entered>,
+        how: Leave,
+    ) {
+        let running = &self.running[place];
+        let (key, before) = (running.key, running.before);
+        let (index, is_immediate) = (running.entry.index, running.entry.is_immediate);
         let inside = self.take_out(place);
         if state.awaits_answer() && self.cloned == (key.id, inside) {
             state.note_answer();
         }
-        let entries = state.left.entries + 1;
-        let polled = state.left.last();
-        if let Some(it) = state.leave(index, entered, how) {
-            state.left = Left {
-                entries,
-                thread: thread(),
-                polled,
-                before,
-                inside,
-                after: self.seen,
-                at: it.left_at(),
-                visit: index,
-                turn: it.turn(),
-                allocates_nothing: entries > 1 && it.allocates_nothing(),
-                is_immediate,
-                has_dropped: false,
-            };
-        }
-        if state.is_closed()
-            && let Some(span) = span
-        {
-            self.close_state(span.span(), state, &mut None);
+        let after = self.seen;
+        state.leave(index, entered, how);
+        state.note_left(index, [before, after], inside, is_immediate);
+        if state.is_closed() {
+            self.close_left(span.span(), state);
         }
     }
 
     /// Leaves a span that was made outside of all traces, or whose state is not to be had.
+    #[cold]
     fn leave_without_state(&mut self, place: usize, how: Leave) {
-        let visit = &mut self.running[place].visit;
-        let (call, _entered) = (visit.call(), visit.entered.take());
+        let running = &mut self.running[place];
+        let (call, _entered) = (running.call(), running.entry.entered.take());
+        if running.span.is_none() {
+            self.unknown -= 1;
+        }
         self.take_out(place);
         if let Some(call) = call {
             leave_unknown(call, how);
@@ -258,7 +379,7 @@ impl Spans {
     }
 
     /// Takes a span out of those that are entered. Returns how many spans and events had been seen before.
-    #[inline]
+    #[inline(always)]
     fn take_out(&mut self, place: usize) -> u64 {
         let last = self.running.len() - 1;
         if place == last {
@@ -279,9 +400,9 @@ impl Spans {
         if std::thread::panicking() && !running.was_panicking {
             return Leave::Stop;
         }
-        let strand = running.visit.strand;
+        let strand = running.strand;
         let above = &self.running[place + 1..];
-        if above.iter().any(|it| it.visit.strand == strand) {
+        if above.iter().any(|it| it.strand == strand) {
             Leave::Alone
         } else {
             Leave::Suspend
@@ -292,33 +413,54 @@ impl Spans {
     /// on, and their figures don't.
     #[cold]
     fn mark_above(&mut self, place: usize) {
-        let strand = self.running[place].visit.strand;
+        let strand = self.running[place].strand;
         let above = self.running[place + 1..].iter();
         for call in { above }
-            .filter(|it| it.visit.strand == strand)
-            .filter_map(|it| it.visit.call())
+            .filter(|it| it.strand == strand)
+            .filter_map(Running::call)
         {
             call.record.set_partial();
         }
     }
 
     /// Leaves a span that is closed although it is entered: its guard was leaked.
+    #[cold]
     pub(super) fn leave_closed(&mut self, key: Key) {
         while let Some(place) = self.position(key) {
             self.leave_at(place);
         }
     }
 
-    /// Closes a span: its calls stop when they were left. If it is a request, that is moved to `request`.
-    pub(super) fn close(&mut self, key: Key, span: &'static Member<Span>, request: &mut Request) {
-        if !self.running.is_empty() {
+    /// Closes a span: its calls stop when they were left. `look` is told its trace. If it is a request, that
+    /// is moved to `request`.
+    #[inline(always)]
+    pub(super) fn close(
+        &mut self,
+        key: Key,
+        span: &'static Member<Span>,
+        look: impl FnOnce(WeakTrace),
+        request: &mut Request,
+    ) {
+        let Some(mut state) = span.state() else {
+            return self.leave_closed(key);
+        };
+        look(state.trace());
+        if state.is_entered() || self.unknown > 0 {
+            drop(state);
             self.leave_closed(key);
+            let Some(again) = span.state() else { return };
+            state = again;
         }
-        if let Some(state) = span.state() {
-            self.close_state(span, state, request);
-        }
+        self.close_state(span, state, request);
     }
 
+    /// Closes a span that was closed while this thread had entered it.
+    #[cold]
+    fn close_left(&mut self, span: &'static Member<Span>, state: Taken<'_, State>) {
+        self.close_state(span, state, &mut None);
+    }
+
+    #[inline(always)]
     fn close_state(
         &mut self,
         span: &'static Member<Span>,
@@ -342,13 +484,21 @@ impl Spans {
             if is_request {
                 *request = state.request().take();
             }
-            Span::give(span, state);
+            state.end();
+            drop(state);
+            self.give(span);
         }
     }
 }
 
 impl Drop for Spans {
     fn drop(&mut self) {
-        alloc_counter::exclude(|| self.running = Vec::new());
+        for span in self.spare.drain(..) {
+            Span::give(span);
+        }
+        alloc_counter::exclude(|| {
+            self.running = Vec::new();
+            self.spare = Vec::new();
+        });
     }
 }

@@ -5,13 +5,11 @@
 
 use crate::primitives::clock;
 use crate::primitives::pool::{Member, Number};
-use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
 use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::usage::Figures;
 use crate::write::context::Entered;
-use crate::write::cursor::{self, Position};
 use crate::write::execution::Execution;
 use crate::write::start_stop;
 use crate::write::suspend;
@@ -27,27 +25,6 @@ pub(super) struct Visit {
     execution: Option<Execution>,
     /// What had been allocated before the span was entered for the last time.
     allocates: u64,
-}
-
-/// A visit that has been entered.
-pub(super) struct EnteredVisit {
-    pub(super) index: usize,
-    pub(super) strand: Option<Number>,
-    /// The visit's call, or else that of the span in another strand.
-    pub(super) call_of_span: Option<CallRef>,
-    /// Dropped before the visit's execution: see [`Visit::leave`].
-    pub(super) entered: Option<Entered>,
-    /// Whether it was left at once before.
-    pub(super) is_immediate: bool,
-}
-
-impl EnteredVisit {
-    /// Returns the visit's call.
-    #[cold]
-    pub(super) fn call(&self) -> Option<CallRef> {
-        let is_here = |call: &CallRef| call.strand() == self.strand;
-        self.call_of_span.filter(is_here)
-    }
 }
 
 /// What becomes of the call of a visit that is left.
@@ -130,21 +107,34 @@ impl Visit {
     }
 
     /// Stops the call when it was left, and ends the strand if it is the span's own.
+    #[inline]
     pub(super) fn finish(&mut self, is_cancelled: bool) {
+        if self.execution.is_some() {
+            return self.finish_own(is_cancelled);
+        }
+        if let Some(call) = self.call.take() {
+            self.finish_call(call, is_cancelled);
+        }
+    }
+
+    #[cold]
+    fn finish_own(&mut self, is_cancelled: bool) {
         let execution = self.execution.take();
         let Some(call) = self.call.take() else { return };
         let _entered = execution.as_ref().and_then(Execution::enter);
+        self.finish_call(call, is_cancelled);
+    }
+
+    #[inline]
+    fn finish_call(&self, call: CallRef, is_cancelled: bool) {
         let is_cancelled = is_cancelled && !call.record.state().has_failed();
         let outcome = is_cancelled.then_some(OutcomeKind::Cancelled);
         let is_innermost = self.innermost.is_some_and(|innermost| innermost.is(call));
         start_stop::finish(call, is_innermost, outcome);
     }
 
-    pub(super) fn is_entered(&self) -> bool {
-        self.is_entered
-    }
-
     /// Whether the strand is the span's own.
+    #[inline]
     pub(super) fn is_own(&self) -> bool {
         self.execution.is_some()
     }
@@ -160,15 +150,18 @@ impl Visit {
         self.is_own() && !self.is_entered
     }
 
+    #[inline]
     pub(super) fn call(&self) -> Option<CallRef> {
         self.call
     }
 
+    #[inline]
     pub(super) fn number(&self) -> Option<Number> {
         self.strand.map(Member::number)
     }
 
     /// Returns a number that is another one once the strand has been left or entered.
+    #[inline]
     pub(super) fn turn(&self) -> u32 {
         self.strand.map_or(0, |strand| strand.meter.visit())
     }
@@ -179,6 +172,7 @@ impl Visit {
     }
 
     /// Returns when the call was left, in ticks.
+    #[inline]
     pub(super) fn left_at(&self) -> u64 {
         let left = self.call.and_then(|call| call.record.left());
         left.unwrap_or_else(clock::ticks)
@@ -201,18 +195,6 @@ impl Visit {
     #[cold]
     pub(super) fn allocates_nothing(&self) -> bool {
         self.allocated() == self.allocates
-    }
-}
-
-/// Starts a call for a span that has no state, in the strand of this thread.
-pub(super) fn enter_unknown(callsite: &'static Callsite) -> EnteredVisit {
-    let call = start_stop::start_current(callsite, &[]);
-    EnteredVisit {
-        index: 0,
-        strand: cursor::here(Position::strand).map(Member::number),
-        call_of_span: call,
-        entered: None,
-        is_immediate: false,
     }
 }
 

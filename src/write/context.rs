@@ -238,6 +238,16 @@ pub(crate) fn recorded_here(here: &Position, strand: &Strand) -> Address {
     }
 }
 
+/// Returns the call that is open in the current strand of this thread, as [`open_in`] does.
+#[cfg(feature = "tracing")]
+#[inline]
+pub(crate) fn open_here(here: &Position, strand: &'static Member<Strand>) -> Address {
+    match here.innermost() {
+        Some(innermost) if innermost.record.is_running_on_thread() => innermost.address(),
+        _ => open_in(here, strand),
+    }
+}
+
 /// Returns the call that is open in a strand of this thread, or its path if it is folded. Without an
 /// open call, returns what the strand stands below.
 pub(crate) fn open_in(here: &Position, strand: &'static Member<Strand>) -> Address {

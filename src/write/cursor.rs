@@ -131,6 +131,14 @@ impl Position {
         (self.is_innermost(call) || call.strand() == Some(strand.number())).then_some(strand)
     }
 
+    /// Returns the strand into which this thread records, if the call is in its last chunk.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn strand_near(&self, call: CallRef) -> Option<&'static Member<Strand>> {
+        let is_near = self.tail.get().is_some_and(|tail| tail.has(call));
+        self.strand.get().filter(|_| is_near)
+    }
+
     /// Restores the position that was saved in the strand, and makes the strand current.
     pub(crate) fn take_up(&self, strand: Option<&'static Member<Strand>>) {
         self.strand.set(strand);

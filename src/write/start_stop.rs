@@ -367,7 +367,30 @@ fn leave_inner(here: &Position, strand: &Strand, call: CallRef, now: u64) {
 /// Stops a call that [`suspend::leave`](crate::write::suspend::leave) suspended at the moment when it was
 /// left, with this outcome, or the one that it has now. `is_innermost`: no call was open inside it then.
 #[cfg(feature = "tracing")]
+#[inline]
 pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKind>) {
+    let is_finished = cursor::here(|here| {
+        let state = call.record.state();
+        if is_innermost
+            && !state.is_folded()
+            && let Some(left) = call.record.left()
+            && let Some(strand) = here.strand_near(call)
+        {
+            let outcome = known.unwrap_or_else(|| outcome(strand, state));
+            call.record.finish(left, outcome);
+            return true;
+        }
+        false
+    });
+    if !is_finished {
+        finish_otherwise(call, is_innermost, known);
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[cold]
+#[inline(never)]
+fn finish_otherwise(call: CallRef, is_innermost: bool, known: Option<OutcomeKind>) {
     let Some(left) = call.record.left() else {
         return stop(call);
     };

@@ -1,4 +1,4 @@
-//! A naive model of spans on one thread: which calls a program of spans makes, and what each of them has
+//! A naive model of spans on two threads, which take turns: which calls a program of spans makes, and what each of them has
 //! allocated.
 //!
 //! An allocation is in the innermost running call of the strand that counts, in each trace, and in the
@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Leave,
     /// Prints the reports.
     Print,
+    /// From now on, the other thread goes on. If there is such a step, an entered span is kept open.
+    Turn,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +132,23 @@ struct Entry {
     depth: u32,
     visit: Visit,
     is_known: bool,
+    /// What had been allocated in the strand before.
+    allocated: u64,
+}
+
+/// A thread.
+#[derive(Debug, Default)]
+struct Here {
+    /// The strands that it has entered, and the spans.
+    stack: Vec<usize>,
+    entered: Vec<Entry>,
+    /// The registry's stack, with what was in it already.
+    registry: Vec<(usize, bool)>,
+    scopes: Vec<usize>,
+    guards: Vec<Option<usize>>,
+    entries: Vec<usize>,
+    /// Spans that were entered, left or made, and events.
+    seen: u64,
 }
 
 #[derive(Debug, Default)]
@@ -141,28 +160,26 @@ pub(crate) struct Model {
     pub(crate) is_skipped: Vec<bool>,
     strands: Vec<Strand>,
     spans: Vec<Span>,
-    /// The strands that the thread has entered, and the spans.
-    stack: Vec<usize>,
-    entered: Vec<Entry>,
-    /// The registry's stack, with what was in it already.
-    registry: Vec<(usize, bool)>,
-    scopes: Vec<usize>,
-    guards: Vec<Option<usize>>,
+    here: Here,
+    /// The other thread.
+    there: Here,
+    /// An entered span is not closed.
+    pub(crate) keeps_open: bool,
     handles: Vec<usize>,
-    entries: Vec<usize>,
     kept: Vec<usize>,
     steps: u64,
-    /// Spans that were entered, left or made, and events.
-    seen: u64,
 }
 
 impl Model {
     pub(crate) fn of(program: &[Step]) -> Self {
-        let mut model = Self::default();
+        let mut model = Self {
+            keeps_open: program.iter().any(|step| matches!(step, Step::Turn)),
+            ..Self::default()
+        };
         for step in program {
             let is_skipped = match step {
-                Step::Stop(which) if !model.guards.is_empty() => {
-                    !model.may_stop(which % model.guards.len())
+                Step::Stop(which) if !model.here.guards.is_empty() => {
+                    !model.may_stop(which % model.here.guards.len())
                 }
                 _ => false,
             };
@@ -170,7 +187,8 @@ impl Model {
             model.step(*step);
             model.steps += 1;
         }
-        for call in std::mem::take(&mut model.guards).into_iter().flatten() {
+        let guards = [&mut model.here, &mut model.there].map(|it| std::mem::take(&mut it.guards));
+        for call in guards.into_iter().flatten().flatten() {
             model.calls[call].may_be_partial = true;
         }
         model
@@ -181,12 +199,16 @@ impl Model {
             Step::New(parent) => self.new_span(parent),
             Step::Enter(which) if !self.handles.is_empty() => {
                 let span = self.handles[which % self.handles.len()];
-                self.entries.push(span);
+                self.here.entries.push(span);
+                self.spans[span].references += usize::from(self.keeps_open);
                 self.enter(span);
             }
-            Step::Exit(which) if !self.entries.is_empty() => {
-                let span = self.entries.remove(which % self.entries.len());
+            Step::Exit(which) if !self.here.entries.is_empty() => {
+                let span = self.here.entries.remove(which % self.here.entries.len());
                 self.exit(span);
+                if self.keeps_open {
+                    self.release(span);
+                }
             }
             Step::Clone(which) if !self.handles.is_empty() => {
                 let span = self.handles[which % self.handles.len()];
@@ -207,15 +229,15 @@ impl Model {
                 self.event_of(span, has_error);
             }
             Step::Open => {
-                let id = format!("g{}", self.guards.len());
+                let id = format!("g{}", self.here.guards.len());
                 let call =
-                    { self.stack.last().copied() }.map(|strand| self.start(strand, Some(id)));
-                self.guards.push(call);
+                    { self.here.stack.last().copied() }.map(|strand| self.start(strand, Some(id)));
+                self.here.guards.push(call);
             }
-            Step::Stop(which) if !self.guards.is_empty() => {
-                let which = which % self.guards.len();
+            Step::Stop(which) if !self.here.guards.is_empty() => {
+                let which = which % self.here.guards.len();
                 if self.may_stop(which)
-                    && let Some(call) = self.guards[which].take()
+                    && let Some(call) = self.here.guards[which].take()
                 {
                     self.stop(call);
                 }
@@ -245,15 +267,16 @@ impl Model {
             }
             Step::Inject(which) => {
                 let strand = self.new_strand(usize::from(which), None);
-                self.stack.push(strand);
-                self.scopes.push(strand);
+                self.here.stack.push(strand);
+                self.here.scopes.push(strand);
             }
             Step::Leave => {
-                if let Some(strand) = self.scopes.pop() {
-                    self.stack.retain(|entered| *entered != strand);
+                if let Some(strand) = self.here.scopes.pop() {
+                    self.here.stack.retain(|entered| *entered != strand);
                     self.strands[strand].is_over = true;
                 }
             }
+            Step::Turn => std::mem::swap(&mut self.here, &mut self.there),
             _ => {}
         }
     }
@@ -277,7 +300,7 @@ impl Model {
 
     /// Returns the strand of a trace that this thread runs. It pauses the others of its trace.
     fn counting(&self, trace: usize) -> Option<usize> {
-        let mut entered = self.stack.iter().rev();
+        let mut entered = self.here.stack.iter().rev();
         entered
             .find(|it| self.strands[**it].trace == trace)
             .copied()
@@ -405,14 +428,14 @@ impl Model {
 
     /// Whether this thread runs the strand of a guard, or it has ended: elsewhere, guards are not exact.
     fn may_stop(&self, guard: usize) -> bool {
-        self.guards[guard].is_none_or(|call| {
+        self.here.guards[guard].is_none_or(|call| {
             let strand = self.calls[call].strand;
-            self.stack.last() == Some(&strand)
+            self.here.stack.last() == Some(&strand)
         })
     }
 
     fn check_strand(&mut self, call: usize) {
-        if self.stack.last() != Some(&self.calls[call].strand) {
+        if self.here.stack.last() != Some(&self.calls[call].strand) {
             self.calls[call].may_be_partial = true;
         }
     }
@@ -443,14 +466,14 @@ impl Model {
             let (trace, call) = self.spans[parent].place?;
             Some(((trace, self.spans[parent].last_call.or(call)), Some(parent)))
         });
-        let known = self.entered.iter().rev().find(|entry| entry.is_known);
+        let known = self.here.entered.iter().rev().find(|entry| entry.is_known);
         let here = explicit.or_else(|| {
-            let strand = *self.stack.last()?;
+            let strand = *self.here.stack.last()?;
             let place = (self.strands[strand].trace, self.open_in(strand));
             Some((place, known.map(|entry| entry.span)))
         });
         if here.is_some() {
-            self.seen += 1;
+            self.here.seen += 1;
         }
         let is_root = match explicit {
             Some((_, around)) => around.is_some_and(|around| self.spans[around].is_root),
@@ -470,19 +493,24 @@ impl Model {
 
     /// Returns the registry's current span.
     fn current(&self) -> Option<usize> {
-        let mut stack = self.registry.iter().rev();
+        let mut stack = self.here.registry.iter().rev();
         let (span, _) = *stack.find(|(_, is_again)| !is_again)?;
         (!self.spans[span].is_closed).then_some(span)
     }
 
     fn enter(&mut self, span: usize) {
-        let is_again = self.registry.iter().any(|(it, _)| *it == span);
-        self.registry.push((span, is_again));
-        if let Some(entry) = self.entered.iter_mut().find(|entry| entry.span == span) {
+        let is_again = self.here.registry.iter().any(|(it, _)| *it == span);
+        self.here.registry.push((span, is_again));
+        if let Some(entry) = self
+            .here
+            .entered
+            .iter_mut()
+            .find(|entry| entry.span == span)
+        {
             entry.depth += 1;
             return;
         }
-        let current = self.stack.last().copied();
+        let current = self.here.stack.last().copied();
         let Some((trace, _)) = self.spans[span].place else {
             if let Some(strand) = current {
                 self.visit_unknown(span, strand);
@@ -552,7 +580,7 @@ impl Model {
                 call,
             }
         };
-        self.stack.push(visit.strand);
+        self.here.stack.push(visit.strand);
         self.go_on(span, visit);
     }
 
@@ -575,25 +603,30 @@ impl Model {
     }
 
     fn push(&mut self, span: usize, visit: Visit, is_known: bool) {
-        self.seen += 1;
+        self.here.seen += 1;
         let it = &mut self.spans[span];
         it.entries += 1;
-        it.allocated.0 = self.strands[visit.strand].allocates;
         it.may_have_dropped = false;
-        self.entered.push(Entry {
+        self.here.entered.push(Entry {
             span,
             depth: 1,
             visit,
             is_known,
+            allocated: self.strands[visit.strand].allocates,
         });
     }
 
     fn exit(&mut self, span: usize) {
-        if let Some(place) = self.registry.iter().rposition(|(it, _)| *it == span) {
-            self.registry.remove(place);
+        if let Some(place) = self.here.registry.iter().rposition(|(it, _)| *it == span) {
+            self.here.registry.remove(place);
         }
-        if let Some(place) = self.entered.iter().position(|entry| entry.span == span) {
-            let entry = &mut self.entered[place];
+        if let Some(place) = self
+            .here
+            .entered
+            .iter()
+            .position(|entry| entry.span == span)
+        {
+            let entry = &mut self.here.entered[place];
             entry.depth -= 1;
             if entry.depth == 0 {
                 self.leave(place);
@@ -606,13 +639,14 @@ impl Model {
             span,
             visit,
             is_known,
+            allocated,
             ..
-        } = self.entered.remove(place);
+        } = self.here.entered.remove(place);
         let strand = visit.strand;
         let is_same = |entry: &Entry| entry.visit.strand == strand;
-        let is_alone = self.entered[place..].iter().any(is_same);
-        self.seen += 1;
-        let has_strand = self.stack.contains(&strand);
+        let is_alone = self.here.entered[place..].iter().any(is_same);
+        self.here.seen += 1;
+        let has_strand = self.here.stack.contains(&strand);
         match visit.call {
             Some(call) if !has_strand => {
                 // It has stopped, and the thread does not know its figures.
@@ -625,20 +659,21 @@ impl Model {
         }
         if is_known {
             let it = &mut self.spans[span];
-            (it.allocated.1, it.left) = (self.strands[strand].allocates, self.seen);
+            it.allocated = (allocated, self.strands[strand].allocates);
+            it.left = self.here.seen;
             if has_strand || visit.call.is_none() {
                 it.waiting.push(visit);
             }
         }
         if visit.is_own {
-            self.stack.retain(|entered| *entered != strand);
+            self.here.stack.retain(|entered| *entered != strand);
             self.mark_entered(strand);
         }
     }
 
     /// Marks the calls that go on in a strand that the thread has left.
     fn mark_entered(&mut self, strand: usize) {
-        for entry in &self.entered {
+        for entry in &self.here.entered {
             if let (Some(call), true) = (entry.visit.call, entry.visit.strand == strand) {
                 self.calls[call].may_be_partial = true;
             }
@@ -651,17 +686,22 @@ impl Model {
         if self.spans[span].references > 0 {
             return;
         }
-        if let Some(place) = self.entered.iter().position(|entry| entry.span == span) {
+        if let Some(place) = self
+            .here
+            .entered
+            .iter()
+            .position(|entry| entry.span == span)
+        {
             self.leave(place);
         }
         let it = &mut self.spans[span];
         it.is_closed = true;
-        let is_quiet = it.allocated.0 == it.allocated.1 && it.left == self.seen;
+        let is_quiet = it.allocated.0 == it.allocated.1 && it.left == self.here.seen;
         let may_be_cancelled = it.may_have_dropped || (it.entries > 1 && is_quiet);
         let around = it.around;
         let waiting = std::mem::take(&mut it.waiting);
         if let (Some(around), true) = (around, may_be_cancelled)
-            && !self.entered.iter().any(|entry| entry.span == around)
+            && !self.here.entered.iter().any(|entry| entry.span == around)
         {
             self.spans[around].may_have_dropped = true;
         }
@@ -692,15 +732,15 @@ impl Model {
     }
 
     fn event(&mut self, has_error: bool) {
-        let Some(strand) = self.stack.last().copied() else {
+        let Some(strand) = self.here.stack.last().copied() else {
             return;
         };
-        self.seen += 1;
+        self.here.seen += 1;
         let call_of = |entry: &Entry| {
             let call = entry.visit.call.or(self.spans[entry.span].last_call);
             Some((call?, entry.visit.strand))
         };
-        let of_span = self.entered.iter().rev().find_map(call_of);
+        let of_span = self.here.entered.iter().rev().find_map(call_of);
         // In a strand below the span's call, that call.
         let of_strand = of_span.filter(|of_span| of_span.1 == strand);
         let innermost = self.strands[strand].running.last().copied();

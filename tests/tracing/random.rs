@@ -72,77 +72,167 @@ fn warm_up() {
     drop(scope);
 }
 
+/// What the threads of a program have together.
+struct Common {
+    handles: Vec<(Id, Span)>,
+    kept: Vec<Vec<u8>>,
+    spans: usize,
+}
+
 /// Runs a program, and ends what it left open. The test's own memory is allocated before.
 fn run(dispatch: &Dispatch, program: &[Step], model: &Model, traces: &[Trace; 2]) {
     let size = program.len();
-    let mut handles: Vec<(Id, Span)> = Vec::with_capacity(size);
-    let mut spans = 0;
-    let mut entries: Vec<Id> = Vec::with_capacity(size);
-    let mut guards: Vec<Option<Call>> = Vec::with_capacity(size);
-    let mut kept = Vec::with_capacity(size);
-    let mut scopes: Vec<Scope> = Vec::with_capacity(size);
+    let common = Mutex::new(Common {
+        handles: Vec::with_capacity(size),
+        kept: Vec::with_capacity(size),
+        spans: 0,
+    });
+    let barrier = Barrier::new(2);
+    let run = |is_other| {
+        let turn = || {
+            barrier.wait();
+        };
+        run_turns(
+            program,
+            model,
+            is_other,
+            |number, step, own| {
+                let mut common = common.lock().unwrap();
+                run_step(
+                    dispatch,
+                    (number, step),
+                    traces,
+                    &mut common,
+                    own,
+                    model.keeps_open,
+                );
+            },
+            turn,
+        );
+    };
+    if !model.keeps_open {
+        return run(false);
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            with_default(dispatch, || {
+                warm_up();
+                run(true);
+            });
+        });
+        run(false);
+    });
+}
+
+/// What a thread of a program has for itself.
+struct Own {
+    entries: Vec<(Id, Option<Span>)>,
+    guards: Vec<Option<Call>>,
+    scopes: Vec<Scope>,
+}
+
+/// Runs the steps of one thread.
+fn run_turns(
+    program: &[Step],
+    model: &Model,
+    is_other: bool,
+    mut run: impl FnMut(usize, Step, &mut Own),
+    turn: impl Fn(),
+) {
+    let size = program.len();
+    let mut own = Own {
+        entries: Vec::with_capacity(size),
+        guards: Vec::with_capacity(size),
+        scopes: Vec::with_capacity(size),
+    };
+    let mut is_others_turn = false;
     for (number, step) in program.iter().enumerate() {
-        if model.is_skipped[number] {
-            continue;
-        }
-        match *step {
-            Step::New(Parent::Handle(_)) if handles.is_empty() => {}
-            Step::New(parent) => {
-                let explicit = match parent {
-                    Parent::Handle(which) => Some(&handles[which % handles.len()].1),
-                    _ => None,
-                };
-                let span = new_span(spans, parent, explicit);
-                spans += 1;
-                handles.push((span.id().unwrap(), span));
-            }
-            Step::Enter(which) if !handles.is_empty() => {
-                let (id, _) = &handles[which % handles.len()];
-                dispatch.enter(id);
-                entries.push(id.clone());
-            }
-            Step::Exit(which) if !entries.is_empty() => {
-                dispatch.exit(&entries.remove(which % entries.len()));
-            }
-            Step::Clone(which) if !handles.is_empty() => {
-                handles.push(handles[which % handles.len()].clone());
-            }
-            Step::Drop(which) if !handles.is_empty() => {
-                drop(handles.remove(which % handles.len()));
-            }
-            Step::Record(which) if !handles.is_empty() => {
-                handles[which % handles.len()].1.record("label", number);
-            }
-            Step::Follow(which, of) if !handles.is_empty() => {
-                let (followed, _) = &handles[of % handles.len()];
-                handles[which % handles.len()].1.follows_from(followed);
-            }
-            Step::Event(has_error) => event(number, None, has_error),
-            Step::EventOf(which, has_error) if !handles.is_empty() => {
-                event(number, Some(&handles[which % handles.len()].1), has_error);
-            }
-            Step::Open => guards.push(Some(call!("g{}", guards.len()))),
-            Step::Stop(which) if !guards.is_empty() => {
-                let which = which % guards.len();
-                drop(guards[which].take());
-            }
-            Step::Spike(size) => drop(allocate(size)),
-            Step::Keep(size) => kept.push(allocate(size)),
-            Step::Free(which) if !kept.is_empty() => {
-                drop(kept.swap_remove(which % kept.len()));
-            }
-            Step::Inject(which) => scopes.push(traces[usize::from(which)].inject()),
-            Step::Leave => drop(scopes.pop()),
-            Step::Print => {
-                for trace in traces {
-                    write!(Nowhere, "{trace}{trace:#}").unwrap();
-                }
-            }
-            _ => {}
+        if matches!(step, Step::Turn) {
+            is_others_turn = !is_others_turn;
+            turn();
+        } else if is_other == is_others_turn && !model.is_skipped[number] {
+            run(number, *step, &mut own);
         }
     }
     // From the inside out.
-    while guards.pop().is_some() {}
+    while own.guards.pop().is_some() {}
+}
+
+fn run_step(
+    dispatch: &Dispatch,
+    (number, step): (usize, Step),
+    traces: &[Trace; 2],
+    common: &mut Common,
+    own: &mut Own,
+    keeps_open: bool,
+) {
+    let Common {
+        handles,
+        kept,
+        spans,
+    } = common;
+    let Own {
+        entries,
+        guards,
+        scopes,
+    } = own;
+    match step {
+        Step::New(Parent::Handle(_)) if handles.is_empty() => {}
+        Step::New(parent) => {
+            let explicit = match parent {
+                Parent::Handle(which) => Some(&handles[which % handles.len()].1),
+                _ => None,
+            };
+            let span = new_span(*spans, parent, explicit);
+            *spans += 1;
+            handles.push((span.id().unwrap(), span));
+        }
+        Step::Enter(which) if !handles.is_empty() => {
+            let (id, span) = &handles[which % handles.len()];
+            let kept_open = keeps_open.then(|| span.clone());
+            dispatch.enter(id);
+            entries.push((id.clone(), kept_open));
+        }
+        Step::Exit(which) if !entries.is_empty() => {
+            let (id, _kept_open) = entries.remove(which % entries.len());
+            dispatch.exit(&id);
+        }
+        Step::Clone(which) if !handles.is_empty() => {
+            handles.push(handles[which % handles.len()].clone());
+        }
+        Step::Drop(which) if !handles.is_empty() => {
+            drop(handles.remove(which % handles.len()));
+        }
+        Step::Record(which) if !handles.is_empty() => {
+            handles[which % handles.len()].1.record("label", number);
+        }
+        Step::Follow(which, of) if !handles.is_empty() => {
+            let (followed, _) = &handles[of % handles.len()];
+            handles[which % handles.len()].1.follows_from(followed);
+        }
+        Step::Event(has_error) => event(number, None, has_error),
+        Step::EventOf(which, has_error) if !handles.is_empty() => {
+            event(number, Some(&handles[which % handles.len()].1), has_error);
+        }
+        Step::Open => guards.push(Some(call!("g{}", guards.len()))),
+        Step::Stop(which) if !guards.is_empty() => {
+            let which = which % guards.len();
+            drop(guards[which].take());
+        }
+        Step::Spike(size) => drop(allocate(size)),
+        Step::Keep(size) => kept.push(allocate(size)),
+        Step::Free(which) if !kept.is_empty() => {
+            drop(kept.swap_remove(which % kept.len()));
+        }
+        Step::Inject(which) => scopes.push(traces[usize::from(which)].inject()),
+        Step::Leave => drop(scopes.pop()),
+        Step::Print => {
+            for trace in traces {
+                write!(Nowhere, "{trace}{trace:#}").unwrap();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn expected(report: &CallReport) -> Expected {
@@ -199,7 +289,7 @@ fn check(dispatch: &Dispatch, program: &[Step]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn step(traces: bool) -> impl Strategy<Value = Step> {
+fn step(traces: bool, threads: bool) -> impl Strategy<Value = Step> {
     let which = || 0..100_usize;
     let inject = if traces {
         prop_oneof![any::<bool>().prop_map(Step::Inject), Just(Step::Leave)].boxed()
@@ -225,6 +315,7 @@ fn step(traces: bool) -> impl Strategy<Value = Step> {
         2 => which().prop_map(Step::Free),
         4 => inject,
         1 => Just(Step::Print),
+        4 => Just(if threads { Step::Turn } else { Step::Print }),
     ]
 }
 
@@ -234,11 +325,24 @@ fn ended(mut program: Vec<Step>) -> Vec<Step> {
     let count = |is: fn(&Step) -> bool| program.iter().filter(|step| is(step)).count();
     let guards = count(|step| matches!(step, Step::Open));
     let scopes = count(|step| matches!(step, Step::Inject(_)));
-    program.extend(std::iter::repeat_n(Step::Exit(usize::MAX - 1), length));
+    let threads = if program.iter().any(|step| matches!(step, Step::Turn)) {
+        2
+    } else {
+        1
+    };
+    // After two turns it is the first thread's again.
+    let turn = (threads == 2).then_some(Step::Turn);
+    for _ in 0..threads {
+        program.extend(std::iter::repeat_n(Step::Exit(usize::MAX - 1), length));
+        program.extend(turn);
+    }
     program.extend(std::iter::repeat_n(Step::Drop(0), length));
-    for _ in 0..scopes {
-        program.extend((0..guards).rev().map(Step::Stop));
-        program.push(Step::Leave);
+    for _ in 0..threads {
+        for _ in 0..scopes {
+            program.extend((0..guards).rev().map(Step::Stop));
+            program.push(Step::Leave);
+        }
+        program.extend(turn);
     }
     program
 }
@@ -263,8 +367,8 @@ pub(crate) fn config(cases: u32) -> ProptestConfig {
     }
 }
 
-fn check_all(first: Option<Step>, traces: bool) {
-    let programs = vec(step(traces), 1..60)
+fn check_all(first: Option<Step>, traces: bool, threads: bool) {
+    let programs = vec(step(traces, threads), 1..60)
         .prop_map(move |steps| Program(first.into_iter().chain(steps).collect()));
     let dispatch = Dispatch::new(subscriber());
     with_default(&dispatch, || {
@@ -278,12 +382,22 @@ fn check_all(first: Option<Step>, traces: bool) {
 
 #[test]
 fn in_one_trace() {
-    check_all(Some(Step::Inject(false)), false);
+    check_all(Some(Step::Inject(false)), false, false);
 }
 
 #[test]
 fn in_traces_that_come_and_go() {
-    check_all(None, true);
+    check_all(None, true, false);
+}
+
+#[test]
+fn handed_to_another_thread_and_back() {
+    check_all(Some(Step::Inject(false)), false, true);
+}
+
+#[test]
+fn in_traces_of_two_threads() {
+    check_all(None, true, true);
 }
 
 /// One step of a thread that hands spans to other threads.

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use axum::Router;
 use tracer::recorder::{Policy, Recorder};
+use tracing::dispatcher::with_default as with_dispatch;
 use tracing::subscriber::with_default;
-use tracing::{info_span, instrument};
+use tracing::{Dispatch, info_span, instrument};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{allocate, names, tree, with_layer, workers};
 
@@ -41,6 +44,22 @@ fn a_server_span_is_a_request() {
     assert_eq!(tree(&kept[0]), "request 1 failed\n  handle 1\n");
     let request = kept[0].request.as_ref().unwrap();
     assert_eq!(request.id.as_deref(), Some("b"));
+}
+
+#[test]
+fn the_second_of_two_layers_begins_no_request() {
+    let recorder = Recorder::builder().start().unwrap();
+    let layer = || tracer::tracing::layer().recorder(recorder.clone());
+    let subscribers = [
+        Dispatch::new(tracing_subscriber::registry().with(layer()).with(layer())),
+        Dispatch::new(tracing_subscriber::registry().with(layer().and_then(layer()))),
+    ];
+    for (number, subscriber) in subscribers.iter().enumerate() {
+        with_dispatch(subscriber, || {
+            info_span!("request", otel.kind = "server").in_scope(handle);
+        });
+        assert_eq!(recorder.statistics().ended, number as u64 + 1);
+    }
 }
 
 /// A service that has spans only.

@@ -194,6 +194,7 @@ impl CallRecord {
     }
 
     /// Returns when an open call was [left](Self::leave), if it was and is not resumed.
+    #[inline]
     pub(crate) fn left(self) -> Option<u64> {
         let word = self.0.words[STOP].load(Relaxed);
         (word & LEFT != 0).then_some(word & !LEFT)
