@@ -2,6 +2,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+#[cfg(feature = "blocks")]
+use crate::blocks;
 use crate::count::count;
 use crate::hot;
 use crate::slot::Operation;
@@ -62,6 +64,10 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
             thread::note_failure();
         } else {
             count(Operation::Allocate, 0, layout.size());
+            #[cfg(feature = "blocks")]
+            if blocks::are_followed() {
+                blocks::note(block, layout.size());
+            }
         }
         block
     }
@@ -76,12 +82,21 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
             thread::note_failure();
         } else {
             count(Operation::Allocate, 0, layout.size());
+            #[cfg(feature = "blocks")]
+            if blocks::are_followed() {
+                blocks::note(block, layout.size());
+            }
         }
         block
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // First, as another thread may get its address at once.
+        #[cfg(feature = "blocks")]
+        if blocks::are_followed() {
+            blocks::take_out(block);
+        }
         // Counted first, as it can't fail: so the inner call is a tail call.
         if hot::try_count(Operation::Free, layout.size(), 0) {
             // SAFETY: the caller upholds that `block` came from this allocator with this layout,
@@ -95,12 +110,18 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        #[cfg(feature = "blocks")]
+        let moving = blocks::Move::begin(block);
         // SAFETY: as for `dealloc`; the caller also upholds the rules on `new_size`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
             thread::note_failure();
+            #[cfg(feature = "blocks")]
+            moving.end(block, layout.size(), layout.size());
         } else {
             count(Operation::Resize, layout.size(), new_size);
+            #[cfg(feature = "blocks")]
+            moving.end(moved, layout.size(), new_size);
         }
         moved
     }
