@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
+#[cfg(feature = "blocks")]
+use alloc_counter::BlocksKey;
 use alloc_counter::Counts;
 #[cfg(feature = "sites")]
 use alloc_counter::Sites;
@@ -78,6 +80,9 @@ pub(crate) struct TraceState {
     folding: FoldingStrands,
     #[cfg(feature = "propagation")]
     caller: AtomicCaller,
+    /// Of whoever follows the blocks that the trace allocates.
+    #[cfg(feature = "blocks")]
+    blocks: AtomicU64,
 }
 
 impl TraceState {
@@ -92,6 +97,8 @@ impl TraceState {
             folding: FoldingStrands::new(),
             #[cfg(feature = "propagation")]
             caller: AtomicCaller::new(),
+            #[cfg(feature = "blocks")]
+            blocks: AtomicU64::new(BlocksKey::NONE.to_bits()),
         }
     }
 
@@ -328,6 +335,23 @@ impl Trace {
         return self.state.is_some_and(|it| it.caller.is_sampled_upstream());
         #[cfg(not(feature = "propagation"))]
         false
+    }
+
+    /// From now on, strands that are entered follow the blocks that they allocate.
+    #[cfg(feature = "blocks")]
+    pub(crate) fn follow_blocks(&self, key: BlocksKey) {
+        match self.state {
+            Some(state) => state.blocks.store(key.to_bits(), Relaxed),
+            None => key.lose(),
+        }
+    }
+
+    /// Returns who follows the blocks of the trace with this number, one of whose strands runs.
+    #[cfg(feature = "blocks")]
+    pub(crate) fn blocks_of(number: Number) -> BlocksKey {
+        TRACES.get(number).map_or(BlocksKey::NONE, |state| {
+            BlocksKey::from_bits(state.blocks.load(Relaxed))
+        })
     }
 
     /// Returns the time since the trace began; zero for an empty trace.
@@ -593,6 +617,8 @@ fn recycle(state: &'static Member<TraceState>) {
     state.allowance.paths.clear();
     #[cfg(feature = "propagation")]
     state.caller.clear();
+    #[cfg(feature = "blocks")]
+    state.blocks.store(BlocksKey::NONE.to_bits(), Relaxed);
     TRACES.give(state);
 }
 

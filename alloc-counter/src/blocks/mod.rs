@@ -2,7 +2,9 @@
 //! thread.
 
 mod kept;
+mod key;
 mod lock;
+mod map;
 #[cfg(all(loom, test))]
 mod models;
 mod table;
@@ -17,7 +19,7 @@ use crate::sync::shared_static;
 use table::{Moving, Table};
 
 pub use kept::Kept;
-pub use table::BlocksKey;
+pub use key::BlocksKey;
 
 shared_static! {
     static TABLE: Table = Table::new();

@@ -9,7 +9,8 @@ use loom::thread;
 use crate::model::explore;
 
 use super::kept::Kept;
-use super::table::{BlocksKey, Table};
+use super::key::BlocksKey;
+use super::table::Table;
 
 /// In different shards of the two.
 const HERE: usize = 16;

@@ -11,130 +11,18 @@
 //! stays. A block that a reallocation moves is out of the table meanwhile; it is still counted as live, and comes with
 //! a [moment](Table::moment), by which places of later keys are recognised.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, const_fn};
 
 use super::kept::Kept;
+use super::key::{BlocksKey, Owners, PLACE_BITS, PLACES};
 use super::lock::lock;
+use super::map::{Block, Map, no_blocks, spread};
 
-/// The most that follow blocks at once, in the whole process.
-pub(super) const PLACES: usize = if cfg!(loom) { 2 } else { 128 };
-const PLACE_BITS: u32 = 7;
 const SHARDS: usize = if cfg!(loom) { 2 } else { 64 };
 /// The most live blocks of one that follows them. The table takes 33 to 66 bytes for each.
 pub(super) const MOST_BLOCKS: u64 = 1 << 20;
-
-/// Names one that follows blocks. Later ones have larger keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BlocksKey(u64);
-
-impl BlocksKey {
-    /// Names none.
-    pub const NONE: Self = Self(0);
-
-    fn new(moment: u64, place: usize) -> Self {
-        Self(moment << PLACE_BITS | place as u64)
-    }
-
-    /// Returns the key as a number, for atomics; 0 for [`NONE`](Self::NONE).
-    #[inline]
-    pub const fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    /// Returns the key of a number from [`to_bits`](Self::to_bits).
-    #[inline]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    fn place(self) -> usize {
-        // A foreign number is the key of none.
-        (self.0 % (1 << PLACE_BITS)) as usize % PLACES
-    }
-}
-
-/// A set of places.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Owners([u64; 2]);
-
-impl Owners {
-    fn add(&mut self, place: usize) {
-        self.0[place / 64] |= 1 << (place % 64);
-    }
-
-    fn remove(&mut self, place: usize) {
-        self.0[place / 64] &= !(1 << (place % 64));
-    }
-
-    fn has(self, place: usize) -> bool {
-        self.0[place / 64] >> (place % 64) & 1 == 1
-    }
-
-    fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
-    fn iter(self) -> impl Iterator<Item = usize> {
-        let mut words = self.0;
-        std::iter::from_fn(move || {
-            let word = words.iter().position(|word| *word != 0)?;
-            let bit = words[word].trailing_zeros() as usize;
-            words[word] &= words[word] - 1;
-            Some(64 * word + bit)
-        })
-    }
-
-    fn only(self, keep: impl Fn(usize) -> bool) -> Self {
-        let mut kept = Self::default();
-        self.iter()
-            .filter(|it| keep(*it))
-            .for_each(|it| kept.add(it));
-        kept
-    }
-}
-
-/// A live block.
-#[derive(Clone, Copy)]
-struct Block {
-    size: usize,
-    owners: Owners,
-}
-
-/// Spreads addresses, whose low bits are all the same.
-#[derive(Default)]
-pub(super) struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_usize((*byte).into());
-        }
-    }
-
-    fn write_usize(&mut self, address: usize) {
-        self.0 = spread(self.0 ^ address as u64);
-    }
-}
-
-fn spread(address: u64) -> u64 {
-    // 2^64 divided by the golden ratio.
-    let product = address.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    product ^ product >> 32
-}
-
-type Map = HashMap<usize, Block, BuildHasherDefault<AddressHasher>>;
-
-const fn no_blocks() -> Map {
-    HashMap::with_hasher(BuildHasherDefault::new())
-}
 
 /// What belongs to one that follows blocks.
 struct Place {
