@@ -16,9 +16,9 @@ const BUDGET: Budget = Budget::balanced().waits(Duration::ZERO);
 fn what_the_inner_budget_keeps_the_outer_one_keeps_too() {
     let slot = Mutex::new(Vec::with_capacity(2));
     let mut inside = String::new();
-    let outside = BUDGET.check(|| {
+    let outside = Budget::balanced().check(|| {
         leak(10);
-        let checked = BUDGET.check(|| {
+        let checked = Budget::balanced().check(|| {
             slot.lock().unwrap().push(bytes(200));
             // On a thread that is only in the inner budget's trace.
             let thread = in_current_trace(|| slot.lock().unwrap().push(bytes(30)));
@@ -40,15 +40,11 @@ fn what_the_inner_budget_keeps_the_outer_one_keeps_too() {
 #[test]
 fn what_the_outer_budget_frees_is_balanced_in_it_alone() {
     BUDGET.assert(|| {
-        let kept = BUDGET.check(|| leak_into(40));
-        let (kept, block) = kept.map_or_else(|it| (it.kept(), None), |it| (None, Some(it)));
-        assert_eq!(kept.unwrap().bytes, 40);
-        drop(block);
+        let mut kept = None;
+        let inside = BUDGET.check(|| kept = Some(bytes(40)));
+        assert_eq!(inside.unwrap_err().kept().unwrap().bytes, 40);
+        drop(kept);
     });
-}
-
-fn leak_into(size: usize) -> Vec<u8> {
-    bytes(size)
 }
 
 #[test]
@@ -91,9 +87,9 @@ fn budgets_of_parallel_threads_do_not_disturb_each_other() {
         ),
     };
     thread::scope(|threads| {
-        for number in 1..=100 {
+        for number in 1..=50 {
             threads.spawn(move || {
-                for _ in 0..20 {
+                for _ in 0..5 {
                     let checked = BUDGET.check(|| {
                         for size in 1..50 {
                             let mut block = bytes(size);
@@ -106,29 +102,6 @@ fn budgets_of_parallel_threads_do_not_disturb_each_other() {
             });
         }
     });
-}
-
-#[test]
-fn more_budgets_than_places_are_not_green() {
-    let gate = std::sync::Barrier::new(140);
-    let told: Vec<String> = thread::scope(|threads| {
-        let threads: Vec<_> = (0..140)
-            .map(|_| {
-                threads.spawn(|| {
-                    told(BUDGET.check(|| {
-                        gate.wait();
-                        gate.wait();
-                        drop(bytes(1));
-                    }))
-                })
-            })
-            .collect();
-        threads.into_iter().map(|it| it.join().unwrap()).collect()
-    });
-    let unknown = told
-        .iter()
-        .filter(|it| **it == "kept bytes not known, exactly 0");
-    assert!(unknown.count() >= 12, "{told:?}");
 }
 
 #[test]

@@ -16,13 +16,19 @@ use crate::{bytes, leak, told};
 fn of_several_threads() -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)
+        // One that is not idle yet would have another one started, which the pool keeps.
+        .max_blocking_threads(1)
         .enable_all()
         .build()
         .unwrap()
 }
 
 fn of_one_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+    Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 #[traced]
@@ -87,10 +93,9 @@ fn a_budget_in_a_task_is_balanced() {
 fn what_a_task_leaks_is_told_to_the_byte() {
     for runtime in [of_several_threads(), of_one_thread()] {
         runtime.block_on(spawns(0));
-        for leaked in [1, 1000, 12_345] {
-            let budget = Budget::balanced().waits(Duration::from_millis(200));
+        for leaked in [1, 12_345] {
             let failure = runtime
-                .block_on(budget.check_future(spawns(leaked)))
+                .block_on(Budget::balanced().check_future(spawns(leaked)))
                 .unwrap_err();
             assert_eq!(failure.brief(), format!("kept bytes {leaked}, exactly 0"));
             let kept = failure.kept().unwrap();
@@ -119,8 +124,8 @@ fn a_cache_that_grows_is_not_balanced() {
         }
     };
     runtime.block_on(fills(1));
-    let budget = Budget::balanced().waits(Duration::from_millis(100));
-    for size in [100, 200, 300] {
+    let budget = Budget::balanced();
+    for size in [100, 300] {
         let checked = runtime.block_on(budget.check_future(fills(size)));
         assert_eq!(told(checked), format!("1 block, {size} bytes: 1 of {size}"));
     }
@@ -185,19 +190,24 @@ fn a_task_that_is_aborted_is_balanced() {
 fn a_task_that_never_ends_keeps_its_memory() {
     let runtime = of_several_threads();
     runtime.block_on(spawns(0));
-    let budget = Budget::balanced().waits(Duration::from_millis(50));
+    let budget = Budget::balanced().waits(Duration::ZERO);
     let failure = runtime.block_on(budget.check_future(async {
         let task = async {
             let _made = bytes(54_321);
             std::future::pending::<()>().await;
         };
+        let (begin, has_begun) = oneshot::channel();
+        let task = async move {
+            begin.send(()).unwrap();
+            task.await;
+        };
         drop(tokio::spawn(task.in_current_trace()));
-        pause(20).await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        has_begun.await.unwrap();
     }));
     let kept = failure.unwrap_err().kept().unwrap();
-    // With the task's own block.
-    assert_eq!((kept.blocks, kept.sizes()[0]), (2, (54_321, 1)), "{kept}");
+    // With the task's own block, and perhaps the channel's, which it is about to free.
+    assert_eq!(kept.sizes()[0], (54_321, 1), "{kept}");
+    assert!([2, 3].contains(&kept.blocks), "{kept}");
 }
 
 #[test]
@@ -215,9 +225,8 @@ fn blocking_work_is_balanced() {
             let work = in_current_trace(|| leak(777));
             tokio::task::spawn_blocking(work).await.unwrap();
         };
-        let budget = Budget::balanced().waits(Duration::from_millis(200));
-        let told = told(runtime.block_on(budget.check_future(leaks)));
-        assert_eq!(told, "1 block, 777 bytes: 1 of 777");
+        let checked = runtime.block_on(Budget::balanced().check_future(leaks));
+        assert_eq!(told(checked), "1 block, 777 bytes: 1 of 777");
     }
 }
 
@@ -255,7 +264,7 @@ fn channels_and_sets_of_tasks_are_balanced() {
 fn the_text_of_a_failure_has_the_blocks() {
     let runtime = of_several_threads();
     runtime.block_on(spawns(0));
-    let budget = Budget::balanced().waits(Duration::from_millis(100));
+    let budget = Budget::balanced().waits(Duration::from_millis(1500));
     let failure = runtime.block_on(budget.check_future(async {
         let leaks = async {
             for size in [10, 3000, 20, 10, 30, 40, 50, 5] {
@@ -270,7 +279,7 @@ fn the_text_of_a_failure_has_the_blocks() {
 ";
     assert!(text.contains(lines), "{text}");
     let lines = "
-  not freed within 100ms: 8 blocks, 3165 bytes: 1 of 3000, 1 of 50, 1 of 40, 1 of 30, 1 of 20, 3 smaller
+  not freed within 1.5s: 8 blocks, 3165 bytes: 1 of 3000, 1 of 50, 1 of 40, 1 of 30, 1 of 20, 3 smaller
 what ran inside: ";
     assert!(text.contains(lines), "{text}");
     assert!(!text.contains("if that is intended"), "{text}");
