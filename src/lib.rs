@@ -70,6 +70,7 @@
 //! - `tables`: hotspots as tables, differences between two of them, and rules for these.
 //! - `flamegraph`: hotspots as an SVG flame graph, drawn by inferno (licence CDDL-1.0).
 //! - `pprof`: hotspots for `go tool pprof` and compatible tools.
+//! - `blocks`: which blocks a stretch of code keeps, by [`alloc::Budget::balanced`]; for tests.
 //! - `sites`: the lines that allocate, in a call by [`Trace::builder`], or in a stretch of code by `alloc::sites`;
 //!   functions and lines of code addresses, in the module `sites`.
 //! - `hunt`: a table of the functions and lines that allocate in a whole program: `hunt`.
@@ -160,7 +161,8 @@ pub mod alloc {
     #[doc(inline)]
     pub use alloc_counter::*;
 
-    pub use crate::budget::assertion::{Budget, Exceeded};
+    pub use crate::budget::assertion::Budget;
+    pub use crate::budget::exceeded::Exceeded;
 }
 
 #[cfg(all(test, not(loom)))]

@@ -2,6 +2,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+#[cfg(feature = "blocks")]
+use crate::blocks;
 use crate::count::{count, count_free_beside};
 use crate::hot;
 use crate::slot::Operation;
@@ -73,6 +75,10 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc` for this very layout.
         let block = unsafe { self.inner.alloc(layout) };
+        #[cfg(feature = "blocks")]
+        if blocks::are_followed() && !block.is_null() {
+            blocks::note(block, layout.size());
+        }
         count(block, Operation::Allocate, 0, layout.size())
     }
 
@@ -82,11 +88,20 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds `GlobalAlloc::alloc_zeroed` for this very layout.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
+        #[cfg(feature = "blocks")]
+        if blocks::are_followed() && !block.is_null() {
+            blocks::note(block, layout.size());
+        }
         count(block, Operation::Allocate, 0, layout.size())
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // First, as another thread may get its address at once.
+        #[cfg(feature = "blocks")]
+        if blocks::are_followed() {
+            blocks::take_out(block);
+        }
         // Counted first, as it can't fail: so the inner call is a tail call.
         if hot::try_count(Operation::Free, layout.size(), 0) {
             // SAFETY: the caller upholds that `block` came from this allocator with this layout,
@@ -99,8 +114,16 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        #[cfg(feature = "blocks")]
+        let moving = blocks::Move::begin(block);
         // SAFETY: as for `dealloc`; the caller also upholds the rules on `new_size`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        #[cfg(feature = "blocks")]
+        if moved.is_null() {
+            moving.end(block, layout.size(), layout.size());
+        } else {
+            moving.end(moved, layout.size(), new_size);
+        }
         count(moved, Operation::Resize, layout.size(), new_size)
     }
 }

@@ -28,6 +28,7 @@
 //!
 //! # Features
 //!
+//! - `blocks`: which blocks a stretch of code keeps, by [`Budget::balanced`] and [`Blocks`]. Meant for tests.
 //! - `sites`: the stack at each allocation of a stretch of code, by [`sites()`], exactly or sampled. On Linux, for
 //!   x86-64 and aarch64; elsewhere sites have no frames.
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.
@@ -54,6 +55,9 @@ mod overhead;
 #[cfg(feature = "sites")]
 mod sites;
 
+#[cfg(feature = "blocks")]
+mod blocks;
+
 mod count;
 
 mod counting;
@@ -75,6 +79,8 @@ pub mod model;
 #[cfg(all(loom, test))]
 mod models;
 
+#[cfg(feature = "blocks")]
+pub use blocks::{Blocks, BlocksKey, Kept};
 pub use budget::{Budget, Exceeded};
 pub use counting::Counting;
 pub use counts::Counts;

@@ -5,9 +5,13 @@
 pub(crate) use crossbeam_utils::atomic::AtomicCell;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, fence};
+#[cfg(all(not(loom), feature = "blocks"))]
+pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, fence};
+#[cfg(all(loom, feature = "blocks"))]
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 
 /// Makes a function `const`, except under loom, whose atomics are made at run time.
 macro_rules! const_fn {

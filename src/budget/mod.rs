@@ -1,16 +1,23 @@
 //! Budgets on functions: what `#[budget]` checks, and what happens if a function exceeds its budget.
 
 pub(crate) mod assertion;
+#[cfg(feature = "blocks")]
+mod blocks;
+pub(crate) mod exceeded;
 pub(crate) mod future;
 pub(crate) mod run;
 #[cfg(feature = "sites")]
 mod sites;
+#[cfg(not(feature = "blocks"))]
+mod without_blocks;
 #[cfg(not(feature = "sites"))]
 mod without_sites;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 
+#[cfg(not(feature = "blocks"))]
+use without_blocks as blocks;
 #[cfg(not(feature = "sites"))]
 use without_sites as sites;
 

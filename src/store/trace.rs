@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
+#[cfg(feature = "blocks")]
+use alloc_counter::BlocksKey;
 use alloc_counter::Counts;
 #[cfg(feature = "sites")]
 use alloc_counter::Sites;
@@ -84,6 +86,9 @@ pub(crate) struct TraceState {
     caller: AtomicCaller,
     #[cfg(feature = "recorder")]
     request_id: RequestId,
+    /// Of whoever follows the blocks that the trace allocates.
+    #[cfg(feature = "blocks")]
+    blocks: AtomicU64,
 }
 
 impl TraceState {
@@ -100,6 +105,8 @@ impl TraceState {
             caller: AtomicCaller::new(),
             #[cfg(feature = "recorder")]
             request_id: RequestId::new(),
+            #[cfg(feature = "blocks")]
+            blocks: AtomicU64::new(BlocksKey::NONE.to_bits()),
         }
     }
 
@@ -352,6 +359,23 @@ impl Trace {
         return self.state.is_some_and(|it| it.caller.is_sampled_upstream());
         #[cfg(not(feature = "propagation"))]
         false
+    }
+
+    /// From now on, strands that are entered follow the blocks that they allocate.
+    #[cfg(feature = "blocks")]
+    pub(crate) fn follow_blocks(&self, key: BlocksKey) {
+        match self.state {
+            Some(state) => state.blocks.store(key.to_bits(), Relaxed),
+            None => key.lose(),
+        }
+    }
+
+    /// Returns who follows the blocks of the trace with this number, one of whose strands runs.
+    #[cfg(feature = "blocks")]
+    pub(crate) fn blocks_of(number: Number) -> BlocksKey {
+        TRACES.get(number).map_or(BlocksKey::NONE, |state| {
+            BlocksKey::from_bits(state.blocks.load(Relaxed))
+        })
     }
 
     /// Returns the time since the trace began; zero for an empty trace.
@@ -635,6 +659,8 @@ fn recycle(state: &'static Member<TraceState>) {
     state.allowance.paths.clear();
     #[cfg(feature = "propagation")]
     state.caller.clear();
+    #[cfg(feature = "blocks")]
+    state.blocks.store(BlocksKey::NONE.to_bits(), Relaxed);
     TRACES.give(state);
 }
 

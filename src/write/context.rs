@@ -14,6 +14,8 @@ use crate::store::address::Address;
 use crate::store::chunk::CallRef;
 use crate::store::strand::{STRANDS, Strand};
 use crate::store::sum;
+#[cfg(feature = "blocks")]
+use crate::write::blocks;
 use crate::write::cursor::{self, Position, below, entered};
 use crate::write::folded;
 #[cfg(feature = "sites")]
@@ -40,6 +42,8 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     here.review(local);
     #[cfg(feature = "sites")]
     sites::enter(strand);
+    #[cfg(feature = "blocks")]
+    blocks::enter(strand);
     window
 }
 
@@ -54,6 +58,8 @@ fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local
 }
 
 fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
+    #[cfg(feature = "blocks")]
+    blocks::leave(strand);
     #[cfg(feature = "sites")]
     sites::leave(strand);
     let local = Local::current();

@@ -102,5 +102,10 @@ fn new_strand(trace: &Trace) -> Option<&'static Member<Strand>> {
                 .map_or(Address::NONE, |strand| context::open_in(here, strand))
         })
     };
-    trace.strand(parent)
+    let strand = trace.strand(parent);
+    #[cfg(feature = "blocks")]
+    if strand.is_none() {
+        crate::write::blocks::lose(trace);
+    }
+    strand
 }

@@ -2,6 +2,8 @@
 //! and `primitives`.
 
 // The thread: its place in the records, the strands it has entered, a strand from beginning to end.
+#[cfg(feature = "blocks")]
+pub(crate) mod blocks;
 pub(crate) mod context;
 pub(crate) mod cursor;
 pub(crate) mod execution;

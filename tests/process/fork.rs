@@ -3,6 +3,7 @@
 //! Only the thread that forks exists in the child. Operations of the other threads stay half done there
 //! for ever, and must not block the child.
 
+use std::hint::black_box;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fork::Fork;
-use tracer::alloc::Sites;
+use tracer::alloc::{Budget, Sites};
 use tracer::{Call, Scope, Trace, call};
 
 use super::common::allocate;
@@ -55,6 +56,20 @@ pub(crate) fn others_record_sites() {
         assert_eq!((sites.len(), sites[0].allocations), (1, number + 1));
     };
     forks(work, |_| ());
+}
+
+/// The table of live blocks is under locks, which every thread takes while any follows blocks.
+pub(crate) fn others_follow_blocks() {
+    forks(|number| assert_eq!(balance(number, 0), Ok(())), |_| ());
+}
+
+/// Checks a balanced budget of code that leaks.
+fn balance(freed: u64, leaked: usize) -> Result<(), String> {
+    let checked = Budget::balanced().waits(Duration::ZERO).check(|| {
+        allocate(freed);
+        std::mem::forget(black_box(vec![0_u8; leaked]));
+    });
+    checked.map_err(|it| it.brief())
 }
 
 /// A checkpoint set by another thread waits in the strand's list, under its lock. The strand is open in
@@ -233,6 +248,16 @@ fn in_child(open: Open, round: u64, parent: &mut UnixStream) {
     assert!(!report.calls[0].partial);
     let sites = report.calls[1].sites.as_ref().unwrap();
     assert_eq!((sites.len(), sites[0].allocations), (1, 5));
+    // A lock that another thread had at the fork is never unlocked.
+    let unknown = Err("kept bytes not known, exactly 0".to_owned());
+    let balanced = balance(5, 0);
+    assert!(
+        [Ok(()), unknown.clone()].contains(&balanced),
+        "{balanced:?}"
+    );
+    let leaked = balance(5, 7);
+    let known = Err("kept bytes 7, exactly 0".to_owned());
+    assert!([known, unknown].contains(&leaked), "{leaked:?}");
     writeln!(parent, "\n\tcall child: done").unwrap();
 }
 

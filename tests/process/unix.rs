@@ -48,6 +48,7 @@ macro_rules! tests {
 const TESTS: &[Test] = tests![
     callsites::beyond_the_most_all_others_are_one,
     fork::a_childs_traces_have_ids_of_their_own,
+    fork::others_follow_blocks,
     fork::others_record_sites,
     fork::others_report,
     fork::others_set_checkpoints,

@@ -84,7 +84,13 @@ impl Exceeded {
     /// Returns the budget with what happened in place of the broken exact limits; `None` if a limit of another
     /// kind is broken, or if more bytes were freed than allocated and their exact number is limited.
     pub fn accepting(&self) -> Option<Budget> {
-        let limits = self.lines()?.map(|line| line.accepting());
+        let lines = self.lines()?;
+        #[cfg(feature = "blocks")]
+        if self.happened?.kept != super::Known::Sums && !lines[RETAINED_BYTES].holds() {
+            // A limit on the kept bytes is one on the sums.
+            return None;
+        }
+        let limits = lines.map(|line| line.accepting());
         let mut budget = Budget::new();
         for (which, limit) in limits.into_iter().enumerate() {
             budget = budget.with(which, limit?);
@@ -117,7 +123,10 @@ impl Exceeded {
     }
 
     fn lines(&self) -> Option<[Line; 4]> {
-        let Happened { counts, peak_bytes } = self.happened?;
+        let happened = self.happened?;
+        let Happened {
+            counts, peak_bytes, ..
+        } = happened;
         let line = |which, name, happened| Line {
             name,
             limit: self.allowed.limit(which),
@@ -128,11 +137,7 @@ impl Exceeded {
             line(ALLOCATIONS, "allocations", Some(counts.allocates().into())),
             line(BYTES, "bytes", Some(counts.bytes_allocated.into())),
             line(PEAK_BYTES, "peak bytes", peak_bytes.map(i128::from)),
-            line(
-                RETAINED_BYTES,
-                "kept bytes",
-                Some(counts.net_bytes().into()),
-            ),
+            line(RETAINED_BYTES, "kept bytes", happened.kept_bytes()),
         ])
     }
 }

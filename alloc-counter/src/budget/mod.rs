@@ -206,13 +206,60 @@ impl Budget {
         counts: Option<Counts>,
         peak_bytes: Option<u64>,
     ) -> Result<(), Exceeded> {
-        let happened = counts.map(|counts| Happened { counts, peak_bytes });
+        let happened = counts.map(|counts| Happened {
+            counts,
+            peak_bytes,
+            #[cfg(feature = "blocks")]
+            kept: Known::Sums,
+        });
+        self.judge_happened(place, happened)
+    }
+
+    /// Checks figures as [`judge`](Self::judge) does. The bytes that are kept are not the difference of the sums, but
+    /// these, of [`Blocks`](crate::Blocks); `None` if they are not known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check), and if a limited figure is not known.
+    #[cfg(feature = "blocks")]
+    pub fn judge_kept(
+        self,
+        place: &'static Location<'static>,
+        counts: Option<Counts>,
+        peak_bytes: Option<u64>,
+        kept_bytes: Option<u64>,
+    ) -> Result<(), Exceeded> {
+        let happened = counts.map(|counts| Happened {
+            counts,
+            peak_bytes,
+            kept: kept_bytes.map_or(Known::Nothing, Known::Bytes),
+        });
+        self.judge_happened(place, happened)
+    }
+
+    #[inline]
+    fn judge_happened(
+        self,
+        place: &'static Location<'static>,
+        happened: Option<Happened>,
+    ) -> Result<(), Exceeded> {
         if happened.is_some_and(|happened| happened.is_within(self)) {
             Ok(())
         } else {
             Err(Exceeded::new(place, self, happened))
         }
     }
+}
+
+/// What is known of the memory that is kept.
+#[cfg(feature = "blocks")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// The sums of what was allocated and freed.
+    Sums,
+    /// The bytes of the blocks that are kept.
+    Bytes(u64),
+    Nothing,
 }
 
 /// The limit of one figure.
@@ -249,18 +296,38 @@ impl fmt::Display for Limit {
 struct Happened {
     counts: Counts,
     peak_bytes: Option<u64>,
+    #[cfg(feature = "blocks")]
+    kept: Known,
 }
 
 impl Happened {
+    /// Returns the bytes that are kept, if they are known.
+    #[inline]
+    #[cfg_attr(
+        not(feature = "blocks"),
+        expect(clippy::unnecessary_wraps, reason = "as with the feature")
+    )]
+    fn kept_bytes(self) -> Option<i128> {
+        #[cfg(feature = "blocks")]
+        match self.kept {
+            Known::Sums => {}
+            Known::Bytes(bytes) => return Some(bytes.into()),
+            Known::Nothing => return None,
+        }
+        Some(self.counts.net_bytes().into())
+    }
+
     #[inline]
     fn is_within(self, allowed: Budget) -> bool {
-        let Self { counts, peak_bytes } = self;
+        let Self {
+            counts, peak_bytes, ..
+        } = self;
         let limit = |which| allowed.limit(which);
         // Only the last is signed. For the others, the comparison is optimised to one of 64 bits.
         limit(ALLOCATIONS).allows(Some(counts.allocates().into()))
             && limit(BYTES).allows(Some(counts.bytes_allocated.into()))
             && limit(PEAK_BYTES).allows(peak_bytes.map(i128::from))
-            && limit(RETAINED_BYTES).allows(Some(counts.net_bytes().into()))
+            && limit(RETAINED_BYTES).allows(self.kept_bytes())
     }
 }
 
