@@ -177,12 +177,29 @@ pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
 /// Returns the first value of a header. Of few headers, comparing each costs less than the hash of a name.
 #[inline]
 pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let [found] = find_each(headers, [name]);
+    found
+}
+
+/// Returns the first value of each of these headers.
+#[inline]
+pub(crate) fn find_each<'a, const N: usize>(
+    headers: &'a HeaderMap,
+    names: [&HeaderName; N],
+) -> [Option<&'a HeaderValue>; N] {
     const FEW: usize = 12;
     if headers.keys_len() > FEW {
-        return headers.get(name);
+        return names.map(|name| headers.get(name));
     }
-    let mut all = headers.iter();
-    all.find_map(|(it, value)| (it == name).then_some(value))
+    let mut found = [None; N];
+    for (header, value) in headers {
+        for (name, found) in names.iter().zip(&mut found) {
+            if header == *name && found.is_none() {
+                *found = Some(value);
+            }
+        }
+    }
+    found
 }
 
 /// Returns what is sent on of a request's `tracestate`.

@@ -73,7 +73,7 @@ use members::Others;
 pub use body::PropagatedBody;
 pub use context::TraceContext;
 #[cfg(feature = "tower")]
-pub(crate) use context::find;
+pub(crate) use context::{find, find_each};
 pub use layer::{Propagated, PropagatedFuture, PropagationLayer};
 pub use traceparent::TraceparentError;
 

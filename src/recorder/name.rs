@@ -23,11 +23,10 @@ impl<'a> Name<'a> {
     /// Returns whether this text is the name.
     #[inline]
     pub(super) fn is(self, name: &str) -> bool {
-        let rest = self
-            .0
-            .iter()
-            .try_fold(name, |rest, part| rest.strip_prefix(part));
-        rest.is_some_and(str::is_empty)
+        let length: usize = self.0.iter().map(|part| part.len()).sum();
+        // The last part tells most, if there are several.
+        let rest = { self.0.iter().rev() }.try_fold(name, |rest, part| rest.strip_suffix(part));
+        length == name.len() && rest.is_some()
     }
 
     /// Returns a number, below `count`, that is mostly another one for another name: by where the texts are, since those

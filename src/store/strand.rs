@@ -310,7 +310,15 @@ impl Strand {
     /// A chunk's successor is looked up before the chunk's length. So if there is one, the chunk is known
     /// to be full, and no record is passed over.
     pub(crate) fn records(&self) -> impl Iterator<Item = (Address, &'static Record)> {
-        std::iter::successors(Some(self.first), |chunk| chunk.next()).flat_map(Chunk::published)
+        self.pages().flatten()
+    }
+
+    /// Returns the published [records](Self::records) of each chunk: a loop in a loop costs less than one over both.
+    #[inline]
+    pub(crate) fn pages(
+        &self,
+    ) -> impl Iterator<Item = impl Iterator<Item = (Address, &'static Record)>> {
+        std::iter::successors(Some(self.first), |chunk| chunk.next()).map(Chunk::published)
     }
 
     /// Returns the strand's calls, or only those after this one.

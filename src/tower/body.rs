@@ -6,11 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf as _;
 use http::Response;
-use http::header::{self, HeaderMap};
+use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-
-use crate::propagation::find;
 
 use super::exchange::Shared;
 use super::kept;
@@ -40,9 +38,7 @@ pin_project! {
 impl<B: Body> RecordedBody<B> {
     /// Puts the body of a response into one that is recorded.
     pub(super) fn in_response(mut response: Response<B>, mut exchange: Shared) -> Response<Self> {
-        // The head takes precedence, since it is what the client was promised.
-        let length = content_length(response.headers());
-        exchange.expects(length.or_else(|| response.body().size_hint().exact()));
+        exchange.expects(|| response.body().size_hint().exact());
         let has_no_body = exchange.ends_with_head();
         let is_over = has_no_body || response.body().is_end_stream();
         if is_over && !has_no_body {
@@ -70,13 +66,6 @@ impl<B> RecordedBody<B> {
             tells_kept: false,
         }
     }
-}
-
-/// Returns the `content-length`. After that many bytes an HTTP/1 server polls no more, and does not wait
-/// for the end of the stream.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let length = find(headers, &header::CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
 }
 
 /// Returns trailers that say that the request is kept.

@@ -5,13 +5,14 @@ use std::ops::{Deref, DerefMut};
 
 use arrayvec::ArrayString;
 use axum::extract::{MatchedPath, OriginalUri};
-use http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode;
 
 use crate::primitives::fallible::Boxed;
 use crate::primitives::spares::Spares;
 use crate::primitives::text::unless_it_panics;
-use crate::propagation::{self, find};
+use crate::propagation::{self, find, find_each};
 use crate::recorder::{Name, Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
@@ -31,7 +32,8 @@ pub(super) struct Exchange {
     path: ArrayString<256>,
     method: Method,
     status: Option<StatusCode>,
-    /// The length of the response's body in bytes, if it is known.
+    /// The length of the response's body in bytes, if it is known. After that many, an HTTP/1 server polls no more, and
+    /// does not wait for the end of the stream.
     length: Option<u64>,
     sent_bytes: u64,
     frames: u64,
@@ -209,9 +211,9 @@ impl Exchange {
         self.status.is_none() || (self.is_body_asked_for && !is_whole)
     }
 
-    /// Sets the length of the body, if the head or the body states it.
-    pub(super) fn expects(&mut self, length: Option<u64>) {
-        self.length = length;
+    /// Sets the length of the body, if the body states it and the head does not: that is what the client was promised.
+    pub(super) fn expects(&mut self, length: impl FnOnce() -> Option<u64>) {
+        self.length = self.length.or_else(length);
     }
 
     /// Notes that the client asks for the response's body.
@@ -221,7 +223,10 @@ impl Exchange {
 
     /// Takes the status and the headers of the response.
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let names = [&GRPC_STATUS, &header::CONTENT_LENGTH];
+        let [grpc_status, length] = find_each(headers, names);
         self.status = Some(status);
+        self.length = length.and_then(|it| it.to_str().ok()?.parse().ok());
         let Some(recording) = &mut self.recording else {
             return;
         };
@@ -231,7 +236,7 @@ impl Exchange {
         } else if status.is_client_error() {
             recording.outcome(Outcome::Ok);
         }
-        self.grpc_status(headers);
+        self.fail_by_grpc(grpc_status, headers);
     }
 
     /// Tells the caller in the head if the request is certain to be kept.
@@ -266,7 +271,11 @@ impl Exchange {
 
     /// Takes the gRPC status from the trailers, or from the head of a response without a body.
     pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
-        let status = find(headers, &GRPC_STATUS).filter(|it| it.as_bytes() != b"0");
+        self.fail_by_grpc(find(headers, &GRPC_STATUS), headers);
+    }
+
+    fn fail_by_grpc(&mut self, status: Option<&HeaderValue>, headers: &HeaderMap) {
+        let status = status.filter(|it| it.as_bytes() != b"0");
         if let (Some(status), Some(recording)) = (status, &mut self.recording) {
             let message = headers.get(&GRPC_MESSAGE);
             let status = String::from_utf8_lossy(status.as_bytes());

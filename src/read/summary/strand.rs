@@ -17,16 +17,18 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     let (first_call, first_move) = (calls.all.len(), moves.len());
     // One for all running calls.
     let mut reading = None;
-    for (address, record) in strand.records() {
-        let state = record.state();
-        if state.is_recorded_call() {
-            let call = RecordedCall::of(record);
-            add_call(strand, of_strand, (address, call), &mut reading, calls);
-        } else if state.kind() == RecordKind::Move {
-            let it = MoveRecord::of(record);
-            let before = calls.index(it.before()).or(of_strand);
-            if let Some(call) = calls.index(it.call()) {
-                moves.add(call, it.moment(), before);
+    for page in strand.pages() {
+        for (address, record) in page {
+            let state = record.state();
+            if state.is_recorded_call() {
+                let call = RecordedCall::of(record);
+                add_call(strand, of_strand, (address, call), &mut reading, calls);
+            } else if state.kind() == RecordKind::Move {
+                let it = MoveRecord::of(record);
+                let before = calls.index(it.before()).or(of_strand);
+                if let Some(call) = calls.index(it.call()) {
+                    moves.add(call, it.moment(), before);
+                }
             }
         }
     }
