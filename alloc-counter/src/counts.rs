@@ -109,10 +109,12 @@ impl Counts {
     /// Subtracts an earlier reading; a total that would be negative is 0, for a later reading that may
     /// lack something.
     #[must_use]
+    #[inline]
     pub fn saturating_sub(self, earlier: Self) -> Self {
         self.zip(earlier, u64::saturating_sub)
     }
 
+    #[inline]
     fn zip(self, other: Self, operation: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             allocations: operation(self.allocations, other.allocations),

@@ -64,7 +64,7 @@ impl Text {
     /// Returns the id and the labels. Texts that found no room are empty.
     pub(crate) fn read_call(bytes: &[u8], has_id: bool, labels: usize) -> Texts {
         if labels == 0 {
-            let id = has_id.then(|| String::from_utf8_lossy(bytes).into_owned());
+            let id = has_id.then(|| owned(bytes));
             return (id, Vec::new());
         }
         Self::read_optional(bytes, has_id, labels)
@@ -106,7 +106,7 @@ impl Text {
             let length = usize::from(u16::from_le_bytes(*head));
             let (text, tail) = tail.split_at(length.min(tail.len()));
             rest = tail;
-            Some(String::from_utf8_lossy(text).into_owned())
+            Some(owned(text))
         })
     }
 
@@ -226,6 +226,14 @@ impl fmt::Write for Limited<'_> {
             return Err(fmt::Error);
         }
         Ok(())
+    }
+}
+
+/// Copies a text that was recorded, which is UTF-8 unless it is a part of one.
+pub(crate) fn owned(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 

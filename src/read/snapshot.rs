@@ -12,6 +12,7 @@ use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::identity::OwnIds;
 use crate::store::ids::{SpanId, TraceId};
+use crate::store::record::CallRecord;
 use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::threads::Tag;
 
@@ -47,6 +48,8 @@ pub(crate) struct StrandSnapshot {
     pub(crate) made_after: Duration,
     pub(crate) counts: Counts,
     pub(crate) calls: Vec<CallSnapshot>,
+    /// The checkpoints of all its calls, in the order of the calls, and those of one call in order of time.
+    pub(crate) checkpoints: Vec<CheckpointSnapshot>,
     /// Sums of the calls that were not recorded one by one.
     pub(crate) sums: Vec<SumSnapshot>,
     /// Its allocation sites, each with its call; `None` if they are not wanted, or another thread records some now.
@@ -126,11 +129,15 @@ pub(crate) struct CallSnapshot {
     /// The last failure message.
     pub(crate) message: Option<Message>,
     pub(crate) is_partial: bool,
-    pub(crate) checkpoints: Vec<CheckpointSnapshot>,
+    /// The number of its checkpoints.
+    pub(crate) checkpoints: usize,
     /// The calls that it was inside of before it moved into another one.
     pub(crate) adoptions: Vec<Adoption>,
+    pub(super) record: CallRecord,
     /// The record's state when the figures were read.
     pub(super) state: RecordState,
+    /// The highest level that running calls inside have reached.
+    pub(super) level: i64,
 }
 
 /// A failure message, and when it was set.
@@ -151,6 +158,8 @@ pub(crate) struct Adoption {
 }
 
 pub(crate) struct CheckpointSnapshot {
+    /// The index of its call in the strand.
+    pub(super) call: usize,
     pub(crate) name: String,
     /// Since the call's start.
     pub(crate) wall: Duration,

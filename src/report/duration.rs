@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::digits;
 
 /// Returns a duration in nanoseconds; saturates after 584 years.
-#[cfg(any(feature = "serde", feature = "hotspots"))]
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let of_seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    of_seconds.saturating_add(duration.subsec_nanos().into())
 }
 
 /// Appends a duration as `14.038083ms`: exactly, in the largest unit that it reaches, without trailing zeros.

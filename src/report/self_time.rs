@@ -3,37 +3,44 @@
 use std::time::Duration;
 
 use super::CallReport;
+use super::duration::nanoseconds;
 
-/// Returns the self time of each call: its time without that in which a call inside was open, on any
+/// Sets the self time of each call: its time without that in which a call inside was open, on any
 /// strand. Overlapping calls inside are subtracted once. Calls are in order of start, each after its
-/// parent.
-pub(crate) fn self_walls(calls: &[CallReport]) -> Vec<Duration> {
+/// parent. Returns when the last one stopped.
+///
+/// Counts in nanoseconds, which takes a third of the instructions.
+pub(crate) fn set_self_walls(calls: &mut [CallReport]) -> Option<Duration> {
     let mut spans: Vec<Span> = Vec::with_capacity(calls.len());
-    for call in calls {
-        let stop = call.start.saturating_add(call.wall);
+    let mut last_stop = None;
+    for call in &*calls {
+        let start = nanoseconds(call.start);
+        let stop = start.saturating_add(nanoseconds(call.wall));
+        last_stop = last_stop.max(Some(stop));
         // The fields are public, so a parent may be any number.
         let parent = call.parent.and_then(|parent| spans.get_mut(parent));
         if let Some(parent) = parent {
             let until = stop.min(parent.stop);
-            let from = call.start.max(parent.seen);
+            let from = start.max(parent.seen);
             parent.inside += until.saturating_sub(from);
             parent.seen = parent.seen.max(until);
         }
         spans.push(Span {
             stop,
-            seen: Duration::ZERO,
-            inside: Duration::ZERO,
+            seen: 0,
+            inside: 0,
         });
     }
-    let spans = calls.iter().zip(spans);
-    spans
-        .map(|(call, span)| call.wall.saturating_sub(span.inside))
-        .collect()
+    for (call, span) in calls.iter_mut().zip(spans) {
+        let own = nanoseconds(call.wall).saturating_sub(span.inside);
+        call.self_wall = Duration::from_nanos(own);
+    }
+    last_stop.map(Duration::from_nanos)
 }
 
 struct Span {
-    stop: Duration,
+    stop: u64,
     /// Time until which calls inside are accounted for, and how long they were open until then.
-    seen: Duration,
-    inside: Duration,
+    seen: u64,
+    inside: u64,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::digits;
+use super::duration::nanoseconds;
 
 /// Returns a number as `1,234,567`.
 pub fn count(number: u64) -> String {
@@ -43,10 +44,8 @@ pub fn time(duration: Duration) -> String {
 
 /// Appends a time as [`time`] returns it.
 pub(crate) fn push_time(duration: Duration, text: &mut String) {
-    let ns = u64::from(duration.subsec_nanos());
-    let seconds = duration.as_secs().checked_mul(1_000_000_000);
-    let ns = seconds.and_then(|it| it.checked_add(ns));
-    push_scaled(ns.unwrap_or(u64::MAX), 1000, &["ns", "µs", "ms", "s"], text);
+    let units = &["ns", "µs", "ms", "s"];
+    push_scaled(nanoseconds(duration), 1000, units, text);
 }
 
 /// Returns a size with at least three digits and the unit: `0 B`, `12.3 KiB`.

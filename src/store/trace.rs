@@ -210,11 +210,20 @@ impl Trace {
     /// assert_eq!(id, trace.report().trace_id);
     /// ```
     pub fn trace_id(&self) -> Option<TraceId> {
+        let own = || self.own_ids().map(OwnIds::trace_id);
+        self.caller_trace_id().or_else(own)
+    }
+
+    /// Returns the id that the caller gave.
+    #[cfg_attr(
+        not(feature = "propagation"),
+        expect(clippy::unused_self, reason = "without it, there is no caller")
+    )]
+    pub(crate) fn caller_trace_id(&self) -> Option<TraceId> {
         #[cfg(feature = "propagation")]
-        if let Some(caller) = self.caller() {
-            return Some(caller.trace_id);
-        }
-        Some(self.own_ids()?.trace_id())
+        return self.caller().map(|caller| caller.trace_id);
+        #[cfg(not(feature = "propagation"))]
+        None
     }
 
     /// Returns the id of the call that this handle is below, or else of the request itself; `None` for an empty
@@ -500,6 +509,7 @@ impl Trace {
     }
 
     /// Returns the strands, in order of creation.
+    #[cfg(all(loom, test))]
     pub(crate) fn strands(&self) -> Vec<&'static Member<Strand>> {
         let mut strands: Vec<_> = self.strands_newest_first().collect();
         strands.sort_by_key(|strand| strand.ordinal.load(Relaxed));

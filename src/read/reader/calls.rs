@@ -10,24 +10,28 @@ use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, 
 use crate::store::address::Address;
 use crate::store::callsite::{Callsite, TextPlace};
 use crate::store::record::RecordedCall;
-use crate::store::state::OutcomeKind;
+use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::threads::Tag;
-use crate::store::usage::Usage;
+use crate::store::usage::{Figures, Usage};
 
 /// The calls, in the order of their records.
 pub(super) struct StrandCalls {
     /// When the trace began, in ticks.
     started: u64,
     pub(super) all: Vec<CallSnapshot>,
+    /// The checkpoints of all calls, as they come.
+    pub(super) checkpoints: Vec<CheckpointSnapshot>,
     indexes: AddressMap,
 }
 
 impl StrandCalls {
-    pub(super) const fn new(started: u64) -> Self {
+    /// Makes a list with room for this many calls.
+    pub(super) fn with_capacity(calls: usize, started: u64) -> Self {
         Self {
             started,
-            all: Vec::new(),
+            all: Vec::with_capacity(calls),
+            checkpoints: Vec::new(),
             indexes: AddressMap::new(),
         }
     }
@@ -50,13 +54,13 @@ impl StrandCalls {
         call.is_some_and(CallSnapshot::has_stopped)
     }
 
-    /// Adds a call without its figures and texts.
-    pub(super) fn add(&mut self, address: Address, record: RecordedCall) {
+    /// Adds a call without its texts, and, if it is running, without its figures.
+    pub(super) fn add(&mut self, address: Address, record: RecordedCall, strand: &Strand) {
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
         self.indexes.insert(address, self.all.len());
-        self.all.push(CallSnapshot {
+        let mut call = CallSnapshot {
             id: CallId(address),
             parent: CallId::at(record.parent()),
             within: CallId::at(record.parent()),
@@ -71,10 +75,16 @@ impl StrandCalls {
             end: OutcomeKind::Running,
             message: None,
             is_partial: false,
-            checkpoints: Vec::new(),
+            checkpoints: 0,
             adoptions: Vec::new(),
+            record: *record,
             state: record.state(),
-        });
+            level: i64::MIN,
+        };
+        if let (state, Some(stop), Figures::Used(used)) = record.read() {
+            call.set_figures(state, stop, used, strand);
+        }
+        self.all.push(call);
     }
 
     pub(super) fn add_checkpoint(
@@ -85,8 +95,12 @@ impl StrandCalls {
         counts: Counts,
     ) {
         let at = self.since_trace(moment);
-        if let Some(call) = self.get_mut(call) {
-            call.checkpoints.push(CheckpointSnapshot {
+        if let Some(place) = self.indexes.get(call)
+            && let Some(call) = self.all.get_mut(place)
+        {
+            call.checkpoints += 1;
+            self.checkpoints.push(CheckpointSnapshot {
+                call: place,
                 name,
                 wall: at.saturating_sub(call.start),
                 counts,
@@ -129,6 +143,25 @@ impl StrandCalls {
                 busy: clock::duration(so_far.busy),
             });
         }
+    }
+}
+
+impl CallSnapshot {
+    /// Sets the figures, as they are at the call's stop or now.
+    #[inline]
+    pub(super) fn set_figures(
+        &mut self,
+        state: RecordState,
+        stop: u64,
+        used: Usage,
+        strand: &Strand,
+    ) {
+        self.wall = clock::between(self.record.start(), stop);
+        self.busy = clock::duration(used.busy).min(self.wall);
+        self.counts = used.counts;
+        self.peak_bytes = peak_bytes(strand, used);
+        self.end = state.outcome();
+        self.is_partial |= state.is_partial();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::read::snapshot::{CallId, PathSnapshot, Snapshot, StrandSnapshot};
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
 use crate::store::folding::Ended;
+use crate::store::identity::OwnIds;
 use crate::store::limits::Allowance;
 use crate::store::trace::Trace;
 
@@ -34,21 +35,17 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
         folding.extend(open.map(|strand| read_strand(strand, started)));
         ended = read_ended(over, started);
     });
-    let mut strands: Vec<_> = trace
-        .strands()
-        .into_iter()
-        .rev()
-        .map(|strand| read_strand(strand, started))
-        .collect();
-    strands.reverse();
+    let strands = trace.strands_newest_first();
+    let mut strands: Vec<_> = strands.map(|it| read_strand(it, started)).collect();
+    strands.sort_by_key(|strand| strand.ordinal);
     strands.extend(folding);
     strands.extend(ended);
-    let allowance = trace.allowance();
+    let (allowance, own_ids) = (trace.allowance(), trace.own_ids());
     Snapshot {
         id: trace.id(),
-        trace_id: trace.trace_id(),
+        trace_id: { trace.caller_trace_id() }.or_else(|| own_ids.map(OwnIds::trace_id)),
         parent_span: trace.parent_span(),
-        own_ids: trace.own_ids(),
+        own_ids,
         started: clock::wall_time(started),
         age: clock::between(started, clock::ticks()),
         grown: allowance.map_or(0, |allowance| u64::from(allowance.grown())),
@@ -84,6 +81,7 @@ fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
         made_after: clock::between(started, made_after),
         counts,
         calls: Vec::new(),
+        checkpoints: Vec::new(),
         sums,
         #[cfg(feature = "sites")]
         sites: None,

@@ -16,7 +16,7 @@ use crate::store::strand::Strand;
 use crate::store::sum::{self, SharedSum, Sum};
 use crate::store::usage::{Figures, Reading, Usage};
 
-use super::calls::{StrandCalls, peak_bytes};
+use super::calls::StrandCalls;
 use super::remote::apply_remote;
 use super::sums::sum_snapshot;
 use super::texts::read_texts;
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
             now: 0,
             records: 0,
             late: 0,
-            calls: StrandCalls::new(started),
+            calls: StrandCalls::with_capacity(strand.records().count(), started),
             sums: Vec::new(),
             open: Vec::new(),
             remote: strand.mailbox.len(),
@@ -90,11 +90,8 @@ impl<'a> Reader<'a> {
             reader.records += 1;
         }
         reader.read_meter();
-        // From the inside out, since the level of a call is at least that of the calls running inside
-        // it.
-        let mut levels = vec![i64::MIN; reader.calls.all.len()];
         for index in (0..reader.calls.all.len()).rev() {
-            reader.read_figures(index, &mut levels);
+            reader.read_figures(index, Pass::All);
         }
         reader.read_open();
         reader
@@ -128,10 +125,7 @@ impl<'a> Reader<'a> {
         let is_still = |record: CallRecord, state: RecordState| {
             !state.is_being_written() && record.is_still(state)
         };
-        let is_same = |call: &CallSnapshot| {
-            let record = call.id.0.call_record();
-            record.is_some_and(|record| is_still(record, call.state))
-        };
+        let is_same = |call: &CallSnapshot| is_still(call.record, call.state);
         let is_same_sum = |(sum, _, version): &(&SharedSum, Sum, u32)| sum.version() == *version;
         self.calls.all.iter().all(is_same)
             && { self.open.iter() }.all(|(call, state)| is_still(**call, *state))
@@ -152,7 +146,7 @@ impl<'a> Reader<'a> {
                 && let Some(CallId(around)) = call.parent
                 && self.calls.has_stopped(around)
             {
-                self.read_figures(index, &mut []);
+                self.read_figures(index, Pass::Some);
             }
         }
         for (address, record) in self.strand.records().skip(self.records) {
@@ -184,11 +178,11 @@ impl<'a> Reader<'a> {
         let calls = self.calls.all.len();
         self.add(address, record);
         for index in calls..self.calls.all.len() {
-            self.read_figures(index, &mut []);
+            self.read_figures(index, Pass::Some);
         }
     }
 
-    /// Adds a call without its figures, or notes that a call moved into another one.
+    /// Adds a call, without its figures if it is running, or notes that a call moved into another one.
     fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
         match record.view(state) {
@@ -197,7 +191,7 @@ impl<'a> Reader<'a> {
                     self.open.push((call, state));
                 }
             }
-            View::Call(call) => self.calls.add(address, call),
+            View::Call(call) => self.calls.add(address, call, self.strand),
             View::Move(moved) => {
                 let (call, moment) = (moved.call(), moved.moment());
                 self.calls
@@ -207,31 +201,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a call's figures. `levels` has the highest level that the running calls inside each call have
-    /// reached; those are read before.
-    fn read_figures(&mut self, index: usize, levels: &mut [i64]) {
-        let Some(record) = self.calls.all[index].id.0.call_record() else {
+    /// Reads a running call's figures; those of a stopped one are known.
+    fn read_figures(&mut self, index: usize, pass: Pass) {
+        if self.calls.all[index].has_stopped() {
             return;
-        };
+        }
+        let record = self.calls.all[index].record;
         let now = self.read_now(record);
         let mut used = now.used;
         if let Some(start) = now.start
-            && let Some(level) = levels.get(index)
+            && pass == Pass::All
         {
-            let level = start.peak.max(*level);
+            let level = start.peak.max(self.calls.all[index].level);
             used.peak = used.peak.max(level.wrapping_sub(start.counts.net_bytes()));
-            let around = self.calls.index(record.parent());
-            if let Some(around) = around.and_then(|around| levels.get_mut(around)) {
-                *around = level.max(*around);
+            if let Some(around) = self.calls.get_mut(record.parent()) {
+                around.level = level.max(around.level);
             }
         }
-        let call = &mut self.calls.all[index];
-        call.wall = clock::between(record.start(), now.stop.unwrap_or(self.now));
-        call.busy = clock::duration(used.busy).min(call.wall);
-        call.counts = used.counts;
-        call.peak_bytes = peak_bytes(self.strand, used);
-        call.end = now.state.outcome();
-        call.is_partial |= now.state.is_partial();
+        let stop = now.stop.unwrap_or(self.now);
+        self.calls.all[index].set_figures(now.state, stop, used, self.strand);
     }
 
     fn read_now(&self, record: CallRecord) -> Now {
@@ -250,13 +238,19 @@ impl<'a> Reader<'a> {
 
     fn finish(self, started: u64) -> StrandSnapshot {
         let is_partial = self.strand.is_partial();
-        let mut calls = self.calls.all;
+        let StrandCalls {
+            all: mut calls,
+            mut checkpoints,
+            ..
+        } = self.calls;
+        checkpoints.sort_by_key(|checkpoint| (checkpoint.call, checkpoint.wall));
         for call in &mut calls {
-            call.checkpoints.sort_by_key(|checkpoint| checkpoint.wall);
-            call.adoptions.sort_by_key(|adoption| adoption.left);
-            let moves = call.adoptions.iter();
-            let moves = moves.map(|adoption| (adoption.left, adoption.within));
-            call.parent = opened_in(moves, call.parent);
+            if !call.adoptions.is_empty() {
+                call.adoptions.sort_by_key(|adoption| adoption.left);
+                let moves = call.adoptions.iter();
+                let moves = moves.map(|adoption| (adoption.left, adoption.within));
+                call.parent = opened_in(moves, call.parent);
+            }
             let is_known = self.is_exact || call.has_stopped();
             call.is_partial |= !is_known || is_partial;
         }
@@ -280,6 +274,7 @@ impl<'a> Reader<'a> {
             made_after: clock::between(started, self.strand.made_after()),
             counts,
             calls,
+            checkpoints,
             sums: sums
                 .map(|(of, sum)| sum_snapshot(of, &sum, started))
                 .collect(),
@@ -307,6 +302,15 @@ pub(super) fn sites(log: &SiteLog) -> Vec<(Option<CallId>, Site)> {
     let call = |owner| CallId::at(Address::from_bits(owner));
     let sites = log.sites().map(|(owner, site)| (call(owner), site));
     sites.collect()
+}
+
+/// Which running calls' figures are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// All, from the inside out: the level of a call is at least that of the calls running inside it.
+    All,
+    /// Some once more.
+    Some,
 }
 
 /// A call as it is now.

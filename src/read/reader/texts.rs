@@ -1,5 +1,6 @@
 //! The parts of a strand that never change once they are published: texts, checkpoints and messages.
 
+use crate::primitives::text::owned;
 use crate::store::record::{TextRecord, View};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
@@ -14,6 +15,9 @@ pub(super) fn read_texts(
     calls: &mut StrandCalls,
 ) {
     let mut text = LongText::default();
+    // The records that are no calls are mostly checkpoints.
+    let others = (records + late).saturating_sub(calls.all.len());
+    calls.checkpoints.reserve(others);
     // Calls are in the order of their records.
     let mut next_call = 0;
     for (index, (address, record)) in strand.records().take(records + late).enumerate() {
@@ -69,6 +73,6 @@ impl LongText {
     }
 
     fn take_string(&mut self, short: Option<ShortText>) -> String {
-        self.take(short, |text| String::from_utf8_lossy(text).into_owned())
+        self.take(short, owned)
     }
 }

@@ -4,7 +4,7 @@ use crate::read::snapshot::PathSnapshot;
 use crate::report::{FoldedReport, SiteReport};
 
 use super::order::Order;
-use super::shares::{Share, Shares};
+use super::shares::{FoldedShare, Share, Shares};
 
 /// Reports all paths, depth first. `sites` returns those of the path with a place in the order. Those within one call or path are sorted by name, file and line.
 pub(super) fn folded(
@@ -15,8 +15,12 @@ pub(super) fn folded(
     is_counted: bool,
 ) -> Vec<FoldedReport> {
     let calls = order.len();
+    if shares.folded.is_empty() {
+        return Vec::new();
+    }
+    let of_paths = &shares.folded[calls..];
     // A path that has a call inside had one itself, even if that was read before.
-    let mut is_there: Vec<bool> = shares.paths(calls).map(|share| share.calls > 0).collect();
+    let mut is_there: Vec<bool> = of_paths.iter().map(|share| share.calls > 0).collect();
     let around: Vec<Option<usize>> = paths.iter().map(|path| order.find(path.around)).collect();
     for path in (0..paths.len()).rev() {
         let around = around[path].and_then(|around| around.checked_sub(calls));
@@ -42,7 +46,7 @@ pub(super) fn folded(
     next.extend(outermost.into_iter().map(|path| (path, around[path], None)));
     let mut reports = Vec::new();
     while let Some((path, parent, within)) = next.pop() {
-        let share = &shares.by_place[calls + path];
+        let share = (&shares.by_place[calls + path], &of_paths[path]);
         let here = reports.len();
         inside[path].sort_by_key(key);
         next.extend(
@@ -60,15 +64,15 @@ pub(super) fn folded(
 
 fn folded_report(
     path: &PathSnapshot,
-    share: &Share,
+    (share, folded): (&Share, &FoldedShare),
     parent: Option<usize>,
     within: Option<usize>,
     is_counted: bool,
 ) -> FoldedReport {
     let callsite = path.callsite;
-    let wall = share.wall;
+    let wall = folded.wall;
     // Of a call that was stopped on another thread, both were read at moments of their own.
-    let busy = share.busy.min(wall);
+    let busy = folded.busy.min(wall);
     FoldedReport {
         name: callsite.name().into(),
         module: callsite.module().into(),
@@ -76,18 +80,18 @@ fn folded_report(
         line: callsite.line(),
         parent,
         within,
-        calls: share.calls,
-        running: share.running,
-        failures: share.failures,
-        cancelled: share.cancelled,
+        calls: folded.calls,
+        running: folded.running,
+        failures: folded.failures,
+        cancelled: folded.cancelled,
         wall,
-        self_wall: wall.saturating_sub(share.covered),
+        self_wall: wall.saturating_sub(folded.covered),
         busy,
         self_busy: busy.saturating_sub(share.busy_inside),
         total: is_counted.then_some(share.total),
         self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
-        moved: share.is_moved,
-        partial: share.is_partial || share.running > 0,
+        moved: folded.is_moved,
+        partial: share.is_partial || folded.running > 0,
         // Put in by the caller.
         sites: None,
     }

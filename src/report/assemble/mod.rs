@@ -13,13 +13,13 @@ use alloc_counter::Counts;
 use crate::read::snapshot::Snapshot;
 use crate::store::identity::OwnIds;
 
-use super::self_time::self_walls;
+use super::self_time::set_self_walls;
 use super::{CallReport, Outcome, Report};
 
-use call::{ThreadNames, call_report};
+use call::{Around, ThreadNames, call_report};
 use folded::folded;
 use order::Order;
-use shares::Shares;
+use shares::{FoldedShare, Shares};
 
 pub(super) fn report(snapshot: Snapshot) -> Report {
     let is_counted = alloc_counter::is_installed();
@@ -39,38 +39,39 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
     let own_ids = snapshot.own_ids;
     let mut names = ThreadNames::default();
     let mut calls = Vec::with_capacity(order.len());
-    for (strand, snapshot) in snapshot.strands.into_iter().enumerate() {
-        for (index, call) in snapshot.calls.into_iter().enumerate() {
+    for (strand, mut snapshot) in snapshot.strands.into_iter().enumerate() {
+        let around = Around {
+            own_ids,
+            strand: snapshot.ordinal,
+            is_counted,
+        };
+        let mut checkpoints = snapshot.checkpoints.into_iter();
+        let of_strand = snapshot.calls.iter_mut().enumerate().map(|(index, call)| {
             let place = order.place(strand, index);
             // It comes before, unless the trace had no room to note in which call this one was opened.
-            let parent = order.parent(&call, snapshot.parent);
+            let parent = order.parent(call, snapshot.parent);
             let parent = parent.filter(|parent| *parent < place);
-            let thread = names.thread(call.thread);
-            calls.push(call_report(
-                call,
-                parent,
-                own_ids,
-                snapshot.ordinal,
-                thread,
-                &shares.by_place[place],
-                is_counted,
-            ));
-        }
+            let (thread, share) = (names.thread(call.thread), &shares.by_place[place]);
+            call_report(call, &mut checkpoints, parent, thread, share, &around)
+        });
+        calls.extend(of_strand);
     }
     let mut calls = order.arrange(calls);
-    let walls = self_walls(&calls);
-    for ((call, wall), share) in calls.iter_mut().zip(walls).zip(&shares.by_place) {
-        call.self_wall = wall.saturating_sub(share.covered);
+    let last_stop = set_self_walls(&mut calls).max(shares.last_stop(order.len()));
+    for (call, folded) in calls.iter_mut().zip(&shares.folded) {
+        call.self_wall = call.self_wall.saturating_sub(folded.covered);
     }
-    mark_overlaps(&mut calls, &shares);
+    if !shares.folded.is_empty() {
+        mark_overlaps(&mut calls, &shares.folded);
+    }
     #[cfg(feature = "sites")]
     let outside = sites.put_into(&mut calls);
     #[cfg(not(feature = "sites"))]
     let outside = None;
-    let is_running = calls.iter().any(|call| call.outcome == Outcome::Running)
+    let is_running = calls
+        .iter()
+        .any(|call| matches!(call.outcome, Outcome::Running))
         || folded.iter().any(|path| path.running > 0);
-    let stops = calls.iter().map(|call| call.start + call.wall);
-    let last_stop = stops.chain(shares.last_stop(order.len())).max();
     Report {
         request: None,
         trace: snapshot.id,
@@ -98,12 +99,12 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
 /// Marks the calls inside which a recorded call and folded ones may have been open at the same time, as one
 /// of them was suspended or they ran on different strands. The time of both is taken off the call around,
 /// and it is not known how much of it they share.
-fn mark_overlaps(calls: &mut [CallReport], shares: &Shares) {
+fn mark_overlaps(calls: &mut [CallReport], shares: &[FoldedShare]) {
     for place in 0..calls.len() {
         let call = &calls[place];
         let Some(around) = call.parent else { continue };
         let (start, stop) = (call.start, call.start + call.wall);
-        let Some(folded) = &shares.by_place[around].folded else {
+        let Some(folded) = &shares[around].folded else {
             continue;
         };
         let may_be_beside =

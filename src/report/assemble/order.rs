@@ -11,7 +11,7 @@ use crate::report::CallReport;
 /// A call's count is its number when calls are counted strand by strand. Paths of folded calls have the
 /// places after those of all calls.
 pub(super) struct Order {
-    /// The count of each strand's first call.
+    /// The count of each strand's first call; empty if there is but one strand.
     first: Vec<usize>,
     counts: AddressMap,
     /// `None` if each call's count is its place.
@@ -26,36 +26,59 @@ struct Sequence {
     counts: Vec<usize>,
 }
 
-impl Order {
-    pub(super) fn of(strands: &[StrandSnapshot], paths: &[PathSnapshot]) -> Self {
-        let mut counts = AddressMap::new();
-        let mut first = Vec::with_capacity(strands.len());
-        let len = strands.iter().map(|strand| strand.calls.len()).sum();
+impl Sequence {
+    /// Sorts the calls; `None` if they are in order.
+    fn of(strands: &[StrandSnapshot], len: usize, counts: &AddressMap) -> Option<Self> {
         let mut starts: Vec<Duration> = Vec::with_capacity(len);
         for strand in strands {
-            first.push(starts.len());
             for call in &strand.calls {
-                let CallId(address) = call.id;
-                counts.insert(address, starts.len());
                 let parent = call.parent.or(strand.parent);
                 let parent = parent.and_then(|CallId(parent)| counts.get(parent));
                 // Clocks of two processors may differ by a few ticks.
-                let parent_start = parent.map_or(Duration::ZERO, |parent| starts[parent]);
-                starts.push(call.start.max(parent_start));
+                let parent_start = parent.and_then(|parent| starts.get(parent).copied());
+                starts.push(call.start.max(parent_start.unwrap_or_default()));
             }
         }
-        let sequence = (!starts.is_sorted()).then(|| {
-            let mut sequence: Vec<usize> = (0..len).collect();
-            sequence.sort_by_key(|count| starts[*count]);
-            let mut places = vec![0; len];
-            for (place, count) in sequence.iter().enumerate() {
-                places[*count] = place;
+        if starts.is_sorted() {
+            return None;
+        }
+        let mut sequence: Vec<usize> = (0..len).collect();
+        sequence.sort_by_key(|count| starts[*count]);
+        let mut places = vec![0; len];
+        for (place, count) in sequence.iter().enumerate() {
+            places[*count] = place;
+        }
+        Some(Self {
+            places,
+            counts: sequence,
+        })
+    }
+}
+
+impl Order {
+    pub(super) fn of(strands: &[StrandSnapshot], paths: &[PathSnapshot]) -> Self {
+        let mut counts = AddressMap::new();
+        let mut first = Vec::new();
+        if strands.len() > 1 {
+            first.reserve(strands.len());
+        }
+        let (mut len, mut last_start, mut is_in_order) = (0, Duration::ZERO, true);
+        for strand in strands {
+            if strands.len() > 1 {
+                first.push(len);
             }
-            Sequence {
-                places,
-                counts: sequence,
+            for call in &strand.calls {
+                let CallId(address) = call.id;
+                counts.insert(address, len);
+                len += 1;
+                is_in_order &= last_start <= call.start;
+                last_start = call.start;
             }
-        });
+        }
+        // Then no call began before the one around it, either.
+        let sequence = (!is_in_order)
+            .then(|| Sequence::of(strands, len, &counts))
+            .flatten();
         let mut path_places = AddressMap::new();
         for (index, path) in paths.iter().enumerate() {
             path_places.insert(path.id.0, len + index);
@@ -79,13 +102,17 @@ impl Order {
     }
 
     pub(super) fn place(&self, strand: usize, index: usize) -> usize {
-        self.by_count(self.first[strand] + index)
+        let first = self.first.get(strand).copied();
+        self.by_count(first.unwrap_or(0) + index)
     }
 
     /// Returns the strand whose call has this place, and the call's index there.
     pub(super) fn strand_and_index(&self, place: usize) -> Option<(usize, usize)> {
         let sequence = self.sequence.as_ref();
         let count = sequence.map_or(place, |sequence| sequence.counts[place]);
+        if self.first.is_empty() {
+            return Some((0, count));
+        }
         // Strands without calls begin at the same count as the next one: the last of these has it.
         let strand = self.first.partition_point(|first| *first <= count);
         let strand = strand.checked_sub(1)?;

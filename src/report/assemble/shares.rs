@@ -12,19 +12,24 @@ use crate::read::snapshot::{
 use super::order::Order;
 
 /// What a call, or the calls of a path, used.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Share {
     pub(super) total: Counts,
     /// The part of the total that the calls inside used.
     pub(super) inside: Counts,
     pub(super) busy_inside: Duration,
+    pub(super) is_partial: bool,
+}
+
+/// What folded calls add to that: those of a path, or those inside a recorded call.
+#[derive(Clone, Default)]
+pub(super) struct FoldedShare {
     /// The time in which a folded call was open inside.
     pub(super) covered: Duration,
     /// Of a recorded call: the folded ones inside.
     pub(super) folded: Option<FoldedInside>,
-    pub(super) is_partial: bool,
-    pub(super) is_moved: bool,
     // The rest is of paths only.
+    pub(super) is_moved: bool,
     pub(super) calls: u64,
     pub(super) running: u64,
     pub(super) failures: u64,
@@ -38,6 +43,8 @@ pub(super) struct Share {
 pub(super) struct Shares {
     /// By the [order](Order)'s places.
     pub(super) by_place: Vec<Share>,
+    /// By places, too; empty if there are no folded calls.
+    pub(super) folded: Vec<FoldedShare>,
 }
 
 impl Shares {
@@ -45,6 +52,7 @@ impl Shares {
         let places = order.len() + snapshot.paths.len();
         let mut shares = Self {
             by_place: vec![Share::default(); places],
+            folded: Vec::new(),
         };
         for (number, strand) in snapshot.strands.iter().enumerate() {
             let outside = order.find(strand.parent);
@@ -64,11 +72,8 @@ impl Shares {
 
     /// Returns when the last folded call stopped. `calls` is how many calls the order has.
     pub(super) fn last_stop(&self, calls: usize) -> Option<Duration> {
-        self.paths(calls).filter_map(|share| share.last_stop).max()
-    }
-
-    pub(super) fn paths(&self, calls: usize) -> impl Iterator<Item = &Share> {
-        self.by_place[calls..].iter()
+        let paths = self.folded.iter().skip(calls);
+        paths.filter_map(|share| share.last_stop).max()
     }
 
     fn add_call(
@@ -79,18 +84,31 @@ impl Shares {
         outside: Option<usize>,
     ) {
         self.by_place[place].total += call.counts;
-        for portion in portions(call) {
-            let around = match portion.within {
-                // `None` if that is a folded call, which has it in its sum.
-                Some(_) => order.find(portion.within),
-                None => outside,
+        if call.adoptions.is_empty() {
+            let portion = Portion {
+                within: call.within,
+                counts: call.counts,
+                busy: call.busy,
             };
-            if let Some(around) = around {
-                let around = &mut self.by_place[around];
-                around.inside += portion.counts;
-                if portion.within.is_some() {
-                    around.busy_inside += portion.busy;
-                }
+            return self.add_portion(&portion, order, outside);
+        }
+        for portion in portions(call) {
+            self.add_portion(&portion, order, outside);
+        }
+    }
+
+    #[inline]
+    fn add_portion(&mut self, portion: &Portion, order: &Order, outside: Option<usize>) {
+        let around = match portion.within {
+            // `None` if that is a folded call, which has it in its sum.
+            Some(_) => order.find(portion.within),
+            None => outside,
+        };
+        if let Some(around) = around {
+            let around = &mut self.by_place[around];
+            around.inside += portion.counts;
+            if portion.within.is_some() {
+                around.busy_inside += portion.busy;
             }
         }
     }
@@ -101,8 +119,8 @@ impl Shares {
         } else {
             outside
         };
-        let Some(share) = place else { return };
-        let share = &mut self.by_place[share];
+        let Some(place) = place else { return };
+        let share = &mut self.by_place[place];
         share.inside += sum.inside;
         share.is_partial |= sum.is_partial;
         if sum.of.is_none() {
@@ -110,9 +128,14 @@ impl Shares {
             share.is_partial |= sum.calls > 0;
             return;
         }
-        share.is_moved |= sum.is_moved;
         share.total += sum.total;
         share.busy_inside += sum.busy_inside;
+        if self.folded.is_empty() {
+            self.folded
+                .resize(self.by_place.len(), FoldedShare::default());
+        }
+        let share = &mut self.folded[place];
+        share.is_moved |= sum.is_moved;
         share.covered += sum.covered;
         share.calls = share.calls.wrapping_add(sum.calls);
         share.running = share.running.wrapping_add(sum.running);

@@ -7,7 +7,7 @@ use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::duration::nanoseconds;
-use crate::report::self_time::self_walls;
+use crate::report::self_time::set_self_walls;
 use crate::report::{CallReport, FoldedReport, Report};
 use crate::store::ids::{SpanId, TraceId};
 
@@ -140,10 +140,7 @@ impl<'a> ReportInJson<'a> {
         }
         let mut calls = self.calls.into_read();
         if calls.iter().any(|call| call.self_wall == Duration::MAX) {
-            let walls = self_walls(&calls);
-            for (call, wall) in calls.iter_mut().zip(walls) {
-                call.self_wall = wall;
-            }
+            set_self_walls(&mut calls);
         }
         Ok(Report {
             request: self.request.map(|it| Box::new(it.into_request())),
