@@ -62,9 +62,9 @@ pub(crate) fn push_two(number: u64, text: &mut String) {
     text.push_str(&ALL[start + 1..start + 3]);
 }
 
-/// Returns where a number begins.
-const fn start(number: u64) -> usize {
-    (number % 1000) as usize * 3
+/// Returns where a number below 1000 begins.
+fn start(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(0) * 3
 }
 
 #[cfg(test)]

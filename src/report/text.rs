@@ -192,8 +192,12 @@ pub(super) fn push_ending(call: &CallReport, text: &mut String) {
         Outcome::Panicked => text.push_str(", panicked"),
         Outcome::Cancelled => text.push_str(", cancelled"),
     }
-    text.push_str(if call.moved { ", moved" } else { "" });
-    text.push_str(if call.partial { ", partial" } else { "" });
+    if call.moved {
+        text.push_str(", moved");
+    }
+    if call.partial {
+        text.push_str(", partial");
+    }
 }
 
 /// Returns, for each call, whether it failed with the message of a call below it: an error that is

@@ -7,7 +7,7 @@ use crate::read;
 use crate::store::trace::Trace;
 use crate::write::context;
 
-use super::{Report, assemble, text};
+use super::{Report, assemble, text, tree};
 
 impl Trace {
     /// Returns what the trace has recorded until now. May be called on any thread at any time, also while
@@ -51,7 +51,7 @@ impl fmt::Display for Trace {
         let text = Own::new(alloc_counter::exclude(|| {
             let report = self.report();
             if alternate {
-                report.tree().to_string()
+                tree::text(&report.tree())
             } else {
                 text::lines(&report)
             }

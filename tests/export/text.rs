@@ -458,3 +458,59 @@ no calls recorded"
         "{line}"
     );
 }
+
+/// Records nine calls and six checkpoints.
+fn recorded() -> Trace {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let root = call!();
+    for branch in ["a", "b"] {
+        root.checkpoint(branch);
+        let around = call!();
+        for inside in ["1", "2"] {
+            around.checkpoint(inside);
+            let outer = call!();
+            if inside == "1" {
+                call!().stop();
+            }
+            outer.stop();
+        }
+        around.stop();
+    }
+    root.stop();
+    drop(scope);
+    trace
+}
+
+fn allocates<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let measured = measure(work);
+    (measured.value, measured.counts.unwrap().allocates())
+}
+
+/// What it keeps is a list of the calls, three lists of checkpoints and their six names.
+#[test]
+fn a_report_has_an_allocation_for_each_list_and_text_and_five_more() {
+    let trace = recorded();
+    drop(trace.report());
+    let (report, allocates) = allocates(|| trace.report());
+    let checkpoints = report.calls.iter().map(|call| call.checkpoints.len());
+    assert_eq!((report.calls.len(), checkpoints.sum()), (9, 6));
+    assert_eq!(allocates, 15);
+}
+
+/// A tree has fewer than two for each call, most of them for all calls together.
+#[test]
+fn a_rendering_is_one_text_with_a_few_lists_beside_it() {
+    let mut report = recorded().report();
+    // The length of the text depends on the times.
+    for call in &mut report.calls {
+        (call.wall, call.busy) = (Duration::from_nanos(1234), Duration::from_nanos(1234));
+        for checkpoint in &mut call.checkpoints {
+            checkpoint.wall = Duration::from_nanos(123);
+        }
+    }
+    let (lines, of_lines) = allocates(|| report.to_string());
+    let (tree, of_tree) = allocates(|| format!("{report:#}"));
+    assert_eq!((lines.lines().count(), tree.lines().count()), (16, 18));
+    assert_eq!((of_lines, of_tree), (2, 16));
+}

@@ -143,7 +143,7 @@ impl<'a> Tree<'a> {
 
 impl Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self, f)
+        f.write_str(&text(self))
     }
 }
 
@@ -167,44 +167,46 @@ const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-fn write(tree: &Tree<'_>, out: &mut impl Write) -> fmt::Result {
+/// Returns the tree as a text.
+pub(super) fn text(tree: &Tree<'_>) -> String {
     let report = tree.report;
     let shows_kept = shows_kept(report);
-    out.write_str(&head(report))?;
     let outline = if tree.is_unfolded {
         Outline::unfolded(report)
     } else {
         Outline::of(report)
     };
     let table = Lines::of(report, shows_kept).table(&outline);
+    let mut text = String::with_capacity(128);
+    push_head(report, &mut text);
     if !table.is_empty() {
         let widths = tree.widths(&table, shows_kept);
-        table.write(&widths, tree.is_coloured, out)?;
+        table.push_to(&widths, tree.is_coloured, &mut text);
     }
-    out.write_str(&facts(report))?;
-    table.marks.write(out)
+    push_facts(report, &mut text);
+    table.marks.push_to(&mut text);
+    text
 }
 
-/// Returns the first lines: the request and the trace.
-fn head(report: &Report) -> String {
-    let mut text = String::with_capacity(128);
+/// Appends the first lines: the request and the trace.
+fn push_head(report: &Report, text: &mut String) {
     // Writing to a string can't fail.
     if let Some(request) = &report.request {
         let _ = writeln!(text, "{request}");
     }
     text.push_str("trace ");
-    digits::push(report.trace, &mut text);
+    digits::push(report.trace, text);
     // A report without a request has no use for it: it leaves the process by a recorder.
     if let (Some(id), Some(_)) = (report.trace_id, &report.request) {
         let _ = write!(text, " {id}");
     }
     text.push_str(": ");
-    push_time(report.elapsed, &mut text);
+    push_time(report.elapsed, text);
     text.push_str(", allocates ");
     let total = report.total.as_ref();
-    Figure::of(total, Counts::allocates).push_to(&mut text);
+    Figure::of(total, Counts::allocates).push_to(text);
     text.push_str(" (");
-    Figure::of(total, |it| it.bytes_allocated).push_to(&mut text);
+    Figure::of(total, |it| it.bytes_allocated).push_to(text);
     text.push_str(" bytes)");
     if let Some(net_bytes) = total.map(Counts::net_bytes).filter(|net| *net > 0) {
         let bytes = plural(net_bytes.unsigned_abs(), "byte");
@@ -214,7 +216,6 @@ fn head(report: &Report) -> String {
         let _ = write!(text, "{}", Subscriber(report));
     }
     text.push('\n');
-    text
 }
 
 /// Returns whether it is of interest which calls keep memory. Most requests keep a little: a response is freed after
@@ -226,14 +227,13 @@ fn shows_kept(report: &Report) -> bool {
     }
 }
 
-/// Returns the last line: what was recorded and the memory that it took.
-fn facts(report: &Report) -> String {
-    let mut text = String::with_capacity(128);
+/// Appends the last line: what was recorded and the memory that it took.
+fn push_facts(report: &Report, text: &mut String) {
     match report.calls.len() {
         0 => text.push_str("no calls recorded"),
         calls => {
             text.push_str("calls recorded: ");
-            push_count(calls as u64, &mut text);
+            push_count(calls as u64, text);
         }
     }
     let folded = { report.folded.iter() }.map(|folded| folded.calls);
@@ -245,11 +245,10 @@ fn facts(report: &Report) -> String {
     ] {
         if figure > 0 {
             text.push_str(fact);
-            push_count(figure, &mut text);
+            push_count(figure, text);
             text.push_str(unit);
         }
     }
-    text
 }
 
 /// Displays a thread as `worker #3`.

@@ -1,6 +1,5 @@
 //! The lines of a tree with their figures in columns, as one text.
 
-use std::fmt::{self, Write};
 use std::time::Duration;
 
 use alloc_counter::Counts;
@@ -69,6 +68,8 @@ struct Cell {
 
 /// About the bytes of a line.
 const LINE: usize = 64;
+/// The bytes of a line's colours and its end.
+const COLOURS: usize = 10;
 
 impl Table {
     pub(super) fn with_capacity(lines: usize) -> Self {
@@ -100,7 +101,7 @@ impl Table {
         for ((figure, cell), widest) in figures.iter().zip(&mut cells).zip(widths) {
             let start = text.len();
             figure.push_to(text);
-            *cell = Cell::of(&text[start..]);
+            *cell = Cell::of(*figure, &text[start..]);
             *widest = (*widest).max(cell.width.into());
         }
         self.rows.push(Row {
@@ -111,51 +112,48 @@ impl Table {
         text
     }
 
-    /// Writes the lines below their headings. Columns without a width are left out.
-    pub(super) fn write(
+    /// Appends the lines below their headings. Columns without a width are left out.
+    pub(super) fn push_to(
         &self,
         widths: &[Option<usize>; COLUMNS],
         is_coloured: bool,
-        out: &mut impl Write,
-    ) -> fmt::Result {
-        let mut line = String::new();
-        push_figures(
-            HEADINGS.map(|it| (it, it.len())).into_iter(),
-            widths,
-            &mut line,
-        );
-        line.push_str("call\n");
-        out.write_str(&line)?;
+        out: &mut String,
+    ) {
+        let figures: usize = widths.iter().flatten().map(|width| width + GAP).sum();
+        let around = figures + if is_coloured { COLOURS } else { "\n".len() };
+        out.reserve(self.text.len() + (self.rows.len() + 1) * around);
+        let headings = HEADINGS.iter().map(|heading| (*heading, heading.len()));
+        push_figures(headings, widths, out);
+        out.push_str("call\n");
         let ends = self.rows.iter().skip(1).map(|row| row.start);
         for (row, end) in self.rows.iter().zip(ends.chain([self.text.len()])) {
             let colour = row.colour.filter(|_| is_coloured);
-            line.clear();
-            line.push_str(colour.unwrap_or_default());
+            out.push_str(colour.unwrap_or_default());
             let mut text = &self.text[row.start..end];
             let figures = row.cells.iter().map(|cell| {
                 let (figure, rest) = text.split_at(cell.bytes.into());
                 text = rest;
                 (figure, cell.width.into())
             });
-            push_figures(figures, widths, &mut line);
-            line.push_str(text);
-            line.push_str(if colour.is_some() { PLAIN } else { "" });
-            line.push('\n');
-            out.write_str(&line)?;
+            push_figures(figures, widths, out);
+            out.push_str(text);
+            out.push_str(if colour.is_some() { PLAIN } else { "" });
+            out.push('\n');
         }
-        Ok(())
     }
 }
 
 impl Cell {
-    fn of(figure: &str) -> Self {
-        let is_continued = |byte: &u8| byte & 0xC0 == 0x80;
-        let bytes = figure.len();
-        let width = bytes - figure.bytes().filter(|byte| is_continued(byte)).count();
+    fn of(figure: Figure<'_>, text: &str) -> Self {
+        let width = match figure {
+            Figure::Time(_) | Figure::Text(_) => text.chars().count(),
+            // ASCII.
+            Figure::Blank | Figure::Unknown | Figure::Count(_) | Figure::Signed(_) => text.len(),
+        };
         // Figures are short.
         let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
         Self {
-            bytes: short(bytes),
+            bytes: short(text.len()),
             width: short(width),
         }
     }
@@ -206,19 +204,18 @@ impl Marks {
         self.says_n_plus_one |= beside.says_n_plus_one;
     }
 
-    /// Writes what they mean.
-    pub(super) fn write(&self, out: &mut impl Write) -> fmt::Result {
+    /// Appends what they mean.
+    pub(super) fn push_to(&self, text: &mut String) {
         if self.stands_out {
-            out.write_str("\n▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one")?;
+            text.push_str("\n▲: a figure above that of 95 in 100 recent requests, and at least twice the usual one");
         }
         if self.is_of_others_too {
-            out.write_str("\nall: the calls of this path together, of which this is the first")?;
+            text.push_str("\nall: the calls of this path together, of which this is the first");
         }
         if self.says_n_plus_one {
-            out.write_str(
+            text.push_str(
                 "\nN+1: many calls where requests usually have one to three, often a query in a loop",
-            )?;
+            );
         }
-        Ok(())
     }
 }
