@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl<'a> Lines<'a> {
+impl Lines<'_> {
     /// Makes the lines in order. Does not recurse, as a trace may be ten thousand calls deep.
     pub(super) fn table(&self, outline: &Outline<'_>) -> Table {
         let report = self.report;
