@@ -7,13 +7,19 @@ const ALL: &str = match std::str::from_utf8(&BYTES) {
 };
 
 const BYTES: [u8; 3 * 1000] = {
-    let mut bytes = [b'0'; 3 * 1000];
+    let mut bytes = [0; 3 * 1000];
+    let [mut hundreds, mut tens, mut ones] = [b'0'; 3];
     let mut place = 0;
     while place < bytes.len() {
-        let number = place / 3;
-        let digit = [number / 100, number / 10 % 10, number % 10][place % 3];
-        bytes[place] += digit as u8;
-        place += 1;
+        (bytes[place], bytes[place + 1], bytes[place + 2]) = (hundreds, tens, ones);
+        ones += 1;
+        if ones > b'9' {
+            (tens, ones) = (tens + 1, b'0');
+        }
+        if tens > b'9' {
+            (hundreds, tens) = (hundreds + 1, b'0');
+        }
+        place += 3;
     }
     bytes
 };

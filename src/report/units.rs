@@ -85,13 +85,11 @@ fn push_scaled(number: u64, base: u64, units: &[&str], text: &mut String) {
 /// Returns a part of a number, of which there are `places` in `divisor`, rounded half up.
 fn rounded(number: u64, places: u64, divisor: u64) -> u64 {
     let scaled = number.checked_mul(places);
-    match scaled.and_then(|it| it.checked_add(divisor / 2)) {
-        Some(scaled) => scaled / divisor,
-        None => {
-            let scaled = u128::from(number) * u128::from(places) + u128::from(divisor / 2);
-            u64::try_from(scaled / u128::from(divisor)).unwrap_or(u64::MAX)
-        }
+    if let Some(scaled) = scaled.and_then(|it| it.checked_add(divisor / 2)) {
+        return scaled / divisor;
     }
+    let scaled = u128::from(number) * u128::from(places) + u128::from(divisor / 2);
+    u64::try_from(scaled / u128::from(divisor)).unwrap_or(u64::MAX)
 }
 
 /// Returns a share as `12.3%`, rounded half up; `0.0%` of a whole of 0.

@@ -167,6 +167,9 @@ const BAD: &str = "\x1b[31m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
+/// About the bytes of the lines around the table.
+const HEAD_AND_FACTS: usize = 256;
+
 /// Returns the tree as a text.
 pub(super) fn text(tree: &Tree<'_>) -> String {
     let report = tree.report;
@@ -177,10 +180,10 @@ pub(super) fn text(tree: &Tree<'_>) -> String {
         Outline::of(report)
     };
     let table = Lines::of(report, shows_kept).table(&outline);
-    let mut text = String::with_capacity(128);
+    let widths = tree.widths(&table, shows_kept);
+    let mut text = String::with_capacity(HEAD_AND_FACTS + table.most_bytes(&widths));
     push_head(report, &mut text);
     if !table.is_empty() {
-        let widths = tree.widths(&table, shows_kept);
         table.push_to(&widths, tree.is_coloured, &mut text);
     }
     push_facts(report, &mut text);

@@ -112,6 +112,12 @@ impl Table {
         text
     }
 
+    /// Returns the most bytes of the lines and their headings.
+    pub(super) fn most_bytes(&self, widths: &[Option<usize>; COLUMNS]) -> usize {
+        let figures: usize = widths.iter().flatten().map(|width| width + GAP).sum();
+        self.text.len() + (self.rows.len() + 1) * (figures + COLOURS)
+    }
+
     /// Appends the lines below their headings. Columns without a width are left out.
     pub(super) fn push_to(
         &self,
@@ -119,9 +125,6 @@ impl Table {
         is_coloured: bool,
         out: &mut String,
     ) {
-        let figures: usize = widths.iter().flatten().map(|width| width + GAP).sum();
-        let around = figures + if is_coloured { COLOURS } else { "\n".len() };
-        out.reserve(self.text.len() + (self.rows.len() + 1) * around);
         let headings = HEADINGS.iter().map(|heading| (*heading, heading.len()));
         push_figures(headings, widths, out);
         out.push_str("call\n");
@@ -146,7 +149,8 @@ impl Table {
 impl Cell {
     fn of(figure: Figure<'_>, text: &str) -> Self {
         let width = match figure {
-            Figure::Time(_) | Figure::Text(_) => text.chars().count(),
+            Figure::Time(_) => text.len() - usize::from(text.ends_with("µs")),
+            Figure::Text(_) => text.chars().count(),
             // ASCII.
             Figure::Blank | Figure::Unknown | Figure::Count(_) | Figure::Signed(_) => text.len(),
         };

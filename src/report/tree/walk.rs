@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl<'a> Lines<'a> {
+impl Lines<'_> {
     /// Makes the lines in order. Does not recurse, as a trace may be ten thousand calls deep.
     pub(super) fn table(&self, outline: &Outline<'_>) -> Table {
         let report = self.report;
@@ -91,10 +91,7 @@ impl<'a> Lines<'a> {
         let mut table = Table::with_capacity(report.calls.len() + checkpoints.sum::<usize>());
         let mut walk = Walk {
             next: Vec::with_capacity(report.calls.len()),
-            levels: vec![Level {
-                indent: 0,
-                around: Around::default(),
-            }],
+            levels: Vec::new(),
             indent: String::new(),
         };
         // Of one line at a time.
@@ -104,10 +101,7 @@ impl<'a> Lines<'a> {
         for entry in entries.drain(..) {
             walk.push(Item::Entry(entry), Duration::MAX, 0);
         }
-        walk.next.reverse();
-        if let Some(last) = walk.next.first_mut() {
-            last.is_last = true;
-        }
+        walk.descend(0, 0, false, Around::default());
         while let Some((next, around)) = walk.take() {
             let (depth, is_last) = (next.depth, next.is_last);
             let before = Before {
