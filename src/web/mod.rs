@@ -113,6 +113,7 @@ mod repeated;
 mod requests;
 mod route;
 mod search;
+mod sent;
 mod source;
 mod timeline;
 mod token;
@@ -136,6 +137,7 @@ use access::{AccessRule, Admitted, TOKEN};
 use asked::{Asked, Refused, number};
 use find::Searches;
 use links::Links;
+use sent::Excluded;
 use source::Source;
 
 pub use archive::{Archive, ArchiveError};
@@ -272,9 +274,13 @@ fn unchanged(_: &Mounted, _: &Asked) -> Result<Response, Refused> {
 
 /// Serves a response to authorised clients. Its allocations are in no request's figures.
 async fn answer(page: Mounted, parts: Parts, show: Show) -> Response {
-    let mut asked = Asked::of(&parts);
-    asked.is_of_files = page.source.recorder().is_none();
-    let admitted = page.rule.admit(&parts, &asked);
+    // The answer drops them inside of `exclude`, too.
+    let (asked, admitted) = alloc_counter::exclude(|| {
+        let mut asked = Asked::of(&parts);
+        asked.is_of_files = page.source.recorder().is_none();
+        let admitted = page.rule.admit(&parts, &asked);
+        (asked, admitted)
+    });
     let answer = move || match admitted {
         Ok(Admitted::Shown) => {
             if !matches!(&*asked.raw_path, "/style.css" | "/icon.svg") {
@@ -290,7 +296,8 @@ async fn answer(page: Mounted, parts: Parts, show: Show) -> Response {
         }
         Err(refused) => refused.page_outside(&asked),
     };
-    let mut response = aside(move || alloc_counter::exclude(answer)).await;
+    let excluded = move || alloc_counter::exclude(|| Excluded::of(answer()));
+    let mut response = aside(excluded).await;
     let headers = response.headers_mut();
     let policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
                   form-action 'self'; frame-ancestors 'none'";
@@ -312,10 +319,12 @@ async fn answer(page: Mounted, parts: Parts, show: Show) -> Response {
 }
 
 /// Renders on a blocking thread, as a large page takes some ten milliseconds.
-async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
+async fn aside(answer: impl FnOnce() -> Excluded + Send + 'static) -> Response {
     if tokio::runtime::Handle::try_current().is_err() {
-        return answer();
+        return answer().into_response();
     }
-    let answered = tokio::task::spawn_blocking(answer).await;
-    answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    match tokio::task::spawn_blocking(answer).await {
+        Ok(answer) => answer.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

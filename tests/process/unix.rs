@@ -20,6 +20,8 @@ mod memory;
 mod no_memory;
 #[cfg(not(asan))]
 mod otlp_fork;
+#[cfg(not(asan))]
+mod page_memory;
 mod panic_hook;
 mod recorder_fork;
 mod recorder_memory;
@@ -62,6 +64,8 @@ const TESTS: &[Test] = tests![
     no_memory::what_can_not_be_recorded_is_left_out,
     #[cfg(not(asan))]
     otlp_fork::the_child_neither_sends_the_parents_batch_nor_hangs,
+    #[cfg(not(asan))]
+    page_memory::pages_are_given_back,
     panic_hook::what_is_in_flight_is_dumped_at_a_panic,
     recorder_fork::others_end_requests,
     recorder_memory::never_more_than_it_was_given,
