@@ -12,6 +12,7 @@ use crate::store::remote::{RemoteCheckpoint, RemoteKind};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
 use crate::write::cursor::{self, Position};
+use crate::write::plain::checkpoint_plainly;
 
 /// Sets a checkpoint. Inline only as far as the name is made ready, since the name is usually a literal.
 #[inline]
@@ -28,26 +29,6 @@ fn checkpoint_here(here: &Position, call: CallRef, short: &ShortText, name: &str
     if !checkpoint_plainly(here, call, short) {
         checkpoint_otherwise(here, call, name);
     }
-}
-
-/// Sets a checkpoint of the innermost call, in the visit to the strand in which it started, while calls stop
-/// [plainly](Position::plain). Otherwise returns `false`, and has done nothing. It calls nothing, so that the compiler
-/// saves no registers.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "all that most checkpoints do")]
-fn checkpoint_plainly(here: &Position, call: CallRef, name: &ShortText) -> bool {
-    if here.is_innermost(call)
-        && call.record.state().is_plain()
-        && let Some(local) = here.plain()
-        && let Some(vacant) = here.next_in_chunk()
-    {
-        let checkpoint = vacant.as_checkpoint();
-        checkpoint.write(call.address(), clock::counter_ticks(), Some(name));
-        checkpoint.set_counts_since(call.record, local.totals());
-        vacant.publish();
-        return true;
-    }
-    false
 }
 
 #[cold]

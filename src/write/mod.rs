@@ -14,6 +14,7 @@ pub(crate) mod sites;
 pub(crate) mod annotate;
 pub(crate) mod folded;
 pub(crate) mod nesting;
+pub(crate) mod plain;
 pub(crate) mod start_stop;
 pub(crate) mod suspend;
 

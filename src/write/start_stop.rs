@@ -17,7 +17,8 @@ use crate::store::sum;
 use crate::store::usage::{Figures, Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::nesting::{inside, leave_to_outer, outer, pop_to_parent, read, reparent, used};
+use crate::write::nesting::{inside, leave_to_outer, outer, read, reparent, used};
+use crate::write::plain::{end_plainly, start_plainly};
 
 /// Starts a call without a text within the innermost one. Returns `None` if no trace is current, or memory ran out.
 ///
@@ -40,14 +41,14 @@ pub(crate) fn start(callsite: &'static Callsite) -> Option<CallRef> {
 pub(crate) fn start_with(callsite: &'static Callsite, text: &[u8]) -> Option<CallRef> {
     match ShortText::of(text) {
         Some(short) => start_with_short(callsite, &short),
-        None => start_otherwise(callsite, Some(TextOf::Long(text))),
+        None => start_otherwise(callsite, Some(&TextOf::Long(text))),
     }
 }
 
 /// Starts a call with a text that fits into its record.
 pub(crate) fn start_with_short(callsite: &'static Callsite, text: &ShortText) -> Option<CallRef> {
     if std::thread::panicking() {
-        return start_otherwise(callsite, Some(TextOf::Short(text)));
+        return start_otherwise(callsite, Some(&TextOf::Short(text)));
     }
     match cursor::here(|here| {
         start_plainly(
@@ -58,7 +59,7 @@ pub(crate) fn start_with_short(callsite: &'static Callsite, text: &ShortText) ->
             Some(text),
         )
     }) {
-        None => start_otherwise(callsite, Some(TextOf::Short(text))),
+        None => start_otherwise(callsite, Some(&TextOf::Short(text))),
         started => started,
     }
 }
@@ -70,56 +71,10 @@ enum TextOf<'a> {
     Long(&'a [u8]),
 }
 
-/// Starts a call as most start: in the chunk that is being filled, within a call that has been running since this
-/// visit to the strand, or in none. Returns `None` otherwise, and has done nothing.
-///
-/// With [`Position::plain`] and the ticks of the counter it calls nothing, so that the compiler saves no registers.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "all that starting most calls does")]
-fn start_plainly(
-    here: &Position,
-    local: Option<Local>,
-    ticks: impl FnOnce() -> u64,
-    callsite: &'static Callsite,
-    text: Option<&ShortText>,
-) -> Option<CallRef> {
-    let local = local?;
-    let outer = here.innermost_record();
-    if !outer.is_none_or(CallRecord::is_running_on_thread) {
-        return None;
-    }
-    let callsite = callsite.known_number()?;
-    let vacant = here.next_in_chunk()?;
-    if !here.take_call() {
-        return None;
-    }
-    let record = vacant.as_call();
-    // Without a text, what the record's last owner left there is not read.
-    if let Some(text) = text {
-        record.write_text(text);
-    }
-    record.set_callsite(callsite);
-    let start = ticks();
-    record.open(&NewCall {
-        state: RecordState::new(RecordKind::Call).of_thread(true),
-        parent: here.innermost_address(),
-        thread: here.tag_bits(),
-        start,
-    });
-    let level = record.set_readings(start, local.totals());
-    let highest = local.take_peak_at(level);
-    if let Some(outer) = outer {
-        outer.raise_peak(highest);
-    }
-    let call = vacant.publish_call();
-    here.set_innermost(Some(call));
-    Some(call)
-}
-
 /// Starts any call, also a folded one. Returns `None` if no trace is current, or memory ran out.
 #[cold]
 #[inline(never)]
-fn start_otherwise(callsite: &'static Callsite, text: Option<TextOf<'_>>) -> Option<CallRef> {
+fn start_otherwise(callsite: &'static Callsite, text: Option<&TextOf<'_>>) -> Option<CallRef> {
     cursor::here(|here| {
         let strand = here.strand()?;
         if !here.may_open(strand) {
@@ -127,7 +82,7 @@ fn start_otherwise(callsite: &'static Callsite, text: Option<TextOf<'_>>) -> Opt
         }
         let short = match text {
             None => None,
-            Some(TextOf::Short(short)) => Some(short),
+            Some(TextOf::Short(short)) => Some(*short),
             Some(TextOf::Long(text)) => return start_with_long(here, strand, callsite, text),
         };
         if !std::thread::panicking() {
@@ -239,13 +194,13 @@ pub(crate) fn stop(call: CallRef) {
     }
 }
 
-/// Stops a call as most stop: see [`end_on_thread`].
+/// Stops a call as most stop: see [`end_plainly`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that stopping most calls does")]
 fn stop_plainly(here: &Position, call: CallRef) -> bool {
     let now = clock::counter_ticks();
     let outcome = |state: RecordState| (!state.has_failed()).then_some(OutcomeKind::Ok);
-    end_on_thread(here, Position::plain, call, (now, false), outcome)
+    end_plainly(here, Position::plain, call, (now, false), outcome)
 }
 
 /// Stops a call that does not stop plainly.
@@ -255,7 +210,7 @@ fn stop_otherwise(call: CallRef) {
     let now = clock::ticks();
     cursor::here(|here| {
         let outcome = |state| here.strand().map(|strand| outcome(strand, state));
-        if !end_on_thread(here, Position::counting, call, (now, false), outcome) {
+        if !end_plainly(here, Position::counting, call, (now, false), outcome) {
             stop_elsewhere(here, call, now);
         }
     });
@@ -266,57 +221,9 @@ fn stop_otherwise(call: CallRef) {
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn leave_on_thread(here: &Position, call: CallRef, now: u64) -> bool {
-    end_on_thread(here, Position::counting, call, (now, true), |state| {
+    end_plainly(here, Position::counting, call, (now, true), |state| {
         Some(state.outcome())
     })
-}
-
-/// Stops or leaves a call if it is the innermost one, in the visit to the strand in which it started, calls stop
-/// [plainly](Position::counting), and the outcome is known. Most are. Otherwise returns `false`, and has done nothing.
-///
-/// It calls nothing that returns to it, so that the compiler saves no registers.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "all that stopping a call does")]
-fn end_on_thread(
-    here: &Position,
-    counters: impl FnOnce(&Position) -> Option<Local>,
-    call: CallRef,
-    (now, is_left): (u64, bool),
-    outcome: impl FnOnce(RecordState) -> Option<OutcomeKind>,
-) -> bool {
-    let record = call.record;
-    let state = record.state();
-    if here.is_innermost(call)
-        && state.is_plain()
-        && let Some(local) = counters(here)
-        && let Some(outcome) = outcome(state)
-    {
-        let outer = here.call_at(record.parent());
-        let state = state.with_outcome(outcome);
-        let highest = record.close_on_thread(state, (now, is_left), local.totals(), |level| {
-            local.take_peak_at(level)
-        });
-        if outer.is_none_or(|outer| outer.record.is_running_on_thread()) {
-            here.set_innermost(outer);
-            if let Some(outer) = outer {
-                outer.record.raise_peak(highest);
-            }
-        } else {
-            pop_from_thread(here, call, highest);
-        }
-        return true;
-    }
-    false
-}
-
-/// Leaves a call to the call around it, which was not opened or resumed in this visit. The `highest` level is the
-/// thread's.
-#[cold]
-#[inline(never)]
-fn pop_from_thread(here: &Position, call: CallRef, highest: i64) {
-    if let Some(strand) = here.strand() {
-        pop_to_parent(here, strand, call, strand.meter.level(highest));
-    }
 }
 
 #[cold]
