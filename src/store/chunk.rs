@@ -104,7 +104,6 @@ impl Chunk {
     }
 
     /// Returns whether this is the call's chunk, and was not given back since.
-    #[cfg(feature = "tracing")]
     #[inline]
     pub(crate) fn has(&self, call: CallRef) -> bool {
         self.key().is_beside(call.key)
@@ -250,7 +249,6 @@ impl Key {
     }
 
     /// Returns whether both are in one chunk, in the same generation.
-    #[cfg(feature = "tracing")]
     #[inline]
     fn is_beside(self, other: Self) -> bool {
         (self.0 ^ other.0) >> Address::INDEX_BITS == 0

@@ -439,26 +439,21 @@ impl State {
         }
     }
 
+    /// Leaves a visit, and notes how, with what the thread had seen before the entry and has seen now.
     #[inline(always)]
-    pub(super) fn leave(&mut self, index: usize, entered: Option<Entered>, how: Leave) {
-        if let Some(visit) = self.visits.get_mut(index) {
-            visit.leave(entered, how);
-            self.entered -= 1;
-        }
-    }
-
-    /// Notes that a visit was left, and what the thread had seen before the entry and after that.
-    #[inline(always)]
-    pub(super) fn note_left(
+    pub(super) fn leave(
         &mut self,
         index: usize,
+        (entered, how): (Option<Entered>, Leave),
         [before, after]: [Seen; 2],
         inside: u64,
         is_immediate: bool,
     ) {
-        let Some(visit) = self.visits.get(index) else {
+        let Some(visit) = self.visits.get_mut(index) else {
             return;
         };
+        visit.leave(entered, how);
+        self.entered -= 1;
         let left = &mut self.left;
         left.polled = left.last();
         left.entries += 1;

@@ -356,9 +356,8 @@ impl Spans {
         if state.awaits_answer() && self.cloned == (key.id, inside) {
             state.note_answer();
         }
-        let after = self.seen;
-        state.leave(index, entered, how);
-        state.note_left(index, [before, after], inside, is_immediate);
+        let seen = [before, self.seen];
+        state.leave(index, (entered, how), seen, inside, is_immediate);
         if state.is_closed() {
             self.close_left(span.span(), state);
         }

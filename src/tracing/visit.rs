@@ -192,7 +192,7 @@ impl Visit {
     }
 
     /// Whether nothing was allocated after the span was entered for the last time.
-    #[cold]
+    #[inline]
     pub(super) fn allocates_nothing(&self) -> bool {
         self.allocated() == self.allocates
     }

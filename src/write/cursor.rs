@@ -132,7 +132,6 @@ impl Position {
     }
 
     /// Returns the strand into which this thread records, if the call is in its last chunk.
-    #[cfg(feature = "tracing")]
     #[inline]
     pub(crate) fn strand_near(&self, call: CallRef) -> Option<&'static Member<Strand>> {
         let is_near = self.tail.get().is_some_and(|tail| tail.has(call));

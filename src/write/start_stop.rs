@@ -274,7 +274,8 @@ fn leave_inner(here: &Position, strand: &Strand, call: CallRef, now: u64) {
 /// Stops a call that [`suspend::leave`](crate::write::suspend::leave) suspended at the moment when it was
 /// left, with this outcome, or the one that it has now. `is_innermost`: no call was open inside it then.
 #[cfg(feature = "tracing")]
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all that ending most spans does")]
 pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKind>) {
     let is_finished = cursor::here(|here| {
         let state = call.record.state();

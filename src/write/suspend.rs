@@ -132,9 +132,40 @@ fn put_to_rest(strand: &Strand, record: CallRecord, used: Usage) {
 /// Resumes a call, with the calls suspended inside it. `innermost` is the one that [`rest`] returned.
 /// Returns `false` if this thread does not run the strand.
 pub(crate) fn resume(call: CallRef, innermost: CallRef) -> bool {
-    cursor::here(|here| resume_here(here, call, innermost))
+    cursor::here(|here| {
+        resume_on_thread(here, call, innermost) || resume_here(here, call, innermost)
+    })
 }
 
+/// Resumes a call if no other was suspended with it, it is still in the call in which it was suspended, and the
+/// thread has its counters. Most are.
+#[inline]
+fn resume_on_thread(here: &Position, call: CallRef, innermost: CallRef) -> bool {
+    let record = call.record;
+    let (state, outer) = (record.state(), here.innermost());
+    if innermost.is(call)
+        && record.is_open()
+        && state.holds_usage()
+        && !state.is_folded()
+        && let Some(strand) = here.strand_near(call)
+        && strand.meter.is_running()
+        && Address::of(outer) == record.parent()
+        && outer.is_none_or(|outer| outer.record.is_running_on_thread())
+        && let Some(local) = Local::current()
+    {
+        let level = record.resume_on_thread(state, clock::ticks(), local.totals());
+        let highest = local.take_peak_at(level);
+        if let Some(outer) = outer {
+            outer.record.raise_peak(highest);
+        }
+        here.set_innermost(Some(call));
+        return true;
+    }
+    false
+}
+
+#[cold]
+#[inline(never)]
 fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
     let Some(strand) = here.strand_of(call) else {
         return false;

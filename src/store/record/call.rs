@@ -310,14 +310,46 @@ impl CallRecord {
             .holding_usage(false)
             .of_thread(start.is_of_thread());
         self.rewrite(state, || {
-            let stop = &self.0.words[STOP];
-            let word = stop.load(Relaxed);
-            if word & LEFT != 0 {
-                // Unless another thread has stopped the call since.
-                let _ = stop.compare_exchange(word, 0, Relaxed, Relaxed);
-            }
+            self.forget_left();
             self.set_start(start);
         });
+    }
+
+    /// Resumes a call with the readings of this thread: the amounts become readings, one by one as the totals
+    /// come. Returns the level.
+    #[inline]
+    pub(crate) fn resume_on_thread(
+        self,
+        state: RecordState,
+        now: u64,
+        totals: impl Iterator<Item = u64>,
+    ) -> i64 {
+        let words = &self.0.words;
+        self.rewrite(state.holding_usage(false).of_thread(true), || {
+            self.forget_left();
+            let busy = words[BUSY].load(Relaxed);
+            words[BUSY].store(now.wrapping_sub(busy), Relaxed);
+            let (mut start, mut level) = (Level::default(), Level::default());
+            for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
+                let at_start = total.wrapping_sub(word.load(Relaxed));
+                word.store(at_start, Relaxed);
+                level.push(total);
+                start.push(at_start);
+            }
+            let peak = start.bytes().wrapping_add(self.peak());
+            words[PEAK].store(peak.cast_unsigned(), Relaxed);
+            level.bytes()
+        })
+    }
+
+    #[inline]
+    fn forget_left(self) {
+        let stop = &self.0.words[STOP];
+        let word = stop.load(Relaxed);
+        if word & LEFT != 0 {
+            // Unless another thread has stopped the call since.
+            let _ = stop.compare_exchange(word, 0, Relaxed, Relaxed);
+        }
     }
 
     /// Turns a running call's figures into its strand's reading, as the strand is left.
