@@ -79,6 +79,17 @@ fn tasks_of_one_thread_are_balanced() {
 }
 
 #[test]
+fn tasks_of_a_new_runtime_are_balanced() {
+    for _ in 0..50 {
+        let runtime = of_several_threads();
+        runtime.block_on(Budget::balanced().assert_future(async {
+            let task = tokio::spawn(work(100).in_current_trace());
+            assert_eq!(task.await.unwrap(), 100);
+        }));
+    }
+}
+
+#[test]
 fn a_budget_in_a_task_is_balanced() {
     let runtime = of_several_threads();
     runtime.block_on(spawns(0));
