@@ -28,7 +28,8 @@
 //!
 //! # Features
 //!
-//! - `blocks`: which blocks a stretch of code keeps, by [`Budget::balanced`] and [`Blocks`]. Meant for tests.
+//! - `blocks`: which blocks a stretch of code keeps, by `Blocks`. Meant for tests, since each operation of the allocator
+//!   takes some instructions more.
 //! - `sites`: the stack at each allocation of a stretch of code, by [`sites()`], exactly or sampled. On Linux, for
 //!   x86-64 and aarch64; elsewhere sites have no frames.
 //! - `stats_alloc`: `From<Counts>` for `stats_alloc::Stats`.

@@ -11,7 +11,7 @@ use crate::report::Report;
 use super::blocks::Left;
 use super::sites::{self, Lines};
 
-/// Error of a [`Budget`](crate::alloc::Budget) that was exceeded, or whose exact limits were not reached. Its text has the location,
+/// Error of a [`Budget`] that was exceeded, or whose exact limits were not reached. Its text has the location,
 /// what was allowed, what happened, and by which operations. If only exact limits are broken, it also has the
 /// new budget.
 ///
@@ -20,7 +20,10 @@ use super::sites::{self, Lines};
 /// program with 80 MB of debug information, and ten times as long if `addr2line` and `gimli` are compiled
 /// without optimisation.
 ///
-/// The text of a budget [of a trace](crate::alloc::Budget::of_trace) has the tree of its calls instead, with their lines.
+/// The text of a budget [of a trace](crate::alloc::Budget::of_trace) has the tree of its calls instead, with their
+/// lines; that of a [balanced](crate::alloc::Budget::balanced) one also the blocks that were not freed.
+///
+/// [`Budget`]: crate::alloc::Budget
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exceeded(Box<Breach>);
 

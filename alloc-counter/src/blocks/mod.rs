@@ -208,7 +208,7 @@ impl BlocksKey {
 /// They may be freed or moved by any thread, at any time until this is dropped. Those of one that is made inside of
 /// another, on a thread that has entered that one, belong to both.
 ///
-/// [`Budget::balanced`](crate::Budget::balanced) is made of it; this is for tracers.
+/// The crate `tracer` makes `Budget::balanced` of it. The [`Budget`](crate::Budget) of this crate compares sums.
 ///
 /// Cost: while there is any, about 0.1 µs for each operation of every thread in the process, or 2 µs if this crate is
 /// compiled without optimisation, and 33 to 66 bytes for each live block that is followed, which are overhead. At most 128 exist at once, and each follows up to 1,048,576
