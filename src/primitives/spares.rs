@@ -77,7 +77,7 @@ mod tests {
         for one in all {
             spares.give(one);
         }
-        let again: Vec<_> = (0..MOST + 1).map(|_| *take(1000)).collect();
+        let again: Vec<_> = (0..=MOST).map(|_| *take(1000)).collect();
         let expected: Vec<_> = (0..MOST).rev().chain([1000]).collect();
         assert_eq!(again, expected);
     }

@@ -360,6 +360,7 @@ impl Verdict {
     }
 }
 
+#[expect(clippy::missing_fields_in_debug, reason = "the rules in another form")]
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")

@@ -26,6 +26,7 @@ pub(in crate::recorder) struct SoFar<'a> {
 
 /// What tells of most requests quickly that no rule applies to them.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "rules, each by itself")]
 pub(super) struct Quick {
     /// The least limit of time.
     slower_than: Duration,
