@@ -371,6 +371,7 @@ impl CallRecord {
 
     /// Reads the state, the moment of stopping, and the usage of a call that has stopped; `None` if it has not, or
     /// if it is being written.
+    #[cfg(feature = "recorder")]
     #[inline]
     pub(crate) fn read_stopped(self) -> Option<(RecordState, u64, Usage)> {
         self.0.state.try_read(|state| {
