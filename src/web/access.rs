@@ -9,7 +9,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use percent_encoding::percent_decode_str;
 
-use super::layout::encoded;
+use super::asked::encoded;
 use super::token::Token;
 use super::{Asked, Refused};
 

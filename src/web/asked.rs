@@ -1,4 +1,4 @@
-//! A request for a page: its path, its query, and the addresses of other pages.
+//! A request for a page: its path, its query, and the addresses of other pages; or why it is refused.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -6,10 +6,9 @@ use std::sync::OnceLock;
 use axum::extract::{NestedPath, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::when::When;
-use super::{Refused, layout};
 
 /// A request for a page.
 pub(super) struct Asked {
@@ -31,6 +30,9 @@ pub(super) struct Asked {
     /// Whether the page is of files, and not of a recorder.
     pub(super) is_of_files: bool,
 }
+
+/// Error that is shown instead of a page: its status and the reason.
+pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
 
 impl Asked {
     pub(super) fn of(parts: &Parts) -> Self {
@@ -101,7 +103,7 @@ impl Asked {
     pub(super) fn without(&self, parameter: &str) -> String {
         let query = self.query.iter().filter(|(name, _)| name != parameter);
         let query: Vec<_> = query
-            .map(|(name, value)| format!("{}={}", layout::encoded(name), layout::encoded(value)))
+            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
             .collect();
         match &*query.join("&") {
             "" => self.here.clone(),
@@ -121,7 +123,7 @@ impl Asked {
 
     /// Returns the path of a route's page.
     pub(super) fn route(&self, name: &str) -> String {
-        self.link(&format!("/route?name={}", layout::encoded(name)))
+        self.link(&format!("/route?name={}", encoded(name)))
     }
 }
 
@@ -138,4 +140,20 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         html |= it.eq_ignore_ascii_case("text/html");
     }
     json && !html
+}
+
+/// Encodes a text as a query's value: all but letters and digits as percent-encoded bytes.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Parses a number of the path or the query.
+pub(super) fn number<T: std::str::FromStr>(text: &str, of: &str) -> Result<T, Refused> {
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        Refused(
+            StatusCode::BAD_REQUEST,
+            format!("“{shown}” is no {of}: expected a whole number"),
+        )
+    })
 }

@@ -16,7 +16,7 @@ use super::json::ComparisonInJson;
 use super::layout::{callsite, cell, indent, shown};
 use super::pairs::{Pair, Side, pairs};
 use super::requests::{ending, title};
-use super::{Asked, Mounted, Refused, charts, json, layout, trace};
+use super::{Asked, Mounted, Refused, charts, json, layout};
 
 /// Number of paths that are shown.
 const MOST: usize = 1000;
@@ -44,7 +44,7 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
 
 /// Shows a request and a typical one of its route.
 pub(super) fn with_typical(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = trace::report(page, asked)?;
+    let report = page.asked_report(asked)?;
     let typical = typical(page, &report)
         .ok_or_else(|| Refused(StatusCode::NOT_FOUND, none_typical(&report)))?;
     Ok(shown_beside(page, asked, &[report, typical]))

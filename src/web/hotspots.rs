@@ -9,9 +9,10 @@ use crate::hotspots::{By, Hotspot};
 use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 
+use super::asked::encoded;
 use super::flames::Flames;
 use super::json::ByInJson;
-use super::layout::{and_more, cell, encoded, shown};
+use super::layout::{and_more, cell, shown};
 use super::{Asked, Mounted, Refused, json, layout, lines};
 
 /// Number of functions that are shown.

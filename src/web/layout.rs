@@ -6,7 +6,6 @@ use alloc_counter::Counts;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::report::escape::{Escaped, is_dangerous};
 use crate::report::units::{bytes, count, or_unknown};
@@ -167,9 +166,4 @@ pub(super) fn field_value(text: &str) -> PreEscaped<String> {
         }
     }
     PreEscaped(value)
-}
-
-/// Encodes a text as a query's value: all but letters and digits as percent-encoded bytes.
-pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

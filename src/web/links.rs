@@ -10,7 +10,8 @@ use crate::primitives::text::character_boundary;
 use crate::report::escape::Escaped;
 use crate::store::ids::TraceId;
 
-use super::layout::{encoded, shown};
+use super::asked::encoded;
+use super::layout::shown;
 
 /// Longer templates and names are refused.
 const MOST_BYTES: usize = 2048;

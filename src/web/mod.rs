@@ -131,10 +131,9 @@ use crate::recorder::{Recorder, RouteStatistics};
 use crate::report::Report;
 
 use access::{AccessRule, Admitted, TOKEN};
-use asked::Asked;
+use asked::{Asked, Refused, number};
 use find::Searches;
 use links::Links;
-use refused::{Refused, number};
 use sent::Excluded;
 use source::Source;
 
@@ -191,6 +190,12 @@ struct Mounted {
 }
 
 impl Mounted {
+    /// Returns the report of the trace in the path.
+    fn asked_report(&self, asked: &Asked) -> Result<Arc<Report>, Refused> {
+        let number = asked.path.first().map_or("", String::as_str);
+        self.report(number, asked.get("started"))
+    }
+
     /// Returns the report of the trace with this number: one in memory, or also one in a file if its beginning is
     /// given, in nanoseconds since 1970.
     fn report(&self, text: &str, started: Option<&str>) -> Result<Arc<Report>, Refused> {

@@ -10,10 +10,11 @@ use crate::recorder::Recorder;
 
 use super::access::{AccessRule, TOKEN};
 use super::archive::Archive;
+use super::asked::encoded;
+use super::build;
 use super::links::{LinkError, Links};
 use super::source::Source;
 use super::token::{Token, TokenError};
-use super::{build, layout};
 
 /// The page of a recorder, for requests that come from this machine and have the page's token: see the
 /// [module](super).
@@ -123,7 +124,7 @@ impl Page {
     /// );
     /// ```
     pub fn url(&self, address: &str) -> String {
-        format!("{address}?{TOKEN}={}", layout::encoded(self.token()))
+        format!("{address}?{TOKEN}={}", encoded(self.token()))
     }
 
     /// Returns the routes of the page, to be mounted with

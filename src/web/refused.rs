@@ -1,13 +1,10 @@
-//! What is shown instead of a page.
+//! The page that is shown instead of one that is refused.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::access::TOKEN;
-use super::{Asked, json, layout};
-
-/// Error that is shown instead of a page: its status and the reason.
-pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
+use super::{Asked, Refused, json, layout};
 
 impl Refused {
     pub(super) fn page(self, asked: &Asked) -> Response {
@@ -51,15 +48,4 @@ impl Refused {
         }
         response
     }
-}
-
-/// Parses a number of the path or the query.
-pub(super) fn number<T: std::str::FromStr>(text: &str, of: &str) -> Result<T, Refused> {
-    text.parse().map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        Refused(
-            StatusCode::BAD_REQUEST,
-            format!("“{shown}” is no {of}: expected a whole number"),
-        )
-    })
 }

@@ -10,9 +10,9 @@ use crate::recorder::{Reason, Recorder, RouteStatistics};
 use crate::report::Report;
 use crate::report::units::{count, time};
 
+use super::asked::encoded;
 use super::failures::Groups;
 use super::json::{GroupInJson, KeptInJson, MinuteInJson, RouteInJson};
-use super::layout::encoded;
 use super::requests::{Bucket, list, title};
 use super::timeline::Timeline;
 use super::{Asked, Mounted, Refused, charts, json, layout};

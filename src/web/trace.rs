@@ -1,7 +1,6 @@
 //! One request: its calls as a waterfall, with times and allocations, and its exports.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,8 @@ use crate::report::together::{self, Together};
 use crate::report::units::{bytes, count, or_unknown, percent, plural, time};
 use crate::report::{CallReport, Compared, FoldedReport, Outcome, Report};
 
-use super::layout::{beside_usual, callsite, cell, encoded, indent, peak, shown};
+use super::asked::encoded;
+use super::layout::{beside_usual, callsite, cell, indent, peak, shown};
 use super::requests::{ending, reasons, title};
 use super::{Asked, Mounted, Refused, charts, compare, json, layout, lines, number, repeated};
 
@@ -30,15 +30,9 @@ const MOST_TEXT: usize = 256 << 10;
 /// Number of folded calls that a path names, from the innermost outwards.
 const MAX_PATH: usize = 5;
 
-/// Returns the report of the trace in the path.
-pub(super) fn report(page: &Mounted, asked: &Asked) -> Result<Arc<Report>, Refused> {
-    let number = asked.path.first().map_or("", String::as_str);
-    page.report(number, asked.get("started"))
-}
-
 /// Serves the report in a [`Format`]: plain text is shown, others are downloaded.
 pub(super) fn export(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = report(page, asked)?;
+    let report = page.asked_report(asked)?;
     let name = asked.path.get(1).map_or("", String::as_str);
     let failed = |why: String| Refused(StatusCode::NOT_FOUND, why);
     let format: Format = name
@@ -71,7 +65,7 @@ fn text(report: &Report) -> String {
 }
 
 pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
-    let report = report(page, asked)?;
+    let report = page.asked_report(asked)?;
     if asked.is_json {
         #[derive(Serialize)]
         struct TraceInJson<'a> {
