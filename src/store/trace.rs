@@ -419,7 +419,7 @@ impl Trace {
         let allowance = state.allowance;
         let is_folding = parent.path().is_some() || !allowance.take_strand();
         if is_folding && !allowance.take_folded_strand() {
-            allowance.note_dropped();
+            allowance.note_dropped_strand();
             return None;
         }
         let Some(strand) = Strand::take() else {
@@ -428,7 +428,7 @@ impl Trace {
             } else {
                 allowance.return_strand();
             }
-            allowance.note_dropped();
+            allowance.note_dropped_strand();
             return None;
         };
         let ordinal = state.strands.fetch_add(1, Relaxed);
@@ -440,7 +440,7 @@ impl Trace {
             if !state.folding.begin(strand) {
                 Strand::recycle(strand);
                 allowance.return_folded_strand();
-                allowance.note_dropped();
+                allowance.note_dropped_strand();
                 return None;
             }
             return Some(strand);
@@ -538,6 +538,12 @@ impl Trace {
 
     pub(crate) fn allowance(&self) -> Option<&'static Allowance> {
         self.state.map(|state| &**state.allowance)
+    }
+
+    /// Returns whether all strands are in the [total](Self::total).
+    pub(crate) fn has_all_strands(&self) -> bool {
+        self.state
+            .is_some_and(|state| state.allowance.has_all_strands())
     }
 
     /// Returns what all strands have allocated and freed until now; `None` if nothing is counted.

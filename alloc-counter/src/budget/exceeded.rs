@@ -123,10 +123,7 @@ impl Exceeded {
     }
 
     fn lines(&self) -> Option<[Line; 4]> {
-        let happened = self.happened?;
-        let Happened {
-            counts, peak_bytes, ..
-        } = happened;
+        let [allocations, bytes, peak_bytes, kept_bytes] = self.happened?.figures();
         let line = |which, name, happened| Line {
             name,
             limit: self.allowed.limit(which),
@@ -134,10 +131,10 @@ impl Exceeded {
         };
         // In the order of their places.
         Some([
-            line(ALLOCATIONS, "allocations", Some(counts.allocates().into())),
-            line(BYTES, "bytes", Some(counts.bytes_allocated.into())),
-            line(PEAK_BYTES, "peak bytes", peak_bytes.map(i128::from)),
-            line(RETAINED_BYTES, "kept bytes", happened.kept_bytes()),
+            line(ALLOCATIONS, "allocations", allocations),
+            line(BYTES, "bytes", bytes),
+            line(PEAK_BYTES, "peak bytes", peak_bytes),
+            line(RETAINED_BYTES, "kept bytes", kept_bytes),
         ])
     }
 }
@@ -172,6 +169,9 @@ impl fmt::Display for Figures<'_> {
                 None => f.write_str("not known")?,
                 Some(happened) => write!(f, "{happened}")?,
             }
+        }
+        if exceeded.happened.is_some_and(|happened| !happened.is_whole) {
+            return write!(f, "\n  by {counts}, and what is not in these");
         }
         write!(f, "\n  by {counts}")
     }

@@ -208,9 +208,30 @@ impl Budget {
     ) -> Result<(), Exceeded> {
         let happened = counts.map(|counts| Happened {
             counts,
+            is_whole: true,
             peak_bytes,
             #[cfg(feature = "blocks")]
             kept: Known::Sums,
+        });
+        self.judge_happened(place, happened)
+    }
+
+    /// Checks what was measured of a part of the code: no figure of the whole is known, so a limit on any is broken.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check), and if any figure is limited.
+    pub fn judge_part(
+        self,
+        place: &'static Location<'static>,
+        counts: Option<Counts>,
+    ) -> Result<(), Exceeded> {
+        let happened = counts.map(|counts| Happened {
+            counts,
+            is_whole: false,
+            peak_bytes: None,
+            #[cfg(feature = "blocks")]
+            kept: Known::Nothing,
         });
         self.judge_happened(place, happened)
     }
@@ -231,6 +252,7 @@ impl Budget {
     ) -> Result<(), Exceeded> {
         let happened = counts.map(|counts| Happened {
             counts,
+            is_whole: true,
             peak_bytes,
             kept: kept_bytes.map_or(Known::Nothing, Known::Bytes),
         });
@@ -295,18 +317,22 @@ impl fmt::Display for Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Happened {
     counts: Counts,
+    /// Whether these are the counts of all of the code.
+    is_whole: bool,
     peak_bytes: Option<u64>,
     #[cfg(feature = "blocks")]
     kept: Known,
 }
 
 impl Happened {
+    /// Returns a sum of the whole, if it is known.
+    #[inline]
+    fn sum(self, figure: impl FnOnce(Counts) -> i128) -> Option<i128> {
+        self.is_whole.then(|| figure(self.counts))
+    }
+
     /// Returns the bytes that are kept, if they are known.
     #[inline]
-    #[cfg_attr(
-        not(feature = "blocks"),
-        expect(clippy::unnecessary_wraps, reason = "as with the feature")
-    )]
     fn kept_bytes(self) -> Option<i128> {
         #[cfg(feature = "blocks")]
         match self.kept {
@@ -314,20 +340,29 @@ impl Happened {
             Known::Bytes(bytes) => return Some(bytes.into()),
             Known::Nothing => return None,
         }
-        Some(self.counts.net_bytes().into())
+        self.sum(|counts| counts.net_bytes().into())
+    }
+
+    /// Returns the figures in the order of their places.
+    #[inline]
+    fn figures(self) -> [Option<i128>; 4] {
+        [
+            self.sum(|counts| counts.allocates().into()),
+            self.sum(|counts| counts.bytes_allocated.into()),
+            self.peak_bytes.map(i128::from),
+            self.kept_bytes(),
+        ]
     }
 
     #[inline]
     fn is_within(self, allowed: Budget) -> bool {
-        let Self {
-            counts, peak_bytes, ..
-        } = self;
-        let limit = |which| allowed.limit(which);
         // Only the last is signed. For the others, the comparison is optimised to one of 64 bits.
-        limit(ALLOCATIONS).allows(Some(counts.allocates().into()))
-            && limit(BYTES).allows(Some(counts.bytes_allocated.into()))
-            && limit(PEAK_BYTES).allows(peak_bytes.map(i128::from))
-            && limit(RETAINED_BYTES).allows(self.kept_bytes())
+        let [allocations, bytes, peak_bytes, kept_bytes] = self.figures();
+        let limit = |which| allowed.limit(which);
+        limit(ALLOCATIONS).allows(allocations)
+            && limit(BYTES).allows(bytes)
+            && limit(PEAK_BYTES).allows(peak_bytes)
+            && limit(RETAINED_BYTES).allows(kept_bytes)
     }
 }
 
