@@ -242,7 +242,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if is_traced() || !thread::is_outside() || self.spans.may_have(id.into_u64()) {
+        if is_traced() || !thread::is_outside() || self.spans.has(id.into_u64()) {
             self.enter(id, &|| context.metadata(id));
         }
     }
