@@ -43,6 +43,9 @@ pub(crate) fn warm_up() {
 /// Returns the present moment, in ticks of an unspecified unit; never 0, which stands for "not yet".
 #[inline]
 pub(crate) fn ticks() -> u64 {
+    if is_counter() {
+        return counter_ticks() | 1;
+    }
     clock().raw() | 1
 }
 

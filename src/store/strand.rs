@@ -201,6 +201,12 @@ impl Strand {
         CHUNKS.get(tail)
     }
 
+    /// Returns whether its thread was in no strand when it came to this one.
+    #[inline]
+    pub(crate) fn is_over_none(&self) -> bool {
+        self.below.load(Relaxed) == Number::NONE && self.pauses.load(Relaxed) == Number::NONE
+    }
+
     pub(crate) fn is_folding(&self) -> bool {
         self.is_folding.load(Relaxed)
     }

@@ -64,6 +64,29 @@ fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window
     sites::leave(strand);
     let local = Local::current();
     let now = clock::ticks();
+    if here.is_idle_in(strand) && strand.is_over_none() {
+        // No call takes the levels reached, and there is nothing to go back to.
+        here.put_aside();
+        if strand.meter.is_running() {
+            pause_meter(strand, local, now);
+        }
+        if let (Some(local), Some(window)) = (local, window) {
+            local.close_window(window);
+        }
+        return here.clear();
+    }
+    leave_for_another(here, strand, window, local, now);
+}
+
+/// Leaves a strand with an open call, or one that was entered over another.
+#[inline(never)]
+fn leave_for_another(
+    here: &Position,
+    strand: &'static Member<Strand>,
+    window: Option<Window>,
+    local: Option<Local>,
+    now: u64,
+) {
     let is_current = here.is_current(strand);
     if is_current {
         draw_boundary(here, local);
@@ -170,6 +193,11 @@ pub(crate) fn draw_boundary_here() {
 #[inline]
 pub(crate) fn stand(strand: &Strand, local: Option<Local>, now: u64) {
     strand.rebase();
+    pause_meter(strand, local, now);
+}
+
+#[inline]
+fn pause_meter(strand: &Strand, local: Option<Local>, now: u64) {
     if !strand.meter.pause(local, now) {
         strand.mark_partial();
     }

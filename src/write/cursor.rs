@@ -139,6 +139,7 @@ impl Position {
     }
 
     /// Restores the position that was saved in the strand, and makes the strand current.
+    #[inline]
     pub(crate) fn take_up(&self, strand: Option<&'static Member<Strand>>) {
         self.strand.set(strand);
         let aside = strand.map(|strand| &strand.aside);
@@ -149,7 +150,25 @@ impl Position {
         self.calls_left.set(aside.map_or(0, Aside::calls_left));
     }
 
+    /// Returns whether the strand is the current one, and no call of it is open.
+    #[inline]
+    pub(crate) fn is_idle_in(&self, strand: &'static Member<Strand>) -> bool {
+        self.is_current(strand) && self.record.get().is_none()
+    }
+
+    /// Leaves the current strand, no call of which is open, for none. There is nothing to
+    /// [review](Self::review) then.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        self.strand.set(None);
+        self.tail.set(None);
+        self.calls_left.set(0);
+        self.counters.set(None);
+        self.plain.set(None);
+    }
+
     /// Saves the position in the current strand.
+    #[inline]
     pub(crate) fn put_aside(&self) {
         if let Some(strand) = self.strand.get() {
             let tail = self.tail.get().map_or(Number::NONE, Member::number);
