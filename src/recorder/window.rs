@@ -60,9 +60,9 @@ impl CallsInWindow {
     #[inline]
     pub(super) fn add_request(&mut self, request: OfRequest, quota: &mut Quota) -> bool {
         let wall = clock::nanoseconds(request.wall);
-        let calls_fit = self.per_request.record(request.calls, quota);
+        let calls_fit = self.per_request.record_like_last(request.calls, quota);
         let wall_fits = self.wall.record(wall, quota);
-        let allocates_fit = self.allocates.record(request.allocates, quota);
+        let allocates_fit = self.allocates.record_like_last(request.allocates, quota);
         calls_fit && wall_fits && allocates_fit
     }
 
