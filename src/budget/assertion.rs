@@ -90,13 +90,13 @@ impl Budget {
     /// - What a library frees only when it gets to it is kept: crossbeam's epochs; tokio's I/O driver, which frees
     ///   what belongs to a socket, some 300 bytes, when it wakes for another reason. A runtime of one thread, as that
     ///   of `#[tokio::test]`, does so while the budget waits.
-    /// - The returned value is kept. Memory of before may be freed; if it grows, the whole new block is kept.
+    /// - The returned value is kept. Memory of before may be freed; if it grows or is replaced, the new block is kept.
     /// - Of what comes to rayon from outside of its pool, each 63rd job brings a block of the pool's queue, which the
     ///   pool frees after 63 more. Inside of the pool, as by `install`, there are none.
     /// - Threads and tasks that don't carry the trace along are not in it. What they allocate is not followed.
-    /// - If a block could not be followed, the budget is exceeded, and says that it can't tell: with more than 1,048,576
-    ///   blocks alive, if memory for them runs out, if more than 128 such budgets run at once or 16 are inside one
-    ///   another, or beyond the [limits](crate::Limits) of a trace.
+    /// - If a block could not be followed, the budget is exceeded, and says that it can't tell: with more than
+    ///   1,048,576 blocks alive, if memory for them runs out, if more than 128 such budgets run at once or 16 are
+    ///   inside one another, or beyond the [limits](crate::Limits) of a trace.
     ///
     /// Cost of the feature: some instructions for each operation of the allocator; while such a budget runs, on all
     /// threads of the process, about 0.1 µs for each, or 2 µs if `tracer-alloc-counter` is compiled without

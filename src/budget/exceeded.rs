@@ -65,8 +65,8 @@ impl Exceeded {
         self.0.figures.brief()
     }
 
-    /// Returns the blocks that a [balanced](crate::alloc::Budget::balanced) budget found allocated and not freed; `None` of other
-    /// budgets, and if they are not known.
+    /// Returns the blocks that a [balanced](crate::alloc::Budget::balanced) budget found allocated and not freed;
+    /// `None` of other budgets, and if they are not known.
     #[cfg(feature = "blocks")]
     pub fn kept(&self) -> Option<Kept> {
         self.0.left.kept()

@@ -20,7 +20,7 @@ pub(super) fn begin() -> &'static Member<Strand> {
 }
 
 pub(super) fn first_chunk(strand: &Strand) -> &'static Member<Chunk> {
-    strand.aside.tail().unwrap()
+    strand.tail().unwrap()
 }
 
 fn recorded(call: CallRef) -> RecordedCall {

@@ -13,7 +13,7 @@ use crate::store::trace::Trace;
 /// Adds a strand to the trace, with one call.
 fn record(trace: &Trace, value: u32) -> &'static Member<Strand> {
     let strand = trace.strand(Address::NONE).unwrap();
-    open(strand.aside.tail().unwrap(), value);
+    open(strand.tail().unwrap(), value);
     strand
 }
 

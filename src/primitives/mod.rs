@@ -19,6 +19,8 @@ pub(crate) mod cut;
 #[cfg(feature = "recorder")]
 pub(crate) mod fallible;
 #[cfg(feature = "recorder")]
+pub(crate) mod place;
+#[cfg(feature = "tower")]
 pub(crate) mod spares;
 #[cfg(any(all(feature = "recorder", feature = "sites"), all(loom, test)))]
 pub(crate) mod turns;

@@ -1,33 +1,16 @@
 //! Boxes that are used again, so that those of most requests are neither allocated nor freed.
 
-use std::cell::Cell;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use crossbeam_utils::CachePadded;
 
 use super::fallible::Boxed;
+use super::place::place_of_thread;
 
 /// Threads share a part if there are more of them.
 const PARTS: usize = 8;
 /// The most boxes that a part keeps.
 const MOST: usize = 32;
-
-/// Returns a number by which threads are spread over parts of shared data.
-pub(crate) fn place_of_thread() -> usize {
-    thread_local! {
-        static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    let place = PLACE.get();
-    if place != usize::MAX {
-        return place;
-    }
-    let place = THREADS.fetch_add(1, Relaxed);
-    PLACE.set(place);
-    place
-}
 
 /// Boxes that nobody uses at this moment, with the values that they had. A bounded number is kept.
 ///
@@ -77,7 +60,7 @@ mod tests {
         for one in all {
             spares.give(one);
         }
-        let again: Vec<_> = (0..MOST + 1).map(|_| *take(1000)).collect();
+        let again: Vec<_> = (0..=MOST).map(|_| *take(1000)).collect();
         let expected: Vec<_> = (0..MOST).rev().chain([1000]).collect();
         assert_eq!(again, expected);
     }

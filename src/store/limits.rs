@@ -70,17 +70,19 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            calls: 10_000,
-            strands: 1_000,
-            folded_strands: 10_000,
-            text_bytes: 1 << 20,
-            sites: 4096,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Limits {
+    pub(crate) const DEFAULT: Self = Self {
+        calls: 10_000,
+        strands: 1_000,
+        folded_strands: 10_000,
+        text_bytes: 1 << 20,
+        sites: 4096,
+    };
+
     /// Sets the limit of [calls](Self::calls).
     #[must_use]
     pub const fn calls(mut self, calls: usize) -> Self {
@@ -118,8 +120,54 @@ impl Limits {
 }
 
 /// Saturates an amount to 32 bits.
-fn count(amount: u64) -> u32 {
-    u32::try_from(amount).unwrap_or(u32::MAX)
+#[expect(clippy::cast_possible_truncation, reason = "it is saturated")]
+const fn count(amount: u64) -> u32 {
+    if amount > u32::MAX as u64 {
+        u32::MAX
+    } else {
+        amount as u32
+    }
+}
+
+/// What a new trace may hold: its limits, in the amounts that are counted. Computed once for many traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    calls: u32,
+    chunks: u32,
+    strands: u32,
+    folded_strands: u32,
+    sums: u32,
+    text_bytes: u32,
+    /// Chunks that are reserved in advance.
+    reserved: u32,
+}
+
+impl Room {
+    pub(crate) const fn of(capacity: usize, limits: Limits) -> Self {
+        let calls = count(limits.calls as u64);
+        let text_bytes = count(limits.text_bytes as u64);
+        let pieces = text_bytes as u64 / TEXT_PIECE as u64;
+        let records = calls as u64 * RECORDS_PER_CALL + pieces;
+        let folded_strands = count(limits.folded_strands as u64);
+        let sums = calls
+            .saturating_add(folded_strands)
+            .saturating_mul(SUMS_PER_CALL);
+        let within = if capacity < limits.calls {
+            capacity
+        } else {
+            limits.calls
+        };
+        Self {
+            calls,
+            chunks: count(records / RECORDS as u64 + CHUNKS_MORE),
+            strands: count(limits.strands as u64),
+            folded_strands,
+            sums: sums.saturating_add(SUMS_MORE),
+            text_bytes,
+            // The first chunk is the strand's own.
+            reserved: count((within.saturating_sub(1) / RECORDS) as u64),
+        }
+    }
 }
 
 /// The state that the strands of a trace share: what is left of its limits, the number of things not
@@ -174,27 +222,16 @@ impl Allowance {
         }
     }
 
-    pub(crate) fn reset(&self, capacity: usize, limits: Limits) {
-        let calls = count(limits.calls as u64);
-        let text_bytes = count(limits.text_bytes as u64);
-        let pieces = u64::from(text_bytes) / TEXT_PIECE as u64;
-        let records = u64::from(calls) * RECORDS_PER_CALL + pieces;
-        // The first chunk is the strand's own.
-        let reserved = capacity.min(limits.calls).saturating_sub(1) / RECORDS;
-        self.calls.store(calls, Relaxed);
-        self.chunks
-            .store(count(records / RECORDS as u64 + CHUNKS_MORE), Relaxed);
-        self.strands.store(count(limits.strands as u64), Relaxed);
-        let folded_strands = count(limits.folded_strands as u64);
-        self.folded_strands.store(folded_strands, Relaxed);
-        let paths = { calls.saturating_add(folded_strands) }
-            .saturating_mul(SUMS_PER_CALL)
-            .saturating_add(SUMS_MORE);
-        self.sums.store(paths, Relaxed);
-        self.paths.reset(paths);
+    pub(crate) fn reset(&self, room: &Room) {
+        self.calls.store(room.calls, Relaxed);
+        self.chunks.store(room.chunks, Relaxed);
+        self.strands.store(room.strands, Relaxed);
+        self.folded_strands.store(room.folded_strands, Relaxed);
+        self.sums.store(room.sums, Relaxed);
+        self.paths.reset(room.sums);
         self.moved.store(0, Relaxed);
-        self.text_bytes.store(text_bytes, Relaxed);
-        self.reserved.store(count(reserved as u64), Relaxed);
+        self.text_bytes.store(room.text_bytes, Relaxed);
+        self.reserved.store(room.reserved, Relaxed);
         self.grown.store(0, Relaxed);
         self.dropped.store(0, Relaxed);
         #[cfg(feature = "tracing")]

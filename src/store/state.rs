@@ -90,6 +90,7 @@ impl RecordState {
     }
 
     /// Returns whether it is a call that is not folded.
+    #[cfg(feature = "recorder")]
     #[inline]
     pub(crate) const fn is_recorded_call(self) -> bool {
         self.0 & (Self::KIND | Self::FOLDED) == RecordKind::Call as u32

@@ -21,7 +21,7 @@ use crate::store::caller::{AtomicCaller, Caller};
 use crate::store::folding::{Ended, FoldingStrands, OpenStrands};
 use crate::store::identity::{self, OwnIds};
 use crate::store::ids::{SpanId, TraceId};
-use crate::store::limits::{ALLOWANCES, Allowance, Limits};
+use crate::store::limits::{ALLOWANCES, Allowance, Limits, Room};
 use crate::store::paths::PATHS;
 #[cfg(feature = "recorder")]
 use crate::store::request_id::{MAX_ID_BYTES, RequestId};
@@ -121,7 +121,12 @@ impl Trace {
     /// The first trace of a process also calibrates the clock. That takes about a millisecond, on a
     /// noisy machine up to 200. To keep it out of the first request, create one when the program starts.
     pub fn new() -> Self {
-        Self::with_capacity(DEFAULT_CAPACITY)
+        const ROOM: Room = Room::of(DEFAULT_CAPACITY, Limits::DEFAULT);
+        Self::with_room(
+            &ROOM,
+            #[cfg(feature = "sites")]
+            (None, Limits::DEFAULT.sites),
+        )
     }
 
     /// Creates a trace with room for this many calls. The report tells [how often](crate::Report::grown)
@@ -149,26 +154,25 @@ impl Trace {
     /// assert_eq!((report.calls.len(), report.folded[0].calls), (2, 3));
     /// ```
     pub fn with_limits(capacity: usize, limits: Limits) -> Self {
-        Self::with_settings(
-            capacity,
-            limits,
+        Self::with_room(
+            &Room::of(capacity, limits),
             #[cfg(feature = "sites")]
-            None,
+            (None, limits.sites),
         )
     }
 
-    pub(super) fn with_settings(
-        capacity: usize,
-        limits: Limits,
-        #[cfg(feature = "sites")] sites: Option<Sites>,
+    /// Creates a trace, which records so many allocation sites if any.
+    pub(super) fn with_room(
+        room: &Room,
+        #[cfg(feature = "sites")] (sites, most_sites): (Option<Sites>, usize),
     ) -> Self {
         clock::warm_up();
         let Some(state) = TraceState::take() else {
             return Self::empty();
         };
-        state.allowance.reset(capacity, limits);
+        state.allowance.reset(room);
         #[cfg(feature = "sites")]
-        state.allowance.sites.reset(sites, limits.sites);
+        state.allowance.sites.reset(sites, most_sites);
         let id = IDS.fetch_add(1, Relaxed) + 1;
         if id == 1 {
             identity::warm_up();

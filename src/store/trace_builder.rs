@@ -3,7 +3,7 @@
 #[cfg(feature = "sites")]
 use alloc_counter::Sites;
 
-use crate::store::limits::Limits;
+use crate::store::limits::{Limits, Room};
 use crate::store::trace::{DEFAULT_CAPACITY, Trace};
 
 /// Settings of a new trace, made by [`Trace::builder`].
@@ -12,6 +12,8 @@ use crate::store::trace::{DEFAULT_CAPACITY, Trace};
 pub struct TraceBuilder {
     capacity: usize,
     limits: Limits,
+    /// Of both.
+    room: Room,
     #[cfg(feature = "sites")]
     sites: Option<Sites>,
     #[cfg(feature = "propagation")]
@@ -23,7 +25,8 @@ impl Trace {
     pub fn builder() -> TraceBuilder {
         TraceBuilder {
             capacity: DEFAULT_CAPACITY,
-            limits: Limits::default(),
+            limits: Limits::DEFAULT,
+            room: Room::of(DEFAULT_CAPACITY, Limits::DEFAULT),
             #[cfg(feature = "sites")]
             sites: None,
             #[cfg(feature = "propagation")]
@@ -36,12 +39,14 @@ impl TraceBuilder {
     /// Sets for how many calls the trace has room before it must grow; 10 by default.
     pub const fn capacity(mut self, calls: usize) -> Self {
         self.capacity = calls;
+        self.room = Room::of(calls, self.limits);
         self
     }
 
     /// Sets the [limits](Limits).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self.room = Room::of(self.capacity, limits);
         self
     }
 
@@ -105,11 +110,10 @@ impl TraceBuilder {
 
     /// Makes the trace. If memory runs out, it is an [empty](Trace::empty) one.
     pub fn build(self) -> Trace {
-        let trace = Trace::with_settings(
-            self.capacity,
-            self.limits,
+        let trace = Trace::with_room(
+            &self.room,
             #[cfg(feature = "sites")]
-            self.sites,
+            (self.sites, self.limits.sites),
         );
         #[cfg(feature = "propagation")]
         if self.is_sampled {

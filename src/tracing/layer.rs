@@ -249,19 +249,31 @@ impl CallLayer {
         if let Some(new) = new.flatten() {
             subscriber::note(new.place.trace);
             self.add(attributes, id, callsite(), new);
-            return;
+        } else {
+            #[cfg(feature = "recorder")]
+            self.add_request(attributes, id, callsite);
         }
-        #[cfg(feature = "recorder")]
-        if let Some(request) = self.requests.begin(attributes, &self.id_fields) {
-            let place = super::requests::place(&request);
-            subscriber::note(place.trace);
-            let new = thread::here(|spans| spans.see_new_at(place));
-            let added = new.and_then(|new| self.add(attributes, id, callsite(), new));
-            if let Some(mut state) = added.and_then(|span| span.state()) {
-                *state.request() = Some(request);
-                if super::requests::Requests::awaits_answer(attributes.metadata()) {
-                    state.await_answer();
-                }
+    }
+
+    /// Adds a new span that begins a request, if it does.
+    #[cfg(feature = "recorder")]
+    fn add_request(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        callsite: impl FnOnce() -> &'static Callsite,
+    ) {
+        let Some(request) = self.requests.begin(attributes, &self.id_fields) else {
+            return;
+        };
+        let place = super::requests::place(&request);
+        subscriber::note(place.trace);
+        let new = thread::here(|spans| spans.see_new_at(place));
+        let added = new.and_then(|new| self.add(attributes, id, callsite(), new));
+        if let Some(mut state) = added.and_then(|span| span.state()) {
+            *state.request() = Some(request);
+            if super::requests::Requests::awaits_answer(attributes.metadata()) {
+                state.await_answer();
             }
         }
     }
@@ -450,7 +462,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if is_traced() || !thread::is_outside() || self.spans.may_have(id.into_u64()) {
+        if is_traced() || !thread::is_outside() || self.spans.has(id.into_u64()) {
             self.enter(id, &|| context.metadata(id));
         }
     }

@@ -214,8 +214,9 @@
 //! # Cost
 //!
 //! If no trace is current, the layer adds some 120 instructions to a span's 1,180 in a registry with a layer
-//! that does nothing. In a trace it adds about 1,840, of which the call is a seventh, and the formatting of the
-//! fields. Once a program is warm, the layer allocates nothing for a span.
+//! that does nothing. In a trace it adds about 1,290, of which the call is a fifth, and the formatting of the
+//! fields. [`subscriber`](subscriber()) adds 430 more. Once a program is warm, the layer allocates nothing for a
+//! span.
 
 // Imports `recorder`, `write`, `store` and `primitives`.
 

@@ -314,9 +314,9 @@ fn added_line_by_line_is_as_added_as_reports() {
     file.extend_from_slice(b"\n\n");
     json::write_line(&folded, &mut file).unwrap();
     whole.add(&folded);
-    let mut reports = json::Lines::new(&file[..]);
+    let reports = json::Lines::new(&file[..]);
     let mut lines_to_add = json::Lines::new(&file[..]);
-    while let Some(report) = reports.next() {
+    for report in reports {
         let added = by_line.add_next(&mut lines_to_add).unwrap();
         assert_eq!(
             report.map(|_| ()).map_err(|error| error.to_string()),

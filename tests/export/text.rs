@@ -512,5 +512,5 @@ fn a_rendering_is_one_text_with_a_few_lists_beside_it() {
     let (lines, of_lines) = allocates(|| report.to_string());
     let (tree, of_tree) = allocates(|| format!("{report:#}"));
     assert_eq!((lines.lines().count(), tree.lines().count()), (16, 18));
-    assert_eq!((of_lines, of_tree), (2, 15));
+    assert_eq!((of_lines, of_tree), (2, 14));
 }

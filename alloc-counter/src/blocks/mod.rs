@@ -211,8 +211,9 @@ impl BlocksKey {
 /// The crate `tracer` makes `Budget::balanced` of it. The [`Budget`](crate::Budget) of this crate compares sums.
 ///
 /// Cost: while there is any, about 0.1 µs for each operation of every thread in the process, or 2 µs if this crate is
-/// compiled without optimisation, and 33 to 66 bytes for each live block that is followed, which are overhead. At most 128 exist at once, and each follows up to 1,048,576
-/// live blocks. Beyond that, or if memory for the table runs out, it is not known what was kept.
+/// compiled without optimisation, and 33 to 66 bytes for each live block that is followed, which are overhead. At most
+/// 128 exist at once, and each follows up to 1,048,576 live blocks. Beyond that, or if memory for the table runs out, it
+/// is not known what was kept.
 ///
 /// ```
 /// # #[global_allocator] static A: alloc_counter::Counting = alloc_counter::Counting::system();

@@ -29,20 +29,18 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let stripes = &shared.stripes;
     // A rule of the program may end another request meanwhile; that one finds no spare summary.
     let spare = stripes.aggregates().and_then(|mut it| it.spare.take());
-    let mut spare = spare.map_or_else(|| Boxed::new(Summary::new()), Ok);
+    let mut spare = match spare {
+        Some(spare) => Ok(spare),
+        None => Boxed::new(Summary::new()),
+    };
     let summary = match &mut spare {
         Ok(boxed) => &mut **boxed,
         Err(unboxed) => unboxed,
     };
     summary.read(&recording.trace);
     let wall = clock::between(recording.started, now);
-    let outcome = recording.outcome.take().unwrap_or_else(|| {
-        if std::thread::panicking() && !recording.was_panicking {
-            Outcome::Panicked
-        } else {
-            outcome_of(summary)
-        }
-    });
+    let set = recording.outcome.take();
+    let outcome = set.unwrap_or_else(|| outcome_of(summary, recording.was_panicking));
     let ending = Ending::of(&outcome);
     let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
     let route = shared.routes.at(recording.route);
@@ -182,9 +180,12 @@ fn hand_over(
     })
 }
 
-/// Returns panicked if an outermost call panicked, or else failed if one failed. Returns cancelled only
+/// Returns panicked if the thread or an outermost call panicked, or else failed if one failed. Returns cancelled only
 /// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
-fn outcome_of(summary: &Summary) -> Outcome {
+fn outcome_of(summary: &Summary, was_panicking: bool) -> Outcome {
+    if std::thread::panicking() && !was_panicking {
+        return Outcome::Panicked;
+    }
     let severity = |end: &OutcomeKind| match end {
         OutcomeKind::Cancelled => 0,
         OutcomeKind::Running | OutcomeKind::Ok => 1,

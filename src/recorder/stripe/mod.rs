@@ -14,7 +14,7 @@ use std::sync::MutexGuard;
 use crossbeam_utils::CachePadded;
 
 use crate::primitives::cut::Moments;
-use crate::primitives::spares::place_of_thread;
+use crate::primitives::place::place_of_thread;
 
 use super::baseline::Baseline;
 #[cfg(feature = "metrics")]

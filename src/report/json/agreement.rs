@@ -74,7 +74,7 @@ impl Filler<'_> {
 
     fn index(&mut self, before: usize) -> Option<usize> {
         let before = u64::try_from(before).unwrap();
-        let index = self.maybe(|it| it.number())?.checked_rem(before)?;
+        let index = self.maybe(Self::number)?.checked_rem(before)?;
         usize::try_from(index).ok()
     }
 

@@ -84,8 +84,9 @@ impl<'a> Written<'a> {
         value(self)
     }
 
-    /// Reads a field that may be missing.
+    /// Reads a field that may be missing: `Some(None)` if it is.
     #[inline]
+    #[expect(clippy::option_option, reason = "so that `?` gives the line up")]
     pub(super) fn if_there<T>(
         &mut self,
         name: &str,

@@ -97,6 +97,16 @@ const KINDS: &[Kind] = &[
         spans::with_no_trace,
     ),
     all(
+        "span-wrapped",
+        "a `tracing` span as a call, in a wrapped subscriber",
+        spans::as_call_in_wrapped,
+    ),
+    all(
+        "span-wrapped-no-trace",
+        "a `tracing` span in a wrapped subscriber and no trace",
+        spans::in_wrapped_with_no_trace,
+    ),
+    all(
         "span-empty-layer",
         "– a `tracing` span, `Registry` with a layer that does nothing",
         spans::with_empty_layer,
@@ -110,6 +120,16 @@ const KINDS: &[Kind] = &[
         "span-label-tracing",
         "– a `tracing` span with a field, bare `Registry`",
         spans::with_field,
+    ),
+    all(
+        "span-pending",
+        "a `tracing` span around a future, as a call, two polls",
+        spans::around_future,
+    ),
+    all(
+        "span-pending-empty-layer",
+        "– in a `Registry` with a layer that does nothing",
+        spans::around_future_with_empty_layer,
     ),
     all(
         "span-opentelemetry",
