@@ -38,8 +38,8 @@ fn work(number: u64) {
             $inside;
         }};
     }
-    let mut made = None;
-    level!(number, level!(number / 10, made = Some(vec![0_u8; bytes])));
+    let made;
+    level!(number, level!(number / 10, made = vec![0_u8; bytes]));
     drop(black_box(made));
 }
 
