@@ -40,7 +40,7 @@ impl Trace {
     }
 
     /// Returns the id of the call that this handle is below, or else of the request itself; `None` for an empty
-    /// trace. Calls beyond the trace's [limits](Limits) have none: then it is that of the nearest recorded call
+    /// trace. Calls beyond the trace's [limits](crate::Limits) have none: then it is that of the nearest recorded call
     /// around them.
     ///
     /// ```

@@ -1,6 +1,6 @@
 //! A trace that goes through several services: what the caller sent, what is sent on, and who keeps its part.
 //!
-//! Without the feature `propagation` none is known.
+//! Without the feature `propagation`, no other service is known.
 
 #[cfg(feature = "propagation")]
 use crate::store::caller::Caller;
