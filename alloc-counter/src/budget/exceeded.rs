@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::counts::Counts;
 
-use super::{ALLOCATIONS, BYTES, Budget, Happened, Limit, PEAK_BYTES, RETAINED_BYTES};
+use super::{ALLOCATIONS, BYTES, Budget, Happened, Known, Limit, PEAK_BYTES, RETAINED_BYTES};
 
 /// Error of a [`Budget`] that was exceeded, or whose exact limits were not reached. Its text has the location,
 /// what was allowed, what happened, and by which operations. If only exact limits are broken, it also has the
@@ -86,7 +86,7 @@ impl Exceeded {
     pub fn accepting(&self) -> Option<Budget> {
         let lines = self.lines()?;
         #[cfg(feature = "blocks")]
-        if self.happened?.kept != super::Known::Sums && !lines[RETAINED_BYTES].holds() {
+        if self.happened?.known != Known::Sums && !lines[RETAINED_BYTES].holds() {
             // A limit on the kept bytes is one on the sums.
             return None;
         }
@@ -170,7 +170,10 @@ impl fmt::Display for Figures<'_> {
                 Some(happened) => write!(f, "{happened}")?,
             }
         }
-        if exceeded.happened.is_some_and(|happened| !happened.is_whole) {
+        if exceeded
+            .happened
+            .is_some_and(|happened| happened.known == Known::Part)
+        {
             return write!(f, "\n  by {counts}, and what is not in these");
         }
         write!(f, "\n  by {counts}")

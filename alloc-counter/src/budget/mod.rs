@@ -208,10 +208,8 @@ impl Budget {
     ) -> Result<(), Exceeded> {
         let happened = counts.map(|counts| Happened {
             counts,
-            is_whole: true,
             peak_bytes,
-            #[cfg(feature = "blocks")]
-            kept: Known::Sums,
+            known: Known::Sums,
         });
         self.judge_happened(place, happened)
     }
@@ -228,10 +226,8 @@ impl Budget {
     ) -> Result<(), Exceeded> {
         let happened = counts.map(|counts| Happened {
             counts,
-            is_whole: false,
             peak_bytes: None,
-            #[cfg(feature = "blocks")]
-            kept: Known::Nothing,
+            known: Known::Part,
         });
         self.judge_happened(place, happened)
     }
@@ -252,9 +248,8 @@ impl Budget {
     ) -> Result<(), Exceeded> {
         let happened = counts.map(|counts| Happened {
             counts,
-            is_whole: true,
             peak_bytes,
-            kept: kept_bytes.map_or(Known::Nothing, Known::Bytes),
+            known: kept_bytes.map_or(Known::NotKept, Known::Kept),
         });
         self.judge_happened(place, happened)
     }
@@ -273,15 +268,19 @@ impl Budget {
     }
 }
 
-/// What is known of the memory that is kept.
-#[cfg(feature = "blocks")]
+/// What is known beside the peak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// The sums of what was allocated and freed.
+    /// The sums of what was allocated and freed, and by them what is kept.
     Sums,
-    /// The bytes of the blocks that are kept.
-    Bytes(u64),
-    Nothing,
+    /// Those of a part, and of the whole nothing.
+    Part,
+    /// The sums, and the bytes of the blocks that are kept.
+    #[cfg(feature = "blocks")]
+    Kept(u64),
+    /// The sums, but not what is kept.
+    #[cfg(feature = "blocks")]
+    NotKept,
 }
 
 /// The limit of one figure.
@@ -317,30 +316,28 @@ impl fmt::Display for Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Happened {
     counts: Counts,
-    /// Whether these are the counts of all of the code.
-    is_whole: bool,
     peak_bytes: Option<u64>,
-    #[cfg(feature = "blocks")]
-    kept: Known,
+    known: Known,
 }
 
 impl Happened {
     /// Returns a sum of the whole, if it is known.
     #[inline]
     fn sum(self, figure: impl FnOnce(Counts) -> i128) -> Option<i128> {
-        self.is_whole.then(|| figure(self.counts))
+        (self.known != Known::Part).then(|| figure(self.counts))
     }
 
     /// Returns the bytes that are kept, if they are known.
     #[inline]
     fn kept_bytes(self) -> Option<i128> {
-        #[cfg(feature = "blocks")]
-        match self.kept {
-            Known::Sums => {}
-            Known::Bytes(bytes) => return Some(bytes.into()),
-            Known::Nothing => return None,
+        match self.known {
+            Known::Sums => Some(self.counts.net_bytes().into()),
+            Known::Part => None,
+            #[cfg(feature = "blocks")]
+            Known::Kept(bytes) => Some(bytes.into()),
+            #[cfg(feature = "blocks")]
+            Known::NotKept => None,
         }
-        self.sum(|counts| counts.net_bytes().into())
     }
 
     /// Returns the figures in the order of their places.
