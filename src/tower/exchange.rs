@@ -124,7 +124,8 @@ impl Exchange {
                 Some(name) => recorder.begin_with_id(Name::of(name), id),
                 None => recorder.begin_with_id(name(options, head), id),
             };
-            let given_id = find(head.headers, &options.id_header);
+            let names = [&options.id_header, &propagation::TRACEPARENT];
+            let [given_id, traceparent] = find_each(head.headers, names);
             let Some(mut exchange) = SPARES.take_or_make(Self::idle) else {
                 id::with(given_id, begin).lose();
                 return None;
@@ -134,7 +135,7 @@ impl Exchange {
             let recording = id::with(given_id, |id| it.recording.insert(begin(id)));
             let trace = recording.trace();
             if options.continues {
-                propagation::continue_from(head.headers, trace);
+                propagation::continue_from(head.headers, traceparent, trace);
             }
             it.execution = Execution::begin(trace);
             it.path.clear();
