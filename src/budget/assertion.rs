@@ -222,7 +222,8 @@ impl Budget {
     ///
     /// Other threads and tasks count if they carry the trace along, as
     /// [`in_current_trace`](crate::in_current_trace) and spans of `tracing` do, and as far as they have come when
-    /// the code ends: wait for them in it. Within the trace's [limits](crate::Limits), the figures are exact.
+    /// the code ends: wait for them in it. Within the trace's [limits](crate::Limits), the figures are exact; beyond
+    /// that of its strands they are not known, and a limit on them is exceeded.
     ///
     /// A failure has the tree of the calls instead of lines; with the feature `sites`, the lines are in the tree.
     /// A peak over several threads is not known, so a limit on it is exceeded. If a trace is current, its reports
@@ -355,7 +356,11 @@ impl Budget {
         following: &Following,
     ) -> Result<(), Exceeded> {
         let left = following.left();
-        let judged = left.judge(self.limits, place, trace.total());
+        let judged = if trace.has_all_strands() {
+            left.judge(self.limits, place, trace.total())
+        } else {
+            self.limits.judge_part(place, trace.total())
+        };
         judged.map_err(|figures| {
             // The caller frees it, so it is the program's.
             let inside = Inside::Trace(Box::new(trace.report()));

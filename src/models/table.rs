@@ -5,7 +5,7 @@ use loom::thread;
 use super::{explore, leak};
 use crate::primitives::table::Table;
 
-/// Two threads use one place, that of both ids, and the list of those that find none.
+/// Two threads use one place, that of both ids, and the next level.
 #[test]
 fn two_threads_find_their_own() {
     explore(3, || {
@@ -20,7 +20,7 @@ fn two_threads_find_their_own() {
         assert!(table.get(1).is_none_or(|member| *member == 10));
         assert_eq!(table.get(4).copied(), Some(20));
         other.join().unwrap();
-        assert!(table.get(1).is_none() && table.may_have(4));
+        assert!(table.get(1).is_none() && table.has(4));
         assert_eq!(table.remove(4).copied(), Some(20));
     });
 }

@@ -4,6 +4,7 @@
 use std::ops::{Deref, DerefMut};
 
 /// A box whose allocation may fail.
+#[derive(Debug)]
 pub(crate) struct Boxed<T>(Box<[T; 1]>);
 
 impl<T> Boxed<T> {

@@ -1,23 +1,24 @@
 //! A table of things that live for ever, found by an id, from any thread.
 //!
-//! An id has four places, which are beside each other. A thread that adds something claims one of them by
-//! an exchange, so nobody waits. What finds no place is in a list with a lock, which is rarely used.
+//! An id has four places, which are beside each other, on each level. A thread that adds something claims the first
+//! free one by an exchange, so nobody waits. A level is made when something finds no place on those before it, which
+//! are smaller.
 //!
 //! Nobody adds or removes an id while another looks for it: the users of an id have handles of what it
 //! stands for, and the last one removes it. So a reader that finds the id finds what belongs to it.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
-use crate::primitives::sync::{AtomicCell, AtomicU32, AtomicU64};
-use crate::primitives::wait::Lock;
+use crate::primitives::sync::{AtomicCell, AtomicU64, OnceLock, array};
 
 /// References by ids, which are neither 0 nor [`u64::MAX`].
 pub(crate) struct Table<T: 'static> {
-    groups: Box<[Group<T>]>,
-    /// The length of the list of those without a place.
-    more_len: AtomicU32,
-    more: Lock<Vec<(u64, &'static T)>>,
+    first: Level<T>,
+    further: [OnceLock<Level<T>>; FURTHER],
 }
+
+/// The number of groups is a power of two.
+struct Level<T: 'static>(Box<[Group<T>]>);
 
 /// One line of memory: places, each with an id, or [`FREE`], or [`CLAIMED`].
 #[repr(align(64))]
@@ -28,6 +29,9 @@ struct Group<T: 'static> {
 
 const PLACES: usize = if cfg!(loom) { 1 } else { 4 };
 const GROUPS: usize = if cfg!(loom) { 2 } else { 1024 };
+/// Levels after the first one. Each has four times as many groups as the one before: together they have places for
+/// some million ids in 22 MiB.
+const FURTHER: usize = if cfg!(loom) { 1 } else { 4 };
 
 const FREE: u64 = 0;
 /// What belongs to it is not there yet.
@@ -35,56 +39,86 @@ const CLAIMED: u64 = u64::MAX;
 
 impl<T> Table<T> {
     pub(crate) fn new() -> Self {
-        let group = || Group {
-            ids: std::array::from_fn(|_| AtomicU64::new(FREE)),
-            members: std::array::from_fn(|_| AtomicCell::new(None)),
-        };
+        let first = std::iter::repeat_with(Group::new).take(GROUPS);
         Self {
-            groups: alloc_counter::exclude(|| std::iter::repeat_with(group).take(GROUPS).collect()),
-            more_len: AtomicU32::new(0),
-            more: Lock::new(Vec::new()),
+            first: Level(alloc_counter::exclude(|| first.collect())),
+            further: array![OnceLock::new(); FURTHER],
         }
+    }
+
+    /// Returns the levels that there are after the first one.
+    fn further(&self) -> impl Iterator<Item = &Level<T>> {
+        self.further.iter().map_while(OnceLock::get)
+    }
+
+    /// Returns whether there is something with this id.
+    #[inline]
+    pub(crate) fn has(&self, id: u64) -> bool {
+        let has = |level: &Level<T>| level.group(id).position(id, Relaxed).is_some();
+        has(&self.first) || self.further().any(has)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: u64) -> Option<&'static T> {
+        let found = self.first.get(id);
+        found.or_else(|| self.further().find_map(|level| level.get(id)))
+    }
+
+    /// Adds a member; `false` if there is no memory.
+    #[inline]
+    pub(crate) fn insert(&self, id: u64, member: &'static T) -> bool {
+        self.first.insert(id, member) || self.insert_further(id, member)
+    }
+
+    #[cold]
+    fn insert_further(&self, id: u64, member: &'static T) -> bool {
+        let mut groups = GROUPS;
+        self.further.iter().any(|place| {
+            groups *= 4;
+            let level = place.get().or_else(|| {
+                alloc_counter::exclude(|| {
+                    // Another thread may have been faster; then this one's is freed.
+                    let _ = place.set(Level::try_new(groups)?);
+                    place.get()
+                })
+            });
+            level.is_some_and(|level| level.insert(id, member))
+        })
+    }
+
+    #[inline]
+    pub(crate) fn remove(&self, id: u64) -> Option<&'static T> {
+        let removed = self.first.remove(id);
+        removed.or_else(|| self.further().find_map(|level| level.remove(id)))
+    }
+}
+
+impl<T> Level<T> {
+    /// `None` if there is no memory.
+    fn try_new(groups: usize) -> Option<Self> {
+        let mut made = Vec::new();
+        made.try_reserve_exact(groups).ok()?;
+        made.resize_with(groups, Group::new);
+        Some(Self(made.into_boxed_slice()))
     }
 
     #[inline]
     fn group(&self, id: u64) -> &Group<T> {
         // Multiplied by the golden ratio, the upper bits are well mixed.
         let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> u32::BITS;
-        let group = mixed as usize % GROUPS;
-        &self.groups[group]
-    }
-
-    /// Returns whether there may be something with this id.
-    #[inline]
-    pub(crate) fn may_have(&self, id: u64) -> bool {
-        let mut ids = self.group(id).ids.iter();
-        ids.any(|known| known.load(Relaxed) == id) || self.more_len.load(Relaxed) > 0
+        let group = mixed as usize & (self.0.len() - 1);
+        &self.0[group]
     }
 
     #[inline]
-    pub(crate) fn get(&self, id: u64) -> Option<&'static T> {
+    fn get(&self, id: u64) -> Option<&'static T> {
         let group = self.group(id);
-        for (known, member) in group.ids.iter().zip(&group.members) {
-            if known.load(Acquire) == id {
-                return member.load();
-            }
-        }
-        if self.more_len.load(Relaxed) == 0 {
-            return None;
-        }
-        self.get_more(id)
+        let place = group.position(id, Acquire)?;
+        group.members[place].load()
     }
 
-    #[cold]
-    fn get_more(&self, id: u64) -> Option<&'static T> {
-        let more = self.more.take()?;
-        let found = more.iter().find(|(known, _)| *known == id);
-        found.map(|(_, member)| *member)
-    }
-
-    /// Adds a member; `false` if there is no memory.
     #[inline]
-    pub(crate) fn insert(&self, id: u64, member: &'static T) -> bool {
+    fn insert(&self, id: u64, member: &'static T) -> bool {
         let group = self.group(id);
         for (known, place) in group.ids.iter().zip(&group.members) {
             let claim = || known.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed);
@@ -94,60 +128,36 @@ impl<T> Table<T> {
                 return true;
             }
         }
-        self.insert_more(id, member)
-    }
-
-    #[cold]
-    fn insert_more(&self, id: u64, member: &'static T) -> bool {
-        let Some(mut more) = self.more.take() else {
-            return false;
-        };
-        if alloc_counter::exclude(|| more.try_reserve(1)).is_err() {
-            return false;
-        }
-        more.push((id, member));
-        self.more_len.store(length(&more), Relaxed);
-        true
+        false
     }
 
     #[inline]
-    pub(crate) fn remove(&self, id: u64) -> Option<&'static T> {
+    fn remove(&self, id: u64) -> Option<&'static T> {
         let group = self.group(id);
-        for (known, member) in group.ids.iter().zip(&group.members) {
-            if known.load(Acquire) == id {
-                let member = member.load();
-                known.store(FREE, Release);
-                return member;
-            }
-        }
-        if self.more_len.load(Relaxed) == 0 {
-            return None;
-        }
-        self.remove_more(id)
-    }
-
-    #[cold]
-    fn remove_more(&self, id: u64) -> Option<&'static T> {
-        let mut more = self.more.take()?;
-        let place = more.iter().position(|(known, _)| *known == id)?;
-        let (_, member) = more.swap_remove(place);
-        self.more_len.store(length(&more), Relaxed);
-        Some(member)
+        let place = group.position(id, Acquire)?;
+        let member = group.members[place].load();
+        group.ids[place].store(FREE, Release);
+        member
     }
 }
 
-fn length<T>(more: &[T]) -> u32 {
-    u32::try_from(more.len()).unwrap_or(u32::MAX)
+impl<T> Group<T> {
+    fn new() -> Self {
+        Self {
+            ids: std::array::from_fn(|_| AtomicU64::new(FREE)),
+            members: std::array::from_fn(|_| AtomicCell::new(None)),
+        }
+    }
+
+    #[inline]
+    fn position(&self, id: u64, order: Ordering) -> Option<usize> {
+        self.ids.iter().position(|known| known.load(order) == id)
+    }
 }
 
-impl<T> Drop for Table<T> {
+impl<T> Drop for Level<T> {
     /// Frees its memory as the tracer's own.
     fn drop(&mut self) {
-        alloc_counter::exclude(|| {
-            self.groups = Box::default();
-            if let Some(mut more) = self.more.take() {
-                *more = Vec::new();
-            }
-        });
+        alloc_counter::exclude(|| self.0 = Box::default());
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn compare(
     let window = shared.window_now();
     let mut requests = RequestsInWindow::default();
     let mut is_whole = true;
-    let mut usual: Vec<CallsInWindow> = vec![CallsInWindow::default(); paths.len()];
+    let mut usual: Vec<_> = { paths.iter() }.map(|_| CallsInWindow::default()).collect();
     shared.stripes.read_route(route, window, |baseline| {
         is_whole &= baseline.is_whole();
         for window in baseline.requests() {
@@ -71,13 +71,13 @@ pub(super) fn compare(
             calls: path.calls,
             wall: path.wall,
             allocates: path.allocates,
-            net_bytes: None,
+            net_bytes: path.net_bytes,
             of: requests.count,
             requests: came_along,
             usual_calls,
             usual_wall,
             usual_allocates: { path.allocates }.and_then(|_| usual.allocates.percentiles()),
-            usual_net_bytes: None,
+            usual_net_bytes: { path.net_bytes }.and_then(|_| usual.kept_bytes()),
         });
         report.calls[path.first].compared = compared.map(Box::new);
     }
@@ -113,6 +113,7 @@ struct OnPath {
     calls: u64,
     wall: Duration,
     allocates: Option<u64>,
+    net_bytes: Option<i64>,
 }
 
 /// The number of the path that leads there, if any, and the function's name, module, file and line.
@@ -124,6 +125,8 @@ impl OnPath {
         self.wall = self.wall.saturating_add(wall);
         let sums = self.allocates.zip(total);
         self.allocates = sums.map(|(sum, total)| sum + total.allocates());
+        let sums = self.net_bytes.zip(total);
+        self.net_bytes = sums.map(|(sum, total)| sum.saturating_add(total.net_bytes()));
     }
 
     /// Returns the paths of a report, in the order of their first calls, and the number of each.
@@ -140,6 +143,7 @@ impl OnPath {
                     calls: 0,
                     wall: Duration::ZERO,
                     allocates: call.total.map(|_| 0),
+                    net_bytes: call.total.map(|_| 0),
                 });
                 paths.len() - 1
             });

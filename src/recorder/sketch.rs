@@ -24,11 +24,15 @@ const WIDEST: u32 = BINS_PER_OCTAVE.ilog2();
 /// not enough, only the number of values below all bins, or above, is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
-    /// The first bin's number.
-    first: usize,
-    bins: Vec<u32>,
+    /// The first bin's number. There are fewer than a thousand.
+    first: u16,
+    /// The place of the bin that has `last`.
+    place: u16,
     /// How often neighbouring bins were merged in pairs.
     wider: u32,
+    bins: Vec<u32>,
+    /// The value that [`record_like_last`](Self::record_like_last) counted last; 0 if its bin may have moved since.
+    last: u64,
     /// The number of values that were 0. These are in no bin.
     zeros: u64,
     count: u64,
@@ -57,6 +61,11 @@ fn bounds(bin: usize) -> (u64, u64) {
     let octave = bin / per_octave - 2;
     let lowest = (bin % per_octave + per_octave) << (octave + 1);
     (lowest, lowest.saturating_add(1 << (octave + 1)))
+}
+
+/// Shortens a bin's number or place.
+fn in_16_bits(bin: usize) -> u16 {
+    u16::try_from(bin).unwrap_or(u16::MAX)
 }
 
 impl Sketch {
@@ -88,6 +97,31 @@ impl Sketch {
         self.put_within(bin_of(value), 1)
     }
 
+    /// Counts a value as [`record`](Self::record) does, at less cost if it is 0 or the one that was counted last.
+    #[inline]
+    pub(super) fn record_like_last(&mut self, value: u64, quota: &mut Quota) -> bool {
+        self.count += 1;
+        if value == 0 {
+            self.zeros += 1;
+            return true;
+        }
+        if value == self.last
+            && let Some(count) = self.bins.get_mut(usize::from(self.place))
+        {
+            *count = count.saturating_add(1);
+            return true;
+        }
+        self.max = self.max.max(value);
+        let place = (bin_of(value) >> self.wider).checked_sub(usize::from(self.first));
+        let count = place.and_then(|place| Some((place, self.bins.get_mut(place)?)));
+        let Some((place, count)) = count else {
+            return self.extend(value, quota);
+        };
+        *count = count.saturating_add(1);
+        (self.last, self.place) = (value, in_16_bits(place));
+        true
+    }
+
     /// Takes memory for the bin of a value that was counted, but for which there was none.
     pub(super) fn extend(&mut self, value: u64, quota: &mut Quota) -> bool {
         self.extend_to(bin_of(value), 1, quota)
@@ -107,7 +141,7 @@ impl Sketch {
     /// Counts `by` values in a bin, if there is memory for it.
     #[inline]
     fn put_within(&mut self, bin: usize, by: u32) -> bool {
-        let place = (bin >> self.wider).checked_sub(self.first);
+        let place = (bin >> self.wider).checked_sub(usize::from(self.first));
         let count = place.and_then(|place| self.bins.get_mut(place));
         let Some(count) = count else { return false };
         *count = count.saturating_add(by);
@@ -116,27 +150,29 @@ impl Sketch {
 
     #[cold]
     fn extend_to(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
+        self.last = 0;
         loop {
             let wide = bin >> self.wider;
+            let present = usize::from(self.first);
             let (first, end) = match self.bins.len() {
                 0 => (wide, wide + 1),
-                len => (self.first.min(wide), (self.first + len).max(wide + 1)),
+                len => (present.min(wide), (present + len).max(wide + 1)),
             };
             if self.reserve(end - first, quota) {
                 let before = if self.bins.is_empty() {
                     0
                 } else {
-                    self.first - first
+                    present - first
                 };
                 self.bins.splice(0..0, std::iter::repeat_n(0, before));
                 self.bins.resize(end - first, 0);
-                self.first = first;
+                self.first = in_16_bits(first);
                 let count = &mut self.bins[wide - first];
                 *count = count.saturating_add(by);
                 return true;
             }
             if self.wider == WIDEST || self.bins.is_empty() {
-                let is_below = !self.bins.is_empty() && wide < self.first;
+                let is_below = !self.bins.is_empty() && wide < present;
                 let unknown = if is_below {
                     &mut self.below
                 } else {
@@ -164,16 +200,18 @@ impl Sketch {
 
     /// Merges the bins in pairs, in the memory that they have.
     fn widen(&mut self) {
-        let first = self.first / 2;
+        let before = usize::from(self.first);
+        let first = before / 2;
         for place in 0..self.bins.len() {
             let count = std::mem::take(&mut self.bins[place]);
-            let wide = &mut self.bins[((self.first + place) >> 1) - first];
+            let wide = &mut self.bins[((before + place) >> 1) - first];
             *wide = wide.saturating_add(count);
         }
-        let end = (self.first + self.bins.len()).div_ceil(2);
+        let end = (before + self.bins.len()).div_ceil(2);
         self.bins.truncate(end - first);
-        self.first = first;
+        self.first = in_16_bits(first);
         self.wider += 1;
+        self.last = 0;
     }
 
     /// Adds the values of another sketch.
@@ -188,7 +226,8 @@ impl Sketch {
         }
         for (place, count) in other.bins.iter().enumerate() {
             if *count > 0 {
-                self.put((other.first + place) << other.wider, *count, quota);
+                let bin = (usize::from(other.first) + place) << other.wider;
+                self.put(bin, *count, quota);
             }
         }
         self.count += other.count;
@@ -223,7 +262,7 @@ impl Sketch {
 
     /// Returns the lowest value of a bin, and that of the next.
     fn bounds(&self, place: usize) -> (u64, u64) {
-        let first = (self.first + place) << self.wider;
+        let first = (usize::from(self.first) + place) << self.wider;
         let last = first + (1 << self.wider) - 1;
         (bounds(first).0.max(1), bounds(last).1)
     }
@@ -335,6 +374,7 @@ mod tests {
             shift in 0_u32..40,
             split in 0_usize..200,
             wider in 0..=WIDEST,
+            times in 1_usize..5,
         ) {
             for value in &mut values {
                 *value >>= shift;
@@ -346,8 +386,12 @@ mod tests {
             for (place, value) in values.iter().enumerate() {
                 let into = if place < split { &mut sketch } else { &mut other };
                 into.record(*value, &mut Quota::unlimited());
+                for _ in 1..times {
+                    into.record_like_last(*value, &mut Quota::unlimited());
+                }
             }
             sketch.add(&other);
+            values = { values.iter() }.flat_map(|value| std::iter::repeat_n(*value, times)).collect();
             values.sort_unstable();
             prop_assert_eq!(sketch.max, *values.last().unwrap());
             for percent in [50, 95, 99] {

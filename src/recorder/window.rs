@@ -3,6 +3,8 @@
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
+use crate::primitives::fallible::Boxed;
+use crate::report::Percentiles;
 
 use super::quota::Quota;
 use super::sketch::Sketch;
@@ -43,7 +45,7 @@ impl RequestsInWindow {
 }
 
 /// Figures of the calls of one path, in one window.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct CallsInWindow {
     /// Times are in ticks.
     pub(super) sums: Sums,
@@ -52,6 +54,8 @@ pub(super) struct CallsInWindow {
     pub(super) per_request: Sketch,
     pub(super) wall: Sketch,
     pub(super) allocates: Sketch,
+    /// The bytes that these calls kept.
+    pub(super) kept: KeptBytes,
 }
 
 impl CallsInWindow {
@@ -60,10 +64,11 @@ impl CallsInWindow {
     #[inline]
     pub(super) fn add_request(&mut self, request: OfRequest, quota: &mut Quota) -> bool {
         let wall = clock::nanoseconds(request.wall);
-        let calls_fit = self.per_request.record(request.calls, quota);
+        let calls_fit = self.per_request.record_like_last(request.calls, quota);
         let wall_fits = self.wall.record(wall, quota);
-        let allocates_fit = self.allocates.record(request.allocates, quota);
-        calls_fit && wall_fits && allocates_fit
+        let allocates_fit = self.allocates.record_like_last(request.allocates, quota);
+        let kept_fits = self.kept.record(request.net_bytes, quota);
+        calls_fit && wall_fits && allocates_fit && kept_fits
     }
 
     /// Counts this many requests that had no such call.
@@ -78,11 +83,101 @@ impl CallsInWindow {
         self.per_request.add(&other.per_request);
         self.wall.add(&other.wall);
         self.allocates.add(&other.allocates);
+        self.kept.merge(&other.kept);
     }
 
     /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
-        self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes()
+        let bins = self.per_request.bytes() + self.wall.bytes() + self.allocates.bytes();
+        bins + self.kept.bytes()
+    }
+
+    /// Returns the percentiles of the bytes that the calls kept, of all requests that are counted; `None` if they
+    /// are not known.
+    pub(super) fn kept_bytes(&self) -> Option<Percentiles<u64>> {
+        self.kept.percentiles(self.per_request.count())
+    }
+}
+
+/// The bytes that the calls of one path kept, by request.
+///
+/// Calls of most paths free all that they allocate. So only requests that kept something are added: of the others, the
+/// number follows from that of all requests, and a path without the former takes no memory.
+#[derive(Debug, Default)]
+pub(super) enum KeptBytes {
+    #[default]
+    Nothing,
+    Something(Boxed<Sketch>),
+    /// There was no memory for the first one.
+    Unknown,
+}
+
+impl KeptBytes {
+    /// Adds the bytes that a request kept; nothing if it freed as many or more. Returns `false` if there is no memory
+    /// for them.
+    #[inline]
+    fn record(&mut self, net_bytes: i64, quota: &mut Quota) -> bool {
+        if net_bytes <= 0 {
+            return true;
+        }
+        let bytes = net_bytes.cast_unsigned();
+        if let Self::Something(sketch) = self {
+            return sketch.record_like_last(bytes, quota);
+        }
+        self.record_first(bytes, quota)
+    }
+
+    #[cold]
+    fn record_first(&mut self, bytes: u64, quota: &mut Quota) -> bool {
+        { self.sketch(quota) }.is_some_and(|sketch| sketch.record(bytes, quota))
+    }
+
+    /// Returns the figures of the requests that kept something; `None` if there is no memory for them.
+    fn sketch(&mut self, quota: &mut Quota) -> Option<&mut Sketch> {
+        if matches!(self, Self::Nothing) {
+            *self = Self::made(quota).map_or(Self::Unknown, Self::Something);
+        }
+        match self {
+            Self::Something(sketch) => Some(sketch),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+
+    fn made(quota: &mut Quota) -> Option<Boxed<Sketch>> {
+        let taken = quota.take(size_of::<Sketch>())?;
+        let made = Boxed::new(Sketch::default()).ok()?;
+        taken.keep();
+        Some(made)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match other {
+            Self::Nothing => {}
+            Self::Something(other) => {
+                if let Some(sketch) = self.sketch(&mut Quota::unlimited()) {
+                    sketch.add(other);
+                }
+            }
+            Self::Unknown => *self = Self::Unknown,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing | Self::Unknown => 0,
+            Self::Something(sketch) => size_of::<Sketch>() + sketch.bytes(),
+        }
+    }
+
+    /// Returns the percentiles over this many requests; `None` if they are not known.
+    fn percentiles(&self, requests: u64) -> Option<Percentiles<u64>> {
+        let mut all = match self {
+            Self::Nothing => Sketch::default(),
+            Self::Something(sketch) => Sketch::clone(sketch),
+            Self::Unknown => return None,
+        };
+        all.add_zeros(requests.saturating_sub(all.count()));
+        all.percentiles()
     }
 }
 
@@ -93,6 +188,7 @@ pub(super) struct OfRequest {
     /// In ticks.
     wall: u64,
     allocates: u64,
+    net_bytes: i64,
 }
 
 impl OfRequest {
@@ -101,6 +197,7 @@ impl OfRequest {
         self.calls += sums.calls;
         self.wall = self.wall.saturating_add(sums.wall);
         self.allocates += sums.total.allocates();
+        self.net_bytes = self.net_bytes.wrapping_add(sums.total.net_bytes());
     }
 }
 
@@ -135,5 +232,38 @@ impl Sums {
         self.busy = self.busy.saturating_add(other.busy);
         self.total += other.total;
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(kept: &KeptBytes, requests: u64) -> Option<(u64, u64, u64)> {
+        let usual = kept.percentiles(requests)?;
+        Some((usual.p50, usual.p95, usual.max))
+    }
+
+    #[test]
+    fn kept_bytes_take_memory_if_there_are_any_and_without_it_are_unknown() {
+        let mut kept = KeptBytes::default();
+        let mut quota = Quota::new(size_of::<Sketch>() + size_of::<u32>());
+        let most = quota.left();
+        assert!(kept.record(0, &mut quota) && kept.record(-5, &mut quota));
+        assert_eq!((kept.bytes(), quota.left()), (0, most));
+        assert_eq!(figures(&kept, 2), Some((0, 0, 0)));
+        assert!(kept.record(5, &mut quota) && kept.record(5, &mut quota));
+        assert_eq!((kept.bytes(), quota.left()), (most, 0));
+        assert_eq!(figures(&kept, 4), Some((0, 5, 5)));
+        let mut other = KeptBytes::default();
+        assert!(other.record(0, &mut quota));
+        assert!(!other.record(7, &mut quota) && !other.record(7, &mut quota));
+        assert_eq!((other.bytes(), figures(&other, 3)), (0, None));
+        let mut all = KeptBytes::default();
+        all.merge(&kept);
+        assert_eq!(figures(&all, 3), Some((5, 5, 5)));
+        all.merge(&other);
+        all.merge(&kept);
+        assert_eq!(figures(&all, 10), None);
     }
 }

@@ -37,6 +37,8 @@ use crate::store::ids::{SpanId, TraceId};
 use crate::store::trace::Trace;
 
 pub use percentiles::Percentiles;
+#[cfg(feature = "web")]
+pub(crate) use request::NOTABLE_BYTES;
 pub use request::{Compared, Request};
 pub use site::SiteReport;
 #[cfg(feature = "sites")]

@@ -37,7 +37,7 @@ pub struct Request {
 /// that did not take the path count with no calls and no time, so that what only this request did shows.
 ///
 /// `Display` is `10.4 ms (usual 1.20 ms) · allocates 3,412 (usual 41) · 37 calls (usual 1)`, or
-/// `70.2 ms · allocates 60 · 60 calls (usually none)`; the usual figure is the median. What a request keeps is in
+/// `70.2 ms · allocates 60 · 60 calls (usually none)`; the usual figure is the median. What the calls keep is in
 /// it if it is unusual: `· keeps 4.10 MiB (usual 0 B)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,8 +48,8 @@ pub struct Compared {
     pub wall: Duration,
     /// Number of their requests for memory; `None` if nothing was counted.
     pub allocates: Option<u64>,
-    /// Bytes that the request allocated minus those that it freed: what it keeps, or, if it is negative, what it
-    /// freed of others. Of a whole request only; `None` for the calls of a path, and if nothing was counted.
+    /// Bytes that they allocated minus those that they freed: what they keep, such as a value that they return, or, if
+    /// it is negative, what they freed of others; `None` if nothing was counted.
     pub net_bytes: Option<i64>,
     /// Number of requests in the baseline.
     pub of: u64,
@@ -61,7 +61,7 @@ pub struct Compared {
     pub usual_wall: Percentiles<Duration>,
     /// Distribution of their requests for memory.
     pub usual_allocates: Option<Percentiles<u64>>,
-    /// Distribution of the bytes that a request keeps; 0 for one that freed more than it allocated.
+    /// Distribution of the bytes that they keep; 0 for a request in which they freed more than they allocated.
     pub usual_net_bytes: Option<Percentiles<u64>>,
 }
 
@@ -70,6 +70,8 @@ const ENOUGH: u64 = 20;
 /// From how many calls on, and up to how many usual ones, there is an "N+1".
 const MANY: u64 = 8;
 const FEW: u64 = 3;
+/// The fewest kept bytes that can be unusual. Most calls keep nothing, and without it each returned text would be.
+pub(crate) const NOTABLE_BYTES: u64 = 1024;
 /// What at most one in this many requests does is rare.
 const RARE: u64 = 100;
 
@@ -97,14 +99,17 @@ impl Compared {
         }
     }
 
-    /// Returns whether it is unusual how many bytes the request keeps.
+    /// Returns whether it is unusual how many bytes the calls keep. Less than 1 KiB never is.
     pub fn net_bytes_stand_out(&self) -> bool {
         match (self.kept_bytes(), self.usual_net_bytes) {
-            (Some(now), Some(usual)) => self.is_enough() && stands_out(now, usual),
+            (Some(now), Some(usual)) => {
+                self.is_enough() && now >= NOTABLE_BYTES && stands_out(now, usual)
+            }
             _ => false,
         }
     }
 
+    /// Returns the bytes that the calls keep, of which none are below 0; `None` if nothing was counted.
     fn kept_bytes(&self) -> Option<u64> {
         self.net_bytes.map(|net| u64::try_from(net).unwrap_or(0))
     }
@@ -163,8 +168,10 @@ impl Display for Compared {
             self.kept_bytes(),
             self.usual_net_bytes,
         ) {
-            let (now, usual) = (bytes(now), bytes(usual.p50));
-            write!(f, " · keeps {now} (usual {usual})")?;
+            write!(f, " · keeps {}", bytes(now))?;
+            if self.is_usual() {
+                write!(f, " (usual {})", bytes(usual.p50))?;
+            }
         }
         let calls = plural(self.calls, "call");
         match (self.calls, self.usual_calls.p50) {

@@ -119,10 +119,10 @@ impl FoldingStrands {
     pub(crate) fn end(&self, strand: &'static Member<Strand>, allowance: &Allowance) {
         let Some(mut list) = self.list.take() else {
             // It stays in the list, for ever.
-            return allowance.note_dropped();
+            return allowance.note_dropped_strand();
         };
         if !alloc_counter::exclude(|| list.ended.add(strand)) {
-            allowance.note_dropped();
+            allowance.note_dropped_strand();
         }
         let next = STRANDS.get(strand.next_in_trace.load(Relaxed));
         let previous = STRANDS.get(strand.previous_in_trace.load(Relaxed));

@@ -170,6 +170,9 @@ impl Room {
     }
 }
 
+/// Set in [`Allowance::dropped`] if a strand was among it.
+const STRAND_DROPPED: u64 = 1 << 63;
+
 /// The state that the strands of a trace share: what is left of its limits, the number of things not
 /// recorded, the paths of folded calls, when a call last moved into another one, the subscriber's memory, and
 /// which allocation sites are wanted.
@@ -327,12 +330,23 @@ impl Allowance {
         self.dropped.fetch_add(1, Relaxed);
     }
 
+    /// Notes that a strand was not entered, so that what it allocates is not in the trace's total.
+    pub(crate) fn note_dropped_strand(&self) {
+        self.dropped.fetch_or(STRAND_DROPPED, Relaxed);
+        self.note_dropped();
+    }
+
+    /// Returns whether all strands are in the trace's total.
+    pub(crate) fn has_all_strands(&self) -> bool {
+        self.dropped.load(Relaxed) & STRAND_DROPPED == 0
+    }
+
     pub(crate) fn grown(&self) -> u32 {
         self.grown.load(Relaxed)
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
+        self.dropped.load(Relaxed) & !STRAND_DROPPED
     }
 
     /// Returns what was allocated at sites that could not be recorded; `None` if no sites are wanted.

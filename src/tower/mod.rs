@@ -72,6 +72,7 @@
 mod body;
 mod exchange;
 mod future;
+mod head;
 mod id;
 mod kept;
 
@@ -88,7 +89,8 @@ use tower_service::Service;
 
 use crate::recorder::Recorder;
 
-use exchange::{Exchange, Head, named_by};
+use exchange::Exchange;
+use head::{Head, named_by};
 
 pub use body::RecordedBody;
 pub use future::ResponseFuture;

@@ -3,6 +3,7 @@
 use alloc_counter::Counts;
 use maud::{Markup, html};
 
+use crate::report::Compared;
 use crate::report::units::{bytes, or_unknown};
 
 use super::charts;
@@ -25,12 +26,22 @@ pub(super) fn self_bytes(own: Option<Counts>, heap: u64) -> Markup {
 }
 
 /// Makes the cell with the peak, and what is kept of it.
-pub(super) fn peak(peak_bytes: Option<u64>, total: Option<Counts>) -> Markup {
+pub(super) fn peak(
+    peak_bytes: Option<u64>,
+    total: Option<Counts>,
+    compared: Option<&Compared>,
+) -> Markup {
     let net_bytes = total.map_or(0, |total| total.net_bytes());
+    let usual = compared.and_then(|it| it.usual_net_bytes);
     html! {
         td {
             (or_unknown(peak_bytes, bytes))
-            @if net_bytes > 0 { small { "keeps " (bytes(net_bytes.unsigned_abs())) } }
+            @if net_bytes > 0 {
+                small.warm[compared.is_some_and(Compared::net_bytes_stand_out)] {
+                    "keeps " (bytes(net_bytes.unsigned_abs()))
+                    @if let Some(usual) = usual { ", usual " (bytes(usual.p50)) }
+                }
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
-use crate::report::Report;
 use crate::report::names::Names;
 use crate::report::units::{bytes, count, or_unknown, plural, time};
+use crate::report::{NOTABLE_BYTES, Report};
 
 use super::json::ComparisonInJson;
 use super::layout::{callsite, cell, indent, shown};
@@ -251,6 +251,8 @@ fn what_differs(pair: &Pair<'_>, indent: &str) -> Markup {
     let calls = [a, b].map(|side| side.map_or(0, |it| it.calls));
     let (few, many) = (calls[0].min(calls[1]), calls[0].max(calls[1]));
     let failures = [a, b].map(|side| side.map_or(0, |it| it.failures));
+    let kept = [a, b].map(|side| side.and_then(|it| it.net_bytes).unwrap_or(0));
+    let kept = kept.map(|net| u64::try_from(net).unwrap_or(0));
     html! {
         @if let Some((side, it)) = only {
             span.usual { (indent) span.warm { "only in " (side) @if it.calls > 1 { ": × " (count(it.calls)) } } }
@@ -260,7 +262,16 @@ fn what_differs(pair: &Pair<'_>, indent: &str) -> Markup {
         @for (side, failures) in SIDES.into_iter().zip(failures) {
             @if failures > 0 { span.usual { (indent) span.bad { "failed in " (side) @if failures > 1 { ": × " (count(failures)) } } } }
         }
+        @if keep_otherwise(kept) {
+            span.usual { (indent) span.warm { "keeps " (bytes(kept[0])) " in A, " (bytes(kept[1])) " in B" } }
+        }
     }
+}
+
+/// Returns whether one keeps at least twice as many bytes as the other, and that is notable.
+fn keep_otherwise(kept: [u64; 2]) -> bool {
+    let (few, many) = (kept[0].min(kept[1]), kept[0].max(kept[1]));
+    many >= NOTABLE_BYTES && many >= few.saturating_mul(2)
 }
 
 fn spans(side: Option<&Side>) -> &[(u64, u64)] {

@@ -191,6 +191,8 @@ struct RecentInJson {
     allocates: Option<PercentilesInJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<PercentilesInJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    net_bytes: Option<PercentilesInJson>,
     wall_bins_ns: Vec<(u64, u64, u64)>,
     allocates_bins: Vec<(u64, u64, u64)>,
 }
@@ -228,6 +230,7 @@ impl<'a> RouteInJson<'a> {
                     wall_ns: wall.map(PercentilesInJson::of),
                     allocates: it.allocates.map(PercentilesInJson::of),
                     bytes: it.bytes.map(PercentilesInJson::of),
+                    net_bytes: it.net_bytes.map(PercentilesInJson::of),
                     wall_bins_ns: bins.map(in_ns).collect(),
                     allocates_bins: it.allocates_bins.clone(),
                 },
@@ -301,6 +304,8 @@ struct SideInJson {
     wall_ns: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     allocates: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    net_bytes: Option<i64>,
 }
 
 impl<'a> ComparisonInJson<'a> {
@@ -310,6 +315,7 @@ impl<'a> ComparisonInJson<'a> {
             failures: side.failures,
             wall_ns: nanoseconds(side.wall),
             allocates: side.allocates,
+            net_bytes: side.net_bytes,
         };
         let pair = |pair: &Pair<'a>| PairInJson {
             name: pair.name,

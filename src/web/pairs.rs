@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use alloc_counter::Counts;
+
 use crate::report::{CallReport, FoldedReport, Report};
 
 use super::charts;
@@ -28,6 +30,8 @@ pub(super) struct Side {
     pub(super) wall: Duration,
     /// How often they allocated; `None` if nothing was counted.
     pub(super) allocates: Option<u64>,
+    /// What they keep, or return if it is negative; `None` if nothing was counted.
+    pub(super) net_bytes: Option<i64>,
     /// From when to when there was such a call, in thousandths of the axis. Folded calls are not in it.
     pub(super) spans: Vec<(u64, u64)>,
 }
@@ -153,8 +157,8 @@ impl<'a> Paths<'a> {
 
 impl Side {
     fn add_call(&mut self, call: &CallReport, whole: Duration) {
-        let total = call.total.map(|total| total.allocates());
-        self.add(1, u64::from(call.outcome.is_failure()), call.wall, total);
+        let failures = u64::from(call.outcome.is_failure());
+        self.add(1, failures, call.wall, call.total.as_ref());
         let at = |time: Duration| charts::part(time.as_nanos(), whole.as_nanos());
         let (from, to) = (at(call.start), at(call.start.saturating_add(call.wall)));
         // Calls stand in order of start.
@@ -165,19 +169,18 @@ impl Side {
     }
 
     fn add_folded(&mut self, folded: &FoldedReport) {
-        let total = folded.total.map(|total| total.allocates());
-        self.add(folded.calls, folded.failures, folded.wall, total);
+        let (calls, failures) = (folded.calls, folded.failures);
+        self.add(calls, failures, folded.wall, folded.total.as_ref());
     }
 
-    fn add(&mut self, calls: u64, failures: u64, wall: Duration, allocates: Option<u64>) {
-        let before = if self.calls == 0 {
-            Some(0)
-        } else {
-            self.allocates
-        };
-        self.allocates = before
-            .zip(allocates)
-            .map(|(sum, more)| sum.saturating_add(more));
+    fn add(&mut self, calls: u64, failures: u64, wall: Duration, total: Option<&Counts>) {
+        if self.calls == 0 {
+            (self.allocates, self.net_bytes) = (Some(0), Some(0));
+        }
+        let sums = self.allocates.zip(total);
+        self.allocates = sums.map(|(sum, total)| sum.saturating_add(total.allocates()));
+        let sums = self.net_bytes.zip(total);
+        self.net_bytes = sums.map(|(sum, total)| sum.saturating_add(total.net_bytes()));
         self.calls = self.calls.saturating_add(calls);
         self.failures = self.failures.saturating_add(failures);
         self.wall = self.wall.saturating_add(wall);

@@ -50,7 +50,7 @@ pub(super) fn row(
             td { (or_unknown(together.self_counts, |it| count(it.allocates()))) }
             td { (or_unknown(together.total, |it| bytes(it.bytes_allocated))) }
             (self_bytes(together.self_counts, heap))
-            (peak(together.peak_bytes, together.total))
+            (peak(together.peak_bytes, together.total, None))
             td {
                 "ok"
                 @if together.is_moved { span.faint { " moved" } }

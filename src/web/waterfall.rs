@@ -219,7 +219,7 @@ fn row(
             td { (or_unknown(call.self_counts, |it| count(it.allocates()))) }
             td { (or_unknown(call.total, |it| bytes(it.bytes_allocated))) }
             (self_bytes(call.self_counts, heap))
-            (peak(call.peak_bytes, call.total))
+            (peak(call.peak_bytes, call.total, compared))
             td {
                 @if is_message_below { span.bad { "failed: see below" } } @else { (ending(&call.outcome)) }
                 @if call.moved { span.faint { " moved" } }

@@ -20,6 +20,7 @@ mod page_compare;
 mod page_elsewhere;
 mod page_hotspots;
 mod page_json;
+mod page_kept;
 mod page_lines;
 mod page_links;
 mod page_lists;

@@ -20,8 +20,9 @@ fn own_bytes() -> i64 {
     own.expect("`Counting` is installed").net_bytes()
 }
 
-/// Opens calls on one of a hundred paths, with texts that do not fit into a record.
+/// Opens calls on one of a hundred paths, with texts that do not fit into a record. They keep memory.
 fn work(number: u64) {
+    let bytes = 1 << (number % 12);
     macro_rules! level {
         ($digit:expr, $inside:expr) => {
             match $digit % 10 {
@@ -37,10 +38,9 @@ fn work(number: u64) {
             $inside;
         }};
     }
-    level!(
-        number,
-        level!(number / 10, drop(black_box(Box::new(number))))
-    );
+    let made;
+    level!(number, level!(number / 10, made = vec![0_u8; bytes]));
+    drop(black_box(made));
 }
 
 fn request(recorder: &Recorder, number: u64) {

@@ -20,6 +20,7 @@ mod minutes;
 mod moved;
 mod names;
 mod otlp;
+mod retained;
 mod rules;
 mod tls;
 mod typical;

@@ -1,8 +1,10 @@
 //! Budgets over a trace, with work on other threads and in tasks.
 
+use std::future::{Future, pending};
 use std::hint::black_box;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -229,6 +231,28 @@ fn a_budget_of_a_trace_allocates_nothing_that_is_counted() {
     let measured = measure(|| Budget::balanced().assert(|| ()));
     assert_eq!(measured.counts.unwrap().allocates(), 0);
     assert_eq!(measured.counts.unwrap().deallocations, 0);
+}
+
+#[test]
+fn a_total_that_lacks_tasks_is_not_known() {
+    let poll_once = |tasks: usize| {
+        let waiting = |_| Box::pin(async { pending::<()>().await }.in_current_trace());
+        let mut waiting: Vec<_> = (0..tasks).map(waiting).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for task in &mut waiting {
+            assert!(task.as_mut().poll(&mut context).is_pending());
+        }
+        waiting.len()
+    };
+    let budget = Budget::new().bytes(1 << 30).of_trace();
+    assert_eq!(budget.assert(|| poll_once(10_000)), 10_000);
+    let failure = budget.check(|| poll_once(20_000)).unwrap_err();
+    assert_eq!(
+        failure.brief(),
+        format!("bytes not known, at most {}", 1 << 30)
+    );
+    let text = failure.to_string();
+    assert!(text.contains(", and what is not in these"), "{text}");
 }
 
 #[test]

@@ -594,3 +594,34 @@ fn spans_in_the_last_moments_of_a_thread() {
         assert_eq!(names, [&["used"], late].concat());
     }
 }
+
+/// More than there are places for on the first levels of the table of spans.
+#[test]
+fn thirty_thousand_spans_at_once() {
+    const SPANS: u64 = 30_000;
+    let limits = Limits::default().calls(30_000).text_bytes(1 << 20);
+    let trace = Trace::with_limits(30_000, limits);
+    with_default(&dispatch(), || {
+        let _scope = trace.inject();
+        let spans: Vec<_> = (0..SPANS)
+            .map(|number| info_span!("span", number))
+            .collect();
+        for span in spans.iter().rev() {
+            span.in_scope(|| drop(allocate(1)));
+        }
+        let (even, odd): (Vec<_>, Vec<_>) =
+            { spans.into_iter().enumerate() }.partition(|(number, _)| number % 2 == 0);
+        drop(even);
+        for (_, span) in &odd {
+            span.in_scope(|| drop(allocate(1)));
+        }
+    });
+    let report = trace.report();
+    assert_eq!((report.calls.len() as u64, report.dropped), (SPANS, 0));
+    for (call, number) in report.calls.iter().zip((0..SPANS).rev()) {
+        let visits = 1 + number % 2;
+        assert_eq!(call.labels, [("number".into(), number.to_string())]);
+        assert_eq!(call.total.unwrap().allocations, visits, "{number}");
+        assert_eq!(call.outcome, Outcome::Ok, "{number}");
+    }
+}

@@ -8,6 +8,10 @@ use crate::sync::{Mutex, MutexGuard};
 ///
 /// What is done under these locks takes some tens of nanoseconds and doesn't panic. In a process that was forked
 /// meanwhile, the thread that had the lock doesn't exist.
+#[cfg_attr(
+    any(not(unix), loom),
+    expect(clippy::unnecessary_wraps, reason = "as where processes are forked")
+)]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     #[cfg(all(unix, not(loom)))]
     match mutex.try_lock() {

@@ -56,7 +56,7 @@ fn the_addresses_are_in_different_shards() {
 #[test]
 fn the_next_key_of_a_place_has_none_of_the_blocks_of_the_last() {
     explore(3, || {
-        end_during(|table, key| table.note(HERE, 5, once(key)))
+        end_during(|table, key| table.note(HERE, 5, once(key)));
     });
 }
 

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::counts::Counts;
 
-use super::{ALLOCATIONS, BYTES, Budget, Happened, Limit, PEAK_BYTES, RETAINED_BYTES};
+use super::{ALLOCATIONS, BYTES, Budget, Happened, Known, Limit, PEAK_BYTES, RETAINED_BYTES};
 
 /// Error of a [`Budget`] that was exceeded, or whose exact limits were not reached. Its text has the location,
 /// what was allowed, what happened, and by which operations. If only exact limits are broken, it also has the
@@ -86,7 +86,7 @@ impl Exceeded {
     pub fn accepting(&self) -> Option<Budget> {
         let lines = self.lines()?;
         #[cfg(feature = "blocks")]
-        if self.happened?.kept != super::Known::Sums && !lines[RETAINED_BYTES].holds() {
+        if self.happened?.known != Known::Sums && !lines[RETAINED_BYTES].holds() {
             // A limit on the kept bytes is one on the sums.
             return None;
         }
@@ -123,10 +123,7 @@ impl Exceeded {
     }
 
     fn lines(&self) -> Option<[Line; 4]> {
-        let happened = self.happened?;
-        let Happened {
-            counts, peak_bytes, ..
-        } = happened;
+        let [allocations, bytes, peak_bytes, kept_bytes] = self.happened?.figures();
         let line = |which, name, happened| Line {
             name,
             limit: self.allowed.limit(which),
@@ -134,10 +131,10 @@ impl Exceeded {
         };
         // In the order of their places.
         Some([
-            line(ALLOCATIONS, "allocations", Some(counts.allocates().into())),
-            line(BYTES, "bytes", Some(counts.bytes_allocated.into())),
-            line(PEAK_BYTES, "peak bytes", peak_bytes.map(i128::from)),
-            line(RETAINED_BYTES, "kept bytes", happened.kept_bytes()),
+            line(ALLOCATIONS, "allocations", allocations),
+            line(BYTES, "bytes", bytes),
+            line(PEAK_BYTES, "peak bytes", peak_bytes),
+            line(RETAINED_BYTES, "kept bytes", kept_bytes),
         ])
     }
 }
@@ -172,6 +169,12 @@ impl fmt::Display for Figures<'_> {
                 None => f.write_str("not known")?,
                 Some(happened) => write!(f, "{happened}")?,
             }
+        }
+        if exceeded
+            .happened
+            .is_some_and(|happened| happened.known == Known::Part)
+        {
+            return write!(f, "\n  by {counts}, and what is not in these");
         }
         write!(f, "\n  by {counts}")
     }

@@ -209,8 +209,25 @@ impl Budget {
         let happened = counts.map(|counts| Happened {
             counts,
             peak_bytes,
-            #[cfg(feature = "blocks")]
-            kept: Known::Sums,
+            known: Known::Sums,
+        });
+        self.judge_happened(place, happened)
+    }
+
+    /// Checks what was measured of a part of the code: no figure of the whole is known, so a limit on any is broken.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check), and if any figure is limited.
+    pub fn judge_part(
+        self,
+        place: &'static Location<'static>,
+        counts: Option<Counts>,
+    ) -> Result<(), Exceeded> {
+        let happened = counts.map(|counts| Happened {
+            counts,
+            peak_bytes: None,
+            known: Known::Part,
         });
         self.judge_happened(place, happened)
     }
@@ -232,7 +249,7 @@ impl Budget {
         let happened = counts.map(|counts| Happened {
             counts,
             peak_bytes,
-            kept: kept_bytes.map_or(Known::Nothing, Known::Bytes),
+            known: kept_bytes.map_or(Known::NotKept, Known::Kept),
         });
         self.judge_happened(place, happened)
     }
@@ -251,15 +268,19 @@ impl Budget {
     }
 }
 
-/// What is known of the memory that is kept.
-#[cfg(feature = "blocks")]
+/// What is known beside the peak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// The sums of what was allocated and freed.
+    /// The sums of what was allocated and freed, and by them what is kept.
     Sums,
-    /// The bytes of the blocks that are kept.
-    Bytes(u64),
-    Nothing,
+    /// Those of a part, and of the whole nothing.
+    Part,
+    /// The sums, and the bytes of the blocks that are kept.
+    #[cfg(feature = "blocks")]
+    Kept(u64),
+    /// The sums, but not what is kept.
+    #[cfg(feature = "blocks")]
+    NotKept,
 }
 
 /// The limit of one figure.
@@ -296,38 +317,49 @@ impl fmt::Display for Limit {
 struct Happened {
     counts: Counts,
     peak_bytes: Option<u64>,
-    #[cfg(feature = "blocks")]
-    kept: Known,
+    known: Known,
 }
 
 impl Happened {
+    /// Returns a sum of the whole, if it is known.
+    #[inline]
+    fn sum(self, figure: impl FnOnce(Counts) -> i128) -> Option<i128> {
+        (self.known != Known::Part).then(|| figure(self.counts))
+    }
+
     /// Returns the bytes that are kept, if they are known.
     #[inline]
-    #[cfg_attr(
-        not(feature = "blocks"),
-        expect(clippy::unnecessary_wraps, reason = "as with the feature")
-    )]
     fn kept_bytes(self) -> Option<i128> {
-        #[cfg(feature = "blocks")]
-        match self.kept {
-            Known::Sums => {}
-            Known::Bytes(bytes) => return Some(bytes.into()),
-            Known::Nothing => return None,
+        match self.known {
+            Known::Sums => Some(self.counts.net_bytes().into()),
+            Known::Part => None,
+            #[cfg(feature = "blocks")]
+            Known::Kept(bytes) => Some(bytes.into()),
+            #[cfg(feature = "blocks")]
+            Known::NotKept => None,
         }
-        Some(self.counts.net_bytes().into())
+    }
+
+    /// Returns the figures in the order of their places.
+    #[inline]
+    fn figures(self) -> [Option<i128>; 4] {
+        [
+            self.sum(|counts| counts.allocates().into()),
+            self.sum(|counts| counts.bytes_allocated.into()),
+            self.peak_bytes.map(i128::from),
+            self.kept_bytes(),
+        ]
     }
 
     #[inline]
     fn is_within(self, allowed: Budget) -> bool {
-        let Self {
-            counts, peak_bytes, ..
-        } = self;
-        let limit = |which| allowed.limit(which);
         // Only the last is signed. For the others, the comparison is optimised to one of 64 bits.
-        limit(ALLOCATIONS).allows(Some(counts.allocates().into()))
-            && limit(BYTES).allows(Some(counts.bytes_allocated.into()))
-            && limit(PEAK_BYTES).allows(peak_bytes.map(i128::from))
-            && limit(RETAINED_BYTES).allows(self.kept_bytes())
+        let [allocations, bytes, peak_bytes, kept_bytes] = self.figures();
+        let limit = |which| allowed.limit(which);
+        limit(ALLOCATIONS).allows(allocations)
+            && limit(BYTES).allows(bytes)
+            && limit(PEAK_BYTES).allows(peak_bytes)
+            && limit(RETAINED_BYTES).allows(kept_bytes)
     }
 }
 

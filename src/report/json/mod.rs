@@ -95,9 +95,9 @@
 //! | a comparison has | |
 //! |---|---|
 //! | `calls`, `wall_ns`, `allocates`? | the sums of its path's calls in this request |
-//! | `net_bytes`?, `usual_net_bytes`? | of a whole request: the bytes that it keeps, and those that are usual, of which none are below 0 |
+//! | `net_bytes`? | the sum of the bytes that they keep; below 0 if more was freed |
 //! | `of`, `requests` | the number of requests in the baseline, and of those with such a call |
-//! | `usual_calls`, `usual_wall_ns`, `usual_allocates`? | `p50`, `p95`, `p99` and `max` over all requests, also those without such a call |
+//! | `usual_calls`, `usual_wall_ns`, `usual_allocates`?, `usual_net_bytes`? | `p50`, `p95`, `p99` and `max` over all requests, also those without such a call; of kept bytes, none are below 0 |
 //!
 //! Counts are objects of `allocations`, `reallocations`, `deallocations`, `bytes_allocated` and
 //! `bytes_deallocated`. With [jq](https://jqlang.org), the slowest calls of a function:

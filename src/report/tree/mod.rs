@@ -28,8 +28,8 @@ use table::{Figure, GAP, Table};
 /// below it, the message is shown there only.
 ///
 /// If the trace as a whole has allocated more bytes than it has freed, its first line says how many it keeps, and a
-/// column how many each call keeps or returns; for a kept request, the column is there if that is
-/// [unusual](crate::report::Compared::net_bytes_stand_out).
+/// column how many each call keeps or returns; for a kept request, the column is there if the request or one of its
+/// calls keeps [unusually many](crate::report::Compared::net_bytes_stand_out).
 ///
 /// Eight or more calls of one callsite in the same call are one line, with the sums of their figures, their
 /// highest peak and their median time, unless the tree is [unfolded](Self::unfolded):
@@ -224,10 +224,13 @@ fn push_head(report: &Report, text: &mut String) {
 /// Returns whether it is of interest which calls keep memory. Most requests keep a little: a response is freed after
 /// their end.
 fn shows_kept(report: &Report) -> bool {
-    match &report.request {
-        None => report.total.is_some_and(|total| total.net_bytes() > 0),
-        Some(request) => { request.compared.as_ref() }.is_some_and(Compared::net_bytes_stand_out),
-    }
+    let Some(request) = &report.request else {
+        return report.total.is_some_and(|total| total.net_bytes() > 0);
+    };
+    let of_calls = { report.calls.iter() }.filter_map(|call| call.compared.as_deref());
+    { request.compared.iter() }
+        .chain(of_calls)
+        .any(Compared::net_bytes_stand_out)
 }
 
 /// Appends the last line: what was recorded and the memory that it took.

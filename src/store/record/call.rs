@@ -315,8 +315,8 @@ impl CallRecord {
         });
     }
 
-    /// Resumes a call with the readings of this thread: the amounts become readings, one by one as the totals
-    /// come. Returns the level.
+    /// Resumes a call with the readings of this thread: the amounts, [negative](Record::used), become readings, one by
+    /// one as the totals come. Returns the level.
     #[inline]
     pub(crate) fn resume_on_thread(
         self,
@@ -328,15 +328,14 @@ impl CallRecord {
         self.rewrite(state.holding_usage(false).of_thread(true), || {
             self.forget_left();
             let busy = words[BUSY].load(Relaxed);
-            words[BUSY].store(now.wrapping_sub(busy), Relaxed);
-            let (mut start, mut level) = (Level::default(), Level::default());
+            words[BUSY].store(now.wrapping_add(busy), Relaxed);
+            let mut level = Level::default();
             for (word, total) in words[COUNTS..COUNTS_END].iter().zip(totals) {
-                let at_start = total.wrapping_sub(word.load(Relaxed));
-                word.store(at_start, Relaxed);
+                word.store(total.wrapping_add(word.load(Relaxed)), Relaxed);
                 level.push(total);
-                start.push(at_start);
             }
-            let peak = start.bytes().wrapping_add(self.peak());
+            // Above the level when it was suspended.
+            let peak = level.bytes().wrapping_add(self.peak());
             words[PEAK].store(peak.cast_unsigned(), Relaxed);
             level.bytes()
         })

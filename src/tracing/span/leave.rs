@@ -1,0 +1,128 @@
+//! Leaving a span, and closing it: how its calls end. A request that was not answered is cancelled.
+
+#![expect(
+    clippy::inline_always,
+    reason = "for each span, and copies what is passed otherwise"
+)]
+
+use crate::primitives::clock;
+use crate::tracing::left::{self, Left, Seen};
+use crate::tracing::visit::{Leave, Visit};
+use crate::write::context::Entered;
+
+use super::{SpanRef, State};
+
+/// Whether a request was answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// That can't be known, or the span is no request.
+    Unknown,
+    /// Not yet.
+    Awaited,
+    /// When the span was entered for this time, counted from 1.
+    Given(u32),
+}
+
+impl State {
+    /// Leaves a visit, and notes how, with what the thread had seen before the entry and has seen now.
+    #[inline(always)]
+    pub(in crate::tracing) fn leave(
+        &mut self,
+        index: usize,
+        (entered, how): (Option<Entered>, Leave),
+        [before, after]: [Seen; 2],
+        inside: u64,
+        is_immediate: bool,
+    ) {
+        let Some(visit) = self.visits.get_mut(index) else {
+            return;
+        };
+        visit.leave(entered, how);
+        self.entered -= 1;
+        let left = &mut self.left;
+        left.polled = left.last();
+        left.entries += 1;
+        left.thread = left::thread();
+        left.before = before;
+        left.inside = inside;
+        left.after = after;
+        left.at = visit.left_at();
+        left.visit = index;
+        left.turn = visit.turn();
+        left.allocates_nothing = left.entries > 1 && visit.allocates_nothing();
+        left.is_immediate = is_immediate;
+        left.has_dropped = false;
+    }
+
+    /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
+    /// another thread, which will then do this.
+    #[inline(always)]
+    pub(in crate::tracing) fn close(
+        &mut self,
+        is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool,
+    ) -> bool {
+        if self.is_entered() {
+            self.is_closed = true;
+            return false;
+        }
+        let may_be_cancelled = self.left.may_be_cancelled() || self.answer != Answer::Unknown;
+        if may_be_cancelled {
+            self.close_maybe_cancelled(is_cancelled);
+        } else {
+            for visit in self.visits[..self.used].iter_mut().rev() {
+                visit.finish(false);
+            }
+        }
+        true
+    }
+
+    #[cold]
+    fn close_maybe_cancelled(&mut self, is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool) {
+        let visits = &mut self.visits[..self.used];
+        let last = visits.get(self.left.visit);
+        let turn = last.and_then(Visit::turn_if_not_over);
+        let is_unanswered = self.answer == Answer::Awaited;
+        let is_answered = self.answer == Answer::Given(self.left.entries);
+        let is_cancelled = (!is_answered && is_cancelled(&self.left, turn)) || is_unanswered;
+        for visit in visits.iter_mut().rev() {
+            if let (Some(call), true) = (visit.call(), is_unanswered) {
+                // Until now it waited for the response.
+                call.record.leave(clock::ticks());
+            }
+            visit.finish(is_cancelled);
+        }
+    }
+
+    /// Whether the span was closed while it was entered.
+    pub(in crate::tracing) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Expects that [`note_answer`](Self::note_answer) will be told of the request's response.
+    #[cfg(feature = "recorder")]
+    pub(in crate::tracing) fn await_answer(&mut self) {
+        self.answer = Answer::Awaited;
+    }
+
+    pub(in crate::tracing) fn awaits_answer(&self) -> bool {
+        self.answer == Answer::Awaited
+    }
+
+    /// Notes that the request is answered, while the span is entered.
+    pub(in crate::tracing) fn note_answer(&mut self) {
+        self.answer = Answer::Given(self.left.entries + 1);
+    }
+}
+
+impl SpanRef {
+    /// Notes that the future of a span inside was dropped before it was ready. Then this span's future was
+    /// dropped, too, if that had polled it last, and is neither entered nor answered since.
+    #[cold]
+    pub(in crate::tracing) fn note_cancelled_inside(self, inside: &Left) {
+        if let Some(mut state) = self.state() {
+            state.left.has_dropped |= state.left.has_polled(inside)
+                && state.answer != Answer::Given(state.left.entries)
+                && !state.is_entered();
+        }
+    }
+}
