@@ -15,7 +15,7 @@ use crate::write::current::caller_here;
 use super::members::{KEY, Others, combined};
 use super::traceparent::{self, LENGTH, TraceparentError};
 
-pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The member of this crate, `tracer=` and a span id, with a comma.
@@ -163,7 +163,12 @@ impl fmt::Display for TraceContext {
 /// Returns the caller that a request names.
 #[inline]
 pub(super) fn caller_of(headers: &HeaderMap) -> Option<Caller> {
-    let value = find(headers, &TRACEPARENT)?;
+    caller_in(headers, find(headers, &TRACEPARENT)?)
+}
+
+/// Returns the caller that a request names, whose first `traceparent` has this value.
+#[inline]
+pub(super) fn caller_in(headers: &HeaderMap, value: &HeaderValue) -> Option<Caller> {
     // Most requests have no name twice.
     let is_alone = headers.len() == headers.keys_len()
         || headers.get_all(&TRACEPARENT).iter().nth(1).is_none();

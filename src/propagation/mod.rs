@@ -66,11 +66,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::store::trace::Trace;
 use crate::write::current::caller_here;
 
-use context::{TRACEPARENT, TRACESTATE};
+use context::TRACESTATE;
 #[cfg(feature = "tower")]
 use members::Others;
 
 pub use body::PropagatedBody;
+pub(crate) use context::TRACEPARENT;
 pub use context::TraceContext;
 #[cfg(feature = "tower")]
 pub(crate) use context::{find, find_each};
@@ -131,11 +132,11 @@ fn says_kept(headers: &HeaderMap) -> bool {
     headers.get(&TRACER_KEPT).is_some_and(|value| value == YES)
 }
 
-/// Continues the caller's trace, if the request names one.
+/// Continues the caller's trace, if the request names one in its first [`TRACEPARENT`].
 #[cfg(feature = "tower")]
 #[inline]
-pub(crate) fn continue_from(headers: &HeaderMap, trace: &Trace) {
-    if let Some(caller) = context::caller_of(headers) {
+pub(crate) fn continue_from(headers: &HeaderMap, traceparent: Option<&HeaderValue>, trace: &Trace) {
+    if let Some(caller) = traceparent.and_then(|it| context::caller_in(headers, it)) {
         let tracestate = if find(headers, &TRACESTATE).is_some() {
             context::tracestate_of(headers)
         } else {

@@ -203,7 +203,12 @@ impl Meter {
     pub(crate) fn read(&self) -> (Reading, bool) {
         let read = self.version.read(|_| {
             let thread = self.thread.load(Relaxed);
-            let of_thread = self.remote.load().and_then(|remote| remote.read(thread));
+            let remote = if thread == 0 {
+                None
+            } else {
+                self.remote.load()
+            };
+            let of_thread = remote.and_then(|remote| remote.read(thread));
             match of_thread {
                 Some((counts, highest)) => {
                     let mut reading = ThreadReading::new(counts, clock::ticks());

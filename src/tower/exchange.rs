@@ -89,33 +89,35 @@ impl Exchange {
     /// then the request is not recorded, and counts as dropped.
     pub(super) fn begin(
         options: &Options,
-        name_given: Option<String>,
+        name_given: Option<&str>,
         head: &Head<'_>,
     ) -> Option<Shared> {
         alloc_counter::exclude(|| {
             let recorder = &options.recorder;
-            let recording = id::with(
-                find(head.headers, &options.id_header),
-                |id| match name_given {
-                    Some(name) => recorder.begin_with_id(Name::of(&name), id),
-                    None => recorder.begin_with_id(name(options, head), id),
-                },
-            );
+            let begin = |id: &str| match name_given {
+                Some(name) => recorder.begin_with_id(Name::of(name), id),
+                None => recorder.begin_with_id(name(options, head), id),
+            };
+            let names = [&options.id_header, &propagation::TRACEPARENT];
+            let [given_id, traceparent] = find_each(head.headers, names);
             let Some(mut exchange) = SPARES.take_or_make(Self::idle) else {
-                recording.lose();
+                id::with(given_id, begin).lose();
                 return None;
             };
-            let trace = recording.trace();
-            if options.continues {
-                propagation::continue_from(head.headers, trace);
-            }
             // In their places, since all of it is long.
             let it = &mut *exchange;
+            let recording = id::with(given_id, |id| it.recording.insert(begin(id)));
+            let trace = recording.trace();
+            if options.continues {
+                propagation::continue_from(head.headers, traceparent, trace);
+            }
             it.execution = Execution::begin(trace);
-            it.recording = Some(recording);
             it.path.clear();
-            // `bounded` leaves no more than fits.
-            let _ = it.path.write_str(&bounded(head.whole_path()));
+            let path = head.whole_path();
+            if it.path.try_push_str(path).is_err() {
+                // `bounded` leaves no more than fits.
+                let _ = it.path.write_str(&bounded(path));
+            }
             it.method.clone_from(head.method);
             it.status = None;
             it.length = None;

@@ -257,7 +257,7 @@ where
         if let Some(name_by) = &options.name_by {
             (name, request) = named_by(&**name_by, request);
         }
-        let mut exchange = Exchange::begin(options, name, &Head::of(&request));
+        let mut exchange = Exchange::begin(options, name.as_deref(), &Head::of(&request));
         // The work of the service before it returns a future belongs to the request, too. Not in a closure, which
         // would be another place for the request to move to.
         let polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);

@@ -108,6 +108,9 @@ impl Summary {
     /// Adds a strand's counts to the calls that were around it when it was made.
     fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
         self.total += counts;
+        if parent == Address::NONE {
+            return;
+        }
         let mut around = self.calls.index(parent);
         // At most one step for each call: links that are read while the trace is written may form a
         // circle.

@@ -61,21 +61,21 @@ fn add_call(
         return;
     }
     let around = calls.index(record.parent()).or(of_strand);
-    let mut call = CallSummary {
+    let end = state.outcome();
+    let call = CallSummary {
         callsite: record.callsite(),
         parent: around,
         within: around,
         calls: 1,
-        failures: 0,
-        cancelled: 0,
+        failures: u64::from(end.is_failure()),
+        cancelled: u64::from(end == OutcomeKind::Cancelled),
         wall: stop.saturating_sub(record.start()),
         busy: used.busy,
         total: used.counts,
         peak_bytes: peak_bytes(strand, used),
-        end: OutcomeKind::Running,
+        end,
         has_failed: state.has_failed(),
     };
-    call.end(state.outcome());
     calls.push(address, call);
 }
 

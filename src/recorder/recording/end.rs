@@ -27,13 +27,12 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let now = clock::ticks();
     let shared = &*recording.shared;
     let stripes = &shared.stripes;
-    // A rule of the program may end another request meanwhile; that one finds no spare summary.
-    let spare = stripes.aggregates().and_then(|mut it| it.spare.take());
-    let mut spare = match spare {
+    // A rule of the program may end another request meanwhile; that one finds none.
+    let mut taken = match stripes.take_summary() {
         Some(spare) => Ok(spare),
         None => Boxed::new(Summary::new()),
     };
-    let summary = match &mut spare {
+    let summary = match &mut taken {
         Ok(boxed) => &mut **boxed,
         Err(unboxed) => unboxed,
     };
@@ -97,9 +96,9 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         if !verdict.is_kept {
             stripes.count(&mut aggregates, recording.route, Fate::NotKept, ending);
         }
-        let other = spare.map(|spare| aggregates.spare.replace(spare));
-        drop(aggregates);
-        drop(other);
+    }
+    if let Ok(boxed) = taken {
+        stripes.give_summary(boxed);
     }
     // An armed request is none, as it takes longer.
     let is_typical = !is_armed

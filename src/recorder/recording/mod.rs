@@ -265,6 +265,15 @@ impl Recording {
         alloc_counter::exclude(|| end(self, describe))
     }
 
+    /// Returns whether it has something of its own that is to be given back.
+    fn has_more_to_drop(&self) -> bool {
+        #[cfg(feature = "sites")]
+        if self.armed.is_some() {
+            return true;
+        }
+        self.id.is_some() || self.labels.capacity() > 0 || self.outcome.is_some()
+    }
+
     /// Returns whether the request will be kept, whatever happens from now on, unless there is no room for it.
     #[cfg(feature = "tower")]
     pub(crate) fn is_kept_already(&self) -> bool {
@@ -335,6 +344,9 @@ fn failed(why: &dyn Display) -> Outcome {
 
 impl Drop for Recording {
     fn drop(&mut self) {
+        if self.is_over && !self.has_more_to_drop() {
+            return;
+        }
         alloc_counter::exclude(|| {
             if !self.is_over {
                 end(self, |_| ());

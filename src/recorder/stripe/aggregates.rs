@@ -5,7 +5,6 @@ use alloc_counter::Counts;
 
 use crate::primitives::cut::Counter;
 use crate::primitives::fallible::{Boxed, lengthen};
-use crate::read::summary::Summary;
 use crate::recorder::baseline::{Baseline, Scratch};
 use crate::recorder::bounded::MAX_TEXT_BYTES;
 #[cfg(feature = "metrics")]
@@ -50,9 +49,6 @@ pub(crate) struct Aggregates {
     #[cfg(feature = "metrics")]
     ever: Vec<Boxed<Ever>>,
     scratch: Scratch,
-    /// A summary, kept for its memory. It can't be a thread-local: one with a destructor allocates in a
-    /// way that can't fail.
-    pub(crate) spare: Option<Boxed<Summary>>,
     /// Calls of requests whose names have no baseline, because there was no memory.
     lost: u64,
     /// The memory that all this may take.
@@ -70,7 +66,6 @@ impl Aggregates {
             #[cfg(feature = "metrics")]
             ever: Vec::new(),
             scratch: Scratch::default(),
-            spare: None,
             lost: 0,
             quota: Quota::new(bytes),
             most_paths: Baseline::most_paths(bytes / 4),

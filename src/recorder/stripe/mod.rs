@@ -12,9 +12,12 @@ mod counts;
 use std::sync::MutexGuard;
 
 use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
 
 use crate::primitives::cut::Moments;
+use crate::primitives::fallible::Boxed;
 use crate::primitives::place::place_of_thread;
+use crate::read::summary::Summary;
 
 use super::baseline::Baseline;
 #[cfg(feature = "metrics")]
@@ -52,7 +55,12 @@ pub(super) struct Stripes {
 struct Stripe {
     begun: ProcessLock<Begun>,
     aggregates: ProcessLock<Aggregates>,
+    /// A summary, kept for its memory. It can't be a thread-local: one with a destructor allocates in a
+    /// way that can't fail.
+    spare: AtomicCell<Option<Boxed<Summary>>>,
 }
+
+const _: () = assert!(AtomicCell::<Option<Boxed<Summary>>>::is_lock_free());
 
 /// Identifies a request in flight.
 #[derive(Clone, Copy)]
@@ -74,6 +82,7 @@ impl Stripes {
             CachePadded::new(Stripe {
                 begun: ProcessLock::new(begun),
                 aggregates: ProcessLock::new(aggregates),
+                spare: AtomicCell::new(None),
             })
         };
         Self {
@@ -216,6 +225,16 @@ impl Stripes {
     /// Locks the aggregates of this thread's stripe, or of one that is free.
     pub(super) fn aggregates(&self) -> Option<MutexGuard<'_, Aggregates>> {
         Some(self.any(|it| &it.aggregates)?.1)
+    }
+
+    /// Takes the summary that this thread's stripe has kept.
+    pub(super) fn take_summary(&self) -> Option<Boxed<Summary>> {
+        self.all[self.here()].spare.take()
+    }
+
+    /// Keeps a summary for its memory.
+    pub(super) fn give_summary(&self, summary: Boxed<Summary>) {
+        drop(self.all[self.here()].spare.swap(Some(summary)));
     }
 
     /// Reads the aggregates of each stripe. `look` must not begin another read.
