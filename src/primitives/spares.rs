@@ -109,8 +109,9 @@ mod tests {
         let all: Vec<_> = { spares.0.iter() }
             .map(|part| part.older.lock().unwrap())
             .collect();
-        let two = [1, 2].map(|value| spares.take_or_make(|| value).unwrap());
-        two.into_iter().for_each(|one| spares.give(one));
+        for one in [1, 2].map(|value| spares.take_or_make(|| value).unwrap()) {
+            spares.give(one);
+        }
         drop(all);
         // The first one would be among the older ones.
         let again = [(); 2].map(|()| spares.take_or_make(|| 3).unwrap());

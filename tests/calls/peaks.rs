@@ -203,6 +203,27 @@ fn measuring_around_and_inside_calls() {
 }
 
 #[test]
+fn measuring_around_scopes_that_are_left_without_an_open_call() {
+    let trace = Trace::new();
+    let around = measure(|| {
+        let scope = trace.inject();
+        spike(200);
+        drop(scope);
+        let between = measure(|| spike(50));
+        assert_eq!(between.peak_bytes, Some(50));
+        let scope = trace.inject();
+        spike(300);
+        let call = call!("call");
+        spike(100);
+        call.stop();
+        drop(scope);
+    });
+    assert_eq!(around.counts, Some(spikes(&[200, 50, 300, 100])));
+    assert_eq!(around.peak_bytes, Some(300));
+    assert_eq!(peaks(&trace.report()), [("call", 100)]);
+}
+
+#[test]
 fn measuring_the_start_of_a_call_leaves_its_peak_alone() {
     let trace = Trace::new();
     let scope = trace.inject();
