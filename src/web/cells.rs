@@ -37,10 +37,8 @@ pub(super) fn peak(
         td {
             (or_unknown(peak_bytes, bytes))
             @if net_bytes > 0 {
-                small.warm[compared.is_some_and(Compared::net_bytes_stand_out)] {
-                    "keeps " (bytes(net_bytes.unsigned_abs()))
-                    @if let Some(usual) = usual { ", usual " (bytes(usual.p50)) }
-                }
+                small.warm[compared.is_some_and(Compared::net_bytes_stand_out)] { "keeps " (bytes(net_bytes.unsigned_abs())) }
+                @if let Some(usual) = usual { small { "usual " (bytes(usual.p50)) } }
             }
         }
     }

@@ -36,10 +36,11 @@ fn what_a_call_keeps_stands_beside_what_is_usual() {
     let many = request(&site.recorder, "asked", 4_300_000);
     assert!(site.recorder.flush(PATIENCE));
     let page = |trace: u64| site.get(&format!("/debug/traces/trace/{trace}"), "").1;
-    let cell = "<td>4.10 MiB<small class=\"warm\">keeps 4.10 MiB, usual 24 B</small></td>";
+    let cell =
+        "<td>4.10 MiB<small class=\"warm\">keeps 4.10 MiB</small><small>usual 24 B</small></td>";
     let (usual, unusual) = (page(few), page(many));
     assert!(unusual.contains(cell), "{unusual}");
-    let cell = "<td>24 B<small class=\"\">keeps 24 B, usual 24 B</small></td>";
+    let cell = "<td>24 B<small class=\"\">keeps 24 B</small><small>usual 24 B</small></td>";
     assert!(usual.contains(cell), "{usual}");
     // The request has freed it.
     let fact =
