@@ -4,7 +4,7 @@
 use std::iter::{empty, once};
 
 use loom::sync::Arc;
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 
 use crate::model::explore;
 
@@ -24,14 +24,30 @@ fn kept(table: &Table, key: BlocksKey) -> Kept {
     table.kept(key).unwrap()
 }
 
+/// Returns the number of blocks that are kept, and their bytes.
+fn figures(table: &Table, key: BlocksKey) -> (u64, u64) {
+    let kept = kept(table, key);
+    (kept.blocks, kept.bytes)
+}
+
+/// Returns a table with a key, which has a block of 5 bytes.
+fn with_a_block() -> (Arc<Table>, BlocksKey) {
+    let table = Arc::new(Table::new());
+    let key = begin(&table);
+    table.note(HERE, 5, once(key));
+    (table, key)
+}
+
+fn spawn(table: &Arc<Table>, work: impl FnOnce(&Table) + 'static) -> JoinHandle<()> {
+    let table = Arc::clone(table);
+    thread::spawn(move || work(&table))
+}
+
 /// Ends a key while `work` notes blocks of it on another thread, and gives its place to another key.
 fn end_during(work: fn(&Table, BlocksKey)) {
     let table = Arc::new(Table::new());
     let first = begin(&table);
-    let other = {
-        let table = Arc::clone(&table);
-        thread::spawn(move || work(&table, first))
-    };
+    let other = spawn(&table, move |table| work(table, first));
     table.end(first);
     let second = begin(&table);
     assert_eq!(kept(&table, second), Kept::default());
@@ -39,10 +55,7 @@ fn end_during(work: fn(&Table, BlocksKey)) {
     assert!(table.is_settled(second));
     assert_eq!(kept(&table, second), Kept::default());
     table.note(HERE, 7, once(second));
-    assert_eq!(
-        (kept(&table, second).blocks, kept(&table, second).bytes),
-        (1, 7)
-    );
+    assert_eq!(figures(&table, second), (1, 7));
     assert!(!table.is_running(first));
     table.end(second);
     assert!(!table.is_in_use());
@@ -85,25 +98,20 @@ fn a_block_that_is_freed_while_its_key_ends_is_not_subtracted_from_the_next() {
 #[test]
 fn a_block_is_live_while_it_moves() {
     explore(3, || {
-        let table = Arc::new(Table::new());
-        let key = begin(&table);
-        table.note(HERE, 5, once(key));
-        let task = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let moving = table.begin_move(HERE);
-                // The address is used again, by a thread of which nothing is followed.
-                table.note(HERE, 1, empty());
-                table.end_move(&moving, THERE, 6, Some(once(key)));
-                table.take_out(HERE);
-            })
-        };
+        let (table, key) = with_a_block();
+        let task = spawn(&table, move |table| {
+            let moving = table.begin_move(HERE);
+            // The address is used again, by a thread of which nothing is followed.
+            table.note(HERE, 1, empty());
+            table.end_move(&moving, THERE, 6, Some(once(key)));
+            table.take_out(HERE);
+        });
         assert!(!table.is_settled(key));
         let seen = kept(&table, key);
         assert_eq!(seen.blocks, 1);
         assert!([5, 6].contains(&seen.bytes), "{seen}");
         task.join().unwrap();
-        assert_eq!((kept(&table, key).blocks, kept(&table, key).bytes), (1, 6));
+        assert_eq!(figures(&table, key), (1, 6));
         table.take_out(THERE);
         assert!(table.is_settled(key));
         table.end(key);
@@ -114,23 +122,15 @@ fn a_block_is_live_while_it_moves() {
 #[test]
 fn nothing_is_settled_before_the_last_block_is_freed() {
     explore(3, || {
-        let table = Arc::new(Table::new());
-        let key = begin(&table);
-        table.note(HERE, 5, once(key));
-        let task = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                table.note(THERE, 100, once(key));
-                table.take_out(HERE);
-            })
-        };
+        let (table, key) = with_a_block();
+        let task = spawn(&table, move |table| {
+            table.note(THERE, 100, once(key));
+            table.take_out(HERE);
+        });
         assert!(!table.is_settled(key));
         assert!(kept(&table, key).blocks > 0);
         task.join().unwrap();
-        assert_eq!(
-            (kept(&table, key).blocks, kept(&table, key).bytes),
-            (1, 100)
-        );
+        assert_eq!(figures(&table, key), (1, 100));
         table.end(key);
     });
 }
@@ -141,10 +141,7 @@ fn blocks_of_an_inner_key_are_the_outer_ones_until_that_ends() {
         let table = Arc::new(Table::new());
         let outer = begin(&table);
         let inner = table.begin(once(outer)).unwrap();
-        let task = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || table.note(HERE, 5, once(inner)))
-        };
+        let task = spawn(&table, move |table| table.note(HERE, 5, once(inner)));
         table.end(outer);
         let next = begin(&table);
         assert!(table.is_settled(next));

@@ -44,6 +44,7 @@ impl<'a> Sums<'a> {
             folded,
         })
     }
+
     /// Returns whether the start of a long line is that of a report that this crate wrote, at least for its first half:
     /// the end may be in the middle of anything.
     fn begin(start: &[u8]) -> bool {
