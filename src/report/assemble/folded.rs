@@ -1,6 +1,8 @@
 //! From the sums of folded calls to their reports.
 
+use crate::primitives::clock::from_nanoseconds;
 use crate::read::snapshot::PathSnapshot;
+use crate::report::duration::nanoseconds;
 use crate::report::{FoldedReport, SiteReport};
 
 use super::order::Order;
@@ -87,7 +89,7 @@ fn folded_report(
         wall,
         self_wall: wall.saturating_sub(folded.covered),
         busy,
-        self_busy: busy.saturating_sub(share.busy_inside),
+        self_busy: from_nanoseconds(nanoseconds(busy).saturating_sub(share.busy_inside_ns)),
         total: is_counted.then_some(share.total),
         self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
         moved: folded.is_moved,
