@@ -10,6 +10,7 @@ use crate::primitives::text::Texts;
 use crate::read::footprint::Footprint;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
+use crate::store::checkpoint_name::CheckpointName;
 use crate::store::identity::OwnIds;
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::record::CallRecord;
@@ -163,7 +164,7 @@ pub(crate) struct Adoption {
 pub(crate) struct CheckpointSnapshot {
     /// The index of its call in the strand.
     pub(super) call: usize,
-    pub(crate) name: String,
+    pub(crate) name: CheckpointName,
     /// Since the call's start.
     pub(crate) wall_ns: u64,
     pub(crate) counts: Counts,

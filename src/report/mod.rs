@@ -36,6 +36,7 @@ use crate::store::ids::{SpanId, TraceId};
 #[cfg(doc)]
 use crate::store::trace::Trace;
 
+pub use crate::store::checkpoint_name::CheckpointName;
 pub use percentiles::Percentiles;
 #[cfg(feature = "web")]
 pub(crate) use request::NOTABLE_BYTES;
@@ -233,7 +234,7 @@ pub struct CallReport {
 #[non_exhaustive]
 pub struct CheckpointReport {
     /// The name given to [`checkpoint`](crate::Call::checkpoint).
-    pub name: String,
+    pub name: CheckpointName,
     /// Time from the call's start to the checkpoint.
     pub at: Duration,
     /// Time since the previous checkpoint; for the first, since the call's start.

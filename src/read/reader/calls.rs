@@ -9,6 +9,7 @@ use crate::read::address_map::AddressMap;
 use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, Message};
 use crate::store::address::Address;
 use crate::store::callsite::{Callsite, TextPlace};
+use crate::store::checkpoint_name::CheckpointName;
 use crate::store::record::RecordedCall;
 use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::strand::Strand;
@@ -97,7 +98,7 @@ impl StrandCalls {
         &mut self,
         call: Address,
         moment: u64,
-        name: String,
+        name: CheckpointName,
         counts: Counts,
     ) {
         let at_ns = self.since_trace(moment);

@@ -38,7 +38,7 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
     let (moment, address) = (operation.at, operation.call);
     match operation.kind {
         RemoteKind::Checkpoint(set) => {
-            calls.add_checkpoint(address, moment, set.name, set.used.counts);
+            calls.add_checkpoint(address, moment, set.name.into(), set.used.counts);
             if let Some(call) = calls.get_mut(address) {
                 call.is_partial |= !set.is_exact;
             }

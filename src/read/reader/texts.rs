@@ -1,6 +1,7 @@
 //! The parts of a strand that never change once they are published: texts, checkpoints and messages.
 
 use crate::primitives::text::owned;
+use crate::store::checkpoint_name::CheckpointName;
 use crate::store::record::{TextRecord, View};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
@@ -33,7 +34,7 @@ pub(super) fn read_texts(
                 }
             }
             View::Checkpoint(it) => {
-                let name = text.take_string(it.name());
+                let name = text.take_name(it.name());
                 if is_early || calls.has_stopped(it.call()) {
                     calls.add_checkpoint(it.call(), it.moment(), name, it.counts());
                 }
@@ -70,6 +71,16 @@ impl LongText {
         };
         self.0.clear();
         text
+    }
+
+    /// Hands over the name of a checkpoint.
+    fn take_name(&mut self, short: Option<ShortText>) -> CheckpointName {
+        let name = match short {
+            Some(short) => CheckpointName::of_short(&short),
+            None => CheckpointName::of_bytes(&self.0),
+        };
+        self.0.clear();
+        name
     }
 
     fn take_string(&mut self, short: Option<ShortText>) -> String {
