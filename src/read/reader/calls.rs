@@ -24,6 +24,8 @@ pub(super) struct StrandCalls {
     /// The checkpoints of all calls, as they come.
     pub(super) checkpoints: Vec<CheckpointSnapshot>,
     indexes: AddressMap,
+    /// Whether any of them has an id or labels.
+    pub(super) have_texts: bool,
 }
 
 impl StrandCalls {
@@ -34,6 +36,7 @@ impl StrandCalls {
             all: Vec::with_capacity(calls),
             checkpoints: Vec::new(),
             indexes: AddressMap::new(),
+            have_texts: false,
         }
     }
 
@@ -63,6 +66,7 @@ impl StrandCalls {
             return;
         };
         self.indexes.insert(address, self.all.len());
+        self.have_texts |= callsite.has_texts();
         let start_ns = self.since_trace(record.start());
         let parent = CallId::at(record.parent());
         // Unlike `push`, writes the call to its place at once.

@@ -25,6 +25,7 @@ pub(super) fn read_texts(
         let is_early = index < records;
         match record.view(record.state()) {
             View::Text(piece) => text.add_piece(piece),
+            View::Call(_) if !calls.have_texts => {}
             View::Call(record) => {
                 let call = calls.all.get_mut(next_call);
                 let call = call.filter(|call| call.id.0 == address);

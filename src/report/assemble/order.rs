@@ -15,7 +15,8 @@ pub(super) struct Order {
     /// `None` if each call's count is its place.
     sequence: Option<Sequence>,
     len: usize,
-    paths: AddressMap,
+    /// `None` if there are no paths.
+    paths: Option<Box<AddressMap>>,
 }
 
 struct Sequence {
@@ -77,16 +78,19 @@ impl Order {
         let sequence = (!is_in_order)
             .then(|| Sequence::of(strands, len, &counts))
             .flatten();
-        let mut path_places = AddressMap::new();
-        for (index, path) in paths.iter().enumerate() {
-            path_places.insert(path.id.0, len + index);
-        }
+        let paths = (!paths.is_empty()).then(|| {
+            let mut places = Box::new(AddressMap::new());
+            for (index, path) in paths.iter().enumerate() {
+                places.insert(path.id.0, len + index);
+            }
+            places
+        });
         Self {
             first,
             counts,
             sequence,
             len,
-            paths: path_places,
+            paths,
         }
     }
 
@@ -120,7 +124,7 @@ impl Order {
     pub(super) fn find(&self, id: Option<CallId>) -> Option<usize> {
         let CallId(address) = id?;
         if address.path().is_some() {
-            return self.paths.get(address);
+            return self.paths.as_ref()?.get(address);
         }
         self.counts.get(address).map(|count| self.by_count(count))
     }
