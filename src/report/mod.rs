@@ -225,7 +225,8 @@ pub struct CallReport {
     /// sum to [`self_counts`](Self::self_counts), if [all were recorded](Report::sites_not_recorded).
     ///
     /// `None` if the trace [records no sites](crate::TraceBuilder), if another thread recorded sites of the
-    /// call's strand when the report was taken (exact ones while it ran, those of a sample from the first one on), or if no [`Counting`](crate::Counting) allocator is installed.
+    /// call's strand when the report was taken (exact ones while it ran, those of a sample from the first one
+    /// on), or if no [`Counting`](crate::Counting) allocator is installed.
     pub sites: Option<Vec<SiteReport>>,
 }
 

@@ -8,7 +8,8 @@ use crate::report::{FoldedReport, SiteReport};
 use super::order::Order;
 use super::shares::{FoldedShare, Share, Shares};
 
-/// Reports all paths, depth first. `sites` returns those of the path with a place in the order. Those within one call or path are sorted by name, file and line.
+/// Reports all paths, depth first; paths within one call or path are sorted by name, file and line. `sites` returns the
+/// sites of the path at a place in the order.
 pub(super) fn folded(
     paths: &[PathSnapshot],
     order: &Order,
