@@ -240,6 +240,18 @@ fn a_forwarded_message_stands_at_the_innermost_call() {
             "failed: no rows"
         ]
     );
+    // What is to be known of the figures is said, too.
+    let trace = Trace::new();
+    let scope = trace.inject();
+    failing(&["no rows", "no rows"]);
+    drop(scope);
+    let mut report = trace.report();
+    (report.calls[0].moved, report.calls[0].partial) = (true, true);
+    let tree = report.tree().to_string();
+    assert!(
+        tree.contains(", failed: see below, moved, partial\n"),
+        "{tree}"
+    );
     // Lines of the seed's format are read one by one, so each has its message.
     let trace = Trace::new();
     let scope = trace.inject();
