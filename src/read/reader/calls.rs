@@ -98,6 +98,7 @@ impl StrandCalls {
         }
     }
 
+    #[inline]
     pub(super) fn add_checkpoint(
         &mut self,
         call: Address,

@@ -91,7 +91,9 @@ impl<'a> Reader<'a> {
         }
         reader.read_meter();
         for index in (0..reader.calls.all.len()).rev() {
-            reader.read_figures(index, Pass::All);
+            if !reader.calls.all[index].has_stopped() {
+                reader.read_figures(index, Pass::All);
+            }
         }
         reader.read_open();
         reader
