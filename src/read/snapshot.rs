@@ -166,7 +166,7 @@ pub(crate) struct CheckpointSnapshot {
     pub(super) call: usize,
     pub(crate) name: CheckpointName,
     /// Since the call's start.
-    pub(crate) wall_ns: u64,
+    pub(crate) at_ns: u64,
     pub(crate) counts: Counts,
 }
 

@@ -116,7 +116,7 @@ impl StrandCalls {
                 .extend(iter::once_with(|| CheckpointSnapshot {
                     call: place,
                     name,
-                    wall_ns: at_ns.saturating_sub(start_ns),
+                    at_ns: at_ns.saturating_sub(start_ns),
                     counts,
                 }));
         }

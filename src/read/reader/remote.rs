@@ -91,7 +91,7 @@ fn has_later_label(strand: &Strand, call: Address, place: TextPlace, moment: u64
 fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {
-        let goes_on = !call.has_stopped() || call.start_ns + call.wall_ns > at_ns;
+        let goes_on = !call.has_stopped() || call.start_ns.saturating_add(call.wall_ns) > at_ns;
         if call.within == Some(stopped) && goes_on {
             call.within = around;
         }

@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
             mut checkpoints,
             ..
         } = self.calls;
-        checkpoints.sort_by_key(|checkpoint| (checkpoint.call, checkpoint.wall_ns));
+        checkpoints.sort_by_key(|checkpoint| (checkpoint.call, checkpoint.at_ns));
         for call in &mut calls {
             if !call.adoptions.is_empty() {
                 call.adoptions.sort_by_key(|adoption| adoption.left_ns);

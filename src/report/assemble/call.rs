@@ -120,7 +120,7 @@ fn checkpoint_reports(
 ) -> Vec<CheckpointReport> {
     let mut before = (0, Counts::ZERO);
     let reports = checkpoints.map(|checkpoint| {
-        let (at_ns, counts) = (checkpoint.wall_ns, checkpoint.counts);
+        let (at_ns, counts) = (checkpoint.at_ns, checkpoint.counts);
         let (before_ns, counts_before) = std::mem::replace(&mut before, (at_ns, counts));
         CheckpointReport {
             name: checkpoint.name,

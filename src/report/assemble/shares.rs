@@ -28,6 +28,11 @@ impl Share {
     pub(super) fn parent(&self) -> Option<usize> {
         self.parent.map(|parent| parent as usize)
     }
+
+    /// Adds times that have passed, which are together far below the 584 years at which they would wrap around.
+    fn add_busy_inside(&mut self, busy_ns: u64) {
+        self.busy_inside_ns = self.busy_inside_ns.wrapping_add(busy_ns);
+    }
 }
 
 /// What folded calls add to that: those of a path, or those inside a recorded call.
@@ -121,7 +126,7 @@ impl Shares {
             let around = &mut self.by_place[around];
             around.inside += portion.counts;
             if portion.within.is_some() {
-                around.busy_inside_ns += portion.busy_ns;
+                around.add_busy_inside(portion.busy_ns);
             }
         }
     }
@@ -142,7 +147,7 @@ impl Shares {
             return;
         }
         share.total += sum.total;
-        share.busy_inside_ns += nanoseconds(sum.busy_inside);
+        share.add_busy_inside(nanoseconds(sum.busy_inside));
         if self.folded.is_empty() {
             self.folded
                 .resize(self.by_place.len(), FoldedShare::default());
