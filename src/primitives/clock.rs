@@ -92,7 +92,7 @@ pub(crate) fn between(start: u64, end: u64) -> Duration {
     from_nanoseconds(nanoseconds_between(start, end))
 }
 
-/// Returns the time [between](between) two moments, in nanoseconds.
+/// Returns the time [`between`] two moments, in nanoseconds.
 #[inline]
 pub(crate) fn nanoseconds_between(start: u64, end: u64) -> u64 {
     nanoseconds(end.saturating_sub(start))
