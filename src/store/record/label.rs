@@ -72,15 +72,21 @@ impl LabelRecord {
 
     /// Returns the value that was set last, whose text is in the record or in these pieces, those before it.
     pub(crate) fn read(self, pieces: &[TextRecord]) -> String {
-        let read = |word| {
-            if !RecordState::from_bits(word).has_long_text() {
-                return self.0.short_text().read(owned);
-            }
-            owned(&TextRecord::read_all(pieces))
-        };
         // If it changes without a pause, a mixture is the best that is to be had.
-        let (text, _) = self.0.state.read(read).unwrap_or_else(|last| last);
-        text
+        self.try_read(pieces).unwrap_or_else(|mixture| mixture)
+    }
+
+    /// Returns the value as [`read`](Self::read) does; `Err` if it changes without a pause.
+    pub(crate) fn try_read(self, pieces: &[TextRecord]) -> Result<String, String> {
+        let read = |word| {
+            if RecordState::from_bits(word).has_long_text() {
+                owned(&TextRecord::read_all(pieces))
+            } else {
+                self.0.short_text().read(owned)
+            }
+        };
+        let result = self.0.state.read(read);
+        result.map(|(text, _)| text).map_err(|(mixture, _)| mixture)
     }
 
     /// Writes another value in place of the one before.
