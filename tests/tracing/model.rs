@@ -8,7 +8,7 @@ mod tasks;
 
 use tracer::alloc::Counts;
 
-use tasks::{Elsewhere, Tasks};
+use tasks::{Elsewhere, Left, Tasks};
 
 pub(crate) use tasks::MOST as MOST_TASKS;
 
@@ -106,6 +106,8 @@ struct Strand {
     running: Vec<usize>,
     allocates: u64,
     is_over: bool,
+    /// A thread has left it, by its span, while calls inside went on.
+    is_left: bool,
 }
 
 /// A strand in which a span was entered, and the call that stands for the span there: none in a strand below
@@ -172,12 +174,15 @@ struct Here {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) calls: Vec<Call>,
-    /// A strand is below a suspended guard whose span is closed: it is not said which calls are around.
+    /// A strand is below a suspended guard whose span is closed, or is entered again after it was left while calls inside
+    /// went on: it is not said which calls are around.
     pub(crate) is_vague: bool,
     /// Which steps must not be taken.
     pub(crate) is_skipped: Vec<bool>,
     /// For each task that is over, the last of its guards first, whether the guard is stopped with it.
     pub(crate) stopped: Vec<Vec<bool>>,
+    /// The guards that are not stopped, from the inside out.
+    pub(crate) left: Vec<Left>,
     strands: Vec<Strand>,
     spans: Vec<Span>,
     here: Here,
@@ -208,9 +213,10 @@ impl Model {
             model.step(*step);
             model.steps += 1;
         }
-        let guards = [&mut model.here, &mut model.there].map(|it| std::mem::take(&mut it.guards));
-        let guards = guards.into_iter().flatten().chain(model.tasks.left());
-        for call in guards.flatten() {
+        model.left = model.left();
+        let left = model.left.iter().map(|left| left.call);
+        let there = model.there.guards.iter().copied().flatten();
+        for call in left.chain(there) {
             model.calls[call].may_be_partial = true;
         }
         model
@@ -352,6 +358,7 @@ impl Model {
             running: Vec::new(),
             allocates: 0,
             is_over: false,
+            is_left: false,
         });
         self.strands.len() - 1
     }
@@ -430,6 +437,14 @@ impl Model {
         let orphans = std::mem::take(&mut self.calls[call].inside);
         for orphan in &orphans {
             self.calls[*orphan].is_orphan = true;
+        }
+        // So are those that were suspended before it, unless a span is closed in which nothing was open.
+        let is_guard = matches!(&self.calls[call].expected.id, Some(id) if id.starts_with('g'));
+        let outer = self.open_from(around);
+        let is_inside = |it: &&mut Call| it.within == Some(call) && !it.is_stopped;
+        let inside = self.calls.iter_mut().filter(is_inside);
+        for inside in inside.filter(|_| is_guard || !orphans.is_empty()) {
+            inside.within = outer;
         }
         if let [inside, ..] = *orphans {
             self.calls[inside].within = self.open_from(around);
@@ -619,6 +634,7 @@ impl Model {
     }
 
     fn go_on(&mut self, span: usize, visit: Visit) {
+        self.is_vague |= self.tasks.are_used() && self.strands[visit.strand].is_left;
         if let Some(call) = visit.call
             && !self.strands[visit.strand].running.contains(&call)
         {
@@ -701,6 +717,7 @@ impl Model {
             }
         }
         if visit.is_own {
+            self.strands[strand].is_left |= is_alone;
             self.here.stack.retain(|entered| *entered != strand);
             self.mark_entered(strand);
         }

@@ -9,6 +9,8 @@ pub(super) struct Tasks {
     all: Vec<Task>,
     /// Those that are not over.
     alive: Vec<usize>,
+    /// The others, in the order of their ends.
+    over: Vec<usize>,
     /// The one whose steps are taken; if none, they are the first thread's.
     current: Option<usize>,
     /// The first thread, while a task's steps are taken.
@@ -40,15 +42,40 @@ impl Tasks {
     pub(super) fn are_used(&self) -> bool {
         !self.all.is_empty()
     }
+}
 
-    /// Returns the guards that were not stopped with their tasks.
-    pub(super) fn left(&self) -> impl Iterator<Item = Option<usize>> {
-        let here = self.all.iter().map(|task| &task.here);
-        here.flat_map(|here| here.guards.iter().copied())
-    }
+/// A guard that is not stopped in its strand.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Left {
+    pub(super) call: usize,
+    /// Its task, in the order in which they are over; if none, it is the first thread's.
+    pub(crate) task: Option<usize>,
+    /// Which of the guards there.
+    pub(crate) guard: usize,
 }
 
 impl Model {
+    /// Returns the guards of the first thread and of tasks that are left at the end, from the inside out.
+    pub(super) fn left(&self) -> Vec<Left> {
+        let tasks = self
+            .tasks
+            .over
+            .iter()
+            .map(|task| &self.tasks.all[*task].here);
+        let tasks = tasks.enumerate().map(|(nth, here)| (Some(nth), here));
+        let all = std::iter::once((None, &self.here)).chain(tasks);
+        let left = all.flat_map(|(task, here)| {
+            let guards = here.guards.iter().enumerate();
+            guards.filter_map(move |(guard, call)| {
+                let call = (*call)?;
+                Some(Left { call, task, guard })
+            })
+        });
+        let mut left: Vec<_> = left.collect();
+        left.sort_unstable_by(|one, other| other.cmp(one));
+        left
+    }
+
     /// Lets the first thread go on, or this task.
     fn go_to(&mut self, task: Option<usize>) {
         let Tasks {
@@ -161,6 +188,7 @@ impl Model {
         self.release(span);
         self.tasks.ends = None;
         self.tasks.alive.retain(|alive| *alive != task);
+        self.tasks.over.push(task);
         self.go_to(None);
     }
 }

@@ -6,8 +6,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,6 +35,8 @@ struct World {
     traces: [Trace; 2],
     common: Mutex<Common>,
     keeps_open: bool,
+    /// A future that was ready was dropped so late that it may look cancelled.
+    is_slow: AtomicBool,
 }
 
 impl World {
@@ -104,7 +109,11 @@ struct Work {
     meeting: Arc<Meeting>,
     guards: Vec<Option<Call>>,
     is_spawned: bool,
+    ready_at: Option<Instant>,
 }
+
+/// The layer takes a future for ready that is dropped within 100 ms: see `src/tracing/left.rs`.
+const SLOW: Duration = Duration::from_millis(50);
 
 impl Future for Work {
     type Output = ();
@@ -138,6 +147,7 @@ impl Future for Work {
         work.guards = std::mem::take(&mut own.guards);
         exclude(|| drop(own));
         if is_ready {
+            work.ready_at = Some(Instant::now());
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -147,6 +157,9 @@ impl Future for Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
+        if self.ready_at.is_some_and(|at| at.elapsed() > SLOW) {
+            self.world.is_slow.store(true, Relaxed);
+        }
         let stopped = std::mem::take(&mut self.meeting.told().stopped);
         let mut guards = std::mem::take(&mut self.guards);
         for (guard, is_stopped) in guards.iter_mut().rev().zip(&stopped) {
@@ -237,6 +250,7 @@ impl Tasks<'_> {
             meeting: Arc::clone(&meeting),
             guards: Vec::with_capacity(self.world.program.len()),
             is_spawned: false,
+            ready_at: None,
         };
         let handle = self.runtime.spawn(Watched {
             work: Box::pin(work.instrument(span)),
@@ -344,9 +358,11 @@ fn run(world: &Arc<World>, runtime: &Runtime, model: &Model) {
         }
     }
     // From the inside out.
-    while own.guards.pop().is_some() {}
-    for meeting in tasks.over {
-        meeting.told().left.clear();
+    for left in &model.left {
+        drop(match left.task {
+            Some(task) => tasks.over[task].told().left[left.guard].take(),
+            None => own.guards[left.guard].take(),
+        });
     }
 }
 
@@ -363,9 +379,10 @@ fn check(dispatch: &Dispatch, runtime: &Runtime, program: Vec<Step>) -> Result<(
             spans: 0,
         }),
         keeps_open: model.keeps_open,
+        is_slow: AtomicBool::new(false),
     });
     run(&world, runtime, &model);
-    compare(&model, &world.traces)
+    compare(&model, &world.traces, world.is_slow.load(Relaxed))
 }
 
 fn step_of_tasks(traces: bool) -> impl Strategy<Value = Step> {
