@@ -8,14 +8,15 @@ use std::sync::atomic::Ordering::Relaxed;
 #[cfg(any(feature = "tracing", all(loom, test)))]
 use arrayvec::ArrayVec;
 
+use super::{Record, TextRecord};
 #[cfg(any(feature = "tracing", all(loom, test)))]
-use super::TEXT_PIECE;
-use super::{Record, START, TextRecord};
+use super::{START, TEXT_PIECE};
 #[cfg(any(feature = "tracing", all(loom, test)))]
 use crate::primitives::text::MAX_BYTES;
 use crate::primitives::text::owned;
 use crate::store::address::Address;
 use crate::store::callsite::TextPlace;
+#[cfg(any(feature = "tracing", all(loom, test)))]
 use crate::store::short_text::ShortText;
 #[cfg(any(feature = "tracing", all(loom, test)))]
 use crate::store::state::RecordKind;
