@@ -86,7 +86,8 @@ fn count_beside(operation: Operation, old: usize, new: usize) -> Look {
         // The path is open, and too little was left.
         #[cfg(not(feature = "sites"))]
         hot::set_left(hot::UNBOUNDED);
-        slot.count(operation, old, new);
+        // SAFETY: the path is open, so the slot is this thread's own.
+        unsafe { slot.count(operation, old, new) };
         return Look::Sampled;
     }
     thread::note_installed();
@@ -102,7 +103,8 @@ fn count_beside(operation: Operation, old: usize, new: usize) -> Look {
         return Look::None;
     }
     if let Some(slot) = thread::own_slot() {
-        slot.count(operation, old, new);
+        // SAFETY: it is this thread's own, until the thread's destructors give it back.
+        unsafe { slot.count(operation, old, new) };
         return look(old, new);
     }
     if matches!(thread::standing(), Standing::Claiming) {

@@ -135,7 +135,10 @@ pub(crate) fn try_count(operation: Operation, old: usize, new: usize) -> bool {
         Operation::Resize | Operation::Free => PATH.with(Path::is_open),
     };
     if may_count {
-        PATH.with(|path| path.slot.get()).count(operation, old, new);
+        let slot = PATH.with(|path| path.slot.get());
+        // SAFETY: the path is open, so the slot is this thread's own: `begin` is given the slot that the thread has
+        // claimed, and the thread closes the path by `end` before it gives the slot back.
+        unsafe { slot.count(operation, old, new) };
     }
     may_count
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::counts::Counts;
-use crate::sync::{AtomicCell, AtomicI64, AtomicU32, AtomicU64, const_fn, fence};
+use crate::sync::{AtomicCell, AtomicI64, AtomicU32, AtomicU64, const_fn, fence, load_alone};
 
 /// An operation of the allocator on a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,10 +134,8 @@ impl Totals {
     clippy::inline_always,
     reason = "one instruction on the path of every allocation"
 )]
-fn add(total: &AtomicU64, amount: u64) -> u64 {
-    let sum = total.load(Relaxed).wrapping_add(amount);
-    total.store(sum, Relaxed);
-    sum
+fn add(total: &AtomicU64, amount: u64) {
+    total.store(total.load(Relaxed).wrapping_add(amount), Relaxed);
 }
 
 impl Slot {
@@ -160,13 +158,18 @@ impl Slot {
     }
 
     /// Counts as the owner. The sizes are the block's before and after the operation, in bytes.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread has claimed the slot and not released it: no other thread writes to it.
     #[inline]
-    pub(crate) fn count(&self, operation: Operation, old: usize, new: usize) {
+    pub(crate) unsafe fn count(&self, operation: Operation, old: usize, new: usize) {
         let totals = &self.totals;
         match operation {
             Operation::Allocate => {
                 add(&totals.allocations, 1);
-                self.raise(add(&totals.bytes_allocated, new as u64));
+                // SAFETY: the caller is the owner.
+                unsafe { self.grow(new as u64) };
             }
             Operation::Free => {
                 add(&totals.deallocations, 1);
@@ -175,7 +178,8 @@ impl Slot {
             Operation::Resize => {
                 add(&totals.reallocations, 1);
                 if new > old {
-                    self.raise(add(&totals.bytes_allocated, (new - old) as u64));
+                    // SAFETY: the caller is the owner.
+                    unsafe { self.grow((new - old) as u64) };
                 } else {
                     add(&totals.bytes_deallocated, (old - new) as u64);
                 }
@@ -183,11 +187,26 @@ impl Slot {
         }
     }
 
+    /// Adds allocated bytes, and raises the peak.
+    ///
+    /// # Safety
+    ///
+    /// That of [`count`](Self::count).
     #[inline]
-    fn raise(&self, bytes_allocated: u64) {
-        let freed = self.totals.bytes_deallocated.load(Relaxed);
-        let level = bytes_allocated.wrapping_sub(freed).cast_signed();
-        if level > self.peak.load(Relaxed) {
+    unsafe fn grow(&self, bytes: u64) {
+        let totals = &self.totals;
+        add(&totals.bytes_allocated, bytes);
+        // Loaded again, so that the addition is one instruction.
+        let allocated = totals.bytes_allocated.load(Relaxed);
+        // Loads that are not atomic become operands of the subtraction and of the comparison.
+        // SAFETY: the caller is the only thread that writes to these, and their last owner's stores happened before
+        // it claimed the slot. Other threads only load them meanwhile, which is no race.
+        let (freed, peak) = unsafe {
+            let freed = load_alone!(totals.bytes_deallocated);
+            (freed, load_alone!(self.peak))
+        };
+        let level = allocated.wrapping_sub(freed).cast_signed();
+        if level > peak {
             self.peak.store(level, Relaxed);
         }
     }

@@ -35,7 +35,21 @@ macro_rules! shared_static {
     };
 }
 
-pub(crate) use {const_fn, shared_static};
+/// Loads an atomic that no other thread writes to meanwhile, and not atomically; that is unsafe. Loom checks it.
+macro_rules! load_alone {
+    ($place:expr) => {{
+        #[cfg(not(loom))]
+        {
+            $place.as_ptr().read()
+        }
+        #[cfg(loom)]
+        {
+            $place.unsync_load()
+        }
+    }};
+}
+
+pub(crate) use {const_fn, load_alone, shared_static};
 
 /// Crossbeam's `AtomicCell`, as loom can see it: an atomic, accessed with crossbeam's orderings, is the
 /// index into a list of the values.

@@ -6,8 +6,12 @@ use loom::thread;
 use super::{explore, leak};
 use crate::primitives::pool::{Member, Number};
 use crate::store::address::Address;
+use crate::store::callsite::TextPlace;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
-use crate::store::record::{FoldedCall, NewCall, Record, RecordedCall, View};
+use crate::store::record::{
+    FoldedCall, LabelRecord, NewCall, Record, RecordedCall, TextRecord, View, WrittenLabel,
+};
+use crate::store::short_text::ShortText;
 use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::usage::{Figures, Reading, Start, ThreadReading, Usage};
 
@@ -105,6 +109,38 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
         first.link(second);
         open(second, u32::try_from(RECORDS + 1).unwrap());
         reader.join().unwrap();
+    });
+}
+
+/// Its text is in a piece, then in the record, and in the piece again.
+#[test]
+fn a_label_that_is_set_again_is_whole() {
+    explore(3, || {
+        let label = LabelRecord::of(leak(Record::new()));
+        let piece = TextRecord::of(leak(Record::new()));
+        let long = |letter: u8| [letter; ShortText::MAX_BYTES + 1];
+        piece.write(&long(b'a'), true);
+        label.write(Address::from_bits(1), TextPlace::Id, 1, None);
+        let reader = thread::spawn(move || {
+            let Ok(text) = label.try_read(&[piece]) else {
+                return;
+            };
+            let letter = text.as_bytes()[0];
+            let expected = match letter {
+                b'b' => vec![b'b'],
+                b'a' | b'c' => long(letter).to_vec(),
+                _ => panic!("{text}"),
+            };
+            assert_eq!(text.as_bytes(), expected);
+        });
+        let written = WrittenLabel {
+            label,
+            pieces: std::iter::once(piece).collect(),
+        };
+        assert!(written.try_rewrite(2, b"b"));
+        assert!(written.try_rewrite(3, &long(b'c')));
+        reader.join().unwrap();
+        assert_eq!(label.read(&[piece]).as_bytes(), long(b'c'));
     });
 }
 

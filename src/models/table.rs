@@ -16,12 +16,12 @@ fn two_threads_find_their_own() {
             assert_eq!(table.remove(1).copied(), Some(10));
             assert!(table.get(1).is_none());
         });
-        assert!(table.insert(4, leak(20)));
+        assert!(table.insert(3, leak(20)));
         assert!(table.get(1).is_none_or(|member| *member == 10));
-        assert_eq!(table.get(4).copied(), Some(20));
+        assert_eq!(table.get(3).copied(), Some(20));
         other.join().unwrap();
-        assert!(table.get(1).is_none() && table.has(4));
-        assert_eq!(table.remove(4).copied(), Some(20));
+        assert!(table.get(1).is_none() && table.has(3));
+        assert_eq!(table.remove(3).copied(), Some(20));
     });
 }
 
@@ -35,8 +35,8 @@ fn what_is_handed_over_is_found() {
             assert_eq!(table.get(1).copied(), Some(10));
             table.remove(1).copied()
         });
-        assert!(table.insert(4, leak(20)));
+        assert!(table.insert(3, leak(20)));
         assert_eq!(other.join().unwrap(), Some(10));
-        assert_eq!(table.get(4).copied(), Some(20));
+        assert_eq!(table.get(3).copied(), Some(20));
     });
 }

@@ -63,7 +63,7 @@ pub(crate) enum TextPlace {
 }
 
 impl TextPlace {
-    #[cfg(feature = "tracing")]
+    #[cfg(any(feature = "tracing", all(loom, test)))]
     pub(crate) fn to_bits(self) -> u32 {
         match self {
             Self::Id => 0,

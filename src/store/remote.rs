@@ -60,6 +60,16 @@ impl RemoteOperation {
         matches!(self.kind, RemoteKind::Stop(_))
     }
 
+    /// Returns whether the other operation says the same of the call anew: the later of the two holds.
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        let says_the_same = match (&self.kind, &other.kind) {
+            (RemoteKind::Label(place, _), RemoteKind::Label(others, _)) => place == others,
+            (RemoteKind::Fail(_), RemoteKind::Fail(_)) => true,
+            _ => false,
+        };
+        says_the_same && self.call == other.call
+    }
+
     /// Returns the sums that the stop of a folded call adds, with their keys, since the strand's thread
     /// does not add it up; `None` for any other operation.
     pub(crate) fn sums(&self) -> Option<[(Address, Sum); 2]> {
@@ -112,8 +122,16 @@ impl Mailbox {
 }
 
 impl LockedMailbox<'_> {
-    /// Posts an operation; `false` if there is no room or no memory for it.
+    /// Posts an operation; `false` if there is no room or no memory for it. It takes the place of one that says the same.
     pub(crate) fn post(&mut self, operation: RemoteOperation) -> bool {
+        let is_replacing = matches!(operation.kind, RemoteKind::Label(..) | RemoteKind::Fail(_));
+        let mut known = self.0.iter_mut().filter(|_| is_replacing);
+        if let Some(known) = known.find(|known| known.is_replaced_by(&operation)) {
+            if known.at <= operation.at {
+                *known = operation;
+            }
+            return true;
+        }
         let has_room = operation.is_stop() || self.0.len() < MAX_OPERATIONS;
         let is_posted = has_room && self.0.try_reserve(1).is_ok();
         if is_posted {

@@ -119,7 +119,8 @@
 //! Name, module, file and line are those of the span's metadata. One field is the call's
 //! [id](crate::CallReport::id): `request_id`, or else `id`, or [that which you name](CallLayer::id_field). The
 //! other fields are its [labels](crate::CallReport::labels), also those that are recorded later by
-//! `Span::record`. Long values are [cut](crate::Limits), as those of other calls are. Of a span with more than
+//! `Span::record`. A value that is recorded again takes the room of the one before, and further room only if it is
+//! longer than any before. Long values are [cut](crate::Limits), as those of other calls are. Of a span with more than
 //! 64 fields, its calls have the first 64, and [`Report::dropped`](crate::Report::dropped) counts the span.
 //!
 //! # Events

@@ -5,8 +5,6 @@ use alloc_counter::Local;
 use crate::primitives::clock;
 use crate::primitives::text::Text;
 use crate::primitives::text::copied;
-#[cfg(feature = "tracing")]
-use crate::store::callsite::TextPlace;
 use crate::store::chunk::{CallRef, Vacant};
 use crate::store::remote::{RemoteCheckpoint, RemoteKind};
 use crate::store::short_text::ShortText;
@@ -123,29 +121,6 @@ fn fail_here(here: &Position, call: CallRef, why: &Text) {
     } else {
         Strand::post(call, moment, |_| copied(why.as_str()).map(RemoteKind::Fail));
     }
-}
-
-/// Sets one of the texts of a call that has started.
-#[cfg(feature = "tracing")]
-#[cold]
-#[inline(never)]
-pub(crate) fn label(call: CallRef, place: TextPlace, text: &Text) {
-    cursor::here(|here| {
-        if call.record.state().is_folded() {
-            return;
-        }
-        let moment = clock::ticks();
-        let Some(strand) = here.strand_of(call) else {
-            return Strand::post(call, moment, |_| {
-                copied(text.as_str()).map(|text| RemoteKind::Label(place, text))
-            });
-        };
-        if let Some((vacant, text)) = vacant_for(here, strand, text.as_bytes()) {
-            let label = vacant.as_label();
-            label.write(call.address(), place, moment, text.as_ref());
-            vacant.publish();
-        }
-    });
 }
 
 /// Finds the place for a record with this text, which is written before it if it is too long.

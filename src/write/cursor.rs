@@ -14,7 +14,7 @@ use crate::store::address::Address;
 use crate::store::cancelling::Cancelling;
 use crate::store::chunk::{CallRef, Chunk, Key, Vacant};
 use crate::store::limits::Allowance;
-use crate::store::record::{CallRecord, TEXT_PIECE};
+use crate::store::record::{CallRecord, TEXT_PIECE, TextRecord};
 use crate::store::short_text::ShortText;
 use crate::store::strand::{Aside, STRANDS, Strand};
 use crate::store::threads::Tag;
@@ -317,16 +317,31 @@ impl Position {
     #[cold]
     #[inline(never)]
     pub(crate) fn write_long_text(&self, strand: &Strand, text: &[u8]) -> Option<ShortText> {
+        self.write_pieces(strand, text, text.len(), |_| ())
+    }
+
+    /// Writes a text as [`write_long_text`](Self::write_long_text), with records for this number of bytes at least, and
+    /// calls `wrote` with each of them.
+    pub(crate) fn write_pieces(
+        &self,
+        strand: &Strand,
+        text: &[u8],
+        room: usize,
+        mut wrote: impl FnMut(TextRecord),
+    ) -> Option<ShortText> {
         let has_room = |allowance: &Allowance| allowance.take_text(text.len());
         if !strand.allowance().is_some_and(|it| has_room(it)) {
             return Some(ShortText::cut(text));
         }
-        for (index, piece) in text.chunks(TEXT_PIECE).enumerate() {
+        let parts = text.chunks(TEXT_PIECE).chain(std::iter::repeat(&[][..]));
+        for (index, part) in parts.take(room.div_ceil(TEXT_PIECE)).enumerate() {
             let Some(vacant) = self.vacant(strand) else {
                 return Some(ShortText::cut(text));
             };
-            vacant.as_text().write(piece, index == 0);
+            let piece = vacant.as_text();
+            piece.write(part, index == 0);
             vacant.publish();
+            wrote(piece);
         }
         None
     }

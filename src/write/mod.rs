@@ -13,6 +13,8 @@ pub(crate) mod sites;
 // Calls: their start and stop, the notes on them, and how they nest.
 pub(crate) mod annotate;
 pub(crate) mod folded;
+#[cfg(feature = "tracing")]
+pub(crate) mod label;
 pub(crate) mod nesting;
 pub(crate) mod plain;
 pub(crate) mod start_stop;

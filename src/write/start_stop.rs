@@ -277,22 +277,31 @@ fn leave_inner(here: &Position, strand: &Strand, call: CallRef, now: u64) {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "all that ending most spans does")]
 pub(crate) fn finish(call: CallRef, is_innermost: bool, known: Option<OutcomeKind>) {
-    let is_finished = cursor::here(|here| {
-        let state = call.record.state();
-        if is_innermost
-            && !state.is_folded()
-            && let Some(left) = call.record.left()
-            && let Some(strand) = here.strand_near(call)
-        {
-            let outcome = known.unwrap_or_else(|| outcome(strand, state));
-            call.record.finish(left, outcome);
-            return true;
-        }
-        false
-    });
-    if !is_finished {
+    if !cursor::here(|here| finish_here(here, call, is_innermost, known)) {
         finish_otherwise(call, is_innermost, known);
     }
+}
+
+/// Stops a call at the moment at which it was left, if it is one of the strand's last ones; else returns `false`.
+#[cfg(feature = "tracing")]
+#[inline(never)]
+fn finish_here(
+    here: &Position,
+    call: CallRef,
+    is_innermost: bool,
+    known: Option<OutcomeKind>,
+) -> bool {
+    let state = call.record.state();
+    if is_innermost
+        && !state.is_folded()
+        && let Some(left) = call.record.left()
+        && let Some(strand) = here.strand_near(call)
+    {
+        let outcome = known.unwrap_or_else(|| outcome(strand, state));
+        call.record.finish(left, outcome);
+        return true;
+    }
+    false
 }
 
 #[cfg(feature = "tracing")]

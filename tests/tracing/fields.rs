@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use tracer::{Limits, Outcome, Report, Trace};
+use tracer::{Outcome, Report};
 use tracing::callsite::{Callsite, Identifier};
 use tracing::field::{Empty, FieldSet};
 use tracing::metadata::Kind;
-use tracing::subscriber::{Interest, with_default};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Span, error, info, info_span, warn};
 
-use crate::{recorded, recorded_by, subscriber, with_layer};
+use crate::{recorded, recorded_by, with_layer};
 
 fn labels(report: &Report, call: usize) -> Vec<(&str, &str)> {
     let labels = &report.calls[call].labels;
@@ -155,26 +155,6 @@ fn a_field_recorded_ten_thousand_times() {
     assert_eq!((report.calls.len(), report.dropped), (3, 0));
     assert_eq!(labels(&report, 0), [("status", "9999"), ("rows", "3")]);
     assert_eq!(labels(&report, 1), [("status", "9999"), ("rows", "3")]);
-}
-
-/// Records `status` ten thousand times in a trace that has room for far fewer values.
-#[test]
-fn values_beyond_the_limit_are_dropped() {
-    let trace = Trace::with_limits(10, Limits::default().calls(100).text_bytes(0));
-    with_default(subscriber(), || {
-        let _scope = trace.inject();
-        info_span!("span", status = Empty, rows = 3).in_scope(|| {
-            for count in 0..10_000 {
-                Span::current().record("status", count);
-            }
-        });
-    });
-    let report = trace.report();
-    // 25 pages for eight records of each call and 64 more, and that of the strand. The call takes one record.
-    let recorded = (25 + 64 + 1) * 31 - 1;
-    let last = (recorded - 1).to_string();
-    assert_eq!(labels(&report, 0), [("status", &*last), ("rows", "3")]);
-    assert_eq!(report.dropped, 10_000 - recorded);
 }
 
 struct Hostile;

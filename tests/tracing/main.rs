@@ -11,6 +11,7 @@ mod cancelled;
 mod entries;
 mod fields;
 mod futures;
+mod labels;
 mod lifecycles;
 mod log;
 mod memory;

@@ -1,10 +1,16 @@
-//! A naive model of spans on two threads, which take turns: which calls a program of spans makes, and what each of them has
-//! allocated.
+//! A naive model of spans on two threads, or on a thread and in tasks, which take turns: which calls a program of spans
+//! makes, and what each of them has allocated.
 //!
 //! An allocation is in the innermost running call of the strand that counts, in each trace, and in the
 //! calls around it. Nothing here knows how the layer does it.
 
+mod tasks;
+
 use tracer::alloc::Counts;
+
+use tasks::{Elsewhere, Left, Tasks};
+
+pub(crate) use tasks::MOST as MOST_TASKS;
 
 /// One step of a program. An index is taken modulo the number of candidates.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +46,16 @@ pub(crate) enum Step {
     Print,
     /// From now on, the other thread goes on. If there is such a step, an entered span is kept open.
     Turn,
+    /// Spawns a task that is instrumented with a handle's span. Its first poll does nothing.
+    Spawn(usize),
+    /// From now on, the first thread goes on, or a task, which is polled unless it is in the middle of a poll.
+    Go(usize),
+    /// Ends the task's poll, which leaves what it has entered. The first thread goes on.
+    Yield,
+    /// Ends the task, in its poll.
+    Finish,
+    /// Aborts a task: its future is dropped, at the end of its poll if it is in one.
+    Abort(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +106,8 @@ struct Strand {
     running: Vec<usize>,
     allocates: u64,
     is_over: bool,
+    /// A thread has left it, by its span, while calls inside went on.
+    is_left: bool,
 }
 
 /// A strand in which a span was entered, and the call that stands for the span there: none in a strand below
@@ -115,6 +133,8 @@ struct Span {
     /// seen then.
     allocated: (u64, u64),
     left: u64,
+    /// The strand in which it was left last.
+    left_in: Option<usize>,
     /// The future of a span inside may have been dropped since.
     may_have_dropped: bool,
     /// It was made with `parent: None`, or inside such a span.
@@ -154,15 +174,21 @@ struct Here {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) calls: Vec<Call>,
-    /// A strand is below a suspended guard whose span is closed: it is not said which calls are around.
+    /// A strand is below a suspended guard whose span is closed, or is entered again after it was left while calls inside
+    /// went on: it is not said which calls are around.
     pub(crate) is_vague: bool,
     /// Which steps must not be taken.
     pub(crate) is_skipped: Vec<bool>,
+    /// For each task that is over, the last of its guards first, whether the guard is stopped with it.
+    pub(crate) stopped: Vec<Vec<bool>>,
+    /// The guards that are not stopped, from the inside out.
+    pub(crate) left: Vec<Left>,
     strands: Vec<Strand>,
     spans: Vec<Span>,
     here: Here,
     /// The other thread.
     there: Here,
+    tasks: Tasks,
     /// An entered span is not closed.
     pub(crate) keeps_open: bool,
     handles: Vec<usize>,
@@ -173,7 +199,7 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn of(program: &[Step]) -> Self {
         let mut model = Self {
-            keeps_open: program.iter().any(|step| matches!(step, Step::Turn)),
+            keeps_open: { program.iter() }.any(|step| matches!(step, Step::Turn | Step::Spawn(_))),
             ..Self::default()
         };
         for step in program {
@@ -187,8 +213,10 @@ impl Model {
             model.step(*step);
             model.steps += 1;
         }
-        let guards = [&mut model.here, &mut model.there].map(|it| std::mem::take(&mut it.guards));
-        for call in guards.into_iter().flatten().flatten() {
+        model.left = model.left();
+        let left = model.left.iter().map(|left| left.call);
+        let there = model.there.guards.iter().copied().flatten();
+        for call in left.chain(there) {
             model.calls[call].may_be_partial = true;
         }
         model
@@ -270,14 +298,21 @@ impl Model {
                 self.here.stack.push(strand);
                 self.here.scopes.push(strand);
             }
-            Step::Leave => {
-                if let Some(strand) = self.here.scopes.pop() {
-                    self.here.stack.retain(|entered| *entered != strand);
-                    self.strands[strand].is_over = true;
-                }
-            }
+            Step::Leave => self.leave_scope(),
             Step::Turn => std::mem::swap(&mut self.here, &mut self.there),
+            Step::Spawn(which) => self.spawn(which),
+            Step::Go(which) => self.go(which),
+            Step::Yield => self.end_poll(false),
+            Step::Finish => self.end_poll(true),
+            Step::Abort(which) => self.abort(which),
             _ => {}
+        }
+    }
+
+    fn leave_scope(&mut self) {
+        if let Some(strand) = self.here.scopes.pop() {
+            self.here.stack.retain(|entered| *entered != strand);
+            self.strands[strand].is_over = true;
         }
     }
 
@@ -323,6 +358,7 @@ impl Model {
             running: Vec::new(),
             allocates: 0,
             is_over: false,
+            is_left: false,
         });
         self.strands.len() - 1
     }
@@ -401,6 +437,14 @@ impl Model {
         let orphans = std::mem::take(&mut self.calls[call].inside);
         for orphan in &orphans {
             self.calls[*orphan].is_orphan = true;
+        }
+        // So are those that were suspended before it, unless a span is closed in which nothing was open.
+        let is_guard = matches!(&self.calls[call].expected.id, Some(id) if id.starts_with('g'));
+        let outer = self.open_from(around);
+        let is_inside = |it: &&mut Call| it.within == Some(call) && !it.is_stopped;
+        let inside = self.calls.iter_mut().filter(is_inside);
+        for inside in inside.filter(|_| is_guard || !orphans.is_empty()) {
+            inside.within = outer;
         }
         if let [inside, ..] = *orphans {
             self.calls[inside].within = self.open_from(around);
@@ -565,10 +609,15 @@ impl Model {
             waiting,
             place,
             last_call,
+            left_in,
             ..
         } = &mut self.spans[span];
         let last_call = *last_call;
-        let visit = if let Some(place) = waiting.iter().position(|visit| visit.is_own) {
+        // The one that was left last, or the oldest: tasks that have a span in common are not told apart.
+        let left_in = *left_in;
+        let own = waiting.iter().enumerate().filter(|(_, visit)| visit.is_own);
+        let oldest = own.min_by_key(|(_, visit)| (Some(visit.strand) != left_in, visit.strand));
+        let visit = if let Some(place) = oldest.map(|(place, _)| place) {
             waiting.remove(place)
         } else {
             let (trace, parent) = place.unwrap();
@@ -585,6 +634,7 @@ impl Model {
     }
 
     fn go_on(&mut self, span: usize, visit: Visit) {
+        self.is_vague |= self.tasks.are_used() && self.strands[visit.strand].is_left;
         if let Some(call) = visit.call
             && !self.strands[visit.strand].running.contains(&call)
         {
@@ -661,11 +711,13 @@ impl Model {
             let it = &mut self.spans[span];
             it.allocated = (allocated, self.strands[strand].allocates);
             it.left = self.here.seen;
+            it.left_in = Some(strand);
             if has_strand || visit.call.is_none() {
                 it.waiting.push(visit);
             }
         }
         if visit.is_own {
+            self.strands[strand].is_left |= is_alone;
             self.here.stack.retain(|entered| *entered != strand);
             self.mark_entered(strand);
         }
@@ -696,8 +748,12 @@ impl Model {
         }
         let it = &mut self.spans[span];
         it.is_closed = true;
-        let is_quiet = it.allocated.0 == it.allocated.1 && it.left == self.here.seen;
-        let may_be_cancelled = it.may_have_dropped || (it.entries > 1 && is_quiet);
+        let is_at_once = it.left == self.here.seen || self.tasks.are_used();
+        let is_quiet = it.allocated.0 == it.allocated.1 && is_at_once;
+        let may_be_cancelled = match self.tasks.ends {
+            Some(Elsewhere { is_cancelled, of }) if of == span => is_cancelled,
+            _ => it.may_have_dropped || (it.entries > 1 && is_quiet),
+        };
         let around = it.around;
         let waiting = std::mem::take(&mut it.waiting);
         if let (Some(around), true) = (around, may_be_cancelled)

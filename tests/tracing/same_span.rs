@@ -2,12 +2,13 @@
 //! the worker of `sqlx`, and `tower::buffer`: it has one call.
 
 use std::collections::BTreeSet;
+use std::sync::Barrier;
 use std::sync::mpsc::channel;
 use std::thread::scope;
 use std::time::Duration;
 
-use tracer::Trace;
 use tracer::recorder::{Policy, Recorder};
+use tracer::{Outcome, Trace};
 use tracing::{Dispatch, Instrument, dispatcher, info_span, instrument};
 
 use crate::{names, subscriber};
@@ -146,4 +147,43 @@ fn a_spawned_future_in_the_current_span_is_one_call() {
         trees,
         BTreeSet::from(["request\n  handler\n    load".to_owned()])
     );
+}
+
+/// Two tasks have a span in common, and are polled at once. Each is ready, and is dropped at once: the span is entered once
+/// more for that.
+#[test]
+fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
+    let trace = Trace::new();
+    let dispatch = Dispatch::new(subscriber());
+    let span = dispatcher::with_default(&dispatch, || trace_in(&trace, || info_span!("span")));
+    let [first, second] = [span.clone(), span];
+    let next = Barrier::new(2);
+    let next = || {
+        next.wait();
+    };
+    scope(|scope| {
+        scope.spawn(|| {
+            let _default = dispatcher::set_default(&dispatch);
+            let polled = first.enter();
+            next();
+            next();
+            drop(polled);
+            drop(first.enter());
+            drop(first);
+            next();
+        });
+        scope.spawn(|| {
+            let _default = dispatcher::set_default(&dispatch);
+            next();
+            let polled = second.enter();
+            next();
+            next();
+            drop(polled);
+            drop(second.enter());
+            drop(second);
+        });
+    });
+    let report = trace.report();
+    assert_eq!(report.calls.len(), 1, "{report:#}");
+    assert_eq!(report.calls[0].outcome, Outcome::Ok, "{report:#}");
 }

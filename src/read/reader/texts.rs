@@ -1,4 +1,4 @@
-//! The parts of a strand that never change once they are published: texts, checkpoints and messages.
+//! The parts of a strand beside its calls' figures: texts, checkpoints, messages and labels.
 
 use crate::primitives::text::owned;
 use crate::store::checkpoint_name::CheckpointName;
@@ -47,7 +47,8 @@ pub(super) fn read_texts(
                 }
             }
             View::Label(it) => {
-                let value = text.take_string(it.text());
+                let value = it.read(&text.pieces);
+                text.pieces.clear();
                 calls.set_text(it.call(), it.place(), value);
             }
             View::Folded(_) | View::Move(_) => {}
@@ -57,20 +58,27 @@ pub(super) fn read_texts(
 
 /// The pieces of the next record's text that are in records before it.
 #[derive(Default)]
-struct LongText(Vec<u8>);
+struct LongText {
+    pieces: Vec<TextRecord>,
+}
 
 impl LongText {
     fn add_piece(&mut self, piece: TextRecord) {
-        piece.read(&mut self.0);
+        // Earlier pieces belong to a record that found no room.
+        if piece.is_first() {
+            self.pieces.clear();
+        }
+        self.pieces.push(piece);
     }
 
     /// Hands over a record's text, which is in the record if it is `short`, or else in those before it.
     fn take<T>(&mut self, short: Option<ShortText>, read: impl FnOnce(&[u8]) -> T) -> T {
-        let text = match short {
-            Some(short) => short.read(read),
-            None => read(&self.0),
+        let text = if let Some(short) = short {
+            short.read(read)
+        } else {
+            read(&TextRecord::read_all(&self.pieces))
         };
-        self.0.clear();
+        self.pieces.clear();
         text
     }
 
@@ -78,9 +86,9 @@ impl LongText {
     fn take_name(&mut self, short: Option<ShortText>) -> CheckpointName {
         let name = match short {
             Some(short) => CheckpointName::of_short(&short),
-            None => CheckpointName::of_bytes(&self.0),
+            None => CheckpointName::of_bytes(&TextRecord::read_all(&self.pieces)),
         };
-        self.0.clear();
+        self.pieces.clear();
         name
     }
 

@@ -2,7 +2,8 @@
 //!
 //! One thread writes a record, and then publishes it by its chunk's length. A call's record changes once
 //! more when the call stops, and whenever its future is suspended or the call moves into another one.
-//! Its state is a [sequence lock](crate::primitives::seqlock) over the words that change then.
+//! Its state is a [sequence lock](crate::primitives::seqlock) over the words that change then. So is that of a label,
+//! which changes when it gets another value.
 //!
 //! Which words a record has depends on its kind, so they are written and read through a view of that
 //! kind only.
@@ -10,6 +11,7 @@
 mod call;
 mod figures;
 mod folded;
+mod label;
 mod notes;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,7 +26,12 @@ use crate::store::usage::Usage;
 
 pub(crate) use call::{CallRecord, NewCall, RecordedCall};
 pub(crate) use folded::FoldedCall;
-pub(crate) use notes::{CheckpointRecord, LabelRecord, MessageRecord, MoveRecord, TextRecord};
+pub(crate) use label::LabelRecord;
+#[cfg(feature = "tracing")]
+pub(crate) use label::PIECES;
+#[cfg(any(feature = "tracing", all(loom, test)))]
+pub(crate) use label::WrittenLabel;
+pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
 
 /// Sixteen words.
 #[repr(align(128))]
@@ -114,9 +121,13 @@ impl Record {
 
     /// Returns the text in the record; `None` if it is in the records before.
     fn text(&self) -> Option<ShortText> {
-        let word = |index: usize| self.words[TEXT + index].load(Relaxed);
         let is_long = self.state().has_long_text();
-        (!is_long).then(|| ShortText::from_words(std::array::from_fn(word)))
+        (!is_long).then(|| self.short_text())
+    }
+
+    fn short_text(&self) -> ShortText {
+        let word = |index: usize| self.words[TEXT + index].load(Relaxed);
+        ShortText::from_words(std::array::from_fn(word))
     }
 
     #[inline]

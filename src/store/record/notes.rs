@@ -1,4 +1,5 @@
-//! Records that are never changed again: checkpoints, messages, pieces of text and adoptions.
+//! Records that are never changed again: checkpoints, messages and adoptions; and pieces of text, which change with the
+//! [label](super::label) that they belong to.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -6,7 +7,6 @@ use alloc_counter::Counts;
 
 use super::{COUNTS, COUNTS_END, CallRecord, Record, START, TEXT_PIECE};
 use crate::store::address::Address;
-use crate::store::callsite::TextPlace;
 use crate::store::short_text::{ShortText, WORD_BYTES};
 use crate::store::state::{RecordKind, RecordState};
 use crate::store::usage::Usage;
@@ -18,10 +18,6 @@ pub(crate) struct CheckpointRecord(&'static Record);
 /// The record of a [`RecordKind::Message`].
 #[derive(Clone, Copy)]
 pub(crate) struct MessageRecord(&'static Record);
-
-/// The record of a [`RecordKind::Label`].
-#[derive(Clone, Copy)]
-pub(crate) struct LabelRecord(&'static Record);
 
 /// The record of a [`RecordKind::Text`].
 #[derive(Clone, Copy)]
@@ -41,7 +37,7 @@ impl Record {
 
     /// Writes a note with its text; `None` if that is in the records before.
     #[inline]
-    fn write_text_note(
+    pub(super) fn write_text_note(
         &self,
         kind: RecordKind,
         call: Address,
@@ -126,45 +122,6 @@ impl MessageRecord {
     }
 }
 
-impl LabelRecord {
-    pub(crate) const fn of(record: &'static Record) -> Self {
-        Self(record)
-    }
-
-    /// Writes the record. `text` is `None` if it is in the records before.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn write(
-        self,
-        call: Address,
-        place: TextPlace,
-        moment: u64,
-        text: Option<&ShortText>,
-    ) {
-        self.0.subject.store(place.to_bits(), Relaxed);
-        self.0
-            .write_text_note(RecordKind::Label, call, moment, text);
-    }
-
-    pub(crate) fn call(self) -> Address {
-        self.0.parent()
-    }
-
-    /// In ticks.
-    pub(crate) fn moment(self) -> u64 {
-        self.0.start()
-    }
-
-    /// Returns which of the call's texts this is.
-    pub(crate) fn place(self) -> TextPlace {
-        TextPlace::from_bits(self.0.subject.load(Relaxed))
-    }
-
-    /// Returns the text; `None` if it is in the records before.
-    pub(crate) fn text(self) -> Option<ShortText> {
-        self.0.text()
-    }
-}
-
 impl TextRecord {
     pub(crate) const fn of(record: &'static Record) -> Self {
         Self(record)
@@ -174,6 +131,11 @@ impl TextRecord {
     pub(crate) fn write(self, piece: &[u8], is_first: bool) {
         let state = RecordState::new(RecordKind::Text).long_text(!is_first);
         self.0.state.set(state.to_bits());
+        self.set(piece);
+    }
+
+    /// Sets the piece.
+    pub(super) fn set(self, piece: &[u8]) {
         let length = u32::try_from(piece.len()).unwrap_or(0);
         self.0.subject.store(length, Relaxed);
         for (word, bytes) in self.0.words.iter().zip(piece.chunks(WORD_BYTES)) {
@@ -183,12 +145,22 @@ impl TextRecord {
         }
     }
 
-    /// Appends the piece to the text. The first piece clears the text: earlier pieces belong to a record
-    /// that found no room.
-    pub(crate) fn read(self, text: &mut Vec<u8>) {
-        if !self.0.state().has_long_text() {
-            text.clear();
+    /// Returns whether it is the first piece of a text.
+    pub(crate) fn is_first(self) -> bool {
+        !self.0.state().has_long_text()
+    }
+
+    /// Returns the text of these pieces.
+    pub(crate) fn read_all(pieces: &[Self]) -> Vec<u8> {
+        let mut text = Vec::new();
+        for piece in pieces {
+            piece.read(&mut text);
         }
+        text
+    }
+
+    /// Appends the piece to the text.
+    fn read(self, text: &mut Vec<u8>) {
         let length = self.0.subject.load(Relaxed) as usize;
         let end = text.len() + length.min(TEXT_PIECE);
         for word in &self.0.words {

@@ -69,15 +69,15 @@ impl CallLayer {
         }
     }
 
-    fn key(&self, id: &Id) -> Key {
+    fn key(&self, id: u64) -> Key {
         Key {
             layer: self.number,
-            id: id.into_u64(),
+            id,
         }
     }
 
     #[inline(never)]
-    fn enter(&self, id: &Id, metadata: &dyn Fn() -> Option<&'static Metadata<'static>>) {
+    fn enter(&self, id: u64, metadata: &dyn Fn() -> Option<&'static Metadata<'static>>) {
         let key = self.key(id);
         let span = self.spans.get(key.id);
         if thread::here(|spans| spans.enter(key, span)) == Some(false) {
@@ -85,14 +85,24 @@ impl CallLayer {
         }
     }
 
+    /// Enters a span; out of line, so that a span of no trace needs no room on the stack.
     #[inline(never)]
-    fn leave(&self, id: &Id) {
+    #[expect(clippy::needless_pass_by_value, reason = "for the same reason")]
+    fn enter_in<S>(&self, id: &Id, context: Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        self.enter(id.into_u64(), &|| context.metadata(id));
+    }
+
+    #[inline(never)]
+    fn leave(&self, id: u64) {
         let key = self.key(id);
         thread::here(|spans| spans.leave(key));
     }
 
     #[inline(never)]
-    fn close(&self, id: &Id, span: &'static Member<Span>) {
+    fn close(&self, id: u64, span: &'static Member<Span>) {
         let key = self.key(id);
         let mut request = None;
         thread::here(|spans| spans.close(key, span, subscriber::note, &mut request));
@@ -104,7 +114,7 @@ impl CallLayer {
 
     /// Closes a span that has no state.
     #[cold]
-    fn close_unknown(&self, id: &Id) {
+    fn close_unknown(&self, id: u64) {
         let key = self.key(id);
         thread::here(|spans| spans.leave_closed(key));
     }
@@ -243,21 +253,22 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         if is_traced() || !thread::is_outside() || self.spans.has(id.into_u64()) {
-            self.enter(id, &|| context.metadata(id));
+            self.enter_in(id, context);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
         if !thread::is_outside() {
-            self.leave(id);
+            self.leave(id.into_u64());
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if let Some(span) = self.spans.remove(id.into_u64()) {
-            self.close(&id, span);
+        let id = id.into_u64();
+        if let Some(span) = self.spans.remove(id) {
+            self.close(id, span);
         } else if !thread::is_outside() {
-            self.close_unknown(&id);
+            self.close_unknown(id);
         }
     }
 }

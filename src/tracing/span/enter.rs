@@ -63,7 +63,7 @@ impl State {
         if self.place.is_root {
             return None;
         }
-        if let Some(index) = self.visits().iter().position(Visit::waits_in_own) {
+        if let Some(index) = self.own_that_waits() {
             return Some(self.enter_again(index, seen));
         }
         let parent = self.call.map_or(self.place.parent, CallRef::address);
@@ -79,6 +79,15 @@ impl State {
             entered,
             is_immediate: false,
         })
+    }
+
+    /// Returns the visit that goes on in a strand of the span's own: the one that was left last, since a future that is
+    /// ready is dropped at once, or else the oldest.
+    fn own_that_waits(&self) -> Option<usize> {
+        let last = self.left.visit;
+        let is_last = self.visit(last).is_some_and(Visit::waits_in_own);
+        let oldest = || self.visits().iter().position(Visit::waits_in_own);
+        is_last.then_some(last).or_else(oldest)
     }
 
     fn enter_again(&mut self, index: usize, seen: Seen) -> Entry {

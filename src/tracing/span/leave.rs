@@ -54,30 +54,31 @@ impl State {
         left.has_dropped = false;
     }
 
-    /// Closes the span: its calls stop when they were left. Returns `false` if a visit is entered on
-    /// another thread, which will then do this.
-    #[inline(always)]
-    pub(in crate::tracing) fn close(
-        &mut self,
-        is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool,
-    ) -> bool {
-        if self.is_entered() {
-            self.is_closed = true;
-            return false;
-        }
-        let may_be_cancelled = self.left.may_be_cancelled() || self.answer != Answer::Unknown;
-        if may_be_cancelled {
-            self.close_maybe_cancelled(is_cancelled);
-        } else {
-            for visit in self.visits[..self.used].iter_mut().rev() {
-                visit.finish(false);
-            }
-        }
-        true
+    /// Notes that the span is closed while a visit is entered on another thread, which will then close it.
+    #[cold]
+    pub(in crate::tracing) fn close_later(&mut self) {
+        self.is_closed = true;
     }
 
-    #[cold]
-    fn close_maybe_cancelled(&mut self, is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool) {
+    /// Whether the span may be one that was cancelled.
+    #[inline(always)]
+    pub(in crate::tracing) fn may_be_cancelled(&self) -> bool {
+        self.left.may_be_cancelled() || self.answer != Answer::Unknown
+    }
+
+    /// Closes the span: its calls stop when they were left.
+    #[inline(always)]
+    pub(in crate::tracing) fn close(&mut self) {
+        for visit in self.visits[..self.used].iter_mut().rev() {
+            visit.finish(false);
+        }
+    }
+
+    /// Closes a span that may be cancelled.
+    pub(in crate::tracing) fn close_maybe_cancelled(
+        &mut self,
+        is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool,
+    ) {
         let visits = &mut self.visits[..self.used];
         let last = visits.get(self.left.visit);
         let turn = last.and_then(Visit::turn_if_not_over);

@@ -18,6 +18,7 @@ use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
 use crate::store::trace::WeakTrace;
 use crate::write::cursor::{self, Position};
+use crate::write::label::LateLabels;
 
 use super::left::Left;
 use super::visit::Visit;
@@ -58,6 +59,8 @@ pub(super) struct State {
     place: Place,
     /// The texts of its calls, as the callsite has them.
     text: Vec<u8>,
+    /// What its call got later.
+    labels: LateLabels,
     /// Why the span failed, before it had a call.
     failure: Option<String>,
     /// The first ones are in use.
@@ -88,6 +91,7 @@ impl Span {
                 is_root: false,
             },
             text: Vec::new(),
+            labels: LateLabels::new(),
             failure: None,
             visits: Vec::new(),
             used: 0,

@@ -11,7 +11,7 @@ impl State {
     /// Sets one of the texts: of the call, and of those to come.
     pub(in crate::tracing) fn set(&mut self, place: TextPlace, text: &Text) {
         if let Some(call) = self.call {
-            annotate::label(call, place, text);
+            self.labels.set(call, place, text);
         }
         alloc_counter::exclude(|| {
             let Some(value) = copied(text.as_str()) else {

@@ -58,9 +58,29 @@ impl Spans {
         mut state: Taken<'_, State>,
         request: &mut Request,
     ) {
+        if state.is_entered() {
+            return state.close_later();
+        }
+        if state.may_be_cancelled() {
+            self.close_maybe_cancelled(&mut state);
+        } else {
+            state.close();
+        }
+        // It is large, and most spans have none.
+        if state.request().is_some() {
+            *request = state.request().take();
+        }
+        state.end();
+        drop(state);
+        self.give(span);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn close_maybe_cancelled(&mut self, state: &mut State) {
         let is_request = state.request().is_some();
         let around = state.around();
-        let is_over = state.close(|left, turn| {
+        state.close_maybe_cancelled(|left, turn| {
             let is_cancelled = left.is_cancelled(self.seen, turn, is_request);
             if is_cancelled {
                 self.seen.note_cancelled(left);
@@ -70,14 +90,5 @@ impl Spans {
             }
             is_cancelled
         });
-        if is_over {
-            // It is large, and most spans have none.
-            if is_request {
-                *request = state.request().take();
-            }
-            state.end();
-            drop(state);
-            self.give(span);
-        }
     }
 }

@@ -38,8 +38,10 @@ impl Spans {
         key: Key,
         span: Option<&'static Member<Span>>,
     ) -> bool {
-        let state = span.and_then(|span| Some((span, span.state()?)));
-        let Some((span, mut state)) = state else {
+        let Some(span) = span else {
+            return self.enter_again(key);
+        };
+        let Some(mut state) = span.state() else {
             return self.enter_again(key);
         };
         // Looks for the span only if it may be among those that are entered.
