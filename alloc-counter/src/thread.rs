@@ -217,6 +217,13 @@ impl Local {
         self.slot.open_window()
     }
 
+    /// Returns whether a window is open. If not, no level that is reached from now on will be asked for, except since
+    /// the next boundary or in a window that is opened later.
+    #[inline]
+    pub fn is_in_window(self) -> bool {
+        self.slot.is_in_window()
+    }
+
     /// Closes a window and returns the highest level inside. `None` if windows were not closed in the
     /// reverse order of their opening; those around it return `None` too when they are closed.
     #[inline]

@@ -29,14 +29,15 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
         go_over(here, strand, local, now);
     }
     strand.below.store(number(outer), Relaxed);
-    let window = local.map(|local| {
+    let window = local.and_then(|local| {
         let counts = local.counts();
         if outer.is_none() {
             local.take_peak_at(counts.net_bytes());
         }
-        let window = local.open_window();
         strand.meter.run_from(local, counts, now);
-        window
+        // The levels reached in the strand are those of a strand below it and of windows around it, too.
+        let is_inside = outer.is_some() || local.is_in_window();
+        is_inside.then(|| local.open_window())
     });
     here.take_up(Some(strand));
     here.review(local);
@@ -48,6 +49,7 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
 }
 
 /// Leaves the current strand as it is, to enter another one over it.
+#[inline(never)]
 fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
     draw_boundary(here, local);
     here.put_aside();
