@@ -296,7 +296,7 @@ impl Recording {
         alloc_counter::exclude(|| {
             let stripes = &self.shared.stripes;
             drop(self.active.and_then(|active| stripes.remove(active)));
-            if let Some(mut aggregates) = stripes.aggregates() {
+            if let Some(mut aggregates) = stripes.aggregates(stripes.here()) {
                 let fate = Fate::Dropped(Refusal::NoMemory);
                 stripes.count(&mut aggregates, self.route, fate, Ending::Unknown);
             }

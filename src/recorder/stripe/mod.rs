@@ -111,18 +111,18 @@ impl Stripes {
     }
 
     /// Returns the number of this thread's stripe.
-    fn here(&self) -> usize {
+    pub(super) fn here(&self) -> usize {
         place_of_thread() % self.all.len()
     }
 
-    /// Locks a part of this thread's stripe, or of one that is free. `None` if the lock is lost in a
-    /// forked process.
+    /// Locks a part of this thread's stripe, which is [here](Self::here), or of one that is free. `None` if the lock is
+    /// lost in a forked process.
+    #[inline]
     fn any<T>(
         &self,
+        here: usize,
         part: impl Fn(&Stripe) -> &ProcessLock<T>,
     ) -> Option<(usize, MutexGuard<'_, T>)> {
-        let here = self.here();
-        // Mostly the first one, and without a division.
         if let Some(free) = part(&self.all[here]).try_take() {
             return Some((here, free));
         }
@@ -157,7 +157,8 @@ impl Stripes {
         look_up: impl FnOnce(&str) -> usize,
         make: impl FnOnce(usize) -> Active,
     ) -> (usize, Option<ActiveId>) {
-        let mut free = self.any(|it| &it.begun);
+        let here = self.here();
+        let mut free = self.any(here, |it| &it.begun);
         let recent = { free.as_ref() }.and_then(|(_, begun)| begun.known.find_recent(name, routes));
         let route = recent.unwrap_or_else(|| {
             let text = name.text();
@@ -165,7 +166,7 @@ impl Stripes {
             let route = known.unwrap_or_else(|| {
                 drop(free.take());
                 let route = look_up(&text);
-                free = self.any(|it| &it.begun);
+                free = self.any(here, |it| &it.begun);
                 route
             });
             if let Some((_, begun)) = &mut free {
@@ -222,19 +223,19 @@ impl Stripes {
         self.all[active.stripe].begun.take()?.remove(active.index)
     }
 
-    /// Locks the aggregates of this thread's stripe, or of one that is free.
-    pub(super) fn aggregates(&self) -> Option<MutexGuard<'_, Aggregates>> {
-        Some(self.any(|it| &it.aggregates)?.1)
+    /// Locks the aggregates of this thread's stripe, which is [here](Self::here), or of one that is free.
+    pub(super) fn aggregates(&self, here: usize) -> Option<MutexGuard<'_, Aggregates>> {
+        Some(self.any(here, |it| &it.aggregates)?.1)
     }
 
-    /// Takes the summary that this thread's stripe has kept.
-    pub(super) fn take_summary(&self) -> Option<Boxed<Summary>> {
-        self.all[self.here()].spare.take()
+    /// Takes the summary that a stripe has kept.
+    pub(super) fn take_summary(&self, here: usize) -> Option<Boxed<Summary>> {
+        self.all[here].spare.take()
     }
 
     /// Keeps a summary for its memory.
-    pub(super) fn give_summary(&self, summary: Boxed<Summary>) {
-        drop(self.all[self.here()].spare.swap(Some(summary)));
+    pub(super) fn give_summary(&self, here: usize, summary: Boxed<Summary>) {
+        drop(self.all[here].spare.swap(Some(summary)));
     }
 
     /// Reads the aggregates of each stripe. `look` must not begin another read.
