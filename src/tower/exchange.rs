@@ -47,6 +47,17 @@ pub(super) struct Shared(Option<Boxed<Exchange>>);
 
 static SPARES: Spares<Exchange> = Spares::new();
 
+impl Shared {
+    /// Does what [`Exchange::end_poll`] does, before the guard is dropped, and without a way to panic.
+    #[inline]
+    pub(super) fn end_poll(mut self) -> Self {
+        if let Some(exchange) = &mut self.0 {
+            exchange.is_polled = false;
+        }
+        self
+    }
+}
+
 impl Deref for Shared {
     type Target = Exchange;
 

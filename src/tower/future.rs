@@ -22,10 +22,10 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
-        future: Option<F>,
+        pub(super) future: Option<F>,
         // `None` once the response is ready, or if the request is not recorded.
-        exchange: Option<Shared>,
-        has_server_timing: bool,
+        pub(super) exchange: Option<Shared>,
+        pub(super) has_server_timing: bool,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
@@ -34,16 +34,6 @@ pin_project! {
             if let Some(exchange) = this.exchange {
                 exchange.drop_with(|| this.future.set(None));
             }
-        }
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(future: F, exchange: Option<Shared>, has_server_timing: bool) -> Self {
-        Self {
-            future: Some(future),
-            exchange,
-            has_server_timing,
         }
     }
 }

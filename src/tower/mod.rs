@@ -89,7 +89,7 @@ use tower_service::Service;
 
 use crate::recorder::Recorder;
 
-use exchange::Exchange;
+use exchange::{Exchange, Shared};
 use head::{Head, named_by};
 
 pub use body::RecordedBody;
@@ -258,13 +258,13 @@ where
             (name, request) = named_by(&**name_by, request);
         }
         let mut exchange = Exchange::begin(options, name.as_deref(), &Head::of(&request));
-        // The work of the service before it returns a future belongs to the request, too. Not in a closure, which
-        // would be another place for the request to move to.
-        let polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);
-        let future = self.inner.call(request);
-        if let Some(exchange) = &mut exchange {
-            exchange.end_poll(polling);
+        // The work of the service before it returns a future belongs to the request, too. The guard is dropped when the
+        // future is in its place, so that it moves there only once.
+        let _polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);
+        ResponseFuture {
+            future: Some(self.inner.call(request)),
+            exchange: exchange.map(Shared::end_poll),
+            has_server_timing: options.has_server_timing,
         }
-        ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }
