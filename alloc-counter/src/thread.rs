@@ -156,6 +156,13 @@ impl Local {
         hot::slot().or_else(own_slot).map(Self::of)
     }
 
+    /// Returns the calling thread's counters if it counts into them at this moment, and no more is needed for the next
+    /// allocation than to count it. Cheaper than [`current`](Self::current), as it calls nothing.
+    #[inline]
+    pub fn at_hand() -> Option<Self> {
+        hot::slot().map(Self::of)
+    }
+
     #[inline]
     pub(crate) fn of(slot: &'static Slot) -> Self {
         Self {
