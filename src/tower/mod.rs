@@ -75,6 +75,7 @@ mod future;
 mod head;
 mod id;
 mod kept;
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
@@ -89,8 +90,9 @@ use tower_service::Service;
 
 use crate::recorder::Recorder;
 
-use exchange::{Exchange, Shared};
+use exchange::Exchange;
 use head::{Head, named_by};
+use shared::Shared;
 
 pub use body::RecordedBody;
 pub use future::ResponseFuture;
@@ -257,14 +259,13 @@ where
         if let Some(name_by) = &options.name_by {
             (name, request) = named_by(&**name_by, request);
         }
-        let mut exchange = Exchange::begin(options, name.as_deref(), &Head::of(&request));
+        let mut exchange = Shared::begin(options, name.as_deref(), &Head::of(&request));
         // The work of the service before it returns a future belongs to the request, too. The guard is dropped when the
         // future is in its place, so that it moves there only once.
-        let _polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);
+        let _polling = exchange.get().and_then(Exchange::begin_poll);
         ResponseFuture {
             future: Some(self.inner.call(request)),
-            exchange: exchange.map(Shared::end_poll),
-            has_server_timing: options.has_server_timing,
+            exchange: exchange.end_poll(),
         }
     }
 }

@@ -203,13 +203,19 @@ fn hand_over(
 
 /// Returns panicked if the thread or an outermost call panicked, or else failed if one failed. Returns cancelled only
 /// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
+#[inline]
 fn outcome_of(summary: &Summary, was_panicking: bool) -> Outcome {
     if std::thread::panicking() && !was_panicking {
         return Outcome::Panicked;
     }
     if summary.calls().is_empty() {
-        return Outcome::Ok;
+        Outcome::Ok
+    } else {
+        outcome_of_calls(summary)
     }
+}
+
+fn outcome_of_calls(summary: &Summary) -> Outcome {
     let severity = |end: &OutcomeKind| match end {
         OutcomeKind::Cancelled => 0,
         OutcomeKind::Running | OutcomeKind::Ok => 1,
