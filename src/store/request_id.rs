@@ -153,7 +153,7 @@ mod tests {
         id.set(1, texts[0].as_bytes());
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                (0..20_000).for_each(|turn| assert!(id.set(1, texts[turn % 2].as_bytes())))
+                (0..20_000).for_each(|turn| assert!(id.set(1, texts[turn % 2].as_bytes())));
             });
             for _ in 0..20_000 {
                 let seen = id.get(1);

@@ -45,7 +45,7 @@ pub struct Recording {
     started: u64,
     /// The route's number.
     route: usize,
-    /// Its id, if the trace is an empty one. Otherwise the trace has it.
+    /// Its id, if the trace does not have it.
     id: Option<Id>,
     labels: Vec<(Cow<'static, str>, String)>,
     /// The outcome that the program set.
@@ -162,9 +162,12 @@ impl Recording {
     pub fn id(&mut self, id: impl Display) {
         alloc_counter::exclude(|| {
             let id = text::Text::of(&id);
-            self.id = own_id(&self.trace, IdText::of(id.as_str()));
-            if let (Some(active), Some(id)) = (self.active, &self.id) {
-                self.shared.stripes.identify(active, id.clone());
+            let id = own_id(&self.trace, IdText::of(id.as_str()));
+            let before = std::mem::replace(&mut self.id, id);
+            if let Some(active) = self.active
+                && (before.is_some() || self.id.is_some())
+            {
+                self.shared.stripes.identify(active, self.id.clone());
             }
         });
     }
@@ -330,7 +333,7 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// Sets the id of a trace's request. If the trace is empty, returns the id: it belongs elsewhere.
+/// Sets the id of a trace's request. If the trace is empty, or there is no memory, returns the id: it belongs elsewhere.
 #[inline]
 fn own_id(trace: &Trace, id: IdText<'_>) -> Option<Id> {
     let is_set = { id.whole() }.is_some_and(|whole| trace.set_request_id(whole));

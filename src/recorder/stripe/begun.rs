@@ -15,8 +15,10 @@ pub(super) struct Begun {
     pub(super) counts: Vec<Counter<u64>>,
     /// The requests in flight.
     entries: Vec<Option<Entry>>,
-    /// By the same index, the id of a request whose trace is an empty one. Otherwise the trace has it.
+    /// By the same index, the id of a request whose trace does not have it: an empty one, or for want of memory.
     ids: Vec<Option<Id>>,
+    /// Whether there ever was such an id.
+    has_ids: bool,
     /// The free indexes. Its capacity is enough for all of them.
     free: Vec<usize>,
 }
@@ -32,7 +34,7 @@ pub(super) struct Entry {
 pub(crate) struct Active {
     /// The route's number.
     pub(crate) route: usize,
-    /// Its id, if the trace is an empty one. Otherwise the trace has it.
+    /// Its id, if the trace does not have it.
     id: Option<Id>,
     pub(crate) trace: Trace,
 }
@@ -66,8 +68,8 @@ impl Begun {
         }
         let index = self.free.pop().or_else(|| self.grow())?;
         self.entries[index] = Some(entry);
-        if id.is_some() {
-            self.ids[index] = id.cloned();
+        if let Some(id) = id {
+            self.identify(index, Some(id.clone()));
         }
         Some(index)
     }
@@ -84,16 +86,17 @@ impl Begun {
         Some(self.entries.len() - 1)
     }
 
-    /// Sets the id of a request whose trace is an empty one. Returns its previous id.
-    pub(super) fn identify(&mut self, index: usize, id: Id) -> Option<Id> {
-        self.ids.get_mut(index)?.replace(id)
+    /// Sets the id of a request whose trace does not have it; `None` if the trace has it now. Returns its previous id.
+    pub(super) fn identify(&mut self, index: usize, id: Option<Id>) -> Option<Id> {
+        self.has_ids |= id.is_some();
+        std::mem::replace(self.ids.get_mut(index)?, id)
     }
 
     /// Removes a request. Returns its handle of the trace.
     pub(super) fn remove(&mut self, index: usize) -> Option<Trace> {
         let trace = self.entries.get_mut(index)?.take()?.trace;
         self.free.push(index);
-        if trace.is_empty() {
+        if self.has_ids {
             self.ids[index] = None;
         }
         Some(trace)
@@ -126,6 +129,35 @@ impl Begun {
             let before = std::mem::replace(&mut entry.route, route);
             *self.counts[before].change(now) -= 1;
             *self.counts[route].change(now) += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::cut::Moments;
+
+    #[test]
+    fn an_id_is_that_of_one_request() {
+        let mut begun = Begun::default();
+        let now = Moments::new().now();
+        let id = Id::new("one");
+        // The trace has no memory for an id, or is empty.
+        for trace in [Trace::new(), Trace::empty()] {
+            let entry = |trace| Entry { route: 0, trace };
+            let ids = |begun: &Begun| {
+                let all = begun.within(0..10);
+                let all = all.map(|(entry, id)| Active::of(entry, id).id());
+                all.collect::<Vec<_>>()
+            };
+            let one = begun.add(entry(trace.clone()), Some(&id), now).unwrap();
+            assert_eq!(ids(&begun), [Some("one".to_owned())]);
+            drop(begun.remove(one));
+            let other = begun.add(entry(trace.clone()), None, now).unwrap();
+            assert_eq!((other, ids(&begun)), (one, vec![None]));
+            drop(begun.remove(other));
+            assert_eq!(ids(&begun), []);
         }
     }
 }

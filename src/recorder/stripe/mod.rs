@@ -148,7 +148,7 @@ impl Stripes {
         Some((here, part(&self.all[here]).take()?))
     }
 
-    /// Adds a request to those in flight, with its id if the trace is an empty one. `look_up` finds a name that is not
+    /// Adds a request to those in flight, with its id if the trace does not have it. `look_up` finds a name that is not
     /// known in this stripe. Returns the route's number and the request's id here; no id if there is no memory or the
     /// lock is lost in a forked process.
     pub(super) fn begin(
@@ -187,8 +187,9 @@ impl Stripes {
         (route, index.map(|index| ActiveId { stripe, index }))
     }
 
-    /// Sets the id of a request in flight whose trace is an empty one. Returns its previous id.
-    pub(super) fn identify(&self, active: ActiveId, id: Id) -> Option<Id> {
+    /// Sets the id of a request in flight whose trace does not have it; `None` if the trace has it now. Returns its
+    /// previous id.
+    pub(super) fn identify(&self, active: ActiveId, id: Option<Id>) -> Option<Id> {
         { self.all[active.stripe].begun.take()? }.identify(active.index, id)
     }
 
