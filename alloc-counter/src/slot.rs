@@ -345,6 +345,12 @@ impl Slot {
         window
     }
 
+    /// See [`Local::is_in_window`](crate::Local::is_in_window).
+    #[inline]
+    pub(crate) fn is_in_window(&self) -> bool {
+        self.windows.load(Relaxed) > 0
+    }
+
     /// See [`Local::close_window`](crate::Local::close_window).
     #[inline]
     pub(crate) fn close_window(&self, window: &Window) -> Option<i64> {

@@ -156,6 +156,13 @@ impl Local {
         hot::slot().or_else(own_slot).map(Self::of)
     }
 
+    /// Returns the calling thread's counters if it counts into them at this moment, and no more is needed for the next
+    /// allocation than to count it. Cheaper than [`current`](Self::current), as it calls nothing.
+    #[inline]
+    pub fn at_hand() -> Option<Self> {
+        hot::slot().map(Self::of)
+    }
+
     #[inline]
     pub(crate) fn of(slot: &'static Slot) -> Self {
         Self {
@@ -215,6 +222,13 @@ impl Local {
     #[inline]
     pub fn open_window(self) -> Window {
         self.slot.open_window()
+    }
+
+    /// Returns whether a window is open. If not, no level that is reached from now on will be asked for, except since
+    /// the next boundary or in a window that is opened later.
+    #[inline]
+    pub fn is_in_window(self) -> bool {
+        self.slot.is_in_window()
     }
 
     /// Closes a window and returns the highest level inside. `None` if windows were not closed in the

@@ -22,15 +22,22 @@ pub(crate) enum Bounded<'a> {
 }
 
 /// Returns as much of a text as is kept. A cut text ends with an ellipsis.
+#[inline]
 pub(crate) fn bounded(text: &str) -> Bounded<'_> {
     if text.len() <= MAX_TEXT_BYTES {
-        return Bounded::Whole(text);
+        Bounded::Whole(text)
+    } else {
+        Bounded::Cut(cut(text))
     }
+}
+
+#[cold]
+fn cut(text: &str) -> ArrayString<MAX_TEXT_BYTES> {
     let end = text::character_boundary(text.as_bytes(), MAX_TEXT_BYTES - text::CUT.len());
     let mut cut = ArrayString::new();
     cut.push_str(&text[..end]);
     cut.push_str(text::CUT);
-    Bounded::Cut(cut)
+    cut
 }
 
 impl Deref for Bounded<'_> {

@@ -9,7 +9,7 @@ use arrayvec::ArrayString;
 use crate::primitives::text;
 use crate::primitives::text::copied;
 
-use super::bounded::bounded;
+use super::bounded::{MAX_TEXT_BYTES, bounded};
 
 /// An id. A UUID has 36 bytes, and a W3C trace's id 32.
 #[derive(Clone, Debug)]
@@ -54,6 +54,35 @@ impl Deref for Id {
             Self::Short(text) => text,
             Self::Long(text) => text,
         }
+    }
+}
+
+/// The text of an id as it comes, whose bytes are known to be UTF-8. To look at them is a third of what it takes to
+/// have them as a `str`.
+#[derive(Clone, Copy)]
+pub(crate) struct IdText<'a>(&'a [u8]);
+
+impl<'a> IdText<'a> {
+    pub(crate) const fn of(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+
+    /// Returns these bytes, if they are a text that is not empty.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let is_text = bytes.is_ascii() || str::from_utf8(bytes).is_ok();
+        (is_text && !bytes.is_empty()).then_some(Self(bytes))
+    }
+
+    /// Returns the bytes, if so many are kept.
+    #[inline]
+    pub(super) fn whole(self) -> Option<&'a [u8]> {
+        (self.0.len() <= MAX_TEXT_BYTES).then_some(self.0)
+    }
+
+    pub(super) fn as_str(self) -> &'a str {
+        str::from_utf8(self.0).unwrap_or_default()
     }
 }
 

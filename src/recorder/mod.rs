@@ -129,7 +129,10 @@ pub(crate) use stripe::Ending;
 #[cfg(feature = "sentry")]
 pub(crate) use weak::WeakRecorder;
 #[cfg(feature = "tower")]
-pub(crate) use {id::Id, name::Name};
+pub(crate) use {
+    id::{Id, IdText},
+    name::Name,
+};
 #[cfg(feature = "otlp")]
 pub(crate) use {
     process_lock::ProcessLock,
@@ -174,12 +177,15 @@ impl Recorder {
     ///
     /// Cost: a fraction of a microsecond.
     pub fn begin(&self, name: &str) -> Recording {
-        Recording::begin(&self.inner.shared, Name::of(name), None)
+        let begin = || Recording::begin_inside(&self.inner.shared, Name::of(name), None);
+        alloc_counter::exclude(begin)
     }
 
+    /// Begins to record a request that has this id. The caller is inside of [`alloc_counter::exclude`].
     #[cfg(feature = "tower")]
-    pub(crate) fn begin_with_id(&self, name: Name<'_>, id: &str) -> Recording {
-        Recording::begin(&self.inner.shared, name, Some(id))
+    #[inline]
+    pub(crate) fn begin_inside(&self, name: Name<'_>, id: Option<IdText<'_>>) -> Recording {
+        Recording::begin_inside(&self.inner.shared, name, id)
     }
 
     /// Records `work` on this thread as a request of this name.

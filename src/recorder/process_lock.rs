@@ -30,6 +30,7 @@ impl<T> ProcessLock<T> {
     }
 
     /// Returns `None` if another thread holds the lock.
+    #[inline]
     pub(super) fn try_take(&self) -> Option<MutexGuard<'_, T>> {
         match self.mutex.try_lock() {
             Ok(guard) => Some(guard),
@@ -39,7 +40,13 @@ impl<T> ProcessLock<T> {
     }
 
     /// Locks it. Returns `None` if it was held at a fork, and so is never unlocked.
+    #[inline]
     pub(crate) fn take(&self) -> Option<MutexGuard<'_, T>> {
+        self.try_take().or_else(|| self.wait_a_while())
+    }
+
+    #[cold]
+    fn wait_a_while(&self) -> Option<MutexGuard<'_, T>> {
         let mut patience = Patience::new();
         for looks in 0.. {
             if let Some(guard) = self.try_take() {

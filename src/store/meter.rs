@@ -103,14 +103,23 @@ impl Meter {
     /// because the thread no longer has the counters with which the meter began to run.
     #[inline]
     pub(crate) fn pause(&self, local: Option<Local>, now: u64) -> bool {
-        let reading = self.reading(local, now);
+        // A thread that has counters has those with which the meter began to run on it.
+        let local = local.filter(|_| self.is_running());
+        match local {
+            Some(local) => self.pause_running(local, now),
+            None => self.version.change(|| self.thread.store(0, Relaxed)),
+        }
+        local.is_some()
+    }
+
+    /// Pauses the meter, which runs with these counters of this thread, at the present reading.
+    #[inline]
+    pub(crate) fn pause_running(&self, local: Local, now: u64) {
+        let reading = ThreadReading::new(local.counts(), now).to_strand(self.offset());
         self.version.change(|| {
-            if let Some(reading) = reading {
-                self.boundary.store(reading.counts, reading.ticks);
-            }
+            self.boundary.store(reading.counts, reading.ticks);
             self.thread.store(0, Relaxed);
         });
-        reading.is_some()
     }
 
     /// Returns a number that is another one each time that the meter is run or paused.

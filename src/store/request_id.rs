@@ -59,13 +59,13 @@ impl RequestId {
         TEXTS.get(self.text.load(Relaxed))
     }
 
-    /// Sets the id of the trace with this number, at most [`MAX_ID_BYTES`] of it. Returns `false` if there is no memory.
-    /// No other thread sets it meanwhile.
-    pub(crate) fn set(&self, trace: u64, id: &str) -> bool {
+    /// Sets the id of the trace with this number, the bytes of a text, at most [`MAX_ID_BYTES`] of it. Returns `false` if
+    /// there is no memory. No other thread sets it meanwhile.
+    pub(crate) fn set(&self, trace: u64, id: &[u8]) -> bool {
         let Some(text) = self.text().or_else(|| self.take()) else {
             return false;
         };
-        let (whole, rest) = id.as_bytes().as_chunks::<WORD>();
+        let (whole, rest) = id.as_chunks::<WORD>();
         text.version.change(|| {
             text.trace.store(trace, Relaxed);
             text.length
@@ -75,11 +75,7 @@ impl RequestId {
                 word.store(u64::from_le_bytes(*bytes), Relaxed);
             }
             if let (false, Some(word)) = (rest.is_empty(), words.next()) {
-                let last = rest.iter().rev();
-                word.store(
-                    last.fold(0, |word, byte| word << 8 | u64::from(*byte)),
-                    Relaxed,
-                );
+                word.store(last_word(id, rest), Relaxed);
             }
         });
         true
@@ -119,6 +115,14 @@ impl RequestId {
     }
 }
 
+/// Returns the last bytes, fewer than a word, as a word.
+fn last_word(all: &[u8], last: &[u8]) -> u64 {
+    match all.last_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk) >> (8 * (WORD - last.len())),
+        None => { last.iter().rev() }.fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -129,11 +133,11 @@ mod tests {
         assert_eq!(id.get(1), None);
         let long: String = ('!'..='~').cycle().take(MAX_ID_BYTES).collect();
         for length in [256, 0, 1, 7, 8, 9, 36, 255] {
-            assert!(id.set(1, &long[..length]));
+            assert!(id.set(1, &long.as_bytes()[..length]));
             assert_eq!(id.get(1).as_deref(), Some(&long[..length]));
             assert_eq!(id.get(2), None);
         }
-        assert!(id.set(2, "zażółć gęślą"));
+        assert!(id.set(2, "zażółć gęślą".as_bytes()));
         assert_eq!(
             (id.get(1), id.get(2).as_deref()),
             (None, Some("zażółć gęślą"))
@@ -146,9 +150,11 @@ mod tests {
     fn a_reader_sees_one_of_the_ids() {
         let id = RequestId::new();
         let texts = ["0".repeat(100), "1".repeat(50)];
-        id.set(1, &texts[0]);
+        id.set(1, texts[0].as_bytes());
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..20_000).for_each(|turn| assert!(id.set(1, &texts[turn % 2]))));
+            scope.spawn(|| {
+                (0..20_000).for_each(|turn| assert!(id.set(1, texts[turn % 2].as_bytes())));
+            });
             for _ in 0..20_000 {
                 let seen = id.get(1);
                 assert!(

@@ -2,16 +2,15 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Buf as _;
-use http::Response;
 use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::Shared;
-use super::kept;
+use super::kept::{self, Tells};
+use super::shared::Shared;
 
 pin_project! {
     /// Body of a [`RecorderService`](super::RecorderService)'s response: the request is over when it
@@ -19,8 +18,8 @@ pin_project! {
     pub struct RecordedBody<B> {
         #[pin]
         body: Option<B>,
-        // `None` once the request is over, or if it is not recorded.
-        exchange: Option<Shared>,
+        // Nothing once the request is over, or if it is not recorded.
+        exchange: Shared,
         // Trailers of our own are still to come.
         tells_kept: bool,
     }
@@ -28,41 +27,19 @@ pin_project! {
     impl<B> PinnedDrop for RecordedBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(exchange) = this.exchange {
+            if let Some(exchange) = this.exchange.get() {
                 exchange.drop_with(|| this.body.set(None));
             }
         }
     }
 }
 
-impl<B: Body> RecordedBody<B> {
-    /// Puts the body of a response into one that is recorded.
-    pub(super) fn in_response(mut response: Response<B>, mut exchange: Shared) -> Response<Self> {
-        exchange.expects(|| response.body().size_hint().exact());
-        let has_no_body = exchange.ends_with_head();
-        let is_over = has_no_body || response.body().is_end_stream();
-        if is_over && !has_no_body {
-            exchange.body_ends();
-        }
-        if is_over {
-            exchange.end_with_head(response.headers_mut());
-        } else {
-            exchange.tell_in_head(response.headers_mut());
-        }
-        response.map(|body| Self {
-            exchange: (!is_over).then_some(exchange),
-            body: Some(body),
-            tells_kept: false,
-        })
-    }
-}
-
 impl<B> RecordedBody<B> {
-    /// Wraps the body of a request that is not recorded.
-    pub(super) fn unrecorded(body: B) -> Self {
+    /// Wraps the body of a response.
+    pub(super) fn new(body: B, exchange: Shared) -> Self {
         Self {
             body: Some(body),
-            exchange: None,
+            exchange,
             tells_kept: false,
         }
     }
@@ -73,6 +50,20 @@ fn trailers() -> HeaderMap {
     let mut trailers = HeaderMap::new();
     kept::tell(&mut trailers);
     trailers
+}
+
+/// Says in the trailers that the request is kept. Returns `false` if they are still to come.
+#[cold]
+fn try_tell<D, E>(polled: &mut Poll<Option<Result<Frame<D>, E>>>) -> bool {
+    match polled {
+        Poll::Ready(None) => *polled = Poll::Ready(Some(Ok(Frame::trailers(trailers())))),
+        Poll::Ready(Some(Ok(frame))) => match frame.trailers_mut() {
+            Some(trailers) => kept::tell(trailers),
+            None => return false,
+        },
+        Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+    }
+    true
 }
 
 impl<B> Body for RecordedBody<B>
@@ -91,31 +82,32 @@ where
         if std::mem::take(this.tells_kept) {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers()))));
         }
-        let Some(exchange) = this.exchange.as_mut() else {
+        let Some(exchange) = this.exchange.get() else {
             let body = this.body.as_mut().as_pin_mut();
             return body.map_or(Poll::Ready(None), |body| body.poll_frame(context));
         };
         exchange.body_begins();
-        let (mut frame, is_over) = ready!(exchange.run(|| {
-            let Some(mut body) = this.body.as_mut().as_pin_mut() else {
-                return Poll::Ready((None, true));
-            };
-            let frame = ready!(body.as_mut().poll_frame(context));
-            let is_over = match &frame {
-                None | Some(Err(_)) => true,
+        let polling = exchange.begin_poll();
+        let mut polled = Poll::Ready(None);
+        let mut is_over = true;
+        if let Some(mut body) = this.body.as_mut().as_pin_mut() {
+            polled = body.as_mut().poll_frame(context);
+            is_over = match &polled {
+                Poll::Pending => false,
+                Poll::Ready(None | Some(Err(_))) => true,
                 // No frame follows the trailers.
-                Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
+                Poll::Ready(Some(Ok(frame))) => frame.is_trailers() || body.is_end_stream(),
             };
             if is_over {
                 // Dropped here, so that its drop belongs to the request, too.
                 this.body.set(None);
             }
-            Poll::Ready((frame, is_over))
-        }));
-        match &frame {
-            None => {}
-            Some(Err(error)) => exchange.fail(error),
-            Some(Ok(frame)) => {
+        }
+        exchange.end_poll(polling);
+        match &polled {
+            Poll::Pending | Poll::Ready(None) => {}
+            Poll::Ready(Some(Err(error))) => exchange.fail(error),
+            Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     exchange.sent(data.remaining());
                 }
@@ -126,19 +118,11 @@ where
         }
         if is_over {
             exchange.body_ends();
-            let tells_kept = exchange.end_with_body();
-            *this.exchange = None;
-            match &mut frame {
-                _ if !tells_kept => {}
-                None => frame = Some(Ok(Frame::trailers(trailers()))),
-                Some(Ok(frame)) => match frame.trailers_mut() {
-                    Some(trailers) => kept::tell(trailers),
-                    None => *this.tells_kept = true,
-                },
-                Some(Err(_)) => {}
+            if this.exchange.take().end() == Tells::HeadOrTrailers {
+                *this.tells_kept = !try_tell(&mut polled);
             }
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -161,7 +145,7 @@ impl<B> Default for RecordedBody<B> {
     fn default() -> Self {
         Self {
             body: None,
-            exchange: None,
+            exchange: Shared::NONE,
             tells_kept: false,
         }
     }

@@ -1,35 +1,34 @@
 //! `Exchange`: one HTTP request and its response, while they are recorded.
 
 use std::fmt::{self, Display, Write};
-use std::ops::{Deref, DerefMut};
 
 use arrayvec::ArrayString;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode;
 
-use crate::primitives::fallible::Boxed;
-use crate::primitives::spares::Spares;
 use crate::propagation::{self, find, find_each};
-use crate::recorder::{Name, Recording, bounded};
+use crate::recorder::{IdText, Name, Recording, bounded};
 use crate::report::Outcome;
 use crate::store::trace::Trace;
 use crate::write::context::Entered;
 use crate::write::execution::Execution;
 
-use super::head::{Head, known, name};
+use super::head::Head;
 use super::kept::{self, Tells};
 use super::{Options, id};
 
-/// A request in flight. If its [`Shared`] is dropped before it has ended, it is cancelled.
+/// A request in flight. If its [`Shared`](super::shared::Shared) is dropped before it has ended, it is cancelled.
 pub(super) struct Exchange {
-    /// `None` when the request is over.
+    /// `None` in a spare one.
     recording: Option<Recording>,
     /// The execution in which the service runs, until the request is over.
     execution: Execution,
     /// A copy, since the request's own path keeps all bytes that were read from the client with it.
     path: ArrayString<256>,
-    method: Method,
+    /// The method, if it is not one of the nine.
+    unknown_method: Option<Method>,
+    asks_for: AskedFor,
     status: Option<StatusCode>,
     /// The length of the response's body in bytes, if it is known. After that many, an HTTP/1 server polls no more, and
     /// does not wait for the end of the stream.
@@ -37,45 +36,26 @@ pub(super) struct Exchange {
     sent_bytes: u64,
     frames: u64,
     is_body_asked_for: bool,
-    tells: Tells,
+    has_server_timing: bool,
+    pub(super) tells: Tells,
     /// Whether the service is being polled. If this stays set, the poll has panicked.
-    is_polled: bool,
+    pub(super) is_polled: bool,
 }
 
-/// An exchange, as it goes from the service to the future and on to the body.
-pub(super) struct Shared(Option<Boxed<Exchange>>);
-
-static SPARES: Spares<Exchange> = Spares::new();
-
-impl Deref for Shared {
-    type Target = Exchange;
-
-    #[inline]
-    fn deref(&self) -> &Exchange {
-        match &self.0 {
-            Some(exchange) => exchange,
-            None => unreachable!("it is there until the drop"),
-        }
-    }
+/// What the client asks for, by the method.
+#[derive(Clone, Copy)]
+enum AskedFor {
+    Body,
+    Head,
+    Connection,
 }
 
-impl DerefMut for Shared {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Exchange {
-        match &mut self.0 {
-            Some(exchange) => exchange,
-            None => unreachable!("it is there until the drop"),
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Some(mut exchange) = self.0.take() {
-            alloc_counter::exclude(|| {
-                exchange.end_early();
-                SPARES.give(exchange);
-            });
+impl AskedFor {
+    fn by(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connection,
+            _ => Self::Body,
         }
     }
 }
@@ -85,81 +65,70 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 impl Exchange {
-    /// Begins a request, which has this name if the program's own rule gave one. Returns `None` if memory ran out:
-    /// then the request is not recorded, and counts as dropped.
-    pub(super) fn begin(
-        options: &Options,
-        name_given: Option<&str>,
-        head: &Head<'_>,
-    ) -> Option<Shared> {
-        alloc_counter::exclude(|| {
-            let recorder = &options.recorder;
-            let begin = |id: &str| match name_given {
-                Some(name) => recorder.begin_with_id(Name::of(name), id),
-                None => recorder.begin_with_id(name(options, head), id),
-            };
-            let names = [&options.id_header, &propagation::TRACEPARENT];
-            let [given_id, traceparent] = find_each(head.headers, names);
-            let Some(mut exchange) = SPARES.take_or_make(Self::idle) else {
-                id::with(given_id, begin).lose();
-                return None;
-            };
-            // In their places, since all of it is long.
-            let it = &mut *exchange;
-            let recording = id::with(given_id, |id| it.recording.insert(begin(id)));
-            let trace = recording.trace();
-            if options.continues {
-                propagation::continue_from(head.headers, traceparent, trace);
-            }
-            it.execution = Execution::begin(trace);
-            it.path.clear();
-            let path = head.whole_path();
-            if it.path.try_push_str(path).is_err() {
-                // `bounded` leaves no more than fits.
-                let _ = it.path.write_str(&bounded(path));
-            }
-            it.method.clone_from(head.method);
-            it.status = None;
-            it.length = None;
-            (it.sent_bytes, it.frames) = (0, 0);
-            it.is_body_asked_for = false;
-            it.tells = Tells::of(options.tells_kept, head.headers);
-            it.is_polled = false;
-            Some(Shared(Some(exchange)))
-        })
+    /// Starts a request in a spare exchange. The caller is inside of [`alloc_counter::exclude`].
+    #[inline]
+    pub(super) fn start(&mut self, options: &Options, name: Name<'_>, head: &Head<'_>) {
+        let names = [&options.id_header, &propagation::TRACEPARENT];
+        let [given_id, traceparent] = find_each(head.headers, names);
+        let made;
+        let id = if let Some(id) = given_id.and_then(id::readable) {
+            id
+        } else {
+            made = id::make();
+            IdText::of(&made)
+        };
+        // In its place, since it is long.
+        let recording = &*self
+            .recording
+            .insert(options.recorder.begin_inside(name, Some(id)));
+        let trace = recording.trace();
+        if options.continues {
+            propagation::continue_from(head.headers, traceparent, trace);
+        }
+        self.execution = Execution::begin(trace);
+        self.path.clear();
+        let path = head.whole_path();
+        if self.path.try_push_str(path).is_err() {
+            // `bounded` leaves no more than fits.
+            let _ = self.path.write_str(&bounded(path));
+        }
+        self.unknown_method = head.known.is_none().then(|| head.method.clone());
+        self.asks_for = AskedFor::by(head.method);
+        self.status = None;
+        self.length = None;
+        (self.sent_bytes, self.frames) = (0, 0);
+        self.is_body_asked_for = false;
+        self.has_server_timing = options.has_server_timing;
+        self.tells = Tells::of(options.tells_kept, head.headers);
+        self.is_polled = false;
     }
 
     /// Returns an exchange without a request.
-    fn idle() -> Self {
+    pub(super) fn idle() -> Self {
         Self {
             recording: None,
             execution: Execution::none(),
             path: ArrayString::new(),
-            method: Method::GET,
+            unknown_method: None,
+            asks_for: AskedFor::Body,
             status: None,
             length: None,
             sent_bytes: 0,
             frames: 0,
             is_body_asked_for: false,
+            has_server_timing: false,
             tells: Tells::Nowhere,
             is_polled: false,
         }
     }
 
-    pub(super) fn trace(&self) -> &Trace {
-        self.execution.trace()
+    /// Returns the trace, if the head of the response is to tell its time and allocations.
+    pub(super) fn timing(&self) -> Option<&Trace> {
+        self.has_server_timing.then(|| self.execution.trace())
     }
 
-    /// Runs a part of the service in the request's trace. If it panics, the request has panicked.
-    #[inline]
-    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let polling = self.begin_poll();
-        let value = work();
-        self.end_poll(polling);
-        value
-    }
-
-    /// Begins what [`run`](Self::run) does. If [`end_poll`](Self::end_poll) does not follow, the request has panicked.
+    /// Begins to run a part of the service in the request's trace. If [`end_poll`](Self::end_poll) does not follow, the
+    /// request has panicked.
     #[inline]
     pub(super) fn begin_poll(&mut self) -> Option<Entered> {
         self.is_polled = true;
@@ -199,10 +168,15 @@ impl Exchange {
 
     /// Takes the status and the headers of the response.
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
-        let names = [&GRPC_STATUS, &header::CONTENT_LENGTH];
-        let [grpc_status, length] = find_each(headers, names);
         self.status = Some(status);
-        self.length = length.and_then(|it| it.to_str().ok()?.parse().ok());
+        self.length = None;
+        let mut grpc_status = None;
+        let is_wanted = |name: &HeaderName| name == header::CONTENT_LENGTH || *name == GRPC_STATUS;
+        if headers.keys().any(is_wanted) {
+            let length = find(headers, &header::CONTENT_LENGTH);
+            self.length = length.and_then(|it| it.to_str().ok()?.parse().ok());
+            grpc_status = find(headers, &GRPC_STATUS);
+        }
         let Some(recording) = &mut self.recording else {
             return;
         };
@@ -212,7 +186,9 @@ impl Exchange {
         } else if status.is_client_error() {
             recording.outcome(Outcome::Ok);
         }
-        self.fail_by_grpc(grpc_status, headers);
+        if let Some(status) = grpc_status {
+            self.fail_by_grpc(status, headers);
+        }
     }
 
     /// Tells the caller in the head if the request is certain to be kept.
@@ -233,26 +209,17 @@ impl Exchange {
         }
     }
 
-    /// Ends the request before its head is sent, and tells the caller in the head if it is kept.
-    pub(super) fn end_with_head(&mut self, headers: &mut HeaderMap) {
-        if self.end() && self.tells != Tells::Nowhere {
-            kept::tell(headers);
+    /// Takes the gRPC status from the trailers, or from the head of a response without a body.
+    pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
+        if let Some(status) = find(headers, &GRPC_STATUS) {
+            self.fail_by_grpc(status, headers);
         }
     }
 
-    /// Ends the request after its body. Returns whether the caller is to be told in the trailers that it is kept.
-    pub(super) fn end_with_body(&mut self) -> bool {
-        self.end() && self.tells == Tells::HeadOrTrailers
-    }
-
-    /// Takes the gRPC status from the trailers, or from the head of a response without a body.
-    pub(super) fn grpc_status(&mut self, headers: &HeaderMap) {
-        self.fail_by_grpc(find(headers, &GRPC_STATUS), headers);
-    }
-
-    fn fail_by_grpc(&mut self, status: Option<&HeaderValue>, headers: &HeaderMap) {
-        let status = status.filter(|it| it.as_bytes() != b"0");
-        if let (Some(status), Some(recording)) = (status, &mut self.recording) {
+    fn fail_by_grpc(&mut self, status: &HeaderValue, headers: &HeaderMap) {
+        if let Some(recording) = &mut self.recording
+            && status.as_bytes() != b"0"
+        {
             let message = headers.get(&GRPC_MESSAGE);
             let status = String::from_utf8_lossy(status.as_bytes());
             match message {
@@ -266,14 +233,20 @@ impl Exchange {
     }
 
     /// Returns whether no body follows the head.
+    #[inline]
     pub(super) fn ends_with_head(&self) -> bool {
         let status = self.status.unwrap_or_default();
         let has_no_body = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let is_connected = self.method == Method::CONNECT && status.is_success();
-        self.method == Method::HEAD || has_no_body || is_connected
+        has_no_body
+            || match self.asks_for {
+                AskedFor::Body => false,
+                AskedFor::Head => true,
+                AskedFor::Connection => status.is_success(),
+            }
     }
 
+    #[inline]
     pub(super) fn sent(&mut self, bytes: usize) {
         self.frames += 1;
         self.sent_bytes += bytes as u64;
@@ -286,6 +259,7 @@ impl Exchange {
 
     /// Notes that the body has ended. If it had fewer bytes than were promised, the client gets an
     /// error.
+    #[inline]
     pub(super) fn body_ends(&mut self) {
         let sent = self.sent_bytes;
         if let Some(length) = self.length.filter(|length| sent < *length) {
@@ -296,6 +270,7 @@ impl Exchange {
     }
 
     /// Marks the request as failed, since the response is not what its head promised.
+    #[cold]
     fn breaks_off(&mut self, why: fmt::Arguments<'_>) {
         if let Some(recording) = &mut self.recording {
             alloc_counter::exclude(|| {
@@ -308,18 +283,17 @@ impl Exchange {
         if let Some(recording) = &mut self.recording {
             recording.fail(error);
         }
-        self.end();
     }
 
-    /// Ends the request. Returns whether it is kept.
+    /// Ends the request. Returns whether it is kept. The caller is inside of [`alloc_counter::exclude`].
     pub(super) fn end(&mut self) -> bool {
         let Some(recording) = &mut self.recording else {
             return false;
         };
         self.execution = Execution::none();
-        let is_kept = recording.finish_with(|recording| {
-            if known(&self.method).is_none() {
-                recording.label("method", &self.method);
+        let is_kept = recording.finish_inside(|recording| {
+            if let Some(method) = &self.unknown_method {
+                recording.label("method", method);
             }
             recording.label("path", self.path);
             if let Some(status) = self.status {
@@ -333,7 +307,7 @@ impl Exchange {
     }
 
     /// Ends the request, if it has not ended, because it is dropped.
-    fn end_early(&mut self) {
+    pub(super) fn end_early(&mut self) {
         let is_cancelled = self.is_cancelled();
         if let Some(recording) = &mut self.recording {
             if self.is_polled {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use arrayvec::ArrayString;
 use http::Response;
@@ -15,35 +15,25 @@ use crate::primitives::fallible::is_some_left;
 use crate::store::trace::Trace;
 
 use super::body::RecordedBody;
-use super::exchange::Shared;
+use super::exchange::Exchange;
+use super::shared::Shared;
 
 pin_project! {
     /// Future of a [`RecorderService`](super::RecorderService)'s response.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
-        future: Option<F>,
-        // `None` once the response is ready, or if the request is not recorded.
-        exchange: Option<Shared>,
-        has_server_timing: bool,
+        pub(super) future: Option<F>,
+        // Nothing once the response is ready, or if the request is not recorded.
+        pub(super) exchange: Shared,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(exchange) = this.exchange {
+            if let Some(exchange) = this.exchange.get() {
                 exchange.drop_with(|| this.future.set(None));
             }
-        }
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(future: F, exchange: Option<Shared>, has_server_timing: bool) -> Self {
-        Self {
-            future: Some(future),
-            exchange,
-            has_server_timing,
         }
     }
 }
@@ -59,42 +49,38 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // `Some` until the response is ready.
-        let Some(exchange) = &mut *this.exchange else {
-            // It is ready, or the request is not recorded.
-            let Some(future) = this.future.as_mut().as_pin_mut() else {
-                return Poll::Pending;
-            };
-            let answer = ready!(future.poll(context));
-            this.future.set(None);
-            return Poll::Ready(answer.map(|it| it.map(RecordedBody::unrecorded)));
-        };
-        let answer = ready!(exchange.run(|| {
-            let future = this.future.as_mut().as_pin_mut();
-            let answer = future.map_or(Poll::Pending, |future| future.poll(context));
-            if answer.is_ready() {
-                // Dropped here, so that its drop belongs to the request, too.
-                this.future.set(None);
-            }
-            answer
-        }));
-        let Some(mut exchange) = this.exchange.take() else {
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        Poll::Ready(match answer {
-            Ok(response) => {
-                let mut response = response;
+        let polling = this.exchange.get().and_then(Exchange::begin_poll);
+        let mut answer = future.poll(context);
+        if answer.is_ready() {
+            // Dropped here, so that its drop belongs to the request, too.
+            this.future.set(None);
+        }
+        if let Some(exchange) = this.exchange.get() {
+            exchange.end_poll(polling);
+        }
+        // The answer moves once, into its new place.
+        let mut shared = match &answer {
+            Poll::Ready(_) => this.exchange.take(),
+            Poll::Pending => return Poll::Pending,
+        };
+        match (shared.get(), &mut answer) {
+            (Some(exchange), Poll::Ready(Ok(response))) => {
                 exchange.answer(response.status(), response.headers());
-                if *this.has_server_timing {
-                    tell_timing(exchange.trace(), response.headers_mut());
+                if let Some(trace) = exchange.timing() {
+                    tell_timing(trace, response.headers_mut());
                 }
-                Ok(RecordedBody::in_response(response, exchange))
+                shared = shared.go_on_with(response);
             }
-            Err(error) => {
-                exchange.fail(&error);
-                Err(error)
+            (Some(exchange), Poll::Ready(Err(error))) => {
+                exchange.fail(error);
+                shared.take().end();
             }
-        })
+            _ => {}
+        }
+        answer.map_ok(|response| response.map(|body| RecordedBody::new(body, shared)))
     }
 }
 

@@ -11,6 +11,8 @@ use super::{NameBy, Options};
 /// The head of a request. It stays where it is, since to take a request apart moves all of it.
 pub(super) struct Head<'a> {
     pub(super) method: &'a Method,
+    /// Its name, if it is one of the nine.
+    pub(super) known: Option<&'static str>,
     uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     extensions: &'a Extensions,
@@ -20,6 +22,7 @@ impl<'a> Head<'a> {
     pub(super) fn of<T>(request: &'a Request<T>) -> Self {
         Self {
             method: request.method(),
+            known: known(request.method()),
             uri: request.uri(),
             headers: request.headers(),
             extensions: request.extensions(),
@@ -42,30 +45,31 @@ pub(super) fn named_by<T>(name_by: &NameBy, request: Request<T>) -> (Option<Stri
 
 /// Returns method and route.
 pub(super) fn name<'a>(options: &Options, head: &Head<'a>) -> Name<'a> {
-    let method = known(head.method).unwrap_or("HTTP");
+    let method = head.known.unwrap_or("HTTP");
     let route = head.extensions.get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
-    let path = head.uri.path();
     // A route that matches everything is not a gRPC method.
     let is_known = || route.is_some_and(|route| !route.contains("{*"));
-    let route = if options.is_grpc && !is_known() && is_grpc_method(path) {
-        Some(path)
+    let route = if options.is_grpc && !is_known() {
+        Some(head.uri.path())
+            .filter(|path| is_grpc_method(path))
+            .or(route)
     } else {
         route
     };
-    Name::of_parts(if let Some(route) = route {
-        [method, " ", route]
+    if let Some(route) = route {
+        Name::spaced(method, route)
     } else if head.extensions.get::<OriginalUri>().is_some() {
         // An axum router has no route for it.
-        [method, " (no route)", ""]
+        Name::spaced(method, "(no route)")
     } else {
-        [method, "", ""]
-    })
+        Name::of(method)
+    }
 }
 
 /// The methods of <https://www.rfc-editor.org/rfc/rfc9110#section-9> and
 /// <https://www.rfc-editor.org/rfc/rfc5789>. Any other text may come from a client.
-pub(super) fn known(method: &Method) -> Option<&'static str> {
+fn known(method: &Method) -> Option<&'static str> {
     Some(match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -12,7 +12,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
-use crate::recorder::Id;
+use crate::recorder::{Id, IdText};
 use crate::write::current::caller_here;
 
 /// Id of a request: that of its header, or one that was made.
@@ -52,17 +52,14 @@ impl RequestId {
     }
 }
 
-/// Calls `work` with the id that the client sent, or with one that is made if there is none that is readable.
-pub(super) fn with<T>(header: Option<&HeaderValue>, work: impl FnOnce(&str) -> T) -> T {
-    let given = header.and_then(|id| str::from_utf8(id.as_bytes()).ok());
-    match given.filter(|id| !id.is_empty()) {
-        Some(id) => work(id),
-        None => work(&make()),
-    }
+/// Returns the id that the client sent, if it is readable.
+pub(super) fn readable(header: &HeaderValue) -> Option<IdText<'_>> {
+    IdText::read(header.as_bytes())
 }
 
 /// Makes an id of sixteen hexadecimal digits, practically unique.
-fn make() -> ArrayString<16> {
+#[inline(never)]
+pub(super) fn make() -> ArrayString<16> {
     static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static MADE: AtomicU64 = AtomicU64::new(0);
     let number = KEYS.hash_one(MADE.fetch_add(1, Relaxed));

@@ -75,6 +75,7 @@ mod future;
 mod head;
 mod id;
 mod kept;
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ use crate::recorder::Recorder;
 
 use exchange::Exchange;
 use head::{Head, named_by};
+use shared::Shared;
 
 pub use body::RecordedBody;
 pub use future::ResponseFuture;
@@ -257,14 +259,13 @@ where
         if let Some(name_by) = &options.name_by {
             (name, request) = named_by(&**name_by, request);
         }
-        let mut exchange = Exchange::begin(options, name.as_deref(), &Head::of(&request));
-        // The work of the service before it returns a future belongs to the request, too. Not in a closure, which
-        // would be another place for the request to move to.
-        let polling = exchange.as_deref_mut().and_then(Exchange::begin_poll);
-        let future = self.inner.call(request);
-        if let Some(exchange) = &mut exchange {
-            exchange.end_poll(polling);
+        let mut exchange = Shared::begin(options, name.as_deref(), &Head::of(&request));
+        // The work of the service before it returns a future belongs to the request, too. The guard is dropped when the
+        // future is in its place, so that it moves there only once.
+        let _polling = exchange.get().and_then(Exchange::begin_poll);
+        ResponseFuture {
+            future: Some(self.inner.call(request)),
+            exchange: exchange.end_poll(),
         }
-        ResponseFuture::new(future, exchange, options.has_server_timing)
     }
 }

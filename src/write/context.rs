@@ -21,7 +21,24 @@ use crate::write::folded;
 #[cfg(feature = "sites")]
 use crate::write::sites;
 
+/// Enters a strand. Mostly the thread is in no other one, and has what it takes at hand: then this calls nothing.
 fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
+    let Some((local, now)) = at_hand().filter(|(local, _)| {
+        let is_in_strand = here.strand().is_some();
+        !is_in_strand && !local.is_in_window()
+    }) else {
+        return enter_in_any_case(here, strand);
+    };
+    strand.below.store(Number::NONE, Relaxed);
+    let counts = local.counts();
+    local.take_peak_at(counts.net_bytes());
+    strand.meter.run_from(local, counts, now);
+    take_up(here, strand, Some(local));
+    None
+}
+
+#[inline(never)]
+fn enter_in_any_case(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     let local = Local::current();
     let now = clock::ticks();
     let outer = here.strand();
@@ -29,25 +46,41 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
         go_over(here, strand, local, now);
     }
     strand.below.store(number(outer), Relaxed);
-    let window = local.map(|local| {
+    let window = local.and_then(|local| {
         let counts = local.counts();
         if outer.is_none() {
             local.take_peak_at(counts.net_bytes());
         }
-        let window = local.open_window();
         strand.meter.run_from(local, counts, now);
-        window
+        // The levels reached in the strand are those of a strand below it and of windows around it, too.
+        let is_inside = outer.is_some() || local.is_in_window();
+        is_inside.then(|| local.open_window())
     });
+    take_up(here, strand, local);
+    window
+}
+
+/// Returns the thread's counters and the time, if neither takes a call.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a few loads")]
+fn at_hand() -> Option<(Local, u64)> {
+    let local = Local::at_hand()?;
+    clock::is_counter().then(|| (local, clock::counter_ticks() | 1))
+}
+
+/// Makes a strand current whose meter runs.
+#[inline]
+fn take_up(here: &Position, strand: &'static Member<Strand>, local: Option<Local>) {
     here.take_up(Some(strand));
     here.review(local);
     #[cfg(feature = "sites")]
     sites::enter(strand);
     #[cfg(feature = "blocks")]
     blocks::enter(strand);
-    window
 }
 
 /// Leaves the current strand as it is, to enter another one over it.
+#[inline(never)]
 fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
     draw_boundary(here, local);
     here.put_aside();
@@ -57,36 +90,29 @@ fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local
     pause(strand, counting, local, now);
 }
 
+/// Leaves a strand. Mostly no call of it is open, and the thread was in no other one: then this calls nothing.
 fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
     #[cfg(feature = "blocks")]
     blocks::leave(strand);
     #[cfg(feature = "sites")]
     sites::leave(strand);
-    let local = Local::current();
-    let now = clock::ticks();
-    if here.is_idle_in(strand) && strand.is_over_none() {
-        // No call takes the levels reached, and there is nothing to go back to.
+    // No call takes the levels reached, and there is nothing to go back to.
+    let is_plain = here.is_idle_in(strand) && strand.is_over_none() && window.is_none();
+    if is_plain
+        && strand.meter.is_running()
+        && let Some((local, now)) = at_hand()
+    {
         here.put_aside();
-        if strand.meter.is_running() {
-            pause_meter(strand, local, now);
-        }
-        if let (Some(local), Some(window)) = (local, window) {
-            local.close_window(window);
-        }
-        return here.clear();
+        here.clear();
+        return strand.meter.pause_running(local, now);
     }
-    leave_for_another(here, strand, window, local, now);
+    leave_in_any_case(here, strand, window);
 }
 
-/// Leaves a strand with an open call, or one that was entered over another.
 #[inline(never)]
-fn leave_for_another(
-    here: &Position,
-    strand: &'static Member<Strand>,
-    window: Option<Window>,
-    local: Option<Local>,
-    now: u64,
-) {
+fn leave_in_any_case(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
+    let local = Local::current();
+    let now = clock::ticks();
     let is_current = here.is_current(strand);
     if is_current {
         draw_boundary(here, local);

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use tracer::alloc::{Counts, measure};
+use tracer::alloc::{Counts, Measuring, measure};
 use tracer::{CallReport, Report, Trace, call};
 
 use crate::lines::calls_of;
@@ -221,6 +221,27 @@ fn measuring_around_scopes_that_are_left_without_an_open_call() {
     assert_eq!(around.counts, Some(spikes(&[200, 50, 300, 100])));
     assert_eq!(around.peak_bytes, Some(300));
     assert_eq!(peaks(&trace.report()), [("call", 100)]);
+}
+
+#[test]
+fn measuring_from_within_a_scope_to_behind_the_next_one() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    spike(500);
+    let mut measuring = Measuring::start();
+    spike(300);
+    drop(scope);
+    let between = measure(|| spike(50));
+    assert_eq!(between.peak_bytes, Some(50));
+    let scope = trace.inject();
+    let call = call!("call");
+    spike(200);
+    call.stop();
+    drop(scope);
+    let measured = measuring.stop();
+    assert_eq!(measured.counts, Some(spikes(&[300, 50, 200])));
+    assert_eq!(measured.peak_bytes, Some(300));
+    assert_eq!(peaks(&trace.report()), [("call", 200)]);
 }
 
 #[test]

@@ -11,10 +11,9 @@ use alloc_counter::Counts;
 
 use crate::primitives::excluded::Programs;
 use crate::report::Outcome;
-use crate::report::duration::nanoseconds;
 use crate::report::units::{bytes, count, time};
 
-use super::top::{Extremes, Top};
+use super::top::Extremes;
 
 use rule::{KeepRule, Quick};
 
@@ -74,7 +73,7 @@ pub struct Policy {
     heaviest: Extremes,
 }
 
-// The order of the variants is their priority: `Policy::judge` sorts a request's reasons by it, texts show
+// The order of the variants is their priority: `Verdict::keep` sorts a request's reasons by it, texts show
 // them so, and `ring.rs` groups reports by the first, unless they were armed.
 /// The reason for which a request is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -311,51 +310,39 @@ impl Policy {
         (self.slowest, self.heaviest)
     }
 
-    /// Decides whether the request is kept, and why, also beside the slowest and the heaviest. `panics` counts panics in the program's rules.
+    /// Returns whether a rule that looks at one request alone may apply to this one. If not, none does.
+    #[inline]
+    pub(super) fn may_apply(&self, outcome: &Outcome, wall_ns: u64) -> bool {
+        self.quick.may_apply(outcome, wall_ns)
+    }
+
+    /// Decides by these rules whether the request is kept, and why. `panics` counts panics in those of the program.
     /// Allocates only if there is a reason.
-    pub(super) fn judge(
-        &self,
-        ended: &Ended<'_>,
-        (slowest, heaviest): (Option<&Top>, &Top),
-        now: u64,
-        panics: &AtomicU64,
-    ) -> Verdict {
-        let mut verdict = Verdict::default();
-        if self.quick.may_apply(ended) {
-            let rules = self.rules.iter();
-            for rule in rules.filter(|rule| rule.applies(ended, panics)) {
-                verdict.add(rule.reason(ended));
-            }
-        }
-        if slowest.is_some_and(|it| it.admits(nanoseconds(ended.wall), now)) {
-            verdict.add(Reason::Slowest);
-        }
-        let bytes = ended.total.map_or(0, |total| total.bytes_allocated);
-        if bytes > 0 && heaviest.admits(bytes, now) {
-            verdict.add(Reason::Heaviest);
-        }
-        if verdict.reasons.len() > 1 {
-            verdict.reasons.sort_unstable();
-            verdict.reasons.dedup();
+    pub(super) fn judge(&self, ended: &Ended<'_>, panics: &AtomicU64) -> Option<Verdict> {
+        let mut verdict = None;
+        for rule in self.rules.iter().filter(|it| it.applies(ended, panics)) {
+            Verdict::keep(&mut verdict, rule.reason(ended));
         }
         verdict
     }
 }
 
-/// The decision of a policy on a request.
+/// The decision to keep a request.
 #[derive(Default)]
 pub(super) struct Verdict {
-    pub(super) is_kept: bool,
-    /// The reasons for which there was memory.
+    /// Those for which there was memory, by their priority.
     pub(super) reasons: Vec<Reason>,
 }
 
 impl Verdict {
+    /// Decides to keep the request for one more reason.
     #[cold]
-    pub(super) fn add(&mut self, reason: Reason) {
-        self.is_kept = true;
-        if self.reasons.try_reserve(1).is_ok() {
-            self.reasons.push(reason);
+    pub(super) fn keep(verdict: &mut Option<Self>, reason: Reason) {
+        let reasons = &mut verdict.get_or_insert_default().reasons;
+        if let Err(place) = reasons.binary_search(&reason)
+            && reasons.try_reserve(1).is_ok()
+        {
+            reasons.insert(place, reason);
         }
     }
 }

@@ -10,6 +10,7 @@ use alloc_counter::Counts;
 
 use crate::primitives::text::unless_it_panics;
 use crate::report::Outcome;
+use crate::report::duration::nanoseconds;
 #[cfg(feature = "tower")]
 use crate::store::trace::Trace;
 
@@ -28,8 +29,8 @@ pub(in crate::recorder) struct SoFar<'a> {
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "rules, each by itself")]
 pub(super) struct Quick {
-    /// The least limit of time.
-    slower_than: Duration,
+    /// The least limit of time, in nanoseconds.
+    slower_than: u64,
     /// The rules about outcomes.
     failed: bool,
     panicked: bool,
@@ -40,7 +41,7 @@ pub(super) struct Quick {
 
 impl Quick {
     pub(super) const NONE: Self = Self {
-        slower_than: Duration::MAX,
+        slower_than: u64::MAX,
         failed: false,
         panicked: false,
         cancelled: false,
@@ -49,7 +50,9 @@ impl Quick {
 
     pub(super) fn add(&mut self, rule: &KeepRule) {
         match rule {
-            KeepRule::SlowerThan(limit) => self.slower_than = self.slower_than.min(*limit),
+            KeepRule::SlowerThan(limit) => {
+                self.slower_than = self.slower_than.min(nanoseconds(*limit));
+            }
             KeepRule::Failed => self.failed = true,
             KeepRule::Panicked => self.panicked = true,
             KeepRule::Cancelled => self.cancelled = true,
@@ -59,14 +62,14 @@ impl Quick {
 
     /// Returns whether a rule may apply. If not, none does.
     #[inline]
-    pub(super) fn may_apply(self, ended: &Ended<'_>) -> bool {
-        let by_outcome = match ended.outcome {
+    pub(super) fn may_apply(self, outcome: &Outcome, wall_ns: u64) -> bool {
+        let by_outcome = match outcome {
             Outcome::Ok | Outcome::Running => false,
             Outcome::Failed(_) => self.failed,
             Outcome::Panicked => self.panicked,
             Outcome::Cancelled => self.cancelled,
         };
-        by_outcome || self.others || ended.wall > self.slower_than
+        by_outcome || self.others || wall_ns > self.slower_than
     }
 }
 

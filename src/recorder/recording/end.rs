@@ -16,7 +16,6 @@ use crate::recorder::shared::Shared;
 use crate::recorder::stripe::{Ending, Fate, ToAdd};
 use crate::recorder::typical::Recent;
 use crate::report::Outcome;
-use crate::report::duration::nanoseconds;
 use crate::store::state::OutcomeKind;
 
 use super::Recording;
@@ -27,8 +26,9 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let now = clock::ticks();
     let shared = &*recording.shared;
     let stripes = &shared.stripes;
+    let here = stripes.here();
     // A rule of the program may end another request meanwhile; that one finds none.
-    let mut taken = match stripes.take_summary() {
+    let mut taken = match stripes.take_summary(here) {
         Some(spare) => Ok(spare),
         None => Boxed::new(Summary::new()),
     };
@@ -37,50 +37,39 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         Err(unboxed) => unboxed,
     };
     summary.read(&recording.trace);
-    let wall = clock::between(recording.started, now);
+    let wall_ns = clock::nanoseconds(now.saturating_sub(recording.started));
+    let now = clock::nanoseconds(now);
     let set = recording.outcome.take();
     let outcome = set.unwrap_or_else(|| outcome_of(summary, recording.was_panicking));
     let ending = Ending::of(&outcome);
-    let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
     let route = shared.routes.at(recording.route);
-    let now = clock::nanoseconds(now);
-    let id = { shared.policy.asks() }.then(|| recording.current_id());
-    let ended = Ended {
-        name: &route.name,
-        id: id.as_ref().and_then(Option::as_deref),
-        wall,
-        outcome: &outcome,
-        total: shared.is_counted.then_some(summary.total),
-        peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
-        calls,
-        status: recording.status,
-        kept_downstream: recording.trace.is_kept_downstream(),
-        sampled_upstream: recording.trace.is_sampled_upstream(),
-    };
+    let mut verdict = None;
+    if shared.policy.may_apply(&outcome, wall_ns) {
+        verdict = judge(recording, route, summary, &outcome, wall_ns);
+    }
     #[cfg(feature = "sites")]
     let is_armed = recording.armed.is_some();
     #[cfg(not(feature = "sites"))]
     let is_armed = false;
-    #[cfg(feature = "sites")]
-    if !is_armed {
-        arming::watch(shared, route, &summary.total, now);
-    }
     // An armed request takes longer by what it records, and is kept in any case.
-    let slowest = Some(&route.slowest).filter(|_| !is_armed);
-    let tops = (slowest, &route.heaviest);
-    let mut verdict = shared
-        .policy
-        .judge(&ended, tops, now, &shared.policy_panics);
     if is_armed {
-        verdict.add(Reason::Armed);
+        Verdict::keep(&mut verdict, Reason::Armed);
+    } else {
+        #[cfg(feature = "sites")]
+        arming::watch(shared, route, &summary.total, now);
+        if route.slowest.admits(wall_ns, now) {
+            Verdict::keep(&mut verdict, Reason::Slowest);
+        }
     }
-    let window = shared.window(now);
+    let bytes = summary.total.bytes_allocated;
+    if bytes > 0 && route.heaviest.admits(bytes, now) {
+        Verdict::keep(&mut verdict, Reason::Heaviest);
+    }
     drop(recording.active.and_then(|active| stripes.remove(active)));
-    let (total, wall_ns) = (summary.total, nanoseconds(wall));
     // `None` if this process was forked at the wrong moment: then nothing is counted.
-    if let Some(mut aggregates) = stripes.aggregates() {
+    if let Some(mut aggregates) = stripes.aggregates(here) {
         #[cfg(feature = "metrics")]
-        aggregates.measure(recording.route, wall_ns, &total);
+        aggregates.measure(recording.route, wall_ns, &summary.total);
         if let Some(ToAdd {
             baseline,
             minute,
@@ -88,30 +77,32 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
             quota,
         }) = aggregates.of(recording.route)
         {
+            let (total, window) = (&summary.total, shared.window(now));
             baseline.add(summary, wall_ns, &outcome, window, scratch, quota);
-            minute.add(now, wall_ns, &outcome, &total, &route.minutes, quota);
+            minute.add(now, wall_ns, &outcome, total, &route.minutes, quota);
         } else {
-            aggregates.lose(calls);
+            aggregates.lose(calls(summary));
         }
-        if !verdict.is_kept {
+        if verdict.is_none() {
             stripes.count(&mut aggregates, recording.route, Fate::NotKept, ending);
         }
     }
+    let allocates = summary.total.allocates();
     if let Ok(boxed) = taken {
-        stripes.give_summary(boxed);
+        stripes.give_summary(here, boxed);
     }
     // An armed request is none, as it takes longer.
     let is_typical = !is_armed
         && outcome == Outcome::Ok
         && route.typical.is_wanted(now)
-        && is_typical(shared, route, [wall_ns, total.allocates()], now);
-    if !verdict.is_kept && !is_typical {
+        && is_typical(shared, route, [wall_ns, allocates], now);
+    if verdict.is_none() && !is_typical {
         return false;
     }
     // The request is in the baseline before its report is built.
     describe(recording);
-    let is_kept = verdict.is_kept;
-    let handed_over = hand_over(recording, wall, outcome, verdict, is_typical);
+    let is_kept = verdict.is_some();
+    let handed_over = hand_over(recording, wall_ns, outcome, verdict, is_typical);
     if !is_kept {
         // If there is no room for it, there will be another typical one.
         return false;
@@ -121,10 +112,41 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         Err(why) => Fate::Dropped(why),
     };
     let stripes = &recording.shared.stripes;
-    if let Some(mut aggregates) = stripes.aggregates() {
+    if let Some(mut aggregates) = stripes.aggregates(here) {
         stripes.count(&mut aggregates, recording.route, fate, ending);
     }
     matches!(fate, Fate::Kept)
+}
+
+/// Decides by the rules that look at one request alone.
+#[inline(never)]
+fn judge(
+    recording: &Recording,
+    route: &Route,
+    summary: &Summary,
+    outcome: &Outcome,
+    wall_ns: u64,
+) -> Option<Verdict> {
+    let shared = &*recording.shared;
+    let id = { shared.policy.asks() }.then(|| recording.current_id());
+    let ended = Ended {
+        name: &route.name,
+        id: id.as_ref().and_then(Option::as_deref),
+        wall: Duration::from_nanos(wall_ns),
+        outcome,
+        total: shared.is_counted.then_some(summary.total),
+        peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
+        calls: calls(summary),
+        status: recording.status,
+        kept_downstream: recording.trace.is_kept_downstream(),
+        sampled_upstream: recording.trace.is_sampled_upstream(),
+    };
+    shared.policy.judge(&ended, &shared.policy_panics)
+}
+
+/// Returns how many calls there were, in all strands.
+fn calls(summary: &Summary) -> u64 {
+    summary.calls().iter().map(|call| call.calls).sum()
 }
 
 /// Returns whether a request stands for the others of its route.
@@ -142,12 +164,12 @@ fn is_typical(shared: &Shared, route: &Route, figures: [u64; 2], now: u64) -> bo
 /// Hands a request over to the thread that builds reports, or returns why it is dropped.
 fn hand_over(
     recording: &mut Recording,
-    wall: Duration,
+    wall_ns: u64,
     outcome: Outcome,
-    verdict: Verdict,
+    verdict: Option<Verdict>,
     is_typical: bool,
 ) -> Result<(), Refusal> {
-    if verdict.is_kept && verdict.reasons.is_empty() {
+    if verdict.as_ref().is_some_and(|it| it.reasons.is_empty()) {
         // There was no memory for the reason.
         return Err(Refusal::NoMemory);
     }
@@ -157,10 +179,10 @@ fn hand_over(
         id: recording.current_id(),
         labels: std::mem::take(&mut recording.labels),
         footprint: Footprint::of(&recording.trace),
-        wall,
+        wall: Duration::from_nanos(wall_ns),
         outcome,
         is_general: recording.is_general,
-        reasons: verdict.reasons,
+        reasons: verdict.unwrap_or_default().reasons,
         is_typical,
         #[cfg(feature = "sites")]
         armed: recording.armed.take(),
@@ -181,10 +203,19 @@ fn hand_over(
 
 /// Returns panicked if the thread or an outermost call panicked, or else failed if one failed. Returns cancelled only
 /// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
+#[inline]
 fn outcome_of(summary: &Summary, was_panicking: bool) -> Outcome {
     if std::thread::panicking() && !was_panicking {
         return Outcome::Panicked;
     }
+    if summary.calls().is_empty() {
+        Outcome::Ok
+    } else {
+        outcome_of_calls(summary)
+    }
+}
+
+fn outcome_of_calls(summary: &Summary) -> Outcome {
     let severity = |end: &OutcomeKind| match end {
         OutcomeKind::Cancelled => 0,
         OutcomeKind::Running | OutcomeKind::Ok => 1,

@@ -18,14 +18,14 @@ use crate::write::current::Scope;
 #[cfg(feature = "sites")]
 use super::arming::{self, ArmedPlace};
 use super::bounded::{MAX_TEXT_BYTES, bounded};
-use super::id::Id;
+use super::id::{Id, IdText};
 use super::name::Name;
 #[cfg(feature = "tower")]
 use super::policy::SoFar;
 #[cfg(feature = "tower")]
 use super::queue::Refusal;
 use super::shared::Shared;
-use super::stripe::{Active, ActiveId};
+use super::stripe::ActiveId;
 #[cfg(feature = "tower")]
 use super::stripe::{Ending, Fate};
 
@@ -45,7 +45,7 @@ pub struct Recording {
     started: u64,
     /// The route's number.
     route: usize,
-    /// Its id, if the trace is an empty one. Otherwise the trace has it.
+    /// Its id, if the trace does not have it.
     id: Option<Id>,
     labels: Vec<(Cow<'static, str>, String)>,
     /// The outcome that the program set.
@@ -68,41 +68,39 @@ pub struct Recording {
 const MAX_LABELS: usize = 32;
 
 impl Recording {
-    pub(super) fn begin(shared: &Arc<Shared>, name: Name<'_>, id: Option<&str>) -> Self {
-        alloc_counter::exclude(|| {
-            let trace = shared.traces.build();
-            let id = id.and_then(|id| own_id(&trace, id));
-            let started = trace.started().unwrap_or_else(clock::ticks);
-            let (routes, stripes) = (&shared.routes, &shared.stripes);
-            let look_up = |name: &str| {
-                let make_room = |number| stripes.make_room(number);
-                routes.get(name, &shared.policy, make_room)
-            };
-            let make = |route| Active {
-                route,
-                id: id.clone(),
-                trace: trace.clone(),
-            };
-            let (route, active) = stripes.begin(name, routes, look_up, make);
+    /// Begins a request. The caller is inside of [`alloc_counter::exclude`].
+    pub(super) fn begin_inside(
+        shared: &Arc<Shared>,
+        name: Name<'_>,
+        id: Option<IdText<'_>>,
+    ) -> Self {
+        let trace = shared.traces.build();
+        let id = id.and_then(|id| own_id(&trace, id));
+        let started = trace.started().unwrap_or_else(clock::ticks);
+        let (routes, stripes) = (&shared.routes, &shared.stripes);
+        let look_up = |name: &str| {
+            let make_room = |number| stripes.make_room(number);
+            routes.get(name, &shared.policy, make_room)
+        };
+        let (route, active) = stripes.begin(name, &trace, id.as_ref(), routes, look_up);
+        #[cfg(feature = "sites")]
+        let armed = arming::arm(shared, route, &trace, started);
+        Self {
+            shared: Own::new(Arc::clone(shared)),
+            trace,
+            started,
+            route,
+            id,
+            labels: Vec::new(),
+            outcome: None,
+            is_general: false,
+            was_panicking: std::thread::panicking(),
+            status: None,
+            active,
+            is_over: false,
             #[cfg(feature = "sites")]
-            let armed = arming::arm(shared, route, &trace, started);
-            Self {
-                shared: Own::new(Arc::clone(shared)),
-                trace,
-                started,
-                route,
-                id,
-                labels: Vec::new(),
-                outcome: None,
-                is_general: false,
-                was_panicking: std::thread::panicking(),
-                status: None,
-                active,
-                is_over: false,
-                #[cfg(feature = "sites")]
-                armed,
-            }
-        })
+            armed,
+        }
     }
 
     /// Returns the trace in which the request is recorded, to be injected, cloned, or used to instrument
@@ -163,9 +161,13 @@ impl Recording {
     /// Sets the request's id. An id longer than 256 bytes is cut.
     pub fn id(&mut self, id: impl Display) {
         alloc_counter::exclude(|| {
-            self.id = own_id(&self.trace, text::Text::of(&id).as_str());
-            if let (Some(active), Some(id)) = (self.active, &self.id) {
-                self.shared.stripes.identify(active, id.clone());
+            let id = text::Text::of(&id);
+            let id = own_id(&self.trace, IdText::of(id.as_str()));
+            let before = std::mem::replace(&mut self.id, id);
+            if let Some(active) = self.active
+                && (before.is_some() || self.id.is_some())
+            {
+                self.shared.stripes.identify(active, self.id.clone());
             }
         });
     }
@@ -257,12 +259,13 @@ impl Recording {
     /// threads.
     pub fn finish(self) {}
 
-    /// Ends the request. If it is kept, `describe` labels it before. Returns whether it is kept.
-    #[cfg(feature = "tower")]
+    /// Ends the request. If it is kept, `describe` labels it before. Returns whether it is kept. The caller is inside of
+    /// [`alloc_counter::exclude`].
     ///
     /// In place, to be dropped by the owner: it is a large value.
-    pub(crate) fn finish_with(&mut self, describe: impl FnOnce(&mut Self)) -> bool {
-        alloc_counter::exclude(|| end(self, describe))
+    #[cfg(feature = "tower")]
+    pub(crate) fn finish_inside(&mut self, describe: impl FnOnce(&mut Self)) -> bool {
+        end(self, describe)
     }
 
     /// Returns whether it has something of its own that is to be given back.
@@ -296,7 +299,7 @@ impl Recording {
         alloc_counter::exclude(|| {
             let stripes = &self.shared.stripes;
             drop(self.active.and_then(|active| stripes.remove(active)));
-            if let Some(mut aggregates) = stripes.aggregates() {
+            if let Some(mut aggregates) = stripes.aggregates(stripes.here()) {
                 let fate = Fate::Dropped(Refusal::NoMemory);
                 stripes.count(&mut aggregates, self.route, fate, Ending::Unknown);
             }
@@ -330,10 +333,18 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// Sets the id of a trace's request. If the trace is empty, returns the id: it belongs elsewhere.
-fn own_id(trace: &Trace, id: &str) -> Option<Id> {
-    let id = bounded(id);
-    (!trace.set_request_id(&id)).then(|| Id::new(&id))
+/// Sets the id of a trace's request. If the trace is empty, or there is no memory, returns the id: it belongs elsewhere.
+#[inline]
+fn own_id(trace: &Trace, id: IdText<'_>) -> Option<Id> {
+    let is_set = { id.whole() }.is_some_and(|whole| trace.set_request_id(whole));
+    if is_set { None } else { cut_id(trace, id) }
+}
+
+/// Does what [`own_id`] does, for an id that is to be cut, or that the trace does not take.
+#[cold]
+fn cut_id(trace: &Trace, id: IdText<'_>) -> Option<Id> {
+    let id = bounded(id.as_str());
+    (!trace.set_request_id(id.as_bytes())).then(|| Id::new(&id))
 }
 
 /// Returns a failure with the kept part of its message; without a message if there is no memory.

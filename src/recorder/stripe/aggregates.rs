@@ -106,23 +106,29 @@ impl Aggregates {
     }
 
     /// Returns what it takes to add a request of the route with this number; `None` if there is no memory.
+    #[inline]
     pub(crate) fn of(&mut self, route: usize) -> Option<ToAdd<'_>> {
-        let of_route = self.routes.get_mut(route)?;
-        if of_route.is_none() {
-            let new = OfRoute {
-                baseline: Baseline::new(self.most_paths),
-                minute: PresentMinute::default(),
-            };
-            *of_route = Some(Boxed::new(new).ok()?);
-            self.quota.take_at_most(SHARED_BYTES + ROUTE_BYTES);
+        if self.routes.get(route)?.is_none() {
+            self.begin(route)?;
         }
-        let OfRoute { baseline, minute } = &mut **of_route.as_mut()?;
+        let OfRoute { baseline, minute } = &mut **self.routes.get_mut(route)?.as_mut()?;
         Some(ToAdd {
             baseline,
             minute,
             scratch: &mut self.scratch,
             quota: &mut self.quota,
         })
+    }
+
+    #[cold]
+    fn begin(&mut self, route: usize) -> Option<()> {
+        let new = OfRoute {
+            baseline: Baseline::new(self.most_paths),
+            minute: PresentMinute::default(),
+        };
+        self.routes[route] = Some(Boxed::new(new).ok()?);
+        self.quota.take_at_most(SHARED_BYTES + ROUTE_BYTES);
+        Some(())
     }
 
     /// Counts calls that are in no baseline.

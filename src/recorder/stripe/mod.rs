@@ -18,6 +18,7 @@ use crate::primitives::cut::Moments;
 use crate::primitives::fallible::Boxed;
 use crate::primitives::place::place_of_thread;
 use crate::read::summary::Summary;
+use crate::store::trace::Trace;
 
 use super::baseline::Baseline;
 #[cfg(feature = "metrics")]
@@ -29,7 +30,7 @@ use super::process_lock::ProcessLock;
 use super::route::{Route, Routes};
 
 use aggregates::{Aggregates, ROUTE_BYTES, SHARED_BYTES};
-use begun::Begun;
+use begun::{Begun, Entry};
 
 pub(super) use aggregates::ToAdd;
 pub(super) use begun::Active;
@@ -111,18 +112,18 @@ impl Stripes {
     }
 
     /// Returns the number of this thread's stripe.
-    fn here(&self) -> usize {
+    pub(super) fn here(&self) -> usize {
         place_of_thread() % self.all.len()
     }
 
-    /// Locks a part of this thread's stripe, or of one that is free. `None` if the lock is lost in a
-    /// forked process.
+    /// Locks a part of this thread's stripe, which is [here](Self::here), or of one that is free. `None` if the lock is
+    /// lost in a forked process.
+    #[inline]
     fn any<T>(
         &self,
+        here: usize,
         part: impl Fn(&Stripe) -> &ProcessLock<T>,
     ) -> Option<(usize, MutexGuard<'_, T>)> {
-        let here = self.here();
-        // Mostly the first one, and without a division.
         if let Some(free) = part(&self.all[here]).try_take() {
             return Some((here, free));
         }
@@ -147,17 +148,19 @@ impl Stripes {
         Some((here, part(&self.all[here]).take()?))
     }
 
-    /// Adds a request to those in flight. `look_up` finds a name that is not known in this stripe, and
-    /// `make` gets the route's number. Returns that number and the request's id here; no id if there is
-    /// no memory or the lock is lost in a forked process.
+    /// Adds a request to those in flight, with its id if the trace does not have it. `look_up` finds a name that is not
+    /// known in this stripe. Returns the route's number and the request's id here; no id if there is no memory or the
+    /// lock is lost in a forked process.
     pub(super) fn begin(
         &self,
         name: Name<'_>,
+        trace: &Trace,
+        id: Option<&Id>,
         routes: &Routes,
         look_up: impl FnOnce(&str) -> usize,
-        make: impl FnOnce(usize) -> Active,
     ) -> (usize, Option<ActiveId>) {
-        let mut free = self.any(|it| &it.begun);
+        let here = self.here();
+        let mut free = self.any(here, |it| &it.begun);
         let recent = { free.as_ref() }.and_then(|(_, begun)| begun.known.find_recent(name, routes));
         let route = recent.unwrap_or_else(|| {
             let text = name.text();
@@ -165,7 +168,7 @@ impl Stripes {
             let route = known.unwrap_or_else(|| {
                 drop(free.take());
                 let route = look_up(&text);
-                free = self.any(|it| &it.begun);
+                free = self.any(here, |it| &it.begun);
                 route
             });
             if let Some((_, begun)) = &mut free {
@@ -179,14 +182,15 @@ impl Stripes {
         let Some((stripe, mut begun)) = free else {
             return (route, None);
         };
-        let index = begun.add(make(route), self.moments.now());
+        let trace = trace.clone();
+        let index = begun.add(Entry { route, trace }, id, self.moments.now());
         (route, index.map(|index| ActiveId { stripe, index }))
     }
 
-    /// Sets the id of a request in flight. Returns its previous id.
-    pub(super) fn identify(&self, active: ActiveId, id: Id) -> Option<Id> {
-        let mut begun = self.all[active.stripe].begun.take()?;
-        begun.get_mut(active.index)?.id.replace(id)
+    /// Sets the id of a request in flight whose trace does not have it; `None` if the trace has it now. Returns its
+    /// previous id.
+    pub(super) fn identify(&self, active: ActiveId, id: Option<Id>) -> Option<Id> {
+        { self.all[active.stripe].begun.take()? }.identify(active.index, id)
     }
 
     /// Gives a request another name, which `look_up` finds if it is not known in this stripe. Returns
@@ -216,25 +220,26 @@ impl Stripes {
         Some(route)
     }
 
-    /// Removes a request that is over. The caller drops it outside of the lock, since a trace's last
-    /// handle gives back its records.
-    pub(super) fn remove(&self, active: ActiveId) -> Option<Active> {
+    /// Removes a request that is over. The caller drops the trace's handle outside of the lock, since the last one gives
+    /// back its records.
+    #[inline]
+    pub(super) fn remove(&self, active: ActiveId) -> Option<Trace> {
         self.all[active.stripe].begun.take()?.remove(active.index)
     }
 
-    /// Locks the aggregates of this thread's stripe, or of one that is free.
-    pub(super) fn aggregates(&self) -> Option<MutexGuard<'_, Aggregates>> {
-        Some(self.any(|it| &it.aggregates)?.1)
+    /// Locks the aggregates of this thread's stripe, which is [here](Self::here), or of one that is free.
+    pub(super) fn aggregates(&self, here: usize) -> Option<MutexGuard<'_, Aggregates>> {
+        Some(self.any(here, |it| &it.aggregates)?.1)
     }
 
-    /// Takes the summary that this thread's stripe has kept.
-    pub(super) fn take_summary(&self) -> Option<Boxed<Summary>> {
-        self.all[self.here()].spare.take()
+    /// Takes the summary that a stripe has kept.
+    pub(super) fn take_summary(&self, here: usize) -> Option<Boxed<Summary>> {
+        self.all[here].spare.take()
     }
 
     /// Keeps a summary for its memory.
-    pub(super) fn give_summary(&self, summary: Boxed<Summary>) {
-        drop(self.all[self.here()].spare.swap(Some(summary)));
+    pub(super) fn give_summary(&self, here: usize, summary: Boxed<Summary>) {
+        drop(self.all[here].spare.swap(Some(summary)));
     }
 
     /// Reads the aggregates of each stripe. `look` must not begin another read.
@@ -342,8 +347,8 @@ impl Stripes {
     /// Returns the requests in flight. If the caller must not wait, it skips stripes that are locked.
     pub(super) fn in_flight(&self, may_wait: bool) -> Vec<Active> {
         let mut in_flight = Vec::new();
-        self.find_in_flight(may_wait, |active| {
-            in_flight.extend(active.iter().flatten().cloned());
+        self.find_in_flight(may_wait, |entry, id| {
+            in_flight.push(Active::of(entry, id));
             None::<()>
         });
         in_flight
@@ -353,7 +358,7 @@ impl Stripes {
     fn find_in_flight<T>(
         &self,
         may_wait: bool,
-        mut look: impl FnMut(&[Option<Active>]) -> Option<T>,
+        mut look: impl FnMut(&Entry, Option<&Id>) -> Option<T>,
     ) -> Option<T> {
         for stripe in &self.all {
             for from in (0..).step_by(AT_ONCE) {
@@ -362,11 +367,11 @@ impl Stripes {
                 } else {
                     stripe.begun.try_take()
                 };
-                let active = begun.as_ref().and_then(|it| it.active.get(from..));
-                let Some(active) = active.filter(|it| !it.is_empty()) else {
+                let Some(begun) = begun.filter(|it| it.places() > from) else {
                     break;
                 };
-                let found = look(&active[..active.len().min(AT_ONCE)]);
+                let mut some = begun.within(from..from + AT_ONCE);
+                let found = some.find_map(|(entry, id)| look(entry, id));
                 if found.is_some() {
                     return found;
                 }
@@ -379,9 +384,8 @@ impl Stripes {
     /// locked.
     #[cfg(feature = "sentry")]
     pub(super) fn find(&self, trace: u64, may_wait: bool) -> Option<Active> {
-        self.find_in_flight(may_wait, |active| {
-            let found = active.iter().flatten().find(|it| it.trace.id() == trace);
-            found.cloned()
+        self.find_in_flight(may_wait, |entry, id| {
+            (entry.trace.id() == trace).then(|| Active::of(entry, id))
         })
     }
 }

@@ -72,10 +72,11 @@ impl Trace {
         call
     }
 
-    /// Sets the id of the request that the trace records. Only its recording does. Returns `false` if the trace is
+    /// Sets the id of the request that the trace records, the bytes of a text. Only its recording does. Returns `false` if the trace is
     /// empty, or if there is no memory.
     #[cfg(feature = "recorder")]
-    pub(crate) fn set_request_id(&self, id: &str) -> bool {
+    #[inline]
+    pub(crate) fn set_request_id(&self, id: &[u8]) -> bool {
         self.state
             .is_some_and(|state| state.request_id.set(state.id.load(Relaxed), id))
     }
