@@ -100,7 +100,9 @@ impl Sketch {
             self.zeros += 1;
             return true;
         }
-        self.max = self.max.max(value);
+        if value > self.max {
+            self.max = value;
+        }
         self.put_within(bin_of(value), 1)
     }
 

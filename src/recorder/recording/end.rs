@@ -41,7 +41,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
     let set = recording.outcome.take();
     let outcome = set.unwrap_or_else(|| outcome_of(summary, recording.was_panicking));
     let ending = Ending::of(&outcome);
-    let calls: u64 = summary.calls().iter().map(|call| call.calls).sum();
+    let calls = summary.count();
     let route = shared.routes.at(recording.route);
     let now = clock::nanoseconds(now);
     let id = { shared.policy.asks() }.then(|| recording.current_id());
@@ -51,7 +51,7 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         wall,
         outcome: &outcome,
         total: shared.is_counted.then_some(summary.total),
-        peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
+        peak_bytes: shared.is_counted.then(|| summary.peak_bytes()),
         calls,
         status: recording.status,
         kept_downstream: recording.trace.is_kept_downstream(),
@@ -84,11 +84,10 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         if let Some(ToAdd {
             baseline,
             minute,
-            scratch,
             quota,
         }) = aggregates.of(recording.route)
         {
-            baseline.add(summary, wall_ns, &outcome, window, scratch, quota);
+            baseline.add(summary, wall_ns, &outcome, window, quota);
             minute.add(now, wall_ns, &outcome, &total, &route.minutes, quota);
         } else {
             aggregates.lose(calls);
@@ -179,23 +178,15 @@ fn hand_over(
     })
 }
 
-/// Returns panicked if the thread or an outermost call panicked, or else failed if one failed. Returns cancelled only
-/// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
+/// Returns panicked if the thread panicked, or else the outcome of the outermost calls.
 fn outcome_of(summary: &Summary, was_panicking: bool) -> Outcome {
     if std::thread::panicking() && !was_panicking {
         return Outcome::Panicked;
     }
-    let severity = |end: &OutcomeKind| match end {
-        OutcomeKind::Cancelled => 0,
-        OutcomeKind::Running | OutcomeKind::Ok => 1,
-        OutcomeKind::Failed => 2,
-        OutcomeKind::Panicked => 3,
-    };
-    let ends = summary.outermost().map(|call| call.end);
-    match ends.max_by_key(severity) {
-        None | Some(OutcomeKind::Running | OutcomeKind::Ok) => Outcome::Ok,
-        Some(OutcomeKind::Failed) => Outcome::Failed(String::new()),
-        Some(OutcomeKind::Panicked) => Outcome::Panicked,
-        Some(OutcomeKind::Cancelled) => Outcome::Cancelled,
+    match summary.end() {
+        OutcomeKind::Running | OutcomeKind::Ok => Outcome::Ok,
+        OutcomeKind::Failed => Outcome::Failed(String::new()),
+        OutcomeKind::Panicked => Outcome::Panicked,
+        OutcomeKind::Cancelled => Outcome::Cancelled,
     }
 }

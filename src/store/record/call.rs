@@ -368,15 +368,19 @@ impl CallRecord {
         self.0.words[STOP].store(stop, Release);
     }
 
-    /// Reads the state, the moment of stopping, and the usage of a call that has stopped; `None` if it has not, or
-    /// if it is being written.
+    /// Reads the state, what is found for the call around, the moment of stopping, and the usage of a call that has
+    /// stopped; `None` if it has not, or if it is being written.
     #[cfg(feature = "recorder")]
     #[inline]
-    pub(crate) fn read_stopped(self) -> Option<(RecordState, u64, Usage)> {
+    pub(crate) fn read_stopped<T>(
+        self,
+        find: impl FnOnce(Address) -> T,
+    ) -> Option<(RecordState, T, u64, Usage)> {
         self.0.state.try_read(|state| {
             let state = RecordState::from_bits(state);
             let stop = stopped(self.0.words[STOP].load(Acquire))?;
-            state.holds_usage().then(|| (state, stop, self.0.used()))
+            let found = find(self.parent());
+            { state.holds_usage() }.then(|| (state, found, stop, self.0.used()))
         })
     }
 
