@@ -64,7 +64,8 @@ pub(super) struct CallsInWindow {
 impl CallsInWindow {
     /// Adds the sums of one request's calls. Returns for how many of these calls some figure has no memory: for
     /// none or all.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "for each path of each request")]
     pub(super) fn add_request(&mut self, of_request: &Sums, quota: &mut Quota) -> u64 {
         self.sums.add(of_request);
         let Sums { calls, total, .. } = *of_request;

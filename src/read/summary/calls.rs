@@ -6,10 +6,11 @@ use crate::primitives::clock;
 use crate::primitives::pool::Number;
 use crate::read::address_map::{AddressMap, Index};
 use crate::store::address::Address;
-use crate::store::record::{RecordedCall, View};
+use crate::store::record::{CallRecord, RecordedCall, View};
 use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum::Sum;
+use crate::store::usage::Usage;
 
 /// Sums of several calls.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,15 +30,19 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    const ZERO: Self = Self {
-        calls: 0,
-        failures: 0,
-        cancelled: 0,
-        wall: 0,
-        busy: 0,
-        total: Counts::ZERO,
-        peak_bytes: 0,
-    };
+    /// Returns those of one call, whose strand knows peaks or does not.
+    #[inline]
+    pub(super) fn of_call(end: OutcomeKind, wall: u64, used: Usage, has_peaks: bool) -> Self {
+        Self {
+            calls: 1,
+            failures: end.is_failure().into(),
+            cancelled: (end == OutcomeKind::Cancelled).into(),
+            wall,
+            busy: used.busy,
+            total: used.counts,
+            peak_bytes: if has_peaks { peak_bytes(used) } else { 0 },
+        }
+    }
 
     /// Returns the sums with times in nanoseconds instead of ticks.
     pub(crate) fn in_nanoseconds(self) -> Self {
@@ -62,6 +67,12 @@ impl Sums {
     }
 }
 
+/// Returns the peak of a call that used this much.
+#[inline]
+pub(super) fn peak_bytes(used: Usage) -> u64 {
+    used.peak.max(0).cast_unsigned()
+}
+
 /// A call, or all folded calls of one path.
 pub(crate) struct CallSummary {
     pub(crate) callsite: Number,
@@ -73,7 +84,30 @@ pub(crate) struct CallSummary {
     pub(crate) path: u32,
     /// With the outcome, and whether it was marked as failed.
     pub(super) state: RecordState,
-    pub(crate) sums: Sums,
+    pub(crate) figures: CallFigures,
+}
+
+/// Where the figures of a call are, or of all folded calls of one path.
+pub(crate) enum CallFigures {
+    /// Still in the record.
+    Recorded(StoppedCall),
+    Sums(Sums),
+}
+
+/// A call that has stopped well, whose record belongs to the trace that the summary was made of.
+#[derive(Clone, Copy)]
+pub(crate) struct StoppedCall {
+    pub(super) record: CallRecord,
+    /// Whether its strand [knows peaks](crate::store::strand::Strand::has_peaks).
+    pub(super) has_peaks: bool,
+}
+
+impl StoppedCall {
+    #[inline]
+    pub(crate) fn sums(self) -> Sums {
+        let (wall, used) = self.record.when_stopped();
+        Sums::of_call(OutcomeKind::Ok, wall, used, self.has_peaks)
+    }
 }
 
 impl CallSummary {
@@ -83,42 +117,81 @@ impl CallSummary {
     }
 
     /// Sets how the call ended.
-    #[cold]
     pub(super) fn set_end(&mut self, end: OutcomeKind) {
         self.state = self.state.with_outcome(end);
-        self.sums.failures = u64::from(end.is_failure());
-        self.sums.cancelled = u64::from(end == OutcomeKind::Cancelled);
+        self.change(|sums| {
+            sums.failures = end.is_failure().into();
+            sums.cancelled = (end == OutcomeKind::Cancelled).into();
+        });
     }
 
-    /// Returns a path without any calls.
-    pub(super) const fn of_path(callsite: Number, around: Index) -> Self {
+    /// Returns how many calls these are.
+    pub(crate) fn count(&self) -> u64 {
+        match &self.figures {
+            CallFigures::Recorded(_) => 1,
+            CallFigures::Sums(sums) => sums.calls,
+        }
+    }
+
+    pub(crate) fn sums(&self) -> Sums {
+        match self.figures {
+            CallFigures::Recorded(call) => call.sums(),
+            CallFigures::Sums(sums) => sums,
+        }
+    }
+
+    /// Changes the figures.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Sums)) {
+        match &mut self.figures {
+            CallFigures::Sums(sums) => change(sums),
+            CallFigures::Recorded(call) => {
+                let mut sums = call.sums();
+                change(&mut sums);
+                self.figures = CallFigures::Sums(sums);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn new(
+        callsite: Number,
+        around: Index,
+        state: RecordState,
+        figures: CallFigures,
+    ) -> Self {
         Self {
             callsite,
             parent: around,
             within: around,
             path: 0,
-            state: RecordState::new(RecordKind::Call).with_outcome(OutcomeKind::Ok),
-            sums: Sums::ZERO,
+            state,
+            figures,
         }
+    }
+
+    /// Returns a path without any calls.
+    pub(super) fn of_path(callsite: Number, around: Index) -> Self {
+        let state = RecordState::new(RecordKind::Call).with_outcome(OutcomeKind::Ok);
+        Self::new(callsite, around, state, CallFigures::Sums(Sums::default()))
     }
 
     /// Adds folded calls to those of their path.
     pub(super) fn add(&mut self, sum: &Sum) {
-        let sums = &mut self.sums;
-        sums.calls = sums.calls.wrapping_add(sum.calls);
-        sums.failures += sum.failures;
-        sums.cancelled += sum.cancelled;
-        sums.wall = sums.wall.wrapping_add(sum.wall);
-        sums.busy = sums.busy.wrapping_add(sum.busy);
-        sums.total += sum.total;
-        // Whether one failed or panicked is not known.
-        let end = if sums.failures > 0 {
-            OutcomeKind::Failed
-        } else if sums.cancelled == sums.calls {
-            OutcomeKind::Cancelled
-        } else {
-            OutcomeKind::Ok
-        };
+        let mut end = OutcomeKind::Ok;
+        self.change(|sums| {
+            sums.calls = sums.calls.wrapping_add(sum.calls);
+            sums.failures += sum.failures;
+            sums.cancelled += sum.cancelled;
+            sums.wall = sums.wall.wrapping_add(sum.wall);
+            sums.busy = sums.busy.wrapping_add(sum.busy);
+            sums.total += sum.total;
+            // Whether one failed or panicked is not known.
+            if sums.failures > 0 {
+                end = OutcomeKind::Failed;
+            } else if sums.cancelled == sums.calls {
+                end = OutcomeKind::Cancelled;
+            }
+        });
         self.state = self.state.with_outcome(end);
     }
 }

@@ -25,7 +25,7 @@ use folded::FoldedCalls;
 use moves::Moves;
 use strand::add_strand;
 
-pub(crate) use calls::{CallSummary, Sums};
+pub(crate) use calls::{CallFigures, CallSummary, Sums};
 
 /// The sums of a trace, until the moment at which it was read.
 pub(crate) struct Summary {
@@ -98,12 +98,12 @@ impl Summary {
 
     /// Returns the number of calls.
     pub(crate) fn count(&self) -> u64 {
-        self.calls.all.iter().map(|call| call.sums.calls).sum()
+        self.calls.all.iter().map(CallSummary::count).sum()
     }
 
     /// Returns the highest peak of a single call; 0 if none is known.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        let peaks = self.calls.all.iter().map(|call| call.sums.peak_bytes);
+        let peaks = self.calls.all.iter().map(|call| call.sums().peak_bytes);
         peaks.max().unwrap_or(0)
     }
 
@@ -133,7 +133,7 @@ impl Summary {
         for _ in 0..self.calls.all.len() {
             let Some(index) = around.get() else { break };
             let call = &mut self.calls.all[index];
-            call.sums.total += counts;
+            call.change(|sums| sums.total += counts);
             around = if self.moves.is_empty() {
                 call.within
             } else {

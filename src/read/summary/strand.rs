@@ -5,11 +5,11 @@ use crate::read::address_map::Index;
 use crate::store::address::Address;
 use crate::store::record::{MoveRecord, RecordedCall};
 use crate::store::remote::{RemoteKind, RemoteOperation};
-use crate::store::state::{OutcomeKind, RecordKind, RecordState};
+use crate::store::state::{OutcomeKind, RecordKind};
 use crate::store::strand::Strand;
-use crate::store::usage::{Figures, Reading, Usage};
+use crate::store::usage::{Figures, Reading};
 
-use super::calls::{CallSummary, Sums, TraceCalls};
+use super::calls::{CallFigures, CallSummary, StoppedCall, Sums, TraceCalls, peak_bytes};
 use super::moves::Moves;
 
 /// Adds a strand's calls and their moves.
@@ -51,8 +51,7 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     }
 }
 
-/// Adds a call for which there is [room](TraceCalls::has_room). What is read of a call that has stopped stays in
-/// registers until it is pushed.
+/// Adds a call for which there is [room](TraceCalls::has_room).
 #[inline]
 fn add_call(
     strand: &Strand,
@@ -61,76 +60,31 @@ fn add_call(
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
-    let around = |parent| calls.index(parent).or(of_strand);
-    match record.read_stopped(around) {
-        Some((state, around, stop, used)) => {
-            push_call(
-                strand,
-                around,
-                (address, record),
-                (state, stop, used),
-                calls,
-            );
-        }
-        None => add_open_call(strand, of_strand, (address, record), reading, calls),
+    let around = calls.index(record.parent()).or(of_strand);
+    let state = record.stopped_state();
+    if let Some(state) = state.filter(|state| state.outcome() == OutcomeKind::Ok) {
+        let stopped = StoppedCall {
+            record: *record,
+            has_peaks: strand.has_peaks(),
+        };
+        let figures = CallFigures::Recorded(stopped);
+        let call = CallSummary::new(record.callsite(), around, state, figures);
+        calls.push(address, call);
+    } else {
+        add_other_call(strand, around, (address, record), reading, calls);
     }
 }
 
+/// Adds a call that was open a moment ago, or has not simply stopped. If it is open, it has stopped now.
 #[cold]
 #[inline(never)]
-fn add_open_call(
-    strand: &Strand,
-    of_strand: Index,
-    (address, record): (Address, RecordedCall),
-    reading: &mut Option<Reading>,
-    calls: &mut TraceCalls,
-) {
-    let stopped = read_open(strand, record, reading);
-    let around = calls.index(record.parent()).or(of_strand);
-    push_call(strand, around, (address, record), stopped, calls);
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "for each recorded call")]
-fn push_call(
+fn add_other_call(
     strand: &Strand,
     around: Index,
     (address, record): (Address, RecordedCall),
-    (state, stop, used): (RecordState, u64, Usage),
+    reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
-    calls.push(
-        address,
-        CallSummary {
-            callsite: record.callsite(),
-            parent: around,
-            within: around,
-            path: 0,
-            state,
-            sums: Sums {
-                calls: 1,
-                failures: 0,
-                cancelled: 0,
-                wall: stop.saturating_sub(record.start()),
-                busy: used.busy,
-                total: used.counts,
-                peak_bytes: peak_bytes(strand, used),
-            },
-        },
-    );
-    if state.outcome() != OutcomeKind::Ok
-        && let Some(call) = calls.all.last_mut()
-    {
-        call.set_end(state.outcome());
-    }
-}
-
-/// Reads a call that was open a moment ago. If it still is, it has stopped now.
-fn read_open(
-    strand: &Strand,
-    record: RecordedCall,
-    reading: &mut Option<Reading>,
-) -> (RecordState, u64, Usage) {
     let (state, stop, figures) = strand.read_record(*record);
     let used = match figures {
         Figures::Used(used) => used,
@@ -138,16 +92,12 @@ fn read_open(
             running.used_at(*reading.get_or_insert_with(|| strand.meter.read().0))
         }
     };
-    (state, stop.unwrap_or_else(clock::ticks), used)
-}
-
-/// Returns the peak of a call that used this much; 0 if some level of the strand is not known.
-fn peak_bytes(strand: &Strand, used: Usage) -> u64 {
-    if strand.has_peaks() {
-        u64::try_from(used.peak).unwrap_or(0)
-    } else {
-        0
-    }
+    let stop = stop.unwrap_or_else(clock::ticks);
+    let wall = stop.saturating_sub(record.start());
+    let sums = Sums::of_call(state.outcome(), wall, used, strand.has_peaks());
+    let figures = CallFigures::Sums(sums);
+    let call = CallSummary::new(record.callsite(), around, state, figures);
+    calls.push(address, call);
 }
 
 /// Applies a remote operation.
@@ -164,11 +114,13 @@ fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, m
             call.set_end(call.end().failed());
         }
         RemoteKind::Stop(stopped) => {
-            call.sums.total = stopped.used.counts;
-            call.sums.busy = stopped.used.busy;
-            if strand.has_peaks() {
-                call.sums.peak_bytes = peak_bytes(strand, stopped.used);
-            }
+            call.change(|sums| {
+                sums.total = stopped.used.counts;
+                sums.busy = stopped.used.busy;
+                if strand.has_peaks() {
+                    sums.peak_bytes = peak_bytes(stopped.used);
+                }
+            });
             call.set_end(if call.state.has_failed() {
                 stopped.outcome.failed()
             } else {

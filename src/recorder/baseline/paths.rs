@@ -6,7 +6,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::primitives::pool::Number;
 use crate::read::address_map::Index;
-use crate::read::summary::CallSummary;
+use crate::read::summary::{CallFigures, CallSummary, Sums};
 use crate::recorder::quota::Quota;
 use crate::recorder::window::CallsInWindow;
 
@@ -76,32 +76,54 @@ impl PathTable {
             } = calls[index];
             // An outermost call has none.
             let parent = parent.of(calls).map_or(NOWHERE, |parent| parent.path);
-            let guessed = self.nodes.get(guess as usize);
-            let path = if guessed.is_some_and(|node| node.is(parent, callsite)) {
-                guess
-            } else if let Some(path) = self.find(parent, callsite, quota) {
-                match self.nodes.get_mut(before as usize) {
-                    Some(node) => node.next = path,
-                    None => self.first = path,
-                }
-                path
-            } else {
-                lost += calls[index].sums.calls;
-                calls[index].path = LOST;
+            // Nearly each call is on the path that is guessed, and the first of its request there.
+            if let Some(node) = self.nodes.get_mut(guess as usize)
+                && node.is(parent, callsite)
+                && node.first_call == Index::NONE
+            {
+                node.first_call = Index::new(index);
+                calls[index].path = guess;
+                (before, guess) = (guess, node.next);
                 continue;
-            };
-            calls[index].path = path;
-            let node = &mut self.nodes[path as usize];
-            match node.first_call.get() {
-                None => node.first_call = Index::new(index),
-                Some(first) => {
-                    let sums = calls[index].sums;
-                    calls[first].sums.add(&sums);
-                }
             }
-            (before, guess) = (path, node.next);
+            match self.find_path(calls, index, parent, (before, guess), quota) {
+                Some(path) => (before, guess) = (path, self.nodes[path as usize].next),
+                None => lost += calls[index].count(),
+            }
         }
         lost
+    }
+
+    /// Notes the path of a call, whether or not it is the one that was guessed because it came after `before`, and adds
+    /// the call to the first one there. `None` if there is no memory for the path.
+    #[cold]
+    #[inline(never)]
+    fn find_path(
+        &mut self,
+        calls: &mut [CallSummary],
+        index: usize,
+        parent: u32,
+        (before, guess): (u32, u32),
+        quota: &mut Quota,
+    ) -> Option<u32> {
+        calls[index].path = LOST;
+        let path = self.find(parent, calls[index].callsite, guess, quota)?;
+        if path != guess {
+            match self.nodes.get_mut(before as usize) {
+                Some(node) => node.next = path,
+                None => self.first = path,
+            }
+        }
+        calls[index].path = path;
+        let node = &mut self.nodes[path as usize];
+        match node.first_call.get() {
+            None => node.first_call = Index::new(index),
+            Some(first) => {
+                let sums = calls[index].sums();
+                calls[first].change(|first| first.add(&sums));
+            }
+        }
+        Some(path)
     }
 
     /// Adds the sums of each path to its figures. Returns for how many calls some of these had no memory.
@@ -115,18 +137,31 @@ impl PathTable {
                 continue;
             }
             node.first_call = Index::NONE;
-            lost += node.windows[0].add_request(&call.sums, quota);
+            let window = &mut node.windows[0];
+            lost += match &call.figures {
+                // Most figures go from the record to the path's in registers.
+                CallFigures::Recorded(call) => window.add_request(&call.sums(), quota),
+                CallFigures::Sums(sums) => add_summed(window, sums, quota),
+            };
         }
         lost
     }
 
     /// Returns the number of a path, which is added if it is new. `None` if there is no memory.
-    #[cold]
-    fn find(&mut self, parent: u32, callsite: Number, quota: &mut Quota) -> Option<u32> {
+    fn find(
+        &mut self,
+        parent: u32,
+        callsite: Number,
+        guess: u32,
+        quota: &mut Quota,
+    ) -> Option<u32> {
         if parent == LOST {
             return None;
         }
         let is_it = |node: &Node| node.is(parent, callsite);
+        if self.nodes.get(guess as usize).is_some_and(is_it) {
+            return Some(guess);
+        }
         let Self {
             nodes,
             numbers,
@@ -225,6 +260,12 @@ impl PathTable {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter()
     }
+}
+
+#[cold]
+#[inline(never)]
+fn add_summed(window: &mut CallsInWindow, sums: &Sums, quota: &mut Quota) -> u64 {
+    window.add_request(sums, quota)
 }
 
 fn hash(hasher: &DefaultHashBuilder, parent: u32, callsite: Number) -> u64 {

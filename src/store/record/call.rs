@@ -368,20 +368,24 @@ impl CallRecord {
         self.0.words[STOP].store(stop, Release);
     }
 
-    /// Reads the state, what is found for the call around, the moment of stopping, and the usage of a call that has
-    /// stopped; `None` if it has not, or if it is being written.
+    /// Returns the state of a call that has stopped, whose figures no longer change; `None` if it has not, or if it is
+    /// being written.
     #[cfg(feature = "recorder")]
     #[inline]
-    pub(crate) fn read_stopped<T>(
-        self,
-        find: impl FnOnce(Address) -> T,
-    ) -> Option<(RecordState, T, u64, Usage)> {
+    pub(crate) fn stopped_state(self) -> Option<RecordState> {
         self.0.state.try_read(|state| {
             let state = RecordState::from_bits(state);
-            let stop = stopped(self.0.words[STOP].load(Acquire))?;
-            let found = find(self.parent());
-            { state.holds_usage() }.then(|| (state, found, stop, self.0.used()))
+            let stop = self.0.words[STOP].load(Acquire);
+            (stopped(stop).is_some() && state.holds_usage()).then_some(state)
         })
+    }
+
+    /// Returns how many ticks a call took that has [stopped](Self::stopped_state), and its usage.
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn when_stopped(self) -> (u64, Usage) {
+        let stop = self.0.words[STOP].load(Relaxed);
+        (stop.saturating_sub(self.start()), self.0.used())
     }
 
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.
