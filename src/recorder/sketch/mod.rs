@@ -1,15 +1,14 @@
 //! The distribution of a figure over requests, in some hundred bytes.
 
+mod bins;
+
 use std::time::Duration;
 
 use crate::report::Percentiles;
 
 use super::quota::Quota;
 
-/// The number of bins for each doubling: a value is known to a thirty-second of itself.
-const BINS_PER_OCTAVE: u32 = 16;
-/// Smaller values have a bin each.
-const EXACT: u64 = 2 * BINS_PER_OCTAVE as u64;
+use bins::{BINS_PER_OCTAVE, bin_of, bounds};
 
 /// The most doublings of a bin's width, if there is no memory for more bins: then there is one bin for
 /// each doubling of the value.
@@ -40,27 +39,6 @@ pub(super) struct Sketch {
     below: u64,
     above: u64,
     max: u64,
-}
-
-#[inline]
-fn bin_of(value: u64) -> usize {
-    let bits = (value | u64::from(BINS_PER_OCTAVE)).ilog2();
-    // 0 for the values that have a bin each.
-    let octave = bits - BINS_PER_OCTAVE.ilog2();
-    let within = usize::try_from(value >> octave).unwrap_or(0);
-    (octave * BINS_PER_OCTAVE) as usize + within
-}
-
-/// Returns the lowest value of a bin and that of the next one.
-fn bounds(bin: usize) -> (u64, u64) {
-    let bin = bin as u64;
-    if bin < EXACT {
-        return (bin, bin + 1);
-    }
-    let per_octave = u64::from(BINS_PER_OCTAVE);
-    let octave = bin / per_octave - 2;
-    let lowest = (bin % per_octave + per_octave) << (octave + 1);
-    (lowest, lowest.saturating_add(1 << (octave + 1)))
 }
 
 /// Shortens the number of values in a bin, of which more than these are not counted.
@@ -349,21 +327,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn bins_follow_each_other_without_a_gap() {
-        let mut next = 0;
-        for bin in 0..=bin_of(u64::MAX) {
-            let (lowest, after) = bounds(bin);
-            assert_eq!(
-                (lowest, bin_of(lowest), bin_of(after - 1)),
-                (next, bin, bin)
-            );
-            assert!(after == u64::MAX || (after - lowest) * 16 <= lowest.max(16));
-            next = after;
-        }
-        assert_eq!(next, u64::MAX);
-    }
 
     #[test]
     fn without_room_bins_are_wider_and_what_is_in_none_is_not_known() {
