@@ -133,6 +133,7 @@ impl CallSummary {
         }
     }
 
+    /// Returns the figures.
     pub(crate) fn sums(&self) -> Sums {
         match self.figures {
             CallFigures::Recorded(call) => call.sums(),
@@ -228,7 +229,8 @@ impl TraceCalls {
         self.index(address).of_mut(&mut self.all)
     }
 
-    /// Returns whether there is memory for this many more, whose addresses are in one chunk.
+    /// Returns whether there is memory for this many more, whose addresses are in one chunk. Those for which there is
+    /// none are to be counted as lost.
     pub(super) fn has_room(&mut self, calls: usize) -> bool {
         self.all.try_reserve(calls).is_ok() && self.indexes.reserve()
     }

@@ -20,6 +20,7 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     let mut reading = None;
     for page in strand.pages() {
         if !calls.has_room(page.len()) {
+            // Nor is there any for moves.
             let states = page.map(|(_, record)| record.state());
             calls.lost += states.filter(|state| state.is_recorded_call()).count() as u64;
             continue;

@@ -86,7 +86,7 @@ impl Baseline {
             Outcome::Cancelled => requests.cancelled += 1,
         }
         requests.total += summary.total;
-        let mut recorder = Reserved {
+        let mut memory = Reserved {
             quota,
             reserve: &mut self.reserve,
             lost: 0,
@@ -99,7 +99,7 @@ impl Baseline {
             ..
         } = requests;
         if !wall.record_within(wall_ns) {
-            recorder.extend(wall, wall_ns);
+            memory.extend(wall, wall_ns);
         }
         let figures = [
             (allocates, summary.total.allocates()),
@@ -108,11 +108,11 @@ impl Baseline {
         ];
         for (sketch, figure) in figures {
             if !sketch.record_like_last_within(figure) {
-                recorder.extend(sketch, figure);
+                memory.extend(sketch, figure);
             }
         }
         // These are of whole requests; nothing is missing from the paths.
-        self.lost.ever += recorder.lost;
+        self.lost.ever += memory.lost;
         let lost = self.paths.add(summary.calls_mut(), quota);
         self.lost.add(summary.lost() + lost);
     }
