@@ -64,8 +64,18 @@ pub(crate) fn counter_ticks() -> u64 {
 }
 
 /// Converts ticks to a duration.
+#[inline]
 pub(crate) fn duration(ticks: u64) -> Duration {
-    Duration::from_nanos(nanoseconds(ticks))
+    from_nanoseconds(nanoseconds(ticks))
+}
+
+/// Returns a duration, without a division if it is below a second, as most are.
+#[inline]
+pub(crate) fn from_nanoseconds(nanoseconds: u64) -> Duration {
+    match u32::try_from(nanoseconds) {
+        Ok(below_a_second @ 0..1_000_000_000) => Duration::new(0, below_a_second),
+        _ => Duration::from_nanos(nanoseconds),
+    }
 }
 
 /// Converts ticks to nanoseconds. For a moment, they count from an origin that is constant within the
@@ -77,8 +87,15 @@ pub(crate) fn nanoseconds(ticks: u64) -> u64 {
 
 /// Returns the time between two moments; zero if they are out of order, as readings of two processors
 /// may be by a few nanoseconds.
+#[inline]
 pub(crate) fn between(start: u64, end: u64) -> Duration {
-    duration(end.saturating_sub(start))
+    from_nanoseconds(nanoseconds_between(start, end))
+}
+
+/// Returns the time [`between`] two moments, in nanoseconds.
+#[inline]
+pub(crate) fn nanoseconds_between(start: u64, end: u64) -> u64 {
+    nanoseconds(end.saturating_sub(start))
 }
 
 /// Returns the wall-clock time of a moment, computed back from now, so that recording the moment does

@@ -67,23 +67,35 @@ impl<T> Table<T> {
     /// Adds a member; `false` if there is no memory.
     #[inline]
     pub(crate) fn insert(&self, id: u64, member: &'static T) -> bool {
-        self.first.insert(id, member) || self.insert_further(id, member)
+        self.first.insert(id, member) || self.insert_further(id, member, Level::try_new)
     }
 
+    /// Adds a member to the first of the further levels that has a place. `new` makes a level with this
+    /// number of groups.
     #[cold]
-    fn insert_further(&self, id: u64, member: &'static T) -> bool {
+    fn insert_further(
+        &self,
+        id: u64,
+        member: &'static T,
+        new: impl Fn(usize) -> Option<Level<T>>,
+    ) -> bool {
         let mut groups = GROUPS;
-        self.further.iter().any(|place| {
+        for place in &self.further {
             groups *= 4;
             let level = place.get().or_else(|| {
                 alloc_counter::exclude(|| {
                     // Another thread may have been faster; then this one's is freed.
-                    let _ = place.set(Level::try_new(groups)?);
+                    let _ = place.set(new(groups)?);
                     place.get()
                 })
             });
-            level.is_some_and(|level| level.insert(id, member))
-        })
+            // Nothing is looked for behind a level that is not there.
+            let Some(level) = level else { return false };
+            if level.insert(id, member) {
+                return true;
+            }
+        }
+        false
     }
 
     #[inline]
@@ -159,5 +171,24 @@ impl<T> Drop for Level<T> {
     /// Frees its memory as the tracer's own.
     fn drop(&mut self) {
         alloc_counter::exclude(|| self.0 = Box::default());
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    static MEMBERS: [u8; 2] = [10, 20];
+
+    #[test]
+    fn what_is_added_is_found_if_a_level_found_no_memory() {
+        let table = Table::new();
+        let is_second = |groups| (groups == 16 * GROUPS).then(|| Level::try_new(groups));
+        assert!(!table.insert_further(1, &MEMBERS[0], |groups| is_second(groups)?));
+        assert!(!table.has(1));
+        assert!(table.insert_further(1, &MEMBERS[1], Level::try_new));
+        assert_eq!((table.has(1), table.get(1)), (true, Some(&MEMBERS[1])));
+        assert_eq!(table.remove(1), Some(&MEMBERS[1]));
+        assert!(!table.has(1));
     }
 }

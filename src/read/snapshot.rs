@@ -10,18 +10,22 @@ use crate::primitives::text::Texts;
 use crate::read::footprint::Footprint;
 use crate::store::address::Address;
 use crate::store::callsite::Callsite;
+use crate::store::checkpoint_name::CheckpointName;
 use crate::store::identity::OwnIds;
 use crate::store::ids::{SpanId, TraceId};
 use crate::store::record::CallRecord;
 use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::threads::Tag;
 
-/// A trace at one moment. Moments are durations since the trace began.
+/// A trace at one moment. Moments are times since the trace began; those of calls are in nanoseconds, in which
+/// they are added up.
 pub(crate) struct Snapshot {
     pub(crate) id: u64,
     pub(crate) trace_id: Option<TraceId>,
     /// The caller's span, if the trace continues the caller's.
     pub(crate) parent_span: Option<SpanId>,
+    /// What other services noted in the caller's header.
+    pub(crate) tracestate: Option<String>,
     /// `None` if the trace is empty.
     pub(crate) own_ids: Option<OwnIds>,
     pub(crate) started: SystemTime,
@@ -45,7 +49,7 @@ pub(crate) struct StrandSnapshot {
     /// The call, in another strand, or the path below which this one stands.
     pub(crate) parent: Option<CallId>,
     /// The last moment before it was made at which a call moved into another one.
-    pub(crate) made_after: Duration,
+    pub(crate) made_after_ns: u64,
     pub(crate) counts: Counts,
     pub(crate) calls: Vec<CallSnapshot>,
     /// The checkpoints of all its calls, in the order of the calls, and those of one call in order of time.
@@ -119,9 +123,9 @@ pub(crate) struct CallSnapshot {
     /// The id, and the labels' values.
     pub(crate) text: Texts,
     pub(crate) thread: Tag,
-    pub(crate) start: Duration,
-    pub(crate) wall: Duration,
-    pub(crate) busy: Duration,
+    pub(crate) start_ns: u64,
+    pub(crate) wall_ns: u64,
+    pub(crate) busy_ns: u64,
     pub(crate) counts: Counts,
     /// `None` if a level of the strand is not known.
     pub(crate) peak_bytes: Option<u64>,
@@ -143,7 +147,7 @@ pub(crate) struct CallSnapshot {
 /// A failure message, and when it was set.
 pub(crate) struct Message {
     pub(crate) text: String,
-    pub(super) at: Duration,
+    pub(super) at_ns: u64,
 }
 
 /// A move of a call into another one.
@@ -151,18 +155,18 @@ pub(crate) struct Adoption {
     /// The call that it had been inside of.
     pub(crate) within: Option<CallId>,
     /// When it left that one.
-    pub(crate) left: Duration,
+    pub(crate) left_ns: u64,
     /// Its counts until then.
     pub(crate) counts: Counts,
-    pub(crate) busy: Duration,
+    pub(crate) busy_ns: u64,
 }
 
 pub(crate) struct CheckpointSnapshot {
     /// The index of its call in the strand.
     pub(super) call: usize,
-    pub(crate) name: String,
+    pub(crate) name: CheckpointName,
     /// Since the call's start.
-    pub(crate) wall: Duration,
+    pub(crate) at_ns: u64,
     pub(crate) counts: Counts,
 }
 
@@ -173,6 +177,7 @@ impl Snapshot {
             id: 0,
             trace_id: None,
             parent_span: None,
+            tracestate: None,
             own_ids: None,
             started: SystemTime::now(),
             age: Duration::ZERO,

@@ -44,7 +44,7 @@ fn of_request(request: &Request) -> usize {
 
 fn of_call(call: &CallReport) -> usize {
     let names: usize = { call.checkpoints.iter() }
-        .map(|checkpoint| checkpoint.name.capacity())
+        .map(|checkpoint| checkpoint.name.memory_bytes())
         .sum();
     call.thread.name.as_ref().map_or(0, of_name)
         + call.id.as_ref().map_or(0, String::capacity)

@@ -5,9 +5,14 @@ use std::time::Duration;
 use super::digits;
 
 /// Returns a duration in nanoseconds; saturates after 584 years.
+#[inline]
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    let of_seconds = duration.as_secs().saturating_mul(1_000_000_000);
-    of_seconds.saturating_add(duration.subsec_nanos().into())
+    let nanos = u64::from(duration.subsec_nanos());
+    match duration.as_secs() {
+        // Most are below a second.
+        0 => nanos,
+        seconds => { seconds.saturating_mul(1_000_000_000) }.saturating_add(nanos),
+    }
 }
 
 /// Appends a duration as `14.038083ms`: exactly, in the largest unit that it reaches, without trailing zeros.

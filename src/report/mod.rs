@@ -36,6 +36,7 @@ use crate::store::ids::{SpanId, TraceId};
 #[cfg(doc)]
 use crate::store::trace::Trace;
 
+pub use crate::store::checkpoint_name::CheckpointName;
 pub use percentiles::Percentiles;
 #[cfg(feature = "web")]
 pub(crate) use request::NOTABLE_BYTES;
@@ -224,7 +225,8 @@ pub struct CallReport {
     /// sum to [`self_counts`](Self::self_counts), if [all were recorded](Report::sites_not_recorded).
     ///
     /// `None` if the trace [records no sites](crate::TraceBuilder), if another thread recorded sites of the
-    /// call's strand when the report was taken (exact ones while it ran, those of a sample from the first one on), or if no [`Counting`](crate::Counting) allocator is installed.
+    /// call's strand when the report was taken (exact ones while it ran, those of a sample from the first one
+    /// on), or if no [`Counting`](crate::Counting) allocator is installed.
     pub sites: Option<Vec<SiteReport>>,
 }
 
@@ -233,7 +235,7 @@ pub struct CallReport {
 #[non_exhaustive]
 pub struct CheckpointReport {
     /// The name given to [`checkpoint`](crate::Call::checkpoint).
-    pub name: String,
+    pub name: CheckpointName,
     /// Time from the call's start to the checkpoint.
     pub at: Duration,
     /// Time since the previous checkpoint; for the first, since the call's start.

@@ -1,7 +1,6 @@
 //! Names of functions that are shown together, with as much of each path as tells them apart.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::Report;
@@ -26,13 +25,8 @@ impl<'a> Names<'a> {
         // Sorted by name and then by the module's segments from the last, so that the module with the
         // longest common end is a neighbour.
         functions.sort_unstable_by(|(module, name), (other_module, other_name)| {
-            name.cmp(other_name).then_with(|| {
-                if module == other_module {
-                    // The calls of one function: most of those with one name.
-                    return Ordering::Equal;
-                }
-                segments(module).cmp(segments(other_module))
-            })
+            let modules = || segments(module).cmp(segments(other_module));
+            name.cmp(other_name).then_with(modules)
         });
         let mut starts = HashMap::new();
         for (place, (module, name)) in functions.iter().enumerate() {

@@ -50,7 +50,7 @@ struct Siblings {
 const OUTERMOST: usize = 0;
 
 impl Siblings {
-    /// Puts the indexes up to `count` into their groups, of which there are so many as `groups`; one without a group is left out.
+    /// Puts the indexes below `count` into `groups` groups. An index without a group is left out.
     fn of(groups: usize, count: usize, group: impl Fn(usize) -> Option<usize>) -> Self {
         if count == 0 {
             return Self::default();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::primitives::clock::from_nanoseconds;
+
 use super::CallReport;
 use super::duration::nanoseconds;
 
@@ -33,7 +35,7 @@ pub(crate) fn set_self_walls(calls: &mut [CallReport]) -> Option<Duration> {
     }
     for (call, span) in calls.iter_mut().zip(spans) {
         let own = nanoseconds(call.wall).saturating_sub(span.inside);
-        call.self_wall = Duration::from_nanos(own);
+        call.self_wall = from_nanoseconds(own);
     }
     last_stop.map(Duration::from_nanos)
 }

@@ -192,6 +192,11 @@ pub(super) fn push_ending(call: &CallReport, text: &mut String) {
         Outcome::Panicked => text.push_str(", panicked"),
         Outcome::Cancelled => text.push_str(", cancelled"),
     }
+    push_marks(call, text);
+}
+
+/// Appends what is to be known of a call's figures: `, moved, partial`.
+pub(super) fn push_marks(call: &CallReport, text: &mut String) {
     if call.moved {
         text.push_str(", moved");
     }

@@ -111,7 +111,7 @@ impl<'a> Together<'a> {
     pub(crate) fn checkpoints(&self) -> Vec<CheckpointsTogether<'a>> {
         let mut all: Vec<CheckpointsTogether<'_>> = Vec::new();
         for checkpoint in self.calls.iter().flat_map(|call| &call.checkpoints) {
-            let known = all.iter().position(|it| it.name == checkpoint.name);
+            let known = all.iter().position(|it| checkpoint.name == it.name);
             // So there are never more than a few to look through.
             let is_one_more = known.is_none() && all.len() <= CheckpointsTogether::MOST;
             if is_one_more {

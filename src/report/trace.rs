@@ -19,15 +19,7 @@ impl Trace {
     /// Cost: some microseconds, and allocations in proportion to what was recorded.
     pub fn report(&self) -> Report {
         context::draw_boundary_here();
-        let report = assemble::report(read::snapshot(self));
-        #[cfg(feature = "propagation")]
-        let report = Report {
-            tracestate: self
-                .tracestate()
-                .and_then(|it| String::from_utf8(it.collect()).ok()),
-            ..report
-        };
-        report
+        assemble::report(read::snapshot(self))
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod callsite;
 pub(crate) mod cancelling;
+pub(crate) mod checkpoint_name;
 pub(crate) mod formatted;
 pub(crate) mod ids;
 pub(crate) mod interned;

@@ -56,12 +56,19 @@ impl ShortText {
 
     /// Calls `read` with the text.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        let (length, bytes) = self.to_bytes();
+        read(&bytes[..length])
+    }
+
+    /// Returns the length of the text, and the bytes that begin with it.
+    #[inline]
+    pub(crate) fn to_bytes(&self) -> (usize, [u8; Self::MAX_BYTES]) {
         let mut bytes = [0; Self::SIZE];
         let (parts, _) = bytes.as_chunks_mut();
         for (part, word) in parts.iter_mut().zip(self.0) {
             *part = word.to_le_bytes();
         }
-        let [length, text @ ..] = &bytes;
-        read(&text[..usize::from(*length).min(Self::MAX_BYTES)])
+        let [length, text @ ..] = bytes;
+        (usize::from(length).min(Self::MAX_BYTES), text)
     }
 }

@@ -245,7 +245,7 @@ fn expected(report: &CallReport) -> Expected {
         checkpoints: report
             .checkpoints
             .iter()
-            .map(|it| it.name.clone())
+            .map(|it| it.name.to_string())
             .collect(),
         failed: match &report.outcome {
             Outcome::Failed(why) => Some(why.clone()),

@@ -106,7 +106,7 @@ fn requests() -> [Report; 3] {
     handle.self_busy = ns(7_500);
     handle.outcome = Outcome::Failed("no rows".to_owned());
     handle.checkpoints = vec![CheckpointReport {
-        name: "half way".to_owned(),
+        name: "half way".into(),
         at: ns(4_000),
         wall: ns(4_000),
         counts: Some(blocks(4, 1)),
@@ -279,7 +279,7 @@ fn reports_from_elsewhere_do_no_harm() {
         call("d", Some(2), 2, 3),
     ];
     calls[1].checkpoints = vec![CheckpointReport {
-        name: "late".to_owned(),
+        name: "late".into(),
         at: Duration::MAX,
         wall: Duration::MAX,
         counts: None,
@@ -325,7 +325,7 @@ fn levels_are_drawn_only_where_they_are_known() {
 
     let mut noted = counted();
     let checkpoint = |at, counts| CheckpointReport {
-        name: String::new(),
+        name: "".into(),
         at: ns(at),
         wall: ns(100),
         counts: Some(counts),

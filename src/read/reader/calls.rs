@@ -1,6 +1,6 @@
 //! The calls of a strand that is being read.
 
-use std::time::Duration;
+use std::iter;
 
 use alloc_counter::Counts;
 
@@ -9,6 +9,7 @@ use crate::read::address_map::AddressMap;
 use crate::read::snapshot::{Adoption, CallId, CallSnapshot, CheckpointSnapshot, Message};
 use crate::store::address::Address;
 use crate::store::callsite::{Callsite, TextPlace};
+use crate::store::checkpoint_name::CheckpointName;
 use crate::store::record::RecordedCall;
 use crate::store::state::{OutcomeKind, RecordState};
 use crate::store::strand::Strand;
@@ -23,6 +24,8 @@ pub(super) struct StrandCalls {
     /// The checkpoints of all calls, as they come.
     pub(super) checkpoints: Vec<CheckpointSnapshot>,
     indexes: AddressMap,
+    /// Whether any of them has an id or labels.
+    pub(super) have_texts: bool,
 }
 
 impl StrandCalls {
@@ -33,12 +36,14 @@ impl StrandCalls {
             all: Vec::with_capacity(calls),
             checkpoints: Vec::new(),
             indexes: AddressMap::new(),
+            have_texts: false,
         }
     }
 
-    /// Returns the time from the trace's beginning to a moment in ticks.
-    pub(super) fn since_trace(&self, moment: u64) -> Duration {
-        clock::between(self.started, moment)
+    /// Returns the nanoseconds from the trace's beginning to a moment in ticks.
+    #[inline]
+    pub(super) fn since_trace(&self, moment: u64) -> u64 {
+        clock::nanoseconds_between(self.started, moment)
     }
 
     pub(super) fn index(&self, call: Address) -> Option<usize> {
@@ -55,21 +60,26 @@ impl StrandCalls {
     }
 
     /// Adds a call without its texts, and, if it is running, without its figures.
+    #[inline]
     pub(super) fn add(&mut self, address: Address, record: RecordedCall, strand: &Strand) {
         let Some(callsite) = Callsite::get(record.callsite()) else {
             return;
         };
         self.indexes.insert(address, self.all.len());
-        let mut call = CallSnapshot {
+        self.have_texts |= callsite.has_texts();
+        let start_ns = self.since_trace(record.start());
+        let parent = CallId::at(record.parent());
+        // Unlike `push`, writes the call to its place at once.
+        self.all.extend(iter::once_with(|| CallSnapshot {
             id: CallId(address),
-            parent: CallId::at(record.parent()),
-            within: CallId::at(record.parent()),
+            parent,
+            within: parent,
             callsite,
             text: (None, Vec::new()),
             thread: Tag::from_bits(record.thread()),
-            start: self.since_trace(record.start()),
-            wall: Duration::ZERO,
-            busy: Duration::ZERO,
+            start_ns,
+            wall_ns: 0,
+            busy_ns: 0,
             counts: Counts::ZERO,
             peak_bytes: None,
             end: OutcomeKind::Running,
@@ -80,31 +90,35 @@ impl StrandCalls {
             record: *record,
             state: record.state(),
             level: i64::MIN,
-        };
-        if let (state, Some(stop), Figures::Used(used)) = record.read() {
+        }));
+        if let (state, Some(stop), Figures::Used(used)) = record.read()
+            && let Some(call) = self.all.last_mut()
+        {
             call.set_figures(state, stop, used, strand);
         }
-        self.all.push(call);
     }
 
+    #[inline]
     pub(super) fn add_checkpoint(
         &mut self,
         call: Address,
         moment: u64,
-        name: String,
+        name: CheckpointName,
         counts: Counts,
     ) {
-        let at = self.since_trace(moment);
+        let at_ns = self.since_trace(moment);
         if let Some(place) = self.indexes.get(call)
             && let Some(call) = self.all.get_mut(place)
         {
             call.checkpoints += 1;
-            self.checkpoints.push(CheckpointSnapshot {
-                call: place,
-                name,
-                wall: at.saturating_sub(call.start),
-                counts,
-            });
+            let start_ns = call.start_ns;
+            self.checkpoints
+                .extend(iter::once_with(|| CheckpointSnapshot {
+                    call: place,
+                    name,
+                    at_ns: at_ns.saturating_sub(start_ns),
+                    counts,
+                }));
         }
     }
 
@@ -117,11 +131,11 @@ impl StrandCalls {
 
     /// Notes a call's failure message, unless a later one is known.
     pub(super) fn add_message(&mut self, call: Address, moment: u64, text: String) {
-        let at = self.since_trace(moment);
+        let at_ns = self.since_trace(moment);
         if let Some(call) = self.get_mut(call)
-            && call.message.as_ref().is_none_or(|known| known.at <= at)
+            && { call.message.as_ref() }.is_none_or(|known| known.at_ns <= at_ns)
         {
-            call.message = Some(Message { text, at });
+            call.message = Some(Message { text, at_ns });
         }
     }
 
@@ -133,14 +147,14 @@ impl StrandCalls {
         so_far: Usage,
         moment: u64,
     ) {
-        let left = self.since_trace(moment);
+        let left_ns = self.since_trace(moment);
         if let (Some(call), Some(record)) = (self.get_mut(call), call.call_record()) {
             call.within = CallId::at(record.parent());
             call.adoptions.push(Adoption {
                 within: CallId::at(before),
-                left,
+                left_ns,
                 counts: so_far.counts,
-                busy: clock::duration(so_far.busy),
+                busy_ns: clock::nanoseconds(so_far.busy),
             });
         }
     }
@@ -156,8 +170,14 @@ impl CallSnapshot {
         used: Usage,
         strand: &Strand,
     ) {
-        self.wall = clock::between(self.record.start(), stop);
-        self.busy = clock::duration(used.busy).min(self.wall);
+        let wall = stop.saturating_sub(self.record.start());
+        self.wall_ns = clock::nanoseconds(wall);
+        // Most calls are never suspended.
+        self.busy_ns = if used.busy < wall {
+            clock::nanoseconds(used.busy)
+        } else {
+            self.wall_ns
+        };
         self.counts = used.counts;
         self.peak_bytes = peak_bytes(strand, used);
         self.end = state.outcome();

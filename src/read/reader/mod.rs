@@ -45,6 +45,10 @@ pub(crate) fn snapshot(trace: &Trace) -> Snapshot {
         id: trace.id(),
         trace_id: { trace.caller_trace_id() }.or_else(|| own_ids.map(OwnIds::trace_id)),
         parent_span: trace.parent_span(),
+        #[cfg(feature = "propagation")]
+        tracestate: { trace.tracestate() }.and_then(|it| String::from_utf8(it.collect()).ok()),
+        #[cfg(not(feature = "propagation"))]
+        tracestate: None,
         own_ids,
         started: clock::wall_time(started),
         age: clock::between(started, clock::ticks()),
@@ -78,7 +82,7 @@ fn read_ended(ended: &Ended, started: u64) -> Vec<StrandSnapshot> {
         // Stands for several strands, without calls.
         ordinal: u32::MAX,
         parent: CallId::at(parent),
-        made_after: clock::between(started, made_after),
+        made_after_ns: clock::nanoseconds_between(started, made_after),
         counts,
         calls: Vec::new(),
         checkpoints: Vec::new(),

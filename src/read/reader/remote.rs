@@ -1,7 +1,5 @@
 //! Applies remote operations to the calls of a strand.
 
-use std::time::Duration;
-
 use crate::primitives::clock;
 use crate::read::snapshot::CallId;
 use crate::store::address::Address;
@@ -40,7 +38,7 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
     let (moment, address) = (operation.at, operation.call);
     match operation.kind {
         RemoteKind::Checkpoint(set) => {
-            calls.add_checkpoint(address, moment, set.name, set.used.counts);
+            calls.add_checkpoint(address, moment, set.name.into(), set.used.counts);
             if let Some(call) = calls.get_mut(address) {
                 call.is_partial |= !set.is_exact;
             }
@@ -57,14 +55,14 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
             }
         }
         RemoteKind::Stop(stopped) => {
-            let at = calls.since_trace(moment);
+            let at_ns = calls.since_trace(moment);
             if let Some(call) = calls.get_mut(address) {
                 call.end = match call.message {
                     Some(_) => stopped.outcome.failed(),
                     None => stopped.outcome,
                 };
-                call.wall = at.saturating_sub(call.start);
-                call.busy = clock::duration(stopped.used.busy).min(call.wall);
+                call.wall_ns = at_ns.saturating_sub(call.start_ns);
+                call.busy_ns = clock::nanoseconds(stopped.used.busy).min(call.wall_ns);
                 call.counts = stopped.used.counts;
                 call.peak_bytes = peak_bytes(strand, stopped.used);
                 call.is_partial |= !stopped.is_exact;
@@ -73,7 +71,7 @@ fn apply(operation: RemoteOperation, strand: &Strand, calls: &mut StrandCalls) {
                 calls.add_adoption(inner, address, so_far, moment);
             }
             if !stopped.is_exact {
-                leave_to_around(CallId(address), at, calls);
+                leave_to_around(CallId(address), at_ns, calls);
             }
         }
     }
@@ -90,10 +88,10 @@ fn has_later_label(strand: &Strand, call: Address, place: TextPlace, moment: u64
 
 /// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in it
 /// before the strand's thread saw the stop, into the call around it.
-fn leave_to_around(stopped: CallId, at: Duration, calls: &mut StrandCalls) {
+fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {
-        let goes_on = !call.has_stopped() || call.start + call.wall > at;
+        let goes_on = !call.has_stopped() || call.start_ns.saturating_add(call.wall_ns) > at_ns;
         if call.within == Some(stopped) && goes_on {
             call.within = around;
         }

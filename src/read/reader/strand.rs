@@ -91,7 +91,9 @@ impl<'a> Reader<'a> {
         }
         reader.read_meter();
         for index in (0..reader.calls.all.len()).rev() {
-            reader.read_figures(index, Pass::All);
+            if !reader.calls.all[index].has_stopped() {
+                reader.read_figures(index, Pass::All);
+            }
         }
         reader.read_open();
         reader
@@ -166,6 +168,7 @@ impl<'a> Reader<'a> {
 
     /// Adds a record that came while others were read. A call is added only if it is inside one that has
     /// stopped.
+    #[cold]
     fn add_late(&mut self, address: Address, record: &'static Record) {
         let around = match record.view(record.state()) {
             View::Call(call) => Some(call.parent()),
@@ -183,6 +186,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Adds a call, without its figures if it is running, or notes that a call moved into another one.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "in the loop over all records")]
     fn add(&mut self, address: Address, record: &'static Record) {
         let state = record.state();
         match record.view(state) {
@@ -243,12 +248,12 @@ impl<'a> Reader<'a> {
             mut checkpoints,
             ..
         } = self.calls;
-        checkpoints.sort_by_key(|checkpoint| (checkpoint.call, checkpoint.wall));
+        checkpoints.sort_by_key(|checkpoint| (checkpoint.call, checkpoint.at_ns));
         for call in &mut calls {
             if !call.adoptions.is_empty() {
-                call.adoptions.sort_by_key(|adoption| adoption.left);
+                call.adoptions.sort_by_key(|adoption| adoption.left_ns);
                 let moves = call.adoptions.iter();
-                let moves = moves.map(|adoption| (adoption.left, adoption.within));
+                let moves = moves.map(|adoption| (adoption.left_ns, adoption.within));
                 call.parent = opened_in(moves, call.parent);
             }
             let is_known = self.is_exact || call.has_stopped();
@@ -271,7 +276,7 @@ impl<'a> Reader<'a> {
         StrandSnapshot {
             ordinal: self.strand.ordinal.load(Relaxed),
             parent: CallId::at(self.strand.parent()),
-            made_after: clock::between(started, self.strand.made_after()),
+            made_after_ns: clock::nanoseconds_between(started, self.strand.made_after()),
             counts,
             calls,
             checkpoints,

@@ -1,6 +1,7 @@
 //! The parts of a strand that never change once they are published: texts, checkpoints and messages.
 
 use crate::primitives::text::owned;
+use crate::store::checkpoint_name::CheckpointName;
 use crate::store::record::{TextRecord, View};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
@@ -24,6 +25,7 @@ pub(super) fn read_texts(
         let is_early = index < records;
         match record.view(record.state()) {
             View::Text(piece) => text.add_piece(piece),
+            View::Call(_) if !calls.have_texts => {}
             View::Call(record) => {
                 let call = calls.all.get_mut(next_call);
                 let call = call.filter(|call| call.id.0 == address);
@@ -33,7 +35,7 @@ pub(super) fn read_texts(
                 }
             }
             View::Checkpoint(it) => {
-                let name = text.take_string(it.name());
+                let name = text.take_name(it.name());
                 if is_early || calls.has_stopped(it.call()) {
                     calls.add_checkpoint(it.call(), it.moment(), name, it.counts());
                 }
@@ -70,6 +72,16 @@ impl LongText {
         };
         self.0.clear();
         text
+    }
+
+    /// Hands over the name of a checkpoint.
+    fn take_name(&mut self, short: Option<ShortText>) -> CheckpointName {
+        let name = match short {
+            Some(short) => CheckpointName::of_short(&short),
+            None => CheckpointName::of_bytes(&self.0),
+        };
+        self.0.clear();
+        name
     }
 
     fn take_string(&mut self, short: Option<ShortText>) -> String {

@@ -7,6 +7,7 @@ use std::vec::IntoIter;
 
 use alloc_counter::Counts;
 
+use crate::primitives::clock::from_nanoseconds;
 use crate::read::snapshot::{CallId, CallSnapshot, CheckpointSnapshot};
 use crate::report::{CallReport, CheckpointReport, Outcome, Thread};
 use crate::store::identity::OwnIds;
@@ -24,7 +25,7 @@ pub(super) struct Around {
 }
 
 /// Makes the report of a call, of which it takes the texts. `checkpoints` are those of the call and of later
-/// ones.
+/// ones. The call's figures are [set](set_figures) afterwards: then each is copied once.
 ///
 /// Inlined into the loop over all calls, so that the report is not copied about.
 #[inline]
@@ -33,10 +34,8 @@ pub(super) fn call_report(
     checkpoints: &mut IntoIter<CheckpointSnapshot>,
     parent: Option<usize>,
     thread: Thread,
-    share: &Share,
     around: &Around,
 ) -> CallReport {
-    let is_counted = around.is_counted;
     let CallId(address) = call.id;
     CallReport {
         name: call.callsite.name().into(),
@@ -49,17 +48,14 @@ pub(super) fn call_report(
         span_id: around.own_ids.map(|ids| ids.span(address)),
         strand: around.strand,
         thread,
-        start: call.start,
-        wall: call.wall,
-        busy: call.busy,
-        // With the calls' own times.
+        start: Duration::ZERO,
+        wall: Duration::ZERO,
+        busy: Duration::ZERO,
         self_wall: Duration::ZERO,
-        self_busy: call.busy.saturating_sub(share.busy_inside),
-        total: is_counted.then_some(share.total),
-        // In a running trace a call inside may have been read a little later than the one around it,
-        // and hold a little more.
-        self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
-        peak_bytes: call.peak_bytes.filter(|_| is_counted),
+        self_busy: Duration::ZERO,
+        total: None,
+        self_counts: None,
+        peak_bytes: None,
         outcome: match call.end {
             OutcomeKind::Running => Outcome::Running,
             OutcomeKind::Ok => Outcome::Ok,
@@ -71,22 +67,44 @@ pub(super) fn call_report(
         },
         compared: None,
         moved: !call.adoptions.is_empty(),
-        partial: call.is_partial || share.is_partial,
+        partial: call.is_partial,
         checkpoints: match call.checkpoints {
             0 => Vec::new(),
-            count => checkpoint_reports(checkpoints.take(count), is_counted),
+            count => checkpoint_reports(checkpoints.take(count), around.is_counted),
         },
         // Added afterwards.
         sites: None,
     }
 }
 
+/// Sets a call's figures, except the time without the calls inside.
+pub(super) fn set_figures(
+    report: &mut CallReport,
+    call: &CallSnapshot,
+    share: &Share,
+    is_counted: bool,
+) {
+    report.start = from_nanoseconds(call.start_ns);
+    report.wall = from_nanoseconds(call.wall_ns);
+    report.busy = from_nanoseconds(call.busy_ns);
+    let self_busy_ns = call.busy_ns.saturating_sub(share.busy_inside_ns);
+    report.self_busy = from_nanoseconds(self_busy_ns);
+    if is_counted {
+        report.total = Some(share.total);
+        // In a running trace a call inside may have been read a little later than the one around it,
+        // and hold a little more.
+        report.self_counts = Some(share.total.saturating_sub(share.inside));
+        report.peak_bytes = call.peak_bytes;
+    }
+    report.partial |= share.is_partial;
+}
+
 fn labels(call: &mut CallSnapshot) -> Vec<(Cow<'static, str>, String)> {
-    let values = std::mem::take(&mut call.text.1);
-    if values.is_empty() {
+    if call.text.1.is_empty() {
         // Most calls have none.
         return Vec::new();
     }
+    let values = std::mem::take(&mut call.text.1);
     let names = call.callsite.labels().iter();
     let names = names.map(|name| Cow::Borrowed(name.strip_prefix("r#").unwrap_or(name)));
     let labels = names.zip(values);
@@ -100,14 +118,14 @@ fn checkpoint_reports(
     checkpoints: Take<&mut IntoIter<CheckpointSnapshot>>,
     is_counted: bool,
 ) -> Vec<CheckpointReport> {
-    let mut before = (Duration::ZERO, Counts::ZERO);
+    let mut before = (0, Counts::ZERO);
     let reports = checkpoints.map(|checkpoint| {
-        let (wall, counts) = (checkpoint.wall, checkpoint.counts);
-        let (wall_before, counts_before) = std::mem::replace(&mut before, (wall, counts));
+        let (at_ns, counts) = (checkpoint.at_ns, checkpoint.counts);
+        let (before_ns, counts_before) = std::mem::replace(&mut before, (at_ns, counts));
         CheckpointReport {
             name: checkpoint.name,
-            at: wall,
-            wall: wall.saturating_sub(wall_before),
+            at: from_nanoseconds(at_ns),
+            wall: from_nanoseconds(at_ns.saturating_sub(before_ns)),
             counts: is_counted.then(|| counts.saturating_sub(counts_before)),
         }
     });

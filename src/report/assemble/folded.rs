@@ -1,12 +1,15 @@
 //! From the sums of folded calls to their reports.
 
+use crate::primitives::clock::from_nanoseconds;
 use crate::read::snapshot::PathSnapshot;
+use crate::report::duration::nanoseconds;
 use crate::report::{FoldedReport, SiteReport};
 
 use super::order::Order;
 use super::shares::{FoldedShare, Share, Shares};
 
-/// Reports all paths, depth first. `sites` returns those of the path with a place in the order. Those within one call or path are sorted by name, file and line.
+/// Reports all paths, depth first; paths within one call or path are sorted by name, file and line. `sites` returns the
+/// sites of the path at a place in the order.
 pub(super) fn folded(
     paths: &[PathSnapshot],
     order: &Order,
@@ -87,7 +90,7 @@ fn folded_report(
         wall,
         self_wall: wall.saturating_sub(folded.covered),
         busy,
-        self_busy: busy.saturating_sub(share.busy_inside),
+        self_busy: from_nanoseconds(nanoseconds(busy).saturating_sub(share.busy_inside_ns)),
         total: is_counted.then_some(share.total),
         self_counts: is_counted.then(|| share.total.saturating_sub(share.inside)),
         moved: folded.is_moved,

@@ -16,7 +16,7 @@ use crate::store::identity::OwnIds;
 use super::self_time::set_self_walls;
 use super::{CallReport, Outcome, Report};
 
-use call::{Around, ThreadNames, call_report};
+use call::{Around, ThreadNames, call_report, set_figures};
 use folded::folded;
 use order::Order;
 use shares::{FoldedShare, Shares};
@@ -49,12 +49,18 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         let of_strand = snapshot.calls.iter_mut().enumerate().map(|(index, call)| {
             let place = order.place(strand, index);
             // It comes before, unless the trace had no room to note in which call this one was opened.
-            let parent = order.parent(call, snapshot.parent);
+            let parent = shares.by_place[place].parent();
             let parent = parent.filter(|parent| *parent < place);
-            let (thread, share) = (names.thread(call.thread), &shares.by_place[place]);
-            call_report(call, &mut checkpoints, parent, thread, share, &around)
+            let thread = names.thread(call.thread);
+            call_report(call, &mut checkpoints, parent, thread, &around)
         });
+        let first = calls.len();
         calls.extend(of_strand);
+        let reports = calls[first..].iter_mut().zip(&snapshot.calls);
+        for (index, (report, call)) in reports.enumerate() {
+            let share = &shares.by_place[order.place(strand, index)];
+            set_figures(report, call, share, is_counted);
+        }
     }
     let mut calls = order.arrange(calls);
     let last_stop = set_self_walls(&mut calls).max(shares.last_stop(order.len()));
@@ -78,7 +84,7 @@ pub(super) fn report(snapshot: Snapshot) -> Report {
         trace_id: snapshot.trace_id,
         span_id: own_ids.map(OwnIds::root),
         parent_span: snapshot.parent_span,
-        tracestate: None,
+        tracestate: snapshot.tracestate,
         started: snapshot.started,
         elapsed: match last_stop {
             Some(stop) if !is_running => stop,

@@ -1,9 +1,7 @@
 //! The order of a report's calls.
 
-use std::time::Duration;
-
 use crate::read::address_map::AddressMap;
-use crate::read::snapshot::{CallId, CallSnapshot, PathSnapshot, StrandSnapshot};
+use crate::read::snapshot::{CallId, PathSnapshot, StrandSnapshot};
 use crate::report::CallReport;
 
 /// The place of each call in the order of start, after the call in which it was opened.
@@ -17,7 +15,8 @@ pub(super) struct Order {
     /// `None` if each call's count is its place.
     sequence: Option<Sequence>,
     len: usize,
-    paths: AddressMap,
+    /// `None` if there are no paths.
+    paths: Option<Box<AddressMap>>,
 }
 
 struct Sequence {
@@ -29,14 +28,14 @@ struct Sequence {
 impl Sequence {
     /// Sorts the calls; `None` if they are in order.
     fn of(strands: &[StrandSnapshot], len: usize, counts: &AddressMap) -> Option<Self> {
-        let mut starts: Vec<Duration> = Vec::with_capacity(len);
+        let mut starts: Vec<u64> = Vec::with_capacity(len);
         for strand in strands {
             for call in &strand.calls {
                 let parent = call.parent.or(strand.parent);
                 let parent = parent.and_then(|CallId(parent)| counts.get(parent));
                 // Clocks of two processors may differ by a few ticks.
                 let parent_start = parent.and_then(|parent| starts.get(parent).copied());
-                starts.push(call.start.max(parent_start.unwrap_or_default()));
+                starts.push(call.start_ns.max(parent_start.unwrap_or_default()));
             }
         }
         if starts.is_sorted() {
@@ -62,7 +61,7 @@ impl Order {
         if strands.len() > 1 {
             first.reserve(strands.len());
         }
-        let (mut len, mut last_start, mut is_in_order) = (0, Duration::ZERO, true);
+        let (mut len, mut last_start_ns, mut is_in_order) = (0, 0, true);
         for strand in strands {
             if strands.len() > 1 {
                 first.push(len);
@@ -71,24 +70,27 @@ impl Order {
                 let CallId(address) = call.id;
                 counts.insert(address, len);
                 len += 1;
-                is_in_order &= last_start <= call.start;
-                last_start = call.start;
+                is_in_order &= last_start_ns <= call.start_ns;
+                last_start_ns = call.start_ns;
             }
         }
         // Then no call began before the one around it, either.
         let sequence = (!is_in_order)
             .then(|| Sequence::of(strands, len, &counts))
             .flatten();
-        let mut path_places = AddressMap::new();
-        for (index, path) in paths.iter().enumerate() {
-            path_places.insert(path.id.0, len + index);
-        }
+        let paths = (!paths.is_empty()).then(|| {
+            let mut places = Box::new(AddressMap::new());
+            for (index, path) in paths.iter().enumerate() {
+                places.insert(path.id.0, len + index);
+            }
+            places
+        });
         Self {
             first,
             counts,
             sequence,
             len,
-            paths: path_places,
+            paths,
         }
     }
 
@@ -122,13 +124,9 @@ impl Order {
     pub(super) fn find(&self, id: Option<CallId>) -> Option<usize> {
         let CallId(address) = id?;
         if address.path().is_some() {
-            return self.paths.get(address);
+            return self.paths.as_ref()?.get(address);
         }
         self.counts.get(address).map(|count| self.by_count(count))
-    }
-
-    pub(super) fn parent(&self, call: &CallSnapshot, of_strand: Option<CallId>) -> Option<usize> {
-        self.find(call.parent.or(of_strand))
     }
 
     /// Brings calls from the order of their counts to that of their places.

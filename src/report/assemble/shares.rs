@@ -8,17 +8,31 @@ use crate::read::moves::around_at;
 use crate::read::snapshot::{
     CallId, CallSnapshot, FoldedInside, Snapshot, StrandSnapshot, SumSnapshot,
 };
+use crate::report::duration::nanoseconds;
 
 use super::order::Order;
 
 /// What a call, or the calls of a path, used.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Share {
+    /// The place of the call or path in which the call was opened.
+    parent: Option<u32>,
     pub(super) total: Counts,
     /// The part of the total that the calls inside used.
     pub(super) inside: Counts,
-    pub(super) busy_inside: Duration,
+    pub(super) busy_inside_ns: u64,
     pub(super) is_partial: bool,
+}
+
+impl Share {
+    pub(super) fn parent(&self) -> Option<usize> {
+        self.parent.map(|parent| parent as usize)
+    }
+
+    /// Adds times that have passed, which are together far below the 584 years at which they would wrap around.
+    fn add_busy_inside(&mut self, busy_ns: u64) {
+        self.busy_inside_ns = self.busy_inside_ns.wrapping_add(busy_ns);
+    }
 }
 
 /// What folded calls add to that: those of a path, or those inside a recorded call.
@@ -83,32 +97,36 @@ impl Shares {
         order: &Order,
         outside: Option<usize>,
     ) {
-        self.by_place[place].total += call.counts;
-        if call.adoptions.is_empty() {
+        let around = |within: Option<CallId>| match within {
+            // `None` if that is a folded call, which has it in its sum.
+            Some(_) => order.find(within),
+            None => outside,
+        };
+        let parent = around(call.parent);
+        let share = &mut self.by_place[place];
+        share.parent = parent.and_then(|parent| u32::try_from(parent).ok());
+        share.total += call.counts;
+        if call.adoptions.is_empty() && call.within == call.parent {
             let portion = Portion {
                 within: call.within,
                 counts: call.counts,
-                busy: call.busy,
+                busy_ns: call.busy_ns,
             };
-            return self.add_portion(&portion, order, outside);
+            return self.add_portion(&portion, parent);
         }
         for portion in portions(call) {
-            self.add_portion(&portion, order, outside);
+            self.add_portion(&portion, around(portion.within));
         }
     }
 
+    /// Adds a part of what a call used to what is around it.
     #[inline]
-    fn add_portion(&mut self, portion: &Portion, order: &Order, outside: Option<usize>) {
-        let around = match portion.within {
-            // `None` if that is a folded call, which has it in its sum.
-            Some(_) => order.find(portion.within),
-            None => outside,
-        };
+    fn add_portion(&mut self, portion: &Portion, around: Option<usize>) {
         if let Some(around) = around {
             let around = &mut self.by_place[around];
             around.inside += portion.counts;
             if portion.within.is_some() {
-                around.busy_inside += portion.busy;
+                around.add_busy_inside(portion.busy_ns);
             }
         }
     }
@@ -129,7 +147,7 @@ impl Shares {
             return;
         }
         share.total += sum.total;
-        share.busy_inside += sum.busy_inside;
+        share.add_busy_inside(nanoseconds(sum.busy_inside));
         if self.folded.is_empty() {
             self.folded
                 .resize(self.by_place.len(), FoldedShare::default());
@@ -167,7 +185,7 @@ impl Shares {
                 share.is_partial |= is_vague && around.may_be_over(place);
             }
             is_inside = true;
-            next = around.of(place, strand.made_after);
+            next = around.of(place, strand.made_after_ns);
         }
     }
 }
@@ -202,14 +220,14 @@ impl Surroundings<'_> {
     }
 
     /// Returns the place of what was around this one at a moment.
-    fn of(&self, place: usize, moment: Duration) -> Option<usize> {
+    fn of(&self, place: usize, moment_ns: u64) -> Option<usize> {
         if let Some(path) = place.checked_sub(self.order.len()) {
             return self.order.find(self.snapshot.paths[path].around);
         }
         let (strand, call) = self.call(place)?;
         let moves = call.adoptions.iter();
-        let moves = moves.map(|adoption| (adoption.left, adoption.within));
-        let around = around_at(moves, call.within, moment);
+        let moves = moves.map(|adoption| (adoption.left_ns, adoption.within));
+        let around = around_at(moves, call.within, moment_ns);
         self.order.find(around.or(strand.parent))
     }
 }
@@ -218,22 +236,22 @@ impl Surroundings<'_> {
 struct Portion {
     within: Option<CallId>,
     counts: Counts,
-    busy: Duration,
+    busy_ns: u64,
 }
 
 /// Divides what a call used among the calls within which it was.
 fn portions(call: &CallSnapshot) -> impl Iterator<Item = Portion> {
-    let mut before = (Counts::ZERO, Duration::ZERO);
+    let mut before = (Counts::ZERO, 0);
     let adoptions = call.adoptions.iter();
-    let ends = adoptions.map(|adoption| (adoption.within, adoption.counts, adoption.busy));
-    let last = (call.within, call.counts, call.busy);
-    ends.chain([last]).map(move |(within, counts, busy)| {
+    let ends = adoptions.map(|adoption| (adoption.within, adoption.counts, adoption.busy_ns));
+    let last = (call.within, call.counts, call.busy_ns);
+    ends.chain([last]).map(move |(within, counts, busy_ns)| {
         let portion = Portion {
             within,
             counts: counts.saturating_sub(before.0),
-            busy: busy.saturating_sub(before.1),
+            busy_ns: busy_ns.saturating_sub(before.1),
         };
-        before = (counts, busy);
+        before = (counts, busy_ns);
         portion
     })
 }

@@ -161,7 +161,7 @@ impl Filler<'_> {
             moved: self.flag(),
             partial: self.flag(),
             checkpoints: self.some(|it| CheckpointReport {
-                name: it.text(),
+                name: it.text().into(),
                 at: it.time(),
                 wall: it.time(),
                 counts: it.maybe(Self::counts),

@@ -271,7 +271,7 @@ impl<'a> CheckpointInJson<'a> {
 
     fn into_checkpoint(self) -> CheckpointReport {
         CheckpointReport {
-            name: self.name.into_owned(),
+            name: self.name.into(),
             at: Duration::from_nanos(self.at_ns),
             wall: Duration::from_nanos(self.wall_ns),
             counts: self.counts.map(CountsInJson::into_counts),

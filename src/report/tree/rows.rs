@@ -8,7 +8,7 @@ use alloc_counter::Counts;
 use crate::report::digits;
 use crate::report::escape::Escaped;
 use crate::report::names::Names;
-use crate::report::text::{Beside, Failures, push_ending, push_labels, push_title};
+use crate::report::text::{Beside, Failures, push_ending, push_labels, push_marks, push_title};
 use crate::report::together::Together;
 use crate::report::units::{count, push_count, time};
 use crate::report::{CallReport, CheckpointReport, FoldedReport, Outcome, Report, Thread};
@@ -110,7 +110,7 @@ impl<'a> Lines<'a> {
         }
         if is_message_below {
             text.push_str(", failed: see below");
-            text.push_str(if call.partial { ", partial" } else { "" });
+            push_marks(call, text);
         } else {
             push_ending(call, text);
         }

@@ -8,6 +8,7 @@
 //! kind only.
 
 mod call;
+mod figures;
 mod folded;
 mod notes;
 

@@ -56,7 +56,7 @@ fn lines(report: &Report) -> Vec<String> {
             Outcome::Ok => None,
             other => Some(format!("{other:?}")),
         });
-        parts.extend(call.checkpoints.iter().map(|it| it.name.clone()));
+        parts.extend(call.checkpoints.iter().map(|it| it.name.to_string()));
         parts.join(" ")
     };
     report.calls.iter().map(line).collect()
