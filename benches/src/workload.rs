@@ -122,6 +122,26 @@ tree!(
     traced, traced, traced, checkpoint
 );
 
+macro_rules! checkpoint_in_root {
+    ($call:ident, "a") => {
+        $call.checkpoint("a")
+    };
+    ($call:ident, "b") => {
+        $call.checkpoint("b")
+    };
+    ($call:ident, $name:literal) => {
+        std::hint::black_box($name)
+    };
+}
+
+tree!(
+    /// With calls of `tracer`, and only the two checkpoints in `root`.
+    traced_with_two_checkpoints,
+    traced,
+    traced,
+    checkpoint_in_root
+);
+
 macro_rules! tracing_root {
     () => {
         tracing::info_span!("root").entered()

@@ -11,10 +11,52 @@ pub(crate) struct AddressMap {
     others: Vec<(Number, Indexes)>,
 }
 
-type Indexes = [u32; Address::MAX_IN_CHUNK];
+type Indexes = [Index; Address::MAX_IN_CHUNK];
 
-const ABSENT: u32 = u32::MAX;
-const EMPTY: Indexes = [ABSENT; Address::MAX_IN_CHUNK];
+const EMPTY: Indexes = [Index::NONE; Address::MAX_IN_CHUNK];
+
+/// An index of a list, or none, in four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Index(u32);
+
+impl Index {
+    /// Beyond the end of each list.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    #[inline]
+    pub(crate) fn new(index: usize) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "there are fewer records than addresses, which have 32 bits"
+        )]
+        Self(index as u32)
+    }
+
+    #[inline]
+    pub(crate) fn get(self) -> Option<usize> {
+        (self != Self::NONE).then_some(self.0 as usize)
+    }
+
+    /// Returns the entry of a list.
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn of<T>(self, list: &[T]) -> Option<&T> {
+        list.get(self.0 as usize)
+    }
+
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn of_mut<T>(self, list: &mut [T]) -> Option<&mut T> {
+        list.get_mut(self.0 as usize)
+    }
+
+    /// Returns the other one if this is none.
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self == Self::NONE { other } else { self }
+    }
+}
 
 impl AddressMap {
     pub(crate) const fn new() -> Self {
@@ -40,19 +82,22 @@ impl AddressMap {
 
     #[inline]
     pub(crate) fn get(&self, address: Address) -> Option<usize> {
-        let (first, indexes) = &self.first;
-        let indexes = if *first == address.chunk_number() {
-            indexes
-        } else {
-            self.other(address.chunk_number())?
-        };
-        let index = indexes[address.index()];
-        (index != ABSENT).then_some(index as usize)
+        self.index(address).get()
     }
 
-    fn other(&self, number: Number) -> Option<&Indexes> {
-        let chunk = self.find(number).ok()?;
-        Some(&self.others[chunk].1)
+    #[inline]
+    pub(crate) fn index(&self, address: Address) -> Index {
+        let (first, indexes) = &self.first;
+        if *first == address.chunk_number() {
+            indexes[address.index()]
+        } else {
+            self.index_in_other(address)
+        }
+    }
+
+    fn index_in_other(&self, address: Address) -> Index {
+        let chunk = self.find(address.chunk_number());
+        chunk.map_or(Index::NONE, |chunk| self.others[chunk].1[address.index()])
     }
 
     #[inline]
@@ -63,8 +108,7 @@ impl AddressMap {
         } else {
             self.chunk(number)
         };
-        // There are fewer records than addresses, which have 32 bits.
-        indexes[address.index()] = u32::try_from(index).unwrap_or(ABSENT);
+        indexes[address.index()] = Index::new(index);
     }
 
     /// Returns the indexes of a chunk that may be a new one.

@@ -59,14 +59,14 @@ pub(super) fn compare(
     }
     for (path, mut usual) in paths.iter().zip(usual) {
         // Two callsites on one line are one path here, and two in the baseline.
-        let came_along = usual.per_request.count().min(requests.count);
+        let came_along = usual.requests.min(requests.count);
         if is_whole {
             usual.add_without(requests.count - came_along);
         } else if came_along < requests.count {
             // The others may have had no such call, or there may have been no memory for it.
             continue;
         }
-        let spreads = usual.per_request.percentiles().zip(usual.wall.durations());
+        let spreads = usual.per_request.percentiles().zip(usual.wall());
         let compared = spreads.map(|(usual_calls, usual_wall)| Compared {
             calls: path.calls,
             wall: path.wall,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use alloc_counter::Counts;
 
 use crate::hotspots::{Frame, Hotspots, Totals};
+use crate::read::summary::Sums;
 use crate::store::callsite::Callsite;
 
 use super::Recorder;
 use super::baseline::Baseline;
-use super::window::Sums;
 
 impl Recorder {
     /// Returns the hotspots of all requests of the last minutes, kept or not: of those of one name, or

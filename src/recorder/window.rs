@@ -1,9 +1,12 @@
 //! Figures of one window of time: of whole requests, and of the calls of one path.
 
+use std::time::Duration;
+
 use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::primitives::fallible::Boxed;
+use crate::read::summary::Sums;
 use crate::report::Percentiles;
 
 use super::quota::Quota;
@@ -44,35 +47,52 @@ impl RequestsInWindow {
     }
 }
 
-/// Figures of the calls of one path, in one window.
+/// Figures of the calls of one path, in one window. Times are in ticks.
 #[derive(Debug, Default)]
 pub(super) struct CallsInWindow {
-    /// Times are in ticks.
     pub(super) sums: Sums,
-    /// For each request with such a call: the number of these calls, their summed time in nanoseconds,
-    /// and how often they allocated.
+    /// How many requests had such a call.
+    pub(super) requests: u64,
+    /// For each of these requests: the number of such calls, their summed time, and how often they allocated.
     pub(super) per_request: Sketch,
-    pub(super) wall: Sketch,
+    wall: Sketch,
     pub(super) allocates: Sketch,
     /// The bytes that these calls kept.
     pub(super) kept: KeptBytes,
 }
 
 impl CallsInWindow {
-    /// Adds one request that has such calls, which are in the sums. Returns `false` if there is no memory for
-    /// all of its figures.
-    #[inline]
-    pub(super) fn add_request(&mut self, request: OfRequest, quota: &mut Quota) -> bool {
-        let wall = clock::nanoseconds(request.wall);
-        let calls_fit = self.per_request.record_like_last(request.calls, quota);
-        let wall_fits = self.wall.record(wall, quota);
-        let allocates_fit = self.allocates.record_like_last(request.allocates, quota);
-        let kept_fits = self.kept.record(request.net_bytes, quota);
-        calls_fit && wall_fits && allocates_fit && kept_fits
+    /// Adds the sums of one request's calls. Returns for how many of these calls some figure has no memory: for
+    /// none or all.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "for each path of each request")]
+    pub(super) fn add_request(&mut self, of_request: &Sums, quota: &mut Quota) -> u64 {
+        self.sums.add(of_request);
+        let Sums { calls, total, .. } = *of_request;
+        // Folded calls that are still open are none yet.
+        if calls == 0 {
+            return 0;
+        }
+        self.requests += 1;
+        let mut lost = 0;
+        if !self.per_request.record_like_last(calls, quota) {
+            lost = calls;
+        }
+        if !self.wall.record(of_request.wall, quota) {
+            lost = calls;
+        }
+        if !{ &mut self.allocates }.record_like_last(total.allocates(), quota) {
+            lost = calls;
+        }
+        if !self.kept.record(total.net_bytes(), quota) {
+            lost = calls;
+        }
+        lost
     }
 
     /// Counts this many requests that had no such call.
     pub(super) fn add_without(&mut self, requests: u64) {
+        self.requests += requests;
         self.per_request.add_zeros(requests);
         self.wall.add_zeros(requests);
         self.allocates.add_zeros(requests);
@@ -80,6 +100,7 @@ impl CallsInWindow {
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.sums.add(&other.sums);
+        self.requests += other.requests;
         self.per_request.add(&other.per_request);
         self.wall.add(&other.wall);
         self.allocates.add(&other.allocates);
@@ -92,10 +113,15 @@ impl CallsInWindow {
         bins + self.kept.bytes()
     }
 
+    /// Returns the percentiles of the calls' time, of all requests that are counted; `None` if they are not known.
+    pub(super) fn wall(&self) -> Option<Percentiles<Duration>> {
+        Some(self.wall.percentiles()?.map(clock::duration))
+    }
+
     /// Returns the percentiles of the bytes that the calls kept, of all requests that are counted; `None` if they
     /// are not known.
     pub(super) fn kept_bytes(&self) -> Option<Percentiles<u64>> {
-        self.kept.percentiles(self.per_request.count())
+        self.kept.percentiles(self.requests)
     }
 }
 
@@ -178,60 +204,6 @@ impl KeptBytes {
         };
         all.add_zeros(requests.saturating_sub(all.count()));
         all.percentiles()
-    }
-}
-
-/// Figures of one request's calls of one path.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct OfRequest {
-    pub(super) calls: u64,
-    /// In ticks.
-    wall: u64,
-    allocates: u64,
-    net_bytes: i64,
-}
-
-impl OfRequest {
-    #[inline]
-    pub(super) fn add(&mut self, sums: &Sums) {
-        self.calls += sums.calls;
-        self.wall = self.wall.saturating_add(sums.wall);
-        self.allocates += sums.total.allocates();
-        self.net_bytes = self.net_bytes.wrapping_add(sums.total.net_bytes());
-    }
-}
-
-/// Sums of several calls.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
-    pub(super) calls: u64,
-    pub(super) failures: u64,
-    pub(super) cancelled: u64,
-    pub(super) wall: u64,
-    pub(super) busy: u64,
-    pub(super) total: Counts,
-    pub(super) peak_bytes: u64,
-}
-
-impl Sums {
-    /// Returns the sums with times in nanoseconds instead of ticks.
-    pub(super) fn in_nanoseconds(self) -> Self {
-        Self {
-            wall: clock::nanoseconds(self.wall),
-            busy: clock::nanoseconds(self.busy),
-            ..self
-        }
-    }
-
-    #[inline]
-    pub(super) fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.failures += other.failures;
-        self.cancelled += other.cancelled;
-        self.wall = self.wall.saturating_add(other.wall);
-        self.busy = self.busy.saturating_add(other.busy);
-        self.total += other.total;
-        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
     }
 }
 

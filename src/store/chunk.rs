@@ -59,11 +59,11 @@ impl Chunk {
     /// Returns the published records, with their addresses.
     pub(crate) fn published(
         this: &'static Member<Self>,
-    ) -> impl Iterator<Item = (Address, &'static Record)> {
-        let len = this.head.len.load(Acquire);
+    ) -> impl ExactSizeIterator<Item = (Address, &'static Record)> {
+        let (len, number) = (this.head.len.load(Acquire), this.number());
         (0..len)
             .zip(&this.records)
-            .map(|(index, record)| (Address::new(this.number(), index), record))
+            .map(move |(index, record)| (Address::new(number, index), record))
     }
 
     pub(crate) fn next(&self) -> Option<&'static Member<Self>> {

@@ -110,13 +110,15 @@ impl RecordState {
 
     #[inline]
     pub(crate) fn outcome(self) -> OutcomeKind {
-        match (self.0 & Self::OUTCOME) >> Self::OUTCOME_SHIFT {
-            0 => OutcomeKind::Running,
-            1 => OutcomeKind::Ok,
-            2 => OutcomeKind::Failed,
-            3 => OutcomeKind::Panicked,
-            _ => OutcomeKind::Cancelled,
-        }
+        const OUTCOMES: [OutcomeKind; 8] = {
+            let mut outcomes = [OutcomeKind::Cancelled; 8];
+            outcomes[0] = OutcomeKind::Running;
+            outcomes[1] = OutcomeKind::Ok;
+            outcomes[2] = OutcomeKind::Failed;
+            outcomes[3] = OutcomeKind::Panicked;
+            outcomes
+        };
+        OUTCOMES[((self.0 & Self::OUTCOME) >> Self::OUTCOME_SHIFT) as usize]
     }
 
     /// Returns how a call ends by itself: failed if it was marked so, else well.

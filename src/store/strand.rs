@@ -323,7 +323,7 @@ impl Strand {
     #[inline]
     pub(crate) fn pages(
         &self,
-    ) -> impl Iterator<Item = impl Iterator<Item = (Address, &'static Record)>> {
+    ) -> impl Iterator<Item = impl ExactSizeIterator<Item = (Address, &'static Record)>> {
         std::iter::successors(Some(self.first), |chunk| chunk.next()).map(Chunk::published)
     }
 

@@ -2,13 +2,16 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::Duration;
 
-use tracer::call;
+use tracer::hotspots::Hotspots;
 use tracer::recorder::{Policy, Recorder};
+use tracer::{call, fetch};
 
 use crate::baseline::with_queries;
-use crate::{PATIENCE, allocating, handle, recorder};
+use crate::common::allocate;
+use crate::{PATIENCE, allocating, handle, kept, recorder};
 
 #[test]
 fn the_number_in_flight_is_plausible_whenever_it_is_read() {
@@ -157,4 +160,79 @@ fn all_requests_are_in_the_hotspots() {
     let route = &recorder.routes()[0];
     let counted: u64 = route.wall_bins.iter().map(|(.., count)| count).sum();
     assert_eq!((&*route.name, counted), ("GET /orders/{id}", 3));
+}
+
+/// Calls in other numbers and orders than those of the request before, which end in each way.
+fn serve(number: u64) {
+    let _serve = call!("serve");
+    for times in 0..number % 4 {
+        let _repeated = call!("repeated");
+        allocate(times);
+        if number.is_multiple_of(3) {
+            let inner = call!("inner");
+            inner.fail("no such row");
+            allocate(2);
+        }
+    }
+    if number.is_multiple_of(5) {
+        let elsewhere = fetch();
+        let stopped = call!("stopped elsewhere");
+        allocate(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _scope = elsewhere.inject();
+                let _call = call!("spawned");
+                allocate(3);
+            });
+        });
+        thread::spawn(move || drop(stopped)).join().unwrap();
+    }
+    call!("last").stop();
+    // It is open when the request ends.
+    if number.is_multiple_of(7) {
+        std::mem::forget(call!("forgotten"));
+    }
+}
+
+#[test]
+fn sums_agree_with_reports_whatever_the_shape_of_requests_and_the_ends_of_calls() {
+    const REQUESTS: u64 = 60;
+    let recorder = recorder(Policy::none().when("all", |_| true));
+    for number in 0..REQUESTS {
+        recorder.record("job", || serve(number));
+    }
+    let mut by_reports = Hotspots::new();
+    for report in kept(&recorder) {
+        by_reports.add(&report);
+    }
+    let by_recorder = recorder.hotspots(None);
+    assert_eq!((by_recorder.reports(), by_reports.reports()), (60, 60));
+    let sums = |hotspots: &Hotspots| -> Vec<_> {
+        let paths = hotspots.paths().into_iter().map(|path| {
+            let totals = path.totals;
+            let ends = (totals.calls, totals.failures, totals.cancelled);
+            let bytes = (totals.total, totals.net_bytes, totals.peak_bytes);
+            (path.frame.line, path.depth, ends, bytes)
+        });
+        let mut paths: Vec<_> = paths.collect();
+        paths.sort_by_key(|(line, ..)| *line);
+        paths
+    };
+    let expected = sums(&by_reports);
+    assert_eq!(sums(&by_recorder), expected);
+    let calls: Vec<_> = expected.iter().map(|(.., ends, _)| *ends).collect();
+    let (all, few) = ((60, 0, 0), (12, 0, 0));
+    let (repeated, inner) = ((90, 0, 0), (30, 30, 0));
+    assert_eq!(calls, [all, repeated, inner, few, few, all, (9, 0, 0)]);
+    // Times are converted once here, and for each call there.
+    let walls = |hotspots: &Hotspots| -> Vec<_> {
+        let paths = hotspots.paths().into_iter();
+        let mut walls: Vec<_> = paths.map(|it| (it.frame.line, it.totals.wall)).collect();
+        walls.sort_unstable();
+        walls
+    };
+    let one_each = Duration::from_nanos(90);
+    for (here, there) in walls(&by_recorder).into_iter().zip(walls(&by_reports)) {
+        assert!(here.1.abs_diff(there.1) <= one_each || here.0 == expected[6].0);
+    }
 }

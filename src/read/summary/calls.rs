@@ -2,77 +2,198 @@
 
 use alloc_counter::Counts;
 
+use crate::primitives::clock;
 use crate::primitives::pool::Number;
-use crate::read::address_map::AddressMap;
+use crate::read::address_map::{AddressMap, Index};
 use crate::store::address::Address;
-use crate::store::record::{RecordedCall, View};
-use crate::store::state::OutcomeKind;
+use crate::store::record::{CallRecord, RecordedCall, View};
+use crate::store::state::{OutcomeKind, RecordKind, RecordState};
 use crate::store::strand::Strand;
 use crate::store::sum::Sum;
+use crate::store::usage::Usage;
 
-/// A call, or all folded calls of one path.
-pub(crate) struct CallSummary {
-    pub(crate) callsite: Number,
-    /// The call in which it was opened, as an index.
-    pub(crate) parent: Option<usize>,
-    /// The call that it is inside of now, or was when it stopped.
-    pub(super) within: Option<usize>,
+/// Sums of several calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums {
     pub(crate) calls: u64,
     /// How many of them failed or panicked.
     pub(crate) failures: u64,
     pub(crate) cancelled: u64,
-    /// In ticks, as `busy` is: one conversion for all calls of a path is cheaper than one for each.
+    /// In ticks, as `busy` is: one conversion of a sum is cheaper than one for each call. Both wrap, as the counts do:
+    /// so a time that two processors' clocks made negative takes away as little.
     pub(crate) wall: u64,
     pub(crate) busy: u64,
-    /// Includes the calls inside, and the strands spawned from it.
+    /// Includes the calls inside, and the strands spawned from them.
     pub(crate) total: Counts,
+    /// The highest of a single call.
     pub(crate) peak_bytes: u64,
-    pub(crate) end: OutcomeKind,
-    /// Whether it was marked as failed.
-    pub(super) has_failed: bool,
+}
+
+impl Sums {
+    /// Returns those of one call, whose strand knows peaks or does not.
+    #[inline]
+    pub(super) fn of_call(end: OutcomeKind, wall: u64, used: Usage, has_peaks: bool) -> Self {
+        Self {
+            calls: 1,
+            failures: end.is_failure().into(),
+            cancelled: (end == OutcomeKind::Cancelled).into(),
+            wall,
+            busy: used.busy,
+            total: used.counts,
+            peak_bytes: if has_peaks { peak_bytes(used) } else { 0 },
+        }
+    }
+
+    /// Returns the sums with times in nanoseconds instead of ticks.
+    pub(crate) fn in_nanoseconds(self) -> Self {
+        Self {
+            wall: clock::nanoseconds(self.wall),
+            busy: clock::nanoseconds(self.busy),
+            ..self
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.failures += other.failures;
+        self.cancelled += other.cancelled;
+        self.wall = self.wall.wrapping_add(other.wall);
+        self.busy = self.busy.wrapping_add(other.busy);
+        self.total += other.total;
+        if other.peak_bytes > self.peak_bytes {
+            self.peak_bytes = other.peak_bytes;
+        }
+    }
+}
+
+/// Returns the peak of a call that used this much.
+#[inline]
+pub(super) fn peak_bytes(used: Usage) -> u64 {
+    used.peak.max(0).cast_unsigned()
+}
+
+/// A call, or all folded calls of one path.
+pub(crate) struct CallSummary {
+    pub(crate) callsite: Number,
+    /// The call in which it was opened.
+    pub(crate) parent: Index,
+    /// The call that it is inside of now, or was when it stopped.
+    pub(super) within: Index,
+    /// The number that a baseline has for its path, once it was added there.
+    pub(crate) path: u32,
+    /// With the outcome, and whether it was marked as failed.
+    pub(super) state: RecordState,
+    pub(crate) figures: CallFigures,
+}
+
+/// Where the figures of a call are, or of all folded calls of one path.
+pub(crate) enum CallFigures {
+    /// Still in the record.
+    Recorded(StoppedCall),
+    Sums(Sums),
+}
+
+/// A call that has stopped well, whose record belongs to the trace that the summary was made of.
+#[derive(Clone, Copy)]
+pub(crate) struct StoppedCall {
+    pub(super) record: CallRecord,
+    /// Whether its strand [knows peaks](crate::store::strand::Strand::has_peaks).
+    pub(super) has_peaks: bool,
+}
+
+impl StoppedCall {
+    #[inline]
+    pub(crate) fn sums(self) -> Sums {
+        let (wall, used) = self.record.when_stopped();
+        Sums::of_call(OutcomeKind::Ok, wall, used, self.has_peaks)
+    }
 }
 
 impl CallSummary {
-    pub(super) fn end(&mut self, end: OutcomeKind) {
-        self.end = end;
-        self.failures = u64::from(end.is_failure());
-        self.cancelled = u64::from(end == OutcomeKind::Cancelled);
+    /// Returns how the call ended.
+    pub(super) fn end(&self) -> OutcomeKind {
+        self.state.outcome()
     }
 
-    /// Returns a path without any calls.
-    pub(super) const fn of_path(callsite: Number, around: Option<usize>) -> Self {
+    /// Sets how the call ended.
+    pub(super) fn set_end(&mut self, end: OutcomeKind) {
+        self.state = self.state.with_outcome(end);
+        self.change(|sums| {
+            sums.failures = end.is_failure().into();
+            sums.cancelled = (end == OutcomeKind::Cancelled).into();
+        });
+    }
+
+    /// Returns how many calls these are.
+    pub(crate) fn count(&self) -> u64 {
+        match &self.figures {
+            CallFigures::Recorded(_) => 1,
+            CallFigures::Sums(sums) => sums.calls,
+        }
+    }
+
+    /// Returns the figures.
+    pub(crate) fn sums(&self) -> Sums {
+        match self.figures {
+            CallFigures::Recorded(call) => call.sums(),
+            CallFigures::Sums(sums) => sums,
+        }
+    }
+
+    /// Changes the figures.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Sums)) {
+        match &mut self.figures {
+            CallFigures::Sums(sums) => change(sums),
+            CallFigures::Recorded(call) => {
+                let mut sums = call.sums();
+                change(&mut sums);
+                self.figures = CallFigures::Sums(sums);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn new(
+        callsite: Number,
+        around: Index,
+        state: RecordState,
+        figures: CallFigures,
+    ) -> Self {
         Self {
             callsite,
             parent: around,
             within: around,
-            calls: 0,
-            failures: 0,
-            cancelled: 0,
-            wall: 0,
-            busy: 0,
-            total: Counts::ZERO,
-            peak_bytes: 0,
-            end: OutcomeKind::Ok,
-            has_failed: false,
+            path: 0,
+            state,
+            figures,
         }
+    }
+
+    /// Returns a path without any calls.
+    pub(super) fn of_path(callsite: Number, around: Index) -> Self {
+        let state = RecordState::new(RecordKind::Call).with_outcome(OutcomeKind::Ok);
+        Self::new(callsite, around, state, CallFigures::Sums(Sums::default()))
     }
 
     /// Adds folded calls to those of their path.
     pub(super) fn add(&mut self, sum: &Sum) {
-        self.calls = self.calls.wrapping_add(sum.calls);
-        self.failures += sum.failures;
-        self.cancelled += sum.cancelled;
-        self.wall = self.wall.wrapping_add(sum.wall);
-        self.busy = self.busy.wrapping_add(sum.busy);
-        self.total += sum.total;
-        // Whether one failed or panicked is not known.
-        if self.failures > 0 {
-            self.end = OutcomeKind::Failed;
-        } else if self.cancelled == self.calls {
-            self.end = OutcomeKind::Cancelled;
-        } else {
-            self.end = OutcomeKind::Ok;
-        }
+        let mut end = OutcomeKind::Ok;
+        self.change(|sums| {
+            sums.calls = sums.calls.wrapping_add(sum.calls);
+            sums.failures += sum.failures;
+            sums.cancelled += sum.cancelled;
+            sums.wall = sums.wall.wrapping_add(sum.wall);
+            sums.busy = sums.busy.wrapping_add(sum.busy);
+            sums.total += sum.total;
+            // Whether one failed or panicked is not known.
+            if sums.failures > 0 {
+                end = OutcomeKind::Failed;
+            } else if sums.cancelled == sums.calls {
+                end = OutcomeKind::Cancelled;
+            }
+        });
+        self.state = self.state.with_outcome(end);
     }
 }
 
@@ -100,22 +221,18 @@ impl TraceCalls {
     }
 
     #[inline]
-    pub(super) fn index(&self, address: Address) -> Option<usize> {
-        self.indexes.get(address)
+    pub(super) fn index(&self, address: Address) -> Index {
+        self.indexes.index(address)
     }
 
     pub(super) fn get_mut(&mut self, address: Address) -> Option<&mut CallSummary> {
-        self.all.get_mut(self.indexes.get(address)?)
+        self.index(address).of_mut(&mut self.all)
     }
 
-    /// Returns whether there is memory for one more. If not, counts `calls` as lost.
-    #[inline]
-    pub(super) fn has_room(&mut self, calls: u64) -> bool {
-        let has_room = self.all.try_reserve(1).is_ok() && self.indexes.reserve();
-        if !has_room {
-            self.lost += calls;
-        }
-        has_room
+    /// Returns whether there is memory for this many more, whose addresses are in one chunk. Those for which there is
+    /// none are to be counted as lost.
+    pub(super) fn has_room(&mut self, calls: usize) -> bool {
+        self.all.try_reserve(calls).is_ok() && self.indexes.reserve()
     }
 
     /// Adds a call for which there is [room](Self::has_room).

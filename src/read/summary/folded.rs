@@ -2,6 +2,7 @@
 
 use alloc_counter::Counts;
 
+use crate::read::address_map::Index;
 use crate::store::address::Address;
 use crate::store::remote::RemoteOperation;
 use crate::store::strand::Strand;
@@ -75,11 +76,11 @@ impl FoldedCalls {
             return;
         };
         for path in allowance.paths.in_order() {
-            if !calls.has_room(0) {
+            if !calls.has_room(1) {
                 break;
             }
             let around = calls.index(path.around());
-            if around.is_none() && path.around() != Address::NONE {
+            if around == Index::NONE && path.around() != Address::NONE {
                 // The call around came after the calls were read.
                 continue;
             }

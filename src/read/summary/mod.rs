@@ -13,8 +13,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use alloc_counter::Counts;
 
 use crate::primitives::pool::Member;
+use crate::read::address_map::Index;
 use crate::read::moves::around_at;
 use crate::store::address::Address;
+use crate::store::state::OutcomeKind;
 use crate::store::strand::Strand;
 use crate::store::trace::Trace;
 
@@ -23,15 +25,13 @@ use folded::FoldedCalls;
 use moves::Moves;
 use strand::add_strand;
 
-pub(crate) use calls::CallSummary;
+pub(crate) use calls::{CallFigures, CallSummary, Sums};
 
 /// The sums of a trace, until the moment at which it was read.
 pub(crate) struct Summary {
     calls: TraceCalls,
     /// The counts of all strands, inside and outside of calls.
     pub(crate) total: Counts,
-    /// The highest peak of a single call.
-    pub(crate) peak_bytes: u64,
     moves: Moves,
     folded: FoldedCalls,
     strands: Vec<&'static Member<Strand>>,
@@ -45,7 +45,6 @@ impl Summary {
         Self {
             calls: TraceCalls::new(),
             total: Counts::ZERO,
-            peak_bytes: 0,
             moves: Moves::new(),
             folded: FoldedCalls::new(),
             strands: Vec::new(),
@@ -74,9 +73,6 @@ impl Summary {
             add_strand(strand, &mut self.calls, &mut self.moves);
             self.folded.add_sums(strand);
         }
-        // Taken after the operations of other threads were applied, which change some peaks.
-        let peaks = self.calls.all.iter().map(|call| call.peak_bytes);
-        self.peak_bytes = peaks.max().unwrap_or(0);
         self.folded.add_paths(trace, &mut self.calls);
         for index in 0..self.strands.len() {
             let strand = self.strands[index];
@@ -91,8 +87,8 @@ impl Summary {
 
     /// Returns the calls, each after the one in which it was opened. The paths of folded calls come
     /// last.
-    pub(crate) fn calls(&self) -> &[CallSummary] {
-        &self.calls.all
+    pub(crate) fn calls_mut(&mut self) -> &mut [CallSummary] {
+        &mut self.calls.all
     }
 
     /// Returns for how many calls there was no memory.
@@ -100,9 +96,29 @@ impl Summary {
         self.calls.lost
     }
 
-    /// Returns the calls that are inside no other one.
-    pub(crate) fn outermost(&self) -> impl Iterator<Item = &CallSummary> {
-        self.calls.all.iter().filter(|call| call.parent.is_none())
+    /// Returns the number of calls.
+    pub(crate) fn count(&self) -> u64 {
+        self.calls.all.iter().map(CallSummary::count).sum()
+    }
+
+    /// Returns the highest peak of a single call; 0 if none is known.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let peaks = self.calls.all.iter().map(|call| call.sums().peak_bytes);
+        peaks.max().unwrap_or(0)
+    }
+
+    /// Returns how the calls ended that are inside no other one, all together: cancelled only if all were, since a
+    /// dropped branch of a `select!` says nothing about the others.
+    pub(crate) fn end(&self) -> OutcomeKind {
+        let severity = |end: &OutcomeKind| match end {
+            OutcomeKind::Cancelled => 0,
+            OutcomeKind::Running | OutcomeKind::Ok => 1,
+            OutcomeKind::Failed => 2,
+            OutcomeKind::Panicked => 3,
+        };
+        let outermost = { self.calls.all.iter() }.filter(|call| call.parent == Index::NONE);
+        let ends = outermost.map(CallSummary::end);
+        ends.max_by_key(severity).unwrap_or(OutcomeKind::Ok)
     }
 
     /// Adds a strand's counts to the calls that were around it when it was made.
@@ -115,9 +131,9 @@ impl Summary {
         // At most one step for each call: links that are read while the trace is written may form a
         // circle.
         for _ in 0..self.calls.all.len() {
-            let Some(index) = around else { break };
+            let Some(index) = around.get() else { break };
             let call = &mut self.calls.all[index];
-            call.total += counts;
+            call.change(|sums| sums.total += counts);
             around = if self.moves.is_empty() {
                 call.within
             } else {

@@ -1,5 +1,6 @@
 //! The calls of a summary that moved into other calls.
 
+use crate::read::address_map::Index;
 use crate::read::moves::opened_in;
 use crate::store::strand::Strand;
 
@@ -17,7 +18,7 @@ pub(super) struct Moves {
 struct Move {
     call: usize,
     left: u64,
-    around: Option<usize>,
+    around: Index,
 }
 
 impl Moves {
@@ -42,7 +43,7 @@ impl Moves {
     }
 
     /// Adds that a call of the strand was inside `around` until it left.
-    pub(super) fn add(&mut self, call: usize, left: u64, around: Option<usize>) {
+    pub(super) fn add(&mut self, call: usize, left: u64, around: Index) {
         push(&mut self.all, Move { call, left, around });
     }
 
@@ -52,7 +53,7 @@ impl Moves {
     }
 
     /// Returns the moves of a call: when it left which call.
-    pub(super) fn of(&self, call: usize) -> impl Iterator<Item = (u64, Option<usize>)> {
+    pub(super) fn of(&self, call: usize) -> impl Iterator<Item = (u64, Index)> {
         let first = self.all.partition_point(|it| it.call < call);
         let moves = self.all[first..].iter();
         let moves = moves.take_while(move |it| it.call == call);
@@ -65,21 +66,22 @@ impl Moves {
     pub(super) fn resolve(
         &mut self,
         strand: &Strand,
-        of_strand: Option<usize>,
+        of_strand: Index,
         first_call: usize,
         calls: &mut TraceCalls,
     ) {
         self.all.sort_unstable_by_key(|it| (it.call, it.left));
         for (address, record) in recorded_calls(strand) {
-            let index = calls.index(address).filter(|it| *it >= first_call);
+            let index = calls.index(address).get().filter(|it| *it >= first_call);
             let Some(index) = index.filter(|index| self.of(*index).next().is_some()) else {
                 continue;
             };
             let now_in = calls.index(record.parent()).or(of_strand);
             let parent = opened_in(self.of(index), now_in);
+            let is_earlier = parent.of(&calls.all[..index]).is_some();
             let call = &mut calls.all[index];
             call.within = now_in;
-            call.parent = parent.filter(|parent| *parent < index);
+            call.parent = if is_earlier { parent } else { Index::NONE };
         }
     }
 
@@ -99,7 +101,7 @@ impl Moves {
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
                 if goes_on
                     && let Some(call) = calls.get_mut(address)
-                    && call.within == Some(stopped)
+                    && call.within.get() == Some(stopped)
                 {
                     call.within = around;
                 }

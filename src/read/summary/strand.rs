@@ -1,14 +1,15 @@
 //! Sums up one strand.
 
 use crate::primitives::clock;
+use crate::read::address_map::Index;
 use crate::store::address::Address;
 use crate::store::record::{MoveRecord, RecordedCall};
 use crate::store::remote::{RemoteKind, RemoteOperation};
-use crate::store::state::{OutcomeKind, RecordKind, RecordState};
+use crate::store::state::{OutcomeKind, RecordKind};
 use crate::store::strand::Strand;
-use crate::store::usage::{Figures, Reading, Usage};
+use crate::store::usage::{Figures, Reading};
 
-use super::calls::{CallSummary, TraceCalls};
+use super::calls::{CallFigures, CallSummary, StoppedCall, Sums, TraceCalls, peak_bytes};
 use super::moves::Moves;
 
 /// Adds a strand's calls and their moves.
@@ -18,6 +19,12 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     // One for all running calls.
     let mut reading = None;
     for page in strand.pages() {
+        if !calls.has_room(page.len()) {
+            // Nor is there any for moves.
+            let states = page.map(|(_, record)| record.state());
+            calls.lost += states.filter(|state| state.is_recorded_call()).count() as u64;
+            continue;
+        }
         for (address, record) in page {
             let state = record.state();
             if state.is_recorded_call() {
@@ -26,7 +33,7 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
             } else if state.kind() == RecordKind::Move {
                 let it = MoveRecord::of(record);
                 let before = calls.index(it.before()).or(of_strand);
-                if let Some(call) = calls.index(it.call()) {
+                if let Some(call) = calls.index(it.call()).get() {
                     moves.add(call, it.moment(), before);
                 }
             }
@@ -45,47 +52,40 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     }
 }
 
+/// Adds a call for which there is [room](TraceCalls::has_room).
 #[inline]
 fn add_call(
     strand: &Strand,
-    of_strand: Option<usize>,
+    of_strand: Index,
     (address, record): (Address, RecordedCall),
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
-    let (state, stop, used) = match record.read_stopped() {
-        Some(stopped) => stopped,
-        None => read_open(strand, record, reading),
-    };
-    if !calls.has_room(1) {
-        return;
-    }
     let around = calls.index(record.parent()).or(of_strand);
-    let end = state.outcome();
-    let call = CallSummary {
-        callsite: record.callsite(),
-        parent: around,
-        within: around,
-        calls: 1,
-        failures: u64::from(end.is_failure()),
-        cancelled: u64::from(end == OutcomeKind::Cancelled),
-        wall: stop.saturating_sub(record.start()),
-        busy: used.busy,
-        total: used.counts,
-        peak_bytes: peak_bytes(strand, used),
-        end,
-        has_failed: state.has_failed(),
-    };
-    calls.push(address, call);
+    let state = record.stopped_state();
+    if let Some(state) = state.filter(|state| state.outcome() == OutcomeKind::Ok) {
+        let stopped = StoppedCall {
+            record: *record,
+            has_peaks: strand.has_peaks(),
+        };
+        let figures = CallFigures::Recorded(stopped);
+        let call = CallSummary::new(record.callsite(), around, state, figures);
+        calls.push(address, call);
+    } else {
+        add_other_call(strand, around, (address, record), reading, calls);
+    }
 }
 
-/// Reads a call that was open a moment ago. If it still is, it has stopped now.
+/// Adds a call that was open a moment ago, or has not simply stopped. If it is open, it has stopped now.
 #[cold]
-fn read_open(
+#[inline(never)]
+fn add_other_call(
     strand: &Strand,
-    record: RecordedCall,
+    around: Index,
+    (address, record): (Address, RecordedCall),
     reading: &mut Option<Reading>,
-) -> (RecordState, u64, Usage) {
+    calls: &mut TraceCalls,
+) {
     let (state, stop, figures) = strand.read_record(*record);
     let used = match figures {
         Figures::Used(used) => used,
@@ -93,44 +93,43 @@ fn read_open(
             running.used_at(*reading.get_or_insert_with(|| strand.meter.read().0))
         }
     };
-    (state, stop.unwrap_or_else(clock::ticks), used)
-}
-
-/// Returns the peak of a call that used this much; 0 if some level of the strand is not known.
-fn peak_bytes(strand: &Strand, used: Usage) -> u64 {
-    if strand.has_peaks() {
-        u64::try_from(used.peak).unwrap_or(0)
-    } else {
-        0
-    }
+    let stop = stop.unwrap_or_else(clock::ticks);
+    let wall = stop.saturating_sub(record.start());
+    let sums = Sums::of_call(state.outcome(), wall, used, strand.has_peaks());
+    let figures = CallFigures::Sums(sums);
+    let call = CallSummary::new(record.callsite(), around, state, figures);
+    calls.push(address, call);
 }
 
 /// Applies a remote operation.
 fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, moves: &mut Moves) {
-    let Some(index) = calls.index(operation.call) else {
+    let stopped_call = calls.index(operation.call);
+    let Some(index) = stopped_call.get() else {
         return;
     };
     let call = &mut calls.all[index];
     match &operation.kind {
         RemoteKind::Checkpoint(..) | RemoteKind::Label(..) => {}
         RemoteKind::Fail(_) => {
-            call.has_failed = true;
-            call.end(call.end.failed());
+            call.state = call.state.failed();
+            call.set_end(call.end().failed());
         }
         RemoteKind::Stop(stopped) => {
-            call.total = stopped.used.counts;
-            call.busy = stopped.used.busy;
-            if strand.has_peaks() {
-                call.peak_bytes = peak_bytes(strand, stopped.used);
-            }
-            call.end(if call.has_failed {
+            call.change(|sums| {
+                sums.total = stopped.used.counts;
+                sums.busy = stopped.used.busy;
+                if strand.has_peaks() {
+                    sums.peak_bytes = peak_bytes(stopped.used);
+                }
+            });
+            call.set_end(if call.state.has_failed() {
                 stopped.outcome.failed()
             } else {
                 stopped.outcome
             });
             let inner = stopped.left_open.as_ref();
-            if let Some(inner) = inner.and_then(|(inner, _)| calls.index(*inner)) {
-                moves.add(inner, operation.at, Some(index));
+            if let Some(inner) = inner.and_then(|(inner, _)| calls.index(*inner).get()) {
+                moves.add(inner, operation.at, stopped_call);
             }
             if !stopped.is_exact {
                 moves.add_stopped(index, operation.at);

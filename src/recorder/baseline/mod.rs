@@ -10,11 +10,10 @@ use crate::report::Outcome;
 use crate::store::callsite::Callsite;
 
 use super::quota::Quota;
+use super::sketch::Sketch;
 use super::window::{CallsInWindow, RequestsInWindow};
 
 use paths::PathTable;
-
-pub(super) use paths::Scratch;
 
 /// The fewest requests that make a baseline.
 pub(super) const ENOUGH: u64 = 20;
@@ -66,17 +65,18 @@ impl Baseline {
         PathTable::most(bytes)
     }
 
-    /// Adds a request.
+    /// Adds a request. Adds up the calls of each path in its summary.
     pub(super) fn add(
         &mut self,
-        summary: &Summary,
+        summary: &mut Summary,
         wall_ns: u64,
         outcome: &Outcome,
         window: u64,
-        scratch: &mut Scratch,
         quota: &mut Quota,
     ) {
-        self.turn_to(window, quota);
+        if window != self.window {
+            self.turn_to(window, quota);
+        }
         let [requests, _] = &mut self.requests;
         requests.count += 1;
         match outcome {
@@ -86,29 +86,34 @@ impl Baseline {
             Outcome::Cancelled => requests.cancelled += 1,
         }
         requests.total += summary.total;
+        let mut memory = Reserved {
+            quota,
+            reserve: &mut self.reserve,
+            lost: 0,
+        };
+        let RequestsInWindow {
+            wall,
+            allocates,
+            bytes,
+            net_bytes,
+            ..
+        } = requests;
+        if !wall.record_within(wall_ns) {
+            memory.extend(wall, wall_ns);
+        }
         let figures = [
-            (&mut requests.wall, wall_ns),
-            (&mut requests.allocates, summary.total.allocates()),
-            (&mut requests.bytes, summary.total.bytes_allocated),
-            (
-                &mut requests.net_bytes,
-                summary.total.net_bytes().max(0).cast_unsigned(),
-            ),
+            (allocates, summary.total.allocates()),
+            (bytes, summary.total.bytes_allocated),
+            (net_bytes, summary.total.net_bytes().max(0).cast_unsigned()),
         ];
         for (sketch, figure) in figures {
-            if sketch.record_within(figure) {
-                continue;
-            }
-            let share = (Self::RESERVED_BYTES / Self::SKETCHES).saturating_sub(sketch.bytes());
-            let fits = quota.with_reserve(&mut self.reserve, share, |quota| {
-                sketch.extend(figure, quota)
-            });
-            if !fits {
-                // This figure is of a whole request; nothing is missing from the paths.
-                self.lost.ever += 1;
+            if !sketch.record_like_last_within(figure) {
+                memory.extend(sketch, figure);
             }
         }
-        let lost = self.paths.add(summary, scratch, quota);
+        // These are of whole requests; nothing is missing from the paths.
+        self.lost.ever += memory.lost;
+        let lost = self.paths.add(summary.calls_mut(), quota);
         self.lost.add(summary.lost() + lost);
     }
 
@@ -173,6 +178,26 @@ impl Baseline {
     }
 }
 
+/// Memory for the figures of whole requests: what all may take, and then what is reserved for them.
+struct Reserved<'a> {
+    quota: &'a mut Quota,
+    reserve: &'a mut Quota,
+    /// The number of figures without memory.
+    lost: u64,
+}
+
+impl Reserved<'_> {
+    /// Counts a value for whose bin memory must be taken.
+    #[cold]
+    fn extend(&mut self, sketch: &mut Sketch, value: u64) {
+        const EACH: usize = Baseline::RESERVED_BYTES / Baseline::SKETCHES;
+        let share = EACH.saturating_sub(sketch.bytes());
+        let fits = { &mut *self.quota }
+            .with_reserve(self.reserve, share, |quota| sketch.extend(value, quota));
+        self.lost += u64::from(!fits);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,9 +207,8 @@ mod tests {
         let mut baseline = Baseline::new(0);
         let mut quota = Quota::new(10_000);
         let mut recent = |window| {
-            let (summary, mut scratch) = (Summary::new(), Scratch::default());
-            let ok = Outcome::Ok;
-            baseline.add(&summary, 1000, &ok, window, &mut scratch, &mut quota);
+            let (mut summary, ok) = (Summary::new(), Outcome::Ok);
+            baseline.add(&mut summary, 1000, &ok, window, &mut quota);
             baseline.requests().clone().map(|it| it.count)
         };
         assert_eq!(recent(10), [1, 0]);
@@ -201,7 +225,7 @@ mod tests {
     #[test]
     fn the_reserve_is_for_whole_requests() {
         let mut baseline = Baseline::new(0);
-        let (mut quota, mut scratch) = (Quota::default(), Scratch::default());
+        let mut quota = Quota::default();
         let mut summary = Summary::new();
         let mut number: u64 = 1;
         for window in 1..=6 {
@@ -215,7 +239,7 @@ mod tests {
                 summary.total.bytes_deallocated = figure(21);
                 let wall = figure(15);
                 let ok = Outcome::Ok;
-                baseline.add(&summary, wall, &ok, window, &mut scratch, &mut quota);
+                baseline.add(&mut summary, wall, &ok, window, &mut quota);
             }
             for requests in baseline.requests().iter().filter(|it| it.count > 0) {
                 for sketch in [&requests.wall, &requests.bytes, &requests.net_bytes] {

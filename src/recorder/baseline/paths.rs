@@ -5,9 +5,10 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::primitives::pool::Number;
-use crate::read::summary::{CallSummary, Summary};
+use crate::read::address_map::Index;
+use crate::read::summary::{CallFigures, CallSummary, Sums};
 use crate::recorder::quota::Quota;
-use crate::recorder::window::{CallsInWindow, OfRequest, Sums};
+use crate::recorder::window::CallsInWindow;
 
 /// The paths, by number. Each stands after the path that leads to it.
 #[derive(Debug)]
@@ -29,27 +30,17 @@ pub(super) struct Node {
     parent: u32,
     /// The path of the call that came after this path's last one.
     next: u32,
-    /// The figures of the request that is being added; of no calls until it has one on this path.
-    now: OfRequest,
+    /// The first call on this path of the request that is being added.
+    first_call: Index,
     pub(super) windows: [CallsInWindow; 2],
 }
 
 const NOWHERE: u32 = u32::MAX;
+/// The path of a call without memory for one.
+const LOST: u32 = u32::MAX - 1;
 
 /// The bytes of a path without its bins: a node, and a number in a table of which at least half is used.
 const NODE_BYTES: usize = size_of::<Node>() + 3 * size_of::<u32>();
-
-/// Buffers that are needed while a request is added, kept for their memory.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    /// The path of each call of the request.
-    paths: Vec<u32>,
-    /// The paths on which the request has calls.
-    touched: Vec<u32>,
-}
-
-/// The most calls of a request after which the buffers keep their memory.
-const MOST_KEPT: usize = 1024;
 
 impl PathTable {
     pub(super) fn new(most: usize) -> Self {
@@ -69,65 +60,94 @@ impl PathTable {
 
     /// Adds the calls of a request to the present window. Returns how many of them had no memory for
     /// their path or for some of their figures.
-    pub(super) fn add(
-        &mut self,
-        summary: &Summary,
-        Scratch { paths, touched }: &mut Scratch,
-        quota: &mut Quota,
-    ) -> u64 {
-        paths.clear();
-        // The touched paths are among these.
-        let all = summary.calls().len();
-        if paths.try_reserve(all).is_err() || touched.try_reserve(all).is_err() {
-            return summary.calls().iter().map(|call| call.calls).sum();
-        }
+    pub(super) fn add(&mut self, calls: &mut [CallSummary], quota: &mut Quota) -> u64 {
+        self.find_paths(calls, quota) + self.add_sums(calls, quota)
+    }
+
+    /// Notes the path of each call, and adds up those of one path in the first of them. The next path is guessed,
+    /// mostly right, since requests of one name are much alike. Returns how many calls had no memory for their path.
+    fn find_paths(&mut self, calls: &mut [CallSummary], quota: &mut Quota) -> u64 {
         let mut lost = 0;
         let mut guess = self.first;
         let mut before = NOWHERE;
-        for call in summary.calls() {
-            let parent = match call.parent {
-                None => Some(NOWHERE),
-                Some(parent) => { paths.get(parent) }.copied().filter(|it| *it != NOWHERE),
-            };
-            let path = parent.and_then(|parent| self.find(parent, call.callsite, guess, quota));
-            let Some(path) = path else {
-                lost += call.calls;
-                paths.push(NOWHERE);
+        for index in 0..calls.len() {
+            let CallSummary {
+                parent, callsite, ..
+            } = calls[index];
+            // An outermost call has none.
+            let parent = parent.of(calls).map_or(NOWHERE, |parent| parent.path);
+            // Nearly each call is on the path that is guessed, and the first of its request there.
+            if let Some(node) = self.nodes.get_mut(guess as usize)
+                && node.is(parent, callsite)
+                && node.first_call == Index::NONE
+            {
+                node.first_call = Index::new(index);
+                calls[index].path = guess;
+                (before, guess) = (guess, node.next);
                 continue;
-            };
-            if path != guess {
-                match self.nodes.get_mut(before as usize) {
-                    Some(node) => node.next = path,
-                    None => self.first = path,
-                }
             }
-            paths.push(path);
-            let node = &mut self.nodes[path as usize];
-            let sums = sums(call);
-            // Folded calls that are still open are none yet.
-            if node.now.calls == 0 && sums.calls > 0 {
-                touched.push(path);
+            match self.find_path(calls, index, parent, (before, guess), quota) {
+                Some(path) => (before, guess) = (path, self.nodes[path as usize].next),
+                None => lost += calls[index].count(),
             }
-            node.now.add(&sums);
-            node.windows[0].sums.add(&sums);
-            (before, guess) = (path, node.next);
-        }
-        for path in touched.drain(..) {
-            let node = &mut self.nodes[path as usize];
-            let now = std::mem::take(&mut node.now);
-            if !node.windows[0].add_request(now, quota) {
-                lost += now.calls;
-            }
-        }
-        if paths.capacity() > MOST_KEPT {
-            *paths = Vec::new();
-            *touched = Vec::new();
         }
         lost
     }
 
-    /// Returns the number of a path, which is added if it is new. The guess is usually right, since
-    /// requests of one name are much alike. `None` if there is no memory.
+    /// Notes the path of a call, whether or not it is the one that was guessed because it came after `before`, and adds
+    /// the call to the first one there. `None` if there is no memory for the path.
+    #[cold]
+    #[inline(never)]
+    fn find_path(
+        &mut self,
+        calls: &mut [CallSummary],
+        index: usize,
+        parent: u32,
+        (before, guess): (u32, u32),
+        quota: &mut Quota,
+    ) -> Option<u32> {
+        calls[index].path = LOST;
+        let path = self.find(parent, calls[index].callsite, guess, quota)?;
+        if path != guess {
+            match self.nodes.get_mut(before as usize) {
+                Some(node) => node.next = path,
+                None => self.first = path,
+            }
+        }
+        calls[index].path = path;
+        let node = &mut self.nodes[path as usize];
+        match node.first_call.get() {
+            None => node.first_call = Index::new(index),
+            Some(first) => {
+                let sums = calls[index].sums();
+                calls[first].change(|first| first.add(&sums));
+            }
+        }
+        Some(path)
+    }
+
+    /// Adds the sums of each path to its figures. Returns for how many calls some of these had no memory.
+    fn add_sums(&mut self, calls: &[CallSummary], quota: &mut Quota) -> u64 {
+        let mut lost = 0;
+        for (index, call) in calls.iter().enumerate() {
+            let Some(node) = self.nodes.get_mut(call.path as usize) else {
+                continue;
+            };
+            if node.first_call != Index::new(index) {
+                continue;
+            }
+            node.first_call = Index::NONE;
+            let window = &mut node.windows[0];
+            lost += match &call.figures {
+                // Most figures go from the record to the path's in registers.
+                CallFigures::Recorded(call) => window.add_request(&call.sums(), quota),
+                CallFigures::Sums(sums) => add_summed(window, sums, quota),
+            };
+        }
+        lost
+    }
+
+    /// Returns the number of a path, which is added if it is new. `None` if there is no memory.
     fn find(
         &mut self,
         parent: u32,
@@ -135,7 +155,10 @@ impl PathTable {
         guess: u32,
         quota: &mut Quota,
     ) -> Option<u32> {
-        let is_it = |node: &Node| node.parent == parent && node.callsite == callsite;
+        if parent == LOST {
+            return None;
+        }
+        let is_it = |node: &Node| node.is(parent, callsite);
         if self.nodes.get(guess as usize).is_some_and(is_it) {
             return Some(guess);
         }
@@ -167,7 +190,7 @@ impl PathTable {
             callsite,
             parent,
             next: NOWHERE,
-            now: OfRequest::default(),
+            first_call: Index::NONE,
             windows: Default::default(),
         });
         let hash_of = |number: &u32| nodes[*number as usize].hash(hasher);
@@ -239,11 +262,22 @@ impl PathTable {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn add_summed(window: &mut CallsInWindow, sums: &Sums, quota: &mut Quota) -> u64 {
+    window.add_request(sums, quota)
+}
+
 fn hash(hasher: &DefaultHashBuilder, parent: u32, callsite: Number) -> u64 {
     hasher.hash_one((parent, callsite.to_bits()))
 }
 
 impl Node {
+    #[inline]
+    fn is(&self, parent: u32, callsite: Number) -> bool {
+        self.parent == parent && self.callsite == callsite
+    }
+
     fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
         hash(hasher, self.parent, self.callsite)
     }
@@ -251,17 +285,5 @@ impl Node {
     /// Returns the number of the path that leads here; `None` for an outermost call.
     pub(super) fn parent(&self) -> Option<usize> {
         (self.parent != NOWHERE).then_some(self.parent as usize)
-    }
-}
-
-fn sums(call: &CallSummary) -> Sums {
-    Sums {
-        calls: call.calls,
-        failures: call.failures,
-        cancelled: call.cancelled,
-        wall: call.wall,
-        busy: call.busy,
-        total: call.total,
-        peak_bytes: call.peak_bytes,
     }
 }

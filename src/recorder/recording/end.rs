@@ -73,15 +73,14 @@ pub(super) fn end(recording: &mut Recording, describe: impl FnOnce(&mut Recordin
         if let Some(ToAdd {
             baseline,
             minute,
-            scratch,
             quota,
         }) = aggregates.of(recording.route)
         {
-            let (total, window) = (&summary.total, shared.window(now));
-            baseline.add(summary, wall_ns, &outcome, window, scratch, quota);
+            baseline.add(summary, wall_ns, &outcome, shared.window(now), quota);
+            let total = &summary.total;
             minute.add(now, wall_ns, &outcome, total, &route.minutes, quota);
         } else {
-            aggregates.lose(calls(summary));
+            aggregates.lose(summary.count());
         }
         if verdict.is_none() {
             stripes.count(&mut aggregates, recording.route, Fate::NotKept, ending);
@@ -135,18 +134,13 @@ fn judge(
         wall: Duration::from_nanos(wall_ns),
         outcome,
         total: shared.is_counted.then_some(summary.total),
-        peak_bytes: shared.is_counted.then_some(summary.peak_bytes),
-        calls: calls(summary),
+        peak_bytes: shared.is_counted.then(|| summary.peak_bytes()),
+        calls: summary.count(),
         status: recording.status,
         kept_downstream: recording.trace.is_kept_downstream(),
         sampled_upstream: recording.trace.is_sampled_upstream(),
     };
     shared.policy.judge(&ended, &shared.policy_panics)
-}
-
-/// Returns how many calls there were, in all strands.
-fn calls(summary: &Summary) -> u64 {
-    summary.calls().iter().map(|call| call.calls).sum()
 }
 
 /// Returns whether a request stands for the others of its route.
@@ -201,32 +195,15 @@ fn hand_over(
     })
 }
 
-/// Returns panicked if the thread or an outermost call panicked, or else failed if one failed. Returns cancelled only
-/// if all of them were cancelled: a dropped branch of a `select!` says nothing about the request.
-#[inline]
+/// Returns panicked if the thread panicked, or else the outcome of the outermost calls.
 fn outcome_of(summary: &Summary, was_panicking: bool) -> Outcome {
     if std::thread::panicking() && !was_panicking {
         return Outcome::Panicked;
     }
-    if summary.calls().is_empty() {
-        Outcome::Ok
-    } else {
-        outcome_of_calls(summary)
-    }
-}
-
-fn outcome_of_calls(summary: &Summary) -> Outcome {
-    let severity = |end: &OutcomeKind| match end {
-        OutcomeKind::Cancelled => 0,
-        OutcomeKind::Running | OutcomeKind::Ok => 1,
-        OutcomeKind::Failed => 2,
-        OutcomeKind::Panicked => 3,
-    };
-    let ends = summary.outermost().map(|call| call.end);
-    match ends.max_by_key(severity) {
-        None | Some(OutcomeKind::Running | OutcomeKind::Ok) => Outcome::Ok,
-        Some(OutcomeKind::Failed) => Outcome::Failed(String::new()),
-        Some(OutcomeKind::Panicked) => Outcome::Panicked,
-        Some(OutcomeKind::Cancelled) => Outcome::Cancelled,
+    match summary.end() {
+        OutcomeKind::Running | OutcomeKind::Ok => Outcome::Ok,
+        OutcomeKind::Failed => Outcome::Failed(String::new()),
+        OutcomeKind::Panicked => Outcome::Panicked,
+        OutcomeKind::Cancelled => Outcome::Cancelled,
     }
 }

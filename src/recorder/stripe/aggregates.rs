@@ -5,7 +5,7 @@ use alloc_counter::Counts;
 
 use crate::primitives::cut::Counter;
 use crate::primitives::fallible::{Boxed, lengthen};
-use crate::recorder::baseline::{Baseline, Scratch};
+use crate::recorder::baseline::Baseline;
 use crate::recorder::bounded::MAX_TEXT_BYTES;
 #[cfg(feature = "metrics")]
 use crate::recorder::ever::Ever;
@@ -37,7 +37,6 @@ struct OfRoute {
 pub(crate) struct ToAdd<'a> {
     pub(crate) baseline: &'a mut Baseline,
     pub(crate) minute: &'a mut PresentMinute,
-    pub(crate) scratch: &'a mut Scratch,
     pub(crate) quota: &'a mut Quota,
 }
 
@@ -48,7 +47,6 @@ pub(crate) struct Aggregates {
     routes: Vec<Option<Boxed<OfRoute>>>,
     #[cfg(feature = "metrics")]
     ever: Vec<Boxed<Ever>>,
-    scratch: Scratch,
     /// Calls of requests whose names have no baseline, because there was no memory.
     lost: u64,
     /// The memory that all this may take.
@@ -65,7 +63,6 @@ impl Aggregates {
             routes: Vec::new(),
             #[cfg(feature = "metrics")]
             ever: Vec::new(),
-            scratch: Scratch::default(),
             lost: 0,
             quota: Quota::new(bytes),
             most_paths: Baseline::most_paths(bytes / 4),
@@ -115,7 +112,6 @@ impl Aggregates {
         Some(ToAdd {
             baseline,
             minute,
-            scratch: &mut self.scratch,
             quota: &mut self.quota,
         })
     }

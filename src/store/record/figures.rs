@@ -191,18 +191,24 @@ impl CallRecord {
         self.rewrite(state, || self.set_start(Start::OfStrand(start)));
     }
 
-    /// Reads the state, the moment of stopping, and the usage of a call that has stopped; `None` if it has not, or
-    /// if it is being written.
+    /// Returns the state of a call that has stopped, whose figures no longer change; `None` if it has not, or if it is
+    /// being written.
     #[cfg(feature = "recorder")]
     #[inline]
-    pub(crate) fn read_stopped(self) -> Option<(RecordState, u64, Usage)> {
+    pub(crate) fn stopped_state(self) -> Option<RecordState> {
         self.record().state.try_read(|state| {
             let state = RecordState::from_bits(state);
-            let stop = stopped(self.record().words[STOP].load(Acquire))?;
-            state
-                .holds_usage()
-                .then(|| (state, stop, self.record().used()))
+            let stop = self.record().words[STOP].load(Acquire);
+            (stopped(stop).is_some() && state.holds_usage()).then_some(state)
         })
+    }
+
+    /// Returns how many ticks a call took that has [stopped](Self::stopped_state), and its usage.
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn when_stopped(self) -> (u64, Usage) {
+        let stop = self.record().words[STOP].load(Relaxed);
+        (stop.saturating_sub(self.start()), self.record().used())
     }
 
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.

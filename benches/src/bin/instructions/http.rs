@@ -126,6 +126,10 @@ pub(crate) fn recorded_with_calls() -> u64 {
     in_recorder(router(nine_calls))
 }
 
+pub(crate) fn recorded_with_two_checkpoints() -> u64 {
+    in_recorder(router(nine_calls_and_two_checkpoints))
+}
+
 fn in_recorder(router: Router) -> u64 {
     let recorder = recorder();
     let times = answers(router.layer(RecorderLayer::new(recorder.clone())));
@@ -143,6 +147,11 @@ async fn nothing() -> &'static str {
 
 async fn nine_calls() -> &'static str {
     workload::traced::root();
+    "nothing"
+}
+
+async fn nine_calls_and_two_checkpoints() -> &'static str {
+    workload::traced_with_two_checkpoints::root();
     "nothing"
 }
 

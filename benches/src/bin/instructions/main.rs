@@ -233,6 +233,12 @@ const KINDS: &[Kind] = &[
         http::recorded_with_calls,
     ),
     over(
+        "router",
+        "router-layer-two",
+        "`RecorderLayer` adds, with 9 calls and 2 checkpoints",
+        http::recorded_with_two_checkpoints,
+    ),
+    over(
         "router-layer",
         "router-layer-header",
         "– a further header of the request adds, until it is dropped",

@@ -1,15 +1,14 @@
 //! The distribution of a figure over requests, in some hundred bytes.
 
+mod bins;
+
 use std::time::Duration;
 
 use crate::report::Percentiles;
 
 use super::quota::Quota;
 
-/// The number of bins for each doubling: a value is known to a thirty-second of itself.
-const BINS_PER_OCTAVE: u32 = 16;
-/// Smaller values have a bin each.
-const EXACT: u64 = 2 * BINS_PER_OCTAVE as u64;
+use bins::{BINS_PER_OCTAVE, bin_of, bounds};
 
 /// The most doublings of a bin's width, if there is no memory for more bins: then there is one bin for
 /// each doubling of the value.
@@ -26,41 +25,25 @@ const WIDEST: u32 = BINS_PER_OCTAVE.ilog2();
 pub(super) struct Sketch {
     /// The first bin's number. There are fewer than a thousand.
     first: u16,
-    /// The place of the bin that has `last`.
+    /// The place of the bin of `last`.
     place: u16,
     /// How often neighbouring bins were merged in pairs.
     wider: u32,
     bins: Vec<u32>,
     /// The value that [`record_like_last`](Self::record_like_last) counted last; 0 if its bin may have moved since.
     last: u64,
+    /// The number of values, all of them `last`, that are not in its bin yet.
+    run: u64,
     /// The number of values that were 0. These are in no bin.
     zeros: u64,
-    count: u64,
     below: u64,
     above: u64,
     max: u64,
 }
 
-fn bin_of(value: u64) -> usize {
-    if value < EXACT {
-        return usize::try_from(value).unwrap_or(0);
-    }
-    let octave = value.ilog2() - EXACT.ilog2();
-    let within = (value >> (octave + 1)) - u64::from(BINS_PER_OCTAVE);
-    let within = usize::try_from(within).unwrap_or(0);
-    (2 * BINS_PER_OCTAVE + octave * BINS_PER_OCTAVE) as usize + within
-}
-
-/// Returns the lowest value of a bin and that of the next one.
-fn bounds(bin: usize) -> (u64, u64) {
-    let bin = bin as u64;
-    if bin < EXACT {
-        return (bin, bin + 1);
-    }
-    let per_octave = u64::from(BINS_PER_OCTAVE);
-    let octave = bin / per_octave - 2;
-    let lowest = (bin % per_octave + per_octave) << (octave + 1);
-    (lowest, lowest.saturating_add(1 << (octave + 1)))
+/// Shortens the number of values in a bin, of which more than these are not counted.
+fn in_32_bits(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Shortens a bin's number or place.
@@ -74,25 +57,29 @@ impl Sketch {
         self.bins.capacity() * size_of::<u32>()
     }
 
+    /// Returns the number of values.
     pub(super) fn count(&self) -> u64 {
-        self.count
+        let in_bins: u64 = self.bins.iter().map(|count| u64::from(*count)).sum();
+        self.zeros + self.below + self.above + self.run + in_bins
     }
 
     /// Counts a value. Takes memory for bins from `quota`. Returns `false` if there is none for the
     /// value's bin.
+    #[inline]
     pub(super) fn record(&mut self, value: u64, quota: &mut Quota) -> bool {
-        self.record_within(value) || self.extend_to(bin_of(value), 1, quota)
+        self.record_within(value) || self.extend(value, quota)
     }
 
     /// Counts a value as [`record`](Self::record) does. Returns `false` if memory must be taken for the value's bin:
     /// then it is to be [extended](Self::extend) for it.
     #[inline]
     pub(super) fn record_within(&mut self, value: u64) -> bool {
-        self.max = self.max.max(value);
-        self.count += 1;
         if value == 0 {
             self.zeros += 1;
             return true;
+        }
+        if value > self.max {
+            self.max = value;
         }
         self.put_within(bin_of(value), 1)
     }
@@ -100,36 +87,50 @@ impl Sketch {
     /// Counts a value as [`record`](Self::record) does, at less cost if it is 0 or the one that was counted last.
     #[inline]
     pub(super) fn record_like_last(&mut self, value: u64, quota: &mut Quota) -> bool {
-        self.count += 1;
+        self.record_like_last_within(value) || self.extend(value, quota)
+    }
+
+    /// Counts a value as [`record_within`](Self::record_within) does, at less cost if it is 0 or the one that was
+    /// counted last.
+    #[inline]
+    pub(super) fn record_like_last_within(&mut self, value: u64) -> bool {
         if value == 0 {
             self.zeros += 1;
-            return true;
+        } else if value == self.last {
+            self.run += 1;
+        } else {
+            return self.begin_run(value);
         }
-        if value == self.last
-            && let Some(count) = self.bins.get_mut(usize::from(self.place))
-        {
-            *count = count.saturating_add(1);
-            return true;
-        }
-        self.max = self.max.max(value);
-        let place = (bin_of(value) >> self.wider).checked_sub(usize::from(self.first));
-        let count = place.and_then(|place| Some((place, self.bins.get_mut(place)?)));
-        let Some((place, count)) = count else {
-            return self.extend(value, quota);
-        };
-        *count = count.saturating_add(1);
-        (self.last, self.place) = (value, in_16_bits(place));
         true
     }
 
-    /// Takes memory for the bin of a value that was counted, but for which there was none.
+    fn begin_run(&mut self, value: u64) -> bool {
+        self.end_run();
+        self.max = self.max.max(value);
+        let Some(place) = self.place_of(bin_of(value)) else {
+            return false;
+        };
+        (self.last, self.run, self.place) = (value, 1, in_16_bits(place));
+        true
+    }
+
+    /// Puts the values that are not in their bin yet into it.
+    fn end_run(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        if let Some(count) = self.bins.get_mut(usize::from(self.place)) {
+            *count = count.saturating_add(in_32_bits(run));
+        }
+        self.last = 0;
+    }
+
+    /// Counts a value for whose bin memory must be taken. Returns `false` if there is none.
+    #[cold]
     pub(super) fn extend(&mut self, value: u64, quota: &mut Quota) -> bool {
         self.extend_to(bin_of(value), 1, quota)
     }
 
     /// Counts this many zeros.
     pub(super) fn add_zeros(&mut self, zeros: u64) {
-        self.count += zeros;
         self.zeros += zeros;
     }
 
@@ -141,16 +142,25 @@ impl Sketch {
     /// Counts `by` values in a bin, if there is memory for it.
     #[inline]
     fn put_within(&mut self, bin: usize, by: u32) -> bool {
-        let place = (bin >> self.wider).checked_sub(usize::from(self.first));
-        let count = place.and_then(|place| self.bins.get_mut(place));
-        let Some(count) = count else { return false };
+        let Some(place) = self.place_of(bin) else {
+            return false;
+        };
+        let count = &mut self.bins[place];
         *count = count.saturating_add(by);
         true
     }
 
+    /// Returns the place of a bin, whose number is that of the narrowest bins; `None` if there is no memory for it
+    /// yet.
+    #[inline]
+    fn place_of(&self, bin: usize) -> Option<usize> {
+        let place = (bin >> self.wider).wrapping_sub(usize::from(self.first));
+        (place < self.bins.len()).then_some(place)
+    }
+
     #[cold]
     fn extend_to(&mut self, bin: usize, by: u32, quota: &mut Quota) -> bool {
-        self.last = 0;
+        self.end_run();
         loop {
             let wide = bin >> self.wider;
             let present = usize::from(self.first);
@@ -200,6 +210,7 @@ impl Sketch {
 
     /// Merges the bins in pairs, in the memory that they have.
     fn widen(&mut self) {
+        self.end_run();
         let before = usize::from(self.first);
         let first = before / 2;
         for place in 0..self.bins.len() {
@@ -211,7 +222,6 @@ impl Sketch {
         self.bins.truncate(end - first);
         self.first = in_16_bits(first);
         self.wider += 1;
-        self.last = 0;
     }
 
     /// Adds the values of another sketch.
@@ -224,17 +234,26 @@ impl Sketch {
         while self.wider < other.wider {
             self.widen();
         }
-        for (place, count) in other.bins.iter().enumerate() {
-            if *count > 0 {
-                let bin = (usize::from(other.first) + place) << other.wider;
-                self.put(bin, *count, quota);
-            }
+        for (place, count) in other.counts() {
+            let bin = (usize::from(other.first) + place) << other.wider;
+            self.put(bin, in_32_bits(count), quota);
         }
-        self.count += other.count;
         self.zeros += other.zeros;
         self.below += other.below;
         self.above += other.above;
         self.max = self.max.max(other.max);
+    }
+
+    /// Returns the bins that have values: their places, and the number of values.
+    fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
+        let counts = self.bins.iter().enumerate().map(|(place, count)| {
+            let is_last = place == usize::from(self.place);
+            (
+                place,
+                u64::from(*count) + if is_last { self.run } else { 0 },
+            )
+        });
+        counts.filter(|(_, count)| *count > 0)
     }
 
     /// Returns the percentiles; `None` if there are no values, or if one of the percentiles is not
@@ -252,10 +271,9 @@ impl Sketch {
     /// number of values.
     pub(super) fn bins(&self) -> Vec<(u64, u64, u64)> {
         let zeros = (self.zeros > 0).then_some((0, 1, self.zeros));
-        let bins = { self.bins.iter().enumerate() }.filter(|(_, count)| **count > 0);
-        let bins = bins.map(|(place, count)| {
+        let bins = self.counts().map(|(place, count)| {
             let (lowest, next) = self.bounds(place);
-            (lowest, next, u64::from(*count))
+            (lowest, next, count)
         });
         zeros.into_iter().chain(bins).collect()
     }
@@ -275,9 +293,10 @@ impl Sketch {
     /// Returns a value that this many per cent of all do not exceed: the middle of its bin or, in the last
     /// bin, the highest value. `None` if the value is in no bin, or in one that is too wide.
     pub(super) fn at(&self, percent: u64) -> Option<u64> {
-        let rank = u128::from(self.count) * u128::from(percent);
+        let all = self.count();
+        let rank = u128::from(all) * u128::from(percent);
         let rank = u64::try_from(rank.div_ceil(100)).unwrap_or(u64::MAX);
-        if self.count == 0 {
+        if all == 0 {
             return None;
         }
         if rank <= self.zeros {
@@ -287,12 +306,12 @@ impl Sketch {
         if rank <= until {
             return None;
         }
-        for (place, count) in self.bins.iter().enumerate() {
-            until += u64::from(*count);
+        for (place, count) in self.counts() {
+            until += count;
             if until >= rank {
                 let (lowest, next) = self.bounds(place);
                 // One value of the last bin is known: the highest.
-                let is_last = until == self.count;
+                let is_last = until == all;
                 let middle = lowest + (next - lowest) / 2;
                 let says_something = next - lowest <= lowest;
                 let known = if is_last { self.max } else { middle };
@@ -308,21 +327,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn bins_follow_each_other_without_a_gap() {
-        let mut next = 0;
-        for bin in 0..=bin_of(u64::MAX) {
-            let (lowest, after) = bounds(bin);
-            assert_eq!(
-                (lowest, bin_of(lowest), bin_of(after - 1)),
-                (next, bin, bin)
-            );
-            assert!(after == u64::MAX || (after - lowest) * 16 <= lowest.max(16));
-            next = after;
-        }
-        assert_eq!(next, u64::MAX);
-    }
 
     #[test]
     fn without_room_bins_are_wider_and_what_is_in_none_is_not_known() {
