@@ -36,9 +36,6 @@ pub(crate) use weak::WeakTrace;
 shared_static! {
     static TRACES: Pool<TraceState> = Pool::new();
 }
-shared_static! {
-    static IDS: AtomicU64 = AtomicU64::new(0);
-}
 
 /// The capacity of [`Trace::new`].
 pub(super) const DEFAULT_CAPACITY: usize = 10;
@@ -177,7 +174,7 @@ impl Trace {
         state.allowance.reset(room);
         #[cfg(feature = "sites")]
         state.allowance.sites.reset(sites, most_sites);
-        let id = IDS.fetch_add(1, Relaxed) + 1;
+        let id = ids::new_id();
         if id == 1 {
             identity::warm_up();
         }
