@@ -17,6 +17,8 @@ use crate::primitives::sync::{AtomicU64, array, const_fn};
 pub(crate) use directory::{AtomicNumber, Directory, Number};
 
 /// A member of a pool.
+// The number is in the line of memory with which the value begins.
+#[repr(C)]
 pub(crate) struct Member<T> {
     number: Number,
     next_free: AtomicNumber,
@@ -24,6 +26,10 @@ pub(crate) struct Member<T> {
 }
 
 impl<T> Member<T> {
+    /// How many bytes are in front of the value.
+    #[cfg(not(loom))]
+    pub(crate) const OFFSET: usize = std::mem::offset_of!(Self, value);
+
     #[inline]
     pub(crate) fn number(&self) -> Number {
         self.number
@@ -38,6 +44,13 @@ impl<T> Deref for Member<T> {
         &self.value
     }
 }
+
+/// Of [aligned](Pool::aligned) members, in bytes.
+#[cfg(not(loom))]
+pub(crate) const ALIGNMENT: usize = align_of::<Aligned<()>>();
+
+#[repr(align(128))]
+struct Aligned<T>(Member<T>);
 
 /// Hands out members and takes them back. The pool holds as many members as were ever out at once, those included
 /// that a thread was about to take.
@@ -58,6 +71,7 @@ pub(crate) struct Pool<T: 'static> {
     members: Directory<Member<T>>,
     /// The heads: the tag in the upper half, the number of the first free member in the lower.
     parts: [CachePadded<AtomicU64>; PARTS],
+    is_aligned: bool,
 }
 
 impl<T> Pool<T> {
@@ -66,7 +80,18 @@ impl<T> Pool<T> {
             Self {
                 members: Directory::new(),
                 parts: array![CachePadded::new(AtomicU64::new(EMPTY)); PARTS],
+                is_aligned: false,
             }
+        }
+    }
+
+    const_fn! {
+        /// Creates a pool whose members begin at multiples of [`ALIGNMENT`]. In front of each value are
+        /// [`Member::OFFSET`] bytes.
+        pub(crate) const fn aligned() -> Self {
+            let mut pool = Self::new();
+            pool.is_aligned = true;
+            pool
         }
     }
 
@@ -77,7 +102,12 @@ impl<T> Pool<T> {
 
     /// Returns the bytes of all members and of what finds them.
     pub(crate) fn held_bytes(&self) -> u64 {
-        let members = self.members().count() * size_of::<Member<T>>();
+        let bytes = if self.is_aligned {
+            size_of::<Aligned<T>>()
+        } else {
+            size_of::<Member<T>>()
+        };
+        let members = self.members().count() * bytes;
         members as u64 + self.members.held_bytes()
     }
 
@@ -149,6 +179,20 @@ impl<T> Pool<T> {
     }
 
     fn add(&self, make: impl FnOnce() -> Option<T>) -> Option<&'static Member<T>> {
+        if self.is_aligned {
+            self.add_as(make, Aligned, |aligned| &aligned.0)
+        } else {
+            self.add_as(make, |member| member, |member| member)
+        }
+    }
+
+    /// Adds a member that is inside of an `M`.
+    fn add_as<M: 'static>(
+        &self,
+        make: impl FnOnce() -> Option<T>,
+        wrapped: impl FnOnce(Member<T>) -> M,
+        inside: impl FnOnce(&'static M) -> &'static Member<T>,
+    ) -> Option<&'static Member<T>> {
         let reserve = || {
             let mut memory = Vec::new();
             memory.try_reserve_exact(1).ok()?;
@@ -156,12 +200,12 @@ impl<T> Pool<T> {
             Some((memory, make()?))
         };
         self.members.add(reserve, |(mut memory, value), number| {
-            memory.push(Member {
+            memory.push(wrapped(Member {
                 number,
                 next_free: AtomicNumber::none(),
                 value,
-            });
-            &memory.leak()[0]
+            }));
+            inside(&memory.leak()[0])
         })
     }
 

@@ -26,7 +26,6 @@ pub(crate) use folded::FoldedCall;
 pub(crate) use notes::{CheckpointRecord, LabelRecord, MessageRecord, MoveRecord, TextRecord};
 
 /// Sixteen words.
-#[repr(align(128))]
 pub(crate) struct Record {
     state: StateLock,
     /// The address of the call around this one.
