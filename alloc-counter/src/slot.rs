@@ -326,6 +326,25 @@ impl Slot {
         window
     }
 
+    /// Draws a boundary at this level and opens a window: what [`take_peak`](Self::take_peak) and
+    /// [`open_window`](Self::open_window) do one after the other, in a third of the instructions.
+    #[inline]
+    pub(crate) fn open_window_at(&self, level: i64) -> Window {
+        let depth = self.windows.load(Relaxed).wrapping_add(1);
+        self.windows.store(depth, Relaxed);
+        let (high, peak) = (self.high.load(Relaxed), self.peak.load(Relaxed));
+        let window = Window {
+            depth,
+            misnested: self.misnested.load(Relaxed),
+            outer_high: high.max(peak).max(level),
+        };
+        self.settled.store(i64::MIN, Relaxed);
+        for highest in [&self.carried, &self.high, &self.peak] {
+            highest.store(level, Relaxed);
+        }
+        window
+    }
+
     /// See [`Local::close_window`](crate::Local::close_window).
     #[inline]
     pub(crate) fn close_window(&self, window: &Window) -> Option<i64> {

@@ -217,6 +217,12 @@ impl Local {
         self.slot.open_window()
     }
 
+    /// Draws a boundary at the present live level, and opens a window.
+    #[inline]
+    pub fn open_window_at(self, level: i64) -> Window {
+        self.slot.open_window_at(level)
+    }
+
     /// Closes a window and returns the highest level inside. `None` if windows were not closed in the
     /// reverse order of their opening; those around it return `None` too when they are closed.
     #[inline]

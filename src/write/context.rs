@@ -31,15 +31,17 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
     strand.below.store(number(outer), Relaxed);
     let window = local.map(|local| {
         let counts = local.counts();
-        if outer.is_none() {
-            local.take_peak_at(counts.net_bytes());
-        }
-        let window = local.open_window();
+        // No call takes the level reached before, unless a strand is left aside.
+        let window = match outer {
+            None => local.open_window_at(counts.net_bytes()),
+            Some(_) => local.open_window(),
+        };
         strand.meter.run_from(local, counts, now);
         window
     });
     here.take_up(Some(strand));
-    here.review(local);
+    // The meter runs if there are counters.
+    here.review_running(Some(strand), local);
     #[cfg(feature = "sites")]
     sites::enter(strand);
     #[cfg(feature = "blocks")]
@@ -48,6 +50,7 @@ fn enter(here: &Position, strand: &'static Member<Strand>) -> Option<Window> {
 }
 
 /// Leaves the current strand as it is, to enter another one over it.
+#[inline(never)]
 fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local>, now: u64) {
     draw_boundary(here, local);
     here.put_aside();
@@ -57,7 +60,7 @@ fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local
     pause(strand, counting, local, now);
 }
 
-fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
+fn leave(here: &Position, strand: &'static Member<Strand>, window: &mut Option<Window>) {
     #[cfg(feature = "blocks")]
     blocks::leave(strand);
     #[cfg(feature = "sites")]
@@ -70,12 +73,12 @@ fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window
         if strand.meter.is_running() {
             pause_meter(strand, local, now);
         }
-        if let (Some(local), Some(window)) = (local, window) {
+        if let (Some(local), Some(window)) = (local, window.take()) {
             local.close_window(window);
         }
         return here.clear();
     }
-    leave_for_another(here, strand, window, local, now);
+    leave_for_another(here, strand, window.take(), local, now);
 }
 
 /// Leaves a strand with an open call, or one that was entered over another.
@@ -256,8 +259,7 @@ impl Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        let window = self.window.take();
-        cursor::here(|here| leave(here, self.strand, window));
+        cursor::here(|here| leave(here, self.strand, &mut self.window));
     }
 }
 
