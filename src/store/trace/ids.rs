@@ -21,7 +21,7 @@ shared_static! {
 }
 
 /// The number of ids that a thread takes at a time. So threads rarely write the same memory.
-const BATCH: u64 = if cfg!(loom) { 1 } else { 32 };
+const BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
 
 /// Returns an id that no other trace has. The first is 1.
 #[inline]
@@ -41,7 +41,7 @@ pub(super) fn new_id() -> u64 {
 impl Trace {
     /// Returns the trace's number, which no other trace of the process has. The first trace has 1, an empty one 0.
     ///
-    /// A thread takes 32 numbers at a time. So those of different threads are not in the order in which the traces
+    /// A thread takes 128 numbers at a time. So those of different threads are not in the order in which the traces
     /// began.
     pub fn id(&self) -> u64 {
         self.state.map_or(0, |state| state.id.load(Relaxed))
