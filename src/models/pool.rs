@@ -77,8 +77,8 @@ fn no_member_is_out_twice() {
 /// Threads of one part and of several.
 #[test]
 fn a_pool_holds_as_many_as_were_out_at_once() {
-    for parts in [[0, 0, 0], [0, 0, 1], [0, 1, 2]] {
-        explore(3, move || {
+    for (preemptions, parts) in [(3, [0, 0, 0]), (2, [0, 1, 2])] {
+        explore(preemptions, move || {
             let pool = leak(Pool::new());
             let [first, others @ ..] = parts;
             let threads = others.map(|part| thread::spawn(move || take_and_give(pool, part)));

@@ -121,6 +121,11 @@ impl Chunk {
         self.key().is_beside(call.key)
     }
 
+    /// Returns whether there is no record. The caller knows that no thread writes one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.len.load(Relaxed) == 0
+    }
+
     /// Empties the chunk. The caller holds the lock of the strand's mailbox.
     pub(crate) fn clear(&self) {
         self.head.len.store(0, Relaxed);
