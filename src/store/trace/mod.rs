@@ -80,7 +80,7 @@ pub(crate) struct TraceState {
     id: AtomicU64,
     started: AtomicU64,
     /// The strand that began first, unless that was a folding one. It stays with the state, since most traces have
-    /// one strand.
+    /// one strand. So memory holds one for each trace that was there at once, and the further strands at once.
     first: &'static Member<Strand>,
     has_first: AtomicBool,
     /// The last of the further strands that began.
