@@ -68,6 +68,9 @@ fn a_late_guard_leaves_another_strands_record_alone() {
     explore(3, || {
         let strand = begin();
         let first = first_chunk(strand);
+        for _ in 0..RECORDS {
+            open(first, 0);
+        }
         let second = CHUNKS.take(Chunk::new).unwrap();
         first.link(second);
         let call = open(second, 1);

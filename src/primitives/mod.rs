@@ -6,6 +6,7 @@ pub(crate) mod sync;
 pub(crate) mod clock;
 pub(crate) mod excluded;
 pub(crate) mod hex;
+pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod text;
 pub(crate) mod wait;
@@ -18,8 +19,6 @@ pub(crate) mod table;
 pub(crate) mod cut;
 #[cfg(feature = "recorder")]
 pub(crate) mod fallible;
-#[cfg(feature = "recorder")]
-pub(crate) mod place;
 #[cfg(feature = "tower")]
 pub(crate) mod spares;
 #[cfg(any(all(feature = "recorder", feature = "sites"), all(loom, test)))]

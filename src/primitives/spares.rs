@@ -6,10 +6,8 @@ use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
 
 use super::fallible::Boxed;
-use super::place::place_of_thread;
+use super::place::{PARTS, part_of_thread};
 
-/// Threads share a part if there are more of them.
-const PARTS: usize = 8;
 /// The most boxes that a part keeps.
 const MOST: usize = 32;
 
@@ -30,7 +28,7 @@ impl<T> Spares<T> {
     }
 
     fn part(&self) -> &Part<T> {
-        &self.0[place_of_thread() % PARTS]
+        &self.0[part_of_thread()]
     }
 
     /// Returns a box that was [given](Self::give), or else a new one with this value; `None` if there is no memory.

@@ -131,7 +131,7 @@ impl Shared {
     /// Returns the `most` oldest, and how many there are in all.
     fn in_flight(&self, may_wait: bool, most: usize) -> (Vec<RequestInFlight>, usize) {
         let mut active = self.stripes.in_flight(may_wait);
-        active.sort_by_key(|it| it.trace.id());
+        active.sort_by_key(|it| (it.trace.started(), it.trace.id()));
         let oldest = { active.iter().take(most) }.map(|it| RequestInFlight::of(it, self));
         (oldest.collect(), active.len())
     }

@@ -55,11 +55,11 @@ pub fn in_flight() -> Vec<InFlight> {
         .map(|trace| {
             let report = trace.report();
             // Read last, so that no call in the report is older than its trace.
-            InFlight::of(trace.age(), report)
+            (trace.started(), InFlight::of(trace.age(), report))
         })
         .collect();
-    in_flight.sort_by_key(|it| it.trace);
-    in_flight
+    in_flight.sort_by_key(|(started, it)| (*started, it.trace));
+    in_flight.into_iter().map(|(_, it)| it).collect()
 }
 
 impl InFlight {

@@ -31,8 +31,9 @@ impl Address {
     }
 
     /// Returns the path, if the address stands for one.
+    #[inline]
     pub(crate) fn path(self) -> Option<Number> {
-        let is_path = self.0 % (1 << Self::INDEX_BITS) == Self::OF_PATH && self != Self::NONE;
+        let is_path = self != Self::NONE && self.0 & Self::OF_PATH == Self::OF_PATH;
         is_path.then(|| self.chunk_number())
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+#[cfg(not(loom))]
+use crate::primitives::pool::ALIGNMENT;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 use crate::store::address::Address;
@@ -12,20 +14,21 @@ use crate::store::record::{
     TextRecord,
 };
 
-/// How many records fill a page with the chunk's head.
+/// How many records fill a page with the head of the chunk, which is as long as a record.
 pub(crate) const RECORDS: usize = if cfg!(loom) { 2 } else { 31 };
 
 shared_static! {
-    pub(crate) static CHUNKS: Pool<Chunk> = Pool::new();
+    pub(crate) static CHUNKS: Pool<Chunk> = Pool::aligned();
 }
 
 /// Records of one strand.
+#[repr(C)]
 pub(crate) struct Chunk {
     head: Head,
     records: [Record; RECORDS],
 }
 
-#[repr(align(128))]
+#[repr(C)]
 struct Head {
     /// How many records are published.
     len: AtomicU32,
@@ -36,10 +39,17 @@ struct Head {
     /// The key of a call in the first record. Its generation changes when the chunk is given back, so
     /// that a guard from before knows that it is late.
     key: AtomicU64,
+    #[cfg(not(loom))]
+    _rest: [u64; 12],
 }
 
+// In the pool, each record is two lines of the cache, which are fetched together.
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Record>() == 128 && size_of::<Chunk>() == 4096);
+const _: () = assert!(
+    size_of::<Record>() == ALIGNMENT
+        && Member::<Chunk>::OFFSET + size_of::<Head>() == ALIGNMENT
+        && size_of::<Member<Chunk>>() == 4096
+);
 // The last index is that of paths.
 const _: () = assert!(RECORDS < Address::MAX_IN_CHUNK);
 
@@ -51,6 +61,8 @@ impl Chunk {
                 next: AtomicNumber::none(),
                 strand: AtomicNumber::none(),
                 key: AtomicU64::new(0),
+                #[cfg(not(loom))]
+                _rest: [0; 12],
             },
             records: array![Record::new(); RECORDS],
         }
@@ -107,6 +119,11 @@ impl Chunk {
     #[inline]
     pub(crate) fn has(&self, call: CallRef) -> bool {
         self.key().is_beside(call.key)
+    }
+
+    /// Returns whether there is no record. The caller knows that no thread writes one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.len.load(Relaxed) == 0
     }
 
     /// Empties the chunk. The caller holds the lock of the strand's mailbox.

@@ -116,6 +116,8 @@ impl FoldingStrands {
     }
 
     /// Adds the strand's figures to those of the strands that are over, and gives it back.
+    // Out of line, so that the end of another strand saves no registers for it.
+    #[inline(never)]
     pub(crate) fn end(&self, strand: &'static Member<Strand>, allowance: &Allowance) {
         let Some(mut list) = self.list.take() else {
             // It stays in the list, for ever.
@@ -161,10 +163,13 @@ impl FoldingStrands {
 
     /// Gives all strands back when the trace is over. Returns `false` if the list's lock is not given
     /// back: then they can't be reused.
+    #[inline]
     pub(crate) fn clear(&self) -> bool {
-        if !self.is_used.load(Relaxed) {
-            return true;
-        }
+        !self.is_used.load(Relaxed) || self.clear_used()
+    }
+
+    #[inline(never)]
+    fn clear_used(&self) -> bool {
         let Some(mut list) = self.list.take() else {
             return false;
         };

@@ -179,7 +179,8 @@ const STRAND_DROPPED: u64 = 1 << 63;
 pub(crate) struct Allowance {
     calls: AtomicU32,
     chunks: AtomicU32,
-    strands: AtomicU32,
+    /// How many strands began in the upper half, how many more may record in the lower.
+    strands: AtomicU64,
     /// Strands beyond that limit, of which this many may still be open.
     folded_strands: AtomicU32,
     sums: AtomicU32,
@@ -204,12 +205,18 @@ fn take(left: &AtomicU32, amount: u32) -> u32 {
     before.min(amount)
 }
 
+/// Returns the upper and the lower half.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn halves(both: u64) -> (u32, u32) {
+    ((both >> u32::BITS) as u32, both as u32)
+}
+
 impl Allowance {
     pub(crate) fn new() -> Self {
         Self {
             calls: AtomicU32::new(0),
             chunks: AtomicU32::new(0),
-            strands: AtomicU32::new(0),
+            strands: AtomicU64::new(0),
             folded_strands: AtomicU32::new(0),
             sums: AtomicU32::new(0),
             text_bytes: AtomicU32::new(0),
@@ -228,7 +235,7 @@ impl Allowance {
     pub(crate) fn reset(&self, room: &Room) {
         self.calls.store(room.calls, Relaxed);
         self.chunks.store(room.chunks, Relaxed);
-        self.strands.store(room.strands, Relaxed);
+        self.strands.store(room.strands.into(), Relaxed);
         self.folded_strands.store(room.folded_strands, Relaxed);
         self.sums.store(room.sums, Relaxed);
         self.paths.reset(room.sums);
@@ -247,8 +254,8 @@ impl Allowance {
 
     /// Takes some calls that a strand may record; 0 if the trace is full.
     pub(crate) fn take_calls(&self) -> u32 {
-        let strands = self.strands.load(Relaxed).saturating_add(1);
-        let share = (self.calls.load(Relaxed) / strands).clamp(1, BATCH);
+        let (_, strands) = halves(self.strands.load(Relaxed));
+        let share = (self.calls.load(Relaxed) / strands.saturating_add(1)).clamp(1, BATCH);
         take(&self.calls, share)
     }
 
@@ -257,13 +264,33 @@ impl Allowance {
         self.calls.fetch_add(calls, Relaxed);
     }
 
-    /// Takes one strand that may record; `false` if the trace is full.
-    pub(crate) fn take_strand(&self) -> bool {
-        take(&self.strands, 1) == 1
+    /// Takes one strand. Returns its place in the order in which the trace's strands began, and whether it may record:
+    /// `false` if it must not, or the trace is full.
+    #[inline]
+    pub(crate) fn take_strand(&self, may_record: bool) -> (u32, bool) {
+        let mut before = self.strands.load(Relaxed);
+        loop {
+            let (begun, left) = halves(before);
+            let records = may_record && left > 0;
+            // At most as many as the half holds: only the first number matters.
+            let after = before.checked_add(1 << u32::BITS).unwrap_or(before) - u64::from(records);
+            let strands = &self.strands;
+            match strands.compare_exchange_weak(before, after, Relaxed, Relaxed) {
+                Ok(_) => return (begun, records),
+                Err(other) => before = other,
+            }
+        }
     }
 
+    /// Returns a strand that was to record, and for which there is no memory.
     pub(crate) fn return_strand(&self) {
         self.strands.fetch_add(1, Relaxed);
+    }
+
+    /// Returns how many strands began, those included that were not made for lack of memory.
+    #[cfg(all(feature = "sites", feature = "recorder"))]
+    pub(crate) fn begun_strands(&self) -> u32 {
+        halves(self.strands.load(Relaxed)).0
     }
 
     /// Takes one strand whose calls are folded; `false` if no more may be open.

@@ -80,17 +80,21 @@ impl Paths {
         }
     }
 
-    /// Begins without paths, with room for `most`. No other thread uses it meanwhile.
+    /// Begins with room for `most`. There are no paths, and no other thread uses it meanwhile.
     pub(crate) fn reset(&self, most: u32) {
-        self.clear();
         self.left.store(most, Relaxed);
     }
 
     /// Gives all paths back. No other thread uses them any more.
+    #[inline]
     pub(crate) fn clear(&self) {
-        if self.len.load(Relaxed) == 0 {
-            return;
+        if self.len.load(Relaxed) > 0 {
+            self.give_all();
         }
+    }
+
+    #[inline(never)]
+    fn give_all(&self) {
         for bucket in &self.buckets {
             let mut next = PATHS.get(bucket.load(Acquire));
             bucket.store(Number::NONE, Relaxed);

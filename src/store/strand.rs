@@ -146,7 +146,10 @@ impl Strand {
         parent: Address,
         is_folding: bool,
     ) {
-        Chunk::belong_to(this.first, this.number());
+        // Only once: the chunk is the strand's for ever.
+        if this.first.strand() != this.number() {
+            Chunk::belong_to(this.first, this.number());
+        }
         this.trace.store(trace, Relaxed);
         let number = allowance.map_or(Number::NONE, Member::number);
         this.allowance.store(number, Relaxed);
@@ -172,23 +175,44 @@ impl Strand {
     /// Gives the strand and its chunks back. The caller knows that no thread runs it. Guards of its calls
     /// may still exist.
     pub(crate) fn recycle(this: &'static Member<Self>) {
-        // If the process was forked while another thread held the lock, the strand is not used again.
-        let Some(mut mailbox) = this.mailbox.lock() else {
-            return;
+        if this.clear() {
+            STRANDS.give(this);
+        }
+    }
+
+    /// Empties the strand, and gives its chunks back except for the first. The caller knows that no thread runs it.
+    /// Guards of its calls may still exist.
+    ///
+    /// Returns `false` if the process was forked while another thread held the lock: then the strand can't be used
+    /// again.
+    #[inline]
+    pub(crate) fn clear(&self) -> bool {
+        if self.first.is_empty() && !self.folded.has_sums() {
+            #[cfg(feature = "sites")]
+            self.sites.clear();
+            // Nobody has a guard, so nobody posts an operation.
+            return true;
+        }
+        self.clear_records()
+    }
+
+    #[inline(never)]
+    fn clear_records(&self) -> bool {
+        let Some(mut mailbox) = self.mailbox.lock() else {
+            return false;
         };
         mailbox.clear();
-        this.folded.clear();
+        self.folded.clear();
         #[cfg(feature = "sites")]
-        this.sites.clear();
-        let mut next = this.first.next();
+        self.sites.clear();
+        let mut next = self.first.next();
         while let Some(chunk) = next {
             next = chunk.next();
             chunk.clear();
             CHUNKS.give(chunk);
         }
-        this.first.clear();
-        drop(mailbox);
-        STRANDS.give(this);
+        self.first.clear();
+        true
     }
 
     /// Returns the chunk that the saved position fills.

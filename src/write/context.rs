@@ -72,7 +72,8 @@ fn at_hand() -> Option<(Local, u64)> {
 #[inline]
 fn take_up(here: &Position, strand: &'static Member<Strand>, local: Option<Local>) {
     here.take_up(Some(strand));
-    here.review(local);
+    // The meter runs if there are counters.
+    here.review_running(Some(strand), local);
     #[cfg(feature = "sites")]
     sites::enter(strand);
     #[cfg(feature = "blocks")]
@@ -91,7 +92,7 @@ fn go_over(here: &Position, strand: &'static Member<Strand>, local: Option<Local
 }
 
 /// Leaves a strand. Mostly no call of it is open, and the thread was in no other one: then this calls nothing.
-fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window>) {
+fn leave(here: &Position, strand: &'static Member<Strand>, window: &mut Option<Window>) {
     #[cfg(feature = "blocks")]
     blocks::leave(strand);
     #[cfg(feature = "sites")]
@@ -106,7 +107,7 @@ fn leave(here: &Position, strand: &'static Member<Strand>, window: Option<Window
         here.clear();
         return strand.meter.pause_running(local, now);
     }
-    leave_in_any_case(here, strand, window);
+    leave_in_any_case(here, strand, window.take());
 }
 
 #[inline(never)]
@@ -282,8 +283,7 @@ impl Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        let window = self.window.take();
-        cursor::here(|here| leave(here, self.strand, window));
+        cursor::here(|here| leave(here, self.strand, &mut self.window));
     }
 }
 

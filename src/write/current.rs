@@ -62,9 +62,9 @@ impl Trace {
     /// ```
     #[doc(alias = "enter")]
     pub fn inject(&self) -> Scope {
-        let execution = Execution::begin(self);
+        let (entered, execution) = Execution::begin_entered(self);
         Scope {
-            _entered: execution.enter(),
+            _entered: entered,
             execution,
             _not_send: PhantomData,
         }

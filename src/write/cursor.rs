@@ -84,9 +84,20 @@ impl Position {
     /// To be called whenever the strand, its meter or its [`cancelling`](Strand::cancelling) has changed.
     #[inline]
     pub(crate) fn review(&self, local: Option<Local>) {
-        let is_plain = self.strand.get().is_some_and(|strand| {
-            strand.meter.is_running() && strand.cancelling.get() == Cancelling::No
-        }) && self.tag.get().is_some();
+        let running = self.strand.get().filter(|it| it.meter.is_running());
+        self.review_running(running, local);
+    }
+
+    /// As [`review`](Self::review), for a caller that knows the current strand and that its meter runs; `None` if it
+    /// does not.
+    #[inline]
+    pub(crate) fn review_running(
+        &self,
+        strand: Option<&'static Member<Strand>>,
+        local: Option<Local>,
+    ) {
+        let is_plain = strand.is_some_and(|strand| strand.cancelling.get() == Cancelling::No)
+            && self.tag.get().is_some();
         let local = local.filter(|_| is_plain);
         self.counters.set(local);
         self.plain.set(local.filter(|_| clock::is_counter()));
@@ -139,14 +150,20 @@ impl Position {
     }
 
     /// Restores the position that was saved in the strand, and makes the strand current.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "few instructions, on the path of every poll"
+    )]
     pub(crate) fn take_up(&self, strand: Option<&'static Member<Strand>>) {
         self.strand.set(strand);
         let aside = strand.map(|strand| &strand.aside);
         let tail = strand.and_then(|strand| strand.tail());
         self.tail.set(tail);
-        let innermost = aside.and_then(|aside| aside.innermost().call_near(tail));
-        self.set_innermost(innermost);
+        match aside.map(Aside::innermost) {
+            None | Some(Address::NONE) => self.set_innermost(None),
+            Some(innermost) => self.set_innermost(innermost.call_near(tail)),
+        }
         self.calls_left.set(aside.map_or(0, Aside::calls_left));
     }
 

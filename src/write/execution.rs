@@ -41,6 +41,16 @@ impl Execution {
         }
     }
 
+    /// Begins a strand and enters it. The `Entered` is to be dropped first.
+    // So neither is moved after it was made.
+    #[inline]
+    pub(crate) fn begin_entered(trace: &Trace) -> (Option<Entered>, Self) {
+        let strand = new_strand(trace);
+        let entered = strand.map(Entered::new);
+        let trace = trace.clone();
+        (entered, Self { strand, trace })
+    }
+
     /// Returns an execution of an empty trace. Put in place of another, it ends that one.
     #[cfg(feature = "tower")]
     pub(crate) const fn none() -> Self {

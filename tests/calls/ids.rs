@@ -43,6 +43,15 @@ fn traces_and_calls_have_different_ids() {
 }
 
 #[test]
+fn traces_of_several_threads_have_different_numbers() {
+    let numbers = || -> Vec<_> { (0..100).map(|_| Trace::new().id()).collect() };
+    let threads = [(); 8].map(|()| std::thread::spawn(numbers));
+    let all = threads.into_iter().flat_map(|it| it.join().unwrap());
+    let different: HashSet<_> = all.collect();
+    assert!(different.len() == 800 && !different.contains(&Trace::empty().id()));
+}
+
+#[test]
 fn the_innermost_open_call_is_the_span_of_this_moment() {
     let trace = Trace::new();
     let scope = trace.inject();

@@ -68,6 +68,27 @@ fn what_a_thread_is_doing() {
     assert_eq!(trace.report().calls.len(), 3);
 }
 
+/// Threads take numbers in advance, so a trace may have a lower number than an older one.
+#[test]
+fn the_oldest_are_first() {
+    let begin = || {
+        let trace = Trace::new();
+        let execution = Box::pin(trace.instrument(std::future::pending::<()>()));
+        (trace, execution)
+    };
+    let all = std::thread::spawn(move || {
+        let first = begin();
+        let second = std::thread::spawn(begin).join().unwrap();
+        [first, second, begin()]
+    });
+    let all = all.join().unwrap();
+    let ids = all.each_ref().map(|(trace, _)| trace.id());
+    let mut found: Vec<_> = in_flight().iter().map(|it| it.trace).collect();
+    found.retain(|it| ids.contains(it));
+    assert_eq!(found, ids);
+    assert!(ids[1] > ids[2], "{ids:?}");
+}
+
 #[test]
 fn a_future_between_its_polls() {
     let trace = Trace::new();

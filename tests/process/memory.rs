@@ -38,6 +38,31 @@ pub(crate) fn memory_is_bounded_by_the_highest_load() {
     assert_eq!(memory(), thousand);
 }
 
+/// A trace has its first strand with it; others are for any trace.
+pub(crate) fn further_strands_are_given_back() {
+    let at_once = |traces: usize, strands: usize| {
+        let all: Vec<_> = (0..traces)
+            .map(|_| {
+                let trace = Trace::new();
+                let scopes: Vec<_> = (0..strands).map(|_| trace.inject()).collect();
+                (scopes, trace)
+            })
+            .collect();
+        drop(all);
+    };
+    at_once(100, 0);
+    let without = memory();
+    (0..10).for_each(|_| at_once(100, 1));
+    assert_eq!(memory(), without);
+    at_once(10, 11);
+    let held = memory().held_bytes - without.held_bytes;
+    assert!((100 * 4096..100 * (4096 + 1024)).contains(&held), "{held}");
+    let with = memory();
+    (0..10).for_each(|_| at_once(1, 101));
+    (0..10).for_each(|_| at_once(100, 2));
+    assert_eq!(memory(), with);
+}
+
 pub(crate) fn texts_of_callers_are_given_back() {
     let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let context: TraceContext = context.parse().unwrap();

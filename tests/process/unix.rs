@@ -59,6 +59,7 @@ const TESTS: &[Test] = tests![
     hunt::the_table_is_on_standard_error,
     levels::of_a_wrapped_subscriber,
     limits::a_hundred_thousand_calls_in_one_trace_of_four_workers,
+    memory::further_strands_are_given_back,
     memory::memory_is_bounded_by_the_highest_load,
     memory::texts_of_callers_are_given_back,
     no_memory::what_can_not_be_recorded_is_left_out,

@@ -83,6 +83,20 @@ fn nothing_is_lost_when_many_threads_end_requests_at_once() {
 }
 
 #[test]
+fn the_oldest_requests_in_flight_are_first() {
+    let recorder = recorder(Policy::none());
+    let begin = |name| recorder.begin(name);
+    let _all = std::thread::scope(|threads| {
+        let first = begin("first");
+        let second = threads.spawn(|| begin("second")).join().unwrap();
+        [first, second, begin("third")]
+    });
+    let in_flight = recorder.in_flight();
+    let names: Vec<_> = in_flight.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["first", "second", "third"]);
+}
+
+#[test]
 fn requests_in_flight_are_listed() {
     let recorder = recorder(Policy::none());
     let mut recording = recorder.begin("GET /\n");

@@ -34,7 +34,6 @@ pub(crate) use label::WrittenLabel;
 pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
 
 /// Sixteen words.
-#[repr(align(128))]
 pub(crate) struct Record {
     state: StateLock,
     /// The address of the call around this one.

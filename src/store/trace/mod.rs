@@ -17,7 +17,7 @@ use alloc_counter::Sites;
 
 use crate::primitives::clock;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
-use crate::primitives::sync::{AtomicU32, AtomicU64, fence, shared_static};
+use crate::primitives::sync::{AtomicBool, AtomicU32, AtomicU64, fence, shared_static};
 use crate::store::address::Address;
 #[cfg(feature = "propagation")]
 use crate::store::caller::AtomicCaller;
@@ -35,9 +35,6 @@ pub(crate) use weak::WeakTrace;
 
 shared_static! {
     static TRACES: Pool<TraceState> = Pool::new();
-}
-shared_static! {
-    static IDS: AtomicU64 = AtomicU64::new(0);
 }
 
 /// The capacity of [`Trace::new`].
@@ -82,9 +79,12 @@ pub(crate) struct TraceState {
     allowance: &'static Member<Allowance>,
     id: AtomicU64,
     started: AtomicU64,
-    /// The last strand that was made, and how many there are.
+    /// The strand that began first, unless that was a folding one. It stays with the state, since most traces have
+    /// one strand. So memory holds one for each trace that was there at once, and the further strands at once.
+    first: &'static Member<Strand>,
+    has_first: AtomicBool,
+    /// The last of the further strands that began.
     newest: AtomicNumber,
-    strands: AtomicU32,
     folding: FoldingStrands,
     #[cfg(feature = "propagation")]
     caller: AtomicCaller,
@@ -96,14 +96,15 @@ pub(crate) struct TraceState {
 }
 
 impl TraceState {
-    fn new(allowance: &'static Member<Allowance>) -> Self {
+    fn new(allowance: &'static Member<Allowance>, first: &'static Member<Strand>) -> Self {
         Self {
             handles: AtomicU32::new(0),
             allowance,
             id: AtomicU64::new(0),
             started: AtomicU64::new(0),
+            first,
+            has_first: AtomicBool::new(false),
             newest: AtomicNumber::none(),
-            strands: AtomicU32::new(0),
             folding: FoldingStrands::new(),
             #[cfg(feature = "propagation")]
             caller: AtomicCaller::new(),
@@ -115,7 +116,14 @@ impl TraceState {
     }
 
     fn take() -> Option<&'static Member<Self>> {
-        TRACES.take_or_make(|| ALLOWANCES.take(Allowance::new).map(Self::new))
+        TRACES.take_or_make(|| {
+            let first = Strand::take()?;
+            let allowance = ALLOWANCES.take(Allowance::new);
+            if allowance.is_none() {
+                STRANDS.give(first);
+            }
+            Some(Self::new(allowance?, first))
+        })
     }
 }
 
@@ -177,14 +185,12 @@ impl Trace {
         state.allowance.reset(room);
         #[cfg(feature = "sites")]
         state.allowance.sites.reset(sites, most_sites);
-        let id = IDS.fetch_add(1, Relaxed) + 1;
+        let id = ids::new_id();
         if id == 1 {
             identity::warm_up();
         }
         state.id.store(id, Relaxed);
         state.started.store(clock::ticks(), Relaxed);
-        state.newest.store(Number::NONE, Relaxed);
-        state.strands.store(0, Relaxed);
         // A thread that finds the trace in the pool sees it as it is now.
         state.handles.store(1, Release);
         Self {
@@ -337,15 +343,12 @@ impl Drop for Trace {
     }
 }
 
-#[cold]
+// Out of line, so that the drop of another handle saves no registers for it.
+#[inline(never)]
 fn recycle(state: &'static Member<TraceState>) {
-    let mut next = STRANDS.get(state.newest.load(Acquire));
-    while let Some(strand) = next {
-        next = STRANDS.get(strand.next_in_trace.load(Relaxed));
-        Strand::recycle(strand);
-    }
-    if !state.folding.clear() {
-        // The process was forked while another thread held the lock: this trace is not used again.
+    let is_cleared = clear_strands(state);
+    if !is_cleared || !state.folding.clear() {
+        // The process was forked while another thread held a lock: this trace is not used again.
         return;
     }
     state.allowance.paths.clear();
@@ -354,6 +357,26 @@ fn recycle(state: &'static Member<TraceState>) {
     #[cfg(feature = "blocks")]
     state.blocks.store(BlocksKey::NONE.to_bits(), Relaxed);
     TRACES.give(state);
+}
+
+fn clear_strands(state: &TraceState) -> bool {
+    let newest = state.newest.load(Acquire);
+    if newest != Number::NONE {
+        recycle_strands(state, newest);
+    }
+    let has_first = state.has_first.load(Acquire);
+    state.has_first.store(false, Relaxed);
+    !has_first || state.first.clear()
+}
+
+#[inline(never)]
+fn recycle_strands(state: &TraceState, newest: Number) {
+    let mut next = STRANDS.get(newest);
+    state.newest.store(Number::NONE, Relaxed);
+    while let Some(strand) = next {
+        next = STRANDS.get(strand.next_in_trace.load(Relaxed));
+        Strand::recycle(strand);
+    }
 }
 
 impl fmt::Debug for Trace {

@@ -1,6 +1,6 @@
 //! The strands of a trace: adding, ending and finding them, and their sum.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_counter::Counts;
 
@@ -9,7 +9,7 @@ use crate::store::address::Address;
 use crate::store::folding::{Ended, OpenStrands};
 use crate::store::strand::{STRANDS, Strand};
 
-use super::Trace;
+use super::{Trace, TraceState};
 
 impl Trace {
     /// Makes a strand below the call at `parent`; `None` if the trace is empty, memory runs out, or no
@@ -17,43 +17,15 @@ impl Trace {
     /// or the parent is folded.
     pub(crate) fn strand(&self, parent: Address) -> Option<&'static Member<Strand>> {
         let state = self.state?;
-        let allowance = state.allowance;
-        let is_folding = parent.path().is_some() || !allowance.take_strand();
-        if is_folding && !allowance.take_folded_strand() {
-            allowance.note_dropped_strand();
-            return None;
+        let (ordinal, records) = state.allowance.take_strand(parent.path().is_none());
+        if ordinal > 0 || !records {
+            return further_strand(state, ordinal, parent, records);
         }
-        let Some(strand) = Strand::take() else {
-            if is_folding {
-                allowance.return_folded_strand();
-            } else {
-                allowance.return_strand();
-            }
-            allowance.note_dropped_strand();
-            return None;
-        };
-        let ordinal = state.strands.fetch_add(1, Relaxed);
-        let trace = state.number();
-        Strand::begin(strand, trace, Some(allowance), ordinal, parent, is_folding);
-        #[cfg(feature = "tracing")]
-        strand.trace_id.store(state.id.load(Relaxed), Relaxed);
-        if is_folding {
-            if !state.folding.begin(strand) {
-                Strand::recycle(strand);
-                allowance.return_folded_strand();
-                allowance.note_dropped_strand();
-                return None;
-            }
-            return Some(strand);
-        }
-        let mut newest = state.newest.load(Relaxed);
-        loop {
-            strand.next_in_trace.store(newest, Relaxed);
-            match state.newest.compare_exchange(newest, strand.number()) {
-                Ok(()) => return Some(strand),
-                Err(other) => newest = other,
-            }
-        }
+        // Only one thread gets here.
+        begin(state, state.first, ordinal, parent, records);
+        // A thread that finds it finds it as it is now.
+        state.has_first.store(true, Release);
+        Some(state.first)
     }
 
     /// Ends a strand of this trace. A folding one is added up and given back.
@@ -76,9 +48,11 @@ impl Trace {
         let newest = self
             .state
             .map_or(Number::NONE, |state| state.newest.load(Acquire));
-        std::iter::successors(STRANDS.get(newest), |strand| {
+        let further = std::iter::successors(STRANDS.get(newest), |strand| {
             STRANDS.get(strand.next_in_trace.load(Relaxed))
-        })
+        });
+        let has_first = self.state.filter(|state| state.has_first.load(Acquire));
+        further.chain(has_first.map(|state| state.first))
     }
 
     /// Returns the strands, in order of creation.
@@ -93,7 +67,7 @@ impl Trace {
     #[cfg(all(feature = "sites", feature = "recorder"))]
     pub(crate) fn has_begun(&self) -> bool {
         self.state
-            .is_some_and(|state| state.strands.load(Relaxed) > 0)
+            .is_some_and(|state| state.allowance.begun_strands() > 0)
     }
 
     /// Returns whether all strands are in the [total](Self::total).
@@ -111,5 +85,60 @@ impl Trace {
             total += ended.strands().iter().map(|(_, (counts, _))| *counts).sum();
         });
         alloc_counter::is_installed().then_some(total)
+    }
+}
+
+fn begin(
+    state: &Member<TraceState>,
+    strand: &Member<Strand>,
+    ordinal: u32,
+    parent: Address,
+    records: bool,
+) {
+    let (trace, allowance) = (state.number(), Some(state.allowance));
+    Strand::begin(strand, trace, allowance, ordinal, parent, !records);
+    #[cfg(feature = "tracing")]
+    strand.trace_id.store(state.id.load(Relaxed), Relaxed);
+}
+
+/// Makes a strand that is not the trace's first, or a folding one.
+#[inline(never)]
+fn further_strand(
+    state: &Member<TraceState>,
+    ordinal: u32,
+    parent: Address,
+    records: bool,
+) -> Option<&'static Member<Strand>> {
+    let allowance = state.allowance;
+    if !records && !allowance.take_folded_strand() {
+        allowance.note_dropped_strand();
+        return None;
+    }
+    let Some(strand) = Strand::take() else {
+        if records {
+            allowance.return_strand();
+        } else {
+            allowance.return_folded_strand();
+        }
+        allowance.note_dropped_strand();
+        return None;
+    };
+    begin(state, strand, ordinal, parent, records);
+    if !records {
+        if !state.folding.begin(strand) {
+            Strand::recycle(strand);
+            allowance.return_folded_strand();
+            allowance.note_dropped_strand();
+            return None;
+        }
+        return Some(strand);
+    }
+    let mut newest = state.newest.load(Relaxed);
+    loop {
+        strand.next_in_trace.store(newest, Relaxed);
+        match state.newest.compare_exchange(newest, strand.number()) {
+            Ok(()) => return Some(strand),
+            Err(other) => newest = other,
+        }
     }
 }
