@@ -5,6 +5,7 @@ use alloc_counter::Local;
 
 use crate::store::address::Address;
 use crate::store::chunk::CallRef;
+use crate::store::record::CallRecord;
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
@@ -54,7 +55,7 @@ pub(crate) fn running_inside(strand: &Strand, call: CallRef) -> Option<CallRef> 
     // The strand is written meanwhile, so what is read may lead in a circle.
     let most = strand.records().count();
     let is_inside = |inner: &CallRef| {
-        let around = |it: &Address| it.call_record().map(|record| record.parent());
+        let around = |it: &Address| it.call_record().map(CallRecord::parent);
         let mut around = std::iter::successors(Some(inner.record.parent()), around).take(most);
         let is_over = |it: &Address| it.call_record().is_some_and(|record| !record.is_open());
         around.find(|it| *it == call.address() || !is_over(it)) == Some(call.address())

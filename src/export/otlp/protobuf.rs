@@ -223,7 +223,7 @@ mod tests {
                     ("path", Value::Path(&long, "f")),
                     ("texts", Value::Texts(Cow::Borrowed(&several))),
                     ("integer", Value::Integer(length as u64)),
-                    ("difference", Value::Difference(-(length as i64))),
+                    ("difference", Value::Difference(-integer(length as u64))),
                     ("flag", Value::Flag(true)),
                     (&*long, Value::Integer(u64::MAX)),
                 ]
