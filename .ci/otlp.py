@@ -60,6 +60,7 @@ def expected(report):
             "tracer.request_id": request["id"],
             **request["labels"],
             **counts(report["total"]),
+            "heap.net_bytes": report.get("net_bytes", 0),
         },
         "events": [],
     }]
@@ -75,6 +76,7 @@ def expected(report):
             "thread.id": call["thread"]["number"],
             "heap.peak_bytes": call["peak_bytes"],
             **counts(call["total"]),
+            "heap.net_bytes": call.get("net_bytes", 0),
             **counts(call["self"], "heap.self."),
         }
         if "name" in call["thread"]:

@@ -10,11 +10,6 @@ use inferno::flamegraph::{self, Options};
 use crate::hotspots::{By, Hotspots, Unit};
 use crate::report::units::plural;
 
-use super::folded::for_each_stack;
-
-/// Deeper paths are drawn as one frame: nobody can use a higher picture.
-const MAX_DEPTH: usize = 500;
-
 impl Hotspots {
     /// Draws a flame graph as SVG: each path is a bar on top of the one that leads to it, as wide as
     /// its share of the figure. A browser can search it and zoom into it.
@@ -59,14 +54,14 @@ impl Hotspots {
         let own = by.own().ok_or(FlamegraphError(Problem::NoSum(by)))?;
         let mut earlier = HashMap::new();
         let mut old = Sum::default();
-        before.stacks(own, |stack, figure| {
+        before.for_each_stack(own, |stack, figure| {
             let scaled = scale(figure, self.reports(), before.reports());
             *earlier.entry(stack.to_owned()).or_insert(0) += scaled;
             old.add(scaled)
         })?;
         let mut whole = Sum::default();
         let mut lines = String::new();
-        self.stacks(own, |stack, figure| {
+        self.for_each_stack(own, |stack, figure| {
             let before = earlier.get(stack).copied().unwrap_or(0);
             // Only the first of two equal stacks gets the earlier figure.
             earlier.remove(stack);
@@ -106,35 +101,11 @@ impl Hotspots {
         mut each: impl FnMut(&str, u64) -> Result<(), FlamegraphError>,
     ) -> Result<String, FlamegraphError> {
         let mut lines = String::new();
-        self.stacks(by, |stack, figure| {
+        self.for_each_stack(by, |stack, figure| {
             let _ = writeln!(lines, "{stack} {figure}");
             each(stack, figure)
         })?;
         Ok(lines)
-    }
-
-    /// Calls `each` with the paths that are drawn and their figures.
-    fn stacks(
-        &self,
-        by: By,
-        mut each: impl FnMut(&str, u64) -> Result<(), FlamegraphError>,
-    ) -> Result<(), FlamegraphError> {
-        let mut drawn = Vec::new();
-        let mut figures: Vec<u64> = Vec::new();
-        for path in self.paths() {
-            let figure = by.of(path.totals);
-            if path.depth < MAX_DEPTH {
-                drawn.push(path);
-                figures.push(figure);
-            } else if let Some(edge) = figures.last_mut() {
-                // Deeper paths follow directly on the one at the limit.
-                *edge = edge.saturating_add(figure);
-            }
-        }
-        for_each_stack(&drawn, |stack, place| match figures[place] {
-            0 => Ok(()),
-            figure => each(stack, figure),
-        })
     }
 }
 

@@ -5,47 +5,59 @@
 use std::fmt::Write as _;
 use std::io;
 
-use crate::hotspots::{By, Frame, Hotspots, Path};
+use crate::hotspots::{By, Frame, Hotspots};
+
+/// Deeper paths are cut: nobody can use a higher picture, and a path has all of its names.
+pub(super) const MAX_DEPTH: usize = 500;
 
 impl Hotspots {
     /// Writes folded stacks: a line for each path with its functions, the outermost first, separated by
     /// `;`, a space, and the figure, as in `service::handle;service::db::store 57`.
     ///
     /// Flame graph tools expect a figure that adds up to the whole, such as one of [`By::own`]; others
-    /// include the paths below. Paths of which the figure is 0 are left out. Characters that would end a
-    /// frame or a line are escaped as in Rust (`\u{3b}`).
+    /// include the paths below. Paths of which the figure is 0 are left out. Paths of more than 500 functions
+    /// are cut at that depth. Characters that would end a frame or a line are escaped as in Rust (`\u{3b}`).
     ///
     /// # Errors
     ///
     /// Those of `out`.
     pub fn write_stacks(&self, by: By, mut out: impl io::Write) -> io::Result<()> {
-        let paths = self.paths();
-        for_each_stack(&paths, |stack, place| match by.of(paths[place].totals) {
-            0 => Ok(()),
-            figure => writeln!(out, "{stack} {figure}"),
-        })
+        self.for_each_stack(by, |stack, figure| writeln!(out, "{stack} {figure}"))
     }
-}
 
-/// Calls `each` with the stack and the index of each path.
-pub(super) fn for_each_stack<E>(
-    paths: &[Path<'_>],
-    mut each: impl FnMut(&str, usize) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut stack = String::new();
-    // Lengths of the stacks that lead to the next path.
-    let mut ends: Vec<usize> = Vec::new();
-    for (place, path) in paths.iter().enumerate() {
-        ends.truncate(path.depth);
-        stack.truncate(ends.last().copied().unwrap_or(0));
-        if path.depth > 0 {
-            stack.push(';');
+    /// Calls `each` with the stack and the figure of each path, unless the figure is 0.
+    pub(super) fn for_each_stack<E>(
+        &self,
+        by: By,
+        mut each: impl FnMut(&str, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Others include the paths below already.
+        let adds_up = by.own() == Some(by);
+        let mut stack = String::new();
+        // Lengths of the stacks that lead to the next path.
+        let mut ends: Vec<usize> = Vec::new();
+        let mut paths = self.paths().into_iter().peekable();
+        while let Some(path) = paths.next() {
+            ends.truncate(path.depth);
+            stack.truncate(ends.last().copied().unwrap_or(0));
+            if path.depth > 0 {
+                stack.push(';');
+            }
+            push_name(&mut stack, path.frame);
+            ends.push(stack.len());
+            let mut figure = by.of(path.totals);
+            // Deeper paths follow directly on the one at the limit.
+            while let Some(deeper) = paths.next_if(|path| path.depth >= MAX_DEPTH) {
+                if adds_up {
+                    figure = figure.saturating_add(by.of(deeper.totals));
+                }
+            }
+            if figure > 0 {
+                each(&stack, figure)?;
+            }
         }
-        push_name(&mut stack, path.frame);
-        ends.push(stack.len());
-        each(&stack, place)?;
+        Ok(())
     }
-    Ok(())
 }
 
 /// Appends a name without a space behind which a tool would look for a number, and without characters that end

@@ -15,8 +15,7 @@ use crate::hotspots::{By, Frame, Hotspots};
 use crate::report::escape::Escaped;
 use crate::report::units::plural;
 
-/// Deeper calls are added to those at this depth, because each sample lists all functions on its path.
-const MAX_DEPTH: usize = 500;
+use super::folded::MAX_DEPTH;
 
 /// Figures of each sample, without the calls inside: pprof adds those itself.
 const FIGURES: [(By, &str, &str); 5] = [

@@ -59,10 +59,11 @@
 //! | on which thread it began | `thread.id`, `thread.name` |
 //! | HTTP, of requests of [`RecorderLayer`](crate::tower) | `http.request.method`, `http.route`, `url.path`, `http.response.status_code`, `http.response.body.size` |
 //! | allocations, with calls inside | `heap.allocations`, `heap.bytes`, `heap.frees`, `heap.freed_bytes`, `heap.peak_bytes` |
+//! | what is kept: bytes allocated minus freed | `heap.net_bytes`, below 0 if more was freed |
 //! | allocations, without them | `heap.self.allocations`, `heap.self.bytes` |
 //! | the three heaviest lines | `heap.sites`, if the trace records them |
 //! | times without calls inside, and of polls | `tracer.self_ns`, `tracer.busy_ns`, `tracer.self_busy_ns` |
-//! | the baseline | `tracer.baseline.…` (p50 and p95 of calls, time and allocations), `tracer.path.…` (the same of this request) and `tracer.stands_out` |
+//! | the baseline | `tracer.baseline.…` (p50 and p95 of calls, time, allocations and kept bytes), `tracer.path.…` (the same of this request) and `tracer.stands_out` |
 //! | why the request was kept | `tracer.kept` = true and `tracer.reason`, an array, on its span |
 //!
 //! A collector that does tail sampling keeps the whole of a trace by the attribute `tracer.kept`.

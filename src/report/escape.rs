@@ -50,7 +50,7 @@ impl Display for Escaped<'_> {
 }
 
 /// Returns whether a character is invisible or has an effect when a text is shown: controls, line ends,
-/// and Unicode's `Default_Ignorable_Code_Point`, which includes the bidirectional controls of its
+/// noncharacters, and Unicode's `Default_Ignorable_Code_Point`, which includes the bidirectional controls of its
 /// annex 9. Variation selectors are not, as many emoji have them.
 pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
@@ -73,6 +73,13 @@ pub(crate) fn is_dangerous(character: char) -> bool {
                 | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
         )
+        || is_no_character(character)
+}
+
+/// Returns whether Unicode has promised that this will never be a character. XML refuses two of these.
+fn is_no_character(character: char) -> bool {
+    let code = u32::from(character);
+    code & 0xfffe == 0xfffe || matches!(code, 0xfdd0..=0xfdef)
 }
 
 #[cfg(test)]
@@ -85,6 +92,10 @@ mod tests {
         assert_eq!(
             Escaped(invisible).to_string(),
             "ad\\u{200b}min\\u{ad} \\u{feff}a\\u{200d}b\\u{2060}\\u{3164}\\u{e0041}"
+        );
+        assert_eq!(
+            Escaped("a\u{fffe}b\u{ffff}c\u{10fffe}d\u{fdd0}e\u{fffd}").to_string(),
+            "a\\u{fffe}b\\u{ffff}c\\u{10fffe}d\\u{fdd0}e\u{fffd}"
         );
         // Visible characters are unchanged, also with combining marks and variation selectors.
         let visible = "e\u{301} \u{2764}\u{fe0f} مرحبا 漢字 �";

@@ -1,4 +1,4 @@
-//! Requests in flight; the page reloads itself until it is paused.
+//! Requests in flight; the page reloads itself if that is asked for.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::report::units::{count, or_unknown, time};
 use super::layout::{and_more, cell, shown};
 use super::{Asked, Mounted, Refused, json, layout};
 
+/// The link's.
 const AGAIN_SECONDS: u32 = 2;
 /// Number of requests that are shown, the oldest first.
 const MOST: usize = 200;
@@ -33,17 +34,21 @@ pub(super) fn page(page: &Mounted, asked: &Asked) -> Result<Response, Refused> {
     }
     let open = in_flight.iter().flat_map(|request| &request.now.open);
     let names = Names::of(open.map(|call| (&*call.module, &*call.name)));
-    let again = asked.get("pause").is_none().then_some(AGAIN_SECONDS);
+    // It may interrupt a reader, so nobody gets it unasked (WCAG 2.2.2).
+    let again = asked
+        .get("refresh")
+        .and_then(|seconds| seconds.parse().ok());
+    let again = again.filter(|seconds| *seconds > 0_u32);
     let content = html! {
         h1 { "In flight" }
         p.faint {
             "The oldest first; "
-            @match again {
-                Some(seconds) => {
-                    "this page is loaded again every " (seconds) " seconds. "
-                    a href=(asked.link("/in-flight?pause")) { "Pause" }
-                }
-                None => { "as they were a moment ago. " a href=(asked.link("/in-flight")) { "Go on" } }
+            @if let Some(seconds) = again {
+                "this page is loaded again every " (seconds) " s. "
+                a href=(asked.link("/in-flight")) { "Stop" }
+            } @else {
+                "as they were a moment ago. "
+                a href=(asked.link(&format!("/in-flight?refresh={AGAIN_SECONDS}"))) { "Load again every " (AGAIN_SECONDS) " s" }
             }
         }
         @if in_flight.is_empty() { p { "No request is in flight." } }

@@ -43,7 +43,7 @@ pub fn in_current_trace<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
 ///
 /// Each run is a [scope](crate::Trace::inject) of its own, of which a trace records 1,000 one by one by
 /// [default](crate::Limits::strands). So for many small items wrap the work on a chunk of them. A
-/// closure without an argument takes `|()|`.
+/// closure without an argument takes `|()|`. The compiler needs the type of a borrowed argument, as in the example.
 ///
 /// Cost: that of [`fetch`](crate::fetch) now, and that of [`inject`](crate::Trace::inject) in each run.
 ///

@@ -5,6 +5,7 @@ use alloc_counter::Local;
 
 use crate::store::address::Address;
 use crate::store::chunk::CallRef;
+use crate::store::record::CallRecord;
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading, Usage};
 use crate::write::cursor::{self, Position};
@@ -30,6 +31,12 @@ pub(crate) fn outer(here: &Position, call: CallRef) -> Option<CallRef> {
 
 /// Returns the calls directly inside this one.
 pub(crate) fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
+    let later = opened_later(strand, call);
+    later.filter(move |inner| inner.record.parent() == call.address())
+}
+
+/// Returns all calls that may be inside this one.
+fn opened_later(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
     // They were opened later, but a folded one may be in an older place, and one that moved may be older.
     let is_folded = call.record.state().is_folded();
     let start = call.record.start();
@@ -39,9 +46,22 @@ pub(crate) fn inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = Cal
     } else {
         Some(call.address())
     };
-    strand
-        .calls_after(after)
-        .filter(move |inner| inner.record.parent() == call.address())
+    strand.calls_after(after)
+}
+
+/// Returns a call that is running inside this one, directly or inside calls that other threads stopped: the
+/// strand's own thread does not move it out of these.
+pub(crate) fn running_inside(strand: &Strand, call: CallRef) -> Option<CallRef> {
+    // The strand is written meanwhile, so what is read may lead in a circle.
+    let most = strand.records().count();
+    let is_inside = |inner: &CallRef| {
+        let around = |it: &Address| it.call_record().map(CallRecord::parent);
+        let mut around = std::iter::successors(Some(inner.record.parent()), around).take(most);
+        let is_over = |it: &Address| it.call_record().is_some_and(|record| !record.is_open());
+        around.find(|it| *it == call.address() || !is_over(it)) == Some(call.address())
+    };
+    let mut later = opened_later(strand, call);
+    later.find(|inner| inner.record.is_running() && is_inside(inner))
 }
 
 /// Moves the outermost call that is running inside this one into the call around. Returns this call's

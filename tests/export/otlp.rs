@@ -86,3 +86,24 @@ fn folded_calls_are_events_with_their_sums_and_no_spans() {
     assert_eq!(attribute("tracer.folded.calls"), int(7));
     assert_eq!(attribute("heap.allocations"), int(14));
 }
+
+#[test]
+fn calls_have_the_bytes_that_they_keep_also_below_0() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    let outer = call!("outer");
+    let text = {
+        let _keeps = call!("keeps");
+        "x".repeat(1_000)
+    };
+    {
+        let _frees = call!("frees");
+        drop(text);
+    }
+    outer.stop();
+    drop(scope);
+    let all = spans(&[&trace]).remove(0);
+    let net = all.iter().map(|span| attribute(span, "heap.net_bytes"));
+    let expected = [0, 0, 1_000, -1_000].map(|bytes| Some(Value::IntValue(bytes)));
+    assert_eq!(net.collect::<Vec<_>>(), expected);
+}

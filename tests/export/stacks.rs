@@ -75,6 +75,39 @@ fn stacks_by_self_and_by_total() {
     assert_eq!(stacks(&hotspots, By::Failures), "");
 }
 
+fn deep(levels: u64) {
+    let _call = call!();
+    allocate(1);
+    if levels > 1 {
+        deep(levels - 1);
+    }
+}
+
+/// A path has all of its names, so the size would grow with the square of the depth.
+#[test]
+fn deep_paths_are_cut_and_no_figure_is_lost() {
+    let trace = Trace::new();
+    let scope = trace.inject();
+    deep(700);
+    drop(scope);
+    let hotspots = hotspots(&[trace.report()]);
+    let last_of = |by: By, lines: usize, sum: u64| {
+        let stacks = stacks(&hotspots, by);
+        let figures: Vec<u64> = stacks
+            .lines()
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+            .collect();
+        assert_eq!((figures.len(), figures.iter().sum()), (lines, sum), "{by}");
+        let deepest = stacks.lines().last().unwrap();
+        assert_eq!(deepest.matches("::deep").count(), lines);
+        figures[lines - 1]
+    };
+    assert_eq!(last_of(By::SelfAllocations, 500, 700), 201);
+    assert_eq!(last_of(By::Calls, 500, 700), 201);
+    // A function that calls itself has all of it once, at the outermost call.
+    assert_eq!(last_of(By::Allocations, 1, 700), 700);
+}
+
 #[test]
 fn a_hostile_name_is_one_frame_of_one_line() {
     let stacks = stacks(&hotspots(&[hostile()]), By::SelfAllocations);

@@ -360,5 +360,32 @@ fn in_flight_requests_have_their_place() {
         page.contains("in_flight_requests_have_their_place<span class=\"faint\"> · half</span>"),
         "{page}"
     );
-    assert!(page.contains("http-equiv=\"refresh\" content=\"2\""));
+}
+
+#[test]
+fn the_page_reloads_itself_only_if_asked_to() {
+    let site = Site::new();
+    let page = |query: &str| site.get(&format!("/debug/traces/in-flight{query}"), "").1;
+    let again = |seconds: u32| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">");
+
+    let still = page("");
+    assert!(!still.contains("http-equiv"), "{still}");
+    let link = "<a href=\"/debug/traces/in-flight?refresh=2\">Load again every 2 s</a>";
+    assert!(still.contains(link), "{still}");
+
+    let stop = "<a href=\"/debug/traces/in-flight\">Stop</a>";
+    for seconds in [2, 60] {
+        let reloading = page(&format!("?refresh={seconds}"));
+        assert!(reloading.contains(&again(seconds)), "{reloading}");
+        assert!(reloading.contains(stop), "{reloading}");
+    }
+    for wrong in ["0", "-1", "2;url=//evil.example", "", "4294967296"] {
+        assert_eq!(
+            page(&format!("?refresh={wrong}"))
+                .matches("http-equiv")
+                .count(),
+            0,
+            "{wrong}"
+        );
+    }
 }

@@ -10,6 +10,7 @@ mod pause;
 mod folded;
 mod numbers;
 mod programs;
+mod remote;
 mod requests;
 mod tasks;
 

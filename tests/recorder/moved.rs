@@ -4,9 +4,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use tracer::alloc::exclude;
 use tracer::hotspots::{By, Hotspots};
 use tracer::recorder::{Policy, Recorder};
-use tracer::{Outcome, Report, Trace, call};
+use tracer::{Outcome, Report, Trace, call, fetch};
+
+use crate::common::allocate;
 
 /// Opens `f` in `handle`, and polls it within `g`.
 async fn handle(fail: bool) {
@@ -107,4 +110,44 @@ fn a_peak_that_the_report_does_not_know_keeps_nothing() {
         recorder.flush(Duration::from_secs(20));
         assert_eq!(recorder.kept().len(), 1);
     }
+}
+
+/// `inner` is in `outer` once another thread has stopped `middle`, and moves on when `outer` stops. What is
+/// spawned from it belongs to the calls that are around it then.
+fn spawns_after_a_stop_elsewhere() {
+    let outer = call!("outer");
+    let middle = call!("middle");
+    let inner = call!("inner");
+    exclude(|| std::thread::scope(|scope| drop(scope.spawn(|| middle.stop()).join())));
+    {
+        let _scope = fetch().inject();
+        allocate(5);
+    }
+    outer.stop();
+    inner.stop();
+}
+
+#[test]
+fn the_recorder_and_the_report_agree_on_what_is_around_spawned_work() {
+    let recorder = Recorder::builder()
+        .policy(Policy::none().when("all", |_| true))
+        .start()
+        .unwrap();
+    for _ in 0..30 {
+        recorder.record("spawns", spawns_after_a_stop_elsewhere);
+    }
+    recorder.flush(Duration::from_secs(20));
+    let report = &recorder.kept()[0];
+    let calls = report.calls.iter().map(|call| {
+        let total = call.total.map(|it| it.allocates());
+        let own = call.self_counts.map(|it| it.allocates());
+        let usual = call.compared.as_ref().unwrap().usual_allocates.unwrap();
+        (call.id.as_deref(), total, own, usual.p50)
+    });
+    let expected = [
+        (Some("outer"), Some(5), Some(0), 5),
+        (Some("middle"), Some(0), Some(0), 0),
+        (Some("inner"), Some(5), Some(5), 5),
+    ];
+    assert_eq!(calls.collect::<Vec<_>>(), expected);
 }

@@ -14,7 +14,7 @@ use super::span::{Attribute, Value};
 pub(super) struct Attributes<'a>(pub(super) Vec<Attribute<'a>>);
 
 /// Most spans have fewer attributes.
-const USUAL: usize = 36;
+const USUAL: usize = 40;
 /// How many sites of a call are told.
 const SITES: usize = 3;
 
@@ -119,6 +119,7 @@ impl<'a> Attributes<'a> {
             self.number("heap.bytes", counts.bytes_allocated);
             self.number("heap.frees", counts.deallocations);
             self.number("heap.freed_bytes", counts.bytes_deallocated);
+            self.add("heap.net_bytes", Value::Difference(counts.net_bytes()));
         }
     }
 
@@ -156,6 +157,11 @@ impl<'a> Attributes<'a> {
             self.number("tracer.path.allocations", allocates);
             self.number("tracer.baseline.allocations_p50", usual.p50);
             self.number("tracer.baseline.allocations_p95", usual.p95);
+        }
+        if let (Some(net), Some(usual)) = (compared.net_bytes, compared.usual_net_bytes) {
+            self.add("tracer.path.net_bytes", Value::Difference(net));
+            self.number("tracer.baseline.net_bytes_p50", usual.p50);
+            self.number("tracer.baseline.net_bytes_p95", usual.p95);
         }
     }
 

@@ -165,6 +165,7 @@ impl Serialize for Value<'_> {
             }
             Self::Texts(texts) => one(serializer, "arrayValue", &Values(texts)),
             Self::Integer(number) => one(serializer, "intValue", &Shown(integer(*number))),
+            Self::Difference(number) => one(serializer, "intValue", &Shown(number)),
             Self::Flag(is_set) => one(serializer, "boolValue", is_set),
         }
     }

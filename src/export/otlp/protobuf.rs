@@ -96,6 +96,7 @@ fn value_bytes(value: &Value<'_>) -> usize {
         Value::Path(module, name) => field_bytes(path_bytes(module, name)),
         Value::Flag(_) => 2,
         Value::Integer(value) => 1 + encoded_len_varint(integer(*value).cast_unsigned()),
+        Value::Difference(value) => 1 + encoded_len_varint(value.cast_unsigned()),
         Value::Texts(texts) => field_bytes(texts_bytes(texts)),
     }
 }
@@ -121,6 +122,7 @@ fn encode_value(value: &Value<'_>, out: &mut Vec<u8>) {
         }
         Value::Flag(is_set) => number(out, 2, u64::from(*is_set)),
         Value::Integer(value) => number(out, 3, integer(*value).cast_unsigned()),
+        Value::Difference(value) => number(out, 3, value.cast_unsigned()),
         Value::Texts(texts) => {
             head(out, 5, texts_bytes(texts));
             for text in texts.iter() {
@@ -221,6 +223,7 @@ mod tests {
                     ("path", Value::Path(&long, "f")),
                     ("texts", Value::Texts(Cow::Borrowed(&several))),
                     ("integer", Value::Integer(length as u64)),
+                    ("difference", Value::Difference(-integer(length as u64))),
                     ("flag", Value::Flag(true)),
                     (&*long, Value::Integer(u64::MAX)),
                 ]
@@ -258,6 +261,10 @@ mod tests {
                 (
                     "integer",
                     any_value::Value::IntValue(length.try_into().unwrap()),
+                ),
+                (
+                    "difference",
+                    any_value::Value::IntValue(-i64::try_from(length).unwrap()),
                 ),
                 ("flag", any_value::Value::BoolValue(true)),
                 (&*long, any_value::Value::IntValue(i64::MAX)),

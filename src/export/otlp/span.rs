@@ -55,6 +55,8 @@ pub(super) enum Value<'a> {
     Texts(Cow<'a, [String]>),
     /// Beyond the range of the protocol, the greatest that it has.
     Integer(u64),
+    /// It may be below 0.
+    Difference(i64),
     Flag(bool),
 }
 

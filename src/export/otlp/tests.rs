@@ -7,9 +7,9 @@ const REPORT: &str = concat!(
     r#"{"tracer_report":1,"request":{"name":"GET /orders/{id}","id":"ca7a87c4","#,
     r#""labels":{"path":"/orders/7","status":"500","sent":"21","frames":"1","tenant":"a\"b","tracer.kept":"no","":"x"},"#,
     r#""wall_ns":2000,"outcome":"failed","message":"500: no row","reasons":["failed","slow"],"#,
-    r#""compared":{"calls":1,"wall_ns":2000,"allocates":12,"of":40,"requests":40,"#,
+    r#""compared":{"calls":1,"wall_ns":2000,"allocates":12,"net_bytes":12,"of":40,"requests":40,"#,
     r#""usual_calls":{"p50":1,"p95":1,"p99":1,"max":1},"usual_wall_ns":{"p50":900,"p95":950,"p99":990,"max":999},"#,
-    r#""usual_allocates":{"p50":4,"p95":5,"p99":6,"max":7}}},"#,
+    r#""usual_allocates":{"p50":4,"p95":5,"p99":6,"max":7},"usual_net_bytes":{"p50":0,"p95":8,"p99":9,"max":10}}},"#,
     r#""trace":7,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span":"b7ad6b7169203331","#,
     r#""tracestate":"rojo=1","started_unix_ns":1763942400000000001,"elapsed_ns":2000,"memory_bytes":4096,"#,
     r#""total":{"allocations":10,"reallocations":2,"deallocations":9,"bytes_allocated":512,"bytes_deallocated":500},"#,
@@ -39,6 +39,7 @@ SERVER GET /orders/{id} 00f067aa0ba902b7 in b7ad6b7169203331 of 4bf92f3577b34da6
   heap.bytes {"intValue":"512"}
   heap.frees {"intValue":"9"}
   heap.freed_bytes {"intValue":"500"}
+  heap.net_bytes {"intValue":"12"}
   tracer.outcome {"stringValue":"failed"}
   tracer.folded_calls {"intValue":"1000"}
   tracer.wall_ns {"intValue":"2000"}
@@ -54,6 +55,9 @@ SERVER GET /orders/{id} 00f067aa0ba902b7 in b7ad6b7169203331 of 4bf92f3577b34da6
   tracer.path.allocations {"intValue":"12"}
   tracer.baseline.allocations_p50 {"intValue":"4"}
   tracer.baseline.allocations_p95 {"intValue":"5"}
+  tracer.path.net_bytes {"intValue":"12"}
+  tracer.baseline.net_bytes_p50 {"intValue":"0"}
+  tracer.baseline.net_bytes_p95 {"intValue":"8"}
   http.request.method {"stringValue":"GET"}
   http.route {"stringValue":"/orders/{id}"}
   url.path {"stringValue":"/orders/7"}
@@ -73,6 +77,7 @@ INTERNAL handle 00000000000000a1 in 00f067aa0ba902b7 of 4bf92f3577b34da6a3ce929d
   heap.bytes {"intValue":"512"}
   heap.frees {"intValue":"9"}
   heap.freed_bytes {"intValue":"500"}
+  heap.net_bytes {"intValue":"12"}
   heap.self.allocations {"intValue":"1"}
   heap.self.bytes {"intValue":"8"}
   heap.peak_bytes {"intValue":"256"}

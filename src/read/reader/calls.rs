@@ -139,7 +139,16 @@ impl StrandCalls {
         }
     }
 
-    /// Adds that a call left `before` and moved into another one.
+    /// Adds that the strand's thread moved a call from `before` into another one. The record was written since
+    /// the call was added.
+    pub(super) fn add_move(&mut self, call: Address, before: Address, so_far: Usage, moment: u64) {
+        if let (Some(added), Some(record)) = (self.get_mut(call), call.call_record()) {
+            added.within = CallId::at(record.parent());
+        }
+        self.add_adoption(call, before, so_far, moment);
+    }
+
+    /// Adds that a call was inside `before` until it left.
     pub(super) fn add_adoption(
         &mut self,
         call: Address,
@@ -148,8 +157,7 @@ impl StrandCalls {
         moment: u64,
     ) {
         let left_ns = self.since_trace(moment);
-        if let (Some(call), Some(record)) = (self.get_mut(call), call.call_record()) {
-            call.within = CallId::at(record.parent());
+        if let Some(call) = self.get_mut(call) {
             call.adoptions.push(Adoption {
                 within: CallId::at(before),
                 left_ns,

@@ -87,13 +87,18 @@ fn has_later_label(strand: &Strand, call: Address, place: TextPlace, moment: u64
 }
 
 /// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in it
-/// before the strand's thread saw the stop, into the call around it.
+/// before the strand's thread saw the stop, into the call around it. From there they left for others.
 fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {
         let goes_on = !call.has_stopped() || call.start_ns.saturating_add(call.wall_ns) > at_ns;
         if call.within == Some(stopped) && goes_on {
             call.within = around;
+        }
+        for adoption in &mut call.adoptions {
+            if adoption.within == Some(stopped) && adoption.left_ns > at_ns {
+                adoption.within = around;
+            }
         }
     }
 }

@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
             View::Move(moved) => {
                 let (call, moment) = (moved.call(), moved.moment());
                 self.calls
-                    .add_adoption(call, moved.before(), moved.so_far(), moment);
+                    .add_move(call, moved.before(), moved.so_far(), moment);
             }
             View::Checkpoint(_) | View::Message(_) | View::Label(_) | View::Text(_) => {}
         }

@@ -92,11 +92,15 @@ impl Moves {
     }
 
     /// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in
-    /// it before the strand's thread saw the stop, into the call around it.
+    /// it before the strand's thread saw the stop, into the call around it. From there they left for others.
     #[cold]
     pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut TraceCalls) {
         for (stopped, moment) in std::mem::take(&mut self.stopped) {
             let around = calls.all[stopped].within;
+            let late = |it: &&mut Move| it.around.get() == Some(stopped) && it.left > moment;
+            for moved in self.all.iter_mut().filter(late) {
+                moved.around = around;
+            }
             for (address, record) in recorded_calls(strand) {
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
                 if goes_on
