@@ -127,27 +127,70 @@ fn spawns_after_a_stop_elsewhere() {
     inner.stop();
 }
 
-#[test]
-fn the_recorder_and_the_report_agree_on_what_is_around_spawned_work() {
+/// `held` is suspended in `outer` while another thread stops that one, and goes on elsewhere.
+fn is_suspended_at_a_stop_elsewhere() {
+    let outer = call!("outer");
+    let held = call!("held");
+    {
+        let _scope = fetch().inject();
+        allocate(5);
+    }
+    let future = held.instrument(async {});
+    let other = call!("other");
+    exclude(|| std::thread::scope(|scope| drop(scope.spawn(|| outer.stop()).join())));
+    drop(future);
+    allocate(2);
+    other.stop();
+}
+
+/// Returns each call's id, total, own and usual allocations, and parent.
+type Figures = (&'static str, u64, u64, u64, Option<usize>);
+
+fn assert_agree(request: fn(), expected: &[Figures]) {
     let recorder = Recorder::builder()
         .policy(Policy::none().when("all", |_| true))
         .start()
         .unwrap();
     for _ in 0..30 {
-        recorder.record("spawns", spawns_after_a_stop_elsewhere);
+        recorder.record("spawns", request);
     }
     recorder.flush(Duration::from_secs(20));
     let report = &recorder.kept()[0];
     let calls = report.calls.iter().map(|call| {
-        let total = call.total.map(|it| it.allocates());
-        let own = call.self_counts.map(|it| it.allocates());
+        let total = call.total.unwrap().allocates();
+        let own = call.self_counts.unwrap().allocates();
         let usual = call.compared.as_ref().unwrap().usual_allocates.unwrap();
-        (call.id.as_deref(), total, own, usual.p50)
+        (
+            call.id.as_deref().unwrap(),
+            total,
+            own,
+            usual.p50,
+            call.parent,
+        )
     });
-    let expected = [
-        (Some("outer"), Some(5), Some(0), 5),
-        (Some("middle"), Some(0), Some(0), 0),
-        (Some("inner"), Some(5), Some(5), 5),
-    ];
     assert_eq!(calls.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_recorder_and_the_report_agree_on_what_is_around_spawned_work() {
+    assert_agree(
+        spawns_after_a_stop_elsewhere,
+        &[
+            ("outer", 5, 0, 5, None),
+            ("middle", 0, 0, 0, Some(0)),
+            ("inner", 5, 5, 5, Some(1)),
+        ],
+    );
+}
+
+#[test]
+fn a_call_that_was_suspended_at_a_stop_elsewhere_stays_where_it_was_opened() {
+    assert_agree(
+        is_suspended_at_a_stop_elsewhere,
+        &[
+            ("outer", 5, 0, 5, None),
+            ("held", 5, 5, 5, Some(0)),
+            ("other", 2, 2, 2, Some(0)),
+        ],
+    );
 }

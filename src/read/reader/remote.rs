@@ -86,8 +86,8 @@ fn has_later_label(strand: &Strand, call: Address, place: TextPlace, moment: u64
     })
 }
 
-/// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in it
-/// before the strand's thread saw the stop, into the call around it. From there they left for others.
+/// Moves calls that were inside a stopped call when another thread stopped it, or that came into it before the
+/// strand's thread saw the stop, into the call around it. From there they left for others.
 fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {
@@ -95,10 +95,19 @@ fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
         if call.within == Some(stopped) && goes_on {
             call.within = around;
         }
+        call.adoptions.sort_by_key(|adoption| adoption.left_ns);
+        let mut came_ns = call.start_ns;
         for adoption in &mut call.adoptions {
-            if adoption.within == Some(stopped) && adoption.left_ns > at_ns {
-                adoption.within = around;
+            let left_ns = adoption.left_ns;
+            if adoption.within == Some(stopped) && left_ns > at_ns {
+                if came_ns < at_ns {
+                    // It was suspended, so what it did by then was done before the stop.
+                    adoption.left_ns = at_ns;
+                } else {
+                    adoption.within = around;
+                }
             }
+            came_ns = left_ns;
         }
     }
 }

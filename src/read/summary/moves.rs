@@ -60,6 +60,12 @@ impl Moves {
         moves.map(|it| (it.left, it.around))
     }
 
+    fn of_mut(&mut self, call: usize) -> impl Iterator<Item = &mut Move> {
+        let first = self.all.partition_point(|it| it.call < call);
+        let moves = self.all[first..].iter_mut();
+        moves.take_while(move |it| it.call == call)
+    }
+
     /// Resolves in which calls the strand's moved calls were opened, and which they are inside of now.
     /// The latter may have been opened after them.
     #[cold]
@@ -91,22 +97,32 @@ impl Moves {
         !self.stopped.is_empty()
     }
 
-    /// Moves calls that ran inside a stopped call when another thread stopped it, or that were opened in
-    /// it before the strand's thread saw the stop, into the call around it. From there they left for others.
+    /// Moves calls that were inside a stopped call when another thread stopped it, or that came into it before
+    /// the strand's thread saw the stop, into the call around it. From there they left for others.
     #[cold]
     pub(super) fn leave_stopped(&mut self, strand: &Strand, calls: &mut TraceCalls) {
         for (stopped, moment) in std::mem::take(&mut self.stopped) {
             let around = calls.all[stopped].within;
-            let late = |it: &&mut Move| it.around.get() == Some(stopped) && it.left > moment;
-            for moved in self.all.iter_mut().filter(late) {
-                moved.around = around;
-            }
             for (address, record) in recorded_calls(strand) {
+                let Some(index) = calls.index(address).get() else {
+                    continue;
+                };
+                let mut came = record.start();
+                for moved in self.of_mut(index) {
+                    let left = moved.left;
+                    if moved.around.get() == Some(stopped) && left > moment {
+                        if came < moment {
+                            // It was suspended, so nothing was spawned from it since.
+                            moved.left = moment;
+                        } else {
+                            moved.around = around;
+                        }
+                    }
+                    came = left;
+                }
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
-                if goes_on
-                    && let Some(call) = calls.get_mut(address)
-                    && call.within.get() == Some(stopped)
-                {
+                let call = &mut calls.all[index];
+                if goes_on && call.within.get() == Some(stopped) {
                     call.within = around;
                 }
             }
