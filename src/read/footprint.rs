@@ -3,7 +3,6 @@
 #[cfg(feature = "sites")]
 use alloc_counter::SiteLog;
 
-#[cfg(feature = "recorder")]
 use crate::primitives::pool::Member;
 use crate::store::chunk::Chunk;
 use crate::store::strand::Strand;
@@ -46,13 +45,13 @@ impl Footprint {
 
     /// Returns the bytes of the pages of records, which a report states.
     pub(crate) fn record_bytes(self) -> u64 {
-        self.chunks as u64 * size_of::<Chunk>() as u64
+        self.chunks as u64 * size_of::<Member<Chunk>>() as u64
     }
 
     /// Returns the bytes of all its memory.
     #[cfg(feature = "recorder")]
     pub(crate) fn bytes(self) -> usize {
-        self.chunks * size_of::<Chunk>()
+        self.chunks * size_of::<Member<Chunk>>()
             + self.strands * size_of::<Member<Strand>>()
             + self.sums * size_of::<Member<SharedSum>>()
             + self.sites
