@@ -203,6 +203,8 @@ pub(super) struct TraceCalls {
     indexes: AddressMap,
     /// The number of calls for which there was no memory.
     pub(super) lost: u64,
+    /// So there is no need to look at how each ended.
+    pub(super) have_all_stopped_well: bool,
 }
 
 impl TraceCalls {
@@ -211,6 +213,7 @@ impl TraceCalls {
             all: Vec::new(),
             indexes: AddressMap::new(),
             lost: 0,
+            have_all_stopped_well: true,
         }
     }
 
@@ -218,6 +221,7 @@ impl TraceCalls {
         self.all.clear();
         self.indexes.clear();
         self.lost = 0;
+        self.have_all_stopped_well = true;
     }
 
     #[inline]

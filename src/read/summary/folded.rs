@@ -75,6 +75,7 @@ impl FoldedCalls {
         let Some(allowance) = trace.allowance() else {
             return;
         };
+        calls.have_all_stopped_well = false;
         for path in allowance.paths.in_order() {
             if !calls.has_room(1) {
                 break;

@@ -109,7 +109,16 @@ impl Summary {
 
     /// Returns how the calls ended that are inside no other one, all together: cancelled only if all were, since a
     /// dropped branch of a `select!` says nothing about the others.
+    #[inline]
     pub(crate) fn end(&self) -> OutcomeKind {
+        if self.calls.have_all_stopped_well {
+            OutcomeKind::Ok
+        } else {
+            self.worst_end()
+        }
+    }
+
+    fn worst_end(&self) -> OutcomeKind {
         let severity = |end: &OutcomeKind| match end {
             OutcomeKind::Cancelled => 0,
             OutcomeKind::Running | OutcomeKind::Ok => 1,

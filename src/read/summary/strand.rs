@@ -13,7 +13,15 @@ use super::calls::{CallFigures, CallSummary, StoppedCall, Sums, TraceCalls, peak
 use super::moves::Moves;
 
 /// Adds a strand's calls and their moves.
+#[inline]
 pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
+    // Without a record, there are no operations on calls either.
+    if strand.pages().any(|page| page.len() > 0) {
+        add_records(strand, calls, moves);
+    }
+}
+
+fn add_records(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
     let of_strand = calls.index(strand.parent());
     let (first_call, first_move) = (calls.all.len(), moves.len());
     // One for all running calls.
@@ -41,6 +49,7 @@ pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Mo
     }
     strand.mailbox.look(|operations| {
         for operation in operations {
+            calls.have_all_stopped_well = false;
             apply(strand, operation, calls, moves);
         }
     });
@@ -86,6 +95,7 @@ fn add_other_call(
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
+    calls.have_all_stopped_well = false;
     let (state, stop, figures) = strand.read_record(*record);
     let used = match figures {
         Figures::Used(used) => used,
