@@ -176,6 +176,9 @@ fn resume_here(here: &Position, call: CallRef, innermost: CallRef) -> bool {
         read(strand, outer, Local::current(), now).unwrap_or_else(|| strand.meter.boundary());
     if Address::of(outer) != call.record.parent() {
         reparent(here, strand, call, outer, reading, now);
+    } else if let Some(call) = call.record.folded() {
+        // It was detached from a folded call around it when it was suspended.
+        folded::go_on_in(call, outer);
     }
     // The innermost may have been moved elsewhere meanwhile.
     let innermost = if is_within(here, innermost, call) {

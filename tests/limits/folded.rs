@@ -266,6 +266,32 @@ fn folded_futures() {
     assert_eq!((report.memory_bytes, report.dropped), (4096, 0));
 }
 
+/// `held` is suspended in `around`, which stops, and goes on outside of all calls.
+#[test]
+fn a_folded_call_that_outlives_the_one_around_while_suspended_has_moved() {
+    let trace = limited(0);
+    let scope = trace.inject();
+    let around = call!("around");
+    allocate(2);
+    let held = call!("held");
+    allocate(1);
+    let mut future = std::pin::pin!(held.instrument(async { allocate(4) }));
+    around.stop();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(future.as_mut().poll(&mut context).is_ready());
+    drop(scope);
+    let report = trace.report();
+    let folded = report.folded.iter();
+    let figures = folded.map(|it| (it.within, it.total, it.self_counts, it.moved));
+    assert_eq!(
+        figures.collect::<Vec<_>>(),
+        [
+            (None, Some(boxes(3)), Some(boxes(2)), false),
+            (Some(0), Some(boxes(5)), Some(boxes(5)), true),
+        ]
+    );
+}
+
 fn elsewhere(work: impl FnOnce() + Send) {
     tracer::alloc::exclude(|| {
         std::thread::scope(|threads| {
