@@ -22,6 +22,30 @@ pub(crate) fn opened_in<M: Copy + Ord, P>(moves: impl IntoIterator<Item = (M, P)
     first.map_or(now_in, |(_, around)| around)
 }
 
+/// Has a call leave `stopped` at the moment at which another thread stopped that, for the call around it. `moves` has
+/// the call's moves in order, each with the moment at which it left which call, and `came` is when it started.
+///
+/// If the call was in there before, it was suspended, or else it has a move of that moment: what it did by its next
+/// move was done before the stop. What came later came into a call that was over.
+pub(crate) fn leave_stopped<'a, P: Copy + PartialEq + 'a>(
+    moves: impl IntoIterator<Item = (&'a mut u64, &'a mut P)>,
+    mut came: u64,
+    (stopped, moment): (P, u64),
+    around: P,
+) {
+    for (left, within) in moves {
+        let until = *left;
+        if *within == stopped && until > moment {
+            if came < moment {
+                *left = moment;
+            } else {
+                *within = around;
+            }
+        }
+        came = until;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +58,22 @@ mod tests {
         assert_eq!(around_at(moves, 'c', 10), 'b');
         assert_eq!(around_at(moves, 'c', 20), 'c');
         assert_eq!(opened_in::<u64, _>([], 'c'), 'c');
+    }
+
+    #[test]
+    fn a_stopped_call_is_left_when_it_stopped() {
+        let left = |mut moves: Vec<(u64, char)>, came| {
+            let all = moves.iter_mut().map(|(left, within)| (left, within));
+            leave_stopped(all, came, ('s', 10), 'a');
+            moves
+        };
+        // Before the stop, or out of another one.
+        assert_eq!(left(vec![(9, 's'), (20, 'x')], 5), [(9, 's'), (20, 'x')]);
+        // In there at the stop, and with a move of that moment.
+        assert_eq!(left(vec![(20, 's')], 5), [(10, 's')]);
+        assert_eq!(left(vec![(10, 's'), (20, 's')], 5), [(10, 's'), (20, 'a')]);
+        // Started, or come back, since the stop.
+        assert_eq!(left(vec![(20, 's')], 12), [(20, 'a')]);
+        assert_eq!(left(vec![(15, 'x'), (20, 's')], 5), [(15, 'x'), (20, 'a')]);
     }
 }

@@ -1,6 +1,7 @@
 //! Applies remote operations to the calls of a strand.
 
 use crate::primitives::clock;
+use crate::read::moves::leave_stopped;
 use crate::read::snapshot::CallId;
 use crate::store::address::Address;
 use crate::store::callsite::TextPlace;
@@ -96,18 +97,8 @@ fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
             call.within = around;
         }
         call.adoptions.sort_by_key(|adoption| adoption.left_ns);
-        let mut came_ns = call.start_ns;
-        for adoption in &mut call.adoptions {
-            let left_ns = adoption.left_ns;
-            if adoption.within == Some(stopped) && left_ns > at_ns {
-                if came_ns < at_ns {
-                    // It was suspended, so what it did by then was done before the stop.
-                    adoption.left_ns = at_ns;
-                } else {
-                    adoption.within = around;
-                }
-            }
-            came_ns = left_ns;
-        }
+        let moves = call.adoptions.iter_mut();
+        let moves = moves.map(|it| (&mut it.left_ns, &mut it.within));
+        leave_stopped(moves, call.start_ns, (Some(stopped), at_ns), around);
     }
 }

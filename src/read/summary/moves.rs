@@ -1,7 +1,7 @@
 //! The calls of a summary that moved into other calls.
 
 use crate::read::address_map::Index;
-use crate::read::moves::opened_in;
+use crate::read::moves::{leave_stopped, opened_in};
 use crate::store::strand::Strand;
 
 use super::calls::{TraceCalls, push, recorded_calls};
@@ -107,19 +107,10 @@ impl Moves {
                 let Some(index) = calls.index(address).get() else {
                     continue;
                 };
-                let mut came = record.start();
-                for moved in self.of_mut(index) {
-                    let left = moved.left;
-                    if moved.around.get() == Some(stopped) && left > moment {
-                        if came < moment {
-                            // It was suspended, so nothing was spawned from it since.
-                            moved.left = moment;
-                        } else {
-                            moved.around = around;
-                        }
-                    }
-                    came = left;
-                }
+                let moves = self.of_mut(index);
+                let moves = moves.map(|it| (&mut it.left, &mut it.around));
+                let stop = (Index::new(stopped), moment);
+                leave_stopped(moves, record.start(), stop, around);
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
                 let call = &mut calls.all[index];
                 if goes_on && call.within.get() == Some(stopped) {
