@@ -27,23 +27,26 @@ pub(crate) fn opened_in<M: Copy + Ord, P>(moves: impl IntoIterator<Item = (M, P)
 ///
 /// If the call was in there before, it was suspended, or else it has a move of that moment: what it did by its next
 /// move was done before the stop. What came later came into a call that was over.
+///
+/// Returns when the call came into the one that it is inside of now. If that is `stopped` and it goes on, it is inside
+/// of `around` since the stop, too: with a move of that moment if it came before, as it was suspended then.
 pub(crate) fn leave_stopped<'a, P: Copy + PartialEq + 'a>(
     moves: impl IntoIterator<Item = (&'a mut u64, &'a mut P)>,
     mut came: u64,
     (stopped, moment): (P, u64),
     around: P,
-) {
+) -> u64 {
     for (left, within) in moves {
-        let until = *left;
-        if *within == stopped && until > moment {
+        if *within == stopped && *left > moment {
             if came < moment {
                 *left = moment;
             } else {
                 *within = around;
             }
         }
-        came = until;
+        came = *left;
     }
+    came
 }
 
 #[cfg(test)]
@@ -64,9 +67,11 @@ mod tests {
     fn a_stopped_call_is_left_when_it_stopped() {
         let left = |mut moves: Vec<(u64, char)>, came| {
             let all = moves.iter_mut().map(|(left, within)| (left, within));
-            leave_stopped(all, came, ('s', 10), 'a');
+            let last = leave_stopped(all, came, ('s', 10), 'a');
+            assert_eq!(last, moves.last().map_or(came, |(left, _)| *left));
             moves
         };
+        assert_eq!(left(vec![], 5), []);
         // Before the stop, or out of another one.
         assert_eq!(left(vec![(9, 's'), (20, 'x')], 5), [(9, 's'), (20, 'x')]);
         // In there at the stop, and with a move of that moment.

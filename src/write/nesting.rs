@@ -49,19 +49,19 @@ fn opened_later(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef>
     strand.calls_after(after)
 }
 
-/// Returns a call that is running inside this one, directly or inside calls that other threads stopped: the
-/// strand's own thread does not move it out of these.
-pub(crate) fn running_inside(strand: &Strand, call: CallRef) -> Option<CallRef> {
+/// Returns the calls that are open inside this one, directly or inside calls that other threads stopped: the
+/// strand's own thread does not move them out of these.
+pub(crate) fn open_inside(strand: &Strand, call: CallRef) -> impl Iterator<Item = CallRef> {
     // The strand is written meanwhile, so what is read may lead in a circle.
     let most = strand.records().count();
-    let is_inside = |inner: &CallRef| {
+    let is_inside = move |inner: &CallRef| {
         let around = |it: &Address| it.call_record().map(CallRecord::parent);
         let mut around = std::iter::successors(Some(inner.record.parent()), around).take(most);
         let is_over = |it: &Address| it.call_record().is_some_and(|record| !record.is_open());
         around.find(|it| *it == call.address() || !is_over(it)) == Some(call.address())
     };
-    let mut later = opened_later(strand, call);
-    later.find(|inner| inner.record.is_running() && is_inside(inner))
+    let later = opened_later(strand, call);
+    later.filter(move |inner| inner.record.is_open() && is_inside(inner))
 }
 
 /// Moves the outermost call that is running inside this one into the call around. Returns this call's

@@ -17,7 +17,7 @@ use crate::store::sum;
 use crate::store::usage::{Figures, Reading, Start, Usage};
 use crate::write::cursor::{self, Position};
 use crate::write::folded;
-use crate::write::nesting::{inside, leave_to_outer, outer, read, reparent, running_inside, used};
+use crate::write::nesting::{inside, leave_to_outer, open_inside, outer, read, reparent, used};
 use crate::write::plain::{end_plainly, start_plainly};
 
 /// Starts a call without a text within the innermost one. Returns `None` if no trace is current, or memory ran out.
@@ -371,8 +371,10 @@ fn outcome_in_trouble(cancelling: Cancelling, state: RecordState) -> OutcomeKind
 #[inline(never)]
 pub(crate) fn stop_remotely(call: CallRef, now: u64, known: Option<OutcomeKind>) {
     Strand::post(call, now, |strand| {
-        let left_open = running_inside(strand, call);
-        if let (Some(_), Some(allowance)) = (left_open, strand.allowance()) {
+        let mut has_open = false;
+        let mut open = open_inside(strand, call).inspect(|_| has_open = true);
+        let left_open = open.find(|inner| inner.record.is_running());
+        if let (true, Some(allowance)) = (has_open, strand.allowance()) {
             allowance.note_moved(now);
         }
         Some(RemoteKind::Stop(RemoteStop {

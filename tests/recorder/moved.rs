@@ -143,6 +143,29 @@ fn is_suspended_at_a_stop_elsewhere() {
     other.stop();
 }
 
+/// `held` is suspended in `outer` while another thread stops that one, and never goes on: what it did itself is in
+/// `outer`, and what is spawned from it afterwards is not.
+fn is_never_resumed_after_a_stop_elsewhere() {
+    let handle = call!("handle");
+    let outer = call!("outer");
+    let held = call!("held");
+    allocate(3);
+    let here = fetch();
+    {
+        let _scope = here.inject();
+        allocate(5);
+    }
+    let future = held.instrument(async {});
+    exclude(|| std::thread::scope(|scope| drop(scope.spawn(|| outer.stop()).join())));
+    allocate(2);
+    {
+        let _scope = here.inject();
+        allocate(4);
+    }
+    drop(future);
+    handle.stop();
+}
+
 /// Returns each call's id, total, own and usual allocations, and parent.
 type Figures = (&'static str, u64, u64, u64, Option<usize>);
 
@@ -191,6 +214,18 @@ fn a_call_that_was_suspended_at_a_stop_elsewhere_stays_where_it_was_opened() {
             ("outer", 5, 0, 5, None),
             ("held", 5, 5, 5, Some(0)),
             ("other", 2, 2, 2, Some(0)),
+        ],
+    );
+}
+
+#[test]
+fn a_call_that_was_suspended_at_a_stop_elsewhere_is_counted_once() {
+    assert_agree(
+        is_never_resumed_after_a_stop_elsewhere,
+        &[
+            ("handle", 14, 2, 14, None),
+            ("outer", 8, 0, 8, Some(0)),
+            ("held", 12, 12, 12, Some(1)),
         ],
     );
 }

@@ -2,7 +2,7 @@
 
 use crate::primitives::clock;
 use crate::read::moves::leave_stopped;
-use crate::read::snapshot::CallId;
+use crate::read::snapshot::{Adoption, CallId};
 use crate::store::address::Address;
 use crate::store::callsite::TextPlace;
 use crate::store::record::View;
@@ -92,13 +92,23 @@ fn has_later_label(strand: &Strand, call: Address, place: TextPlace, moment: u64
 fn leave_to_around(stopped: CallId, at_ns: u64, calls: &mut StrandCalls) {
     let around = calls.get_mut(stopped.0).and_then(|call| call.within);
     for call in &mut calls.all {
-        let goes_on = !call.has_stopped() || call.start_ns.saturating_add(call.wall_ns) > at_ns;
-        if call.within == Some(stopped) && goes_on {
-            call.within = around;
-        }
         call.adoptions.sort_by_key(|adoption| adoption.left_ns);
         let moves = call.adoptions.iter_mut();
         let moves = moves.map(|it| (&mut it.left_ns, &mut it.within));
-        leave_stopped(moves, call.start_ns, (Some(stopped), at_ns), around);
+        let came_ns = leave_stopped(moves, call.start_ns, (Some(stopped), at_ns), around);
+        let goes_on = !call.has_stopped() || call.start_ns.saturating_add(call.wall_ns) > at_ns;
+        if call.within != Some(stopped) || !goes_on {
+            continue;
+        }
+        call.within = around;
+        if came_ns < at_ns {
+            // It was suspended, and was not resumed since.
+            call.adoptions.push(Adoption {
+                within: Some(stopped),
+                left_ns: at_ns,
+                counts: call.counts,
+                busy_ns: call.busy_ns,
+            });
+        }
     }
 }

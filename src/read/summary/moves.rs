@@ -47,6 +47,14 @@ impl Moves {
         push(&mut self.all, Move { call, left, around });
     }
 
+    /// Adds the same to moves that are sorted.
+    fn insert(&mut self, call: usize, left: u64, around: Index) {
+        if self.all.try_reserve(1).is_ok() {
+            let place = self.all.partition_point(|it| (it.call, it.left) <= (call, left));
+            self.all.insert(place, Move { call, left, around });
+        }
+    }
+
     /// Adds that another thread stopped a call of the strand.
     pub(super) fn add_stopped(&mut self, call: usize, moment: u64) {
         push(&mut self.stopped, (call, moment));
@@ -110,11 +118,15 @@ impl Moves {
                 let moves = self.of_mut(index);
                 let moves = moves.map(|it| (&mut it.left, &mut it.around));
                 let stop = (Index::new(stopped), moment);
-                leave_stopped(moves, record.start(), stop, around);
+                let came = leave_stopped(moves, record.start(), stop, around);
                 let goes_on = record.stop().is_none_or(|stop| stop > moment);
                 let call = &mut calls.all[index];
                 if goes_on && call.within.get() == Some(stopped) {
                     call.within = around;
+                    if came < moment {
+                        // It was suspended, and was not resumed since.
+                        self.insert(index, moment, Index::new(stopped));
+                    }
                 }
             }
         }
