@@ -25,10 +25,10 @@ pub(super) struct Seen {
 /// When a span was left: the thread, and how many spans and events it had seen before.
 pub(super) type Entry = (u32, u64);
 
-/// How a span was last left.
-#[derive(Clone, Copy, Default)]
+/// How one line of execution last left a span.
+#[derive(Clone, Copy)]
 pub(super) struct Left {
-    /// How often the span has been entered.
+    /// How often the span has been entered, on any of them.
     pub(super) entries: u32,
     /// The [last](Left::last) entry before this one.
     pub(super) polled: Entry,
@@ -40,8 +40,7 @@ pub(super) struct Left {
     pub(super) after: Seen,
     /// In ticks.
     pub(super) at: u64,
-    /// The visit, and the turn of its strand after it.
-    pub(super) visit: usize,
+    /// The turn of the strand after it.
     pub(super) turn: u32,
     /// Nothing was allocated after the span was entered for the last time.
     pub(super) allocates_nothing: bool,
@@ -71,6 +70,36 @@ pub(super) fn thread() -> u32 {
 }
 
 impl Left {
+    pub(super) const NEVER: Self = Self {
+        entries: 0,
+        polled: (0, 0),
+        thread: 0,
+        before: Seen::NOTHING,
+        inside: 0,
+        after: Seen::NOTHING,
+        at: 0,
+        turn: 0,
+        allocates_nothing: false,
+        is_immediate: false,
+        has_dropped: false,
+    };
+
+    /// Returns whether this thread, which has seen this, left the span and has seen nothing since but futures that were
+    /// dropped: other branches of a `select!` are, before the one that was ready.
+    pub(super) fn was_just_here(&self, seen: Seen) -> bool {
+        self.thread == thread() && self.is_next(seen)
+    }
+
+    #[inline]
+    fn is_next(&self, seen: Seen) -> bool {
+        seen.events - self.after.events == self.cancelled_since(seen)
+    }
+
+    #[inline]
+    fn cancelled_since(&self, seen: Seen) -> u64 {
+        seen.of_cancelled.saturating_sub(self.after.of_cancelled)
+    }
+
     /// Returns whether the span is entered again at once, as far as that is known, by a thread that has seen
     /// this.
     #[cold]
@@ -79,14 +108,12 @@ impl Left {
             // The spans around were entered on this thread since, or the task came to it.
             return matches!(strand, Strand::Other);
         }
-        // Other branches of a `select!` are dropped before the one that was ready.
-        let of_cancelled = seen.of_cancelled.saturating_sub(self.after.of_cancelled);
-        let is_next = seen.events - self.after.events == of_cancelled;
         let is_soon = || {
             let since = clock::ticks().saturating_sub(self.at);
             clock::nanoseconds(since) < IMMEDIATE_NANOSECONDS
         };
-        is_next && ((of_cancelled == 0 && !matches!(strand, Strand::Own)) || is_soon())
+        let is_certain = self.cancelled_since(seen) == 0 && !matches!(strand, Strand::Own);
+        self.is_next(seen) && (is_certain || is_soon())
     }
 
     /// Returns when the span was left.
@@ -106,12 +133,6 @@ impl Left {
         };
         let entry = self.before.events..=self.inside;
         self.entries > 0 && polled.0 == self.thread && entry.contains(&polled.1)
-    }
-
-    /// Whether [`is_cancelled`](Self::is_cancelled) has to be asked.
-    #[inline]
-    pub(super) fn may_be_cancelled(&self) -> bool {
-        self.has_dropped || self.entries >= 2
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the

@@ -14,6 +14,8 @@ use crate::write::execution::Execution;
 use crate::write::start_stop;
 use crate::write::suspend;
 
+use super::left::Left;
+
 pub(super) struct Visit {
     /// `None` if memory ran out.
     strand: Option<&'static Member<Strand>>,
@@ -25,6 +27,8 @@ pub(super) struct Visit {
     execution: Option<Execution>,
     /// What had been allocated before the span was entered for the last time.
     allocates: u64,
+    /// How it was left.
+    pub(super) left: Left,
 }
 
 /// What becomes of the call of a visit that is left.
@@ -46,6 +50,7 @@ impl Visit {
         innermost: None,
         execution: None,
         allocates: 0,
+        left: Left::NEVER,
     };
 
     /// Begins a visit, which is entered. `execution` is the strand's, if it is the span's own.

@@ -117,6 +117,8 @@ struct Visit {
     strand: usize,
     is_own: bool,
     call: Option<usize>,
+    /// The thread that left it last, and what that had seen then.
+    left: (bool, u64),
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +161,7 @@ struct Entry {
 /// A thread.
 #[derive(Debug, Default)]
 struct Here {
+    is_other: bool,
     /// The strands that it has entered, and the spans.
     stack: Vec<usize>,
     entered: Vec<Entry>,
@@ -177,6 +180,9 @@ pub(crate) struct Model {
     /// A strand is below a suspended guard whose span is closed, or is entered again after it was left while calls inside
     /// went on: it is not said which calls are around.
     pub(crate) is_vague: bool,
+    /// Several tasks that have a span in common wait. It depends on the workers that poll them which of them goes on in
+    /// which strand.
+    pub(crate) are_mixed: bool,
     /// Which steps must not be taken.
     pub(crate) is_skipped: Vec<bool>,
     /// For each task that is over, the last of its guards first, whether the guard is stopped with it.
@@ -202,6 +208,7 @@ impl Model {
             keeps_open: { program.iter() }.any(|step| matches!(step, Step::Turn | Step::Spawn(_))),
             ..Self::default()
         };
+        model.there.is_other = true;
         for step in program {
             let is_skipped = match step {
                 Step::Stop(which) if !model.here.guards.is_empty() => {
@@ -584,6 +591,7 @@ impl Model {
             strand,
             call: Some(self.start(strand, None)),
             is_own: false,
+            left: (false, 0),
         };
         self.push(span, visit, false);
     }
@@ -598,6 +606,7 @@ impl Model {
                 strand,
                 is_own: false,
                 call: Some(self.start_of(span, strand)),
+                left: (false, 0),
             },
         };
         self.go_on(span, visit);
@@ -613,11 +622,14 @@ impl Model {
             ..
         } = &mut self.spans[span];
         let last_call = *last_call;
-        // The one that was left last, or the oldest: tasks that have a span in common are not told apart.
-        let left_in = *left_in;
-        let own = waiting.iter().enumerate().filter(|(_, visit)| visit.is_own);
-        let oldest = own.min_by_key(|(_, visit)| (Some(visit.strand) != left_in, visit.strand));
-        let visit = if let Some(place) = oldest.map(|(place, _)| place) {
+        // The one that this thread has just left, the one that was left last, or the oldest: tasks that have a span in
+        // common are not told apart.
+        let now = (self.here.is_other, self.here.seen);
+        let is_other = |visit: &Visit| (visit.left != now, Some(visit.strand) != *left_in);
+        let own = || waiting.iter().enumerate().filter(|(_, visit)| visit.is_own);
+        let first = own().min_by_key(|(_, visit)| (is_other(visit), visit.strand));
+        self.are_mixed |= self.tasks.are_used() && own().count() > 1;
+        let visit = if let Some(place) = first.map(|(place, _)| place) {
             waiting.remove(place)
         } else {
             let (trace, parent) = place.unwrap();
@@ -627,6 +639,7 @@ impl Model {
                 strand,
                 is_own: true,
                 call,
+                left: (false, 0),
             }
         };
         self.here.stack.push(visit.strand);
@@ -713,7 +726,8 @@ impl Model {
             it.left = self.here.seen;
             it.left_in = Some(strand);
             if has_strand || visit.call.is_none() {
-                it.waiting.push(visit);
+                let left = (self.here.is_other, self.here.seen);
+                it.waiting.push(Visit { left, ..visit });
             }
         }
         if visit.is_own {

@@ -150,9 +150,8 @@ fn a_spawned_future_in_the_current_span_is_one_call() {
 }
 
 /// Two tasks have a span in common, and are polled at once. Each is ready, and is dropped at once: the span is entered once
-/// more for that.
-#[test]
-fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
+/// more for that. If they are `together`, neither is dropped before both are ready.
+fn two_tasks_that_are_ready(together: bool) {
     let trace = Trace::new();
     let dispatch = Dispatch::new(subscriber());
     let span = dispatcher::with_default(&dispatch, || trace_in(&trace, || info_span!("span")));
@@ -168,6 +167,8 @@ fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
             next();
             next();
             drop(polled);
+            next();
+            next();
             drop(first.enter());
             drop(first);
             next();
@@ -178,6 +179,9 @@ fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
             let polled = second.enter();
             next();
             next();
+            let polled = (!together).then_some(polled);
+            next();
+            next();
             drop(polled);
             drop(second.enter());
             drop(second);
@@ -186,4 +190,11 @@ fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
     let report = trace.report();
     assert_eq!(report.calls.len(), 1, "{report:#}");
     assert_eq!(report.calls[0].outcome, Outcome::Ok, "{report:#}");
+}
+
+#[test]
+fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
+    for together in [false, true] {
+        two_tasks_that_are_ready(together);
+    }
 }

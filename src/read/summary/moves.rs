@@ -50,7 +50,9 @@ impl Moves {
     /// Adds the same to moves that are sorted.
     fn insert(&mut self, call: usize, left: u64, around: Index) {
         if self.all.try_reserve(1).is_ok() {
-            let place = self.all.partition_point(|it| (it.call, it.left) <= (call, left));
+            let place = self
+                .all
+                .partition_point(|it| (it.call, it.left) <= (call, left));
             self.all.insert(place, Move { call, left, around });
         }
     }

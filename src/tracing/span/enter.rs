@@ -63,7 +63,7 @@ impl State {
         if self.place.is_root {
             return None;
         }
-        if let Some(index) = self.own_that_waits() {
+        if let Some(index) = self.own_that_waits(seen) {
             return Some(self.enter_again(index, seen));
         }
         let parent = self.call.map_or(self.place.parent, CallRef::address);
@@ -81,13 +81,18 @@ impl State {
         })
     }
 
-    /// Returns the visit that goes on in a strand of the span's own: the one that was left last, since a future that is
-    /// ready is dropped at once, or else the oldest.
-    fn own_that_waits(&self) -> Option<usize> {
-        let last = self.left.visit;
-        let is_last = self.visit(last).is_some_and(Visit::waits_in_own);
-        let oldest = || self.visits().iter().position(Visit::waits_in_own);
-        is_last.then_some(last).or_else(oldest)
+    /// Returns the visit that goes on in a strand of the span's own on a thread that has seen this. A future that is
+    /// ready is dropped at once: so it is the visit that this thread has just left, or the one that was left last, or
+    /// else the oldest.
+    fn own_that_waits(&self, seen: Seen) -> Option<usize> {
+        let find = |is_it: &dyn Fn(usize, &Visit) -> bool| {
+            let mut own = { self.visits().iter().enumerate() }.filter(|(_, it)| it.waits_in_own());
+            own.find(|(index, visit)| is_it(*index, visit))
+        };
+        let found = find(&|_, visit| visit.left.was_just_here(seen))
+            .or_else(|| find(&|index, _| index == self.last))
+            .or_else(|| find(&|_, _| true));
+        found.map(|(index, _)| index)
     }
 
     fn enter_again(&mut self, index: usize, seen: Seen) -> Entry {
@@ -100,10 +105,8 @@ impl State {
             left::Strand::Other
         };
         // Meanwhile nobody has been in a strand of the span's own.
-        let is_untouched =
-            !visit.is_own() || (self.left.visit == index && self.left.turn == visit.turn());
-        let is_immediate = is_untouched && self.left.is_recent(seen, &strand);
-        self.left.has_dropped = false;
+        let is_untouched = !visit.is_own() || visit.left.turn == visit.turn();
+        let is_immediate = is_untouched && visit.left.is_recent(seen, &strand);
         self.entered += 1;
         Entry {
             index,
@@ -136,13 +139,21 @@ impl State {
         self.used += 1;
         self.entered += 1;
         self.visits[index].begin(strand, call, execution);
-        self.left.has_dropped = false;
+        if index > 0 {
+            self.follow_last(index);
+        }
         if self.failure.is_some()
             && let Some(call) = call
         {
             self.fail_late(call);
         }
         Some(index)
+    }
+
+    /// Has a further visit follow on the one that was left last.
+    #[cold]
+    fn follow_last(&mut self, index: usize) {
+        self.visits[index].left = self.visits[self.last].left;
     }
 
     #[cold]

@@ -39,17 +39,20 @@ impl State {
         };
         visit.leave(entered, how);
         self.entered -= 1;
-        let left = &mut self.left;
+        self.entries += 1;
+        self.last = index;
+        let (at, turn) = (visit.left_at(), visit.turn());
+        let allocates_nothing = self.entries > 1 && visit.allocates_nothing();
+        let left = &mut visit.left;
+        left.entries = self.entries;
         left.polled = left.last();
-        left.entries += 1;
         left.thread = left::thread();
         left.before = before;
         left.inside = inside;
         left.after = after;
-        left.at = visit.left_at();
-        left.visit = index;
-        left.turn = visit.turn();
-        left.allocates_nothing = left.entries > 1 && visit.allocates_nothing();
+        left.at = at;
+        left.turn = turn;
+        left.allocates_nothing = allocates_nothing;
         left.is_immediate = is_immediate;
         left.has_dropped = false;
     }
@@ -63,7 +66,8 @@ impl State {
     /// Whether the span may be one that was cancelled.
     #[inline(always)]
     pub(in crate::tracing) fn may_be_cancelled(&self) -> bool {
-        self.left.may_be_cancelled() || self.answer != Answer::Unknown
+        self.entries >= 2 || self.answer != Answer::Unknown || { self.visits.get(self.last) }
+            .is_some_and(|visit| visit.left.has_dropped)
     }
 
     /// Closes the span: its calls stop when they were left.
@@ -80,11 +84,11 @@ impl State {
         is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool,
     ) {
         let visits = &mut self.visits[..self.used];
-        let last = visits.get(self.left.visit);
-        let turn = last.and_then(Visit::turn_if_not_over);
         let is_unanswered = self.answer == Answer::Awaited;
-        let is_answered = self.answer == Answer::Given(self.left.entries);
-        let is_cancelled = (!is_answered && is_cancelled(&self.left, turn)) || is_unanswered;
+        let is_answered = self.answer == Answer::Given(self.entries);
+        let last_is_cancelled =
+            |last: &Visit| !is_answered && is_cancelled(&last.left, last.turn_if_not_over());
+        let is_cancelled = visits.get(self.last).is_some_and(last_is_cancelled) || is_unanswered;
         for visit in visits.iter_mut().rev() {
             if let (Some(call), true) = (visit.call(), is_unanswered) {
                 // Until now it waited for the response.
@@ -111,7 +115,7 @@ impl State {
 
     /// Notes that the request is answered, while the span is entered.
     pub(in crate::tracing) fn note_answer(&mut self) {
-        self.answer = Answer::Given(self.left.entries + 1);
+        self.answer = Answer::Given(self.entries + 1);
     }
 }
 
@@ -120,10 +124,13 @@ impl SpanRef {
     /// dropped, too, if that had polled it last, and is neither entered nor answered since.
     #[cold]
     pub(in crate::tracing) fn note_cancelled_inside(self, inside: &Left) {
-        if let Some(mut state) = self.state() {
-            state.left.has_dropped |= state.left.has_polled(inside)
-                && state.answer != Answer::Given(state.left.entries)
-                && !state.is_entered();
+        if let Some(mut state) = self.state()
+            && state.answer != Answer::Given(state.entries)
+            && !state.is_entered()
+            && let last = state.last
+            && let Some(last) = state.visits.get_mut(last)
+        {
+            last.left.has_dropped |= last.left.has_polled(inside);
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::store::trace::WeakTrace;
 use crate::write::cursor::{self, Position};
 use crate::write::label::LateLabels;
 
-use super::left::Left;
 use super::visit::Visit;
 
 use leave::Answer;
@@ -70,7 +69,9 @@ pub(super) struct State {
     entered: usize,
     /// The call that was started last.
     call: Option<CallRef>,
-    pub(super) left: Left,
+    /// How often it was left, and in which visit for the last time.
+    entries: u32,
+    last: usize,
     /// Closed while a visit was entered on another thread, which ends it.
     is_closed: bool,
     request: Request,
@@ -97,7 +98,8 @@ impl Span {
             used: 0,
             entered: 0,
             call: None,
-            left: Left::default(),
+            entries: 0,
+            last: 0,
             is_closed: false,
             request: None,
             answer: Answer::Unknown,
@@ -161,8 +163,8 @@ impl State {
         }
         self.used = 0;
         self.call = None;
-        self.left.entries = 0;
-        self.left.has_dropped = false;
+        self.entries = 0;
+        self.last = 0;
         self.is_closed = false;
         self.answer = Answer::Unknown;
     }
