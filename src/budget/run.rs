@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
 use crate::store::trace::Trace;
-use crate::write::annotate;
+use crate::write::checkpoint;
 use crate::write::context::Entered;
 use crate::write::current::fetch;
 use crate::write::cursor::{self, Position};
@@ -129,7 +129,7 @@ impl Run {
         if let Some(call) = self.call {
             alloc_counter::exclude(|| {
                 let side = if exceeded.is_below() { "under" } else { "over" };
-                annotate::checkpoint(call, &format!("{side} budget: {}", exceeded.brief()));
+                checkpoint::checkpoint(call, &format!("{side} budget: {}", exceeded.brief()));
             });
         }
         if self.site.panics() {

@@ -9,7 +9,7 @@ use crate::store::address::Address;
 use crate::store::callsite::TextPlace;
 use crate::store::chunk::{CHUNKS, CallRef, Chunk, RECORDS};
 use crate::store::record::{
-    FoldedCall, LabelRecord, NewCall, Record, RecordedCall, TextRecord, View, WrittenLabel,
+    FoldedCall, LateKind, LateText, NewCall, Record, RecordedCall, TextRecord, View, WrittenText,
 };
 use crate::store::short_text::ShortText;
 use crate::store::state::{OutcomeKind, RecordKind, RecordState};
@@ -116,11 +116,16 @@ fn what_is_published_is_whole_and_none_is_passed_over() {
 #[test]
 fn a_label_that_is_set_again_is_whole() {
     explore(3, || {
-        let label = LabelRecord::of(leak(Record::new()));
+        let label = LateText::of(leak(Record::new()));
         let piece = TextRecord::of(leak(Record::new()));
         let long = |letter: u8| [letter; ShortText::MAX_BYTES + 1];
         piece.write(&long(b'a'), true);
-        label.write(Address::from_bits(1), TextPlace::Id, 1, None);
+        label.write(
+            LateKind::Label(TextPlace::Id),
+            Address::from_bits(1),
+            1,
+            None,
+        );
         let reader = thread::spawn(move || {
             let Ok(text) = label.try_read(&[piece]) else {
                 return;
@@ -133,8 +138,8 @@ fn a_label_that_is_set_again_is_whole() {
             };
             assert_eq!(text.as_bytes(), expected);
         });
-        let written = WrittenLabel {
-            label,
+        let written = WrittenText {
+            text: label,
             pieces: std::iter::once(piece).collect(),
         };
         assert!(written.try_rewrite(2, b"b"));

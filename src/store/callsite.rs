@@ -63,7 +63,6 @@ pub(crate) enum TextPlace {
 }
 
 impl TextPlace {
-    #[cfg(any(feature = "tracing", all(loom, test)))]
     pub(crate) fn to_bits(self) -> u32 {
         match self {
             Self::Id => 0,

@@ -7,10 +7,8 @@ use crate::primitives::pool::ALIGNMENT;
 use crate::primitives::pool::{AtomicNumber, Member, Number, Pool};
 use crate::primitives::sync::{AtomicU32, AtomicU64, array, fence, shared_static};
 use crate::store::address::Address;
-#[cfg(feature = "tracing")]
-use crate::store::record::LabelRecord;
 use crate::store::record::{
-    CallRecord, CheckpointRecord, FoldedCall, MessageRecord, MoveRecord, Record, RecordedCall,
+    CallRecord, CheckpointRecord, FoldedCall, LateText, MoveRecord, Record, RecordedCall,
     TextRecord,
 };
 
@@ -166,13 +164,8 @@ impl Vacant {
         CheckpointRecord::of(self.record)
     }
 
-    pub(crate) const fn as_message(&self) -> MessageRecord {
-        MessageRecord::of(self.record)
-    }
-
-    #[cfg(feature = "tracing")]
-    pub(crate) const fn as_label(&self) -> LabelRecord {
-        LabelRecord::of(self.record)
+    pub(crate) const fn as_late_text(&self) -> LateText {
+        LateText::of(self.record)
     }
 
     pub(crate) const fn as_text(&self) -> TextRecord {
@@ -181,6 +174,10 @@ impl Vacant {
 
     pub(crate) const fn as_move(&self) -> MoveRecord {
         MoveRecord::of(self.record)
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address::new(self.chunk.number(), self.index)
     }
 
     #[inline]

@@ -351,6 +351,13 @@ impl Strand {
         std::iter::successors(Some(self.first), |chunk| chunk.next()).map(Chunk::published)
     }
 
+    /// Returns the published records of the strand whose record this is, from that one onwards.
+    pub(crate) fn records_from(first: Address) -> impl Iterator<Item = &'static Record> {
+        let chunks = std::iter::successors(first.chunk(), |chunk| chunk.next());
+        let records = chunks.flat_map(Chunk::published);
+        { records.skip_while(move |(address, _)| *address != first) }.map(|(_, record)| record)
+    }
+
     /// Returns the strand's calls, or only those after this one.
     pub(crate) fn calls_after(&self, call: Option<Address>) -> impl Iterator<Item = CallRef> {
         let first = call.map_or(Some(self.first), Address::chunk);

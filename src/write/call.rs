@@ -1,4 +1,4 @@
-//! `Call`: the public guard of one timed function. `start_stop` and `annotate` do its work.
+//! `Call`: the public guard of one timed function. `start_stop`, `checkpoint` and `failure` do its work.
 
 use std::fmt::{self, Display};
 
@@ -6,8 +6,9 @@ use crate::primitives::text::Text;
 use crate::store::callsite::Callsite;
 use crate::store::chunk::CallRef;
 use crate::store::formatted::Formatted;
-use crate::write::annotate;
+use crate::write::checkpoint;
 use crate::write::cursor;
+use crate::write::failure;
 use crate::write::start_stop;
 
 /// Guard of one timed call, made by [`call!`](crate::call!) and [`#[traced]`](crate::traced): the call
@@ -123,7 +124,7 @@ impl Call {
     #[inline]
     pub fn checkpoint(&self, name: &str) {
         if let Some(call) = self.0 {
-            annotate::checkpoint(call, name);
+            checkpoint::checkpoint(call, name);
         }
     }
 
@@ -148,7 +149,7 @@ impl Call {
     #[doc(alias = "record_error")]
     pub fn fail(&self, why: &(impl Display + ?Sized)) {
         if let Some(call) = self.0 {
-            annotate::fail(call, &Text::of(&why));
+            failure::fail(call, &Text::of(&why));
         }
     }
 

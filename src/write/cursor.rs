@@ -306,6 +306,11 @@ impl Position {
         self.vacant(strand).map(drop)
     }
 
+    /// Returns where the next record will be; `None` if the trace holds as many as it may.
+    pub(crate) fn next_address(&self, strand: &Strand) -> Option<Address> {
+        self.vacant(strand).map(|vacant| vacant.address())
+    }
+
     /// Returns the place for one more record; `None` if the trace holds as many as it may.
     #[inline]
     pub(crate) fn vacant(&self, strand: &Strand) -> Option<Vacant> {

@@ -1,23 +1,20 @@
-//! Labels that a call gets after its start. A label that it gets again takes no further room, unless the value is longer
-//! than any before.
-
-use arrayvec::ArrayVec;
+//! Labels that a call gets after its start.
 
 use crate::primitives::clock;
 use crate::primitives::text::{Text, copied};
 use crate::store::callsite::TextPlace;
 use crate::store::chunk::{CallRef, Key};
-use crate::store::record::{PIECES, TEXT_PIECE, TextRecord, WrittenLabel};
+use crate::store::record::{LateKind, WrittenText};
 use crate::store::remote::RemoteKind;
-use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
-use crate::write::cursor::{self, Position};
+use crate::write::cursor;
+use crate::write::late_text::NewText;
 
 /// The labels that one call got after its start, as far as the thread wrote them that ran the call's strand.
 pub(crate) struct LateLabels {
     of: Key,
     /// One for each of the callsite's texts at most.
-    written: Vec<(TextPlace, WrittenLabel)>,
+    written: Vec<(TextPlace, WrittenText)>,
 }
 
 impl LateLabels {
@@ -46,9 +43,9 @@ impl LateLabels {
                 self.of = call.key;
                 self.written.clear();
             }
-            let label = NewLabel {
+            let label = NewText {
+                kind: LateKind::Label(place),
                 call,
-                place,
                 moment,
                 text: text.as_bytes(),
             };
@@ -56,85 +53,18 @@ impl LateLabels {
             if let Some((_, known)) = known {
                 return label.replace(here, strand, known);
             }
-            let mut pieces = Pieces::new();
-            let text = label.write_text(here, strand, 0, &mut pieces);
-            let written = label.write(here, strand, text.as_ref(), pieces);
-            self.remember(place, written);
+            if let Some(written) = label.write_first(here, strand) {
+                self.remember(place, written);
+            }
         });
     }
 
-    fn remember(&mut self, place: TextPlace, label: Option<WrittenLabel>) {
-        let Some(label) = label else { return };
+    fn remember(&mut self, place: TextPlace, label: WrittenText) {
         alloc_counter::exclude(|| {
             // Without memory, the next value takes further room.
             if self.written.try_reserve(1).is_ok() {
                 self.written.push((place, label));
             }
         });
-    }
-}
-
-/// A value of a label, which is to be written.
-struct NewLabel<'a> {
-    call: CallRef,
-    place: TextPlace,
-    moment: u64,
-    text: &'a [u8],
-}
-
-type Pieces = ArrayVec<TextRecord, PIECES>;
-
-impl NewLabel<'_> {
-    /// Writes the value in place of the one before or, if it is too long, into further records. If the trace has no room
-    /// for these, the value is cut.
-    fn replace(&self, here: &Position, strand: &Strand, known: &mut WrittenLabel) {
-        if known.try_rewrite(self.moment, self.text) {
-            return;
-        }
-        // Twice as much room, so that a value that grows does not take it each time.
-        let room = (2 * known.room()).min(PIECES * TEXT_PIECE);
-        let mut pieces = Pieces::new();
-        let written = match self.write_text(here, strand, room, &mut pieces) {
-            None => self.write(here, strand, None, pieces),
-            Some(_) => None,
-        };
-        match written {
-            Some(written) => *known = written,
-            None => known.rewrite_short(self.moment, &ShortText::cut(self.text)),
-        }
-    }
-
-    /// Writes a long text into records, with room for this number of bytes at least. Returns a text that fits into the
-    /// label's record, or what fits if the trace has no room.
-    fn write_text(
-        &self,
-        here: &Position,
-        strand: &Strand,
-        room: usize,
-        pieces: &mut Pieces,
-    ) -> Option<ShortText> {
-        ShortText::of(self.text).or_else(|| {
-            let room = room.max(self.text.len());
-            here.write_pieces(strand, self.text, room, |piece| pieces.push(piece))
-        })
-    }
-
-    /// Writes the record; `None` if the trace has no room.
-    fn write(
-        &self,
-        here: &Position,
-        strand: &Strand,
-        text: Option<&ShortText>,
-        mut pieces: Pieces,
-    ) -> Option<WrittenLabel> {
-        let vacant = here.vacant(strand)?;
-        let label = vacant.as_label();
-        label.write(self.call.address(), self.place, self.moment, text);
-        vacant.publish();
-        if text.is_some() {
-            // Those that were written until there was no more room are no text.
-            pieces.clear();
-        }
-        Some(WrittenLabel { label, pieces })
     }
 }

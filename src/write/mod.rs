@@ -11,10 +11,12 @@ pub(crate) mod execution;
 pub(crate) mod sites;
 
 // Calls: their start and stop, the notes on them, and how they nest.
-pub(crate) mod annotate;
+pub(crate) mod checkpoint;
+pub(crate) mod failure;
 pub(crate) mod folded;
 #[cfg(feature = "tracing")]
 pub(crate) mod label;
+mod late_text;
 pub(crate) mod nesting;
 pub(crate) mod plain;
 pub(crate) mod start_stop;

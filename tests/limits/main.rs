@@ -10,6 +10,7 @@ mod lines;
 mod pause;
 
 mod capacity;
+mod failures;
 mod folded;
 mod paths;
 mod strands;

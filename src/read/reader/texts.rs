@@ -1,8 +1,7 @@
 //! The parts of a strand beside its calls' figures: texts, checkpoints, messages and labels.
 
-use crate::primitives::text::owned;
 use crate::store::checkpoint_name::CheckpointName;
-use crate::store::record::{TextRecord, View};
+use crate::store::record::{LateText, TextRecord, View};
 use crate::store::short_text::ShortText;
 use crate::store::strand::Strand;
 
@@ -41,14 +40,13 @@ pub(super) fn read_texts(
                 }
             }
             View::Message(it) => {
-                let message = text.take_string(it.text());
+                let message = text.take_late(it);
                 if is_early || calls.has_stopped(it.call()) {
                     calls.add_message(it.call(), it.moment(), message);
                 }
             }
             View::Label(it) => {
-                let value = it.read(&text.pieces);
-                text.pieces.clear();
+                let value = text.take_late(it);
                 calls.set_text(it.call(), it.place(), value);
             }
             View::Folded(_) | View::Move(_) => {}
@@ -92,7 +90,10 @@ impl LongText {
         name
     }
 
-    fn take_string(&mut self, short: Option<ShortText>) -> String {
-        self.take(short, owned)
+    /// Hands over the value of a text that may change meanwhile.
+    fn take_late(&mut self, late: LateText) -> String {
+        let text = late.read(&self.pieces);
+        self.pieces.clear();
+        text
     }
 }

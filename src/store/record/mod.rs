@@ -2,8 +2,8 @@
 //!
 //! One thread writes a record, and then publishes it by its chunk's length. A call's record changes once
 //! more when the call stops, and whenever its future is suspended or the call moves into another one.
-//! Its state is a [sequence lock](crate::primitives::seqlock) over the words that change then. So is that of a label,
-//! which changes when it gets another value.
+//! Its state is a [sequence lock](crate::primitives::seqlock) over the words that change then. So is that of a label or
+//! a failure's message, which changes when it gets another value.
 //!
 //! Which words a record has depends on its kind, so they are written and read through a view of that
 //! kind only.
@@ -11,7 +11,7 @@
 mod call;
 mod figures;
 mod folded;
-mod label;
+mod late_text;
 mod notes;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,12 +26,8 @@ use crate::store::usage::Usage;
 
 pub(crate) use call::{CallRecord, NewCall, RecordedCall};
 pub(crate) use folded::FoldedCall;
-pub(crate) use label::LabelRecord;
-#[cfg(feature = "tracing")]
-pub(crate) use label::PIECES;
-#[cfg(any(feature = "tracing", all(loom, test)))]
-pub(crate) use label::WrittenLabel;
-pub(crate) use notes::{CheckpointRecord, MessageRecord, MoveRecord, TextRecord};
+pub(crate) use late_text::{LateKind, LateText, Pieces, WrittenText};
+pub(crate) use notes::{CheckpointRecord, MoveRecord, TextRecord};
 
 /// Sixteen words.
 pub(crate) struct Record {
@@ -39,7 +35,7 @@ pub(crate) struct Record {
     /// The address of the call around this one.
     parent: AtomicU32,
     /// The number of a call's callsite or of a folded call's sum; the address of a moved call; the
-    /// length of a text; which of a call's texts a label is.
+    /// length of a text; which of a call's texts a label is; where a later message of a call is.
     subject: AtomicU32,
     thread: AtomicU32,
     words: [AtomicU64; WORDS],
@@ -65,8 +61,8 @@ pub(crate) enum View {
     Call(RecordedCall),
     Folded(FoldedCall),
     Checkpoint(CheckpointRecord),
-    Message(MessageRecord),
-    Label(LabelRecord),
+    Message(LateText),
+    Label(LateText),
     Text(TextRecord),
     Move(MoveRecord),
 }
@@ -95,8 +91,8 @@ impl Record {
             RecordKind::Call if state.is_folded() => View::Folded(FoldedCall::of(self)),
             RecordKind::Call => View::Call(RecordedCall::of(self)),
             RecordKind::Checkpoint => View::Checkpoint(CheckpointRecord::of(self)),
-            RecordKind::Message => View::Message(MessageRecord::of(self)),
-            RecordKind::Label => View::Label(LabelRecord::of(self)),
+            RecordKind::Message => View::Message(LateText::of(self)),
+            RecordKind::Label => View::Label(LateText::of(self)),
             RecordKind::Text => View::Text(TextRecord::of(self)),
             RecordKind::Move => View::Move(MoveRecord::of(self)),
         }

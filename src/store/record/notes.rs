@@ -1,5 +1,5 @@
-//! Records that are never changed again: checkpoints, messages and adoptions; and pieces of text, which change with the
-//! [label](super::label) that they belong to.
+//! Records that are never changed again: checkpoints and adoptions; and pieces of text, which change with the
+//! [late text](super::late_text) that they belong to.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,10 +14,6 @@ use crate::store::usage::Usage;
 /// The record of a [`RecordKind::Checkpoint`].
 #[derive(Clone, Copy)]
 pub(crate) struct CheckpointRecord(&'static Record);
-
-/// The record of a [`RecordKind::Message`].
-#[derive(Clone, Copy)]
-pub(crate) struct MessageRecord(&'static Record);
 
 /// The record of a [`RecordKind::Text`].
 #[derive(Clone, Copy)]
@@ -94,31 +90,6 @@ impl CheckpointRecord {
     /// Returns the call's counts at that moment.
     pub(crate) fn counts(self) -> Counts {
         self.0.counts()
-    }
-}
-
-impl MessageRecord {
-    pub(crate) const fn of(record: &'static Record) -> Self {
-        Self(record)
-    }
-
-    /// Writes the record. `text` is `None` if it is in the records before.
-    pub(crate) fn write(self, call: Address, moment: u64, text: Option<&ShortText>) {
-        self.0
-            .write_text_note(RecordKind::Message, call, moment, text);
-    }
-
-    pub(crate) fn call(self) -> Address {
-        self.0.parent()
-    }
-
-    pub(crate) fn moment(self) -> u64 {
-        self.0.start()
-    }
-
-    /// Returns the text; `None` if it is in the records before.
-    pub(crate) fn text(self) -> Option<ShortText> {
-        self.0.text()
     }
 }
 

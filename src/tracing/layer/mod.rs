@@ -17,8 +17,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::primitives::pool::Member;
 use crate::primitives::table::Table;
 use crate::primitives::text::Text;
-use crate::write::annotate;
 use crate::write::cursor::{self, Position};
+use crate::write::{checkpoint, failure};
 
 use super::fields;
 use super::span::Span;
@@ -222,7 +222,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             };
             let call = || span.state()?.call();
             if is_checkpoint && let Some(call) = call() {
-                annotate::checkpoint(call, line().as_str());
+                checkpoint::checkpoint(call, line().as_str());
             }
             if may_fail {
                 let why = why();
@@ -238,8 +238,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
         let (of_span, of_strand) = thread::here(Spans::see_event).unwrap_or_default();
         if is_checkpoint {
             match (cursor::here(Position::innermost_running), of_strand) {
-                (Some(call), _) => annotate::checkpoint(call, line().as_str()),
-                (None, Some(call)) => annotate::checkpoint_from_below(call, line().as_str()),
+                (Some(call), _) => checkpoint::checkpoint(call, line().as_str()),
+                (None, Some(call)) => checkpoint::checkpoint_from_below(call, line().as_str()),
                 (None, None) => {}
             }
         }
@@ -247,7 +247,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CallLayer {
             && event.is_contextual()
             && let Some(call) = of_span
         {
-            annotate::fail(call, &why());
+            failure::fail(call, &why());
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::primitives::text::{Text, copied};
 use crate::store::callsite::TextPlace;
 use crate::store::chunk::CallRef;
-use crate::write::annotate;
+use crate::write::failure;
 
 use super::State;
 
@@ -31,7 +31,7 @@ impl State {
     /// Marks the span as failed.
     pub(in crate::tracing) fn fail(&mut self, why: &Text) {
         match self.call {
-            Some(call) => annotate::fail(call, why),
+            Some(call) => failure::fail(call, why),
             None => alloc_counter::exclude(|| self.failure = copied(why.as_str())),
         }
     }
@@ -50,7 +50,7 @@ impl State {
     #[cold]
     pub(super) fn fail_late(&mut self, call: CallRef) {
         if let Some(why) = self.failure.take() {
-            annotate::fail(call, &Text::of(&why));
+            failure::fail(call, &Text::of(&why));
             alloc_counter::exclude(|| drop(why));
         }
     }

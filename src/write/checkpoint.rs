@@ -1,4 +1,4 @@
-//! Notes on an open call: checkpoints, and failures.
+//! Checkpoints of an open call.
 
 use alloc_counter::Local;
 
@@ -92,35 +92,6 @@ fn post_checkpoint(call: CallRef, name: &Text, moment: u64, stays_exact: bool) {
             is_exact: stays_exact || is_known,
         }))
     });
-}
-
-/// Marks the call as failed.
-#[cold]
-#[inline(never)]
-pub(crate) fn fail(call: CallRef, why: &Text) {
-    cursor::here(|here| fail_here(here, call, why));
-}
-
-fn fail_here(here: &Position, call: CallRef, why: &Text) {
-    let moment = clock::ticks();
-    if call.record.state().is_folded() {
-        if here.strand_of(call).is_some() {
-            call.record.set_failed();
-        } else if let Some(strand) = Strand::of(call) {
-            strand.note_dropped();
-        }
-        return;
-    }
-    if let Some(strand) = here.strand_of(call) {
-        if let Some((vacant, text)) = vacant_for(here, strand, why.as_bytes()) {
-            let message = vacant.as_message();
-            message.write(call.address(), moment, text.as_ref());
-            vacant.publish();
-        }
-        call.record.set_failed();
-    } else {
-        Strand::post(call, moment, |_| copied(why.as_str()).map(RemoteKind::Fail));
-    }
 }
 
 /// Finds the place for a record with this text, which is written before it if it is too long.

@@ -1,60 +1,63 @@
-//! The record of a label that a call got after its start. A later value of the label is written in place of the one
-//! before, so that a label that is set again and again takes no room for other records.
+//! The record of a text that a call gets after its start: a label, or why it failed. A later value is written in place of
+//! the one before, so that a text that is set again and again takes no room for other records.
 //!
-//! The words that change, here and in the pieces of text before it, are under the lock of the label's state.
+//! The words that change, here and in the pieces of text before it, are under the lock of the record's state.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-#[cfg(any(feature = "tracing", all(loom, test)))]
 use arrayvec::ArrayVec;
 
-use super::{Record, TextRecord};
-#[cfg(any(feature = "tracing", all(loom, test)))]
-use super::{START, TEXT_PIECE};
-#[cfg(any(feature = "tracing", all(loom, test)))]
-use crate::primitives::text::MAX_BYTES;
-use crate::primitives::text::owned;
+use super::{Record, START, TEXT_PIECE, TextRecord};
+use crate::primitives::text::{MAX_BYTES, owned};
 use crate::store::address::Address;
 use crate::store::callsite::TextPlace;
-#[cfg(any(feature = "tracing", all(loom, test)))]
 use crate::store::short_text::ShortText;
-#[cfg(any(feature = "tracing", all(loom, test)))]
-use crate::store::state::RecordKind;
-use crate::store::state::RecordState;
+use crate::store::state::{RecordKind, RecordState};
 
-/// The record of a [`RecordKind::Label`](crate::store::state::RecordKind::Label).
+/// The record of a [`RecordKind::Label`] or a [`RecordKind::Message`].
 #[derive(Clone, Copy)]
-pub(crate) struct LabelRecord(&'static Record);
+pub(crate) struct LateText(&'static Record);
 
-/// The most pieces of a text.
-#[cfg(any(feature = "tracing", all(loom, test)))]
-pub(crate) const PIECES: usize = MAX_BYTES.div_ceil(TEXT_PIECE);
-
-/// A label that was written, and the records before it that its text may have. Only the thread that runs the strand
-/// uses it.
-#[cfg(any(feature = "tracing", all(loom, test)))]
-pub(crate) struct WrittenLabel {
-    pub(crate) label: LabelRecord,
-    pub(crate) pieces: ArrayVec<TextRecord, PIECES>,
+/// Which text of the call it is.
+#[derive(Clone, Copy)]
+pub(crate) enum LateKind {
+    #[cfg_attr(
+        not(any(feature = "tracing", all(loom, test))),
+        expect(dead_code, reason = "by spans only")
+    )]
+    Label(TextPlace),
+    /// Why the call failed.
+    Message,
 }
 
-impl LabelRecord {
+/// The pieces of a long text, which are the records before that of the text.
+pub(crate) type Pieces = ArrayVec<TextRecord, { MAX_BYTES.div_ceil(TEXT_PIECE) }>;
+
+/// A text that was written, and the pieces that it may have. Only the thread that runs the strand uses it.
+pub(crate) struct WrittenText {
+    pub(crate) text: LateText,
+    pub(crate) pieces: Pieces,
+}
+
+impl LateText {
     pub(crate) const fn of(record: &'static Record) -> Self {
         Self(record)
     }
 
     /// Writes the record. `text` is `None` if it is in the records before.
-    #[cfg(any(feature = "tracing", all(loom, test)))]
     pub(crate) fn write(
         self,
+        kind: LateKind,
         call: Address,
-        place: TextPlace,
         moment: u64,
         text: Option<&ShortText>,
     ) {
-        self.0.subject.store(place.to_bits(), Relaxed);
-        self.0
-            .write_text_note(RecordKind::Label, call, moment, text);
+        let (kind, subject) = match kind {
+            LateKind::Label(place) => (RecordKind::Label, place.to_bits()),
+            LateKind::Message => (RecordKind::Message, Address::NONE.to_bits()),
+        };
+        self.0.subject.store(subject, Relaxed);
+        self.0.write_text_note(kind, call, moment, text);
     }
 
     pub(crate) fn call(self) -> Address {
@@ -66,9 +69,23 @@ impl LabelRecord {
         self.0.start()
     }
 
-    /// Returns which of the call's texts this is.
+    /// Returns which of the call's texts a label is.
     pub(crate) fn place(self) -> TextPlace {
         TextPlace::from_bits(self.0.subject.load(Relaxed))
+    }
+
+    /// Returns where the first record of a later message of the call is, for which there was no room in this one;
+    /// [`Address::NONE`] if there is none.
+    pub(crate) fn later_message(self) -> Address {
+        Address::from_bits(self.0.subject.load(Relaxed))
+    }
+
+    pub(crate) fn set_later_message(self, later: Address) {
+        self.0.subject.store(later.to_bits(), Relaxed);
+    }
+
+    pub(crate) fn is(self, other: Self) -> bool {
+        std::ptr::eq(self.0, other.0)
     }
 
     /// Returns the value that was set last, whose text is in the record or in these pieces, those before it.
@@ -91,7 +108,6 @@ impl LabelRecord {
     }
 
     /// Writes another value in place of the one before.
-    #[cfg(any(feature = "tracing", all(loom, test)))]
     fn change(self, moment: u64, is_long: bool, write: impl FnOnce()) {
         let state = self.0.state().long_text(is_long);
         self.0.state.change_to(state.to_bits(), || {
@@ -101,8 +117,7 @@ impl LabelRecord {
     }
 }
 
-#[cfg(any(feature = "tracing", all(loom, test)))]
-impl WrittenLabel {
+impl WrittenText {
     /// Returns how many bytes of a long text there is room for.
     pub(crate) fn room(&self) -> usize {
         self.pieces.len() * TEXT_PIECE
@@ -117,7 +132,7 @@ impl WrittenLabel {
         if text.len() > self.room() {
             return false;
         }
-        self.label.change(moment, true, || {
+        self.text.change(moment, true, || {
             let parts = text.chunks(TEXT_PIECE).chain(std::iter::repeat(&[][..]));
             for (piece, part) in self.pieces.iter().zip(parts) {
                 piece.set(part);
@@ -127,7 +142,7 @@ impl WrittenLabel {
     }
 
     pub(crate) fn rewrite_short(&self, moment: u64, text: &ShortText) {
-        let write = || self.label.0.write_short_text(text);
-        self.label.change(moment, false, write);
+        let write = || self.text.0.write_short_text(text);
+        self.text.change(moment, false, write);
     }
 }
