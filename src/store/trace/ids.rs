@@ -17,32 +17,62 @@ use crate::store::request_id::MAX_ID_BYTES;
 use super::Trace;
 
 shared_static! {
-    static IDS: AtomicU64 = AtomicU64::new(0);
+    static LAST: AtomicU64 = AtomicU64::new(0);
 }
 
-/// The number of ids that a thread takes at a time. So threads rarely write the same memory.
-const BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
+/// The most ids that a thread takes at a time. So threads rarely write the same memory.
+const MOST: u64 = if cfg!(loom) { 1 } else { 128 };
+
+/// The ids that a thread has taken, from the next one to the last one.
+struct Taken {
+    next: Cell<u64>,
+    last: Cell<u64>,
+    count: Cell<u64>,
+}
+
+thread_local! {
+    static TAKEN: Taken = const {
+        Taken {
+            next: Cell::new(1),
+            last: Cell::new(0),
+            count: Cell::new(0),
+        }
+    };
+}
 
 /// Returns an id that no other trace has. The first is 1.
 #[inline]
 pub(super) fn new_id() -> u64 {
-    thread_local! {
-        /// The last id of the thread. That of a batch is a multiple of its size.
-        static LAST: Cell<u64> = const { Cell::new(0) };
+    TAKEN.with(|taken| {
+        let next = taken.next.get();
+        if next > taken.last.get() {
+            return taken.take();
+        }
+        taken.next.set(next + 1);
+        next
+    })
+}
+
+impl Taken {
+    /// Takes twice as many as the last time, of which it returns the first. So the ids of a program that makes few traces are
+    /// in a row.
+    #[cold]
+    #[inline(never)]
+    fn take(&self) -> u64 {
+        let count = (2 * self.count.get()).clamp(1, MOST);
+        let before = LAST.fetch_add(count, Relaxed);
+        self.count.set(count);
+        self.last.set(before + count);
+        self.next.set(before + 2);
+        before + 1
     }
-    let mut last = LAST.get();
-    if last.is_multiple_of(BATCH) {
-        last = IDS.fetch_add(BATCH, Relaxed);
-    }
-    LAST.set(last + 1);
-    last + 1
 }
 
 impl Trace {
     /// Returns the trace's number, which no other trace of the process has. The first trace has 1, an empty one 0.
     ///
-    /// A thread takes 128 numbers at a time. So those of different threads are not in the order in which the traces
-    /// began.
+    /// A thread takes up to 128 numbers at a time. So those of different threads are not in the order in which the
+    /// traces began.
     pub fn id(&self) -> u64 {
         self.state.map_or(0, |state| state.id.load(Relaxed))
     }
