@@ -90,8 +90,9 @@ pub(crate) struct Call {
     strand: usize,
     /// The call around it now, in its strand.
     within: Option<usize>,
-    /// The calls that were suspended with it.
+    /// The calls that were suspended with it, as far as they are open, and whether there were any.
     inside: Vec<usize>,
+    had_inside: bool,
     is_stopped: bool,
     /// The span with which it was suspended is closed.
     is_orphan: bool,
@@ -106,8 +107,6 @@ struct Strand {
     running: Vec<usize>,
     allocates: u64,
     is_over: bool,
-    /// A thread has left it, by its span, while calls inside went on.
-    is_left: bool,
 }
 
 /// A strand in which a span was entered, and the call that stands for the span there: none in a strand below
@@ -177,8 +176,7 @@ struct Here {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) calls: Vec<Call>,
-    /// A strand is below a suspended guard whose span is closed, or is entered again after it was left while calls inside
-    /// went on: it is not said which calls are around.
+    /// A strand is below a suspended guard whose span is closed: it is not said which calls are around.
     pub(crate) is_vague: bool,
     /// Several tasks that have a span in common wait. It depends on the workers that poll them which of them goes on in
     /// which strand.
@@ -365,7 +363,6 @@ impl Model {
             running: Vec::new(),
             allocates: 0,
             is_over: false,
-            is_left: false,
         });
         self.strands.len() - 1
     }
@@ -395,6 +392,7 @@ impl Model {
             strand,
             within,
             inside: Vec::new(),
+            had_inside: false,
             is_stopped: false,
             is_orphan: false,
         });
@@ -415,6 +413,7 @@ impl Model {
     }
 
     fn suspend(&mut self, call: usize, is_alone: bool) {
+        self.calls[call].had_inside = false;
         if is_alone {
             self.take_out(call);
             return;
@@ -423,6 +422,7 @@ impl Model {
         if let Some(place) = running.iter().position(|it| *it == call) {
             let mut suspended = running.split_off(place);
             suspended.remove(0);
+            self.calls[call].had_inside = !suspended.is_empty();
             self.calls[call].inside = suspended;
         }
     }
@@ -445,12 +445,13 @@ impl Model {
         for orphan in &orphans {
             self.calls[*orphan].is_orphan = true;
         }
-        // So are those that were suspended before it, unless a span is closed in which nothing was open.
+        // So are those that were suspended before it, unless a span is closed in which nothing was open when it was left.
+        let had_inside = self.calls[call].had_inside;
         let is_guard = matches!(&self.calls[call].expected.id, Some(id) if id.starts_with('g'));
         let outer = self.open_from(around);
         let is_inside = |it: &&mut Call| it.within == Some(call) && !it.is_stopped;
         let inside = self.calls.iter_mut().filter(is_inside);
-        for inside in inside.filter(|_| is_guard || !orphans.is_empty()) {
+        for inside in inside.filter(|_| is_guard || had_inside) {
             inside.within = outer;
         }
         if let [inside, ..] = *orphans {
@@ -647,7 +648,6 @@ impl Model {
     }
 
     fn go_on(&mut self, span: usize, visit: Visit) {
-        self.is_vague |= self.tasks.are_used() && self.strands[visit.strand].is_left;
         if let Some(call) = visit.call
             && !self.strands[visit.strand].running.contains(&call)
         {
@@ -731,7 +731,6 @@ impl Model {
             }
         }
         if visit.is_own {
-            self.strands[strand].is_left |= is_alone;
             self.here.stack.retain(|entered| *entered != strand);
             self.mark_entered(strand);
         }
