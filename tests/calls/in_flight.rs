@@ -77,6 +77,8 @@ fn the_oldest_are_first() {
         (trace, execution)
     };
     let all = std::thread::spawn(move || {
+        // Then it takes two numbers.
+        drop(Trace::new());
         let first = begin();
         let second = std::thread::spawn(begin).join().unwrap();
         [first, second, begin()]
