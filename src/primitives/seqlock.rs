@@ -111,7 +111,7 @@ impl<const STEP: u32> SeqLock<STEP> {
     }
 
     /// Reads the words once, given the word beside them; `None` if `read` returns it, or if they change meanwhile.
-    #[cfg(feature = "recorder")]
+    #[cfg(any(feature = "recorder", all(loom, test)))]
     #[inline]
     pub(crate) fn try_read<T>(&self, read: impl FnOnce(u32) -> Option<T>) -> Option<T> {
         let before = self.0.load(Acquire);

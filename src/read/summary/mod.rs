@@ -76,7 +76,7 @@ impl Summary {
         self.folded.add_paths(trace, &mut self.calls);
         for index in 0..self.strands.len() {
             let strand = self.strands[index];
-            let counts = strand.meter.read().0.counts;
+            let counts = strand.meter.counts();
             self.add_total(strand.parent(), strand.made_after(), counts);
         }
         for index in 0..self.folded.strands.len() {
@@ -130,12 +130,16 @@ impl Summary {
         ends.max_by_key(severity).unwrap_or(OutcomeKind::Ok)
     }
 
-    /// Adds a strand's counts to the calls that were around it when it was made.
+    /// Adds a strand's counts, also to the calls that were around it when it was made.
+    #[inline]
     fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
         self.total += counts;
-        if parent == Address::NONE {
-            return;
+        if parent != Address::NONE {
+            self.add_to_calls(parent, made_after, counts);
         }
+    }
+
+    fn add_to_calls(&mut self, parent: Address, made_after: u64, counts: Counts) {
         let mut around = self.calls.index(parent);
         // At most one step for each call: links that are read while the trace is written may form a
         // circle.
