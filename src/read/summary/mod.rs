@@ -103,7 +103,7 @@ impl Summary {
 
     /// Returns the highest peak of a single call; 0 if none is known.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        let peaks = self.calls.all.iter().map(|call| call.sums().peak_bytes);
+        let peaks = self.calls.all.iter().map(CallSummary::peak_bytes);
         peaks.max().unwrap_or(0)
     }
 
