@@ -31,12 +31,9 @@ fn add_records(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
     for chunk in strand.pages() {
         add_chunk(strand, of_strand, chunk, &mut reading, calls, moves);
     }
-    strand.mailbox.look(|operations| {
-        for operation in operations {
-            calls.have_all_stopped_well = false;
-            apply(operation, calls, moves);
-        }
-    });
+    if strand.mailbox.has_any() {
+        apply_remote(strand, calls, moves);
+    }
     // Not before the calls were read, which may have stopped after a peak was lost.
     if !strand.has_peaks() {
         calls.forget_peaks(first_call);
@@ -115,6 +112,16 @@ fn add_other_call(
     let figures = CallFigures::Sums(Sums::of_call(state.outcome(), wall, used));
     let call = CallSummary::new(record.callsite(), around, state, figures);
     calls.push_next(address, call);
+}
+
+#[cold]
+fn apply_remote(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
+    calls.have_all_stopped_well = false;
+    strand.mailbox.look(|operations| {
+        for operation in operations {
+            apply(operation, calls, moves);
+        }
+    });
 }
 
 /// Applies a remote operation.
