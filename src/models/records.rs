@@ -212,6 +212,7 @@ fn a_call_that_has_stopped_well_changes_no_more() {
             if record.state_of_stopped().has_stopped_well() {
                 assert_eq!(call.wall_when_stopped(), STOP - 1);
                 assert_eq!(call.busy_when_stopped(), 4);
+                assert!(call.has_counts_when_stopped());
                 assert_eq!(call.used_when_stopped(), usage(4));
             }
         });

@@ -131,6 +131,12 @@ impl StoppedCall {
         }
     }
 
+    /// Returns whether the call allocated or freed anything.
+    #[inline]
+    pub(crate) fn has_counts(self) -> bool {
+        self.0.has_counts_when_stopped()
+    }
+
     /// Returns the counts and the peak.
     #[inline]
     pub(crate) fn counts(self) -> (Counts, u64) {

@@ -25,7 +25,7 @@ use folded::FoldedCalls;
 use moves::Moves;
 use strand::add_strand;
 
-pub(crate) use calls::{CallFigures, CallSummary, Sums};
+pub(crate) use calls::{CallFigures, CallSummary, StoppedCall, Sums};
 
 /// The sums of a trace, until the moment at which it was read.
 pub(crate) struct Summary {

@@ -206,6 +206,15 @@ impl CallRecord {
         self.record().words[BUSY].load(Relaxed).wrapping_neg()
     }
 
+    /// Returns whether a call that has stopped well has a count or a peak that is not 0. If none, their words are 0, too.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn has_counts_when_stopped(self) -> bool {
+        let words = &self.record().words[PEAK..COUNTS_END];
+        // Without a branch for each.
+        words.iter().fold(0, |all, word| all | word.load(Relaxed)) != 0
+    }
+
     /// Returns what a call used that has stopped well.
     #[cfg(any(feature = "recorder", all(loom, test)))]
     #[inline]
