@@ -7,7 +7,7 @@ use alloc_counter::Counts;
 use crate::primitives::clock;
 use crate::primitives::fallible::Boxed;
 use crate::read::summary::{StoppedCall, Sums};
-use crate::report::Percentiles;
+use crate::report::{Outcome, Percentiles};
 
 use super::quota::Quota;
 use super::sketch::Sketch;
@@ -29,6 +29,16 @@ pub(super) struct RequestsInWindow {
 }
 
 impl RequestsInWindow {
+    #[cold]
+    pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ok | Outcome::Running => {}
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Panicked => self.panicked += 1,
+            Outcome::Cancelled => self.cancelled += 1,
+        }
+    }
+
     /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
         self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes() + self.net_bytes.bytes()
