@@ -37,6 +37,10 @@ fn assert_exact(meter: &Meter, allocations: std::ops::RangeInclusive<u64>) {
         assert!(allocations.contains(&found), "{found}");
         assert!(allocations.contains(&bytes), "{bytes}");
     }
+    if let Some(counts) = meter.paused_counts() {
+        assert_eq!(counts.allocations, counts.bytes_allocated);
+        assert!(allocations.contains(&counts.allocations), "{counts:?}");
+    }
 }
 
 #[test]

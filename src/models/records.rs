@@ -206,6 +206,30 @@ fn a_call_that_stops_on_its_thread_has_its_figures() {
     });
 }
 
+/// The recorder looks at the state of a call once, before it reads the other words.
+#[test]
+fn a_call_that_has_stopped_well_changes_no_more() {
+    explore(3, || {
+        let record = leak(Record::new());
+        let call = RecordedCall::of(record);
+        write(call, 1);
+        let reader = thread::spawn(move || {
+            if record.state_of_stopped().has_stopped_well() {
+                assert_eq!(call.wall_when_stopped(), STOP - 1);
+                assert_eq!(call.busy_when_stopped(), 4);
+                assert!(call.has_counts_when_stopped());
+                assert_eq!(call.used_when_stopped(), usage(4));
+            }
+        });
+        call.suspend(usage(2));
+        call.resume(Start::OfThread(thread_reading(1)));
+        let state = call.state().with_outcome(OutcomeKind::Ok);
+        call.close_on_thread(state, (STOP, false), [5; 5].into_iter(), |level| level + 4);
+        reader.join().unwrap();
+        assert!(record.state_of_stopped().has_stopped_well());
+    });
+}
+
 #[test]
 fn figures_that_change_twice_are_read_together() {
     explore(1, || {

@@ -47,6 +47,14 @@ impl<const STEP: u32> SeqLock<STEP> {
         self.0.load(Relaxed)
     }
 
+    /// Returns the word as it is now, as R1 does. If the owner's bits say that the last change has ended, R2 finds the
+    /// words of that one, and R3 and R4 are not needed.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn word_of_last(&self) -> u32 {
+        self.0.load(Acquire)
+    }
+
     /// Sets the word of a change that has begun, or that no other thread can read yet.
     #[inline]
     pub(crate) fn set(&self, word: u32) {
@@ -111,7 +119,7 @@ impl<const STEP: u32> SeqLock<STEP> {
     }
 
     /// Reads the words once, given the word beside them; `None` if `read` returns it, or if they change meanwhile.
-    #[cfg(feature = "recorder")]
+    #[cfg(any(feature = "recorder", all(loom, test)))]
     #[inline]
     pub(crate) fn try_read<T>(&self, read: impl FnOnce(u32) -> Option<T>) -> Option<T> {
         let before = self.0.load(Acquire);

@@ -4,7 +4,7 @@ use crate::primitives::pool::Number;
 use crate::store::address::Address;
 
 /// Maps an address to an index of a list. Records are in few chunks, so the map has an array for each
-/// chunk. That of the first one is in the map itself: most traces have no other.
+/// chunk. One of them is in the map itself: most traces have no other.
 pub(crate) struct AddressMap {
     first: (Number, Indexes),
     /// In order of the chunks' numbers.
@@ -73,7 +73,7 @@ impl AddressMap {
         self.others.clear();
     }
 
-    /// Reserves memory for one more address, so that the next insertion can't fail. Returns whether
+    /// Reserves memory for one more chunk, so that the next insertion can't fail. Returns whether
     /// there is any.
     #[cfg(feature = "recorder")]
     pub(crate) fn reserve(&mut self) -> bool {
@@ -111,6 +111,25 @@ impl AddressMap {
         indexes[address.index()] = Index::new(index);
     }
 
+    /// Begins a chunk of which the map has no addresses, and whose addresses come [next](Self::insert_next).
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn begin_chunk(&mut self, number: Number) {
+        let before = std::mem::replace(&mut self.first.0, number);
+        if before != Number::NONE {
+            let place = self.find(before).unwrap_or_else(|place| place);
+            self.others.insert(place, (before, self.first.1));
+        }
+        self.first.1 = EMPTY;
+    }
+
+    /// Inserts an address of the chunk that was begun last.
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn insert_next(&mut self, address: Address, index: usize) {
+        self.first.1[address.index()] = Index::new(index);
+    }
+
     /// Returns the indexes of a chunk that may be a new one.
     fn chunk(&mut self, number: Number) -> &mut Indexes {
         if self.first.0 == Number::NONE {
@@ -137,6 +156,25 @@ impl AddressMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "recorder")]
+    #[test]
+    fn chunks_may_come_one_after_the_other() {
+        let mut map = AddressMap::new();
+        let address = |chunk, place| Address::new(Number::from_bits(chunk), place);
+        for (index, chunk) in [7, 3, 9, 1].into_iter().enumerate() {
+            assert!(map.reserve());
+            map.begin_chunk(Number::from_bits(chunk));
+            map.insert_next(address(chunk, 2), index);
+            assert_eq!(map.get(address(chunk, 1)), None);
+        }
+        // As the last chunk's.
+        map.insert(address(4, 2), 4);
+        for (index, chunk) in [7, 3, 9, 1, 4].into_iter().enumerate() {
+            assert_eq!(map.get(address(chunk, 2)), Some(index));
+            assert_eq!(map.get(address(chunk, 3)), None);
+        }
+    }
 
     #[test]
     fn an_address_leads_to_what_was_inserted() {

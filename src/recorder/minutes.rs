@@ -79,6 +79,16 @@ pub(super) struct Figures {
 }
 
 impl Figures {
+    #[cold]
+    fn count_outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ok | Outcome::Running => {}
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Panicked => self.panicked += 1,
+            Outcome::Cancelled => self.cancelled += 1,
+        }
+    }
+
     /// Adds all but the percentile.
     fn add(&mut self, more: &Self) {
         self.requests = self.requests.saturating_add(more.requests);
@@ -123,7 +133,8 @@ pub(super) struct PresentMinute {
 impl PresentMinute {
     /// Adds a request that ended at this moment of the recorder's clock. Sums of a minute that is over go to
     /// `minutes`.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "at the end of each request")]
     pub(super) fn add(
         &mut self,
         now_ns: u64,
@@ -135,15 +146,12 @@ impl PresentMinute {
     ) {
         // A thread may come late, with an earlier moment: its request counts for the minute that it is now.
         if now_ns.wrapping_sub(self.from_ns) >= self.length_ns {
-            self.turn(now_ns, SystemTime::now(), minutes, quota);
+            self.turn_now(now_ns, minutes, quota);
         }
         let figures = &mut self.figures;
         figures.requests = figures.requests.saturating_add(1);
-        match outcome {
-            Outcome::Ok | Outcome::Running => {}
-            Outcome::Failed(_) => figures.failed += 1,
-            Outcome::Panicked => figures.panicked += 1,
-            Outcome::Cancelled => figures.cancelled += 1,
+        if *outcome != Outcome::Ok {
+            figures.count_outcome(outcome);
         }
         figures.max_ns = figures.max_ns.max(wall_ns);
         figures.wall_ns = figures.wall_ns.saturating_add(wall_ns);
@@ -152,8 +160,13 @@ impl PresentMinute {
         self.wall.record(wall_ns, quota);
     }
 
-    /// Begins the minute that the wall clock shows.
     #[cold]
+    #[inline(never)]
+    fn turn_now(&mut self, now_ns: u64, minutes: &Minutes, quota: &mut Quota) {
+        self.turn(now_ns, SystemTime::now(), minutes, quota);
+    }
+
+    /// Begins the minute that the wall clock shows.
     fn turn(&mut self, now_ns: u64, wall_clock: SystemTime, minutes: &Minutes, quota: &mut Quota) {
         self.move_to(minutes, quota);
         // A clock before the epoch shows the epoch.

@@ -6,8 +6,8 @@ use alloc_counter::Counts;
 
 use crate::primitives::clock;
 use crate::primitives::fallible::Boxed;
-use crate::read::summary::Sums;
-use crate::report::Percentiles;
+use crate::read::summary::{StoppedCall, Sums};
+use crate::report::{Outcome, Percentiles};
 
 use super::quota::Quota;
 use super::sketch::Sketch;
@@ -29,6 +29,16 @@ pub(super) struct RequestsInWindow {
 }
 
 impl RequestsInWindow {
+    #[cold]
+    pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ok | Outcome::Running => {}
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Panicked => self.panicked += 1,
+            Outcome::Cancelled => self.cancelled += 1,
+        }
+    }
+
     /// Returns how many bytes the bins take.
     pub(super) fn bytes(&self) -> usize {
         self.wall.bytes() + self.allocates.bytes() + self.bytes.bytes() + self.net_bytes.bytes()
@@ -62,32 +72,68 @@ pub(super) struct CallsInWindow {
 }
 
 impl CallsInWindow {
-    /// Adds the sums of one request's calls. Returns for how many of these calls some figure has no memory: for
-    /// none or all.
+    /// Adds the sums of one request's calls.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn add_request(&mut self, of_request: &Sums, memory: &mut Memory<'_>) {
+        self.sums.add(of_request);
+        let Sums {
+            calls, wall, total, ..
+        } = *of_request;
+        // Folded calls that are still open are none yet.
+        if calls > 0 {
+            self.count_times(calls, wall, memory);
+            self.count_counts(&total, memory);
+        }
+    }
+
+    /// Adds the only call of one request, as [`add_request`](Self::add_request) does. Many calls allocate and free
+    /// nothing: then there is nothing to add but times.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "for each path of each request")]
-    pub(super) fn add_request(&mut self, of_request: &Sums, quota: &mut Quota) -> u64 {
-        self.sums.add(of_request);
-        let Sums { calls, total, .. } = *of_request;
-        // Folded calls that are still open are none yet.
-        if calls == 0 {
-            return 0;
+    pub(super) fn add_call(&mut self, call: StoppedCall, memory: &mut Memory<'_>) {
+        let times = call.times();
+        self.sums.add_times(&times);
+        self.count_times(1, times.wall, memory);
+        if call.has_counts() {
+            self.add_counts_of(call, memory);
+        } else {
+            self.allocates.add_zeros(1);
         }
+    }
+
+    // Out of line, so that the rest needs few registers.
+    #[inline(never)]
+    fn add_counts_of(&mut self, call: StoppedCall, memory: &mut Memory<'_>) {
+        let (total, peak_bytes) = call.counts();
+        self.sums.add_counts(total, peak_bytes);
+        self.count_counts(&total, memory);
+    }
+
+    /// Counts a request with this many calls, which took this many ticks.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "for each path of each request")]
+    fn count_times(&mut self, calls: u64, wall: u64, memory: &mut Memory<'_>) {
         self.requests += 1;
-        let mut lost = 0;
-        if !self.per_request.record_like_last(calls, quota) {
-            lost = calls;
+        if !self.per_request.record_like_last_within(calls) {
+            memory.extend(&mut self.per_request, calls);
         }
-        if !self.wall.record(of_request.wall, quota) {
-            lost = calls;
+        if !self.wall.record_within(wall) {
+            memory.extend(&mut self.wall, wall);
         }
-        if !{ &mut self.allocates }.record_like_last(total.allocates(), quota) {
-            lost = calls;
+    }
+
+    /// Counts what a request's calls allocated and kept.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "for each path of each request")]
+    fn count_counts(&mut self, total: &Counts, memory: &mut Memory<'_>) {
+        let allocates = total.allocates();
+        if !self.allocates.record_like_last_within(allocates) {
+            memory.extend(&mut self.allocates, allocates);
         }
-        if !self.kept.record(total.net_bytes(), quota) {
-            lost = calls;
+        if !self.kept.record(total.net_bytes(), memory.quota) {
+            memory.has_run_out = true;
         }
-        lost
     }
 
     /// Counts this many requests that had no such call.
@@ -122,6 +168,33 @@ impl CallsInWindow {
     /// are not known.
     pub(super) fn kept_bytes(&self) -> Option<Percentiles<u64>> {
         self.kept.percentiles(self.requests)
+    }
+}
+
+/// The memory for the figures of calls.
+pub(super) struct Memory<'a> {
+    quota: &'a mut Quota,
+    has_run_out: bool,
+}
+
+impl<'a> Memory<'a> {
+    pub(super) fn of(quota: &'a mut Quota) -> Self {
+        Self {
+            quota,
+            has_run_out: false,
+        }
+    }
+
+    /// Counts a value for whose bin memory must be taken.
+    #[cold]
+    fn extend(&mut self, sketch: &mut Sketch, value: u64) {
+        self.has_run_out |= !sketch.extend(value, self.quota);
+    }
+
+    /// Returns whether there was none for some figure, and forgets that.
+    #[inline]
+    pub(super) fn take_has_run_out(&mut self) -> bool {
+        self.has_run_out && std::mem::take(&mut self.has_run_out)
     }
 }
 

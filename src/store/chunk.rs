@@ -119,7 +119,7 @@ impl Chunk {
         self.key().is_beside(call.key)
     }
 
-    /// Returns whether there is no record. The caller knows that no thread writes one.
+    /// Returns whether there is no record, as far as this thread knows.
     pub(crate) fn is_empty(&self) -> bool {
         self.head.len.load(Relaxed) == 0
     }

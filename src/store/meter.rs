@@ -45,8 +45,13 @@ impl Words {
 
     #[inline]
     fn load(&self) -> (Counts, u64) {
+        (self.counts(), self.ticks.load(Relaxed))
+    }
+
+    #[inline]
+    fn counts(&self) -> Counts {
         let counts = std::array::from_fn(|index| self.counts[index].load(Relaxed));
-        (Counts::from_array(counts), self.ticks.load(Relaxed))
+        Counts::from_array(counts)
     }
 
     #[inline]
@@ -229,6 +234,21 @@ impl Meter {
         });
         // Otherwise the strand is entered and left without a pause, or a fork came in the middle of that.
         read.map_or_else(|_| (self.boundary(), false), |(reading, _)| reading)
+    }
+
+    /// Returns the counts now, from any thread, as [`read`](Self::read) does.
+    #[cfg(feature = "recorder")]
+    #[inline]
+    pub(crate) fn counts(&self) -> Counts {
+        self.paused_counts().unwrap_or_else(|| self.read().0.counts)
+    }
+
+    /// Returns the counts of a meter that is paused; `None` if it is not, or just changes.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn paused_counts(&self) -> Option<Counts> {
+        self.version
+            .try_read(|_| (!self.is_running()).then(|| self.boundary.counts()))
     }
 
     /// Reads a record at one moment, from any thread. A running call's start is the strand's reading.

@@ -4,6 +4,9 @@
 //! and readers of the strand apply it to the records' figures. A stop also sets the one word of the
 //! record that other threads may write, by which the strand's own thread knows that the call is over.
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::primitives::sync::AtomicBool;
 use crate::primitives::wait::{Lock, Taken};
 use crate::store::address::Address;
 use crate::store::callsite::TextPlace;
@@ -88,34 +91,57 @@ impl RemoteOperation {
 
 /// A strand's remote operations, in the order in which they were posted. Its lock also keeps the strand
 /// from being recycled.
-pub(crate) struct Mailbox(Lock<Vec<RemoteOperation>>);
+pub(crate) struct Mailbox {
+    operations: Lock<Vec<RemoteOperation>>,
+    /// Whether there are any. Written under the lock.
+    has_any: AtomicBool,
+}
 
 /// A mailbox whose lock is taken.
-pub(crate) struct LockedMailbox<'a>(Taken<'a, Vec<RemoteOperation>>);
+pub(crate) struct LockedMailbox<'a> {
+    operations: Taken<'a, Vec<RemoteOperation>>,
+    has_any: &'a AtomicBool,
+}
 
 impl Mailbox {
     pub(crate) fn new() -> Self {
-        Self(Lock::new(Vec::new()))
+        Self {
+            operations: Lock::new(Vec::new()),
+            has_any: AtomicBool::new(false),
+        }
     }
 
     /// Takes the lock; `None` if it is not given back, because the process was forked while another
     /// thread held it.
     pub(crate) fn lock(&self) -> Option<LockedMailbox<'_>> {
-        self.0.take().map(LockedMailbox)
+        let operations = self.operations.take()?;
+        let has_any = &self.has_any;
+        Some(LockedMailbox {
+            operations,
+            has_any,
+        })
     }
 
     /// Returns a copy of all operations.
     pub(crate) fn read(&self) -> Vec<RemoteOperation> {
-        self.0.take().map_or_else(Vec::new, |all| all.clone())
+        { self.operations.take() }.map_or_else(Vec::new, |all| all.clone())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.take().map_or(0, |all| all.len())
+        self.operations.take().map_or(0, |all| all.len())
+    }
+
+    /// Returns whether there are operations, without the lock. Whoever has seen a call stopped, acquiring, sees that its
+    /// stop is there.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn has_any(&self) -> bool {
+        self.has_any.load(Relaxed)
     }
 
     /// Calls `look` with all operations, without an allocation. No more are posted meanwhile.
     pub(crate) fn look(&self, look: impl FnOnce(&[RemoteOperation])) {
-        if let Some(all) = self.0.take() {
+        if let Some(all) = self.operations.take() {
             look(&all);
         }
     }
@@ -125,24 +151,26 @@ impl LockedMailbox<'_> {
     /// Posts an operation; `false` if there is no room or no memory for it. It takes the place of one that says the same.
     pub(crate) fn post(&mut self, operation: RemoteOperation) -> bool {
         let is_replacing = matches!(operation.kind, RemoteKind::Label(..) | RemoteKind::Fail(_));
-        let mut known = self.0.iter_mut().filter(|_| is_replacing);
+        let mut known = self.operations.iter_mut().filter(|_| is_replacing);
         if let Some(known) = known.find(|known| known.is_replaced_by(&operation)) {
             if known.at <= operation.at {
                 *known = operation;
             }
             return true;
         }
-        let has_room = operation.is_stop() || self.0.len() < MAX_OPERATIONS;
-        let is_posted = has_room && self.0.try_reserve(1).is_ok();
+        let has_room = operation.is_stop() || self.operations.len() < MAX_OPERATIONS;
+        let is_posted = has_room && self.operations.try_reserve(1).is_ok();
         if is_posted {
-            self.0.push(operation);
+            self.operations.push(operation);
+            self.has_any.store(true, Relaxed);
         }
         is_posted
     }
 
     pub(crate) fn clear(&mut self) {
-        if !self.0.is_empty() {
-            alloc_counter::exclude(|| *self.0 = Vec::new());
+        if !self.operations.is_empty() {
+            alloc_counter::exclude(|| *self.operations = Vec::new());
+            self.has_any.store(false, Relaxed);
         }
     }
 }

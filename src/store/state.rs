@@ -96,6 +96,23 @@ impl RecordState {
         self.0 & (Self::KIND | Self::FOLDED) == RecordKind::Call as u32
     }
 
+    /// Returns whether it is a call that is not folded and has stopped well. Its words change no more: an outcome is
+    /// written with the moment of the stop and the figures, by the strand's own thread, and only once.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) const fn has_stopped_well(self) -> bool {
+        // The lowest bit of the version, which is set while the words are being written.
+        const ALL: u32 = RecordState::VERSION
+            | RecordState::KIND
+            | RecordState::FOLDED
+            | RecordState::HOLDS_USAGE
+            | RecordState::OUTCOME;
+        const STOPPED: RecordState = RecordState::new(RecordKind::Call)
+            .holding_usage(true)
+            .with_outcome(OutcomeKind::Ok);
+        self.0 & ALL == STOPPED.0
+    }
+
     #[inline]
     pub(crate) fn kind(self) -> RecordKind {
         match self.0 & Self::KIND {

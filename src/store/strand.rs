@@ -187,6 +187,7 @@ impl Strand {
     /// again.
     #[inline]
     pub(crate) fn clear(&self) -> bool {
+        // The caller knows that no thread writes a record.
         if self.first.is_empty() && !self.folded.has_sums() {
             #[cfg(feature = "sites")]
             self.sites.clear();
@@ -331,8 +332,7 @@ impl Strand {
     }
 
     pub(crate) fn chunks(&self) -> u32 {
-        let chunks = std::iter::successors(Some(self.first), |chunk| chunk.next());
-        chunks.map(|_| 1).sum()
+        self.pages().map(|_| 1).sum()
     }
 
     /// Returns the published records, in the order in which they were written.
@@ -340,15 +340,13 @@ impl Strand {
     /// A chunk's successor is looked up before the chunk's length. So if there is one, the chunk is known
     /// to be full, and no record is passed over.
     pub(crate) fn records(&self) -> impl Iterator<Item = (Address, &'static Record)> {
-        self.pages().flatten()
+        self.pages().flat_map(Chunk::published)
     }
 
-    /// Returns the published [records](Self::records) of each chunk: a loop in a loop costs less than one over both.
+    /// Returns the chunks of the [records](Self::records): a loop in a loop costs less than one over both.
     #[inline]
-    pub(crate) fn pages(
-        &self,
-    ) -> impl Iterator<Item = impl ExactSizeIterator<Item = (Address, &'static Record)>> {
-        std::iter::successors(Some(self.first), |chunk| chunk.next()).map(Chunk::published)
+    pub(crate) fn pages(&self) -> impl Iterator<Item = &'static Member<Chunk>> {
+        std::iter::successors(Some(self.first), |chunk| chunk.next())
     }
 
     /// Returns the published records of the strand whose record this is, from that one onwards.

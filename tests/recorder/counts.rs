@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
+use tracer::alloc::Counts;
 use tracer::hotspots::Hotspots;
 use tracer::recorder::{Policy, Recorder};
 use tracer::{call, fetch};
@@ -206,6 +207,62 @@ fn serve(number: u64) {
     if number.is_multiple_of(7) {
         std::mem::forget(call!("forgotten"));
     }
+}
+
+/// Once each time, calls that have all, one or none of the counts.
+fn hold(number: u64, held: &mut Vec<u8>) {
+    let _hold = call!("hold");
+    {
+        let _sometimes = call!("sometimes");
+        match number % 4 {
+            0 => *held = Vec::new(),
+            1 => {}
+            2 => *held = Vec::with_capacity(100),
+            _ => held.reserve_exact(200),
+        }
+    }
+    call!("never").stop();
+}
+
+#[test]
+fn calls_that_only_free_and_calls_that_do_nothing_are_added_exactly() {
+    let recorder = recorder(Policy::none().when("all", |_| true));
+    let mut held = Vec::new();
+    for number in 0..80 {
+        recorder.record("job", || hold(number, &mut held));
+    }
+    let reports = kept(&recorder);
+    let by_recorder = recorder.hotspots(None);
+    for (place, name) in ["hold", "sometimes", "never"].into_iter().enumerate() {
+        let calls = || reports.iter().map(|report| &report.calls[place]);
+        let total: Counts = calls().map(|call| call.total.unwrap()).sum();
+        let peak = calls().map(|call| call.peak_bytes.unwrap()).max();
+        let sums = by_recorder.paths()[place].totals;
+        assert_eq!(
+            (sums.calls, sums.total, sums.peak_bytes),
+            (80, Some(total), peak),
+            "{name}"
+        );
+        let compared = reports[79].calls[place].compared.as_ref().unwrap();
+        let usual = compared.usual_allocates.unwrap();
+        let kept = compared.usual_net_bytes.unwrap();
+        let expected = match name {
+            "never" => [0; 4],
+            _ => [0, 1, 0, 100],
+        };
+        assert_eq!([usual.p50, usual.max, kept.p50, kept.max], expected);
+    }
+    let sometimes = by_recorder.paths()[1].totals;
+    let counts = sometimes.total.unwrap();
+    assert_eq!(
+        (
+            counts.allocations,
+            counts.reallocations,
+            counts.deallocations
+        ),
+        (20, 20, 19)
+    );
+    assert_eq!(sometimes.peak_bytes, Some(100));
 }
 
 #[test]

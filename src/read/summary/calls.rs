@@ -30,9 +30,9 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Returns those of one call, whose strand knows peaks or does not.
+    /// Returns those of one call.
     #[inline]
-    pub(super) fn of_call(end: OutcomeKind, wall: u64, used: Usage, has_peaks: bool) -> Self {
+    pub(super) fn of_call(end: OutcomeKind, wall: u64, used: Usage) -> Self {
         Self {
             calls: 1,
             failures: end.is_failure().into(),
@@ -40,7 +40,7 @@ impl Sums {
             wall,
             busy: used.busy,
             total: used.counts,
-            peak_bytes: if has_peaks { peak_bytes(used) } else { 0 },
+            peak_bytes: peak_bytes(used),
         }
     }
 
@@ -53,16 +53,27 @@ impl Sums {
         }
     }
 
-    #[inline]
     pub(crate) fn add(&mut self, other: &Self) {
+        self.add_times(other);
+        self.add_counts(other.total, other.peak_bytes);
+    }
+
+    /// Adds all but the counts and the peak.
+    #[inline]
+    pub(crate) fn add_times(&mut self, other: &Self) {
         self.calls += other.calls;
         self.failures += other.failures;
         self.cancelled += other.cancelled;
         self.wall = self.wall.wrapping_add(other.wall);
         self.busy = self.busy.wrapping_add(other.busy);
-        self.total += other.total;
-        if other.peak_bytes > self.peak_bytes {
-            self.peak_bytes = other.peak_bytes;
+    }
+
+    /// Adds counts and a peak.
+    #[inline]
+    pub(crate) fn add_counts(&mut self, total: Counts, peak_bytes: u64) {
+        self.total += total;
+        if peak_bytes > self.peak_bytes {
+            self.peak_bytes = peak_bytes;
         }
     }
 }
@@ -96,17 +107,41 @@ pub(crate) enum CallFigures {
 
 /// A call that has stopped well, whose record belongs to the trace that the summary was made of.
 #[derive(Clone, Copy)]
-pub(crate) struct StoppedCall {
-    pub(super) record: CallRecord,
-    /// Whether its strand [knows peaks](crate::store::strand::Strand::has_peaks).
-    pub(super) has_peaks: bool,
-}
+pub(crate) struct StoppedCall(pub(super) CallRecord);
 
 impl StoppedCall {
     #[inline]
     pub(crate) fn sums(self) -> Sums {
-        let (wall, used) = self.record.when_stopped();
-        Sums::of_call(OutcomeKind::Ok, wall, used, self.has_peaks)
+        let (total, peak_bytes) = self.counts();
+        Sums {
+            total,
+            peak_bytes,
+            ..self.times()
+        }
+    }
+
+    /// Returns the sums without what the call allocated and freed.
+    #[inline]
+    pub(crate) fn times(self) -> Sums {
+        Sums {
+            calls: 1,
+            wall: self.0.wall_when_stopped(),
+            busy: self.0.busy_when_stopped(),
+            ..Sums::default()
+        }
+    }
+
+    /// Returns whether the call allocated or freed anything.
+    #[inline]
+    pub(crate) fn has_counts(self) -> bool {
+        self.0.has_counts_when_stopped()
+    }
+
+    /// Returns the counts and the peak.
+    #[inline]
+    pub(crate) fn counts(self) -> (Counts, u64) {
+        let used = self.0.used_when_stopped();
+        (used.counts, peak_bytes(used))
     }
 }
 
@@ -138,6 +173,14 @@ impl CallSummary {
         match self.figures {
             CallFigures::Recorded(call) => call.sums(),
             CallFigures::Sums(sums) => sums,
+        }
+    }
+
+    /// Returns the highest peak of a single call; 0 if none is known.
+    pub(super) fn peak_bytes(&self) -> u64 {
+        match &self.figures {
+            CallFigures::Recorded(call) => call.counts().1,
+            CallFigures::Sums(sums) => sums.peak_bytes,
         }
     }
 
@@ -239,11 +282,35 @@ impl TraceCalls {
         self.all.try_reserve(calls).is_ok() && self.indexes.reserve()
     }
 
+    /// Begins a chunk with this many records. Returns `false` if there is no [room](Self::has_room) for them.
+    pub(super) fn begin_chunk(&mut self, number: Number, records: usize) -> bool {
+        let has_room = self.has_room(records);
+        if has_room {
+            self.indexes.begin_chunk(number);
+        }
+        has_room
+    }
+
     /// Adds a call for which there is [room](Self::has_room).
-    #[inline]
     pub(super) fn push(&mut self, address: Address, call: CallSummary) {
         self.all.push(call);
         self.indexes.insert(address, self.all.len() - 1);
+    }
+
+    /// Adds a call of the chunk that was [begun](Self::begin_chunk) last.
+    #[inline]
+    pub(super) fn push_next(&mut self, address: Address, call: CallSummary) {
+        self.indexes.insert_next(address, self.all.len());
+        self.all.push(call);
+    }
+
+    /// Forgets the peaks of all calls from this index on.
+    #[cold]
+    pub(super) fn forget_peaks(&mut self, first: usize) {
+        let with_peak = { self.all[first..].iter_mut() }.filter(|call| call.peak_bytes() > 0);
+        for call in with_peak {
+            call.change(|sums| sums.peak_bytes = 0);
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl FoldedCalls {
         trace.read_folding(|open, ended| {
             for strand in open {
                 self.add_sums(strand);
-                let counts = strand.meter.read().0.counts;
+                let counts = strand.meter.counts();
                 let strand = (strand.parent(), strand.made_after(), counts);
                 push(&mut self.strands, strand);
             }

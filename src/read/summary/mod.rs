@@ -25,7 +25,7 @@ use folded::FoldedCalls;
 use moves::Moves;
 use strand::add_strand;
 
-pub(crate) use calls::{CallFigures, CallSummary, Sums};
+pub(crate) use calls::{CallFigures, CallSummary, StoppedCall, Sums};
 
 /// The sums of a trace, until the moment at which it was read.
 pub(crate) struct Summary {
@@ -76,7 +76,7 @@ impl Summary {
         self.folded.add_paths(trace, &mut self.calls);
         for index in 0..self.strands.len() {
             let strand = self.strands[index];
-            let counts = strand.meter.read().0.counts;
+            let counts = strand.meter.counts();
             self.add_total(strand.parent(), strand.made_after(), counts);
         }
         for index in 0..self.folded.strands.len() {
@@ -103,7 +103,7 @@ impl Summary {
 
     /// Returns the highest peak of a single call; 0 if none is known.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        let peaks = self.calls.all.iter().map(|call| call.sums().peak_bytes);
+        let peaks = self.calls.all.iter().map(CallSummary::peak_bytes);
         peaks.max().unwrap_or(0)
     }
 
@@ -130,12 +130,16 @@ impl Summary {
         ends.max_by_key(severity).unwrap_or(OutcomeKind::Ok)
     }
 
-    /// Adds a strand's counts to the calls that were around it when it was made.
+    /// Adds a strand's counts, also to the calls that were around it when it was made.
+    #[inline]
     fn add_total(&mut self, parent: Address, made_after: u64, counts: Counts) {
         self.total += counts;
-        if parent == Address::NONE {
-            return;
+        if parent != Address::NONE {
+            self.add_to_calls(parent, made_after, counts);
         }
+    }
+
+    fn add_to_calls(&mut self, parent: Address, made_after: u64, counts: Counts) {
         let mut around = self.calls.index(parent);
         // At most one step for each call: links that are read while the trace is written may form a
         // circle.

@@ -1,11 +1,13 @@
 //! Sums up one strand.
 
 use crate::primitives::clock;
+use crate::primitives::pool::Member;
 use crate::read::address_map::Index;
 use crate::store::address::Address;
+use crate::store::chunk::Chunk;
 use crate::store::record::{MoveRecord, RecordedCall};
 use crate::store::remote::{RemoteKind, RemoteOperation};
-use crate::store::state::{OutcomeKind, RecordKind};
+use crate::store::state::RecordKind;
 use crate::store::strand::Strand;
 use crate::store::usage::{Figures, Reading};
 
@@ -16,7 +18,7 @@ use super::moves::Moves;
 #[inline]
 pub(super) fn add_strand(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
     // Without a record, there are no operations on calls either.
-    if strand.pages().any(|page| page.len() > 0) {
+    if strand.pages().any(|chunk| !chunk.is_empty()) {
         add_records(strand, calls, moves);
     }
 }
@@ -26,33 +28,16 @@ fn add_records(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
     let (first_call, first_move) = (calls.all.len(), moves.len());
     // One for all running calls.
     let mut reading = None;
-    for page in strand.pages() {
-        if !calls.has_room(page.len()) {
-            // Nor is there any for moves.
-            let states = page.map(|(_, record)| record.state());
-            calls.lost += states.filter(|state| state.is_recorded_call()).count() as u64;
-            continue;
-        }
-        for (address, record) in page {
-            let state = record.state();
-            if state.is_recorded_call() {
-                let call = RecordedCall::of(record);
-                add_call(strand, of_strand, (address, call), &mut reading, calls);
-            } else if state.kind() == RecordKind::Move {
-                let it = MoveRecord::of(record);
-                let before = calls.index(it.before()).or(of_strand);
-                if let Some(call) = calls.index(it.call()).get() {
-                    moves.add(call, it.moment(), before);
-                }
-            }
-        }
+    for chunk in strand.pages() {
+        add_chunk(strand, of_strand, chunk, &mut reading, calls, moves);
     }
-    strand.mailbox.look(|operations| {
-        for operation in operations {
-            calls.have_all_stopped_well = false;
-            apply(strand, operation, calls, moves);
-        }
-    });
+    if strand.mailbox.has_any() {
+        apply_remote(strand, calls, moves);
+    }
+    // Not before the calls were read, which may have stopped after a peak was lost.
+    if !strand.has_peaks() {
+        calls.forget_peaks(first_call);
+    }
     if moves.len() > first_move {
         moves.resolve(strand, of_strand, first_call, calls);
     }
@@ -61,27 +46,45 @@ fn add_records(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
     }
 }
 
-/// Adds a call for which there is [room](TraceCalls::has_room).
-#[inline]
-fn add_call(
+/// Adds the records of a chunk.
+#[inline(never)]
+fn add_chunk(
     strand: &Strand,
     of_strand: Index,
-    (address, record): (Address, RecordedCall),
+    chunk: &'static Member<Chunk>,
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
+    moves: &mut Moves,
 ) {
-    let around = calls.index(record.parent()).or(of_strand);
-    let state = record.stopped_state();
-    if let Some(state) = state.filter(|state| state.outcome() == OutcomeKind::Ok) {
-        let stopped = StoppedCall {
-            record: *record,
-            has_peaks: strand.has_peaks(),
-        };
-        let figures = CallFigures::Recorded(stopped);
-        let call = CallSummary::new(record.callsite(), around, state, figures);
-        calls.push(address, call);
-    } else {
-        add_other_call(strand, around, (address, record), reading, calls);
+    let records = Chunk::published(chunk);
+    if !calls.begin_chunk(chunk.number(), records.len()) {
+        // Nor is there any for moves.
+        let states = records.map(|(_, record)| record.state());
+        calls.lost += states.filter(|state| state.is_recorded_call()).count() as u64;
+        return;
+    }
+    for (address, record) in records {
+        let state = record.state_of_stopped();
+        if state.has_stopped_well() {
+            let call = RecordedCall::of(record);
+            let around = calls.index(call.parent()).or(of_strand);
+            let figures = CallFigures::Recorded(StoppedCall(*call));
+            let call = CallSummary::new(call.callsite(), around, state, figures);
+            calls.push_next(address, call);
+        } else if state.is_recorded_call() {
+            let call = (address, RecordedCall::of(record));
+            add_other_call(strand, of_strand, call, reading, calls);
+        } else if state.kind() == RecordKind::Move {
+            add_move(of_strand, MoveRecord::of(record), calls, moves);
+        }
+    }
+}
+
+#[cold]
+fn add_move(of_strand: Index, it: MoveRecord, calls: &TraceCalls, moves: &mut Moves) {
+    let before = calls.index(it.before()).or(of_strand);
+    if let Some(call) = calls.index(it.call()).get() {
+        moves.add(call, it.moment(), before);
     }
 }
 
@@ -90,12 +93,13 @@ fn add_call(
 #[inline(never)]
 fn add_other_call(
     strand: &Strand,
-    around: Index,
+    of_strand: Index,
     (address, record): (Address, RecordedCall),
     reading: &mut Option<Reading>,
     calls: &mut TraceCalls,
 ) {
     calls.have_all_stopped_well = false;
+    let around = calls.index(record.parent()).or(of_strand);
     let (state, stop, figures) = strand.read_record(*record);
     let used = match figures {
         Figures::Used(used) => used,
@@ -105,14 +109,23 @@ fn add_other_call(
     };
     let stop = stop.unwrap_or_else(clock::ticks);
     let wall = stop.saturating_sub(record.start());
-    let sums = Sums::of_call(state.outcome(), wall, used, strand.has_peaks());
-    let figures = CallFigures::Sums(sums);
+    let figures = CallFigures::Sums(Sums::of_call(state.outcome(), wall, used));
     let call = CallSummary::new(record.callsite(), around, state, figures);
-    calls.push(address, call);
+    calls.push_next(address, call);
+}
+
+#[cold]
+fn apply_remote(strand: &Strand, calls: &mut TraceCalls, moves: &mut Moves) {
+    calls.have_all_stopped_well = false;
+    strand.mailbox.look(|operations| {
+        for operation in operations {
+            apply(operation, calls, moves);
+        }
+    });
 }
 
 /// Applies a remote operation.
-fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, moves: &mut Moves) {
+fn apply(operation: &RemoteOperation, calls: &mut TraceCalls, moves: &mut Moves) {
     let stopped_call = calls.index(operation.call);
     let Some(index) = stopped_call.get() else {
         return;
@@ -128,9 +141,7 @@ fn apply(strand: &Strand, operation: &RemoteOperation, calls: &mut TraceCalls, m
             call.change(|sums| {
                 sums.total = stopped.used.counts;
                 sums.busy = stopped.used.busy;
-                if strand.has_peaks() {
-                    sums.peak_bytes = peak_bytes(stopped.used);
-                }
+                sums.peak_bytes = peak_bytes(stopped.used);
             });
             call.set_end(if call.state.has_failed() {
                 stopped.outcome.failed()

@@ -79,11 +79,8 @@ impl Baseline {
         }
         let [requests, _] = &mut self.requests;
         requests.count += 1;
-        match outcome {
-            Outcome::Ok | Outcome::Running => {}
-            Outcome::Failed(_) => requests.failed += 1,
-            Outcome::Panicked => requests.panicked += 1,
-            Outcome::Cancelled => requests.cancelled += 1,
+        if *outcome != Outcome::Ok {
+            requests.count_outcome(outcome);
         }
         requests.total += summary.total;
         let mut memory = Reserved {

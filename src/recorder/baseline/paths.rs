@@ -6,9 +6,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::primitives::pool::Number;
 use crate::read::address_map::Index;
-use crate::read::summary::{CallFigures, CallSummary, Sums};
+use crate::read::summary::{CallFigures, CallSummary};
 use crate::recorder::quota::Quota;
-use crate::recorder::window::CallsInWindow;
+use crate::recorder::window::{CallsInWindow, Memory};
 
 /// The paths, by number. Each stands after the path that leads to it.
 #[derive(Debug)]
@@ -61,11 +61,15 @@ impl PathTable {
     /// Adds the calls of a request to the present window. Returns how many of them had no memory for
     /// their path or for some of their figures.
     pub(super) fn add(&mut self, calls: &mut [CallSummary], quota: &mut Quota) -> u64 {
+        if calls.is_empty() {
+            return 0;
+        }
         self.find_paths(calls, quota) + self.add_sums(calls, quota)
     }
 
     /// Notes the path of each call, and adds up those of one path in the first of them. The next path is guessed,
     /// mostly right, since requests of one name are much alike. Returns how many calls had no memory for their path.
+    #[inline(never)]
     fn find_paths(&mut self, calls: &mut [CallSummary], quota: &mut Quota) -> u64 {
         let mut lost = 0;
         let mut guess = self.first;
@@ -127,8 +131,10 @@ impl PathTable {
     }
 
     /// Adds the sums of each path to its figures. Returns for how many calls some of these had no memory.
+    #[inline(never)]
     fn add_sums(&mut self, calls: &[CallSummary], quota: &mut Quota) -> u64 {
         let mut lost = 0;
+        let mut memory = Memory::of(quota);
         for (index, call) in calls.iter().enumerate() {
             let Some(node) = self.nodes.get_mut(call.path as usize) else {
                 continue;
@@ -138,11 +144,14 @@ impl PathTable {
             }
             node.first_call = Index::NONE;
             let window = &mut node.windows[0];
-            lost += match &call.figures {
+            match &call.figures {
                 // Most figures go from the record to the path's in registers.
-                CallFigures::Recorded(call) => window.add_request(&call.sums(), quota),
-                CallFigures::Sums(sums) => add_summed(window, sums, quota),
-            };
+                CallFigures::Recorded(call) => window.add_call(*call, &mut memory),
+                CallFigures::Sums(sums) => window.add_request(sums, &mut memory),
+            }
+            if memory.take_has_run_out() {
+                lost += call.count();
+            }
         }
         lost
     }
@@ -260,12 +269,6 @@ impl PathTable {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter()
     }
-}
-
-#[cold]
-#[inline(never)]
-fn add_summed(window: &mut CallsInWindow, sums: &Sums, quota: &mut Quota) -> u64 {
-    window.add_request(sums, quota)
 }
 
 fn hash(hasher: &DefaultHashBuilder, parent: u32, callsite: Number) -> u64 {

@@ -63,13 +63,18 @@ impl Quick {
     /// Returns whether a rule may apply. If not, none does.
     #[inline]
     pub(super) fn may_apply(self, outcome: &Outcome, wall_ns: u64) -> bool {
-        let by_outcome = match outcome {
+        let by_outcome = *outcome != Outcome::Ok && self.may_apply_to(outcome);
+        by_outcome || self.others || wall_ns > self.slower_than
+    }
+
+    #[cold]
+    fn may_apply_to(self, outcome: &Outcome) -> bool {
+        match outcome {
             Outcome::Ok | Outcome::Running => false,
             Outcome::Failed(_) => self.failed,
             Outcome::Panicked => self.panicked,
             Outcome::Cancelled => self.cancelled,
-        };
-        by_outcome || self.others || wall_ns > self.slower_than
+        }
     }
 }
 

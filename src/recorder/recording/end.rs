@@ -196,6 +196,7 @@ fn hand_over(
 }
 
 /// Returns panicked if the thread panicked, or else the outcome of the outermost calls.
+#[inline]
 fn outcome_of(summary: &Summary, was_panicking: bool) -> Outcome {
     if std::thread::panicking() && !was_panicking {
         return Outcome::Panicked;

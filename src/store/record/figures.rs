@@ -191,24 +191,35 @@ impl CallRecord {
         self.rewrite(state, || self.set_start(Start::OfStrand(start)));
     }
 
-    /// Returns the state of a call that has stopped, whose figures no longer change; `None` if it has not, or if it is
-    /// being written.
-    #[cfg(feature = "recorder")]
+    /// Returns how many ticks a call took that [has stopped well](RecordState::has_stopped_well).
+    #[cfg(any(feature = "recorder", all(loom, test)))]
     #[inline]
-    pub(crate) fn stopped_state(self) -> Option<RecordState> {
-        self.record().state.try_read(|state| {
-            let state = RecordState::from_bits(state);
-            let stop = self.record().words[STOP].load(Acquire);
-            (stopped(stop).is_some() && state.holds_usage()).then_some(state)
-        })
+    pub(crate) fn wall_when_stopped(self) -> u64 {
+        let stop = self.record().words[STOP].load(Relaxed);
+        stop.saturating_sub(self.start())
     }
 
-    /// Returns how many ticks a call took that has [stopped](Self::stopped_state), and its usage.
-    #[cfg(feature = "recorder")]
+    /// Returns how many ticks a call was busy that has stopped well.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
     #[inline]
-    pub(crate) fn when_stopped(self) -> (u64, Usage) {
-        let stop = self.record().words[STOP].load(Relaxed);
-        (stop.saturating_sub(self.start()), self.record().used())
+    pub(crate) fn busy_when_stopped(self) -> u64 {
+        self.record().words[BUSY].load(Relaxed).wrapping_neg()
+    }
+
+    /// Returns whether a call that has stopped well has a count or a peak that is not 0. If none, their words are 0, too.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn has_counts_when_stopped(self) -> bool {
+        let words = &self.record().words[PEAK..COUNTS_END];
+        // Without a branch for each.
+        words.iter().fold(0, |all, word| all | word.load(Relaxed)) != 0
+    }
+
+    /// Returns what a call used that has stopped well.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn used_when_stopped(self) -> Usage {
+        self.record().used()
     }
 
     /// Reads the state, the moment of stopping, and the figures, as they were together at one moment.

@@ -85,6 +85,14 @@ impl Record {
         RecordState::from_bits(self.state.word())
     }
 
+    /// Returns the state. If by it the call [has stopped well](RecordState::has_stopped_well), its words are those of
+    /// its stop, whenever they are read.
+    #[cfg(any(feature = "recorder", all(loom, test)))]
+    #[inline]
+    pub(crate) fn state_of_stopped(&self) -> RecordState {
+        RecordState::from_bits(self.state.word_of_last())
+    }
+
     /// Returns the record as the state says, which was read from it.
     pub(crate) fn view(&'static self, state: RecordState) -> View {
         match state.kind() {
