@@ -30,6 +30,12 @@ pub trait Account: 'static {
     fn cloned(&self, span: &Id) {
         let _ = span;
     }
+
+    /// Runs when a handle of a span was dropped and others remain, of which layers are not told. Does nothing by
+    /// default.
+    fn dropped(&self, span: u64) {
+        let _ = span;
+    }
 }
 
 /// Runs a subscriber of `tracing` inside of [`exclude_counted`](crate::exclude_counted), and tells an
@@ -213,7 +219,12 @@ impl<S: Subscriber, A: Account> Subscriber for Excluded<S, A> {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        self.run(|inner| inner.try_close(id))
+        let span = id.into_u64();
+        let is_closed = self.run(|inner| inner.try_close(id));
+        if !is_closed {
+            exclude(|| self.account.dropped(span));
+        }
+        is_closed
     }
 
     fn current_span(&self) -> Current {

@@ -98,7 +98,8 @@ impl Builder {
     /// kept reports, one sixteenth [typical](Recorder::typical) ones, two eighths names with their baselines and
     /// [minutes](Recorder::minutes), one eighth requests whose reports are to be built, one eighth reports on their
     /// way to the sinks, and one eighth the report that is being built or written. A single report that is larger
-    /// is built nevertheless.
+    /// is built nevertheless. Whatever the memory, at most 1,024 requests and 1,024 reports wait: further ones are not
+    /// kept, and are [counted](crate::recorder::Statistics::dropped).
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
         self

@@ -27,6 +27,7 @@ pub(super) type Entry = (u32, u64);
 
 /// How one line of execution last left a span.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is known by itself")]
 pub(super) struct Left {
     /// How often the span has been entered, on any of them.
     pub(super) entries: u32,
@@ -44,10 +45,16 @@ pub(super) struct Left {
     pub(super) turn: u32,
     /// Nothing was allocated after the span was entered for the last time.
     pub(super) allocates_nothing: bool,
+    /// The span was entered for the first time on this line of execution, while another thread had entered it: so not to
+    /// drop its future.
+    pub(super) is_beside: bool,
     /// The span was entered for the last time at once after it had been left.
     pub(super) is_immediate: bool,
     /// Since then, the future of a span inside was dropped before it was ready.
     pub(super) has_dropped: bool,
+    /// A handle of the span was dropped at once after that, although others remained, and so the future, which was not
+    /// ready.
+    pub(super) is_given_up: bool,
 }
 
 /// The strand in which a span is entered again.
@@ -80,8 +87,10 @@ impl Left {
         at: 0,
         turn: 0,
         allocates_nothing: false,
+        is_beside: false,
         is_immediate: false,
         has_dropped: false,
+        is_given_up: false,
     };
 
     /// Returns whether this thread, which has seen this, left the span and has seen nothing since but futures that were
@@ -135,23 +144,41 @@ impl Left {
         self.entries > 0 && polled.0 == self.thread && entry.contains(&polled.1)
     }
 
-    /// Returns whether the future was dropped before it was ready, as far as that can be known, when the
-    /// span is closed on a thread that has seen this. `turn` is that of the strand in which it was entered
+    /// Returns whether the future was dropped before it was ready, as far as that can be known, when the span is closed,
+    /// or a handle of it is dropped, on a thread that has seen this. `turn` is that of the strand in which it was entered
     /// last, if that is not over.
     #[cold]
     pub(super) fn is_cancelled(&self, seen: Seen, turn: Option<u32>, is_request: bool) -> bool {
         if self.has_dropped {
             return true;
         }
-        // The counts of another thread can't be compared.
-        if self.entries < 2 || self.thread != thread() || self.after.events != seen.events {
-            return false;
-        }
         let of_cancelled = seen.of_cancelled.saturating_sub(self.before.of_cancelled);
         Some(self.turn) == turn
+            && self.may_drop_future(seen, of_cancelled)
+            && (of_cancelled > 0 || (!self.is_immediate && !is_request))
+    }
+
+    /// Returns whether the future was ready, as far as that can be known, when the span is closed on a thread that has
+    /// seen this.
+    #[cold]
+    pub(super) fn was_ready(&self, seen: Seen) -> bool {
+        self.is_immediate && self.may_drop_future(seen, 0)
+    }
+
+    /// Whether the span may have been entered for the last time to drop its future: nothing was done then but what
+    /// cancelled futures inside have done.
+    fn may_drop_future(&self, seen: Seen, of_cancelled: u64) -> bool {
+        // The counts of another thread can't be compared.
+        self.entries >= 2
+            && !self.is_beside
+            && self.was_left_last(seen)
             && self.inside - self.before.events == of_cancelled
             && self.allocates_nothing
-            && (of_cancelled > 0 || (!self.is_immediate && !is_request))
+    }
+
+    /// Whether this thread left the span, and has seen nothing since.
+    pub(super) fn was_left_last(&self, seen: Seen) -> bool {
+        self.thread == thread() && self.after.events == seen.events
     }
 }
 

@@ -133,6 +133,14 @@ impl Account for TraceAccount {
     fn cloned(&self, span: &Id) {
         thread::note_clone(span.into_u64());
     }
+
+    #[inline]
+    fn dropped(&self, span: u64) {
+        // A registry has handles of its own while spans are entered.
+        if !is_wrapped() {
+            thread::note_drop(span);
+        }
+    }
 }
 
 /// Whether the subscriber that is being told of something is wrapped.

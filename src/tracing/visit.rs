@@ -27,6 +27,8 @@ pub(super) struct Visit {
     execution: Option<Execution>,
     /// What had been allocated before the span was entered for the last time.
     allocates: u64,
+    /// It was entered once only.
+    is_first: bool,
     /// How it was left.
     pub(super) left: Left,
 }
@@ -50,6 +52,7 @@ impl Visit {
         innermost: None,
         execution: None,
         allocates: 0,
+        is_first: true,
         left: Left::NEVER,
     };
 
@@ -70,12 +73,14 @@ impl Visit {
             self.execution = execution;
         }
         self.allocates = 0;
+        self.is_first = true;
     }
 
     /// Goes on with a visit that waits: its call is resumed.
     #[inline]
     pub(super) fn enter(&mut self) -> Option<Entered> {
         self.allocates = self.allocated();
+        self.is_first = false;
         let entered = self.execution.as_ref().and_then(Execution::enter);
         self.is_entered = true;
         if let (Some(call), Some(innermost)) = (self.call, self.innermost)
@@ -142,6 +147,28 @@ impl Visit {
     #[inline]
     pub(super) fn is_own(&self) -> bool {
         self.execution.is_some()
+    }
+
+    #[inline]
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// Whether the strand is below the call of the span.
+    #[inline]
+    pub(super) fn is_below_call(&self) -> bool {
+        self.call.is_none() && self.execution.is_some()
+    }
+
+    /// Notes that the span was left in this visit, whose strand is below the span's call: if nobody runs that call, it has
+    /// not stopped before.
+    #[cold]
+    pub(super) fn leave_call_above(&self, call: CallRef) {
+        let record = call.record;
+        let is_there = self.strand.is_some() && call.strand().is_some();
+        if is_there && record.is_open() && record.left().is_some() {
+            record.leave(clock::ticks());
+        }
     }
 
     /// Whether the visit waits in this strand, which is not the span's own.

@@ -99,6 +99,21 @@ fn requests_that_are_dropped_are_cancelled() {
     assert_eq!(recorded(&router, "debug", PATHS), OUTCOMES);
 }
 
+/// As `sqlx` does with each query: the span of the request is cloned, and entered inside itself.
+#[test]
+fn a_future_in_the_current_span_is_no_response() {
+    let waits = async || pending::<()>().in_current_span().await;
+    let answers = async || async {}.in_current_span().await;
+    let router = Router::new()
+        .route("/wait", get(waits))
+        .route("/200", get(answers))
+        .layer(TraceLayer::new_for_http());
+    assert_eq!(
+        recorded(&router, "debug", &["/wait", "/200", "/wait"]),
+        ["request cancelled", "request", "request cancelled"]
+    );
+}
+
 /// A layer is not told of handles, so it does not know that `/wait` was not answered.
 #[test]
 fn without_the_wrapper_dropped_requests_look_answered() {

@@ -2,14 +2,16 @@
 //! the worker of `sqlx`, and `tower::buffer`: it has one call.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::Barrier;
 use std::sync::mpsc::channel;
+use std::task::{Context, Waker};
 use std::thread::scope;
 use std::time::Duration;
 
 use tracer::recorder::{Policy, Recorder};
 use tracer::{Outcome, Trace};
-use tracing::{Dispatch, Instrument, dispatcher, info_span, instrument};
+use tracing::{Dispatch, Instrument, Span, dispatcher, info, info_span, instrument};
 
 use crate::{names, subscriber};
 
@@ -197,4 +199,96 @@ fn tasks_of_one_span_that_are_ready_are_not_cancelled() {
     for together in [false, true] {
         two_tasks_that_are_ready(together);
     }
+}
+
+/// Polls a future, lets it wait, and drops it.
+fn give_up<T>(future: impl Future<Output = T>) {
+    let mut future = Box::pin(future);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    info_span!("between").in_scope(|| ());
+}
+
+/// A worker holds the span of a query that nobody waits for any more, as those of `sqlx-sqlite` do.
+#[test]
+fn what_is_given_up_while_a_worker_has_its_span_is_cancelled() {
+    #[instrument(skip_all)]
+    async fn outer(worker: impl FnOnce(Span)) {
+        query(worker).await;
+    }
+    #[instrument(skip_all)]
+    async fn query(worker: impl FnOnce(Span)) {
+        worker(Span::current());
+        pending().await
+    }
+    let dispatch = Dispatch::new(tracer::tracing::subscriber(subscriber()));
+    let _default = dispatcher::set_default(&dispatch);
+    let shown = |has_left: bool, allocates: usize| {
+        let trace = Trace::new();
+        let (go_on, may_leave) = channel::<()>();
+        let (has_entered, entered) = channel::<()>();
+        let _scope = trace.inject();
+        scope(|scope| {
+            let dispatch = &dispatch;
+            let worker = |span: Span| {
+                let worker = scope.spawn(move || {
+                    let _default = dispatcher::set_default(dispatch);
+                    span.in_scope(|| {
+                        drop(vec![0_u8; allocates]);
+                        has_entered.send(()).unwrap();
+                        may_leave.recv().unwrap();
+                    });
+                    // The registry closes the one around it in the dispatcher of the thread.
+                    drop(span);
+                });
+                entered.recv().unwrap();
+                if has_left {
+                    go_on.send(()).unwrap();
+                    worker.join().unwrap();
+                }
+            };
+            give_up(outer(worker));
+            if !has_left {
+                go_on.send(()).unwrap();
+            }
+        });
+        names(&trace.report())
+    };
+    let all = "outer cancelled\n  query cancelled\nbetween";
+    for allocates in [0, 1] {
+        assert_eq!(shown(false, allocates), all);
+        assert_eq!(shown(true, allocates), all);
+    }
+}
+
+/// The thread is the last to leave the span, but does not drop a future.
+#[test]
+fn a_span_that_a_thread_enters_beside_is_not_cancelled() {
+    let trace = Trace::new();
+    let dispatch = Dispatch::new(subscriber());
+    let _default = dispatcher::set_default(&dispatch);
+    trace_in(&trace, || {
+        let span = info_span!("span");
+        let (go_on, may_leave) = channel::<()>();
+        scope(|scope| {
+            let entered = span.enter();
+            let (has_entered, is_entered) = channel::<()>();
+            let (dispatch, span) = (&dispatch, span.clone());
+            scope.spawn(move || {
+                let _default = dispatcher::set_default(dispatch);
+                span.in_scope(|| {
+                    has_entered.send(()).unwrap();
+                    may_leave.recv().unwrap();
+                    info!("late");
+                });
+            });
+            is_entered.recv().unwrap();
+            drop(entered);
+            go_on.send(()).unwrap();
+        });
+    });
+    let report = trace.report();
+    assert_eq!(names(&report), "span");
+    // The span ends when it is left for the last time, wherever.
+    assert!(report.calls[0].checkpoints[0].at <= report.calls[0].wall);
 }

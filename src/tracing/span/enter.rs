@@ -9,7 +9,7 @@ use crate::primitives::pool::Member;
 use crate::store::chunk::CallRef;
 use crate::store::strand::Strand;
 use crate::store::trace::WeakTrace;
-use crate::tracing::left::{self, Seen};
+use crate::tracing::left::{self, Left, Seen};
 use crate::tracing::visit::Visit;
 use crate::write::context::Entered;
 use crate::write::cursor::{self, Position};
@@ -107,6 +107,7 @@ impl State {
         // Meanwhile nobody has been in a strand of the span's own.
         let is_untouched = !visit.is_own() || visit.left.turn == visit.turn();
         let is_immediate = is_untouched && visit.left.is_recent(seen, &strand);
+        self.is_shared |= self.entered > 0;
         self.entered += 1;
         Entry {
             index,
@@ -137,6 +138,7 @@ impl State {
             self.call = call;
         }
         self.used += 1;
+        self.is_shared |= self.entered > 0;
         self.entered += 1;
         self.visits[index].begin(strand, call, execution);
         if index > 0 {
@@ -153,7 +155,10 @@ impl State {
     /// Has a further visit follow on the one that was left last.
     #[cold]
     fn follow_last(&mut self, index: usize) {
-        self.visits[index].left = self.visits[self.last].left;
+        self.visits[index].left = Left {
+            is_given_up: false,
+            ..self.visits[self.last].left
+        };
     }
 
     #[cold]

@@ -38,9 +38,16 @@ impl State {
             return;
         };
         visit.leave(entered, how);
+        if visit.is_below_call()
+            && let Some(call) = self.call
+        {
+            visit.leave_call_above(call);
+        }
         self.entered -= 1;
         self.entries += 1;
         self.last = index;
+        let is_beside = self.is_shared && visit.is_first();
+        self.is_shared &= self.entered > 0;
         let (at, turn) = (visit.left_at(), visit.turn());
         let allocates_nothing = self.entries > 1 && visit.allocates_nothing();
         let left = &mut visit.left;
@@ -53,8 +60,10 @@ impl State {
         left.at = at;
         left.turn = turn;
         left.allocates_nothing = allocates_nothing;
+        left.is_beside = is_beside;
         left.is_immediate = is_immediate;
         left.has_dropped = false;
+        left.is_given_up = false;
     }
 
     /// Notes that the span is closed while a visit is entered on another thread, which will then close it.
@@ -78,17 +87,24 @@ impl State {
         }
     }
 
-    /// Closes a span that may be cancelled.
+    /// Closes a span that may be cancelled. `is_cancelled` tells it of the last visit.
     pub(in crate::tracing) fn close_maybe_cancelled(
         &mut self,
+        seen: Seen,
         is_cancelled: impl FnOnce(&Left, Option<u32>) -> bool,
     ) {
         let visits = &mut self.visits[..self.used];
         let is_unanswered = self.answer == Answer::Awaited;
         let is_answered = self.answer == Answer::Given(self.entries);
-        let last_is_cancelled =
-            |last: &Visit| !is_answered && is_cancelled(&last.left, last.turn_if_not_over());
-        let is_cancelled = visits.get(self.last).is_some_and(last_is_cancelled) || is_unanswered;
+        let mut last_is_cancelled = false;
+        if let Some(last) = visits.get(self.last)
+            && !is_answered
+        {
+            let is_given_up = visits.iter().any(|visit| visit.left.is_given_up);
+            last_is_cancelled = is_cancelled(&last.left, last.turn_if_not_over())
+                || (is_given_up && !last.left.was_ready(seen));
+        }
+        let is_cancelled = last_is_cancelled || is_unanswered;
         for visit in visits.iter_mut().rev() {
             if let (Some(call), true) = (visit.call(), is_unanswered) {
                 // Until now it waited for the response.
@@ -96,6 +112,22 @@ impl State {
             }
             visit.finish(is_cancelled);
         }
+    }
+
+    /// Notes that a handle of the span was dropped on a thread that has seen this, while others remained. If its future
+    /// was dropped with that, and was not ready, returns how it was left.
+    #[cold]
+    pub(in crate::tracing) fn give_up(&mut self, seen: Seen) -> Option<Left> {
+        let is_request = self.request.is_some();
+        let mut visits = self.visits[..self.used].iter_mut();
+        // A worker that entered the span once, and drops its handle, drops no future.
+        let is_it = |visit: &&mut Visit| visit.left.was_left_last(seen) && !visit.is_first();
+        let visit = visits.find(is_it)?;
+        let turn = visit.turn_if_not_over();
+        let is_given_up =
+            !visit.left.is_given_up && visit.left.is_cancelled(seen, turn, is_request);
+        visit.left.is_given_up |= is_given_up;
+        is_given_up.then_some(visit.left)
     }
 
     /// Whether the span was closed while it was entered.

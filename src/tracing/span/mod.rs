@@ -72,6 +72,8 @@ pub(super) struct State {
     /// How often it was left, and in which visit for the last time.
     entries: u32,
     last: usize,
+    /// Several threads have entered it at once, since it was entered by none.
+    is_shared: bool,
     /// Closed while a visit was entered on another thread, which ends it.
     is_closed: bool,
     request: Request,
@@ -100,6 +102,7 @@ impl Span {
             call: None,
             entries: 0,
             last: 0,
+            is_shared: false,
             is_closed: false,
             request: None,
             answer: Answer::Unknown,
@@ -165,6 +168,7 @@ impl State {
         self.call = None;
         self.entries = 0;
         self.last = 0;
+        self.is_shared = false;
         self.is_closed = false;
         self.answer = Answer::Unknown;
     }

@@ -9,7 +9,8 @@
 use crate::primitives::pool::Member;
 use crate::primitives::wait::Taken;
 use crate::store::trace::WeakTrace;
-use crate::tracing::span::{Request, Span, State};
+use crate::tracing::left::Left;
+use crate::tracing::span::{Request, Span, SpanRef, State};
 
 use super::{Key, Spans};
 
@@ -80,15 +81,37 @@ impl Spans {
     fn close_maybe_cancelled(&mut self, state: &mut State) {
         let is_request = state.request().is_some();
         let around = state.around();
-        state.close_maybe_cancelled(|left, turn| {
+        state.close_maybe_cancelled(self.seen, |left, turn| {
             let is_cancelled = left.is_cancelled(self.seen, turn, is_request);
             if is_cancelled {
-                self.seen.note_cancelled(left);
-                if let Some(around) = around {
-                    around.note_cancelled_inside(left);
-                }
+                self.note_cancelled(left, around);
             }
             is_cancelled
         });
+    }
+
+    fn note_cancelled(&mut self, left: &Left, around: Option<SpanRef>) {
+        self.seen.note_cancelled(left);
+        if let Some(around) = around {
+            around.note_cancelled_inside(left);
+        }
+    }
+
+    /// Notes that a handle of a span was dropped, while others remained. If this thread has just left the span, its future
+    /// may have been dropped with that: a worker may hold the span of a query that nobody waits for any more.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::tracing) fn see_drop(&mut self, id: u64) {
+        let left = (id, self.seen.events);
+        let Some((_, span)) = self.left.filter(|it| it.0 == left) else {
+            return;
+        };
+        let given_up = span.state().and_then(|mut state| {
+            let given_up = state.give_up(self.seen)?;
+            Some((given_up, state.around()))
+        });
+        if let Some((left, around)) = given_up {
+            self.note_cancelled(&left, around);
+        }
     }
 }

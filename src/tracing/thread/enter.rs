@@ -28,6 +28,10 @@ impl Spans {
             return false;
         };
         self.running[place].depth += 1;
+        if self.cloned.0 == key.id {
+            // The clone was not for a response, which would be the last that is done in the span.
+            self.cloned = (0, 0);
+        }
         true
     }
 

@@ -76,6 +76,7 @@ impl Spans {
             state.note_answer();
         }
         let seen = [before, self.seen];
+        self.left = Some(((key.id, self.seen.events), span));
         state.leave(index, (entered, how), seen, inside, is_immediate);
         if state.is_closed() {
             self.close_left(span.span(), state);

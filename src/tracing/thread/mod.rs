@@ -35,6 +35,8 @@ pub(super) struct Spans {
     serial: u32,
     /// The span whose handle was cloned last, and how many events had been seen then.
     cloned: (u64, u64),
+    /// The span that was left last, and how many events had been seen then.
+    left: Option<((u64, u64), SpanRef)>,
     /// States for new spans, without a look at the pool.
     spare: Vec<&'static Member<Span>>,
 }
@@ -92,6 +94,16 @@ pub(super) fn note_clone(id: u64) {
     }
 }
 
+/// Notes that a handle of a span was dropped, while others remained.
+#[inline]
+pub(super) fn note_drop(id: u64) {
+    here(|spans| {
+        if spans.left.is_some_and(|((left, _), _)| left == id) {
+            spans.see_drop(id);
+        }
+    });
+}
+
 impl Spans {
     const fn new() -> Self {
         Self {
@@ -100,6 +112,7 @@ impl Spans {
             seen: Seen::NOTHING,
             serial: 0,
             cloned: (0, 0),
+            left: None,
             spare: Vec::new(),
         }
     }
