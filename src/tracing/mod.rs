@@ -152,7 +152,8 @@
 //! - a future that is kept after it was ready, and dropped later, looks cancelled. `.await` on a future by
 //!   value, `join!` and spawned tasks drop it at once; `(&mut pinned).await` does not;
 //! - a future that is dropped before it is ready looks as if it was ready if what it holds allocates, or makes spans or
-//!   events, when it is dropped. A transaction that is rolled back does;
+//!   events, when it is dropped. A transaction of `sqlx` that is rolled back does, and so does a connection that goes
+//!   back to its pool;
 //! - a span that is entered by hand, and the last time does nothing of that kind before it is closed at once, looks
 //!   cancelled. A span that another thread holds beside the future is not known to be cancelled before that thread lets
 //!   it go, unless the subscriber is wrapped;
