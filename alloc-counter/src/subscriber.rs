@@ -33,7 +33,7 @@ pub trait Account: 'static {
 
     /// Runs when a handle of a span was dropped and others remain, of which layers are not told. Does nothing by
     /// default.
-    fn dropped(&self, span: u64) {
+    fn dropped(&self, span: &Id) {
         let _ = span;
     }
 }
@@ -219,10 +219,9 @@ impl<S: Subscriber, A: Account> Subscriber for Excluded<S, A> {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let span = id.into_u64();
-        let is_closed = self.run(|inner| inner.try_close(id));
+        let is_closed = self.run(|inner| inner.try_close(id.clone()));
         if !is_closed {
-            exclude(|| self.account.dropped(span));
+            exclude(|| self.account.dropped(&id));
         }
         is_closed
     }

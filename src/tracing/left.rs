@@ -29,8 +29,6 @@ pub(super) type Entry = (u32, u64);
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is known by itself")]
 pub(super) struct Left {
-    /// How often the span has been entered, on any of them.
-    pub(super) entries: u32,
     /// The [last](Left::last) entry before this one.
     pub(super) polled: Entry,
     /// The thread, and what it had seen once the span was entered for the last time, before it was left,
@@ -43,7 +41,7 @@ pub(super) struct Left {
     pub(super) at: u64,
     /// The turn of the strand after it.
     pub(super) turn: u32,
-    /// Nothing was allocated after the span was entered for the last time.
+    /// Nothing was allocated after the span was entered for the last time, which was not the first.
     pub(super) allocates_nothing: bool,
     /// The span was entered for the first time on this line of execution, while another thread had entered it: so not to
     /// drop its future.
@@ -78,7 +76,6 @@ pub(super) fn thread() -> u32 {
 
 impl Left {
     pub(super) const NEVER: Self = Self {
-        entries: 0,
         polled: (0, 0),
         thread: 0,
         before: Seen::NOTHING,
@@ -141,7 +138,7 @@ impl Left {
             inside.polled
         };
         let entry = self.before.events..=self.inside;
-        self.entries > 0 && polled.0 == self.thread && entry.contains(&polled.1)
+        polled.0 == self.thread && entry.contains(&polled.1)
     }
 
     /// Returns whether the future was dropped before it was ready, as far as that can be known, when the span is closed,
@@ -169,9 +166,8 @@ impl Left {
     /// cancelled futures inside have done.
     fn may_drop_future(&self, seen: Seen, of_cancelled: u64) -> bool {
         // The counts of another thread can't be compared.
-        self.entries >= 2
+        self.was_left_last(seen)
             && !self.is_beside
-            && self.was_left_last(seen)
             && self.inside - self.before.events == of_cancelled
             && self.allocates_nothing
     }

@@ -135,10 +135,10 @@ impl Account for TraceAccount {
     }
 
     #[inline]
-    fn dropped(&self, span: u64) {
+    fn dropped(&self, span: &Id) {
         // A registry has handles of its own while spans are entered.
         if !is_wrapped() {
-            thread::note_drop(span);
+            thread::note_drop(span.into_u64());
         }
     }
 }

@@ -51,7 +51,6 @@ impl State {
         let (at, turn) = (visit.left_at(), visit.turn());
         let allocates_nothing = self.entries > 1 && visit.allocates_nothing();
         let left = &mut visit.left;
-        left.entries = self.entries;
         left.polled = left.last();
         left.thread = left::thread();
         left.before = before;
@@ -75,8 +74,10 @@ impl State {
     /// Whether the span may be one that was cancelled.
     #[inline(always)]
     pub(in crate::tracing) fn may_be_cancelled(&self) -> bool {
-        self.entries >= 2 || self.answer != Answer::Unknown || { self.visits.get(self.last) }
-            .is_some_and(|visit| visit.left.has_dropped)
+        let has_dropped = |visit: &Visit| visit.left.has_dropped;
+        self.entries >= 2
+            || self.answer != Answer::Unknown
+            || self.visit(self.last).is_some_and(has_dropped)
     }
 
     /// Closes the span: its calls stop when they were left.
@@ -159,8 +160,8 @@ impl SpanRef {
         if let Some(mut state) = self.state()
             && state.answer != Answer::Given(state.entries)
             && !state.is_entered()
-            && let last = state.last
-            && let Some(last) = state.visits.get_mut(last)
+            && let (last, used) = (state.last, state.used)
+            && let Some(last) = state.visits[..used].get_mut(last)
         {
             last.left.has_dropped |= last.left.has_polled(inside);
         }

@@ -97,15 +97,11 @@ impl Spans {
         }
     }
 
-    /// Notes that a handle of a span was dropped, while others remained. If this thread has just left the span, its future
-    /// may have been dropped with that: a worker may hold the span of a query that nobody waits for any more.
+    /// Notes that a handle of the span that this thread has just left was dropped, while others remained. Its future may
+    /// have been dropped with that: a worker may hold the span of a query that nobody waits for any more.
     #[cold]
     #[inline(never)]
-    pub(in crate::tracing) fn see_drop(&mut self, id: u64) {
-        let left = (id, self.seen.events);
-        let Some((_, span)) = self.left.filter(|it| it.0 == left) else {
-            return;
-        };
+    pub(super) fn see_drop(&mut self, span: SpanRef) {
         let given_up = span.state().and_then(|mut state| {
             let given_up = state.give_up(self.seen)?;
             Some((given_up, state.around()))

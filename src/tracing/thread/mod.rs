@@ -98,8 +98,9 @@ pub(super) fn note_clone(id: u64) {
 #[inline]
 pub(super) fn note_drop(id: u64) {
     here(|spans| {
-        if spans.left.is_some_and(|((left, _), _)| left == id) {
-            spans.see_drop(id);
+        let this = (id, spans.seen.events);
+        if let Some((_, span)) = spans.left.filter(|(left, _)| *left == this) {
+            spans.see_drop(span);
         }
     });
 }
